@@ -1,0 +1,99 @@
+package machine
+
+import "time"
+
+// Effect is something the machine wants done. Effects of one step are carried
+// out in their order; the types that implement it are all in this file.
+type Effect interface{ effect() }
+
+// Effects on the public name.
+type (
+	// Open makes the public socket. Answered by Opened or OpenFailed.
+	Open struct{}
+	// Refuse turns on or off that the supervisor itself answers 503 on the
+	// public listener, until the time Until if that is known (for Retry-After).
+	Refuse struct {
+		On    bool
+		Until time.Time
+	}
+	// Withdraw removes the public name. Clients already in the queue stay with
+	// the generation that serves them, if there is one, else they are refused.
+	Withdraw struct{}
+)
+
+// Effects on generations.
+type (
+	// Spawn starts generation N. Public: on the public listener, where clients
+	// wait; else on a staging socket of its own. Answered by Spawned or
+	// SpawnFailed, later by Ready, ProofFailed or Exited.
+	Spawn struct {
+		N       int
+		Version Version
+		Public  bool
+	}
+	// Swap gives the public name to generation N, which was proved. Answered by
+	// Swapped or SwapFailed. Clients queued on the old listener while no
+	// generation serves it are passed on to the new one.
+	Swap struct{ N int }
+	// Retire lets the swapped-out or withdrawn generation N finish: its accept
+	// queue drains, then it ends as by End. Hung: it does not take its queue,
+	// which is passed on. Answered by Ended.
+	Retire struct {
+		N    int
+		Hung bool
+	}
+	// End sends TERM to the whole tree of generation N before it returns, then
+	// KILL after the grace period. It closes the staging socket, if N had one.
+	// Answered by Ended.
+	End struct{ N int }
+	// Watch starts the health probes of serving generation N.
+	Watch struct{ N int }
+)
+
+// Effects on builds, timers and records.
+type (
+	// Build makes a release from the inputs as they are now. Answered by
+	// BuildDone or BuildFailed.
+	Build struct {
+		Seq   int
+		Force bool
+	}
+	// CancelBuild cancels build Seq, which then answers with BuildFailed, after
+	// Grace if it is still running then.
+	CancelBuild struct {
+		Seq   int
+		Grace time.Duration
+	}
+	// SetTimer sets the timer of a kind to run out at a time; the zero time
+	// stops it.
+	SetTimer struct {
+		Kind TimerKind
+		At   time.Time
+	}
+	// Save writes down what must outlive the supervisor.
+	Save struct{}
+	// Note tells people and followers of events what happened.
+	Note struct {
+		Event   string
+		N       int
+		Release string
+		Reason  string
+	}
+	// Gone says that nothing of the build is left: the machine's life ended.
+	Gone struct{}
+)
+
+func (Open) effect()        {}
+func (Refuse) effect()      {}
+func (Withdraw) effect()    {}
+func (Spawn) effect()       {}
+func (Swap) effect()        {}
+func (Retire) effect()      {}
+func (End) effect()         {}
+func (Watch) effect()       {}
+func (Build) effect()       {}
+func (CancelBuild) effect() {}
+func (SetTimer) effect()    {}
+func (Save) effect()        {}
+func (Note) effect()        {}
+func (Gone) effect()        {}

@@ -1,0 +1,163 @@
+package machine
+
+import "time"
+
+// Version is what a generation runs: a release under the run settings (number
+// of workers, arguments, ...) that RunKey stands for. Both are opaque here.
+type Version struct {
+	Release string
+	RunKey  string
+}
+
+// Restart says when a serving generation that ended by itself comes back.
+type Restart string
+
+// The values of Restart.
+const (
+	RestartAlways    Restart = "always"
+	RestartOnFailure Restart = "on-failure"
+	RestartNever     Restart = "never"
+)
+
+// Policy is what the file says about how a build is supervised. All of it
+// applies live.
+type Policy struct {
+	Autostart   bool
+	Restart     Restart
+	DelayMax    time.Duration // upper bound of the restart backoff
+	StableAfter time.Duration // health that long sets the backoff back to zero
+	Failures    int           // failed probes in a row that make a generation unhealthy
+	Grace       time.Duration // how long a stop lets an irreversible build step go on
+}
+
+// Event is something that happened to a build. The types that implement it
+// are all in this file.
+type Event interface{ event() }
+
+// What the file, its inputs and people ask for.
+type (
+	// Configured brings what the file says. The first one starts the build's
+	// life; one for a build that is being removed brings it back.
+	Configured struct {
+		Policy  Policy
+		RunKey  string
+		Rebuild bool // a key that goes into the release changed
+	}
+	// InputsChanged says that a file that goes into the release may have changed.
+	InputsChanged struct{}
+	// Removed says that the build is no longer in the file.
+	Removed struct{}
+	// Shutdown says that the supervisor ends.
+	Shutdown struct{}
+	// Start, Stop, RestartNow and Rebuild are a person's commands.
+	Start      struct{}
+	Stop       struct{}
+	RestartNow struct{}
+	Rebuild    struct{}
+	// Rollback asks for an older release; it stays until an input changes.
+	Rollback struct{ Release string }
+)
+
+// What became of builds.
+type (
+	// BuildCommitted says that build Seq is about to do what cannot be undone
+	// (migrate): it is not cancelled for a newer input any more.
+	BuildCommitted struct{ Seq int }
+	// BuildDone says that build Seq ended in Release; not Fresh means that the
+	// release was already there.
+	BuildDone struct {
+		Seq     int
+		Release string
+		Fresh   bool
+	}
+	// BuildFailed says that build Seq ended in nothing.
+	BuildFailed struct {
+		Seq       int
+		Reason    string
+		Cancelled bool
+	}
+)
+
+// What became of generations and of the public name.
+type (
+	// Opened and OpenFailed answer Open.
+	Opened     struct{}
+	OpenFailed struct{ Reason string }
+	// Spawned and SpawnFailed answer Spawn.
+	Spawned struct {
+		N   int
+		Pid int
+	}
+	SpawnFailed struct {
+		N      int
+		Reason string
+	}
+	// Ready says that generation N was proved: its workers said so and a probe
+	// was answered as expected.
+	Ready struct{ N int }
+	// ProofFailed says that generation N was not proved in time.
+	ProofFailed struct {
+		N      int
+		Reason string
+	}
+	// Swapped and SwapFailed answer Swap.
+	Swapped    struct{ N int }
+	SwapFailed struct {
+		N      int
+		Reason string
+	}
+	// Exited says that the main process of generation N ended by itself.
+	Exited struct {
+		N      int
+		Reason string
+		Clean  bool
+	}
+	// Ended answers End and Retire: nothing of generation N is left.
+	Ended struct{ N int }
+	// ProbeOK and ProbeFailed are the health of a serving generation.
+	ProbeOK     struct{ N int }
+	ProbeFailed struct {
+		N      int
+		Reason string
+	}
+	// Timer says that the timer of that kind, set by SetTimer, ran out.
+	Timer struct{ Kind TimerKind }
+)
+
+// TimerKind names a timer; there is at most one of a kind.
+type TimerKind string
+
+// The kinds of timers.
+const (
+	TimerRestart   TimerKind = "restart"   // the backoff before the public listener is served again
+	TimerCandidate TimerKind = "candidate" // the backoff before the next candidate
+	TimerStable    TimerKind = "stable"    // StableAfter of unbroken health
+	TimerBuild     TimerKind = "build"     // the next try of a failed build
+	TimerOpen      TimerKind = "open"      // the next try to make the public socket
+)
+
+func (Configured) event()     {}
+func (InputsChanged) event()  {}
+func (Removed) event()        {}
+func (Shutdown) event()       {}
+func (Start) event()          {}
+func (Stop) event()           {}
+func (RestartNow) event()     {}
+func (Rebuild) event()        {}
+func (Rollback) event()       {}
+func (BuildCommitted) event() {}
+func (BuildDone) event()      {}
+func (BuildFailed) event()    {}
+func (Opened) event()         {}
+func (OpenFailed) event()     {}
+func (Spawned) event()        {}
+func (SpawnFailed) event()    {}
+func (Ready) event()          {}
+func (ProofFailed) event()    {}
+func (Swapped) event()        {}
+func (SwapFailed) event()     {}
+func (Exited) event()         {}
+func (Ended) event()          {}
+func (ProbeOK) event()        {}
+func (ProbeFailed) event()    {}
+func (Timer) event()          {}

@@ -1,0 +1,161 @@
+package machine
+
+import "time"
+
+// settle compares what is with what should be and asks for the difference. It
+// is the only place that starts anything.
+func (t *turn) settle() {
+	if t.Want == WantUnknown {
+		return
+	}
+	t.settleBuild()
+	if t.Want != WantServe {
+		t.windDown()
+		return
+	}
+	t.settleName()
+	t.settleCandidate()
+	t.settlePublic()
+}
+
+// settleBuild has at most one build running, of the newest inputs.
+func (t *turn) settleBuild() {
+	b := &t.Building
+	wanted := t.Want == WantServe && t.NeedBuild != NeedNone
+	switch {
+	case !b.Running && wanted && t.BuildAt.IsZero():
+		t.Builds++
+		*b = Building{Seq: t.Builds, Running: true, Forced: t.NeedBuild == NeedForced}
+		t.do(Build{Seq: b.Seq, Force: b.Forced})
+		t.NeedBuild = NeedNone
+	case b.Running && !b.Cancelling && t.Want != WantServe:
+		b.Cancelling = true
+		grace := time.Duration(0)
+		if b.Committed {
+			grace = t.Policy.Grace
+		}
+		t.do(CancelBuild{Seq: b.Seq, Grace: grace})
+	case b.Running && !b.Cancelling && !b.Committed && wanted:
+		b.Cancelling = true
+		t.do(CancelBuild{Seq: b.Seq})
+	}
+}
+
+// settleName makes the public name, where it is not there.
+func (t *turn) settleName() {
+	if !t.Open && !t.Opening && t.OpenAt.IsZero() {
+		t.Opening = true
+		t.do(Open{})
+	}
+}
+
+// settleCandidate has one candidate running where another version should
+// serve, or the serving one should be replaced, and swaps it in when proved.
+func (t *turn) settleCandidate() {
+	want := t.target()
+	if t.Candidate.N != 0 {
+		switch {
+		case t.Swapping:
+		case t.Candidate.Version != want:
+			t.dropCandidate()
+		case t.Candidate.Ready && t.Open:
+			t.Swapping = true
+			t.do(Swap{N: t.Candidate.N})
+		}
+	}
+	if t.Candidate.N != 0 || want == (Version{}) || t.Halted != "" || !t.CandidateAt.IsZero() {
+		return
+	}
+	if want == t.Proven && !t.Again && !t.Serving.Unhealthy {
+		return
+	}
+	if want == t.Proven && t.Serving.N == 0 {
+		return // settlePublic starts it where clients already wait
+	}
+	t.Again = false
+	t.Candidate = t.generation(want)
+	t.do(Spawn{N: t.Candidate.N, Version: want})
+}
+
+// settlePublic has the public listener served by what was proved before, or
+// refuses its clients so that nobody hangs.
+func (t *turn) settlePublic() {
+	if !t.Open {
+		return
+	}
+	if t.Serving.N == 0 && t.Proven.Release != "" && t.Halted == "" && t.RestartAt.IsZero() {
+		t.refuse(false)
+		t.Serving = t.generation(t.Proven)
+		t.do(Spawn{N: t.Serving.N, Version: t.Proven, Public: true})
+		return
+	}
+	t.refuse(t.Serving.N == 0)
+}
+
+// windDown ends everything: the name goes first, so that no client comes any
+// more, then what serves drains and ends.
+func (t *turn) windDown() {
+	if t.Candidate.N != 0 {
+		t.dropCandidate()
+	}
+	if t.Open {
+		t.refuse(false)
+		t.do(Withdraw{})
+		t.Open = false
+	}
+	if t.Serving.N != 0 {
+		t.note("stopping", t.Serving, "")
+		t.retire(t.Serving)
+		t.Serving = Generation{}
+	}
+	t.stableAt(time.Time{})
+	t.restartAt(time.Time{})
+	t.candidateAt(time.Time{})
+	t.buildAt(time.Time{})
+	t.openAt(time.Time{})
+	t.Failures, t.Tries = 0, 0
+	t.Fallback = Version{}
+	t.Trouble, t.OpenErr = "", ""
+	if (t.Want == WantRemoved || t.Want == WantShutdown) && !t.busy() && !t.Opening {
+		t.Dead = true
+	}
+}
+
+// retire lets a generation that has lost the public name finish. One that is
+// hung or not up yet does not take its queue.
+func (t *turn) retire(g Generation) {
+	t.do(Retire{N: g.N, Hung: g.Unhealthy || !g.Ready})
+	t.ending(g.N)
+}
+
+func (t *turn) dropCandidate() {
+	t.end(t.Candidate.N)
+	t.Candidate, t.Swapping = Generation{}, false
+}
+
+func (t *turn) generation(v Version) Generation {
+	t.Spawned++
+	return Generation{N: t.Spawned, Version: v, Since: t.now}
+}
+
+func (t *turn) refuse(on bool) {
+	if on != t.Refusing {
+		t.Refusing = on
+		t.do(Refuse{On: on, Until: t.RestartAt})
+	}
+}
+
+// The deadlines, each kept in the state and told to whoever holds the timers.
+
+func (t *turn) stableAt(at time.Time)    { t.deadline(&t.StableAt, TimerStable, at) }
+func (t *turn) restartAt(at time.Time)   { t.deadline(&t.RestartAt, TimerRestart, at) }
+func (t *turn) candidateAt(at time.Time) { t.deadline(&t.CandidateAt, TimerCandidate, at) }
+func (t *turn) buildAt(at time.Time)     { t.deadline(&t.BuildAt, TimerBuild, at) }
+func (t *turn) openAt(at time.Time)      { t.deadline(&t.OpenAt, TimerOpen, at) }
+
+func (t *turn) deadline(field *time.Time, k TimerKind, at time.Time) {
+	if !field.Equal(at) {
+		*field = at
+		t.do(SetTimer{Kind: k, At: at})
+	}
+}

@@ -1,0 +1,216 @@
+package machine
+
+import "time"
+
+// State is everything the machine knows about one build. The zero State is a
+// build nobody has configured yet. Its slices and maps are never changed in
+// place, so that a State may be kept and compared.
+type State struct {
+	Policy Policy
+	RunKey string // the run settings the file asks for
+	Want   Want
+	Halted string // why it is not started again, by its restart policy
+
+	// Builds.
+	Building  Building
+	NeedBuild Need
+	BuildErr  string    // why the last build failed
+	BuildTry  int       // failed builds in a row
+	BuildAt   time.Time // when a failed build is tried again; zero: not waiting
+	Builds    int       // builds begun, the source of Building.Seq
+	LastBuilt string    // what the last good build made: only another one moves Release
+	Pinned    int       // builds up to this Seq began before a rollback and do not undo it
+
+	// Releases.
+	Release  string             // the one that should serve; "" as long as there is none
+	Previous string             // the one that served before the serving one
+	Bad      map[Version]string // versions that failed, and why
+
+	// Generations.
+	Spawned   int // generations begun, the source of N
+	Serving   Generation
+	Candidate Generation
+	Ending    []int   // generations that are on their way out
+	Proven    Version // what served last: may be started on the public listener unproved
+	Swapping  bool
+	Again     bool // a person asked for a restart
+
+	// The public name.
+	Open     bool
+	Opening  bool
+	OpenErr  string
+	OpenAt   time.Time
+	Refusing bool
+
+	// Trouble.
+	Failures    int       // deaths of the serving generation since it was last stable
+	RestartAt   time.Time // when the public listener is served again; zero: not waiting
+	Tries       int       // failed candidates since the last success or change
+	CandidateAt time.Time // when the next candidate may start; zero: not waiting
+	StableAt    time.Time // when the serving generation counts as stable; zero: it is
+	Fallback    Version   // what to go back to while the serving one is not stable yet
+	Restarts    int
+	LastExit    string
+	Trouble     string // what went wrong last, for people; "" when all is well
+
+	Dead bool // Gone was said
+}
+
+// Want says what a build is meant to do.
+type Want string
+
+// The values of Want. The zero value is a build nobody has configured.
+const (
+	WantUnknown  Want = ""
+	WantServe    Want = "serve"
+	WantStopped  Want = "stopped" // by hand, or not started automatically
+	WantRemoved  Want = "removed"
+	WantShutdown Want = "shutdown"
+)
+
+// Need says how urgently a build is needed.
+type Need int
+
+// The values of Need.
+const (
+	NeedNone   Need = iota
+	NeedCheck       // inputs may have changed
+	NeedForced      // a new release even of the same inputs
+)
+
+// Building is the build that runs, if one does.
+type Building struct {
+	Seq        int
+	Running    bool
+	Forced     bool
+	Committed  bool // cannot be undone any more
+	Cancelling bool
+}
+
+// Generation is a running tree as the machine knows it; N is zero for none.
+type Generation struct {
+	N         int
+	Version   Version
+	Pid       int
+	Ready     bool // proved
+	Misses    int  // failed probes in a row
+	Unhealthy bool
+	Reason    string // of the last failed probe
+	Since     time.Time
+}
+
+// Phase is the contract's state of a build.
+type Phase string
+
+// The phases, as `status` shows them.
+//
+//	           Configured                   Ready, Swapped
+//	stopped ───────────────► building ─┐  ┌───────────────► running ◄──┐
+//	 ▲  ▲ ▲       BuildFailed │  ▲ │   │  │                 │  ▲  │    │ ProbeOK,
+//	 │  │ │                   ▼  │ │   ▼  │    Exited       │  │  │    │ Swapped
+//	 │  │ │                failed┘ └► starting ◄─────────────┘  │  ▼    │
+//	 │  │ │  ended                     │    ▲                   │ unhealthy
+//	 │  │ stopping ◄─ Stop, Removed,   ▼    │ Timer             │
+//	 │  │             Shutdown in    backoff┘                   │
+//	 │  │             any phase                                 │
+//	 │  └─ Exited, by the restart policy ───────────────────────┘
+//	 └─ Stop, where nothing runs
+//
+// TestTransitions walks the machine and holds the list in transitions_test.go
+// against what it saw; that list is this picture, arrow by arrow.
+const (
+	PhaseStopped   Phase = "stopped"
+	PhaseBuilding  Phase = "building" // nothing serves yet
+	PhaseStarting  Phase = "starting"
+	PhaseRunning   Phase = "running"
+	PhaseUnhealthy Phase = "unhealthy"
+	PhaseBackoff   Phase = "backoff"
+	PhaseStopping  Phase = "stopping"
+	PhaseFailed    Phase = "failed" // nothing to run: the first build failed
+)
+
+// Phase answers where the build is in its life. A build that serves stays in
+// the phase of what serves while a new release is built or proved.
+func (s State) Phase() Phase {
+	switch {
+	case s.Want != WantServe:
+		if s.busy() {
+			return PhaseStopping
+		}
+		return PhaseStopped
+	case s.Serving.N != 0 && !s.Serving.Ready:
+		return PhaseStarting
+	case s.Serving.N != 0 && s.Serving.Unhealthy:
+		return PhaseUnhealthy
+	case s.Serving.N != 0:
+		return PhaseRunning
+	case s.Halted != "":
+		return PhaseStopped
+	case s.Candidate.N != 0:
+		return PhaseStarting
+	case !s.RestartAt.IsZero() || !s.CandidateAt.IsZero():
+		return PhaseBackoff
+	case s.Building.Running:
+		return PhaseBuilding
+	case s.Release == "" && s.BuildErr != "":
+		return PhaseFailed
+	}
+	return PhaseStarting
+}
+
+// Reason answers in a sentence why the build is not simply running what its
+// file asks for, or "" when it is.
+func (s State) Reason() string {
+	switch {
+	case s.Want == WantStopped && !s.busy():
+		return "stopped; `start` brings it back"
+	case s.Want != WantServe:
+		return ""
+	case s.OpenErr != "":
+		return s.OpenErr
+	case s.Halted != "":
+		return s.Halted
+	case s.Serving.Unhealthy:
+		return s.Serving.Reason
+	}
+	return s.Trouble
+}
+
+// busy says that something of the build still runs.
+func (s State) busy() bool {
+	return s.Serving.N != 0 || s.Candidate.N != 0 || len(s.Ending) > 0 || s.Building.Running
+}
+
+// desired is the version that should serve, or the zero one.
+func (s State) desired() Version {
+	if s.Release == "" {
+		return Version{}
+	}
+	return Version{Release: s.Release, RunKey: s.RunKey}
+}
+
+// target is the version to run: the desired one, or what served before where
+// that is known to be bad. Where nothing ever served, even a bad one is tried
+// again: to serve late is better than never.
+func (s State) target() Version {
+	want := s.desired()
+	if _, bad := s.Bad[want]; bad && s.Proven.Release != "" {
+		return s.Proven
+	}
+	return want
+}
+
+// InUse lists the releases that may be served without being built again; they
+// must not be pruned.
+func (s State) InUse() []string {
+	var ids []string
+	for _, id := range []string{
+		s.Release, s.Previous, s.LastBuilt, s.Proven.Release, s.Fallback.Release,
+		s.Serving.Version.Release, s.Candidate.Version.Release,
+	} {
+		if id != "" {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}

@@ -1,0 +1,514 @@
+package machine
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Step answers what becomes of s when e happens at now, and what is to be done
+// about it, in order. It never fails: an event about a generation or build that
+// the state does not know (any more) changes nothing.
+func Step(s State, e Event, now time.Time) (State, []Effect) {
+	if s.Dead {
+		return s, nil
+	}
+	t := &turn{State: s, now: now}
+	t.happened(e)
+	t.settle()
+	if t.changed || len(t.effects) > 0 {
+		t.do(Save{})
+	}
+	if t.Dead {
+		t.do(Gone{})
+	}
+	return t.State, t.effects
+}
+
+// turn is one step under way: first the event changes the state, then settle
+// compares what is with what should be.
+type turn struct {
+	State
+	now     time.Time
+	effects []Effect
+	changed bool
+}
+
+func (t *turn) do(e Effect) { t.effects = append(t.effects, e) }
+
+func (t *turn) note(event string, g Generation, reason string) {
+	t.do(Note{Event: event, N: g.N, Release: g.Version.Release, Reason: reason})
+}
+
+func (t *turn) happened(e Event) {
+	t.changed = true
+	switch e := e.(type) {
+	case Configured:
+		t.configured(e)
+	case InputsChanged:
+		t.need(NeedCheck)
+	case Removed:
+		t.leave(WantRemoved)
+	case Shutdown:
+		t.leave(WantShutdown)
+	case Start:
+		t.start()
+	case Stop:
+		t.stop()
+	case RestartNow:
+		t.restartNow()
+	case Rebuild:
+		t.need(NeedForced)
+		t.hurry()
+	case Rollback:
+		t.rollback(e.Release)
+	case BuildCommitted:
+		if t.Building.Running && t.Building.Seq == e.Seq {
+			t.Building.Committed = true
+		}
+	case BuildDone:
+		t.buildDone(e)
+	case BuildFailed:
+		t.buildFailed(e)
+	case Opened:
+		t.Opening, t.Open, t.OpenErr = false, true, ""
+	case OpenFailed:
+		t.openFailed(e.Reason)
+	case Spawned:
+		t.spawned(e)
+	case SpawnFailed:
+		t.spawnFailed(e)
+	case Ready:
+		t.ready(e.N)
+	case ProofFailed:
+		t.proofFailed(e)
+	case Swapped:
+		t.swapped(e.N)
+	case SwapFailed:
+		t.swapFailed(e)
+	case Exited:
+		t.exited(e)
+	case Ended:
+		t.Ending = slices.DeleteFunc(slices.Clone(t.Ending), func(n int) bool { return n == e.N })
+	case ProbeOK:
+		t.probeOK(e.N)
+	case ProbeFailed:
+		t.probeFailed(e)
+	case Timer:
+		t.timer(e.Kind)
+	default:
+		panic(fmt.Sprintf("machine: unknown event %T", e))
+	}
+}
+
+// What the file and people ask for.
+
+func (t *turn) configured(e Configured) {
+	t.Policy = e.Policy
+	if t.RunKey != e.RunKey {
+		t.RunKey = e.RunKey
+		t.forgive(func(v Version) bool { return v.RunKey == e.RunKey })
+		t.retry()
+	}
+	switch t.Want {
+	case WantUnknown:
+		t.Want = WantStopped
+		if e.Policy.Autostart {
+			t.Want = WantServe
+		}
+		t.NeedBuild = max(t.NeedBuild, NeedCheck)
+	case WantRemoved:
+		t.Want = WantServe
+		t.need(NeedCheck)
+	}
+	if e.Rebuild {
+		t.need(NeedCheck)
+	}
+}
+
+// need asks for a build now, also where a failed one was waiting to be tried
+// again.
+func (t *turn) need(n Need) {
+	t.NeedBuild = max(t.NeedBuild, n)
+	t.buildAt(time.Time{})
+}
+
+func (t *turn) leave(w Want) {
+	if t.Want != WantShutdown {
+		t.Want = w
+	}
+}
+
+func (t *turn) start() {
+	if t.Want == WantServe || t.Want == WantStopped {
+		t.Want = WantServe
+		t.need(NeedCheck)
+		t.tryAgain()
+	}
+}
+
+func (t *turn) stop() {
+	if t.Want == WantServe {
+		t.Want = WantStopped
+		t.NeedBuild = max(t.NeedBuild, NeedCheck)
+	}
+}
+
+func (t *turn) restartNow() {
+	if t.Want == WantStopped {
+		t.start()
+		return
+	}
+	t.Again = t.Serving.N != 0
+	t.tryAgain()
+}
+
+// tryAgain cuts every backoff short and gives a bad release another chance,
+// because somebody asked.
+func (t *turn) tryAgain() {
+	t.forgive(func(v Version) bool { return v == t.desired() })
+	t.hurry()
+}
+
+func (t *turn) rollback(release string) {
+	t.Release = release
+	t.NeedBuild, t.Pinned = NeedNone, t.Builds
+	t.buildAt(time.Time{})
+	t.Fallback = Version{}
+	t.forgive(func(v Version) bool { return v.Release == release })
+	t.hurry()
+}
+
+// hurry cuts every backoff short: somebody asked, or an input changed.
+func (t *turn) hurry() {
+	t.Halted = ""
+	t.Failures = 0
+	t.restartAt(time.Time{})
+	t.retry()
+	if t.OpenAt != (time.Time{}) {
+		t.openAt(time.Time{})
+	}
+}
+
+// retry lets the next candidate start at once.
+func (t *turn) retry() {
+	t.Tries = 0
+	t.candidateAt(time.Time{})
+}
+
+// forgive forgets that versions were bad.
+func (t *turn) forgive(which func(Version) bool) {
+	bad := maps.Clone(t.Bad)
+	maps.DeleteFunc(bad, func(v Version, _ string) bool { return which(v) })
+	t.Bad = bad
+}
+
+func (t *turn) condemn(v Version, reason string) {
+	bad := maps.Clone(t.Bad)
+	if bad == nil {
+		bad = map[Version]string{}
+	}
+	bad[v] = reason
+	t.Bad = bad
+}
+
+// What became of builds.
+
+func (t *turn) buildDone(e BuildDone) {
+	if !t.Building.Running || t.Building.Seq != e.Seq {
+		return
+	}
+	t.Building = Building{}
+	t.BuildErr, t.BuildTry = "", 0
+	if e.Seq <= t.Pinned {
+		t.LastBuilt = e.Release
+		return // somebody rolled back meanwhile
+	}
+	if !e.Fresh && e.Release == t.LastBuilt {
+		return // the same inputs: nothing to do, a rollback stays
+	}
+	t.LastBuilt = e.Release
+	if t.NeedBuild != NeedNone {
+		return // older than what is asked for by now
+	}
+	t.Release = e.Release
+	t.forgive(func(v Version) bool { return v.Release == e.Release })
+	t.Trouble = ""
+	t.hurry()
+}
+
+// Failed builds are tried again by themselves: an index or a database that
+// was away comes back without anybody's word.
+const (
+	buildRetryMin = 10 * time.Second
+	buildRetryMax = 5 * time.Minute
+)
+
+func (t *turn) buildFailed(e BuildFailed) {
+	if !t.Building.Running || t.Building.Seq != e.Seq {
+		return
+	}
+	forced := t.Building.Forced
+	t.Building = Building{}
+	switch {
+	case e.Seq <= t.Pinned:
+		return // somebody rolled back meanwhile
+	case e.Cancelled && forced:
+		t.NeedBuild = NeedForced
+		return
+	case e.Cancelled:
+		t.NeedBuild = max(t.NeedBuild, NeedCheck)
+		return
+	}
+	t.BuildErr = e.Reason
+	t.BuildTry++
+	if t.NeedBuild == NeedNone {
+		t.buildAt(t.now.Add(exponential(t.BuildTry, buildRetryMin, buildRetryMax)))
+	}
+}
+
+// What became of the public name.
+
+const openRetry = 5 * time.Second
+
+func (t *turn) openFailed(reason string) {
+	t.Opening, t.OpenErr = false, reason
+	t.openAt(t.now.Add(openRetry))
+}
+
+func (t *turn) swapped(n int) {
+	if t.Candidate.N != n || !t.Swapping {
+		return
+	}
+	old, before := t.Serving, t.Proven
+	t.Swapping = false
+	t.Serving, t.Candidate = t.Candidate, Generation{}
+	t.Proven = t.Serving.Version
+	t.Trouble, t.Tries, t.Halted = "", 0, ""
+	if before.Release != "" && before.Release != t.Proven.Release {
+		t.Previous = before.Release
+		t.Fallback = before
+		t.Failures = 0
+	}
+	if t.Fallback.Release == t.Proven.Release {
+		t.Fallback = Version{}
+	}
+	t.Restarts += b2i(before == t.Proven)
+	t.restartAt(time.Time{})
+	t.note("took_over", t.Serving, "")
+	if old.N != 0 {
+		t.retire(old)
+	}
+	t.serves()
+}
+
+func (t *turn) swapFailed(e SwapFailed) {
+	if t.Candidate.N == e.N && t.Swapping {
+		t.Swapping = false
+		t.candidateFailed(e.Reason, true)
+	}
+}
+
+// serves begins the time after which the serving generation counts as stable.
+func (t *turn) serves() {
+	t.do(Watch{N: t.Serving.N})
+	t.stableAt(t.now.Add(t.Policy.StableAfter))
+}
+
+// What became of generations.
+
+func (t *turn) spawned(e Spawned) {
+	switch e.N {
+	case 0:
+	case t.Serving.N:
+		t.Serving.Pid = e.Pid
+	case t.Candidate.N:
+		t.Candidate.Pid = e.Pid
+	}
+}
+
+func (t *turn) spawnFailed(e SpawnFailed) {
+	switch e.N {
+	case 0:
+	case t.Serving.N:
+		t.died(e.Reason, false)
+	case t.Candidate.N:
+		t.candidateFailed(e.Reason, true)
+	}
+}
+
+func (t *turn) ready(n int) {
+	switch {
+	case n == 0:
+	case n == t.Candidate.N && !t.Candidate.Ready:
+		t.Candidate.Ready = true
+		t.note("proved", t.Candidate, "")
+	case n == t.Serving.N && !t.Serving.Ready:
+		t.Serving.Ready, t.Serving.Since = true, t.now
+		t.Trouble = ""
+		t.note("recovered", t.Serving, "")
+		t.serves()
+	}
+}
+
+func (t *turn) proofFailed(e ProofFailed) {
+	switch {
+	case e.N == 0:
+	case e.N == t.Candidate.N && !t.Candidate.Ready:
+		t.candidateFailed(e.Reason, false)
+	case e.N == t.Serving.N && !t.Serving.Ready:
+		t.died(e.Reason, false)
+	}
+}
+
+func (t *turn) exited(e Exited) {
+	switch e.N {
+	case 0:
+	case t.Candidate.N:
+		t.candidateFailed(e.Reason, false)
+	case t.Serving.N:
+		t.died(e.Reason, e.Clean)
+	}
+}
+
+// end tells a generation to go; what is left of a dead one's tree goes too.
+func (t *turn) end(n int) {
+	t.do(End{N: n})
+	t.ending(n)
+}
+
+func (t *turn) ending(n int) {
+	t.Ending = append(slices.Clone(t.Ending), n)
+}
+
+// candidateFailed ends the candidate. Its version is bad and not tried again
+// until an input changes or somebody asks, unless that would leave nothing to
+// serve, or the failure says nothing about it (transient), or it is what
+// served before.
+func (t *turn) candidateFailed(reason string, transient bool) {
+	c := t.Candidate
+	t.Candidate, t.Swapping = Generation{}, false
+	t.end(c.N)
+	t.note("candidate_failed", c, reason)
+	t.LastExit = reason
+	t.Trouble = fmt.Sprintf("release %s was not taken: %s", c.Version.Release, reason)
+	if !transient && c.Version != t.Proven {
+		t.condemn(c.Version, reason)
+	}
+	if t.Proven.Release == "" || transient || t.Serving.Unhealthy {
+		t.Tries++
+		t.candidateAt(t.now.Add(t.backoff(t.Tries + 1)))
+	}
+}
+
+// givesWayAfter is how many deaths before it was stable make a new release
+// give way to the one before. One may be an accident from outside.
+const givesWayAfter = 2
+
+// died ends what is left of the serving generation and decides when the
+// public listener is served again, and by what.
+func (t *turn) died(reason string, clean bool) {
+	g := t.Serving
+	t.Serving, t.Again = Generation{}, false
+	// TERM before the successor starts: orphaned workers finish what they hold
+	// (gunicorn, kill -9 of the master).
+	t.end(g.N)
+	t.note("exited", g, reason)
+	t.stableAt(time.Time{})
+	t.LastExit = reason
+	t.Trouble = reason
+	if t.Policy.Restart == RestartNever || t.Policy.Restart == RestartOnFailure && clean {
+		t.Halted = fmt.Sprintf("%s; restart = %q, `start` brings it back", reason, t.Policy.Restart)
+		return
+	}
+	t.Restarts++
+	t.Failures++
+	if t.Failures >= givesWayAfter && t.Fallback.Release != "" {
+		t.giveWay(g, reason)
+		t.Proven, t.Failures = t.Fallback, 1
+		t.Fallback = Version{}
+	}
+	if d := t.backoff(t.Failures); d > 0 {
+		t.restartAt(t.now.Add(d))
+	}
+}
+
+// giveWay makes the release before the serving one the one that should serve.
+func (t *turn) giveWay(g Generation, reason string) {
+	t.condemn(g.Version, reason)
+	t.Release = t.Fallback.Release
+	t.Trouble = fmt.Sprintf("release %s gave way to %s: %s", g.Version.Release, t.Release, reason)
+	t.note("gave_way", g, reason)
+}
+
+func (t *turn) probeOK(n int) {
+	if n == 0 || n != t.Serving.N || t.Serving.Misses == 0 {
+		t.changed = false
+		return
+	}
+	t.Serving.Misses, t.Serving.Reason = 0, ""
+	if !t.Serving.Unhealthy {
+		return
+	}
+	t.Serving.Unhealthy = false
+	t.Trouble = ""
+	t.candidateAt(time.Time{})
+	t.note("healthy", t.Serving, "")
+	if t.Candidate.N != 0 && t.Candidate.Version == t.Serving.Version && !t.Swapping {
+		t.dropCandidate() // it was to replace what is well again
+	}
+}
+
+func (t *turn) probeFailed(e ProbeFailed) {
+	if e.N == 0 || e.N != t.Serving.N || !t.Serving.Ready {
+		t.changed = false
+		return
+	}
+	t.Serving.Misses++
+	t.Serving.Reason = e.Reason
+	if !t.StableAt.IsZero() {
+		t.stableAt(t.now.Add(t.Policy.StableAfter))
+	}
+	if t.Serving.Misses < t.Policy.Failures || t.Serving.Unhealthy {
+		return
+	}
+	t.Serving.Unhealthy = true
+	t.note("unhealthy", t.Serving, e.Reason)
+	if t.Fallback.Release != "" {
+		t.giveWay(t.Serving, e.Reason)
+		t.forgive(func(v Version) bool { return v.Release == t.Release })
+		t.Fallback = Version{}
+	}
+}
+
+// What the clock says. A timer that was set anew meanwhile is not due yet.
+
+func (t *turn) timer(k TimerKind) {
+	t.changed = false
+	switch {
+	case k == TimerRestart && t.due(t.RestartAt):
+		t.RestartAt = time.Time{}
+	case k == TimerCandidate && t.due(t.CandidateAt):
+		t.CandidateAt = time.Time{}
+	case k == TimerBuild && t.due(t.BuildAt):
+		t.BuildAt = time.Time{}
+		t.NeedBuild = max(t.NeedBuild, NeedCheck)
+	case k == TimerOpen && t.due(t.OpenAt):
+		t.OpenAt = time.Time{}
+	case k == TimerStable && t.due(t.StableAt):
+		t.StableAt = time.Time{}
+		t.Failures = 0
+		t.Fallback = Version{}
+		t.note("stable", t.Serving, "")
+	}
+}
+
+func (t *turn) due(at time.Time) bool { return !at.IsZero() && !t.now.Before(at) }
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
