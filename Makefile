@@ -1,0 +1,89 @@
+# `make` alone explains the targets.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+GO ?= go
+PREFIX ?= /usr/local
+DESTDIR ?=
+# How long `make fuzz` spends on each target, and which (a pattern).
+FUZZTIME ?= 60s
+FUZZ ?= .
+# Which benchmarks `make bench` runs.
+BENCH ?= .
+# More flags for `make test`, for example TESTFLAGS='-run TestMainJob -v'.
+TESTFLAGS ?=
+STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+binary := bin/medctrl-supervisor
+version = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+# The race detector needs cgo, and so a C compiler: used where there is one.
+race = $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
+
+.PHONY: help
+help:
+	@echo 'make run      builds the supervisor and runs it on examples/builds.toml; installs what that needs, saying so first'
+	@echo 'make build    the static binary, $(binary)'
+	@echo 'make test     every test, end to end ones too; installs what they need'
+	@echo 'make lint     gofmt, go vet, staticcheck, and the scripts'
+	@echo 'make fuzz     each fuzz target for FUZZTIME=$(FUZZTIME); FUZZ=PATTERN for some of them'
+	@echo 'make bench    the benchmarks; BENCH=PATTERN for some of them'
+	@echo 'make install  $(binary) to DESTDIR/PREFIX/bin, PREFIX=$(PREFIX)'
+	@echo 'make clean    removes bin/ and run/ (what `make run` built, with its data)'
+
+.PHONY: build
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(version)' -o $(binary) ./cmd/medctrl-supervisor
+
+.PHONY: run
+run: needs-run build
+	@echo
+	@echo 'Two builds of examples/medctrl start now; the first time takes up to a minute. Then:'
+	@echo
+	@echo '  look    http://127.0.0.1:8080/api/ and http://127.0.0.1:8080/testapi/ (also medicines/ and admin/ below them)'
+	@echo '  edit    examples/medctrl/API/api_settings/settings/deploy_development.py: change BANNER, save, look again'
+	@echo '  break   the same file, with a syntax error: the old release serves on, and status says why'
+	@echo '  status  $(binary) -c examples/builds.toml status --watch'
+	@echo '  stop    Ctrl-C'
+	@echo
+	@exec $(binary) -c examples/builds.toml
+
+.PHONY: test
+test: needs-test
+	$(GO) test $(race) -timeout 10m $(TESTFLAGS) ./...
+	@GO=$(GO) .ci/fuzz 2s
+
+.PHONY: lint
+lint:
+	@unformatted=$$(find . -path ./run -prune -o -name '*.go' -print0 | xargs -0 gofmt -l); \
+		[ -z "$$unformatted" ] || { echo "gofmt -w would change:"; echo "$$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+	@for script in .ci/*; do bash -n "$$script"; done
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/*; fi
+	@! command -v python3 >/dev/null || find examples supervisor -name '*.py' -print0 | xargs -0 python3 -c 'import sys; [compile(open(name).read(), name, "exec") for name in sys.argv[1:]]'
+
+.PHONY: fuzz
+fuzz:
+	@GO=$(GO) .ci/fuzz '$(FUZZTIME)' '$(FUZZ)'
+
+# Without -race and one package after the other, so that the figures mean something.
+.PHONY: bench
+bench: needs-test
+	$(GO) test -run '^$$' -bench '$(BENCH)' -p 1 -timeout 60m ./...
+
+# Not rebuilt where it is there: `make build && sudo make install` needs no Go for root.
+.PHONY: install
+install:
+	@[ -x $(binary) ] || $(MAKE) build
+	install -D -m 0755 $(binary) '$(DESTDIR)$(PREFIX)/$(binary)'
+
+.PHONY: clean
+clean:
+	@if [ -e run/.supervisor/lock ] && ! flock -n run/.supervisor/lock true; then \
+		echo 'run/ is in use: end `make run` first' >&2; exit 1; fi
+	rm -rf bin run
+
+.PHONY: needs-run needs-test
+needs-run needs-test: needs-%:
+	@.ci/install $*
