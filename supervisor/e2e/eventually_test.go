@@ -1,0 +1,27 @@
+package e2e
+
+import (
+	"testing"
+	"time"
+)
+
+// Eventually waits until holds answers true, asking every 10 ms, and ends the test with what holds said last where that takes
+// longer than limit.
+func Eventually(t testing.TB, limit time.Duration, what string, holds func() (bool, string)) {
+	t.Helper()
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for {
+		ok, said := holds()
+		if ok {
+			return
+		}
+		select {
+		case <-deadline.C:
+			t.Fatalf("waited %v for %s: %s", limit, what, said)
+		case <-again.C:
+		}
+	}
+}
