@@ -37,7 +37,7 @@ type Outcome string
 const (
 	OK          Outcome = "ok"          // a whole answer below 400
 	Unavailable Outcome = "503"         // refused with an answer
-	Status      Outcome = "status"      // any other answer from 400 up
+	BadStatus   Outcome = "status"      // any other answer from 400 up
 	Missing     Outcome = "missing"     // the socket's file was not there
 	Refused     Outcome = "refused"     // nobody listened
 	Full        Outcome = "full"        // the accept queue was full
@@ -211,7 +211,7 @@ func (l Load) shoot(shot *Shot, deadline time.Time) {
 	case answer.StatusCode == http.StatusServiceUnavailable:
 		shot.Outcome = Unavailable
 	case answer.StatusCode >= 400:
-		shot.Outcome = Status
+		shot.Outcome = BadStatus
 	default:
 		shot.Outcome = OK
 	}

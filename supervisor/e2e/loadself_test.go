@@ -47,7 +47,7 @@ func TestLoadCountsEachKindOfFailureExactly(t *testing.T) {
 		}
 	}
 	got := summarise(first)
-	want := map[Outcome]int{OK: 5 * rounds, Unavailable: rounds, Cut: 2 * rounds, Status: rounds, Mixed: rounds}
+	want := map[Outcome]int{OK: 5 * rounds, Unavailable: rounds, Cut: 2 * rounds, BadStatus: rounds, Mixed: rounds}
 	if got.Total != rounds*round || fmt.Sprint(got.By) != fmt.Sprint(want) {
 		t.Errorf("got %v of %d, want %v", got.By, got.Total, want)
 	}
@@ -153,11 +153,11 @@ func TestLossAssertionsExcuseOnlyWhatAKilledProcessHeld(t *testing.T) {
 		{"all good", []Shot{good, good}, true, true, true},
 		{"one cut", []Shot{good, {Outcome: Cut}}, false, true, true},
 		{"one reset", []Shot{good, {Outcome: Reset}}, false, true, true},
-		{"one 502", []Shot{good, {Outcome: Status, Status: 502}}, false, true, true},
+		{"one 502", []Shot{good, {Outcome: BadStatus, Status: 502}}, false, true, true},
 		{"two cut", []Shot{good, {Outcome: Cut}, {Outcome: Cut}}, false, false, false},
 		{"one refused", []Shot{good, {Outcome: Refused}}, false, false, false},
 		{"one timed out", []Shot{good, {Outcome: TimedOut}}, false, false, false},
-		{"one 500", []Shot{good, {Outcome: Status, Status: 500}}, false, false, false},
+		{"one 500", []Shot{good, {Outcome: BadStatus, Status: 500}}, false, false, false},
 		{"one 503", []Shot{good, {Outcome: Unavailable, Status: 503}}, false, false, true},
 	} {
 		r := summarise(c.shots)

@@ -1,0 +1,149 @@
+package e2e
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// Process is one live process. Zombies are dead and not listed.
+type Process struct {
+	Pid, Parent, Session int
+	Start                string // since boot, in ticks: with the pid it tells two processes apart
+	Command              string
+}
+
+func (p Process) String() string {
+	return fmt.Sprintf("%d (parent %d, session %d): %s", p.Pid, p.Parent, p.Session, p.Command)
+}
+
+// processes reads all of /proc (proc_pid_stat(5)).
+func processes() []Process {
+	var all []Process
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // errs only at a bad pattern
+	for _, path := range stats {
+		if p, live := readProcess(filepath.Dir(path)); live {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+func readProcess(dir string) (Process, bool) {
+	stat, err := os.ReadFile(dir + "/stat")
+	if err != nil {
+		return Process{}, false // gone meanwhile
+	}
+	// The name in brackets may hold anything, brackets and spaces too: what follows the last one is regular.
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) < 20 || fields[0] == "Z" || fields[0] == "X" {
+		return Process{}, false
+	}
+	var p Process
+	p.Pid, _ = strconv.Atoi(filepath.Base(dir)) // the kernel writes numbers
+	p.Parent, _ = strconv.Atoi(fields[1])
+	p.Session, _ = strconv.Atoi(fields[3])
+	p.Start = fields[19]
+	command, err := os.ReadFile(dir + "/cmdline")
+	if err != nil {
+		return Process{}, false
+	}
+	p.Command = strings.TrimSpace(string(bytes.ReplaceAll(command, []byte{0}, []byte{' '})))
+	return p, true
+}
+
+// Processes lists every live process that belongs to this world, bar the supervisor that runs: its folder stands in their
+// environment (MEDCTRL_DATA), their command line, or it is where they work.
+func (w *World) Processes() []Process {
+	var ours []Process
+	for _, p := range processes() {
+		if p.Pid == os.Getpid() || w.Running() && p.Pid == w.Pid() {
+			continue
+		}
+		dir := fmt.Sprintf("/proc/%d/", p.Pid)
+		environ, _ := os.ReadFile(dir + "environ") // another user's is not ours
+		cwd, _ := os.Readlink(dir + "cwd")
+		if bytes.Contains(environ, []byte(w.Dir+"/")) || strings.Contains(p.Command, w.Dir+"/") || cwd == w.Dir || strings.HasPrefix(cwd, w.Dir+"/") {
+			ours = append(ours, p)
+		}
+	}
+	return ours
+}
+
+// Tree lists pid, everything in its session, and everything that descends from it.
+func Tree(pid int) []Process {
+	all := processes()
+	in := map[int]bool{pid: true}
+	for grown := true; grown; {
+		grown = false
+		for _, p := range all {
+			if !in[p.Pid] && (in[p.Parent] || p.Session == pid) {
+				in[p.Pid], grown = true, true
+			}
+		}
+	}
+	var tree []Process
+	for _, p := range all {
+		if in[p.Pid] {
+			tree = append(tree, p)
+		}
+	}
+	return tree
+}
+
+// Workers lists the direct children of a master.
+func Workers(master int) []Process {
+	var workers []Process
+	for _, p := range processes() {
+		if p.Parent == master {
+			workers = append(workers, p)
+		}
+	}
+	return workers
+}
+
+// KillAll sends each of them a signal, and nobody else: os.FindProcess holds a pidfd, and the start time is compared once it does.
+func KillAll(t testing.TB, victims []Process, sig syscall.Signal) {
+	t.Helper()
+	for _, victim := range victims {
+		handle, err := os.FindProcess(victim.Pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now, live := readProcess(fmt.Sprintf("/proc/%d", victim.Pid))
+		if live && now.Start == victim.Start {
+			if err := handle.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+				t.Errorf("signal %v with %v: %v", victim, sig, err)
+			}
+		}
+		if err := handle.Release(); err != nil {
+			t.Errorf("release the handle of %v: %v", victim, err)
+		}
+	}
+}
+
+// KillMaster sends build name's master a signal and returns its pid.
+func (w *World) KillMaster(name string, sig syscall.Signal) int {
+	w.t.Helper()
+	master := w.WaitState(name, "running").Pid
+	p, live := readProcess(fmt.Sprintf("/proc/%d", master))
+	if !live {
+		w.t.Fatalf("status says that %d serves build %s: it does not live", master, name)
+	}
+	KillAll(w.t, []Process{p}, sig)
+	return master
+}
+
+// KillTree sends a signal to every process of build name at once and returns the master's pid.
+func (w *World) KillTree(name string, sig syscall.Signal) int {
+	w.t.Helper()
+	master := w.WaitState(name, "running").Pid
+	KillAll(w.t, Tree(master), sig)
+	return master
+}
