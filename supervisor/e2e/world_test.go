@@ -94,13 +94,18 @@ func (w *World) SetBuilds(entries ...string) {
 // Start starts the supervisor and returns at once: wait with WaitState. It may be started again when it has ended.
 func (w *World) Start() {
 	w.t.Helper()
+	cmd := exec.Command(Binary(w.t), "-c", w.File)
+	cmd.Dir = w.Dir
+	w.start(cmd)
+}
+
+func (w *World) start(cmd *exec.Cmd) {
+	w.t.Helper()
 	log, err := os.OpenFile(w.LogFile(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	defer log.Close() // the child has its own
-	cmd := exec.Command(Binary(w.t), "-c", w.File)
-	cmd.Dir = w.Dir
 	cmd.Stdout, cmd.Stderr = log, log
 	// A group of its own: a Ctrl-C for the tests is not one for it. It ends with us, even when we are killed.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
