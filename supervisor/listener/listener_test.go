@@ -186,8 +186,11 @@ func TestNameNeverLeadsToASocketThatDoesNotListen(t *testing.T) {
 			t.Error(err)
 			break
 		}
-		l.Unlink()
-		l.Close()
+		if err := l.Unlink(); err != nil {
+			t.Error(err)
+		}
+		// Closed only at the end: a client that looked the name up just before Unlink may connect just after.
+		defer l.Close()
 	}
 	close(stop)
 	wg.Wait()

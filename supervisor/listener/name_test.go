@@ -153,6 +153,7 @@ func TestNoConnectFailsDuringAThousandTakesAndExchanges(t *testing.T) {
 			}
 		})
 	}
+	waitFor(t, "both goroutines connect", func() bool { return connects.Load() > 2 })
 	links := func(int, string, int, string, uint) error { return unix.ENOSYS }
 	for i := range 1000 {
 		var err error
@@ -175,9 +176,6 @@ func TestNoConnectFailsDuringAThousandTakesAndExchanges(t *testing.T) {
 			t.Fatalf("exchange %d: %v", i, err)
 		}
 		serving, standby = standby, serving
-	}
-	if connects.Load() == 0 {
-		t.Error("nobody connected")
 	}
 	t.Logf("%d connects", connects.Load())
 }
