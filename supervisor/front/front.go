@@ -1,0 +1,175 @@
+package front
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"strings"
+	"sync/atomic"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// Front passes requests to builds. Make one by [New]. All its methods may be
+// called at the same time.
+type Front struct {
+	log    hclog.Logger
+	table  atomic.Pointer[routes]
+	proxy  httputil.ReverseProxy
+	counts counts
+}
+
+// Stats are counts since the Front was made.
+type Stats struct {
+	Requests uint64 // all that came
+	Unrouted uint64 // answered 404: no location matched
+	Retried  uint64 // sent once more because the connection broke
+	Refused  uint64 // answered 503: the build did not serve
+	Lost     uint64 // answered 502 or 504, or cut off in the answer's body: the build broke
+}
+
+type counts struct{ requests, unrouted, retried, refused, lost atomic.Uint64 }
+
+// New returns a Front without routes.
+func New(log hclog.Logger) *Front {
+	f := &Front{log: log}
+	f.table.Store(&routes{})
+	f.proxy = httputil.ReverseProxy{
+		Rewrite:        rewrite,
+		Transport:      &twice{once: newTransport(), counts: &f.counts},
+		FlushInterval:  -1, // every piece of an answer goes out as it comes
+		ModifyResponse: f.watchBody,
+		ErrorHandler:   f.failed,
+		ErrorLog:       log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
+	}
+	return f
+}
+
+// SetRoutes replaces all routes. Requests that are under way keep theirs.
+func (f *Front) SetRoutes(given []Route) {
+	table := newRoutes(given)
+	f.table.Store(&table)
+}
+
+// Stats returns the counts so far.
+func (f *Front) Stats() Stats {
+	c := &f.counts
+	return Stats{
+		Requests: c.requests.Load(),
+		Unrouted: c.unrouted.Load(),
+		Retried:  c.retried.Load(),
+		Refused:  c.refused.Load(),
+		Lost:     c.lost.Load(),
+	}
+}
+
+// target is where a request goes; it travels in the request's context.
+type target struct {
+	Route
+	rest string // the escaped path without the location
+}
+
+type targetKey struct{}
+
+func targetOf(ctx context.Context) target {
+	t, _ := ctx.Value(targetKey{}).(target)
+	return t
+}
+
+// ServeHTTP passes one request on.
+func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f.counts.requests.Add(1)
+	w, r, done := limitStalls(w, r)
+	defer done()
+	found, rest, ok := f.table.Load().find(rawPath(r.URL))
+	if !ok {
+		f.counts.unrouted.Add(1)
+		http.Error(w, "404 not found", http.StatusNotFound)
+		return
+	}
+	r = r.WithContext(context.WithValue(r.Context(), targetKey{}, target{found, rest}))
+	f.proxy.ServeHTTP(w, r)
+}
+
+// rewrite turns the client's request into the build's. ReverseProxy has taken
+// off hop-by-hop headers, Forwarded and X-Forwarded-{For,Host,Proto} before.
+func rewrite(pr *httputil.ProxyRequest) {
+	in, out := pr.In, pr.Out
+	to := targetOf(in.Context())
+	out.URL.Scheme = "http"
+	out.URL.Host = to.Build                // for error texts only, the context says where to
+	out.URL.RawQuery = in.URL.RawQuery     // ReverseProxy drops what it cannot parse
+	out.URL.ForceQuery = in.URL.ForceQuery // a bare "?"
+	setPath(out.URL, to.rest)
+
+	for name := range out.Header {
+		if strings.Contains(name, "_") || strings.HasPrefix(name, "X-Forwarded-") {
+			delete(out.Header, name)
+		}
+	}
+	out.Header.Del("Proxy")  // CGI's HTTP_PROXY, httpoxy.org
+	out.Header.Del("Expect") // "100 Continue" is between the client and us, as with Nginx
+	if _, ok := in.Header["User-Agent"]; !ok {
+		out.Header.Set("User-Agent", "") // else net/http sends its own
+	}
+	proto := "http"
+	if in.TLS != nil {
+		proto = "https"
+	}
+	out.Header.Set("X-Forwarded-Proto", proto)
+	out.Header.Set("X-Forwarded-Host", in.Host)
+	if to.Location != "/" {
+		out.Header.Set("X-Forwarded-Prefix", to.Location)
+	}
+	out.Header.Del("X-Real-IP")
+	via := in.Header.Values("X-Forwarded-For")
+	if ip, _, err := net.SplitHostPort(in.RemoteAddr); err == nil { // a unix socket's peer has no address
+		out.Header.Set("X-Real-IP", ip)
+		via = append(via[:len(via):len(via)], ip)
+	}
+	if len(via) > 0 {
+		out.Header.Set("X-Forwarded-For", strings.Join(via, ", "))
+	}
+}
+
+// failed answers a request that got no answer from the build.
+func (f *Front) failed(w http.ResponseWriter, r *http.Request, err error) {
+	build := targetOf(r.Context()).Build
+	var notServing *dialError
+	var fromClient *bodyError
+	var timeout net.Error
+	switch {
+	case errors.As(err, &fromClient):
+		f.log.Debug("client broke off", "build", build, "error", err)
+		w.Header().Set("Connection", "close")
+		http.Error(w, "408 the request's body did not come whole", http.StatusRequestTimeout)
+	case r.Context().Err() != nil:
+		// The client has gone, or Serve cuts off what is left.
+		w.Header().Set("Connection", "close")
+		http.Error(w, "503 stopped", http.StatusServiceUnavailable)
+	case errors.As(err, &notServing):
+		f.counts.refused.Add(1)
+		f.log.Debug("request refused", "build", build, "error", err)
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "503 the service is starting or stopped, try again soon", http.StatusServiceUnavailable)
+	case errors.As(err, &timeout) && timeout.Timeout():
+		f.counts.lost.Add(1)
+		f.log.Warn("request lost", "build", build, "method", r.Method, "error", err)
+		http.Error(w, "504 the service did not answer in time", http.StatusGatewayTimeout)
+	default:
+		f.counts.lost.Add(1)
+		f.log.Warn("request lost", "build", build, "method", r.Method, "error", err)
+		http.Error(w, "502 the service broke off", http.StatusBadGateway)
+	}
+}
+
+// watchBody counts answers that break off after their head was sent. The
+// client sees the connection break, as it must.
+func (f *Front) watchBody(resp *http.Response) error {
+	if resp.StatusCode != http.StatusSwitchingProtocols {
+		resp.Body = &countedBody{ReadCloser: resp.Body, ctx: resp.Request.Context(), front: f}
+	}
+	return nil
+}

@@ -1,0 +1,115 @@
+package front
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// What a client is held to.
+const (
+	HeaderTimeout  = 10 * time.Second // to send a request's head
+	IdleTimeout    = 75 * time.Second // between two requests of a connection
+	StallTimeout   = 60 * time.Second // to send, or take, the next piece of a body
+	MaxHeaderBytes = 64 << 10         // of a request's head
+)
+
+// Serve answers on ln, which it closes, until ctx ends. Then it takes no more
+// connections, finishes the requests under way for at most drain and cuts off
+// the rest, which is an error. All its goroutines have ended when it returns.
+func (f *Front) Serve(ctx context.Context, ln net.Listener, drain time.Duration) error {
+	base, cutOff := context.WithCancel(context.WithoutCancel(ctx))
+	defer cutOff()
+	underWay := newUnderWay() // Shutdown does not wait for upgraded connections
+	server := &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !underWay.begin() {
+				panic(http.ErrAbortHandler) // Serve is returning
+			}
+			defer underWay.end()
+			f.ServeHTTP(w, r)
+		}),
+		BaseContext:       func(net.Listener) context.Context { return base },
+		ConnContext:       withClient,
+		ReadHeaderTimeout: HeaderTimeout,
+		IdleTimeout:       IdleTimeout,
+		MaxHeaderBytes:    MaxHeaderBytes,
+		ErrorLog:          f.log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
+	}
+	serving := make(chan error, 1)
+	go func() { serving <- server.Serve(clientConns{ln}) }()
+	select {
+	case err := <-serving:
+		cutOff()
+		server.Close() // its connections; the listener's end is the error to report
+		<-underWay.over()
+		return fmt.Errorf("serve http on %s: %w", ln.Addr(), err)
+	case <-ctx.Done():
+	}
+
+	deadline, cancel := context.WithTimeout(base, drain)
+	defer cancel()
+	err := server.Shutdown(deadline)
+	over := underWay.over()
+	if err == nil {
+		select {
+		case <-over:
+		case <-deadline.Done():
+			err = deadline.Err()
+		}
+	}
+	cutOff()
+	server.Close() // nothing is left to be graceful about
+	<-over
+	<-serving
+	if err != nil {
+		return fmt.Errorf("drain http on %s: requests cut off after %v: %w", ln.Addr(), drain, err)
+	}
+	return nil
+}
+
+// underWay counts requests. (A WaitGroup forbids what may happen here: one that
+// begins while the end of the last is waited for.)
+type underWay struct {
+	mu      sync.Mutex
+	n       int
+	closing bool
+	none    chan struct{} // closed when closing and n is 0
+}
+
+func newUnderWay() *underWay { return &underWay{none: make(chan struct{})} }
+
+func (u *underWay) begin() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.closing {
+		return false
+	}
+	u.n++
+	return true
+}
+
+func (u *underWay) end() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.n--; u.n == 0 && u.closing {
+		close(u.none)
+	}
+}
+
+// over lets no more requests begin. Its channel is closed when all have ended.
+// It is called once.
+func (u *underWay) over() <-chan struct{} {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.closing = true
+	if u.n == 0 {
+		close(u.none)
+	}
+	return u.none
+}
