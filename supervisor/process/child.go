@@ -1,0 +1,142 @@
+package process
+
+import (
+	"errors"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Child is a process started by Table.Spawn, and what it started.
+type Child struct {
+	table  *Table
+	pid    int
+	start  uint64
+	mark   string
+	exited func(Exit)
+	done   chan struct{} // closed when exit is known
+
+	mu     sync.Mutex
+	pidfd  int  // -1 when nothing can be reached by it any more
+	reaped bool // exit is known, the pid may belong to someone else
+	exit   Exit
+	empty  bool // the group was seen empty after the exit: its number may belong to someone else
+	ended  bool // the whole tree was seen gone
+}
+
+// Pid is the child's pid, and its group's and session's.
+func (c *Child) Pid() int { return c.pid }
+
+// StartTime is when it started, in clock ticks after boot. With Pid and BootID it
+// identifies the child.
+func (c *Child) StartTime() uint64 { return c.start }
+
+// Exited returns how the child ended, and whether it did.
+func (c *Child) Exited() (Exit, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.exit, c.reaped
+}
+
+// Signal sends to the child alone. The error is os.ErrProcessDone where it has ended.
+func (c *Child) Signal(sig syscall.Signal) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.reaped || c.pidfd < 0 {
+		return os.ErrProcessDone
+	}
+	err := unix.PidfdSendSignal(c.pidfd, sig, nil, 0)
+	if err == unix.ESRCH {
+		return os.ErrProcessDone
+	}
+	return os.NewSyscallError("pidfd_send_signal", err)
+}
+
+// SignalGroup sends to every process of the child's group at once, also after
+// the child itself has ended: its orphans are still in the group. It takes a few
+// microseconds. An empty group is no error.
+func (c *Child) SignalGroup(sig syscall.Signal) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.signalGroup(sig)
+}
+
+// PIDFD_SIGNAL_PROCESS_GROUP of pidfd_send_signal(2), Linux 6.9.
+const pidfdSignalProcessGroup = 1 << 2
+
+// groupGrace is how long after the leader was reaped its group's number is trusted where
+// the kernel cannot signal a group by pidfd. The group had members then, and numbers
+// are given out in turn: all others would have to be used up first.
+const groupGrace = time.Second
+
+// errGroupUnsure says that only the process table can tell whose group it is now.
+var errGroupUnsure = errors.New("process group may be another's")
+
+// signalGroup wants c.mu. Signal 0 only asks whether there is anyone.
+func (c *Child) signalGroup(sig syscall.Signal) error {
+	if c.empty {
+		return nil
+	}
+	var err error
+	switch {
+	case !c.reaped:
+		// A zombie at most: the number is still its own.
+		err = unix.Kill(-c.pid, sig)
+	case c.pidfd < 0: // the table is closed
+		return errClosed
+	case !c.table.noGroupFlag.Load():
+		// By pidfd it is this group for certain, not another with its number.
+		err = unix.PidfdSendSignal(c.pidfd, sig, nil, pidfdSignalProcessGroup)
+		if err != unix.EINVAL {
+			break
+		}
+		c.table.noGroupFlag.Store(true)
+		fallthrough
+	default:
+		if time.Since(c.exit.At) > groupGrace {
+			return errGroupUnsure
+		}
+		err = unix.Kill(-c.pid, sig)
+	}
+	if err == unix.ESRCH {
+		c.empty = c.reaped
+		return nil
+	}
+	return os.NewSyscallError("kill", err)
+}
+
+// reap takes the exit, from the table's goroutine.
+func (c *Child) reap() (Exit, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pidfd < 0 {
+		return Exit{}, false
+	}
+	exit, ok := reap(c.pidfd)
+	if !ok {
+		return exit, false
+	}
+	c.reaped, c.exit = true, exit
+	// Is anyone left? If not, the pidfd has done its work.
+	if err := c.signalGroup(0); err == nil && c.empty {
+		c.closePidfd()
+	}
+	return exit, true
+}
+
+func (c *Child) closePidfd() {
+	if c.pidfd >= 0 {
+		unix.Close(c.pidfd)
+		c.pidfd = -1
+	}
+}
+
+// dropPidfd is for a table that closes.
+func (c *Child) dropPidfd() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closePidfd()
+}

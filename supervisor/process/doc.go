@@ -1,0 +1,38 @@
+// Package process runs children and ends them with everything they started.
+//
+// # What it promises
+//
+//   - A child starts with exactly what its Spec says: argv, environment, folder,
+//     user, umask, file descriptors 0 to 4, default signal dispositions, an empty
+//     signal mask and the limit of open files that we were started with ourselves.
+//   - LISTEN_PID is the child's own pid, written between fork and exec, because
+//     servers that take LISTEN_FDS ignore a listener meant for another pid
+//     (sd_listen_fds(3)).
+//   - Every exit is told once. Children are waited for one by one, by pidfd:
+//     os/exec may be used beside this package in the same program.
+//   - No signal goes to a recycled pid. Identity is pid and start time; signals
+//     go by pidfd, those for a whole process group too where the kernel can
+//     (6.9).
+//   - End returns when the whole tree is gone: the process group, the session,
+//     their descendants, and whoever carries the child's Mark in its environment,
+//     which is how a daemon that called setsid(2) is found.
+//   - A child costs no thread and nothing while it runs: one epoll of pidfds,
+//     nested in Go's own poller, watches all of them.
+//
+// # What it does not promise
+//
+// A process that left the group, lost its parent and wiped the mark from its
+// environment is not found. Children are left running when the Table is closed or
+// its process dies, on purpose: their output goes to files and nothing of theirs
+// ends with us.
+//
+// # How a child is started
+//
+// On amd64 and arm64 the table forks as syscall.ForkExec does (vfork) and makes a
+// few more system calls before the exec, see clone.go. Elsewhere it starts an exec step:
+// this very program with the argument "exec-step", which sets things up and
+// then becomes the child, see execstep.go. The result is the same; the exec step
+// costs another start of a Go program, 1 to 2 ms of CPU.
+//
+// It needs Linux 5.4 (waitid(2) with P_PIDFD) and /proc.
+package process

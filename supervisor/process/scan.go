@@ -1,0 +1,303 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Found is a process that carries a mark.
+type Found struct {
+	Pid       int
+	StartTime uint64 // clock ticks after boot
+	Group     int    // its process group; of a child of ours the leader's pid
+	Mark      string
+}
+
+// FindMarked returns the live processes whose environment holds a mark with that
+// prefix, in no order. Zombies are dead. Processes whose environment we may not read
+// are left out (proc_pid_environ(5)). It reads all of /proc: for start-up, not for a loop.
+func FindMarked(prefix string) ([]Found, error) {
+	var r procReader
+	snap, err := r.read()
+	if err != nil {
+		return nil, err
+	}
+	var found []Found
+	for _, p := range snap.procs {
+		if p.mark != "" && strings.HasPrefix(p.mark, prefix) && !p.dead() {
+			found = append(found, Found{Pid: p.pid, StartTime: p.start, Group: p.pgrp, Mark: p.mark})
+		}
+	}
+	return found, nil
+}
+
+// proc is one process of a snapshot.
+type proc struct {
+	stat
+	mark string
+}
+
+// snapshot is the process table at one moment, with the indexes that trees are
+// found by. It is shared and never changed.
+type snapshot struct {
+	procs                               []proc
+	byGroup, bySession, byParent, byPid map[int][]int
+	byMark                              map[string][]int
+}
+
+func newSnapshot(procs []proc) *snapshot {
+	s := &snapshot{
+		procs:   procs,
+		byGroup: make(map[int][]int), bySession: make(map[int][]int),
+		byParent: make(map[int][]int), byPid: make(map[int][]int, len(procs)),
+		byMark: make(map[string][]int),
+	}
+	for i, p := range procs {
+		s.byPid[p.pid] = append(s.byPid[p.pid], i)
+		s.byGroup[p.pgrp] = append(s.byGroup[p.pgrp], i)
+		s.bySession[p.session] = append(s.bySession[p.session], i)
+		s.byParent[p.ppid] = append(s.byParent[p.ppid], i)
+		if p.mark != "" {
+			s.byMark[p.mark] = append(s.byMark[p.mark], i)
+		}
+	}
+	return s
+}
+
+// tree returns the members of the group and session of leader (0 for none of
+// them), whoever carries mark or is known, and all their descendants; zombies too, not
+// self.
+func (s *snapshot) tree(leader int, mark string, self int, known map[procID]bool) []proc {
+	var members []proc
+	in := make(map[int]bool)
+	for _, i := range s.byPid[self] {
+		in[i] = true
+	}
+	var queue []int
+	add := func(indexes []int) {
+		for _, i := range indexes {
+			if !in[i] {
+				in[i] = true
+				queue = append(queue, i)
+			}
+		}
+	}
+	if leader > 1 {
+		add(s.byPid[leader])
+		add(s.byGroup[leader])
+		add(s.bySession[leader])
+	}
+	if mark != "" {
+		add(s.byMark[mark])
+	}
+	for id := range known {
+		for _, i := range s.byPid[id.pid] {
+			if s.procs[i].start == id.start {
+				add([]int{i})
+			}
+		}
+	}
+	for len(queue) > 0 {
+		p := s.procs[queue[0]]
+		queue = queue[1:]
+		members = append(members, p)
+		add(s.byParent[p.pid])
+	}
+	return members
+}
+
+// image of a process: an exec changes it, so that what was read of its
+// environment holds as long as it is the same.
+type procImage struct {
+	pid             int
+	start, envStart uint64
+}
+
+// procReader reads the process table. It remembers the marks of the processes that it has
+// seen, so that each environment is read once. Its zero value is ready.
+type procReader struct {
+	marks map[procImage]string
+	buf   []byte
+}
+
+func (r *procReader) read() (*snapshot, error) {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil, fmt.Errorf("read the process table: %w", err)
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil, fmt.Errorf("read the process table: %w", err)
+	}
+	if r.buf == nil {
+		r.buf = make([]byte, 4096)
+	}
+	marks := make(map[procImage]string, len(r.marks))
+	procs := make([]proc, 0, len(r.marks)+16)
+	for _, name := range names {
+		if name[0] < '0' || name[0] > '9' {
+			continue
+		}
+		line, err := r.slurp(int(dir.Fd()), name+"/stat", nil)
+		if err != nil {
+			continue // gone meanwhile, or not ours to see (hidepid)
+		}
+		s, err := parseStat(line)
+		if err != nil || s.kernel {
+			continue
+		}
+		p := proc{stat: s}
+		key := procImage{s.pid, s.start, s.envStart}
+		mark, known := r.marks[key]
+		if !known && !s.dead() {
+			mark, known = r.mark(int(dir.Fd()), name)
+		}
+		p.mark = mark
+		if known && s.envStart != 0 {
+			marks[key] = mark
+		}
+		procs = append(procs, p)
+	}
+	r.marks = marks
+	return newSnapshot(procs), nil
+}
+
+// mark reads a process's mark; known is false where that may be other next time.
+func (r *procReader) mark(proc int, name string) (mark string, known bool) {
+	environ, err := r.slurp(proc, name+"/environ", func(block []byte) bool {
+		_, found, whole := findMark(block)
+		return found && whole
+	})
+	if err != nil || len(environ) == 0 { // no right to read it, gone, or in the middle of an exec
+		return "", false
+	}
+	m, _, _ := findMark(environ)
+	return string(m), true
+}
+
+// slurp reads a small file of /proc until its end or until enough says so. What
+// it returns holds until the next call.
+func (r *procReader) slurp(dir int, name string, enough func([]byte) bool) ([]byte, error) {
+	const limit = 8 << 20 // above the largest environment that the kernel takes (execve(2))
+	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	n := 0
+	for {
+		m, err := unix.Read(fd, r.buf[n:])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		n += m
+		if m == 0 || enough != nil && enough(r.buf[:n]) || n >= limit {
+			return r.buf[:n], nil
+		}
+		if n == len(r.buf) {
+			r.buf = append(r.buf, make([]byte, len(r.buf))...)
+		}
+	}
+}
+
+// scanner shares the reading of the process table among all who need it at the
+// same time: with 1,000 trees to end at once it is read a few times, not thousands.
+type scanner struct {
+	mu      sync.Mutex
+	next    *scan
+	running bool
+	closed  bool
+	closing chan struct{}
+	wg      sync.WaitGroup
+	reads   int // how often the table was read
+
+	reader procReader // the running goroutine's
+}
+
+type scan struct {
+	done chan struct{}
+	snap *snapshot
+	err  error
+}
+
+var errClosed = errors.New("process table is closed")
+
+func newScanner() *scanner { return &scanner{closing: make(chan struct{})} }
+
+// fresh returns the process table as read after this call.
+func (s *scanner) fresh(ctx context.Context) (*snapshot, error) {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil, errClosed
+	}
+	if s.next == nil {
+		s.next = &scan{done: make(chan struct{})}
+	}
+	mine := s.next
+	if !s.running {
+		s.running = true
+		s.wg.Add(1)
+		go s.run()
+	}
+	s.mu.Unlock()
+	select {
+	case <-mine.done:
+		return mine.snap, mine.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// run reads for as long as someone asks. It rests three times as long as a reading took,
+// so that all of it never takes more than a quarter of one CPU, and whoever asks
+// meanwhile shares the next one.
+func (s *scanner) run() {
+	defer s.wg.Done()
+	for {
+		s.mu.Lock()
+		mine := s.next
+		s.next = nil
+		if mine == nil || s.closed {
+			s.running = false
+			s.mu.Unlock()
+			if mine != nil {
+				mine.err = errClosed
+				close(mine.done)
+			}
+			return
+		}
+		s.reads++
+		s.mu.Unlock()
+		began := time.Now()
+		mine.snap, mine.err = s.reader.read()
+		close(mine.done)
+		rest := time.NewTimer(3 * time.Since(began))
+		select {
+		case <-rest.C:
+		case <-s.closing:
+			rest.Stop()
+		}
+	}
+}
+
+func (s *scanner) close() {
+	s.mu.Lock()
+	if !s.closed {
+		s.closed = true
+		close(s.closing)
+	}
+	s.mu.Unlock()
+	s.wg.Wait()
+}

@@ -1,0 +1,94 @@
+package process
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Spawn starts a child in a session of its own, so that its pid is also that of its
+// group and session. It returns when the child's program runs, or with an error
+// that names what could not be done: the command, its folder, its user, its log.
+//
+// exited is called exactly once when the child has ended, from the table's one
+// goroutine, possibly before Spawn returns; it must be quick and must not call Close. Nil
+// is allowed. Spawn may be called from many goroutines at once.
+//
+// After the exit call Child.End: it ends what the child left behind and frees what is
+// kept to reach it.
+func (t *Table) Spawn(s Spec, exited func(Exit)) (*Child, error) {
+	t.mu.Lock()
+	if t.closed {
+		t.mu.Unlock()
+		return nil, errClosed
+	}
+	t.inSpawn.Add(1)
+	t.mu.Unlock()
+	defer t.inSpawn.Done()
+	img, err := prepare(s, t.null)
+	if err != nil {
+		return nil, err
+	}
+	defer img.close()
+	var pid, pidfd int
+	if t.stepOnly {
+		pid, pidfd, err = execStep(t.self, img)
+	} else {
+		pid, pidfd, err = clone(img, t.nofile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	// It cannot be reaped before it is in the table: the pid is its own.
+	start, err := StartTime(pid)
+	c := &Child{
+		table: t, pid: pid, start: start, mark: s.Mark, exited: exited,
+		pidfd: pidfd, done: make(chan struct{}),
+	}
+	if err == nil {
+		err = t.add(&watch{pidfd: pidfd, child: c, done: c.done})
+	}
+	if err != nil {
+		unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0) // where this fails it is dead
+		reapFailed(pidfd)
+		return nil, fmt.Errorf("start %s: watch it: %w", img.path, err)
+	}
+	return c, nil
+}
+
+// inheritedNofile returns the limit of open files that we were started with. Go
+// raises ours, keeps the old one to itself and gives it to what syscall.ForkExec starts
+// (syscall/rlimit.go): so it is asked of such a process. Nil is that Go did not
+// raise it.
+func inheritedNofile() (*syscall.Rlimit, error) {
+	var now unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &now); err != nil {
+		return nil, os.NewSyscallError("getrlimit", err)
+	}
+	if now.Cur != now.Max-1 { // how Go marks that it did
+		return nil, nil
+	}
+	// Any program that is not Go's will do; the limit of a zombie can be read as well.
+	path, err := exec.LookPath("true")
+	if err != nil {
+		return nil, err
+	}
+	pid, err := syscall.ForkExec(path, []string{"true"}, &syscall.ProcAttr{Env: []string{}})
+	if err != nil {
+		return nil, fmt.Errorf("execute %s: %w", path, err)
+	}
+	var was unix.Rlimit
+	err = unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, &was)
+	for {
+		if _, werr := unix.Wait4(pid, nil, 0, nil); werr != unix.EINTR {
+			break
+		}
+	}
+	if err != nil {
+		return nil, os.NewSyscallError("prlimit", err)
+	}
+	return &syscall.Rlimit{Cur: was.Cur, Max: was.Max}, nil
+}
