@@ -1,0 +1,95 @@
+package state
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestOnlyOneHasTheLockAndTheOtherLearnsWho(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), ".supervisor")
+	release, holder, err := Lock(dir)
+	if err != nil || holder != os.Getpid() {
+		t.Fatal(holder, err)
+	}
+	_, holder, err = Lock(dir)
+	if !errors.Is(err, ErrLocked) || holder != os.Getpid() || !strings.Contains(err.Error(), filepath.Join(dir, "lock")) {
+		t.Errorf("second: %d, %v", holder, err)
+	}
+	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+	release, _, err = Lock(dir)
+	if err != nil {
+		t.Fatalf("after release: %v", err)
+	}
+	if err := release(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWhatAFormerHolderWroteCountsForNothing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "lock"), []byte("1\n"+strings.Repeat("x", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	release, holder, err := Lock(dir)
+	if err != nil || holder != os.Getpid() {
+		t.Fatal(holder, err)
+	}
+	defer release()
+	if _, holder, err := Lock(dir); !errors.Is(err, ErrLocked) || holder != os.Getpid() {
+		t.Errorf("second: %d, %v", holder, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "lock"), []byte("nonsense"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, holder, err := Lock(dir); !errors.Is(err, ErrLocked) || holder != 0 {
+		t.Errorf("with nonsense in the file: %d, %v", holder, err)
+	}
+}
+
+func TestRootKeepsItsID(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), ".supervisor")
+	first, err := RootID(dir)
+	if err != nil || !rootIDs.MatchString(first) {
+		t.Fatal(first, err)
+	}
+	if again, err := RootID(dir); again != first || err != nil {
+		t.Errorf("%s, then %s, %v", first, again, err)
+	}
+	if other, err := RootID(filepath.Join(t.TempDir(), "other")); other == first || err != nil {
+		t.Errorf("two roots with one name, %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "id"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mended, err := RootID(dir)
+	if err != nil || mended == first || !rootIDs.MatchString(mended) {
+		t.Errorf("after it was emptied: %q, %v", mended, err)
+	}
+	if again, err := RootID(dir); again != mended || err != nil {
+		t.Errorf("%s, then %s, %v", mended, again, err)
+	}
+}
+
+func TestFolderThatIsAFileIsSaid(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "state")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, open := Open(file)
+	_, _, lock := Lock(file)
+	_, id := RootID(file)
+	for _, err := range []error{open, lock, id} {
+		if err == nil || !strings.Contains(err.Error(), file+" is not a folder") {
+			t.Errorf("error %v", err)
+		}
+	}
+}

@@ -1,0 +1,109 @@
+package state
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Version is the format of the files written here, and the newest that is read.
+const Version = 1
+
+// Record is what is known of one build.
+type Record struct {
+	Version        int               `json:"version"` // Save sets it
+	Build          string            `json:"build"`
+	StoppedByHand  bool              `json:"stopped_by_hand,omitempty"`
+	Pinned         string            `json:"pinned,omitempty"`   // the release that a rollback asked for
+	Release        string            `json:"release,omitempty"`  // the one that serves
+	Previous       string            `json:"previous,omitempty"` // the one that served before it
+	Bad            map[string]string `json:"bad,omitempty"`      // releases not to be tried again, and why
+	Restarts       int               `json:"restarts,omitempty"`
+	LastExit       string            `json:"last_exit,omitempty"`
+	BuildError     string            `json:"build_error,omitempty"`
+	Generations    []Generation      `json:"generations,omitempty"`
+	NextGeneration int               `json:"next_generation,omitempty"`
+}
+
+// Generation is a child that was started and whose end was not seen.
+type Generation struct {
+	N           int    `json:"n"`
+	Role        string `json:"role"`
+	Release     string `json:"release"`
+	RunKey      string `json:"run_key"`
+	Pid         int    `json:"pid"`
+	StartTime   uint64 `json:"start_time"` // clock ticks since boot, field 22 of /proc/PID/stat (proc(5))
+	BootID      string `json:"boot_id"`
+	SocketInode uint64 `json:"socket_inode"`
+}
+
+// VersionError is about a file that a later supervisor wrote. Nothing is wrong with it.
+type VersionError struct {
+	File    string
+	Version int
+}
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("%s has version %d and this supervisor knows up to %d: run the later supervisor that wrote it, or move the file away to forget what it says",
+		e.File, e.Version, Version)
+}
+
+// CorruptError is about a file that no supervisor wrote as it is now.
+type CorruptError struct {
+	File string
+	Err  error
+}
+
+func (e *CorruptError) Error() string {
+	return fmt.Sprintf("%s is not a state file: %v", e.File, e.Err)
+}
+
+// Unwrap is what is wrong with it.
+func (e *CorruptError) Unwrap() error { return e.Err }
+
+// maxBytes bounds a file that is read. A record has some hundred bytes.
+const maxBytes = 4 << 20
+
+// read makes a record of a file's bytes. Unknown keys of a known version are passed over: a later supervisor may write them.
+func read(file string, b []byte) (Record, error) {
+	var head struct {
+		Version int `json:"version"`
+	}
+	if err := decode(b, &head); err != nil {
+		return Record{}, &CorruptError{file, err}
+	}
+	switch {
+	case head.Version > Version:
+		return Record{}, &VersionError{file, head.Version}
+	case head.Version < 1:
+		return Record{}, &CorruptError{file, fmt.Errorf("version = %d: want 1 to %d", head.Version, Version)}
+	}
+	var r Record
+	if err := decode(b, &r); err != nil {
+		return Record{}, &CorruptError{file, err}
+	}
+	return r, nil
+}
+
+// decode reads one JSON object and nothing else.
+func decode(b []byte, v any) error {
+	if len(b) > maxBytes {
+		return fmt.Errorf("it is longer than %d MiB", maxBytes>>20)
+	}
+	if len(bytes.TrimSpace(b)) == 0 {
+		return errors.New("it is empty")
+	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	if err := d.Decode(v); err != nil {
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			return errors.New("it ends too early")
+		}
+		return err
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return errors.New("something follows the record")
+	}
+	return nil
+}

@@ -1,0 +1,174 @@
+package state
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+)
+
+const (
+	suffix    = ".json"
+	badSuffix = ".json.bad"
+)
+
+// names is what a build may be called, so that a file's name is never a path.
+var names = regexp.MustCompile(`^[a-z0-9][a-z0-9_]*$`)
+
+// Store is a folder of records. Its methods may be called from several goroutines; one process at a time may write (Lock).
+type Store struct {
+	dir string
+	mu  sync.Mutex
+	one map[string]*sync.Mutex // by build: files of different builds are synced at the same time
+}
+
+// Open returns the store in dir, which is made where it is missing and is 0700 afterwards. What a killed writer left half done is removed.
+func Open(dir string) (*Store, error) {
+	if err := private(dir); err != nil {
+		return nil, fmt.Errorf("open state: %w", err)
+	}
+	halves, err := filepath.Glob(filepath.Join(dir, ".*"+suffix+asideSuffix))
+	for _, half := range halves {
+		err = errors.Join(err, os.Remove(half))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open state: %w", err)
+	}
+	return &Store{dir: dir, one: map[string]*sync.Mutex{}}, nil
+}
+
+// Save writes the record of the build called name. When it returns nil the record is on the disk; otherwise the one before is.
+func (s *Store) Save(name string, r Record) error {
+	file, unlock, err := s.lock(name)
+	if err != nil {
+		return fmt.Errorf("save state: %w", err)
+	}
+	defer unlock()
+	r.Version = Version
+	b, err := json.MarshalIndent(r, "", " ")
+	if err == nil {
+		err = writeFile(file, append(b, '\n'))
+	}
+	if err != nil {
+		return fmt.Errorf("save state of %s: %w", name, err)
+	}
+	return nil
+}
+
+// Load returns the record of the build called name, and false where there is none. The error is a *VersionError or a *CorruptError where the file
+// cannot be understood; it is left as it is (SetAside).
+func (s *Store) Load(name string) (Record, bool, error) {
+	if !names.MatchString(name) {
+		return Record{}, false, fmt.Errorf("load state: %w", badName(name))
+	}
+	r, err := load(s.file(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return Record{}, false, nil
+	}
+	if err != nil {
+		return Record{}, false, fmt.Errorf("load state of %s: %w", name, err)
+	}
+	return r, true, nil
+}
+
+// All returns every record by its build's name. Files that cannot be read are left out; the error, joined of theirs, names each, and the
+// others are returned all the same.
+func (s *Store) All() (map[string]Record, error) {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return nil, fmt.Errorf("load state: %w", err)
+	}
+	all := map[string]Record{}
+	var bad error
+	for _, e := range entries {
+		name, ok := strings.CutSuffix(e.Name(), suffix)
+		if !ok || !names.MatchString(name) {
+			continue
+		}
+		r, found, err := s.Load(name)
+		if found {
+			all[name] = r
+		}
+		bad = errors.Join(bad, err)
+	}
+	return all, bad
+}
+
+// Delete forgets the build called name. To delete what is not there is no error.
+func (s *Store) Delete(name string) error {
+	file, unlock, err := s.lock(name)
+	if err != nil {
+		return fmt.Errorf("delete state: %w", err)
+	}
+	defer unlock()
+	err = os.Remove(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = syncDir(s.dir)
+	}
+	if err != nil {
+		return fmt.Errorf("delete state of %s: %w", name, err)
+	}
+	return nil
+}
+
+// SetAside renames the file of the build called name to NAME.json.bad, over an earlier one, so that the build begins anew and the file
+// can be looked at. It returns the new path.
+func (s *Store) SetAside(name string) (string, error) {
+	file, unlock, err := s.lock(name)
+	if err != nil {
+		return "", fmt.Errorf("set state aside: %w", err)
+	}
+	defer unlock()
+	bad := filepath.Join(s.dir, name+badSuffix)
+	if err := os.Rename(file, bad); err != nil {
+		return "", fmt.Errorf("set state of %s aside: %w", name, err)
+	}
+	if err := syncDir(s.dir); err != nil {
+		return bad, fmt.Errorf("set state of %s aside: %w", name, err)
+	}
+	return bad, nil
+}
+
+// lock keeps other writers of this build's file out.
+func (s *Store) lock(name string) (file string, unlock func(), err error) {
+	if !names.MatchString(name) {
+		return "", nil, badName(name)
+	}
+	s.mu.Lock()
+	one := s.one[name]
+	if one == nil {
+		one = new(sync.Mutex)
+		s.one[name] = one
+	}
+	s.mu.Unlock()
+	one.Lock()
+	return s.file(name), one.Unlock, nil
+}
+
+func (s *Store) file(name string) string { return filepath.Join(s.dir, name+suffix) }
+
+func badName(name string) error {
+	return fmt.Errorf("%q is not the name of a build: want a-z, 0-9 and _", name)
+}
+
+func load(file string) (Record, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return Record{}, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
+	if err != nil {
+		return Record{}, err
+	}
+	return read(file, b)
+}
