@@ -1,0 +1,209 @@
+package control
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Client asks the supervisor that listens on Socket. It holds no connection
+// between calls. Errors wrap ErrNoSupervisor, or are an *Error, or tell of a
+// connection that broke.
+type Client struct {
+	Socket string
+}
+
+// ErrNoSupervisor means that nothing listens on the control socket.
+var ErrNoSupervisor = errors.New("no supervisor answers")
+
+// Error is what the supervisor answered instead of doing as asked.
+type Error struct {
+	Status  int // HTTP
+	Message string
+}
+
+func (e *Error) Error() string { return e.Message }
+
+const (
+	connectTimeout = 2 * time.Second
+	answerTimeout  = 30 * time.Second // for what the supervisor answers at once
+	maxAnswer      = 64 << 20
+)
+
+// Status asks for the status of everything.
+func (c Client) Status(ctx context.Context) (Status, error) {
+	var s Status
+	return s, c.ask(ctx, http.MethodGet, "/v1/status", &s)
+}
+
+// Reload has the file read again and answers what changes, or why it is not
+// taken; dryRun changes nothing.
+func (c Client) Reload(ctx context.Context, dryRun bool) (changes []string, err error) {
+	path := "/v1/reload"
+	if dryRun {
+		path += "?dry_run=1"
+	}
+	var got struct{ Changes []string }
+	err = c.ask(ctx, http.MethodPost, path, &got)
+	return got.Changes, err
+}
+
+// Log answers the last lines of a build's output.
+func (c Client) Log(ctx context.Context, name string, lines int) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	body, err := c.do(ctx, http.MethodGet, "/v1/logs/"+url.PathEscape(name)+"?lines="+strconv.Itoa(lines))
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	text, err := io.ReadAll(io.LimitReader(body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("read log of %s: %w", name, err)
+	}
+	if len(text) == 0 {
+		return nil, nil
+	}
+	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n"), nil
+}
+
+// Act has an action done on a build and returns when its result holds, or why
+// it cannot. progress, which may be nil, is told what goes on. Ending ctx ends
+// the waiting, not the action.
+func (c Client) Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) error {
+	query := url.Values{}
+	for key, value := range args {
+		query.Set(key, value)
+	}
+	path := "/v1/builds/" + url.PathEscape(name) + "/" + url.PathEscape(action)
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	body, err := c.do(ctx, http.MethodPost, path)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	for in := json.NewDecoder(body); ; {
+		var s step
+		switch err := in.Decode(&s); {
+		case err != nil:
+			return fmt.Errorf("%s %s: the supervisor broke off before it was done: %w", action, name, err)
+		case s.Error != "":
+			return &Error{http.StatusOK, s.Error}
+		case s.Result != "":
+			return nil
+		case progress != nil:
+			progress(s.Progress)
+		}
+	}
+}
+
+// Events calls each with what happened, in order, and with follow goes on with
+// what happens, until each or the stream returns an error or ctx ends. Without
+// follow it returns nil after the last.
+func (c Client) Events(ctx context.Context, follow bool, each func(Event) error) error {
+	path := "/v1/events"
+	if !follow {
+		path += "?follow=0"
+	}
+	body, err := c.do(ctx, http.MethodGet, path)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	lines := bufio.NewScanner(body)
+	lines.Buffer(nil, 1<<20)
+	dropped := false
+	for lines.Scan() {
+		name, data, _ := strings.Cut(lines.Text(), ": ")
+		switch {
+		case name == "event":
+			dropped = data == "dropped"
+		case name == "data" && dropped:
+			return errors.New("follow events: the supervisor dropped us: " + errorIn([]byte(data), data))
+		case name == "data":
+			var e Event
+			if err := json.Unmarshal([]byte(data), &e); err != nil {
+				return fmt.Errorf("read event: %w", err)
+			}
+			if err := each(e); err != nil {
+				return err
+			}
+		}
+	}
+	if err := lines.Err(); err != nil || !follow {
+		return err
+	}
+	return errors.New("follow events: the supervisor ended")
+}
+
+// ask is for what is answered at once, into v.
+func (c Client) ask(ctx context.Context, method, path string, v any) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	body, err := c.do(ctx, method, path)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if err := json.NewDecoder(io.LimitReader(body, maxAnswer)).Decode(v); err != nil {
+		return fmt.Errorf("read answer of the supervisor at %s: %w", c.Socket, err)
+	}
+	return nil
+}
+
+// do sends a request and answers the body of a good answer.
+func (c Client) do(ctx context.Context, method, path string) (io.ReadCloser, error) {
+	r, err := http.NewRequestWithContext(ctx, method, "http://supervisor"+path, nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask supervisor: %w", err)
+	}
+	transport := &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       func(context.Context, string, string) (net.Conn, error) { return connect(c.Socket) },
+	}
+	resp, err := transport.RoundTrip(r)
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxBody)) // what came is told
+		return nil, &Error{resp.StatusCode, errorIn(text, resp.Status)}
+	}
+	return resp.Body, nil
+}
+
+// errorIn is the "error" of a JSON object, or otherwise.
+func errorIn(text []byte, otherwise string) string {
+	var said struct{ Error string }
+	if json.Unmarshal(text, &said) != nil || said.Error == "" {
+		return otherwise
+	}
+	return said.Error
+}
+
+// explain says what an error of the connection means and what to do.
+func (c Client) explain(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: there is no socket at %s: start one with `medctrl-supervisor -c FILE`, or name the file of the one that runs with -c", ErrNoSupervisor, c.Socket)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%w: nobody listens on %s any more: start one with `medctrl-supervisor -c FILE`", ErrNoSupervisor, c.Socket)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("ask supervisor at %s: permission denied: do it as root or as the user the supervisor runs as", c.Socket)
+	}
+	return fmt.Errorf("ask supervisor at %s: %w", c.Socket, err)
+}

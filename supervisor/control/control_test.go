@@ -1,0 +1,339 @@
+package control
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// fake is a Backend with one build, "development".
+type fake struct {
+	mu        sync.Mutex
+	past      []Event
+	followers map[chan Event]chan struct{}
+	reloadErr error
+	acted     []string
+	hold      chan struct{} // Act waits for it, or for its ctx, where set
+}
+
+func (f *fake) Status() Status {
+	at := time.Date(2026, 11, 23, 10, 0, 0, 5e8, time.FixedZone("CET", 3600))
+	return Status{Version: "1.4.0", Pid: 812, Started: at, Config: ConfigStatus{Path: "builds.toml", Loaded: at},
+		Builds: []BuildStatus{{Name: "development", State: "running", Release: "r1", Pid: 913, Since: at, Healthy: true,
+			Socket: "/opt/medctrl/backend/development/gunicorn.sock", Location: "/api", Releases: []string{"r1"}}, {Name: "new", State: "building"}}}
+}
+
+func (f *fake) Reload(_ context.Context, dryRun bool) ([]string, error) {
+	if f.reloadErr != nil {
+		return nil, f.reloadErr
+	}
+	return []string{fmt.Sprintf("dry run: %v", dryRun)}, nil
+}
+
+func (f *fake) Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) error {
+	if name != "development" {
+		return fmt.Errorf("%w: %q is not in builds.toml", ErrNoBuild, name)
+	}
+	f.mu.Lock()
+	f.acted = append(f.acted, action)
+	f.mu.Unlock()
+	switch action {
+	case "rebuild":
+		progress("step 1 of 2")
+		progress("step 2 of 2")
+		if args["fail"] != "" {
+			return errors.New("install: exit code 1")
+		}
+	case "rollback":
+		return errors.New("release " + args["to"] + " is not kept")
+	case "restart":
+		progress("draining")
+		select {
+		case <-f.hold:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	case "stop":
+	default:
+		return fmt.Errorf("%w: %q", ErrNoAction, action)
+	}
+	return nil
+}
+
+func (f *fake) Events() ([]Event, <-chan Event, func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	ch, gone := make(chan Event), make(chan struct{})
+	f.followers[ch] = gone
+	return f.past, ch, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.followers, ch)
+		close(gone)
+	}
+}
+
+// send gives an event to every follower and waits for each to take it: a
+// backend without patience would lose it instead.
+func (f *fake) send(t *testing.T, e Event) {
+	f.mu.Lock()
+	followers := maps.Clone(f.followers)
+	f.mu.Unlock()
+	for ch, gone := range followers {
+		select {
+		case ch <- e:
+		case <-gone:
+		case <-time.After(10 * time.Second):
+			t.Error("a follower blocks the backend")
+			return
+		}
+	}
+}
+
+func (f *fake) following() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.followers)
+}
+
+func (f *fake) Log(name string, lines int) ([]string, error) {
+	if name != "development" {
+		return nil, fmt.Errorf("%w: %q", ErrNoBuild, name)
+	}
+	return []string{"one", "", fmt.Sprint(lines)}, nil
+}
+
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !holds(); {
+		if time.Now().After(deadline) {
+			t.Fatal("not within 10 s: " + what)
+		}
+		<-time.After(time.Millisecond)
+	}
+}
+
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// start serves a fake until the test ends.
+func start(t *testing.T) (*fake, Client) {
+	t.Helper()
+	f := &fake{followers: map[chan Event]chan struct{}{}}
+	path := filepath.Join(shortDir(t), ".supervisor", "control.sock")
+	stop := startAt(t, path, f)
+	t.Cleanup(stop)
+	return f, Client{Socket: path}
+}
+
+func startAt(t *testing.T, path string, b Backend) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- Serve(ctx, path, b, hclog.NewNullLogger()) }()
+	eventually(t, "the control socket answers", func() bool {
+		select {
+		case err := <-done:
+			t.Fatalf("Serve: %v", err)
+		default:
+		}
+		_, err := Client{Socket: path}.Status(ctx)
+		return err == nil
+	})
+	return func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	}
+}
+
+// raw sends a request as it is and answers with status and body.
+func raw(t *testing.T, c Client, request string) (int, string) {
+	t.Helper()
+	conn, err := net.Dial("unix", c.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	io.WriteString(conn, request)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(text)
+}
+
+func TestStatusHasTheContractsKeys(t *testing.T) {
+	t.Parallel()
+	_, c := start(t)
+	code, text := raw(t, c, "GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n")
+	want := `{"version":"1.4.0","pid":812,"started":"2026-11-23T09:00:00Z","config":{"path":"builds.toml","loaded":"2026-11-23T09:00:00Z","error":""},` +
+		`"builds":[{"name":"development","state":"running","reason":"","release":"r1","pid":913,"since":"2026-11-23T09:00:00Z","restarts":0,"last_exit":"",` +
+		`"socket":"/opt/medctrl/backend/development/gunicorn.sock","location":"/api","healthy":true,"building":false,"build_error":"","releases":["r1"]},` +
+		`{"name":"new","state":"building","reason":"","release":"","pid":0,"since":"0001-01-01T00:00:00Z","restarts":0,"last_exit":"","socket":"","location":"",` +
+		`"healthy":false,"building":false,"build_error":"","releases":[]}]}` + "\n"
+	if code != 200 || text != want {
+		t.Errorf("%d\n%s\nwant\n%s", code, text, want)
+	}
+	got, err := c.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, _ := json.Marshal(got); string(again)+"\n" != want {
+		t.Errorf("the client's status prints as\n%s", again)
+	}
+}
+
+func TestNothingIsNeverNull(t *testing.T) {
+	t.Parallel()
+	text, err := json.Marshal(Status{})
+	if err != nil || strings.Contains(string(text), "null") {
+		t.Errorf("%s %v", text, err)
+	}
+}
+
+func TestErrorsAreJSONWithTheRightStatus(t *testing.T) {
+	t.Parallel()
+	f, c := start(t)
+	f.reloadErr = errors.New("builds.toml:14:11: workers: want a whole number")
+	for request, want := range map[string]int{
+		"GET /": 404, "GET /v1": 404, "GET /v1/": 404, "GET /v1/statusx": 404, "GET /v1/logs/": 404, "GET /v1/logs/nobody": 404,
+		"POST /v1/status": 405, "PUT /v1/builds/development/stop": 405, "GET /v1/reload": 405, "DELETE /v1/events": 405,
+		"GET /v1/logs/development?lines=x": 400, "GET /v1/logs/development?lines=-1": 400, "GET /v1/logs/development?lines=10001": 400,
+		"POST /v1/reload?dry_run=maybe": 400, "GET /v1/events?follow=maybe": 400, "POST /v1/reload": 422,
+		"POST /v1/builds/nobody/stop": 404, "POST /v1/builds/development/explode": 404, "POST /v1/builds/development": 404,
+		"POST /v1/builds/development/rollback?to=r0": 422,
+	} {
+		code, text := raw(t, c, request+" HTTP/1.1\r\nHost: x\r\n\r\n")
+		var said map[string]string
+		if err := json.Unmarshal([]byte(text), &said); code != want || err != nil || said["error"] == "" {
+			t.Errorf("%s: %d %q, want %d and an error in JSON", request, code, text, want)
+		}
+	}
+	if len(f.acted) != 2 { // explode and rollback, which are the backend's to refuse
+		t.Errorf("acted: %v", f.acted)
+	}
+}
+
+func TestLargeRequestsAreRefused(t *testing.T) {
+	t.Parallel()
+	f, c := start(t)
+	large := strings.Repeat("x", maxBody+1)
+	if code, _ := raw(t, c, fmt.Sprintf("POST /v1/builds/development/stop HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(large), large)); code != 413 {
+		t.Errorf("a large body: %d", code)
+	}
+	if code, _ := raw(t, c, "GET /v1/status HTTP/1.1\r\nHost: x\r\nX: "+large+"\r\n\r\n"); code != 431 {
+		t.Errorf("a large head: %d", code)
+	}
+	if len(f.acted) != 0 {
+		t.Errorf("acted: %v", f.acted)
+	}
+}
+
+func TestOnlyRootAndOurselvesMayWrite(t *testing.T) {
+	t.Parallel()
+	f := &fake{followers: map[chan Event]chan struct{}{}}
+	path := filepath.Join(shortDir(t), "c")
+	ln, err := listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	a := &api{backend: f, log: hclog.NewNullLogger(), ending: ctx.Done(), mayWrite: func(ctx context.Context) error {
+		if err := mayWrite(ctx); err != nil {
+			t.Errorf("we ourselves may not write: %v", err)
+		}
+		return errors.New("user 33 may not do this")
+	}}
+	go func() { done <- serve(ctx, ln, a) }()
+	c := Client{Socket: path}
+	var refused *Error
+	if err := c.Act(ctx, "development", "stop", nil, nil); !errors.As(err, &refused) || refused.Status != http.StatusForbidden {
+		t.Errorf("Act: %v", err)
+	}
+	if _, err := c.Reload(ctx, true); !errors.As(err, &refused) || refused.Status != http.StatusForbidden {
+		t.Errorf("Reload: %v", err)
+	}
+	if _, err := c.Status(ctx); err != nil {
+		t.Errorf("Status: %v", err)
+	}
+	if len(f.acted) != 0 {
+		t.Errorf("acted: %v", f.acted)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestActionShowsItsProgressAndItsResult(t *testing.T) {
+	t.Parallel()
+	_, c := start(t)
+	var said []string
+	note := func(line string) { said = append(said, line) }
+	if err := c.Act(t.Context(), "development", "rebuild", nil, note); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"step 1 of 2", "step 2 of 2"}; !reflect.DeepEqual(said, want) {
+		t.Errorf("progress %q, want %q", said, want)
+	}
+	if err := c.Act(t.Context(), "development", "rebuild", map[string]string{"fail": "1"}, nil); err == nil || err.Error() != "install: exit code 1" {
+		t.Errorf("failing rebuild: %v", err)
+	}
+	if err := c.Act(t.Context(), "development", "rollback", map[string]string{"to": "r 0&"}, nil); err == nil || err.Error() != "release r 0& is not kept" {
+		t.Errorf("rollback: %v", err)
+	}
+}
+
+func TestReloadTellsWhatChangesOrWhyNot(t *testing.T) {
+	t.Parallel()
+	f, c := start(t)
+	for _, dry := range []bool{true, false} {
+		if got, err := c.Reload(t.Context(), dry); err != nil || len(got) != 1 || got[0] != fmt.Sprintf("dry run: %v", dry) {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+	f.reloadErr = errors.New("builds.toml:1:1: a\nbuilds.toml:2:1: b")
+	if _, err := c.Reload(t.Context(), false); err == nil || err.Error() != f.reloadErr.Error() {
+		t.Errorf("bad file: %v", err)
+	}
+}
+
+func TestLogComesLineByLine(t *testing.T) {
+	t.Parallel()
+	_, c := start(t)
+	if got, err := c.Log(t.Context(), "development", 7); err != nil || !reflect.DeepEqual(got, []string{"one", "", "7"}) {
+		t.Errorf("%q, %v", got, err)
+	}
+	var refused *Error
+	if _, err := c.Log(t.Context(), "no/body", 7); !errors.As(err, &refused) || refused.Status != 404 {
+		t.Errorf("unknown build: %v", err)
+	}
+}

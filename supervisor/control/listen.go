@@ -1,0 +1,133 @@
+package control
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxSocketPath is what sockaddr_un takes, without its final zero (unix(7)).
+const maxSocketPath = 107
+
+// socket is the listening control socket and the name it was given.
+type socket struct {
+	net.Listener
+	path string
+	ino  uint64
+}
+
+// listen makes the socket at path, mode 0600, in a folder that is made with
+// mode 0700. It takes the place of a socket nobody listens on; one that answers
+// and anything that is not a socket are left alone, which is an error.
+func listen(path string) (*socket, error) {
+	dirname := filepath.Dir(path)
+	if err := os.MkdirAll(dirname, 0o700); err != nil {
+		return nil, fmt.Errorf("make folder of control socket: %w", err)
+	}
+	if err := makeRoom(path); err != nil {
+		return nil, err
+	}
+	dir, err := os.Open(dirname)
+	if err != nil {
+		return nil, fmt.Errorf("open folder of control socket: %w", err)
+	}
+	defer dir.Close()
+
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("make control socket: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), path)
+	defer f.Close() // net.FileListener has its own
+	name := path
+	if len(path) > maxSocketPath {
+		name = reach(dir, filepath.Base(path))
+	}
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: name}); err != nil {
+		return nil, fmt.Errorf("bind control socket %s: %w", path, err)
+	}
+	ln, ino, err := open(f, path)
+	if err != nil {
+		os.Remove(path) // the error counts
+		return nil, fmt.Errorf("open control socket %s: %w", path, err)
+	}
+	return &socket{ln, path, ino}, nil
+}
+
+// open sets the mode of the bound socket f, named path, and only then lets
+// clients in.
+func open(f *os.File, path string) (net.Listener, uint64, error) {
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, 0, err
+	}
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return nil, 0, err
+	}
+	if err := unix.Listen(int(f.Fd()), unix.SOMAXCONN); err != nil {
+		return nil, 0, err
+	}
+	ln, err := net.FileListener(f)
+	return ln, st.Ino, err
+}
+
+// makeRoom removes a socket at path that nobody listens on, as a killed
+// supervisor leaves it.
+func makeRoom(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look at control socket: %w", err)
+	}
+	if info.Mode().Type() != fs.ModeSocket {
+		return fmt.Errorf("control socket %s: something that is not a socket is there; move it away", path)
+	}
+	conn, err := connect(path)
+	switch {
+	case err == nil:
+		conn.Close()
+		return fmt.Errorf("control socket %s: another supervisor answers on it", path)
+	case !errors.Is(err, unix.ECONNREFUSED):
+		return fmt.Errorf("control socket %s: see who listens on it: %w", path, err)
+	}
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("remove left-over control socket: %w", err)
+	}
+	return nil
+}
+
+// Close closes the socket and removes its name, if that still leads to it.
+func (s *socket) Close() error {
+	err := s.Listener.Close()
+	var st unix.Stat_t
+	if unix.Lstat(s.path, &st) == nil && st.Ino == s.ino {
+		os.Remove(s.path) // a leftover is replaced by the next start
+	}
+	return err
+}
+
+// connect connects to a unix socket, however long its path is.
+func connect(path string) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: connectTimeout}
+	if len(path) <= maxSocketPath {
+		return dialer.Dial("unix", path)
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return dialer.Dial("unix", reach(dir, filepath.Base(path)))
+}
+
+// reach is a short path to a name in an open folder.
+func reach(dir *os.File, name string) string {
+	return fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), name)
+}

@@ -1,0 +1,132 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+func TestNobodyButTheOwnerReachesTheSocket(t *testing.T) {
+	t.Parallel()
+	_, c := start(t)
+	for path, want := range map[string]os.FileMode{c.Socket: 0o600, filepath.Dir(c.Socket): 0o700} {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := info.Mode().Perm(); got != want {
+			t.Errorf("%s has mode %o, want %o", path, got, want)
+		}
+	}
+}
+
+func TestLeftOverSocketIsReplaced(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(shortDir(t), "c")
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.SetUnlinkOnClose(false)
+	ln.Close()
+	startAt(t, path, &fake{})()
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket is left: %v", err)
+	}
+}
+
+func TestSocketInUseIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	_, c := start(t)
+	if err := Serve(t.Context(), c.Socket, &fake{}, hclog.NewNullLogger()); err == nil || !strings.Contains(err.Error(), "another supervisor") {
+		t.Errorf("Serve: %v", err)
+	}
+	if _, err := c.Status(t.Context()); err != nil {
+		t.Errorf("the first one: %v", err)
+	}
+	file := filepath.Join(shortDir(t), "file")
+	if err := os.WriteFile(file, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := Serve(t.Context(), file, &fake{}, hclog.NewNullLogger()); err == nil {
+		t.Error("served on a file")
+	}
+	if text, _ := os.ReadFile(file); string(text) != "mine" {
+		t.Errorf("the file holds %q", text)
+	}
+}
+
+func TestSuccessorsSocketIsNotRemoved(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(shortDir(t), "c")
+	stop := startAt(t, path, &fake{})
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	defer startAt(t, path, &fake{})()
+	stop()
+	if _, err := (Client{Socket: path}).Status(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLongPathWorks(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(shortDir(t), strings.Repeat("d", 120), "control.sock")
+	startAt(t, path, &fake{})()
+}
+
+func TestNoSupervisorSaysWhereItLooked(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(shortDir(t), "c")
+	deaf := path + "deaf"
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: deaf, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.SetUnlinkOnClose(false)
+	ln.Close()
+	for _, p := range []string{path, deaf, filepath.Join(path, "no", "folder")} {
+		if _, err := (Client{Socket: p}).Status(t.Context()); !errors.Is(err, ErrNoSupervisor) || !strings.Contains(err.Error(), p) {
+			t.Errorf("%s: %v", p, err)
+		}
+	}
+}
+
+func TestServeEndsWhateverItsClientsDo(t *testing.T) {
+	t.Parallel()
+	f := &fake{followers: map[chan Event]chan struct{}{}, hold: make(chan struct{})}
+	path := filepath.Join(shortDir(t), "c")
+	stop := startAt(t, path, f)
+	idle, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer idle.Close()
+	ended := make(chan error, 2)
+	c := Client{Socket: path}
+	go func() { ended <- c.Events(context.Background(), true, func(Event) error { return nil }) }()
+	acting := make(chan struct{})
+	go func() {
+		ended <- c.Act(context.Background(), "development", "restart", nil, func(string) { close(acting) })
+	}()
+	<-acting
+	eventually(t, "it follows", func() bool { return f.following() == 1 })
+	began := time.Now()
+	stop()
+	if took := time.Since(began); took > endTimeout+5*time.Second {
+		t.Errorf("took %v", took)
+	}
+	for range 2 {
+		if err := <-ended; err == nil {
+			t.Error("a client took the end for success")
+		}
+	}
+}

@@ -1,0 +1,345 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
+)
+
+// Backend is what the API talks to. Its methods are called at the same time.
+type Backend interface {
+	// Status answers at once.
+	Status() Status
+	// Reload reads the file again and answers what changes; dryRun changes nothing.
+	Reload(ctx context.Context, dryRun bool) (changes []string, err error)
+	// Act starts, stops, restarts, rebuilds or rolls back a build, and returns
+	// when the result holds or cannot. It returns when ctx ends, which ends the
+	// waiting, not the action. Errors that wrap ErrNoBuild or ErrNoAction are
+	// answered with 404.
+	Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) error
+	// Events answers what happened and a channel of what happens, until cancel
+	// is called. A channel that is closed ends the stream.
+	Events() (past []Event, live <-chan Event, cancel func())
+	// Log answers the last lines of a build's output.
+	Log(name string, lines int) ([]string, error)
+}
+
+// Errors of a Backend that the API answers with 404.
+var (
+	ErrNoBuild  = errors.New("no such build")
+	ErrNoAction = errors.New("no such action")
+)
+
+const (
+	headerTimeout = 5 * time.Second  // for a request's head
+	bodyTimeout   = 5 * time.Second  // for a request's body
+	idleTimeout   = 60 * time.Second // between two requests of a connection
+	writeTimeout  = 10 * time.Second // for a client to take a piece of an answer
+	endTimeout    = time.Second      // for answers under way when Serve is to end
+	maxBody       = 64 << 10
+	maxHeader     = 16 << 10
+	maxLines      = 10_000
+	defaultLines  = 100
+)
+
+// Serve answers on the socket at path until ctx ends, then removes it. It
+// returns early, with an error, where the socket cannot be had. All its
+// goroutines have ended when it returns.
+func Serve(ctx context.Context, path string, b Backend, log hclog.Logger) error {
+	ln, err := listen(path)
+	if err != nil {
+		return err
+	}
+	return serve(ctx, ln, &api{backend: b, log: log, mayWrite: mayWrite, ending: ctx.Done()})
+}
+
+func serve(ctx context.Context, ln net.Listener, a *api) error {
+	base, cutOff := context.WithCancel(context.WithoutCancel(ctx))
+	defer cutOff()
+	// Every connection's goroutine, and so every request. The listener's goroutine
+	// adds, so nothing is added once it has ended.
+	var conns sync.WaitGroup
+	server := &http.Server{
+		Handler: a,
+		ConnState: func(_ net.Conn, s http.ConnState) {
+			switch s {
+			case http.StateNew:
+				conns.Add(1)
+			case http.StateClosed:
+				conns.Done()
+			}
+		},
+		BaseContext:       func(net.Listener) context.Context { return base },
+		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          a.log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
+	}
+	serving := make(chan error, 1)
+	go func() { serving <- server.Serve(ln) }()
+	select {
+	case err := <-serving:
+		cutOff()
+		server.Close() // the error of Serve counts
+		conns.Wait()
+		return fmt.Errorf("serve control socket %s: %w", ln.Addr(), err)
+	case <-ctx.Done():
+	}
+	deadline, cancel := context.WithTimeout(base, endTimeout)
+	defer cancel()
+	server.Shutdown(deadline) // what it leaves is cut off
+	cutOff()
+	server.Close() // nothing is left to be graceful about
+	<-serving
+	conns.Wait()
+	return nil
+}
+
+// api is the HTTP side of a Backend.
+type api struct {
+	backend  Backend
+	log      hclog.Logger
+	mayWrite func(context.Context) error
+	ending   <-chan struct{} // closed when Serve is to end: no stream goes on
+}
+
+// ServeHTTP answers one request.
+func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := strings.Split(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	route := func(want ...string) bool {
+		return slices.EqualFunc(path, want, func(got, want string) bool { return want == "*" && got != "" || got == want })
+	}
+	switch {
+	case route("v1", "status"):
+		a.get(w, r, a.status)
+	case route("v1", "events"):
+		a.get(w, r, a.events)
+	case route("v1", "logs", "*"):
+		a.get(w, r, func(w http.ResponseWriter, r *http.Request) { a.logs(w, r, path[2]) })
+	case route("v1", "reload"):
+		a.post(w, r, a.reload)
+	case route("v1", "builds", "*", "*"):
+		a.post(w, r, func(w http.ResponseWriter, r *http.Request) { a.act(w, r, path[2], path[3]) })
+	default:
+		refuse(w, http.StatusNotFound, "nothing is at "+r.URL.Path)
+	}
+}
+
+func (a *api) get(w http.ResponseWriter, r *http.Request, then http.HandlerFunc) {
+	if r.Method != http.MethodGet {
+		w.Header().Set("Allow", "GET")
+		refuse(w, http.StatusMethodNotAllowed, r.URL.Path+" is read by GET")
+		return
+	}
+	then(w, r)
+}
+
+// post lets only writers pass, and reads the body away: arguments are in the
+// query.
+func (a *api) post(w http.ResponseWriter, r *http.Request, then http.HandlerFunc) {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", "POST")
+		refuse(w, http.StatusMethodNotAllowed, r.URL.Path+" is done by POST")
+		return
+	}
+	if err := a.mayWrite(r.Context()); err != nil {
+		refuse(w, http.StatusForbidden, err.Error())
+		return
+	}
+	// Without deadlines (dropped errors: a test's recorder has none) the body's
+	// size still bounds what a client costs.
+	conn := http.NewResponseController(w)
+	conn.SetReadDeadline(time.Now().Add(bodyTimeout))
+	_, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxBody))
+	conn.SetReadDeadline(time.Time{})
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		refuse(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", maxBody))
+		return
+	case err != nil:
+		w.Header().Set("Connection", "close")
+		refuse(w, http.StatusBadRequest, "the body did not come whole")
+		return
+	}
+	then(w, r)
+}
+
+func (a *api) status(w http.ResponseWriter, _ *http.Request) {
+	answer(w, http.StatusOK, a.backend.Status())
+}
+
+func (a *api) logs(w http.ResponseWriter, r *http.Request, name string) {
+	lines := defaultLines
+	if given := r.URL.Query().Get("lines"); given != "" {
+		n, err := strconv.Atoi(given)
+		if err != nil || n < 0 || n > maxLines {
+			refuse(w, http.StatusBadRequest, fmt.Sprintf("lines=%s: want a whole number from 0 to %d", given, maxLines))
+			return
+		}
+		lines = n
+	}
+	text, err := a.backend.Log(name, lines)
+	if err != nil {
+		refuse(w, statusOf(err), err.Error())
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout)) // as above
+	for _, line := range text {
+		io.WriteString(w, line+"\n") // a client that has gone needs no answer
+	}
+}
+
+func (a *api) reload(w http.ResponseWriter, r *http.Request) {
+	dry, err := truth(r.URL.Query().Get("dry_run"))
+	if err != nil {
+		refuse(w, http.StatusBadRequest, "dry_run: "+err.Error())
+		return
+	}
+	changes, err := a.backend.Reload(r.Context(), dry)
+	if err != nil {
+		refuse(w, statusOf(err), err.Error())
+		return
+	}
+	if changes == nil {
+		changes = []string{}
+	}
+	answer(w, http.StatusOK, map[string][]string{"changes": changes})
+}
+
+func truth(text string) (bool, error) {
+	switch text {
+	case "", "0", "no", "false":
+		return false, nil
+	case "1", "yes", "true":
+		return true, nil
+	}
+	return false, fmt.Errorf("want 0 or 1, got %q", text)
+}
+
+// step is a line of the answer to an action.
+type step struct {
+	Progress string `json:"progress,omitempty"`
+	Result   string `json:"result,omitempty"`
+	Error    string `json:"error,omitempty"`
+}
+
+func (a *api) act(w http.ResponseWriter, r *http.Request, name, action string) {
+	args := map[string]string{}
+	for key, values := range r.URL.Query() {
+		args[key] = values[len(values)-1]
+	}
+	var mu sync.Mutex // progress may come from any goroutine of the backend
+	begun, ended := false, false
+	conn := http.NewResponseController(w)
+	say := func(s step) {
+		if !begun {
+			begun = true
+			w.Header().Set("Content-Type", "application/x-ndjson")
+		}
+		// Errors: a client that has gone is noticed by r's context, which Act has.
+		conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+		json.NewEncoder(w).Encode(s)
+		conn.Flush()
+		conn.SetWriteDeadline(time.Time{})
+	}
+	a.log.Debug("action asked for", "build", name, "action", action)
+	err := a.backend.Act(r.Context(), name, action, args, func(line string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if !ended {
+			say(step{Progress: line})
+		}
+	})
+	mu.Lock()
+	defer mu.Unlock()
+	ended = true
+	switch {
+	case err == nil:
+		say(step{Result: "done"})
+	case begun:
+		say(step{Error: err.Error()})
+	default:
+		refuse(w, statusOf(err), err.Error())
+	}
+}
+
+// statusOf an error of the backend: it was understood, and could not be done.
+func statusOf(err error) int {
+	switch {
+	case errors.Is(err, ErrNoBuild), errors.Is(err, ErrNoAction):
+		return http.StatusNotFound
+	case errors.Is(err, context.Canceled):
+		return http.StatusServiceUnavailable // the supervisor ends
+	}
+	return http.StatusUnprocessableEntity
+}
+
+func refuse(w http.ResponseWriter, status int, why string) {
+	answer(w, status, map[string]string{"error": why})
+}
+
+func answer(w http.ResponseWriter, status int, v any) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		status, text = http.StatusInternalServerError, []byte(`{"error": "the answer cannot be written as JSON"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	conn := http.NewResponseController(w)
+	conn.SetWriteDeadline(time.Now().Add(writeTimeout)) // dropped: a test's recorder has none
+	w.WriteHeader(status)
+	w.Write(append(text, '\n')) // a client that has gone needs no answer
+	conn.Flush()
+	conn.SetWriteDeadline(time.Time{})
+}
+
+type connKey struct{}
+
+// mayWrite lets root and our own user pass.
+func mayWrite(ctx context.Context) error {
+	conn, ok := ctx.Value(connKey{}).(*net.UnixConn)
+	if !ok {
+		return errors.New("only for clients of the control socket")
+	}
+	uid, err := peer(conn)
+	if err != nil {
+		return err
+	}
+	if own := os.Geteuid(); uid != 0 && uid != own {
+		return fmt.Errorf("user %d may not do this: only root and the supervisor's own user (%d)", uid, own)
+	}
+	return nil
+}
+
+// peer is the user that connected, as the kernel noted it then.
+func peer(conn *net.UnixConn) (uid int, err error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return 0, fmt.Errorf("ask who connected: %w", err)
+	}
+	var cred *unix.Ucred
+	var credErr error
+	err = raw.Control(func(fd uintptr) {
+		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	})
+	if err = errors.Join(err, credErr); err != nil {
+		return 0, fmt.Errorf("ask who connected: %w", err)
+	}
+	return int(cred.Uid), nil
+}
