@@ -45,8 +45,11 @@ func (c *Child) Exited() (Exit, bool) {
 func (c *Child) Signal(sig syscall.Signal) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.reaped || c.pidfd < 0 {
+	if c.reaped {
 		return os.ErrProcessDone
+	}
+	if c.pidfd < 0 {
+		return errClosed
 	}
 	err := unix.PidfdSendSignal(c.pidfd, sig, nil, 0)
 	if err == unix.ESRCH {
@@ -57,7 +60,9 @@ func (c *Child) Signal(sig syscall.Signal) error {
 
 // SignalGroup sends to every process of the child's group at once, also after
 // the child itself has ended: its orphans are still in the group. It takes a few
-// microseconds. An empty group is no error.
+// microseconds. An empty group is no error. Before Linux 6.9 it refuses when the child ended
+// more than a second ago, because the group's number may be another's by then: SignalTree
+// and End look first whose it is.
 func (c *Child) SignalGroup(sig syscall.Signal) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -16,8 +16,8 @@ const canClone = true
 
 // Why not syscall.ForkExec: between fork and exec it cannot write LISTEN_PID, set
 // the umask, or reset ignored signals. An exec step can, but it starts a Go program
-// first: 1,000 children then take 2 to 3 times as long as with a bare fork-exec loop,
-// against 1 to 1.3 times this way (BenchmarkStart1000VsBareFork).
+// first: 1,000 children then take 2.6 to 4 times as long as with a bare fork-exec loop,
+// against 1.1 to 1.3 times this way (BenchmarkStart1000VsBareFork).
 //
 // These three are the runtime's own hooks around a fork. Go keeps their names and
 // signatures for users outside the standard library (go.dev/issue/67401).

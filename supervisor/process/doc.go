@@ -22,7 +22,14 @@
 // # What it does not promise
 //
 // A process that left the group, lost its parent and wiped the mark from its
-// environment is not found. Children are left running when the Table is closed or
+// environment is not found. (Python's setproctitle overwrites a process's environment as
+// /proc shows it, unless SPT_NOENV is set.)
+//
+// Where we are a subreaper or pid 1, a dead child that nobody has waited for after 5
+// seconds is taken for an orphan and reaped. So whoever starts a process by os/exec
+// must have a Wait running.
+//
+// Children are left running when the Table is closed or
 // its process dies, on purpose: their output goes to files and nothing of theirs
 // ends with us.
 //

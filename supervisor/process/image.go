@@ -46,6 +46,9 @@ func prepare(s Spec, null int) (_ *image, err error) {
 	if img.env, err = environ(s); err != nil {
 		return nil, fmt.Errorf("start %s: %w", s.Argv[0], err)
 	}
+	if u := s.User; u != nil && os.Geteuid() != 0 && int(u.UID) == os.Geteuid() && int(u.GID) == os.Getegid() {
+		img.spec.User = nil // that is us already; setgroups(2) would refuse
+	}
 	if hasNUL(s.Dir) {
 		return nil, fmt.Errorf("start %s: folder %q holds a NUL byte", s.Argv[0], s.Dir)
 	}

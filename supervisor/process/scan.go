@@ -167,6 +167,9 @@ func (r *procReader) read() (*snapshot, error) {
 		procs = append(procs, p)
 	}
 	r.marks = marks
+	if len(r.buf) > 256<<10 { // someone's environment was huge
+		r.buf = nil
+	}
 	return newSnapshot(procs), nil
 }
 

@@ -63,7 +63,9 @@ func parseStat(line []byte) (stat, error) {
 		}
 		switch field {
 		case 3:
-			s.state = word[0]
+			if s.state = word[0]; len(word) != 1 || s.state < 'A' || s.state > 'z' {
+				return bad("field 3 is no state")
+			}
 		case 4, 5, 6: // parent, group, session; 0 where it is outside of our pid namespace
 			n, ok := number(word)
 			if !ok || n > maxPid {
