@@ -12,7 +12,8 @@
 // socket's inode. connect(2) finds a socket by the inode of the file (net/unix/af_unix.c, unix_find_socket_byinode), so
 // either link leads to it, and a name that somebody removed or replaced is put back from the spare without a new socket
 // (Restore). What a killed supervisor leaves behind, Tidy removes. A spare is the name that was bound, so it is what
-// getsockname(2) and /proc/net/unix show.
+// getsockname(2) and /proc/net/unix show; a server that removes the name it listens on when it ends (asyncio's create_unix_server from
+// Python 3.13) removes the spare, which Restore makes again, and not the public name.
 //
 // # Blocking mode
 //

@@ -91,6 +91,9 @@ func (l *Listener) exchange(o *Listener, rename renameat2) error {
 }
 
 func (l *Listener) exchangeByLinks(o *Listener) error {
+	if err := errors.Join(l.respare(), o.respare()); err != nil {
+		return err
+	}
 	if l.spare == "" || o.spare == "" {
 		return fmt.Errorf("neither exchange nor hard links work here: %w", errors.ErrUnsupported)
 	}
@@ -104,7 +107,7 @@ func (l *Listener) exchangeByLinks(o *Listener) error {
 }
 
 // Restore puts the name at Path back, where somebody removed it or put another socket there, by a hard link of the spare: the
-// socket and its queue are the same as before. It does nothing while the name is right. Call it only for the socket that is
+// socket and its queue are the same as before. A lost spare is made again from the name. It does nothing while both are right. Call it only for the socket that is
 // meant to have the name: one whose name was taken would take it back. The error wraps ErrNoSpare where only a new
 // socket can help (the whole folder was removed, or the file system has no hard links).
 func (l *Listener) Restore() error {
@@ -113,7 +116,11 @@ func (l *Listener) Restore() error {
 	if l.closed {
 		return fmt.Errorf("restore %s: %w", l.path, os.ErrClosed)
 	}
-	if err := l.restore(); err != nil {
+	err := l.restore()
+	if err == nil {
+		err = l.respare()
+	}
+	if err != nil {
 		return fmt.Errorf("restore %s: %w", l.path, err)
 	}
 	return nil
@@ -127,6 +134,14 @@ func (l *Listener) restore() error {
 		return err
 	}
 	return l.publish(l.path)
+}
+
+// respare puts the spare back where somebody removed it while the name is still there.
+func (l *Listener) respare() error {
+	if l.spare == "" || l.is(l.spare) {
+		return nil
+	}
+	return os.Link(l.path, l.spare)
 }
 
 // Unlink removes the name, if it still leads to this socket, and the spare. The socket stays open for those who hold it.

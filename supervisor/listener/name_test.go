@@ -214,6 +214,33 @@ func TestLostNameIsNoticedAndPutBack(t *testing.T) {
 	}
 }
 
+// A server that removes at its end what getsockname tells it removes the spare.
+func TestLostSpareIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	public := filepath.Join(short(t), "s")
+	l := mustBind(t, public)
+	sa, err := unix.Getsockname(l.fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(sa.(*unix.SockaddrUnix).Name); err != nil {
+		t.Fatal(err)
+	}
+	if !l.Named() {
+		t.Error("the public name went with it")
+	}
+	if err := l.Restore(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(public); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Restore(); err != nil {
+		t.Fatal(err)
+	}
+	leadsTo(t, public, l)
+}
+
 func TestRestoreLeavesWhatIsNoSocketAndSaysSo(t *testing.T) {
 	t.Parallel()
 	public := filepath.Join(short(t), "s")
