@@ -1,0 +1,289 @@
+package supervisor
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/medctrl/medctrl-supervisor/build"
+	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/supervisor/journal"
+	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
+	"github.com/medctrl/medctrl-supervisor/supervisor/process"
+)
+
+// actor runs one build: it feeds the build's machine with what happens, one
+// event at a time, and carries out the effects in their order. Everything but
+// the mailbox and what is marked atomic belongs to its one goroutine.
+type actor struct {
+	sup        *Supervisor
+	name       string
+	dir        string
+	socketPath string
+	log        hclog.Logger
+
+	entry  config.Build // as the file has it now
+	state  machine.State
+	health atomic.Pointer[config.Health]
+
+	settings    map[string]*settingsOf // by RunKey
+	launches    map[machine.Version]*launch
+	generations map[int]*generation
+	public      *socket
+	timers      map[machine.TimerKind]*time.Timer
+
+	stopRefusing context.CancelFunc
+	refuseUntil  atomic.Int64 // unix nanoseconds; 0: not known
+
+	cancelBuild context.CancelFunc
+	progress    atomic.Pointer[build.Progress]
+	releases    atomic.Pointer[[]string]
+
+	mail  mailbox
+	tasks sync.WaitGroup
+	hard  context.Context // ends when everything must end at once
+	view  atomic.Pointer[view]
+	moved chan struct{} // closed and made anew by each turn; under viewMu
+	mu    sync.Mutex    // guards moved
+	done  chan struct{}
+}
+
+// view is what others may see of an actor: a value of one moment.
+type view struct {
+	entry config.Build
+	state machine.State
+}
+
+func newActor(s *Supervisor, name string, hard context.Context) *actor {
+	a := &actor{
+		sup: s, name: name, dir: filepath.Join(s.root, name),
+		socketPath:  filepath.Join(s.root, name, "gunicorn.sock"),
+		log:         s.log.With("build", name),
+		settings:    map[string]*settingsOf{},
+		launches:    map[machine.Version]*launch{},
+		generations: map[int]*generation{},
+		timers:      map[machine.TimerKind]*time.Timer{},
+		hard:        hard,
+		moved:       make(chan struct{}),
+		done:        make(chan struct{}),
+	}
+	a.mail.wake = make(chan struct{}, 1)
+	a.view.Store(&view{entry: config.Build{Name: name}})
+	return a
+}
+
+// configured is the message that brings a build's entry.
+type configured struct {
+	entry   config.Build
+	rebuild bool
+}
+
+// mailbox holds what an actor has not taken up yet. Posting never blocks.
+type mailbox struct {
+	mu    sync.Mutex
+	items []any
+	wake  chan struct{}
+}
+
+func (a *actor) post(item any) {
+	a.mail.mu.Lock()
+	a.mail.items = append(a.mail.items, item)
+	a.mail.mu.Unlock()
+	select {
+	case a.mail.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (m *mailbox) take() []any {
+	<-m.wake
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	items := m.items
+	m.items = nil
+	return items
+}
+
+// run is the actor's goroutine. It ends when the machine has said Gone and
+// every task of the actor has ended.
+func (a *actor) run() {
+	defer close(a.done)
+	for !a.state.Dead {
+		for _, item := range a.mail.take() {
+			if e := a.translate(item); e != nil {
+				a.turn(e)
+			}
+		}
+	}
+	a.tasks.Wait()
+}
+
+// spawnTask runs f beside the actor; f must end soon after the context given
+// to it does.
+func (a *actor) spawnTask(f func(ctx context.Context)) {
+	a.tasks.Add(1)
+	go func() {
+		defer a.tasks.Done()
+		f(a.hard)
+	}()
+}
+
+// translate makes an event of what was posted.
+func (a *actor) translate(item any) machine.Event {
+	switch m := item.(type) {
+	case machine.Event:
+		return m
+	case configured:
+		return a.configure(m)
+	case childExited:
+		return a.exited(m)
+	case unproved:
+		return machine.ProofFailed{N: m.g.n, Reason: a.explain(m.g, m.reason)}
+	case treeGone:
+		delete(a.generations, m.g.n)
+		a.letGo(m.g.sock)
+		return machine.Ended{N: m.g.n}
+	}
+	panic(fmt.Sprintf("supervisor: actor was posted a %T", item))
+}
+
+// configure takes up what the file says now.
+func (a *actor) configure(m configured) machine.Event {
+	a.entry = m.entry
+	a.health.Store(&m.entry.Health)
+	environ, err := config.Environ(m.entry, a.sup.environ)
+	if err != nil {
+		a.log.Error("environment cannot be read, the one before stays", "error", err)
+		if set, ok := a.settings[a.state.RunKey]; ok {
+			environ = set.environ
+		}
+	}
+	set := &settingsOf{build: m.entry, environ: environ}
+	key := set.runKey()
+	a.settings[key] = set
+	return machine.Configured{
+		Policy: machine.Policy{
+			Autostart:   m.entry.Autostart,
+			Restart:     machine.Restart(m.entry.Restart),
+			DelayMax:    m.entry.RestartDelayMax,
+			StableAfter: m.entry.StableAfter,
+			Failures:    m.entry.Health.Failures,
+			Grace:       m.entry.GracefulTimeout,
+		},
+		RunKey:  key,
+		Rebuild: m.rebuild,
+	}
+}
+
+// exited says why a child ended, unless it was told to.
+func (a *actor) exited(m childExited) machine.Event {
+	if m.g.leaving.Load() {
+		return nil
+	}
+	m.g.stop()
+	reason := exitReason(m.exit, m.g.launch.workers)
+	if m.exit.Signal == 0 {
+		reason = a.explain(m.g, reason)
+	}
+	return machine.Exited{N: m.g.n, Reason: reason, Clean: m.exit.Clean()}
+}
+
+// exitReason is an exit in words; gunicorn's own codes are explained (gunicorn,
+// arbiter.py: WORKER_BOOT_ERROR, APP_LOAD_ERROR).
+func exitReason(e process.Exit, gunicorn bool) string {
+	reason := e.String()
+	switch {
+	case gunicorn && e.Signal == 0 && e.Code == 3:
+		reason += " (a gunicorn worker could not boot)"
+	case gunicorn && e.Signal == 0 && e.Code == 4:
+		reason += " (gunicorn could not load the application)"
+	}
+	return reason
+}
+
+// lastLines is how much of its own output goes with the reason of a child's end.
+const lastLines = 6
+
+// explain adds the last lines of the generation's own output to a reason.
+func (a *actor) explain(g *generation, reason string) string {
+	lines := journal.TailFrom(g.launch.spec.Log, g.logOffset, 40)
+	kept := make([]string, 0, lastLines)
+	for _, line := range lines {
+		if line = strings.TrimSpace(line); line != "" && !chatter(line) {
+			kept = append(kept, line)
+		}
+	}
+	if len(kept) == 0 {
+		return reason
+	}
+	kept = kept[max(len(kept)-lastLines, 0):]
+	return reason + "; last output: " + strings.Join(kept, " | ")
+}
+
+// chatter says that a line is gunicorn's own word about stopping, which hides
+// the line that tells why.
+func chatter(line string) bool {
+	for _, word := range []string{"[INFO] Worker exiting", "[INFO] Shutting down", "[INFO] Handling signal",
+		"[INFO] Booting worker", "[INFO] Starting gunicorn", "[INFO] Listening at", "[INFO] Using worker"} {
+		if strings.Contains(line, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// turn lets the machine take one event and carries out what it wants done.
+// The answers of effects that are carried out at once are taken next.
+func (a *actor) turn(e machine.Event) {
+	for queue := []machine.Event{e}; len(queue) > 0; queue = queue[1:] {
+		before := a.state.Phase()
+		next, effects := machine.Step(a.state, queue[0], time.Now())
+		a.state = next
+		for _, effect := range effects {
+			if answer := a.carryOut(effect); answer != nil {
+				queue = append(queue, answer)
+			}
+		}
+		if after := a.state.Phase(); after != before {
+			a.log.Debug("state changed", "from", before, "to", after)
+		}
+	}
+	a.show()
+}
+
+// show lets others see the actor as it is now.
+func (a *actor) show() {
+	a.view.Store(&view{entry: a.entry, state: a.state})
+	a.wake()
+}
+
+// wake tells those who wait for a change.
+func (a *actor) wake() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	close(a.moved)
+	a.moved = make(chan struct{})
+}
+
+// change answers a channel that is closed by the next turn.
+func (a *actor) change() <-chan struct{} {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.moved
+}
+
+func (a *actor) dataDir() string { return filepath.Join(a.dir, "data") }
+func (a *actor) logPath() string { return filepath.Join(a.sup.logDir(), a.name+".log") }
+
+// warn logs an error that nothing else can be done about.
+func (a *actor) warn(doing string, err error) {
+	if err != nil {
+		a.log.Warn("clean-up went wrong", "doing", doing, "error", err)
+	}
+}

@@ -1,0 +1,102 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/medctrl/medctrl-supervisor/build"
+	"github.com/medctrl/medctrl-supervisor/supervisor/control"
+	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
+)
+
+// startBuild makes a release beside the actor.
+func (a *actor) startBuild(e machine.Build) {
+	ctx, cancel := context.WithCancel(a.hard)
+	a.cancelBuild = cancel
+	entry, begun := a.entry, time.Now()
+	request := build.Request{
+		Root: a.sup.root, Build: entry, Force: e.Force,
+		Progress:     a.built,
+		Irreversible: func() { a.post(machine.BuildCommitted{Seq: e.Seq}) },
+	}
+	a.spawnTask(func(context.Context) {
+		defer cancel()
+		release, fresh, err := a.sup.maker.Make(ctx, request)
+		a.progress.Store(nil)
+		switch {
+		case err == nil && fresh:
+			a.log.Info("release built", "release", release.ID, "took", time.Since(begun).Round(time.Millisecond))
+			a.note("built", release.ID, "")
+		case err == nil:
+			a.log.Debug("inputs are those of a release that is there", "release", release.ID)
+		case ctx.Err() != nil:
+			a.log.Info("build cancelled", "took", time.Since(begun).Round(time.Millisecond))
+			a.post(machine.BuildFailed{Seq: e.Seq, Cancelled: true})
+			return
+		default:
+			a.buildFailed(err)
+			a.note("build_failed", "", err.Error())
+			a.post(machine.BuildFailed{Seq: e.Seq, Reason: err.Error()})
+			return
+		}
+		a.listReleases()
+		a.post(machine.BuildDone{Seq: e.Seq, Release: release.ID, Fresh: fresh})
+	})
+}
+
+// buildFailed logs why, with the last lines of the step's own output.
+func (a *actor) buildFailed(err error) {
+	args := []any{"error", err}
+	var step *build.StepError
+	if errors.As(err, &step) {
+		args = append(args, "step", step.Step, "log", step.Log)
+	}
+	a.log.Error("build failed, what served before serves on", args...)
+}
+
+// built shows how far a build is.
+func (a *actor) built(p build.Progress) {
+	a.progress.Store(&p)
+	if p.Done && !p.Skipped {
+		a.log.Info("build step done", "step", p.Step, "n", p.N, "of", p.Of, "took", p.Elapsed.Round(time.Millisecond))
+	}
+	a.wake()
+}
+
+func (a *actor) note(event, release, reason string) {
+	a.sup.events.add(control.Event{Time: time.Now(), Build: a.name, Event: event, Release: release, Reason: reason})
+}
+
+// stopBuild cancels the build that runs, after the grace period.
+func (a *actor) stopBuild(grace time.Duration) {
+	if grace <= 0 {
+		a.cancelBuild()
+		return
+	}
+	time.AfterFunc(grace, a.cancelBuild) // cancelling one that has ended does nothing
+}
+
+// prune removes releases that are too old, beside the actor.
+func (a *actor) prune() {
+	entry, inUse := a.entry, a.state.InUse()
+	a.spawnTask(func(context.Context) {
+		a.warn("prune releases", build.Prune(a.sup.root, entry, inUse...))
+		a.listReleases()
+	})
+}
+
+// listReleases refreshes what others see of the release store.
+func (a *actor) listReleases() {
+	releases, err := build.List(a.sup.root, a.name)
+	if err != nil {
+		a.warn("list releases", err)
+		return
+	}
+	ids := make([]string, len(releases))
+	for i, r := range releases {
+		ids[i] = r.ID
+	}
+	a.releases.Store(&ids)
+	a.wake()
+}

@@ -1,0 +1,147 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/supervisor/health"
+	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
+)
+
+// prove waits until generation g is ready: every worker has said so, where its
+// server can say it, and the probe is answered as expected. It posts Ready, or
+// ProofFailed with the reason; nothing when ctx ends first.
+func (a *actor) prove(ctx context.Context, g *generation) {
+	set := a.health.Load()
+	deadline, cancel := context.WithTimeout(ctx, set.StartTimeout)
+	defer cancel()
+	err := g.awaitWorkers(deadline)
+	if err == nil {
+		err = a.awaitAnswer(deadline, g)
+	}
+	switch {
+	case ctx.Err() != nil: // it ended, or is no longer wanted
+	case err == nil:
+		a.post(machine.Ready{N: g.n})
+	case errors.Is(deadline.Err(), context.DeadlineExceeded):
+		a.post(unproved{g, fmt.Sprintf("not ready within start_timeout (%v): %v", set.StartTimeout, err)})
+	default:
+		a.post(unproved{g, err.Error()})
+	}
+}
+
+// awaitWorkers waits for the word of as many living workers as there are to be.
+func (g *generation) awaitWorkers(ctx context.Context) error {
+	if g.ready == nil {
+		return nil
+	}
+	stop := context.AfterFunc(ctx, func() {
+		// A deadline in the past makes Read return; the only error is that the
+		// file is closed, which does so too.
+		_ = g.ready.SetReadDeadline(time.Unix(1, 0))
+	})
+	defer stop()
+	said, want := map[int]bool{}, 0
+	word := make([]byte, 64)
+	for {
+		n, err := g.ready.Read(word)
+		if err != nil {
+			if want == 0 {
+				return errors.New("no worker has loaded the application")
+			}
+			return fmt.Errorf("%d of %d workers have loaded the application", len(said), want)
+		}
+		var pid int
+		if _, err := fmt.Sscanf(string(word[:n]), "%d %d", &pid, &want); err != nil {
+			continue // not our hook's word: the application may write what it likes
+		}
+		said[pid] = true
+		for pid := range said {
+			if syscall.Kill(pid, 0) == syscall.ESRCH {
+				delete(said, pid)
+			}
+		}
+		if len(said) >= want {
+			return nil
+		}
+	}
+}
+
+// How often a server that does not answer as expected yet is asked again.
+const (
+	askAgainFirst = 20 * time.Millisecond
+	askAgainLast  = time.Second
+)
+
+// awaitAnswer probes until the answer is as expected. A server whose workers
+// have all said that they are ready gets as many wrong answers as health
+// allows; one that says nothing may be wrong until ctx ends.
+func (a *actor) awaitAnswer(ctx context.Context, g *generation) error {
+	wrong := 0
+	for pause := askAgainFirst; ; pause = min(2*pause, askAgainLast) {
+		set := a.health.Load()
+		_, err := probe(set, g.sock.l.Path()).Do(ctx)
+		if err == nil {
+			return nil
+		}
+		var answer *health.Error
+		if g.ready != nil && errors.As(err, &answer) && answer.Kind == health.Status {
+			if wrong++; wrong >= set.Failures {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+		}
+	}
+}
+
+// watch probes the serving generation g until ctx ends. What the file says of
+// health is read anew before each probe: it applies live.
+func (a *actor) watch(ctx context.Context, g *generation) {
+	timer := time.NewTimer(a.health.Load().Interval)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		set := a.health.Load()
+		_, err := probe(set, a.socketPath).Do(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			a.post(machine.ProbeFailed{N: g.n, Reason: err.Error()})
+		default:
+			a.post(machine.ProbeOK{N: g.n})
+		}
+		timer.Reset(set.Interval)
+	}
+}
+
+func probe(h *config.Health, socket string) health.Probe {
+	return health.Probe{Socket: socket, Path: h.Path, Host: h.Host,
+		Min: h.Expect.Min, Max: h.Expect.Max, Timeout: h.Timeout}
+}
+
+// readyPair makes the two ends over which workers say that they are ready:
+// ours, and the one the child inherits. Datagrams, so that no word of one
+// worker mixes with another's.
+func readyPair() (ours, childs *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make readiness socket: %w", err)
+	}
+	return os.NewFile(uintptr(fds[0]), "ready"), os.NewFile(uintptr(fds[1]), "ready of child"), nil
+}

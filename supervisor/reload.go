@@ -1,0 +1,295 @@
+package supervisor
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/medctrl/medctrl-supervisor/build"
+	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/supervisor/front"
+	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
+	"github.com/medctrl/medctrl-supervisor/supervisor/process"
+)
+
+var shutdown machine.Event = machine.Shutdown{}
+
+// reload reads the file again and applies what changed, in it and in the
+// builds' inputs; dry only says what would change. A file that is bad, or that
+// cannot be applied while running, changes nothing.
+func (s *Supervisor) reload(dry bool) ([]string, error) {
+	next, err := config.Load(s.Config.Path)
+	if err == nil && next.Root != s.root {
+		err = fmt.Errorf("%s: root changed from %s to %s: stop and start the supervisor to move it; nothing was changed", next.Path, s.root, next.Root)
+	}
+	if !dry {
+		s.mu.Lock()
+		s.configErr = err
+		s.mu.Unlock()
+	}
+	if err != nil {
+		return nil, err
+	}
+	plan := config.Diff(s.current(), next)
+	changes := lines(plan.String())
+	if dry {
+		return changes, nil
+	}
+	s.apply(next)
+	for _, a := range s.all() {
+		a.post(machine.InputsChanged{})
+	}
+	return changes, nil
+}
+
+func lines(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == '\n' })
+}
+
+func (s *Supervisor) current() *config.Config {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.cfg
+}
+
+func (s *Supervisor) all() []*actor {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	actors := make([]*actor, 0, len(s.actors))
+	for _, a := range s.actors {
+		actors = append(actors, a)
+	}
+	return actors
+}
+
+// touched takes up what the watcher saw; what the contents say decides.
+func (s *Supervisor) touched(ids []string) {
+	cfg := s.current()
+	for _, id := range ids {
+		if id == "" {
+			s.fileTouched()
+			cfg = s.current()
+			continue
+		}
+		b, ok := cfg.Build(id)
+		if !ok {
+			continue
+		}
+		inputs := readInputs(b)
+		s.mu.Lock()
+		same := s.inputs[id] == inputs && !b.WatchSource
+		s.inputs[id] = inputs
+		a := s.actors[id]
+		s.mu.Unlock()
+		if same || a == nil {
+			continue
+		}
+		s.log.Info("inputs changed", "build", id)
+		a.post(configured{entry: b}) // its env_file may be what changed
+		a.post(machine.InputsChanged{})
+	}
+}
+
+// fileTouched applies an edit of the file.
+func (s *Supervisor) fileTouched() {
+	s.mu.RLock()
+	before, leaving := s.cfg, s.leaving
+	wrong := s.configErr
+	s.mu.RUnlock()
+	if leaving {
+		return
+	}
+	next, err := config.Load(s.Config.Path)
+	if err == nil && next.Sum == before.Sum && wrong == nil {
+		return
+	}
+	if err != nil && wrong != nil && err.Error() == wrong.Error() {
+		return // said before
+	}
+	if _, err := s.reload(false); err != nil {
+		s.log.Error("edited file is not applied, what ran before runs on", "error", err)
+		return
+	}
+	s.log.Info("edited file is applied", "path", s.Config.Path)
+}
+
+// apply makes what runs follow cfg, touching only what differs.
+func (s *Supervisor) apply(cfg *config.Config) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.leaving {
+		return
+	}
+	before := s.cfg
+	if before == nil {
+		before = &config.Config{Root: cfg.Root}
+	}
+	plan := config.Diff(before, cfg)
+	s.cfg, s.loaded = cfg, time.Now()
+	s.log.SetLevel(hclog.LevelFromString(cfg.Supervisor.LogLevel))
+	s.maker.SetParallel(cfg.Supervisor.MaxParallelBuilds)
+	s.logs.Store(cfg.Supervisor.LogDir)
+	if err := os.MkdirAll(cfg.Supervisor.LogDir, 0o750); err != nil {
+		s.log.Error("log folder cannot be made, builds cannot start", "error", err)
+	}
+	if before.Supervisor.Front != cfg.Supervisor.Front {
+		s.placeFront(cfg.Supervisor.Front)
+	}
+	s.front.SetRoutes(routes(cfg))
+	for _, name := range plan.Removed {
+		if a, ok := s.actors[name]; ok {
+			a.post(machine.Removed{})
+		}
+		delete(s.inputs, name)
+	}
+	for _, name := range plan.Added {
+		b, _ := cfg.Build(name)
+		s.configure(b, true)
+	}
+	for _, change := range plan.Changed {
+		b, _ := cfg.Build(change.Name)
+		s.configure(b, change.Cost == config.Rebuild)
+	}
+	s.watcher.Set(targets(cfg))
+}
+
+// configure brings a build's entry to its actor, which is made where there is
+// none. The caller holds mu.
+func (s *Supervisor) configure(b config.Build, rebuild bool) {
+	s.inputs[b.Name] = readInputs(b)
+	a, ok := s.actors[b.Name]
+	if !ok {
+		a = s.enlist(b)
+	}
+	a.post(configured{entry: b, rebuild: rebuild})
+}
+
+// enlist makes and starts the actor of a build.
+func (s *Supervisor) enlist(b config.Build) *actor {
+	a := newActor(s, b.Name, s.hard)
+	if err := build.Tidy(s.root, b.Name); err != nil {
+		a.log.Warn("leftovers of an earlier run stay", "error", err)
+	}
+	record, found, err := s.store.Load(b.Name)
+	switch {
+	case err != nil:
+		a.log.Error("state of an earlier run cannot be read, the build starts without it", "error", err)
+	case found:
+		a.restore(record)
+	}
+	a.listReleases()
+	s.actors[b.Name] = a
+	go func() {
+		a.run()
+		s.retired(a)
+	}()
+	return a
+}
+
+// retired takes an actor that has ended off the list. Where its build has come
+// back to the file meanwhile, a new one takes its place.
+func (s *Supervisor) retired(a *actor) {
+	select {
+	case s.requests <- func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.actors, a.name)
+		if b, ok := s.cfg.Build(a.name); ok && !s.leaving {
+			s.configure(b, false)
+		}
+	}:
+	case <-s.ended:
+	}
+}
+
+// placeFront moves the embedded front to an address; "" ends it.
+func (s *Supervisor) placeFront(addr string) {
+	if s.moveFront != nil {
+		s.moveFront()
+		s.moveFront = nil
+	}
+	if addr == "" {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s.moveFront = cancel
+	s.task(func() { s.serveFront(ctx, addr) })
+}
+
+func routes(cfg *config.Config) []front.Route {
+	var all []front.Route
+	for _, b := range cfg.Builds {
+		if b.Location != "" {
+			all = append(all, front.Route{Build: b.Name, Location: b.Location, Socket: cfg.Socket(b.Name)})
+		}
+	}
+	return all
+}
+
+// targets lists what is watched: the file, and what goes into each build.
+func targets(cfg *config.Config) []config.Target {
+	all := []config.Target{{Files: []string{cfg.Path}}}
+	for _, b := range cfg.Builds {
+		t := config.Target{ID: b.Name, Files: inputFiles(b)}
+		if b.WatchSource {
+			t.Trees = []string{b.Source}
+		}
+		all = append(all, t)
+	}
+	return all
+}
+
+func inputFiles(b config.Build) []string {
+	files := []string{b.SettingsFile()}
+	files = append(files, build.RequirementFiles(b)...)
+	if b.EnvFile != "" {
+		files = append(files, b.EnvFile)
+	}
+	return files
+}
+
+// readInputs answers a hash of what the watched files of b read as now.
+func readInputs(b config.Build) string {
+	h := sha256.New()
+	for _, path := range inputFiles(b) {
+		text, err := os.ReadFile(path)
+		fmt.Fprintf(h, "%s %d %v\n", path, len(text), err)
+		h.Write(text)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// endStrays ends what an earlier supervisor of this root left behind.
+func (s *Supervisor) endStrays() {
+	strays, err := process.FindMarked(s.rootID + "/")
+	if err != nil {
+		s.log.Warn("processes of an earlier run cannot be looked for", "error", err)
+		return
+	}
+	if len(strays) == 0 {
+		return
+	}
+	s.log.Warn("processes of an earlier run are ended", "count", len(strays))
+	if err := process.EndFound(s.hard, strays, straysGrace); err != nil {
+		s.log.Error("processes of an earlier run do not end", "error", err)
+	}
+}
+
+// straysGrace is how long what an earlier run left behind may finish.
+const straysGrace = 10 * time.Second
+
+// names of all builds, as the file has them.
+func names(cfg *config.Config) []string {
+	all := make([]string, len(cfg.Builds))
+	for i, b := range cfg.Builds {
+		all[i] = b.Name
+	}
+	return slices.Clip(all)
+}

@@ -1,0 +1,168 @@
+package supervisor
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/medctrl/medctrl-supervisor/build"
+	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
+	"github.com/medctrl/medctrl-supervisor/supervisor/state"
+)
+
+// saver writes down what must outlive the supervisor, beside the actors: a
+// crash is answered without waiting for a disk. What is not written yet is
+// found again by the mark that every child carries.
+type saver struct {
+	store   *state.Store
+	log     hclog.Logger
+	mu      sync.Mutex
+	pending map[string]*state.Record // nil: delete
+	wake    chan struct{}
+}
+
+// saveRetry is how long the saver waits after a write that failed (disk full).
+const saveRetry = 2 * time.Second
+
+func newSaver(store *state.Store, log hclog.Logger) *saver {
+	return &saver{store: store, log: log, pending: map[string]*state.Record{}, wake: make(chan struct{}, 1)}
+}
+
+// save notes that a's record is to be written. Called by a's own goroutine.
+func (s *saver) save(a *actor) {
+	var r *state.Record
+	if a.state.Want != machine.WantRemoved {
+		r = a.record()
+	}
+	s.put(a.name, r)
+}
+
+func (s *saver) put(name string, r *state.Record) {
+	s.mu.Lock()
+	s.pending[name] = r
+	s.mu.Unlock()
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run writes until ctx ends and everything is written, or cannot be.
+func (s *saver) run(ctx context.Context) {
+	for {
+		select {
+		case <-s.wake:
+		case <-ctx.Done():
+			s.flush()
+			return
+		}
+		if s.flush() {
+			continue
+		}
+		select {
+		case <-time.After(saveRetry):
+			s.wakeUp()
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (s *saver) wakeUp() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// flush writes what is pending and answers whether all of it was written.
+func (s *saver) flush() bool {
+	s.mu.Lock()
+	todo := s.pending
+	s.pending = map[string]*state.Record{}
+	s.mu.Unlock()
+	ok := true
+	for name, r := range todo {
+		var err error
+		if r == nil {
+			err = s.store.Delete(name)
+		} else {
+			err = s.store.Save(name, *r)
+		}
+		if err == nil {
+			continue
+		}
+		ok = false
+		s.log.Warn("state cannot be written, it is tried again", "build", name, "error", err)
+		s.mu.Lock()
+		if _, newer := s.pending[name]; !newer {
+			s.pending[name] = r
+		}
+		s.mu.Unlock()
+	}
+	return ok
+}
+
+// record is what must outlive the supervisor of this build.
+func (a *actor) record() *state.Record {
+	st := &a.state
+	r := &state.Record{
+		Build:         a.name,
+		StoppedByHand: st.Want == machine.WantStopped,
+		Release:       st.Release, LastBuilt: st.LastBuilt, Previous: st.Previous,
+		Bad:      map[string]string{},
+		Restarts: st.Restarts, LastExit: st.LastExit, BuildError: st.BuildErr,
+		NextGeneration: st.Spawned + 1,
+	}
+	for v, reason := range st.Bad {
+		r.Bad[v.Release+"/"+v.RunKey] = reason
+	}
+	for _, g := range a.generations {
+		r.Generations = append(r.Generations, state.Generation{
+			N: g.n, Role: a.role(g.n), Release: g.version.Release, RunKey: g.version.RunKey,
+			Pid: g.child.Pid(), StartTime: g.child.StartTime(), BootID: a.sup.bootID,
+			SocketInode: g.sock.l.Inode(),
+		})
+	}
+	return r
+}
+
+func (a *actor) role(n int) string {
+	switch n {
+	case a.state.Serving.N:
+		return "serving"
+	case a.state.Candidate.N:
+		return "candidate"
+	}
+	return "retiring"
+}
+
+// restore begins an actor's life where the record of an earlier one left off.
+func (a *actor) restore(r state.Record) {
+	st := &a.state
+	st.LastBuilt, st.Previous = r.LastBuilt, r.Previous
+	st.Restarts, st.LastExit = r.Restarts, r.LastExit
+	st.Spawned = max(r.NextGeneration-1, 0)
+	if r.StoppedByHand {
+		st.Want = machine.WantStopped
+	}
+	if len(r.Bad) > 0 {
+		st.Bad = map[machine.Version]string{}
+	}
+	for key, reason := range r.Bad {
+		if release, runKey, ok := strings.Cut(key, "/"); ok {
+			st.Bad[machine.Version{Release: release, RunKey: runKey}] = reason
+		}
+	}
+	if r.Release == "" {
+		return
+	}
+	if _, err := build.Get(a.sup.root, a.name, r.Release); err != nil {
+		a.log.Warn("release of the last run is not there any more, it is built again", "release", r.Release, "error", err)
+		st.LastBuilt = ""
+		return
+	}
+	st.Release = r.Release
+}

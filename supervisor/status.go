@@ -1,0 +1,230 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/control"
+	"github.com/medctrl/medctrl-supervisor/supervisor/journal"
+	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
+)
+
+// Status answers what runs now, builds in the order of the file; builds that
+// are still leaving come last.
+func (s *Supervisor) Status() control.Status {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	st := control.Status{
+		Version: s.Version, Pid: os.Getpid(), Started: s.started.UTC().Truncate(time.Second),
+		Config: control.ConfigStatus{Path: s.Config.Path, Loaded: s.loaded.UTC().Truncate(time.Second)},
+		Builds: []control.BuildStatus{},
+	}
+	if s.configErr != nil {
+		st.Config.Error = s.configErr.Error()
+	}
+	seen := map[string]bool{}
+	for _, name := range names(s.cfg) {
+		if a, ok := s.actors[name]; ok {
+			st.Builds = append(st.Builds, a.status())
+			seen[name] = true
+		}
+	}
+	for name, a := range s.actors {
+		if !seen[name] {
+			st.Builds = append(st.Builds, a.status())
+		}
+	}
+	return st
+}
+
+// status is one build's part of Status.
+func (a *actor) status() control.BuildStatus {
+	v := a.view.Load()
+	st := &v.state
+	b := control.BuildStatus{
+		Name: a.name, State: string(st.Phase()), Reason: st.Reason(),
+		Release: st.Serving.Version.Release, Pid: st.Serving.Pid,
+		Restarts: st.Restarts, LastExit: st.LastExit,
+		Socket: a.socketPath, Location: v.entry.Location,
+		Healthy:  st.Serving.Ready && !st.Serving.Unhealthy && st.Serving.Misses == 0,
+		Building: st.Building.Running, BuildError: st.BuildErr,
+		Releases: []string{},
+	}
+	if !st.Serving.Since.IsZero() {
+		b.Since = st.Serving.Since.UTC().Truncate(time.Second)
+	}
+	if r := a.releases.Load(); r != nil {
+		b.Releases = *r
+	}
+	if p := a.progress.Load(); p != nil {
+		b.BuildProgress = fmt.Sprintf("%s (%d of %d, %s)", p.Step, p.N, p.Of, p.Elapsed.Round(100*time.Millisecond))
+	}
+	return b
+}
+
+// Reload is SIGHUP with an answer: what changes, or why nothing does.
+func (s *Supervisor) Reload(ctx context.Context, dryRun bool) (changes []string, err error) {
+	if failed := s.do(ctx, func() { changes, err = s.reload(dryRun) }); failed != nil {
+		return nil, failed
+	}
+	return changes, err
+}
+
+// Events answers what happened so far and what happens until cancel is called.
+func (s *Supervisor) Events() (past []control.Event, live <-chan control.Event, cancel func()) {
+	return s.events.follow()
+}
+
+// Log answers the last lines that a build's server wrote.
+func (s *Supervisor) Log(name string, lines int) ([]string, error) {
+	a, err := s.find(name)
+	if err != nil {
+		return nil, err
+	}
+	return journal.Tail(a.logPath(), lines)
+}
+
+func (s *Supervisor) find(name string) (*actor, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if a, ok := s.actors[name]; ok {
+		return a, nil
+	}
+	return nil, fmt.Errorf("%w: %q is not in %s", control.ErrNoBuild, name, s.Config.Path)
+}
+
+// Act carries out a command on a build and returns when its result holds, or
+// with the reason why it does not.
+func (s *Supervisor) Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) error {
+	a, err := s.find(name)
+	if err != nil {
+		return err
+	}
+	from := a.view.Load().state
+	want, err := a.command(action, args, from)
+	if err != nil {
+		return err
+	}
+	a.post(want.event)
+	if args["wait"] == "no" {
+		return nil
+	}
+	said := ""
+	for {
+		change := a.change()
+		st := a.view.Load().state
+		if done, err := want.holds(st); done {
+			return err
+		}
+		if now := a.progressLine(st); now != said && progress != nil {
+			said = now
+			progress(now)
+		}
+		select {
+		case <-change:
+		case <-a.done:
+			return errors.New("the build is being removed")
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// command is a person's wish: the event that carries it and when it has come
+// true, or cannot.
+type command struct {
+	event machine.Event
+	holds func(machine.State) (done bool, err error)
+}
+
+func (a *actor) command(action string, args map[string]string, from machine.State) (command, error) {
+	began := false // whether the machine has taken up the event
+	taken := func(st machine.State) bool {
+		began = began || st.Spawned > from.Spawned || st.Builds > from.Builds || st.Want != from.Want ||
+			st.Building != from.Building || st.Release != from.Release
+		return began
+	}
+	served := func(st machine.State) (bool, error) {
+		switch p := st.Phase(); {
+		case !taken(st):
+			return false, nil
+		case st.Building.Running || st.NeedBuild != machine.NeedNone || st.Candidate.N != 0:
+			return false, nil
+		case st.Serving.N > from.Spawned && st.Serving.Ready && st.Serving.Version.Release == st.Release:
+			return true, nil
+		case st.BuildErr != "":
+			return true, errors.New(st.BuildErr)
+		case p == machine.PhaseBackoff || p == machine.PhaseFailed || p == machine.PhaseStopped || p == machine.PhaseRunning:
+			return true, reasonOf(st)
+		}
+		return false, nil
+	}
+	switch action {
+	case "start":
+		return command{machine.Start{}, func(st machine.State) (bool, error) {
+			if from.Phase() == machine.PhaseRunning || st.Phase() == machine.PhaseRunning {
+				return true, nil
+			}
+			return served(st)
+		}}, nil
+	case "stop":
+		return command{machine.Stop{}, func(st machine.State) (bool, error) {
+			return st.Phase() == machine.PhaseStopped, nil
+		}}, nil
+	case "restart":
+		return command{machine.RestartNow{}, served}, nil
+	case "rebuild":
+		return command{machine.Rebuild{}, served}, nil
+	case "rollback":
+		to := args["to"]
+		if to == "" {
+			to = from.Previous
+		}
+		if err := a.rollbackable(to, from); err != nil {
+			return command{}, err
+		}
+		return command{machine.Rollback{Release: to}, served}, nil
+	}
+	return command{}, fmt.Errorf("%w: %q", control.ErrNoAction, action)
+}
+
+func (a *actor) rollbackable(to string, st machine.State) error {
+	if to == "" {
+		return errors.New("there is no release before this one to go back to")
+	}
+	if to == st.Serving.Version.Release {
+		return fmt.Errorf("release %s serves already", to)
+	}
+	if r := a.releases.Load(); r != nil {
+		for _, id := range *r {
+			if id == to {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("release %s is not kept; `status` lists those that are", to)
+}
+
+func reasonOf(st machine.State) error {
+	if r := st.Reason(); r != "" {
+		return errors.New(r)
+	}
+	return fmt.Errorf("the build is %s", st.Phase())
+}
+
+// progressLine says in a few words what a build is at.
+func (a *actor) progressLine(st machine.State) string {
+	if p := a.progress.Load(); p != nil {
+		return fmt.Sprintf("%s: step %d of %d: %s", a.name, p.N, p.Of, p.Step)
+	}
+	switch {
+	case st.Candidate.N != 0:
+		return fmt.Sprintf("%s: proving release %s", a.name, st.Candidate.Version.Release)
+	case len(st.Ending) > 0 && st.Serving.N == 0:
+		return a.name + ": draining"
+	}
+	return fmt.Sprintf("%s: %s", a.name, st.Phase())
+}

@@ -1,0 +1,297 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/medctrl/medctrl-supervisor/build"
+	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/supervisor/control"
+	"github.com/medctrl/medctrl-supervisor/supervisor/front"
+	"github.com/medctrl/medctrl-supervisor/supervisor/journal"
+	"github.com/medctrl/medctrl-supervisor/supervisor/process"
+	"github.com/medctrl/medctrl-supervisor/supervisor/state"
+)
+
+// Options is what [Run] is told from outside.
+type Options struct {
+	Config  *config.Config // loaded from the file at Config.Path
+	Log     hclog.Logger
+	Version string
+	Self    string   // path of this program, for the exec step of children
+	Environ []string // our environment, as os.Environ gives it
+}
+
+// Supervisor is the set of actors with what they share.
+type Supervisor struct {
+	Options
+	log     hclog.Logger
+	root    string
+	rootID  string
+	bootID  string
+	environ []string
+	started time.Time
+
+	table  *process.Table
+	maker  *build.Maker
+	store  *state.Store
+	saver  *saver
+	events *eventLog
+	front  *front.Front
+
+	watcher  *config.Watcher
+	requests chan func() // for the goroutine of Run
+	hard     context.Context
+	kill     context.CancelFunc
+	logs     atomic.Value  // string: the folder of the children's logs
+	ended    chan struct{} // closed when run takes no requests any more
+
+	mu        sync.RWMutex
+	actors    map[string]*actor
+	cfg       *config.Config
+	loaded    time.Time
+	configErr error
+	leaving   bool
+	inputs    map[string]string // by build: what its watched files read as
+	moveFront context.CancelFunc
+	tasks     sync.WaitGroup
+}
+
+// ControlSocket is where the supervisor of a root is asked and told.
+func ControlSocket(root string) string {
+	return filepath.Join(root, ".supervisor", "control.sock")
+}
+
+// Run supervises the builds of o.Config until it is told to stop by SIGTERM or
+// SIGINT, or ctx ends: then every build drains and ends gracefully, and Run
+// answers nil. A second signal ends all at once. SIGHUP reloads the file. An
+// error means that it could not begin, and that nothing was touched.
+func Run(ctx context.Context, o Options) error {
+	// Before anything that can be lost: a signal must not find the default
+	// disposition, which ends us.
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR2)
+	defer signal.Stop(signals)
+
+	s, unlock, err := begin(o)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return s.run(ctx, signals)
+}
+
+// begin takes the root for us and makes what the actors share.
+func begin(o Options) (s *Supervisor, unlock func(), err error) {
+	s = &Supervisor{
+		Options: o, log: o.Log, root: o.Config.Root, environ: o.Environ, started: time.Now(),
+		events: newEventLog(), front: front.New(o.Log.Named("front")),
+		requests: make(chan func()), ended: make(chan struct{}), actors: map[string]*actor{}, inputs: map[string]string{},
+	}
+	own := filepath.Join(s.root, ".supervisor")
+	if err := os.MkdirAll(s.root, 0o755); err != nil {
+		return nil, nil, fmt.Errorf("make root folder: %w", err)
+	}
+	if err := os.MkdirAll(own, 0o700); err != nil {
+		return nil, nil, fmt.Errorf("make the supervisor's folder: %w", err)
+	}
+	release, holder, err := state.Lock(own)
+	if errors.Is(err, state.ErrLocked) {
+		return nil, nil, fmt.Errorf("another supervisor (pid %d) runs on %s; one root has one supervisor: stop that one, or give this file another root", holder, s.root)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	unlock = func() {
+		if err := release(); err != nil {
+			o.Log.Warn("lock cannot be released", "error", err)
+		}
+	}
+	defer func() {
+		if err != nil {
+			unlock()
+		}
+	}()
+	if s.rootID, err = state.RootID(own); err != nil {
+		return nil, nil, err
+	}
+	if s.bootID, err = process.BootID(); err != nil {
+		return nil, nil, err
+	}
+	if s.store, err = state.Open(filepath.Join(own, "state")); err != nil {
+		return nil, nil, err
+	}
+	if err = process.Subreaper(); err != nil {
+		return nil, nil, err
+	}
+	if s.table, err = process.NewTable(o.Self, s.log.Named("process")); err != nil {
+		return nil, nil, err
+	}
+	if s.watcher, err = config.NewWatcher(s.log.Named("watch")); err != nil {
+		return nil, nil, err
+	}
+	s.saver = newSaver(s.store, s.log.Named("state"))
+	s.maker = build.New(build.Options{Log: s.log.Named("build"), Environ: o.Environ, Parallel: o.Config.Supervisor.MaxParallelBuilds})
+	s.hard, s.kill = context.WithCancel(context.Background())
+	return s, unlock, nil
+}
+
+// run is the supervisor's own goroutine: it takes signals, edits and requests
+// one after the other, until it is to stop and every actor has ended.
+func (s *Supervisor) run(ctx context.Context, signals <-chan os.Signal) error {
+	s.log.Info("supervisor starts", "version", s.Version, "pid", os.Getpid(), "root", s.root, "builds", len(s.Config.Builds))
+	life, end := context.WithCancel(context.Background())
+	s.task(func() { s.saver.run(life) })
+	s.task(func() {
+		if err := control.Serve(life, ControlSocket(s.root), s, s.log.Named("control")); err != nil {
+			s.log.Error("control socket cannot be served, commands find no supervisor", "error", err)
+		}
+	})
+	s.task(func() { journal.Watch(life, s.journals, journal.Policy{}, journalEvery, s.log.Named("journal")) })
+
+	s.endStrays()
+	s.apply(s.Config)
+
+	stop := ctx.Done()
+	for !s.finished() {
+		select {
+		case <-stop:
+			stop = nil
+			s.stop("context")
+		case sig := <-signals:
+			s.signalled(sig)
+		case ids := <-s.watcher.C():
+			s.touched(ids)
+		case f := <-s.requests:
+			f()
+		}
+	}
+	close(s.ended)
+	end()
+	s.kill()
+	s.tasks.Wait()
+	s.log.Info("supervisor has stopped", "served", time.Since(s.started).Round(time.Second))
+	return errors.Join(s.watcher.Close(), s.table.Close())
+}
+
+func (s *Supervisor) task(f func()) {
+	s.tasks.Add(1)
+	go func() {
+		defer s.tasks.Done()
+		f()
+	}()
+}
+
+// finished says that the supervisor is to stop and nothing is left.
+func (s *Supervisor) finished() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.leaving && len(s.actors) == 0
+}
+
+func (s *Supervisor) signalled(sig os.Signal) {
+	switch sig {
+	case syscall.SIGHUP:
+		s.log.Info("reload asked for by signal")
+		if _, err := s.reload(false); err != nil {
+			s.log.Error("file is not applied, what ran before runs on", "error", err)
+		}
+	case syscall.SIGUSR2:
+		s.log.Warn("upgrade in place is not supported yet; nothing was done")
+	default:
+		s.stop(sig.String())
+	}
+}
+
+// stop tells every actor to end gracefully; the second time, at once.
+func (s *Supervisor) stop(why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.leaving {
+		s.log.Warn("asked to stop again: everything ends at once", "reason", why)
+		s.kill()
+		return
+	}
+	s.log.Info("supervisor stops, builds drain", "reason", why)
+	s.leaving = true
+	if s.moveFront != nil {
+		s.moveFront()
+	}
+	for _, a := range s.actors {
+		a.post(shutdown)
+	}
+}
+
+// do runs f on the supervisor's own goroutine and waits for it.
+func (s *Supervisor) do(ctx context.Context, f func()) error {
+	done := make(chan struct{})
+	select {
+	case s.requests <- func() { defer close(done); f() }:
+	case <-s.ended:
+		return errors.New("the supervisor is stopping")
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	<-done
+	return nil
+}
+
+// journalEvery is how often the logs' sizes are looked at.
+const journalEvery = 15 * time.Second
+
+func (s *Supervisor) journals() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	paths := make([]string, 0, len(s.actors))
+	for _, a := range s.actors {
+		paths = append(paths, a.logPath())
+	}
+	return paths
+}
+
+func (s *Supervisor) logDir() string {
+	return s.logs.Load().(string)
+}
+
+// frontRetry is how long the front waits for an address that is taken.
+const frontRetry = 3 * time.Second
+
+// frontDrain is how long requests in flight may take when the front moves or
+// stops.
+const frontDrain = 30 * time.Second
+
+// serveFront listens at addr until ctx ends. An address that is taken is tried
+// again: what Nginx serves must not suffer from it.
+func (s *Supervisor) serveFront(ctx context.Context, addr string) {
+	said := ""
+	for {
+		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+		if err == nil {
+			s.log.Info("front listens", "address", ln.Addr().String())
+			err = s.front.Serve(ctx, ln, frontDrain)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil && err.Error() != said {
+			said = err.Error()
+			s.log.Error("front cannot serve, it is tried again", "address", addr, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(frontRetry):
+		}
+	}
+}
