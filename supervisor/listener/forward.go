@@ -19,7 +19,7 @@ import (
 //
 // No client is lost: one that was taken is passed on or answered. While to cannot be connected the client waits and it is tried again, for 10 s
 // or until ctx ends; then the answer is 503. A client that was passed and has got no answer when ctx ends is answered 504. Those not
-// taken by then stay in the queue, and the error wraps ctx's.
+// taken by then stay in the queue, and the error wraps ctx's. The last answers may take 2 s beyond its end.
 func (l *Listener) Forward(ctx context.Context, to string) (n int, err error) {
 	n, err = l.forward(ctx, to)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 // Refuse takes the clients that come and answers each 503 with Retry-After, until ctx ends: for a build that cannot run just now,
-// so that nobody hangs. It returns how many were answered, once every accepted client is done with, at most about one second after the end of ctx;
+// so that nobody hangs. It returns how many were answered, once every accepted client is done with, at most 1.5 s after the end of ctx;
 // none is taken after that end. 256 clients at most are served at a time and each for 5 s at most; the others wait in the queue.
 //
 // retryAfter says how long a client should wait; it is sent in whole seconds, rounded up, at least 1. It is called for
