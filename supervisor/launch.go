@@ -127,6 +127,7 @@ func (a *actor) childEnv(b config.Build, environ []string, rel build.Release, o 
 	set("PYTHONUNBUFFERED", "1")
 	set("PYTHONDONTWRITEBYTECODE", "1") // the release is compiled and not the child's to write
 	set("DJANGO_SETTINGS_MODULE", b.SettingsModule())
+	set("SPT_NOENV", "1") // setproctitle, where it is installed, would write over our mark
 	set("VIRTUAL_ENV", rel.Venv)
 	set("MEDCTRL_BUILD", b.Name)
 	set("MEDCTRL_RELEASE", rel.ID)

@@ -268,17 +268,20 @@ func readInputs(b config.Build) string {
 
 // endStrays ends what an earlier supervisor of this root left behind.
 func (s *Supervisor) endStrays() {
-	strays, err := process.FindMarked(s.rootID + "/")
-	if err != nil {
-		s.log.Warn("processes of an earlier run cannot be looked for", "error", err)
-		return
-	}
-	if len(strays) == 0 {
-		return
-	}
-	s.log.Warn("processes of an earlier run are ended", "count", len(strays))
-	if err := process.EndFound(s.hard, strays, straysGrace); err != nil {
-		s.log.Error("processes of an earlier run do not end", "error", err)
+	// Twice: what was being forked at the first look is there at the second.
+	for range 2 {
+		strays, err := process.FindMarked(s.rootID + "/")
+		if err != nil {
+			s.log.Warn("processes of an earlier run cannot be looked for", "error", err)
+			return
+		}
+		if len(strays) == 0 {
+			return
+		}
+		s.log.Warn("processes of an earlier run are ended", "count", len(strays))
+		if err := process.EndFound(s.hard, strays, straysGrace); err != nil {
+			s.log.Error("processes of an earlier run do not end", "error", err)
+		}
 	}
 }
 

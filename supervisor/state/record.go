@@ -16,10 +16,10 @@ type Record struct {
 	Version        int               `json:"version"` // Save sets it
 	Build          string            `json:"build"`
 	StoppedByHand  bool              `json:"stopped_by_hand,omitempty"`
-	Pinned         string            `json:"pinned,omitempty"`   // the release that a rollback asked for
-	Release        string            `json:"release,omitempty"`  // the one that serves
-	Previous       string            `json:"previous,omitempty"` // the one that served before it
-	Bad            map[string]string `json:"bad,omitempty"`      // releases not to be tried again, and why
+	Release        string            `json:"release,omitempty"`    // the one that should serve
+	LastBuilt      string            `json:"last_built,omitempty"` // what the last good build made; another one than Release after a rollback
+	Previous       string            `json:"previous,omitempty"`   // the one that served before it
+	Bad            map[string]string `json:"bad,omitempty"`        // releases not to be tried again, and why
 	Restarts       int               `json:"restarts,omitempty"`
 	LastExit       string            `json:"last_exit,omitempty"`
 	BuildError     string            `json:"build_error,omitempty"`

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 }
 
 var full = Record{
-	Version: Version, Build: "development", StoppedByHand: true, Pinned: "r1", Release: "r2", Previous: "r1",
+	Version: Version, Build: "development", StoppedByHand: true, LastBuilt: "r2", Release: "r2", Previous: "r1",
 	Bad: map[string]string{"r3": "answered 500"}, Restarts: 7, LastExit: "killed by SIGKILL", BuildError: "pip: no",
 	Generations: []Generation{{N: 4, Role: "serving", Release: "r2", RunKey: "k", Pid: 912, StartTime: 1 << 60,
 		BootID: "0b8b3e1f", SocketInode: 77}},
