@@ -128,6 +128,9 @@ func nginxCommand(file *string) *cobra.Command {
 		},
 	}
 	c.Flags().BoolVar(&o.Plain, "plain", false, "without a second try of requests that were killed half-way")
+	c.Flags().BoolVar(&o.Upstreams, "upstreams", false, "only the upstream blocks, for http { }")
+	c.Flags().BoolVar(&o.Locations, "locations", false, "only the location blocks that go with --upstreams, for server { }")
+	c.MarkFlagsMutuallyExclusive("plain", "upstreams", "locations")
 	return c
 }
 

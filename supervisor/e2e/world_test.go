@@ -31,6 +31,7 @@ type World struct {
 	Supervisor []string // lines of [supervisor], beside front
 	Defaults   []string // lines of [defaults], beside source and python
 	Builds     string   // the [[build]] entries
+	Env        []string // the supervisor's own environment, beside ours
 
 	cmd    *exec.Cmd
 	ended  chan struct{} // closed when the supervisor that Start started has ended
@@ -96,6 +97,7 @@ func (w *World) Start() {
 	w.t.Helper()
 	cmd := exec.Command(Binary(w.t), "-c", w.File)
 	cmd.Dir = w.Dir
+	cmd.Env = append(os.Environ(), w.Env...)
 	w.start(cmd)
 }
 

@@ -4,7 +4,7 @@ import subprocess
 import time
 
 from django.conf import settings
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 
 
 def stamp(get_response):
@@ -60,6 +60,27 @@ def kill(request):
     else:
         os.killpg(0, signal)
     return JsonResponse({"killed": who})
+
+
+def kill_once(request):
+    """Takes its worker with it where data/once is, which is gone then: a second try is answered."""
+    try:
+        os.remove(os.path.join(settings.DATA_DIR, "once"))
+    except FileNotFoundError:
+        return JsonResponse({"method": request.method})
+    os.kill(os.getpid(), 9)
+
+
+def stream(request):
+    """Says "first" at once and "second" when data/go is there."""
+
+    def parts():
+        yield b"first\n"
+        while not os.path.exists(os.path.join(settings.DATA_DIR, "go")):
+            time.sleep(0.01)
+        yield b"second\n"
+
+    return StreamingHttpResponse(parts(), content_type="text/plain")
 
 
 def broken(request):
