@@ -155,7 +155,7 @@ func (s *Supervisor) apply(cfg *config.Config) {
 	}
 	for _, change := range plan.Changed {
 		b, _ := cfg.Build(change.Name)
-		s.configure(b, change.Cost == config.Rebuild)
+		s.configure(b, change.Cost == config.CostRebuild)
 	}
 	s.watcher.Set(targets(cfg))
 }

@@ -1,0 +1,118 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Config is a valid builds.toml. Its paths are absolute.
+type Config struct {
+	Path       string // as it was given to Load, made absolute
+	Root       string
+	Supervisor Supervisor
+	Builds     []Build // in the order of the file
+	Sum        string  // hash of the file's bytes
+}
+
+// Supervisor is the table [supervisor].
+type Supervisor struct {
+	LogLevel          string // trace, debug, info, warn or error
+	LogFormat         string // text or json
+	LogDir            string
+	MaxParallelBuilds int
+	Front             string // host:port of the embedded front; "" for none
+}
+
+// Restart says when a server that ended by itself is started again.
+type Restart string
+
+// The values of Restart.
+const (
+	RestartAlways    Restart = "always"
+	RestartOnFailure Restart = "on-failure"
+	RestartNever     Restart = "never"
+)
+
+// Expect is a range of HTTP statuses, both ends included.
+type Expect struct{ Min, Max int }
+
+// Health says how a build's server is probed.
+type Health struct {
+	Path, Host                      string
+	Expect                          Expect
+	Interval, Timeout, StartTimeout time.Duration
+	Failures                        int
+}
+
+// Build is one entry [[build]], with [defaults] and the defaults of the keys
+// filled in.
+type Build struct {
+	Name               string
+	Source             string
+	AppDir             string
+	Requirements       string
+	SettingsDir        string
+	WSGI               string
+	Location           string
+	Python             string
+	SystemSitePackages bool
+	PipArgs            []string
+	Migrate            bool
+	CollectStatic      bool
+	Check              bool
+	Workers            int
+	Threads            int
+	WorkerClass        string
+	Timeout            time.Duration
+	GracefulTimeout    time.Duration
+	Command            []string
+	GunicornArgs       []string
+	Env                map[string]string
+	EnvFile            string
+	User               string
+	Group              string
+	Umask              os.FileMode
+	SocketMode         os.FileMode
+	Autostart          bool
+	Restart            Restart
+	RestartDelayMax    time.Duration
+	StableAfter        time.Duration
+	WatchSource        bool
+	KeepReleases       int
+	StepTimeout        time.Duration
+	Health             Health
+}
+
+// SettingsFile is the build's own settings file in the source.
+func (b Build) SettingsFile() string {
+	return filepath.Join(b.AppPath(), b.SettingsDir, "deploy_"+b.Name+".py")
+}
+
+// SettingsModule is the build's value of DJANGO_SETTINGS_MODULE.
+func (b Build) SettingsModule() string {
+	return strings.ReplaceAll(filepath.ToSlash(b.SettingsDir), "/", ".") + ".deploy_" + b.Name
+}
+
+// RequirementsFile is the requirements file in the source.
+func (b Build) RequirementsFile() string { return filepath.Join(b.Source, b.Requirements) }
+
+// AppPath is the Django project in the source.
+func (b Build) AppPath() string { return filepath.Join(b.Source, b.AppDir) }
+
+// BuildDir is the folder of a build.
+func (c *Config) BuildDir(name string) string { return filepath.Join(c.Root, name) }
+
+// Socket is the public socket of a build.
+func (c *Config) Socket(name string) string { return filepath.Join(c.Root, name, "gunicorn.sock") }
+
+// Build answers the entry of that name.
+func (c *Config) Build(name string) (Build, bool) {
+	for _, b := range c.Builds {
+		if b.Name == name {
+			return b, true
+		}
+	}
+	return Build{}, false
+}

@@ -1,0 +1,94 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+)
+
+// Change is what an entry has that the one before had not.
+type Change struct {
+	Name string
+	Cost Cost // the dearest of its keys
+	Keys []string
+}
+
+// Plan is what differs between two files.
+type Plan struct {
+	Added, Removed []string
+	Changed        []Change
+	Supervisor     []string // keys of [supervisor], and root
+}
+
+// Diff answers what must be done to go from one Config to another.
+func Diff(old, next *Config) Plan {
+	var p Plan
+	for _, b := range next.Builds {
+		before, ok := old.Build(b.Name)
+		if !ok {
+			p.Added = append(p.Added, b.Name)
+		} else if c := compare(before, b); len(c.Keys) > 0 {
+			p.Changed = append(p.Changed, c)
+		}
+	}
+	for _, b := range old.Builds {
+		if _, ok := next.Build(b.Name); !ok {
+			p.Removed = append(p.Removed, b.Name)
+		}
+	}
+	for _, k := range []struct {
+		name         string
+		before, then any
+	}{
+		{"root", old.Root, next.Root},
+		{"log_level", old.Supervisor.LogLevel, next.Supervisor.LogLevel},
+		{"log_format", old.Supervisor.LogFormat, next.Supervisor.LogFormat},
+		{"log_dir", old.Supervisor.LogDir, next.Supervisor.LogDir},
+		{"max_parallel_builds", old.Supervisor.MaxParallelBuilds, next.Supervisor.MaxParallelBuilds},
+		{"front", old.Supervisor.Front, next.Supervisor.Front},
+	} {
+		if k.before != k.then {
+			p.Supervisor = append(p.Supervisor, k.name)
+		}
+	}
+	return p
+}
+
+func compare(before, then Build) Change {
+	c := Change{Name: then.Name}
+	add := func(prefix string, known []key) {
+		for _, k := range known {
+			if !reflect.DeepEqual(k.field(&before), k.field(&then)) {
+				c.Keys = append(c.Keys, prefix+k.name)
+				c.Cost = max(c.Cost, k.cost)
+			}
+		}
+	}
+	add("", keys)
+	add("health.", healthKeys)
+	return c
+}
+
+// Empty says that nothing differs.
+func (p Plan) Empty() bool {
+	return len(p.Added)+len(p.Removed)+len(p.Changed)+len(p.Supervisor) == 0
+}
+
+// String is one line for each build that differs, and for the supervisor; ""
+// where nothing does.
+func (p Plan) String() string {
+	var s strings.Builder
+	for _, name := range p.Added {
+		fmt.Fprintf(&s, "%s: new, is built and started\n", name)
+	}
+	for _, name := range p.Removed {
+		fmt.Fprintf(&s, "%s: removed, drains and stops\n", name)
+	}
+	for _, c := range p.Changed {
+		fmt.Fprintf(&s, "%s: %s: %s\n", c.Name, c.Cost, strings.Join(c.Keys, ", "))
+	}
+	if len(p.Supervisor) > 0 {
+		fmt.Fprintf(&s, "supervisor: %s\n", strings.Join(p.Supervisor, ", "))
+	}
+	return s.String()
+}

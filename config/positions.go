@@ -1,0 +1,291 @@
+package config
+
+import (
+	"strconv"
+	"strings"
+)
+
+// place is where something stands in a file; lines and columns begin at 1,
+// columns count characters.
+type place struct{ line, col int }
+
+// positions finds where each key and value of a TOML text stands, which the
+// TOML library does not tell for the elements of an array of tables. It relies
+// on the text being valid TOML (the library has parsed it); of any other it
+// answers something, and never panics.
+//
+// A path is the keys joined by dots, an element of an array of tables by its
+// number: build.0.health.interval.
+type positions struct {
+	keys, values map[string]place
+}
+
+func (p *positions) key(path string) place { return p.keys[path] }
+
+func (p *positions) value(path string) place {
+	if at, ok := p.values[path]; ok {
+		return at
+	}
+	return p.keys[path]
+}
+
+func findPositions(text string) *positions {
+	s := &positionScanner{
+		text: text, line: 1, col: 1,
+		found:  &positions{keys: map[string]place{}, values: map[string]place{}},
+		arrays: map[string]int{},
+	}
+	s.document()
+	return s.found
+}
+
+type positionScanner struct {
+	text      string
+	at        int
+	line, col int
+	found     *positions
+	arrays    map[string]int // elements seen of each array of tables
+	table     string         // path of the table we are in
+}
+
+func (s *positionScanner) peek() byte {
+	if s.at < len(s.text) {
+		return s.text[s.at]
+	}
+	return 0
+}
+
+func (s *positionScanner) done() bool { return s.at >= len(s.text) }
+
+// next steps over one byte; continuation bytes of UTF-8 are no column.
+func (s *positionScanner) next() {
+	c := s.peek()
+	s.at++
+	switch {
+	case c == '\n':
+		s.line, s.col = s.line+1, 1
+	case c&0xc0 != 0x80:
+		s.col++
+	}
+}
+
+func (s *positionScanner) here() place { return place{s.line, s.col} }
+
+// blank steps over spaces, and over comments and line ends too where lines is
+// set.
+func (s *positionScanner) blank(lines bool) {
+	for !s.done() {
+		switch c := s.peek(); {
+		case c == ' ' || c == '\t' || c == '\r':
+			s.next()
+		case c == '\n' && lines:
+			s.next()
+		case c == '#' && lines:
+			for !s.done() && s.peek() != '\n' {
+				s.next()
+			}
+		default:
+			return
+		}
+	}
+}
+
+func (s *positionScanner) document() {
+	for {
+		s.blank(true)
+		if s.done() {
+			return
+		}
+		if s.peek() == '[' {
+			s.header()
+		} else {
+			s.pair(s.table)
+		}
+	}
+}
+
+// header takes [a.b] or [[a.b]].
+func (s *positionScanner) header() {
+	at := s.here()
+	s.next()
+	array := s.peek() == '['
+	if array {
+		s.next()
+	}
+	keys := s.dotted()
+	path := ""
+	for i, k := range keys {
+		path = join(path, k)
+		last := i == len(keys)-1
+		if n, ok := s.arrays[path]; ok && !(last && array) {
+			path = join(path, strconv.Itoa(n-1))
+		}
+	}
+	if array {
+		s.found.keys[path] = at
+		n := s.arrays[path]
+		s.arrays[path] = n + 1
+		path = join(path, strconv.Itoa(n))
+	}
+	s.found.keys[path] = at
+	s.table = path
+	for !s.done() && s.peek() != '\n' {
+		s.next()
+	}
+}
+
+// pair takes key = value; it always takes at least one byte.
+func (s *positionScanner) pair(table string) {
+	at, begun := s.here(), s.at
+	path := table
+	for _, k := range s.dotted() {
+		path = join(path, k)
+		if _, ok := s.found.keys[path]; !ok {
+			s.found.keys[path] = at
+		}
+	}
+	s.blank(false)
+	if s.peek() == '=' {
+		s.next()
+		s.blank(false)
+		s.found.values[path] = s.here()
+		s.value(path)
+	}
+	if s.at == begun {
+		s.next()
+	}
+}
+
+// dotted takes a key with its dots.
+func (s *positionScanner) dotted() []string {
+	var keys []string
+	for {
+		s.blank(false)
+		switch c := s.peek(); {
+		case c == '"' || c == '\'':
+			keys = append(keys, s.quoted())
+		case bareKey(c):
+			begun := s.at
+			for !s.done() && bareKey(s.peek()) {
+				s.next()
+			}
+			keys = append(keys, s.text[begun:s.at])
+		default:
+			return keys
+		}
+		s.blank(false)
+		if s.peek() != '.' {
+			return keys
+		}
+		s.next()
+	}
+}
+
+func bareKey(c byte) bool {
+	return c == '_' || c == '-' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
+// quoted takes a string of any of the four kinds and answers what it holds;
+// escapes are decoded where it is a key that can have them.
+func (s *positionScanner) quoted() string {
+	q := s.peek()
+	mark := strings.Repeat(string(q), 3)
+	if strings.HasPrefix(s.text[s.at:], mark) {
+		s.skip(3)
+		begun := s.at
+		for !s.done() && !strings.HasPrefix(s.text[s.at:], mark) {
+			if q == '"' && s.peek() == '\\' {
+				s.next()
+			}
+			s.next()
+		}
+		held := s.text[min(begun, len(s.text)):min(s.at, len(s.text))]
+		s.skip(3)
+		for s.peek() == q { // up to two quotes may stand before the closing three
+			s.next()
+		}
+		return held
+	}
+	begun := s.at
+	s.next()
+	for !s.done() && s.peek() != q && s.peek() != '\n' {
+		if q == '"' && s.peek() == '\\' {
+			s.next()
+		}
+		s.next()
+	}
+	s.next()
+	whole := s.text[begun:min(s.at, len(s.text))]
+	if q == '"' {
+		if plain, err := strconv.Unquote(whole); err == nil {
+			return plain
+		}
+	}
+	return strings.Trim(whole, string(q))
+}
+
+func (s *positionScanner) skip(n int) {
+	for range n {
+		if !s.done() {
+			s.next()
+		}
+	}
+}
+
+// value takes one value.
+func (s *positionScanner) value(path string) {
+	switch c := s.peek(); c {
+	case '"', '\'':
+		s.quoted()
+	case '[':
+		s.array(path)
+	case '{':
+		s.next()
+		for {
+			s.blank(true)
+			if s.done() || s.peek() == '}' {
+				s.next()
+				return
+			}
+			if s.peek() == ',' {
+				s.next()
+				continue
+			}
+			s.pair(path)
+		}
+	default:
+		for !s.done() && !strings.ContainsRune(",]}#\n", rune(s.peek())) {
+			s.next()
+		}
+	}
+}
+
+func (s *positionScanner) array(path string) {
+	s.next()
+	for n := 0; ; {
+		s.blank(true)
+		switch c := s.peek(); {
+		case s.done() || c == ']':
+			s.next()
+			return
+		case c == ',':
+			s.next()
+		default:
+			element := join(path, strconv.Itoa(n))
+			n++
+			s.found.values[element] = s.here()
+			begun := s.at
+			s.value(element)
+			if s.at == begun {
+				s.next()
+			}
+		}
+	}
+}
+
+func join(path, key string) string {
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
