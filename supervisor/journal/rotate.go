@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -173,7 +174,9 @@ func (r *rotation) fill(aside, log *os.File, n int64) error {
 	if err := r.at("copied"); err != nil {
 		return err
 	}
-	if err := aside.Sync(); err != nil {
+	// The log too: if a power cut took a part that the copy has, the log would
+	// look as if it had been cut.
+	if err := errors.Join(aside.Sync(), log.Sync()); err != nil {
 		return err
 	}
 	if err := os.Rename(r.path+".copy", r.path+".cut"); err != nil {
@@ -216,10 +219,17 @@ func (r *rotation) truncate(log, aside *os.File, n int64) error {
 		return err
 	}
 	buf := make([]byte, 1<<20)
-	for {
+	last := byte('\n')
+	for patience := 100; ; {
 		got, err := log.Read(buf)
-		if err == io.EOF {
+		if err == io.EOF && (last == '\n' || patience == 0) {
 			break
+		}
+		if err == io.EOF {
+			// A write may show page by page: wait for the rest of its line.
+			patience--
+			time.Sleep(100 * time.Microsecond)
+			continue
 		}
 		if err != nil {
 			return err
@@ -227,6 +237,7 @@ func (r *rotation) truncate(log, aside *os.File, n int64) error {
 		if _, err := aside.Write(buf[:got]); err != nil {
 			return err
 		}
+		last = buf[got-1]
 	}
 	if err := log.Truncate(0); err != nil {
 		return err

@@ -52,8 +52,8 @@ func TailFrom(path string, offset int64, lines int) []string {
 		whole = since <= maxSince
 		return readBack(path, min(since, maxSince), lines)
 	})
-	if !whole && bytes.Count(text, []byte{'\n'}) < lines {
-		_, text, _ = bytes.Cut(text, []byte{'\n'}) // the first line's beginning is missing
+	if _, rest, found := bytes.Cut(text, []byte{'\n'}); found && !whole {
+		text = rest // the first line's beginning is missing
 	}
 	last := lastLines(text, lines)
 	for i, line := range last {
@@ -110,11 +110,11 @@ func readBack(path string, most int64, lines int) ([]byte, error) {
 			name += "." + strconv.Itoa(i)
 		}
 		f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-		if errors.Is(err, fs.ErrNotExist) && (i > 0 || exists(path+".1")) {
-			if i > 0 {
-				break
-			}
+		if errors.Is(err, fs.ErrNotExist) && i == 0 && exists(path+".1") {
 			continue
+		}
+		if errors.Is(err, fs.ErrNotExist) && i > 0 {
+			break
 		}
 		if err != nil {
 			return nil, err
