@@ -127,7 +127,7 @@ func TestTailSeesEveryLineDuringRotations(t *testing.T) {
 				return
 			}
 			before := -1
-			for i, line := range got {
+			for i, line := range got[:len(got)-1] { // the last may still be being written
 				var n int
 				fmt.Sscanf(line, "one %d", &n)
 				if i > 0 && n != before+1 {
