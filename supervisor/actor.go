@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
-	"github.com/medctrl/medctrl-supervisor/supervisor/journal"
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
 	"github.com/medctrl/medctrl-supervisor/supervisor/process"
 )
@@ -205,37 +203,6 @@ func exitReason(e process.Exit, gunicorn bool) string {
 		reason += " (gunicorn could not load the application)"
 	}
 	return reason
-}
-
-// lastLines is how much of its own output goes with the reason of a child's end.
-const lastLines = 6
-
-// explain adds the last lines of the generation's own output to a reason.
-func (a *actor) explain(g *generation, reason string) string {
-	lines := journal.TailFrom(g.launch.spec.Log, g.logOffset, 40)
-	kept := make([]string, 0, lastLines)
-	for _, line := range lines {
-		if line = strings.TrimSpace(line); line != "" && !chatter(line) {
-			kept = append(kept, line)
-		}
-	}
-	if len(kept) == 0 {
-		return reason
-	}
-	kept = kept[max(len(kept)-lastLines, 0):]
-	return reason + "; last output: " + strings.Join(kept, " | ")
-}
-
-// chatter says that a line is gunicorn's own word about stopping, which hides
-// the line that tells why.
-func chatter(line string) bool {
-	for _, word := range []string{"[INFO] Worker exiting", "[INFO] Shutting down", "[INFO] Handling signal",
-		"[INFO] Booting worker", "[INFO] Starting gunicorn", "[INFO] Listening at", "[INFO] Using worker"} {
-		if strings.Contains(line, word) {
-			return true
-		}
-	}
-	return false
 }
 
 // turn lets the machine take one event and carries out what it wants done.

@@ -1,0 +1,277 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// workers is how many of them a build has where its entry says nothing, and so how many requests a kill of them all may cost: a
+// sync worker holds one at a time.
+const workers = 2
+
+// stableSoon makes a crash the first one again when calm has passed since the one before.
+const (
+	stableSoon = `stable_after = "100ms"`
+	calm       = 500 * time.Millisecond
+)
+
+// A master that dies leaves its workers: they finish what they hold, and whoever comes then waits for the successor.
+func TestMasterKilledTenTimesCostsNoRequest(t *testing.T) {
+	t.Parallel()
+	const kills = 10
+	w := NewWorld(t, One(stableSoon))
+	w.Serve("one")
+	tr := w.Load("one", 100)
+	var pauses []time.Duration
+	for range kills {
+		tr.GoOn(t, calm)
+		at := tr.Now()
+		w.WaitPid("one", w.KillMaster("one", syscall.SIGKILL))
+		tr.GoOn(t, 0)
+		pauses = append(pauses, tr.Now()-at)
+	}
+	tr.GoOn(t, calm)
+	r := tr.Stop()
+	r.NoneLost(t)
+	if b := w.WaitState("one", "running"); b.Restarts != kills || !strings.Contains(b.LastExit, "SIGKILL") {
+		t.Errorf("restarts %d, last exit %q, want %d and SIGKILL: a kill long after the one before is the first one again", b.Restarts, b.LastExit, kills)
+	}
+	slices.Sort(pauses)
+	t.Logf("kill -9 of the master to the successor's answers: median %v, at most %v (what its workers held is answered meanwhile); %v",
+		pauses[kills/2].Round(time.Millisecond), pauses[kills-1].Round(time.Millisecond), r)
+}
+
+func TestKilledWorkerCostsOnlyWhatItHeld(t *testing.T) {
+	t.Parallel()
+	w := NewWorld(t, One())
+	master := w.Serve("one").Pid
+	tr := w.Load("one", 100)
+	tr.GoOn(t, calm)
+	victim := Workers(master)[0]
+	KillAll(t, []Process{victim}, syscall.SIGKILL)
+	Eventually(t, 20*time.Second, "another worker in its place", func() (bool, string) {
+		now := Workers(master)
+		return len(now) == workers && !slices.Contains(now, victim), fmt.Sprint(now)
+	})
+	tr.GoOn(t, calm)
+	tr.Stop().NoneLostBut(t, 1)
+	if b := w.WaitState("one", "running"); b.Pid != master || b.Restarts != 0 {
+		t.Errorf("status %+v, want the same master: gunicorn sees to its workers itself", b)
+	}
+}
+
+func TestKilledTreeCostsOnlyWhatItsWorkersHeld(t *testing.T) {
+	t.Parallel()
+	w := NewWorld(t, One())
+	w.Serve("one")
+	tr := w.Load("one", 100)
+	tr.GoOn(t, calm)
+	at := tr.Now()
+	w.WaitPid("one", w.KillTree("one", syscall.SIGKILL))
+	tr.GoOn(t, calm)
+	r := tr.Stop()
+	r.NoneLostBut(t, workers)
+	t.Logf("kill -9 of the tree to the next answer: %v; %v", r.AnswerAfter(at), r)
+}
+
+// A process that the application started and that left the session is found by what it inherited.
+func TestStrayProcessEndsWithItsTree(t *testing.T) {
+	t.Parallel()
+	w := NewWorld(t, One())
+	w.Serve("one")
+	for what, end := range map[string]func(){
+		"kill -9": func() { w.WaitPid("one", w.KillMaster("one", syscall.SIGKILL)) },
+		"restart": func() { w.MustCLI("restart", "one") },
+	} {
+		answer := MustAsk(t, "unix", w.Socket("one"), "/stray")
+		var pid int
+		if _, err := fmt.Sscanf(answer.Body, `{"pid": %d}`, &pid); err != nil {
+			t.Fatalf("/stray answered %+v: %v", answer, err)
+		}
+		proc := fmt.Sprintf("/proc/%d", pid)
+		stray, live := readProcess(proc)
+		if !live || stray.Session != pid {
+			t.Fatalf("the stray process is %v, alive %v, want it in a session of its own", stray, live)
+		}
+		end()
+		Eventually(t, 20*time.Second, "the end of the stray process by "+what, func() (bool, string) {
+			now, live := readProcess(proc)
+			return !live || now.Start != stray.Start, fmt.Sprint(now)
+		})
+	}
+}
+
+// dieWhenTold makes build name's application unable to start while data/dead is there.
+func dieWhenTold(w *World, name string) {
+	w.SaveSettings(name, "import os\nif os.path.exists(os.path.join(DATA_DIR, \"dead\")):\n    raise RuntimeError(\"dead on purpose\")", Overwrite)
+}
+
+func TestCrashLoopAnswersItsClientsAndNeverGivesUp(t *testing.T) {
+	t.Parallel()
+	w := NewWorld(t, One(`restart_delay_max = "1s"`))
+	dieWhenTold(w, "one")
+	w.Serve("one")
+	tr := w.Load("one", 100)
+	tr.GoOn(t, calm)
+	w.Touch("one", "dead")
+	w.KillTree("one", syscall.SIGKILL)
+	b := w.WaitStatus("one", "backoff after 4 restarts", func(b BuildStatus) bool { return b.State == "backoff" && b.Restarts >= 4 })
+	if !strings.Contains(b.Reason, "dead on purpose") || b.Healthy || b.Pid != 0 {
+		t.Errorf("status in backoff %+v, want the application's own words as the reason", b)
+	}
+	refusal := MustAsk(t, "unix", w.Socket("one"), "/")
+	if seconds, err := strconv.Atoi(refusal.Header.Get("Retry-After")); refusal.Status != http.StatusServiceUnavailable || err != nil || seconds < 1 {
+		t.Errorf("answered %d, Retry-After %q in backoff, want 503 and whole seconds", refusal.Status, refusal.Header.Get("Retry-After"))
+	}
+	w.Heal("one", "dead")
+	w.WaitState("one", "running")
+	tr.GoOn(t, calm)
+	r := tr.Stop()
+	r.NoneHung(t, workers)
+	if r.By[Unavailable] == 0 {
+		t.Errorf("nobody was refused in backoff: %v", r)
+	}
+	// Who comes while a start is tried waits for what becomes of it.
+	slowest := time.Duration(0)
+	for _, s := range r.Shots {
+		slowest = max(slowest, s.Latency())
+	}
+	if slowest > 10*time.Second {
+		t.Errorf("a client waited %v in a crash loop", slowest)
+	}
+	t.Logf("longest wait of any client in a crash loop: %v; %v", slowest.Round(time.Millisecond), r)
+}
+
+func TestCommandOrEditCutsTheBackoffShort(t *testing.T) {
+	t.Parallel()
+	w := NewWorld(t, Entry("one"), Entry("two"))
+	for _, name := range []string{"one", "two"} {
+		dieWhenTold(w, name)
+	}
+	w.Serve("one", "two")
+	for _, name := range []string{"one", "two"} {
+		w.Touch(name, "dead")
+		w.KillTree(name, syscall.SIGKILL)
+	}
+	for name, hurry := range map[string]func(){
+		"one": func() { w.Heal("one", "dead"); w.MustCLI("restart", "one") },
+		"two": func() { w.SetBanner("two", "healed", RenameOver) },
+	} {
+		// Restarts come after none, 1, 2 and 4 s, less a quarter of jitter.
+		var left time.Duration
+		w.WaitStatus(name, "a backoff of 3 s", func(b BuildStatus) bool {
+			if b.State != "backoff" {
+				return false
+			}
+			answer, err := Ask("unix", w.Socket(name), "/")
+			seconds, _ := strconv.Atoi(answer.Header.Get("Retry-After"))
+			left = time.Duration(seconds) * time.Second
+			return err == nil && seconds >= 3
+		})
+		begun := time.Now()
+		hurry()
+		w.WaitStatus(name, "a process", func(b BuildStatus) bool { return b.Pid != 0 })
+		if took := time.Since(begun); took >= left-time.Second {
+			t.Errorf("build %s: a process after %v, and %v were left of the backoff: it was not cut short", name, took, left)
+		}
+		w.WaitState(name, "running")
+	}
+	w.WaitBanner("two", "healed")
+}
+
+func TestRestartPolicySaysWhatComesBack(t *testing.T) {
+	t.Parallel()
+	w := NewWorld(t, Entry("one", `restart = "on-failure"`), Entry("two", `restart = "never"`))
+	w.Serve("one", "two")
+
+	// Without fault and told by nobody: not a failure.
+	w.WaitPid("one", w.KillMaster("one", syscall.SIGKILL))
+	w.KillMaster("one", syscall.SIGTERM)
+	w.KillMaster("two", syscall.SIGKILL)
+	for name, exit := range map[string]string{"one": "exit code 0", "two": "SIGKILL"} {
+		b := w.WaitState(name, "stopped")
+		if !strings.Contains(b.Reason, exit) || b.Pid != 0 {
+			t.Errorf("build %s: status %+v, want the reason to name %q", name, b, exit)
+		}
+		if got := MustAsk(t, "unix", w.Socket(name), "/"); got.Status != http.StatusServiceUnavailable || got.Header.Get("Retry-After") == "" {
+			t.Errorf("build %s answered %d, Retry-After %q, want a refusal that is no hang", name, got.Status, got.Header.Get("Retry-After"))
+		}
+		w.MustCLI("start", name)
+		if got := MustAsk(t, "unix", w.Socket(name), "/"); got.Status != http.StatusOK {
+			t.Errorf("build %s answered %d after start", name, got.Status)
+		}
+	}
+}
+
+// Serve starts the supervisor, waits until these builds run, and returns the status of the first.
+func (w *World) Serve(names ...string) BuildStatus {
+	w.t.Helper()
+	w.Start()
+	first := w.WaitState(names[0], "running")
+	for _, name := range names[1:] {
+		w.WaitState(name, "running")
+	}
+	return first
+}
+
+// MustCLI is CLI where an exit code other than 0 ends the test.
+func (w *World) MustCLI(args ...string) string {
+	w.t.Helper()
+	stdout, stderr, code := w.CLI(args...)
+	if code != 0 {
+		w.t.Fatalf("%v: exit code %d\n%s%s", args, code, stdout, stderr)
+	}
+	return stdout
+}
+
+// Touch puts an empty file into build name's data folder, and Heal takes it away.
+func (w *World) Touch(name, file string) {
+	w.t.Helper()
+	if err := os.WriteFile(w.Data(name, file), nil, 0o644); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *World) Heal(name, file string) {
+	w.t.Helper()
+	if err := os.Remove(w.Data(name, file)); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// GoOn lets the load go on: it waits until a request is answered well that was due after d from now.
+func (tr *Traffic) GoOn(t testing.TB, d time.Duration) {
+	t.Helper()
+	from := tr.Now() + d
+	Eventually(t, 60*time.Second, fmt.Sprintf("an answer to a request of %v from now", d), func() (bool, string) {
+		tr.mu.Lock()
+		defer tr.mu.Unlock()
+		for _, s := range tr.shots[max(len(tr.shots)-500, 0):] {
+			if s.Due >= from && s.Outcome == OK {
+				return true, ""
+			}
+		}
+		return false, fmt.Sprintf("%d requests so far", len(tr.shots))
+	})
+}
+
+// Now is the time since the load began, as in Shot.
+func (tr *Traffic) Now() time.Duration { return time.Since(tr.start) }
+
+// AnswerAfter is how long after at the first request that was due then or later was answered well; 0 where none was.
+func (r Result) AnswerAfter(at time.Duration) time.Duration {
+	first := time.Duration(0)
+	for _, s := range r.Shots {
+		if s.Due >= at && s.Outcome == OK && (first == 0 || s.Ended < first) {
+			first = s.Ended
+		}
+	}
+	return max(first-at, 0).Round(time.Millisecond)
+}
