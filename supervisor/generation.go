@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"fmt"
+	"github.com/medctrl/medctrl-supervisor/config"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -98,12 +99,12 @@ func (a *actor) begin(e machine.Spawn) (*generation, error) {
 
 // bind makes a listener at path with the build's owner, group and mode.
 func (a *actor) bind(path string) (*socket, error) {
-	o, err := identity(a.entry)
+	o, err := config.IdentityOf(a.entry)
 	if err != nil {
 		return nil, err
 	}
 	l, err := listener.Bind(path, listener.Options{
-		UID: o.uid, GID: o.gid, Mode: a.entry.SocketMode, Backlog: backlog,
+		UID: o.UID, GID: o.GID, Mode: a.entry.SocketMode, Backlog: backlog,
 	})
 	if err != nil {
 		return nil, err

@@ -52,7 +52,7 @@ func (a *actor) prepare(v machine.Version) (*launch, error) {
 	if err != nil {
 		return nil, err
 	}
-	owner, err := identity(b)
+	owner, err := config.IdentityOf(b)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func (a *actor) prepare(v machine.Version) (*launch, error) {
 		Env:   a.childEnv(b, set.environ, rel, owner),
 		Dir:   app,
 		Log:   a.logPath(),
-		User:  owner.credential,
+		User:  credential(owner),
 		Umask: b.Umask,
 	}}
 	if len(b.Command) > 0 {
@@ -73,12 +73,12 @@ func (a *actor) prepare(v machine.Version) (*launch, error) {
 	return l, nil
 }
 
-func (a *actor) gunicorn(l *launch, b config.Build, rel build.Release, v machine.Version, o owner) error {
+func (a *actor) gunicorn(l *launch, b config.Build, rel build.Release, v machine.Version, o config.Identity) error {
 	run := filepath.Join(a.dir, "run")
-	if err := makeFolder(run, 0o750, o.gid); err != nil {
+	if err := makeFolder(run, 0o750, o.GID); err != nil {
 		return err
 	}
-	conf, err := writeConf(run, v.RunKey, gunicornConf(b), o.gid)
+	conf, err := writeConf(run, v.RunKey, gunicornConf(b), o.GID)
 	if err != nil {
 		return err
 	}
@@ -110,7 +110,7 @@ func makeFolder(path string, mode os.FileMode, gid int) error {
 }
 
 // childEnv is the environment of the build's server.
-func (a *actor) childEnv(b config.Build, environ []string, rel build.Release, o owner) []string {
+func (a *actor) childEnv(b config.Build, environ []string, rel build.Release, o config.Identity) []string {
 	env := append([]string(nil), environ...)
 	set := func(k, v string) {
 		for i, e := range env {
@@ -121,8 +121,8 @@ func (a *actor) childEnv(b config.Build, environ []string, rel build.Release, o 
 		}
 		env = append(env, k+"="+v)
 	}
-	if o.home != "" && b.Env["HOME"] == "" {
-		set("HOME", o.home)
+	if o.Home != "" && b.Env["HOME"] == "" {
+		set("HOME", o.Home)
 	}
 	set("PYTHONUNBUFFERED", "1")
 	set("PYTHONDONTWRITEBYTECODE", "1") // the release is compiled and not the child's to write

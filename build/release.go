@@ -1,0 +1,159 @@
+package build
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"github.com/medctrl/medctrl-supervisor/config"
+)
+
+// Release is a finished result of building, a folder that does not change.
+type Release struct {
+	ID      string     `json:"id"` // sorts by time
+	Dir     string     `json:"-"`
+	Hash    string     `json:"hash"` // of everything that went into it
+	Venv    string     `json:"-"`
+	VenvID  string     `json:"venv"`
+	Created time.Time  `json:"created"`
+	Steps   []StepTime `json:"steps"`
+}
+
+// StepTime is how long a step of a build took.
+type StepTime struct {
+	Name    string        `json:"name"`
+	Took    time.Duration `json:"took_ns"`
+	Skipped bool          `json:"skipped,omitempty"`
+}
+
+// Python is the interpreter of the release's environment.
+func (r Release) Python() string { return filepath.Join(r.Venv, "bin", "python") }
+
+// App is the Django project in the release.
+func (r Release) App(b config.Build) string { return filepath.Join(r.Dir, b.AppDir) }
+
+const (
+	releasesDir = "releases"
+	venvsDir    = "venvs"
+	recordFile  = "release.json"
+	logFile     = "build.log"
+	// failedLog is the log of the last build that did not become a release.
+	failedLog = "build-failed.log"
+	// tempPrefix begins the names of what is not finished; only that, and what
+	// has a record of ours, is ever removed.
+	tempPrefix = ".tmp-"
+)
+
+var releaseID = regexp.MustCompile(`^[0-9]{8}T[0-9]{6}-[0-9a-f]{6}$`)
+
+func releasesOf(root, name string) string { return filepath.Join(root, name, releasesDir) }
+
+// List answers the complete releases of a build, oldest first.
+func List(root, name string) ([]Release, error) {
+	entries, err := os.ReadDir(releasesOf(root, name)) // sorted, so by time
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list releases of %s: %w", name, err)
+	}
+	var all []Release
+	for _, e := range entries {
+		if !releaseID.MatchString(e.Name()) {
+			continue
+		}
+		if r, err := Get(root, name, e.Name()); err == nil {
+			all = append(all, r)
+		}
+	}
+	return all, nil
+}
+
+// Get answers one complete release. A folder without a record of ours is none.
+func Get(root, name, id string) (Release, error) {
+	if !releaseID.MatchString(id) {
+		return Release{}, fmt.Errorf("release %q of %s: that is no release's name", id, name)
+	}
+	dir := filepath.Join(releasesOf(root, name), id)
+	text, err := os.ReadFile(filepath.Join(dir, recordFile))
+	if err != nil {
+		return Release{}, fmt.Errorf("read release %s of %s: %w", id, name, err)
+	}
+	var r Release
+	if err := json.Unmarshal(text, &r); err != nil {
+		return Release{}, fmt.Errorf("read release %s of %s: %w", id, name, err)
+	}
+	if r.ID != id || r.VenvID == "" || filepath.Base(r.VenvID) != r.VenvID {
+		return Release{}, fmt.Errorf("read release %s of %s: its record is of another", id, name)
+	}
+	r.Dir, r.Venv = dir, filepath.Join(root, name, venvsDir, r.VenvID)
+	if !complete(r.Venv) {
+		return Release{}, fmt.Errorf("release %s of %s: its environment %s is not there", id, name, r.Venv)
+	}
+	return r, nil
+}
+
+// nextID is an identity later than every one there is, also where the clock
+// was set back or two builds end in one second.
+func nextID(now time.Time, hash string, last string) string {
+	const form = "20060102T150405"
+	now = now.UTC()
+	if len(last) >= len(form) {
+		if t, err := time.Parse(form, last[:len(form)]); err == nil && !now.Truncate(time.Second).After(t) {
+			now = t.Add(time.Second)
+		}
+	}
+	return now.Format(form) + "-" + hash[:6]
+}
+
+// SetCurrent makes root/NAME/current lead to a release, in one step.
+func SetCurrent(root, name, id string) error {
+	link := filepath.Join(root, name, "current")
+	to := filepath.Join(releasesDir, id)
+	if now, err := os.Readlink(link); err == nil && now == to {
+		return nil
+	}
+	temp := filepath.Join(root, name, tempPrefix+"current")
+	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("link current release: %w", err)
+	}
+	if err := os.Symlink(to, temp); err != nil {
+		return fmt.Errorf("link current release: %w", err)
+	}
+	if err := os.Rename(temp, link); err != nil {
+		os.Remove(temp) // the error counts
+		return fmt.Errorf("link current release: %w", err)
+	}
+	return nil
+}
+
+// Current answers the release that root/NAME/current leads to.
+func Current(root, name string) (id string, err error) {
+	to, err := os.Readlink(filepath.Join(root, name, "current"))
+	if err != nil {
+		return "", fmt.Errorf("read link to the current release: %w", err)
+	}
+	return filepath.Base(to), nil
+}
+
+// ReadLog answers the log of the newest build, finished or failed.
+func ReadLog(root, name string) ([]byte, error) {
+	newest := filepath.Join(root, name, failedLog)
+	info, err := os.Stat(newest)
+	if all, lerr := List(root, name); lerr == nil && len(all) > 0 {
+		last := all[len(all)-1]
+		if err != nil || last.Created.After(info.ModTime()) {
+			newest = filepath.Join(last.Dir, logFile)
+		}
+	}
+	text, err := os.ReadFile(newest)
+	if err != nil {
+		return nil, fmt.Errorf("read build log of %s: %w", name, err)
+	}
+	return text, nil
+}

@@ -1,0 +1,60 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"os/user"
+	"strconv"
+)
+
+// Identity is whom a build's steps and server run as.
+type Identity struct {
+	UID, GID int      // -1: our own
+	Groups   []uint32 // supplementary
+	Home     string   // "" where it is our own
+}
+
+// Own says that it is our own user and group.
+func (i Identity) Own() bool {
+	return (i.UID < 0 || i.UID == os.Geteuid()) && (i.GID < 0 || i.GID == os.Getegid())
+}
+
+// IdentityOf looks up the user and group of b. A user without a group has the
+// one of the user database; a group without a user is for us.
+func IdentityOf(b Build) (Identity, error) {
+	id := Identity{UID: -1, GID: -1}
+	if b.User != "" {
+		u, err := user.Lookup(b.User)
+		if err != nil {
+			return id, fmt.Errorf("look up user of build %s: %w", b.Name, err)
+		}
+		if id.UID, err = strconv.Atoi(u.Uid); err != nil {
+			return id, fmt.Errorf("look up user %s: id %q: %w", b.User, u.Uid, err)
+		}
+		if id.GID, err = strconv.Atoi(u.Gid); err != nil {
+			return id, fmt.Errorf("look up user %s: group id %q: %w", b.User, u.Gid, err)
+		}
+		id.Home = u.HomeDir
+		groups, err := u.GroupIds()
+		if err != nil {
+			return id, fmt.Errorf("look up groups of user %s: %w", b.User, err)
+		}
+		for _, group := range groups {
+			n, err := strconv.ParseUint(group, 10, 32)
+			if err != nil {
+				return id, fmt.Errorf("look up groups of user %s: id %q: %w", b.User, group, err)
+			}
+			id.Groups = append(id.Groups, uint32(n))
+		}
+	}
+	if b.Group != "" {
+		g, err := user.LookupGroup(b.Group)
+		if err != nil {
+			return id, fmt.Errorf("look up group of build %s: %w", b.Name, err)
+		}
+		if id.GID, err = strconv.Atoi(g.Gid); err != nil {
+			return id, fmt.Errorf("look up group %s: id %q: %w", b.Group, g.Gid, err)
+		}
+	}
+	return id, nil
+}
