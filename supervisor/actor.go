@@ -141,6 +141,8 @@ func (a *actor) translate(item any) machine.Event {
 		return a.configure(m)
 	case childExited:
 		return a.exited(m)
+	case nameTouched:
+		return a.keepName()
 	case unproved:
 		return machine.ProofFailed{N: m.g.n, Reason: a.explain(m.g, m.reason)}
 	case treeGone:

@@ -64,6 +64,7 @@ func (a *actor) open() machine.Event {
 	}
 	s.public = true
 	a.public = s
+	a.sup.guard.watch(a.dir, func() { a.post(nameTouched{}) })
 	return machine.Opened{}
 }
 
@@ -71,6 +72,7 @@ func (a *actor) open() machine.Event {
 func (a *actor) withdraw() {
 	s := a.public
 	a.public = nil
+	a.sup.guard.forget(a.dir)
 	a.warn("remove public socket", s.l.Unlink())
 	a.letGo(s)
 }

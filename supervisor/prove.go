@@ -122,6 +122,7 @@ func (a *actor) watch(ctx context.Context, g *generation) {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
+			a.post(nameTouched{}) // its name may be what is missing
 			a.post(machine.ProbeFailed{N: g.n, Reason: err.Error()})
 		default:
 			a.post(machine.ProbeOK{N: g.n})

@@ -49,6 +49,7 @@ type Supervisor struct {
 	saver  *saver
 	events *eventLog
 	front  *front.Front
+	guard  *guard
 
 	watcher  *config.Watcher
 	requests chan func() // for the goroutine of Run
@@ -141,6 +142,7 @@ func begin(o Options) (s *Supervisor, unlock func(), err error) {
 	if s.watcher, err = config.NewWatcher(s.log.Named("watch")); err != nil {
 		return nil, nil, err
 	}
+	s.guard = newGuard(s.log.Named("guard"))
 	s.saver = newSaver(s.store, s.log.Named("state"))
 	s.maker = build.New(build.Options{Log: s.log.Named("build"), Environ: o.Environ, Parallel: o.Config.Supervisor.MaxParallelBuilds})
 	s.hard, s.kill = context.WithCancel(context.Background())
@@ -153,6 +155,7 @@ func (s *Supervisor) run(ctx context.Context, signals <-chan os.Signal) error {
 	s.log.Info("supervisor starts", "version", s.Version, "pid", os.Getpid(), "root", s.root, "builds", len(s.Config.Builds))
 	life, end := context.WithCancel(context.Background())
 	s.task(func() { s.saver.run(life) })
+	s.task(func() { s.guard.run(life) })
 	s.task(func() {
 		if err := control.Serve(life, ControlSocket(s.root), s, s.log.Named("control")); err != nil {
 			s.log.Error("control socket cannot be served, commands find no supervisor", "error", err)
