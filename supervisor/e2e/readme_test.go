@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +22,12 @@ func TestEveryCommandOfTheReadmeWorks(t *testing.T) {
 	copyClone(t, clone)
 	w.File = filepath.Join(clone, "examples", "builds.toml")
 	w.Root = filepath.Join(clone, "run")
+	// The example answers to the names it is asked by in the README, and to no other.
+	_, port, err := net.SplitHostPort(w.Front)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Front = net.JoinHostPort("127.0.0.1", port)
 	w.Replace(w.File, "127.0.0.1:8080\" ", w.Front+"\" ", Overwrite)
 
 	blocks := regexp.MustCompile("(?ms)^```sh\n(.*?)^```$").FindAllStringSubmatch(readAll("../../README.md"), -1)
