@@ -59,7 +59,9 @@ type (
 		Force bool
 	}
 	// CancelBuild cancels build Seq, which then answers with BuildFailed, after
-	// Grace if it is still running then.
+	// Grace if it is still running then. One that crosses with BuildCommitted
+	// comes too late and need not be obeyed: it is said again where that is
+	// still wanted.
 	CancelBuild struct {
 		Seq   int
 		Grace time.Duration

@@ -20,7 +20,7 @@ const (
 )
 
 // Policy is what the file says about how a build is supervised. All of it
-// applies live.
+// applies live. Its durations and Failures are positive.
 type Policy struct {
 	Autostart   bool
 	Restart     Restart

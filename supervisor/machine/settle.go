@@ -59,6 +59,7 @@ func (t *turn) settleCandidate() {
 		case t.Candidate.Version != want:
 			t.dropCandidate()
 		case t.Candidate.Ready && t.Open:
+			t.refuse(false) // who waits now is passed on to the candidate
 			t.Swapping = true
 			t.do(Swap{N: t.Candidate.N})
 		}
@@ -72,16 +73,16 @@ func (t *turn) settleCandidate() {
 	if want == t.Proven && t.Serving.N == 0 {
 		return // settlePublic starts it where clients already wait
 	}
-	t.Again = false
 	t.Candidate = t.generation(want)
+	t.Candidate.Asked, t.Again = t.Again, false
 	t.do(Spawn{N: t.Candidate.N, Version: want})
 }
 
 // settlePublic has the public listener served by what was proved before, or
 // refuses its clients so that nobody hangs.
 func (t *turn) settlePublic() {
-	if !t.Open {
-		return
+	if !t.Open || t.Swapping {
+		return // the name is about to lead somewhere
 	}
 	if t.Serving.N == 0 && t.Proven.Release != "" && t.Halted == "" && t.RestartAt.IsZero() {
 		t.refuse(false)
@@ -113,9 +114,9 @@ func (t *turn) windDown() {
 	t.candidateAt(time.Time{})
 	t.buildAt(time.Time{})
 	t.openAt(time.Time{})
-	t.Failures, t.Tries = 0, 0
+	t.Failures, t.Tries, t.Again = 0, 0, false
 	t.Fallback = Version{}
-	t.Trouble, t.OpenErr = "", ""
+	t.Trouble, t.OpenErr, t.Halted = "", "", ""
 	if (t.Want == WantRemoved || t.Want == WantShutdown) && !t.busy() && !t.Opening {
 		t.Dead = true
 	}

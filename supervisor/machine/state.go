@@ -1,6 +1,9 @@
 package machine
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // State is everything the machine knows about one build. The zero State is a
 // build nobody has configured yet. Its slices and maps are never changed in
@@ -14,6 +17,7 @@ type State struct {
 	// Builds.
 	Building  Building
 	NeedBuild Need
+	Retry     Need      // what a failed build is tried again as, at BuildAt
 	BuildErr  string    // why the last build failed
 	BuildTry  int       // failed builds in a row
 	BuildAt   time.Time // when a failed build is tried again; zero: not waiting
@@ -93,31 +97,55 @@ type Generation struct {
 	Version   Version
 	Pid       int
 	Ready     bool // proved
+	Asked     bool // a person asked for it, by a restart
 	Misses    int  // failed probes in a row
 	Unhealthy bool
-	Reason    string // of the last failed probe
-	Since     time.Time
+	Reason    string    // of the last failed probe
+	Since     time.Time // when it was spawned; once it serves, since when it does
 }
 
 // Phase is the contract's state of a build.
 type Phase string
 
-// The phases, as `status` shows them.
+// The phases, as `status` shows them. The picture shows where most builds go;
+// the list below it is complete: from where to where, by which events.
 //
-//	           Configured                   Ready, Swapped
-//	stopped ───────────────► building ─┐  ┌───────────────► running ◄──┐
-//	 ▲  ▲ ▲       BuildFailed │  ▲ │   │  │                 │  ▲  │    │ ProbeOK,
-//	 │  │ │                   ▼  │ │   ▼  │    Exited       │  │  │    │ Swapped
-//	 │  │ │                failed┘ └► starting ◄─────────────┘  │  ▼    │
-//	 │  │ │  ended                     │    ▲                   │ unhealthy
-//	 │  │ stopping ◄─ Stop, Removed,   ▼    │ Timer             │
-//	 │  │             Shutdown in    backoff┘                   │
-//	 │  │             any phase                                 │
-//	 │  └─ Exited, by the restart policy ───────────────────────┘
-//	 └─ Stop, where nothing runs
+//	stopped ──► building ──► starting ──► running ──► unhealthy
+//	   ▲          │  ▲        │   ▲  ▲      │  ▲          │
+//	   │          ▼  │        ▼   │  └──────┘  └──────────┘
+//	   │         failed     backoff
+//	   │
+//	stopping ◄── any of them
 //
-// TestTransitions walks the machine and holds the list in transitions_test.go
-// against what it saw; that list is this picture, arrow by arrow.
+//	stopped, stopping  -> building   Configured, Start, RestartNow
+//	stopping           -> starting   Configured, Start, RestartNow
+//	stopped            -> starting   Configured, Start, RestartNow, Rebuild, Rollback, BuildDone
+//	building           -> failed     BuildFailed
+//	building           -> starting   BuildDone, Rollback
+//	failed             -> building   Timer, InputsChanged, Configured, Start, RestartNow, Rebuild
+//	failed             -> starting   Rollback
+//	starting           -> running    Swapped, Ready
+//	starting           -> backoff    ProofFailed, Exited, SpawnFailed, SwapFailed
+//	backoff            -> starting   Timer, BuildDone, Configured, Start, RestartNow, Rebuild, Rollback, Opened
+//	running            -> starting   Exited
+//	running            -> backoff    Exited
+//	running            -> unhealthy  ProbeFailed
+//	unhealthy          -> running    ProbeOK, Swapped
+//	unhealthy          -> starting   Exited
+//	unhealthy          -> backoff    Exited
+//
+// By the restart policy, with nothing else to be tried:
+//
+//	running, unhealthy -> stopped    Exited
+//	starting           -> stopped    Exited, ProofFailed, SpawnFailed, SwapFailed
+//
+// By a stop, at once where nothing runs:
+//
+//	building, starting, running, unhealthy, backoff, stopped -> stopping   Stop, Removed, Shutdown
+//	failed, starting, backoff                                -> stopped    Stop, Removed, Shutdown
+//	stopping                                                 -> stopped    Ended, BuildFailed, BuildDone
+//
+// TestPhasesGoAsDrawn holds this list against what random histories do.
 const (
 	PhaseStopped   Phase = "stopped"
 	PhaseBuilding  Phase = "building" // nothing serves yet
@@ -144,18 +172,18 @@ func (s State) Phase() Phase {
 		return PhaseUnhealthy
 	case s.Serving.N != 0:
 		return PhaseRunning
-	case s.Halted != "":
-		return PhaseStopped
 	case s.Candidate.N != 0:
 		return PhaseStarting
+	case s.Halted != "":
+		return PhaseStopped
 	case !s.RestartAt.IsZero() || !s.CandidateAt.IsZero():
 		return PhaseBackoff
-	case s.Building.Running:
-		return PhaseBuilding
-	case s.Release == "" && s.BuildErr != "":
+	case s.Release != "":
+		return PhaseStarting
+	case s.BuildErr != "" && !s.Building.Running:
 		return PhaseFailed
 	}
-	return PhaseStarting
+	return PhaseBuilding
 }
 
 // Reason answers in a sentence why the build is not simply running what its
@@ -172,8 +200,18 @@ func (s State) Reason() string {
 		return s.Halted
 	case s.Serving.Unhealthy:
 		return s.Serving.Reason
+	case s.Trouble != "":
+		return s.Trouble
+	case s.Release == "":
+		return s.BuildErr
 	}
-	return s.Trouble
+	// What went wrong may be long over, but the newest is still not what serves.
+	for _, release := range []string{s.LastBuilt, s.Release} {
+		if why, bad := s.Bad[Version{Release: release, RunKey: s.RunKey}]; bad {
+			return fmt.Sprintf("release %s is not served: %s", release, why)
+		}
+	}
+	return ""
 }
 
 // busy says that something of the build still runs.

@@ -66,6 +66,7 @@ func (t *turn) happened(e Event) {
 	case BuildCommitted:
 		if t.Building.Running && t.Building.Seq == e.Seq {
 			t.Building.Committed = true
+			t.Building.Cancelling = false // a cancel that crossed with this came too late
 		}
 	case BuildDone:
 		t.buildDone(e)
@@ -109,17 +110,16 @@ func (t *turn) configured(e Configured) {
 	if t.RunKey != e.RunKey {
 		t.RunKey = e.RunKey
 		t.forgive(func(v Version) bool { return v.RunKey == e.RunKey })
-		t.retry()
+		t.hurry()
 	}
-	switch t.Want {
-	case WantUnknown:
+	if t.Halted != "" && e.Policy.Restart == RestartAlways {
+		t.hurry()
+	}
+	if t.Want == WantUnknown || t.Want == WantRemoved {
 		t.Want = WantStopped
 		if e.Policy.Autostart {
 			t.Want = WantServe
 		}
-		t.NeedBuild = max(t.NeedBuild, NeedCheck)
-	case WantRemoved:
-		t.Want = WantServe
 		t.need(NeedCheck)
 	}
 	if e.Rebuild {
@@ -130,7 +130,7 @@ func (t *turn) configured(e Configured) {
 // need asks for a build now, also where a failed one was waiting to be tried
 // again.
 func (t *turn) need(n Need) {
-	t.NeedBuild = max(t.NeedBuild, n)
+	t.NeedBuild, t.Retry = max(t.NeedBuild, n, t.Retry), NeedNone
 	t.buildAt(time.Time{})
 }
 
@@ -156,7 +156,7 @@ func (t *turn) stop() {
 }
 
 func (t *turn) restartNow() {
-	if t.Want == WantStopped {
+	if t.Want == WantStopped || t.Release == "" {
 		t.start()
 		return
 	}
@@ -173,7 +173,7 @@ func (t *turn) tryAgain() {
 
 func (t *turn) rollback(release string) {
 	t.Release = release
-	t.NeedBuild, t.Pinned = NeedNone, t.Builds
+	t.NeedBuild, t.Retry, t.Pinned = NeedNone, NeedNone, t.Builds
 	t.buildAt(time.Time{})
 	t.Fallback = Version{}
 	t.forgive(func(v Version) bool { return v.Release == release })
@@ -221,6 +221,9 @@ func (t *turn) buildDone(e BuildDone) {
 	}
 	t.Building = Building{}
 	t.BuildErr, t.BuildTry = "", 0
+	if t.NeedBuild != NeedNone {
+		return // older than what is asked for by now, which may be the same once more
+	}
 	if e.Seq <= t.Pinned {
 		t.LastBuilt = e.Release
 		return // somebody rolled back meanwhile
@@ -229,11 +232,9 @@ func (t *turn) buildDone(e BuildDone) {
 		return // the same inputs: nothing to do, a rollback stays
 	}
 	t.LastBuilt = e.Release
-	if t.NeedBuild != NeedNone {
-		return // older than what is asked for by now
-	}
 	t.Release = e.Release
-	t.forgive(func(v Version) bool { return v.Release == e.Release })
+	kept := t.InUse()
+	t.forgive(func(v Version) bool { return v.Release == e.Release || !slices.Contains(kept, v.Release) })
 	t.Trouble = ""
 	t.hurry()
 }
@@ -249,23 +250,24 @@ func (t *turn) buildFailed(e BuildFailed) {
 	if !t.Building.Running || t.Building.Seq != e.Seq {
 		return
 	}
-	forced := t.Building.Forced
+	again := NeedCheck
+	if t.Building.Forced {
+		again = NeedForced
+	}
 	t.Building = Building{}
-	switch {
-	case e.Seq <= t.Pinned:
+	if e.Seq <= t.Pinned {
 		return // somebody rolled back meanwhile
-	case e.Cancelled && forced:
-		t.NeedBuild = NeedForced
-		return
-	case e.Cancelled:
-		t.NeedBuild = max(t.NeedBuild, NeedCheck)
+	}
+	if !e.Cancelled {
+		t.BuildErr = e.Reason
+		t.BuildTry++
+	}
+	if e.Cancelled || t.NeedBuild != NeedNone {
+		t.NeedBuild = max(t.NeedBuild, again)
 		return
 	}
-	t.BuildErr = e.Reason
-	t.BuildTry++
-	if t.NeedBuild == NeedNone {
-		t.buildAt(t.now.Add(exponential(t.BuildTry, buildRetryMin, buildRetryMax)))
-	}
+	t.Retry = again
+	t.buildAt(t.now.Add(exponential(t.BuildTry, buildRetryMin, buildRetryMax)))
 }
 
 // What became of the public name.
@@ -282,14 +284,16 @@ func (t *turn) swapped(n int) {
 		return
 	}
 	old, before := t.Serving, t.Proven
+	stable := old.Ready && t.StableAt.IsZero()
 	t.Swapping = false
 	t.Serving, t.Candidate = t.Candidate, Generation{}
+	t.Serving.Since = t.now
 	t.Proven = t.Serving.Version
+	t.forgive(func(v Version) bool { return v == t.Proven })
 	t.Trouble, t.Tries, t.Halted = "", 0, ""
 	if before.Release != "" && before.Release != t.Proven.Release {
-		t.Previous = before.Release
-		t.Fallback = before
 		t.Failures = 0
+		t.goneBefore(before, stable)
 	}
 	if t.Fallback.Release == t.Proven.Release {
 		t.Fallback = Version{}
@@ -301,6 +305,20 @@ func (t *turn) swapped(n int) {
 		t.retire(old)
 	}
 	t.serves()
+}
+
+// goneBefore keeps what another release took over from: to go back to by hand,
+// and by itself while that one is not stable. What was stable last is better to
+// go back to than what came and went since; what is known to be bad is neither.
+func (t *turn) goneBefore(v Version, stable bool) {
+	t.Previous = ""
+	if _, bad := t.Bad[v]; bad {
+		return
+	}
+	t.Previous = v.Release
+	if stable || t.Fallback.Release == "" {
+		t.Fallback = v
+	}
 }
 
 func (t *turn) swapFailed(e SwapFailed) {
@@ -392,6 +410,7 @@ func (t *turn) candidateFailed(reason string, transient bool) {
 	t.end(c.N)
 	t.note("candidate_failed", c, reason)
 	t.LastExit = reason
+	t.Again = t.Again || c.Asked && transient
 	t.Trouble = fmt.Sprintf("release %s was not taken: %s", c.Version.Release, reason)
 	if !transient && c.Version != t.Proven {
 		t.condemn(c.Version, reason)
@@ -427,18 +446,21 @@ func (t *turn) died(reason string, clean bool) {
 	if t.Failures >= givesWayAfter && t.Fallback.Release != "" {
 		t.giveWay(g, reason)
 		t.Proven, t.Failures = t.Fallback, 1
-		t.Fallback = Version{}
+		t.Fallback, t.Previous = Version{}, ""
 	}
 	if d := t.backoff(t.Failures); d > 0 {
 		t.restartAt(t.now.Add(d))
 	}
 }
 
-// giveWay makes the release before the serving one the one that should serve.
+// giveWay makes the release before the serving one the one that should serve,
+// unless a newer one is on its way: that may be the mend.
 func (t *turn) giveWay(g Generation, reason string) {
+	if t.target().Release == g.Version.Release {
+		t.Release = t.Fallback.Release
+	}
 	t.condemn(g.Version, reason)
-	t.Release = t.Fallback.Release
-	t.Trouble = fmt.Sprintf("release %s gave way to %s: %s", g.Version.Release, t.Release, reason)
+	t.Trouble = fmt.Sprintf("release %s gave way to %s: %s", g.Version.Release, t.Fallback.Release, reason)
 	t.note("gave_way", g, reason)
 }
 
@@ -448,6 +470,9 @@ func (t *turn) probeOK(n int) {
 		return
 	}
 	t.Serving.Misses, t.Serving.Reason = 0, ""
+	if !t.StableAt.IsZero() {
+		t.stableAt(t.now.Add(t.Policy.StableAfter)) // health that was broken counts anew
+	}
 	if !t.Serving.Unhealthy {
 		return
 	}
@@ -455,7 +480,7 @@ func (t *turn) probeOK(n int) {
 	t.Trouble = ""
 	t.candidateAt(time.Time{})
 	t.note("healthy", t.Serving, "")
-	if t.Candidate.N != 0 && t.Candidate.Version == t.Serving.Version && !t.Swapping {
+	if t.Candidate.N != 0 && t.Candidate.Version == t.Serving.Version && !t.Candidate.Asked && !t.Swapping {
 		t.dropCandidate() // it was to replace what is well again
 	}
 }
@@ -467,15 +492,12 @@ func (t *turn) probeFailed(e ProbeFailed) {
 	}
 	t.Serving.Misses++
 	t.Serving.Reason = e.Reason
-	if !t.StableAt.IsZero() {
-		t.stableAt(t.now.Add(t.Policy.StableAfter))
-	}
 	if t.Serving.Misses < t.Policy.Failures || t.Serving.Unhealthy {
 		return
 	}
 	t.Serving.Unhealthy = true
 	t.note("unhealthy", t.Serving, e.Reason)
-	if t.Fallback.Release != "" {
+	if t.Fallback.Release != "" && t.target().Release == t.Serving.Version.Release {
 		t.giveWay(t.Serving, e.Reason)
 		t.forgive(func(v Version) bool { return v.Release == t.Release })
 		t.Fallback = Version{}
@@ -493,13 +515,14 @@ func (t *turn) timer(k TimerKind) {
 		t.CandidateAt = time.Time{}
 	case k == TimerBuild && t.due(t.BuildAt):
 		t.BuildAt = time.Time{}
-		t.NeedBuild = max(t.NeedBuild, NeedCheck)
+		t.need(NeedCheck)
 	case k == TimerOpen && t.due(t.OpenAt):
 		t.OpenAt = time.Time{}
-	case k == TimerStable && t.due(t.StableAt):
+	case k == TimerStable && t.due(t.StableAt) && t.Serving.Misses == 0:
 		t.StableAt = time.Time{}
 		t.Failures = 0
 		t.Fallback = Version{}
+		t.Trouble = ""
 		t.note("stable", t.Serving, "")
 	}
 }

@@ -1,0 +1,8 @@
+//go:build !race
+
+package machine
+
+const (
+	raced     = false
+	histories = 100_000
+)

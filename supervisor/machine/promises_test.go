@@ -1,0 +1,366 @@
+package machine
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// life is the life of one build in a world where all goes well, but for what a
+// test says. Every step is held against the invariants.
+type life struct {
+	*testing.T
+	*world
+}
+
+func begin(t *testing.T) life {
+	t.Helper()
+	t.Parallel()
+	l := life{t, newWorld(func(history string) { t.Helper(); t.Fatal(history) })}
+	l.configure(false)
+	return l
+}
+
+// serving is a life in which r1 serves and is stable.
+func serving(t *testing.T) life {
+	t.Helper()
+	l := begin(t)
+	l.builds()
+	l.take(Ready{N: 1})
+	l.passes(l.policy.StableAfter)
+	return l
+}
+
+// edits changes an input and builds it.
+func (l life) edits() {
+	l.edit()
+	l.take(InputsChanged{})
+	l.builds()
+}
+
+// builds ends the running build well.
+func (l life) builds() {
+	l.finish()
+	l.hears()
+}
+
+// takesOver builds another release and lets it take over as generation n.
+func (l life) takesOver(n int) {
+	l.edits()
+	l.take(Ready{N: n})
+}
+
+// passes lets time go by, timers included.
+func (l life) passes(d time.Duration) {
+	for end := l.now.Add(d); ; l.hears() {
+		next, any := l.nextTimer()
+		if !any || next.After(end) {
+			l.now = end
+			return
+		}
+		l.now = later(l.now, next)
+		l.ring()
+	}
+}
+
+// hears delivers the mail.
+func (l life) hears() {
+	for len(l.mail) > 0 {
+		l.deliver()
+	}
+}
+
+// fails lets the next effect that can fail do so.
+func (l life) fails(next Effect, e Event) {
+	l.dice = map[string]uint64{"Open": 2, "Spawn": 7, "Swap": 9}[name(next)]
+	l.take(e)
+	l.dice = 0
+}
+
+// took answers the effects of events, but for what is only told to people.
+func (l life) took(events ...Event) []string {
+	from := len(l.history)
+	for _, e := range events {
+		l.take(e)
+	}
+	return l.effects(from)
+}
+
+func (l life) effects(from int) (effects []string) {
+	for _, m := range l.history[from:] {
+		for _, f := range m.effects {
+			switch f.(type) {
+			case Save, Note:
+			default:
+				effects = append(effects, name(f))
+			}
+		}
+	}
+	return effects
+}
+
+// name is an event or effect without its package.
+func name(v any) string { return strings.TrimPrefix(fmt.Sprintf("%T", v), "machine.") }
+
+func (l life) wants(what string, holds bool) {
+	l.Helper()
+	if !holds {
+		l.require(false, "want: %s", what)
+	}
+}
+
+func (l life) is(want Phase) {
+	l.Helper()
+	l.wants(fmt.Sprintf("%s, not %s", want, l.s.Phase()), l.s.Phase() == want)
+}
+
+func (l life) serves(release string) {
+	l.Helper()
+	l.wants(release+" serves", l.s.Serving.Version.Release == release && l.s.Serving.Ready)
+}
+
+func TestBrokenCandidateNeverTakesTheName(t *testing.T) {
+	l := serving(t)
+	l.edits()
+	did := l.took(ProofFailed{N: 2, Reason: "GET / answered 500, want <500"})
+	l.wants("ended and not tried again", slices.Equal(did, []string{"End"}))
+	l.passes(time.Hour)
+	l.serves("r1")
+	l.is(PhaseRunning)
+	l.wants("the reason in status", strings.Contains(l.s.Reason(), "r2") && strings.Contains(l.s.Reason(), "500"))
+	l.took(Start{})
+	l.wants("tried again when asked", l.s.Candidate.Version.Release == "r2")
+}
+
+func TestReasonStaysAsLongAsTheNewestDoesNotServe(t *testing.T) {
+	l := serving(t)
+	l.edits()
+	l.took(Exited{N: 2, Reason: "exit code 3"}, Exited{N: 1, Reason: "killed by SIGKILL"}, Ready{N: 3})
+	l.serves("r1")
+	l.passes(time.Hour)
+	l.wants("the reason of r2", strings.Contains(l.s.Reason(), "exit code 3"))
+}
+
+func TestFirstReleaseIsTriedForEver(t *testing.T) {
+	l := begin(t)
+	l.builds()
+	for n := 1; n <= 20; n++ {
+		l.is(PhaseStarting)
+		l.took(Exited{N: n, Reason: "exit code 3"})
+		l.is(PhaseBackoff)
+		l.wants("clients refused", l.refuses)
+		l.passes(l.policy.DelayMax)
+	}
+	l.took(Ready{N: 21})
+	l.serves("r1")
+	l.wants("no reason left", l.s.Reason() == "" && len(l.s.Bad) == 0)
+}
+
+func TestCrashIsRestartedAtOnceThenWithBackoff(t *testing.T) {
+	l := serving(t)
+	for n, want := range []time.Duration{0, 1, 2, 4, 8, 16, 30, 30, 30} {
+		want *= time.Second
+		before := l.now
+		l.took(Exited{N: l.s.Serving.N, Reason: "killed by SIGKILL"})
+		l.wants("TERM before the successor", l.effects(len(l.history) - 2)[0] == "End" || want > 0)
+		l.passes(want)
+		l.wants(fmt.Sprintf("up again %v after death %d", want, n+1), l.s.Serving.N != 0)
+		waited := l.s.Serving.Since.Sub(before)
+		l.wants(fmt.Sprintf("%v to wait, not %v", want, waited), waited >= want*3/4)
+	}
+	l.took(Ready{N: l.s.Serving.N})
+	l.passes(l.policy.StableAfter)
+	l.took(Exited{N: l.s.Serving.N})
+	l.is(PhaseStarting) // at once again, after it was stable
+}
+
+func TestHealthMustBeUnbrokenToCountAsStable(t *testing.T) {
+	l := serving(t)
+	l.took(Exited{N: 1}, Ready{N: 2})
+	l.passes(9 * time.Second)
+	l.took(ProbeFailed{N: 2, Reason: "no answer"})
+	l.passes(time.Minute)
+	l.wants("not stable while nobody knows", l.s.Failures == 1)
+	l.took(ProbeOK{N: 2})
+	l.passes(9 * time.Second)
+	l.wants("not stable yet", l.s.Failures == 1)
+	l.passes(time.Second)
+	l.wants("stable", l.s.Failures == 0)
+}
+
+// inBackoff is a life whose serving release has died three times.
+func inBackoff(t *testing.T) life {
+	t.Helper()
+	l := serving(t)
+	for range 3 {
+		l.took(Exited{N: l.s.Serving.N, Reason: "exit code 1"})
+		if l.s.Failures < 3 {
+			l.passes(time.Second)
+		}
+	}
+	l.is(PhaseBackoff)
+	return l
+}
+
+func TestChangedInputCutsTheBackoffShort(t *testing.T) {
+	for what, change := range map[string]func(l life){
+		"a file":       life.edits,
+		"run settings": func(l life) { l.runKey = "k2"; l.configure(false) },
+		"a start":      func(l life) { l.take(Start{}) },
+		"a restart":    func(l life) { l.take(RestartNow{}) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			l := inBackoff(t)
+			change(l)
+			l.wants("up at once", l.s.Serving.N != 0)
+		})
+	}
+	t.Run("not a touch", func(t *testing.T) {
+		l := inBackoff(t)
+		l.take(InputsChanged{})
+		l.builds()
+		l.is(PhaseBackoff)
+	})
+}
+
+func TestClientsAreRefusedWhileNothingServes(t *testing.T) {
+	l := inBackoff(t)
+	l.wants("refused", l.refuses)
+	l.passes(l.policy.DelayMax)
+	l.wants("not refused", !l.refuses && l.s.Serving.N != 0)
+}
+
+func TestOneBuildAtATimeOfTheNewestInputs(t *testing.T) {
+	l := serving(t)
+	l.edit()
+	l.wants("a build", slices.Equal(l.took(InputsChanged{}), []string{"Build"}))
+	l.edit()
+	l.wants("it cancelled", slices.Equal(l.took(InputsChanged{}, InputsChanged{}), []string{"CancelBuild"}))
+	l.wants("the next when it is over", slices.Equal(l.took(BuildFailed{Seq: 2, Cancelled: true}), []string{"Build"}))
+	l.builds()
+	l.wants("the newest", l.inputsOf(l.s.Candidate.Version.Release) == 3)
+}
+
+func TestCommittedBuildIsNotCancelled(t *testing.T) {
+	l := serving(t)
+	l.take(Rebuild{})
+	l.wants("nothing cancelled", l.took(BuildCommitted{Seq: 2}, InputsChanged{}, InputsChanged{}) == nil)
+	l.builds()
+	l.wants("the newest is built next", l.s.Building.Running && l.s.Building.Seq == 3)
+	l.take(BuildCommitted{Seq: 3})
+	l.wants("but for a stop", slices.Contains(l.took(Stop{}), "CancelBuild"))
+}
+
+func TestCancelThatCameTooLateIsSaidAgainAtAStop(t *testing.T) {
+	l := serving(t)
+	l.take(Rebuild{})
+	l.took(InputsChanged{}, BuildCommitted{Seq: 2}) // they crossed
+	l.wants("cancelled with grace", slices.Contains(l.took(Stop{}), "CancelBuild"))
+}
+
+// A build whose inputs were only touched while it ran has no newer sister: the
+// next build finds the same release.
+func TestTouchDuringABuildDoesNotLoseIt(t *testing.T) {
+	l := begin(t)
+	l.took(BuildCommitted{Seq: 1}, InputsChanged{})
+	l.builds()
+	l.builds()
+	l.took(Ready{N: 1})
+	l.serves("r1")
+}
+
+func TestFailedBuildIsTriedAgainByItself(t *testing.T) {
+	l := begin(t)
+	l.take(BuildFailed{Seq: 1, Reason: "pip: no network"})
+	l.is(PhaseFailed)
+	l.wants("the reason", l.s.Reason() == "pip: no network")
+	l.passes(10 * time.Second)
+	l.is(PhaseBuilding)
+}
+
+func TestFailedRebuildIsTriedAgainAsOne(t *testing.T) {
+	l := serving(t)
+	l.take(Rebuild{})
+	l.take(BuildFailed{Seq: 2, Reason: "pip: no network"})
+	l.passes(10 * time.Second)
+	l.wants("forced again", l.s.Building.Running && l.s.Building.Forced)
+}
+
+func TestStopWithdrawsTheNameFirst(t *testing.T) {
+	l := serving(t)
+	l.wants("the name first", slices.Equal(l.took(Stop{}), []string{"Withdraw", "Retire"}))
+	l.is(PhaseStopping)
+	l.wants("nothing after it", l.took(InputsChanged{}, Rebuild{}, Ended{N: 1}) == nil)
+	l.is(PhaseStopped)
+}
+
+func TestGoneOnlyWhenAllHasEnded(t *testing.T) {
+	l := serving(t)
+	l.edits()
+	l.took(Removed{}, Ended{N: 2})
+	l.wants("not gone yet", !l.gone)
+	l.wants("gone", slices.Equal(l.took(Ended{N: 1}), []string{"Gone"}))
+	l.wants("nothing more", l.took(InputsChanged{}, Start{}, Ended{N: 1}) == nil)
+}
+
+func TestBuildThatComesBackDoesWhatItsFileSays(t *testing.T) {
+	for _, autostart := range []bool{true, false} {
+		t.Run(fmt.Sprintf("autostart=%v", autostart), func(t *testing.T) {
+			l := serving(t)
+			l.take(Removed{})
+			l.policy.Autostart = autostart
+			l.configure(false)
+			l.wants("as its file says", (l.s.Want == WantServe) == autostart)
+		})
+	}
+}
+
+func TestRestartPolicies(t *testing.T) {
+	for _, c := range []struct {
+		policy Restart
+		clean  bool
+		back   bool
+	}{
+		{RestartAlways, true, true},
+		{RestartAlways, false, true},
+		{RestartOnFailure, true, false},
+		{RestartOnFailure, false, true},
+		{RestartNever, true, false},
+		{RestartNever, false, false},
+	} {
+		t.Run(fmt.Sprintf("%s,clean=%v", c.policy, c.clean), func(t *testing.T) {
+			l := serving(t)
+			l.policy.Restart = c.policy
+			l.configure(false)
+			l.take(Exited{N: 1, Reason: "exit code 0", Clean: c.clean})
+			l.passes(time.Hour)
+			l.wants("back as the policy says", (l.s.Serving.N != 0) == c.back)
+			if !c.back {
+				l.is(PhaseStopped)
+				l.wants("refused, with the reason", l.refuses && l.s.Reason() != "")
+				l.take(Start{})
+				l.is(PhaseStarting)
+			}
+		})
+	}
+}
+
+func TestPolicyAlwaysBringsBackWhatHasHalted(t *testing.T) {
+	l := serving(t)
+	l.policy.Restart = RestartNever
+	l.configure(false)
+	l.take(Exited{N: 1, Reason: "exit code 1"})
+	l.is(PhaseStopped)
+	l.policy.Restart = RestartAlways
+	l.configure(false)
+	l.is(PhaseStarting)
+}
+
+func TestRestartOfAFailedBuildBuildsAgain(t *testing.T) {
+	l := begin(t)
+	l.take(BuildFailed{Seq: 1, Reason: "pip: no network"})
+	l.take(RestartNow{})
+	l.is(PhaseBuilding)
+}

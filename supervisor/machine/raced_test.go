@@ -1,0 +1,10 @@
+//go:build race
+
+package machine
+
+// The race detector makes everything ten times slower; there is nothing to race
+// here, so fewer histories do.
+const (
+	raced     = true
+	histories = 3_000
+)

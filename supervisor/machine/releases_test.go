@@ -1,0 +1,215 @@
+package machine
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// Promises about which release serves: giving way, rolling back, replacing.
+
+func TestReleaseThatKeepsDyingGivesWay(t *testing.T) {
+	l := serving(t)
+	l.takesOver(2)
+	l.take(Exited{N: 2, Reason: "exit code 1"})
+	l.wants("one death may be an accident", l.s.Serving.Version.Release == "r2")
+	l.take(Exited{N: 3, Reason: "exit code 1"})
+	l.wants("r1 at once", l.s.Serving.Version.Release == "r1" && l.s.Release == "r1")
+	l.take(Ready{N: 4})
+	l.passes(time.Hour)
+	l.serves("r1")
+	l.wants("the reason", l.s.Reason() == "release r2 is not served: exit code 1")
+	l.take(InputsChanged{})
+	l.builds()
+	l.passes(time.Hour)
+	l.serves("r1") // the same inputs build the same r2
+}
+
+func TestStableReleaseDoesNotGiveWay(t *testing.T) {
+	l := serving(t)
+	l.takesOver(2)
+	l.passes(l.policy.StableAfter)
+	for range 5 {
+		l.take(Exited{N: l.s.Serving.N, Reason: "exit code 1"})
+		l.passes(l.policy.DelayMax)
+	}
+	l.wants("r2 for ever", l.s.Serving.Version.Release == "r2")
+}
+
+func TestMendOnItsWayIsNotThrownAway(t *testing.T) {
+	l := serving(t)
+	l.takesOver(2)
+	l.take(Exited{N: 2, Reason: "exit code 1"})
+	l.edits() // r3 is to mend it
+	l.take(Exited{N: l.s.Serving.N, Reason: "exit code 1"})
+	l.take(Exited{N: l.s.Serving.N, Reason: "exit code 1"})
+	l.wants("r1 serves meanwhile", l.s.Serving.Version.Release == "r1")
+	l.take(Ready{N: l.s.Candidate.N})
+	l.serves("r3")
+}
+
+func TestWhatWasStableLastIsWentBackTo(t *testing.T) {
+	l := serving(t)
+	l.takesOver(2)
+	l.takesOver(3)
+	for range 2 {
+		l.take(Exited{N: l.s.Serving.N, Reason: "exit code 1"})
+	}
+	l.wants("r1, for r2 was never stable", l.s.Serving.Version.Release == "r1")
+}
+
+func TestHungNewReleaseGivesWayAndIsNotComeBackTo(t *testing.T) {
+	l := serving(t)
+	l.takesOver(2)
+	for range l.policy.Failures {
+		l.take(ProbeFailed{N: 2, Reason: "no answer"})
+	}
+	l.take(Ready{N: 3})
+	l.serves("r1")
+	for range 4 {
+		l.take(Exited{N: l.s.Serving.N, Reason: "exit code 1"})
+		l.passes(l.policy.DelayMax)
+	}
+	l.wants("r1 for ever", l.s.Serving.Version.Release == "r1")
+	l.wants("no release to roll back to but a bad one", l.s.Previous == "")
+}
+
+func TestHungServingIsReplaced(t *testing.T) {
+	l := serving(t)
+	for range l.policy.Failures {
+		l.take(ProbeFailed{N: 1, Reason: "no answer"})
+	}
+	l.is(PhaseUnhealthy)
+	l.wants("swapped", slices.Equal(l.took(Ready{N: 2}), []string{"Swap", "Retire", "Watch", "SetTimer"}))
+	l.is(PhaseRunning)
+}
+
+func TestHungServingIsReplacedEvenWhereTheNewestIsBad(t *testing.T) {
+	l := serving(t)
+	l.edits()
+	l.take(ProofFailed{N: 2, Reason: "GET / answered 500"})
+	for range l.policy.Failures {
+		l.take(ProbeFailed{N: 1, Reason: "no answer"})
+	}
+	l.take(Ready{N: 3})
+	l.serves("r1")
+	l.wants("another generation", l.s.Serving.N == 3)
+}
+
+func TestRecoveredServingKeepsTheName(t *testing.T) {
+	l := serving(t)
+	for range l.policy.Failures {
+		l.take(ProbeFailed{N: 1, Reason: "no answer"})
+	}
+	l.wants("the candidate ended", slices.Equal(l.took(ProbeOK{N: 1}), []string{"End"}))
+	l.serves("r1")
+}
+
+func TestRestartByHandIsDoneThoughTheOldOneRecovers(t *testing.T) {
+	l := serving(t)
+	l.take(RestartNow{})
+	for range l.policy.Failures {
+		l.take(ProbeFailed{N: 1, Reason: "no answer"})
+	}
+	l.wants("the candidate stays", l.took(ProbeOK{N: 1}) == nil)
+	l.take(Ready{N: 2})
+	l.wants("restarted", l.s.Serving.N == 2)
+}
+
+func TestRestartByHandOutlivesAFailedFork(t *testing.T) {
+	l := serving(t)
+	l.fails(Spawn{}, RestartNow{})
+	l.passes(time.Second)
+	l.take(Ready{N: 3})
+	l.wants("restarted", l.s.Serving.N == 3)
+	l.passes(time.Hour)
+	l.wants("once", l.s.Spawned == 3)
+}
+
+func TestStopForgetsARestart(t *testing.T) {
+	l := serving(t)
+	l.take(RestartNow{})
+	l.take(RestartNow{}) // another, once the first is done
+	l.took(Stop{}, Start{}, Ready{N: 3})
+	l.builds()
+	l.passes(time.Hour)
+	l.wants("one generation after the start", l.s.Spawned == 3)
+}
+
+func TestRollbackStaysUntilAnInputChanges(t *testing.T) {
+	l := serving(t)
+	l.takesOver(2)
+	l.passes(time.Minute)
+	l.take(Rollback{Release: "r1"})
+	l.take(Ready{N: 3})
+	l.serves("r1")
+	l.take(InputsChanged{}) // a touch
+	l.builds()
+	l.serves("r1")
+	l.took(Stop{}, Start{}, Ready{N: 4})
+	l.builds()
+	l.serves("r1")
+	l.takesOver(5)
+	l.serves("r3")
+}
+
+func TestBuildThatBeganBeforeARollbackDoesNotUndoIt(t *testing.T) {
+	l := serving(t)
+	l.takesOver(2)
+	l.edit()
+	l.take(InputsChanged{})
+	l.take(Rollback{Release: "r1"})
+	l.builds()
+	l.take(Ready{N: 3})
+	l.take(InputsChanged{})
+	l.builds()
+	l.passes(time.Hour)
+	l.serves("r1")
+}
+
+func TestEditAfterARollbackIsNotTakenForWhatWasThere(t *testing.T) {
+	l := serving(t)
+	l.takesOver(2)
+	l.take(Rebuild{})
+	l.take(Rollback{Release: "r1"})
+	l.edit()
+	l.take(InputsChanged{})
+	l.builds() // of the inputs as they are after the edit
+	l.builds()
+	l.wants("the edit tried", l.inputsOf(l.s.Candidate.Version.Release) == 3)
+}
+
+// Where the public socket comes late, the candidate and what served before are
+// both about to take it.
+func TestOnlyOneTakesAPublicNameThatComesLate(t *testing.T) {
+	l := serving(t)
+	l.take(Stop{})
+	l.fails(Open{}, Start{})
+	l.runKey = "k2"
+	l.fails(Open{}, Configured{Policy: l.policy, RunKey: l.runKey})
+	l.take(Ready{N: 2})
+	l.passes(5 * time.Second)
+	l.serves("r1")
+	l.wants("nothing beside it", l.s.Spawned == 2)
+}
+
+func TestClientsAreRefusedAgainWhereTheNameCannotBeGiven(t *testing.T) {
+	l := begin(t)
+	l.builds()
+	l.wants("refused", l.refuses)
+	l.fails(Swap{}, Ready{N: 1})
+	l.wants("refused again", l.refuses)
+	l.passes(time.Second)
+	l.take(Ready{N: 2})
+	l.serves("r1")
+	l.wants("not refused", !l.refuses)
+}
+
+func TestFailuresOfForgottenReleasesAreForgotten(t *testing.T) {
+	l := serving(t)
+	for range 50 {
+		l.edits()
+		l.take(ProofFailed{N: l.s.Candidate.N, Reason: "GET / answered 500"})
+	}
+	l.wants("the last", len(l.s.Bad) == 1)
+}
