@@ -120,6 +120,9 @@ func nginxCommand(file *string) *cobra.Command {
 		Short: "Print the Nginx location blocks of all builds",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.Plain && (o.Upstreams || o.Locations) || o.Upstreams && o.Locations {
+				return usage(errors.New("--plain, --upstreams and --locations exclude each other"))
+			}
 			cfg, err := config.Load(*file)
 			if err != nil {
 				return err
@@ -130,7 +133,6 @@ func nginxCommand(file *string) *cobra.Command {
 	c.Flags().BoolVar(&o.Plain, "plain", false, "without a second try of requests that were killed half-way")
 	c.Flags().BoolVar(&o.Upstreams, "upstreams", false, "only the upstream blocks, for http { }")
 	c.Flags().BoolVar(&o.Locations, "locations", false, "only the location blocks that go with --upstreams, for server { }")
-	c.MarkFlagsMutuallyExclusive("plain", "upstreams", "locations")
 	return c
 }
 

@@ -94,6 +94,14 @@ func TestRequestThatAKilledWorkerHeldIsTriedOnceMoreWhereThatIsSafe(t *testing.T
 	}
 }
 
+func TestFormsOfTheNginxCommandExcludeEachOther(t *testing.T) {
+	t.Parallel()
+	w := NewWorld(t, One())
+	if _, stderr, code := w.CLI("nginx", "--plain", "--upstreams"); code != 2 || !strings.Contains(stderr, "--plain") {
+		t.Errorf("exit code %d, %q, want 2 and why", code, stderr)
+	}
+}
+
 // nginxInParts is an Nginx with the upstreams and the locations, which a user includes in two places.
 func (w *World) nginxInParts() *Nginx {
 	w.t.Helper()

