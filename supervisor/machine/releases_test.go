@@ -74,6 +74,20 @@ func TestHungNewReleaseGivesWayAndIsNotComeBackTo(t *testing.T) {
 	l.wants("no release to roll back to but a bad one", l.s.Previous == "")
 }
 
+func TestHungNewReleaseWaitsForItsMendFirst(t *testing.T) {
+	l := serving(t)
+	l.takesOver(2)
+	l.edits() // r3 is to mend it
+	for range l.policy.Failures {
+		l.take(ProbeFailed{N: 2, Reason: "no answer"})
+	}
+	l.wants("r3 tried", l.s.Candidate.Version.Release == "r3" && l.s.Release == "r3")
+	l.take(ProofFailed{N: 3, Reason: "no answer"})
+	l.passes(time.Second)
+	l.take(Ready{N: 4})
+	l.serves("r1")
+}
+
 func TestHungServingIsReplaced(t *testing.T) {
 	l := serving(t)
 	for range l.policy.Failures {

@@ -414,6 +414,7 @@ func (t *turn) candidateFailed(reason string, transient bool) {
 	t.Trouble = fmt.Sprintf("release %s was not taken: %s", c.Version.Release, reason)
 	if !transient && c.Version != t.Proven {
 		t.condemn(c.Version, reason)
+		t.hungGivesWay()
 	}
 	if t.Proven.Release == "" || transient || t.Serving.Unhealthy {
 		t.Tries++
@@ -497,11 +498,18 @@ func (t *turn) probeFailed(e ProbeFailed) {
 	}
 	t.Serving.Unhealthy = true
 	t.note("unhealthy", t.Serving, e.Reason)
-	if t.Fallback.Release != "" && t.target().Release == t.Serving.Version.Release {
-		t.giveWay(t.Serving, e.Reason)
-		t.forgive(func(v Version) bool { return v.Release == t.Release })
-		t.Fallback = Version{}
+	t.hungGivesWay()
+}
+
+// hungGivesWay goes back from a new release that hangs, unless a newer one is
+// being tried. It serves until the one before is proved once more.
+func (t *turn) hungGivesWay() {
+	if !t.Serving.Unhealthy || t.Fallback.Release == "" || t.target().Release != t.Serving.Version.Release {
+		return
 	}
+	t.giveWay(t.Serving, t.Serving.Reason)
+	t.forgive(func(v Version) bool { return v.Release == t.Release })
+	t.Fallback = Version{}
 }
 
 // What the clock says. A timer that was set anew meanwhile is not due yet.
