@@ -80,6 +80,9 @@ func (a *actor) stopBuild(grace time.Duration) {
 // prune removes releases that are too old, beside the actor.
 func (a *actor) prune() {
 	entry, inUse := a.entry, a.state.InUse()
+	for _, g := range a.generations {
+		inUse = append(inUse, g.version.Release) // a retiring one still runs from it
+	}
 	a.spawnTask(func(context.Context) {
 		a.warn("prune releases", build.Prune(a.sup.root, entry, inUse...))
 		a.listReleases()

@@ -11,7 +11,8 @@ import (
 const eventsKept = 1000
 
 // eventLog holds the last events and passes new ones on. A follower that does
-// not keep up loses events, never the supervisor its time.
+// not keep up is cut off, by the end of its channel: it never costs the
+// supervisor its time, and never misses an event without knowing.
 type eventLog struct {
 	mu        sync.Mutex
 	past      []control.Event
@@ -34,12 +35,14 @@ func (l *eventLog) add(e control.Event) {
 		select {
 		case f <- e:
 		default:
+			delete(l.followers, f)
+			close(f)
 		}
 	}
 }
 
 // follow answers what happened so far and a channel of what happens from now
-// on, until cancel is called.
+// on, until cancel is called or the follower has fallen 256 events behind.
 func (l *eventLog) follow() (past []control.Event, live <-chan control.Event, cancel func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

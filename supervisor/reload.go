@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -15,8 +16,10 @@ import (
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/supervisor/front"
+	"github.com/medctrl/medctrl-supervisor/supervisor/listener"
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
 	"github.com/medctrl/medctrl-supervisor/supervisor/process"
+	"github.com/medctrl/medctrl-supervisor/supervisor/state"
 )
 
 var shutdown machine.Event = machine.Shutdown{}
@@ -177,13 +180,10 @@ func (s *Supervisor) enlist(b config.Build) *actor {
 	if err := build.Tidy(s.root, b.Name); err != nil {
 		a.log.Warn("leftovers of an earlier run stay", "error", err)
 	}
-	record, found, err := s.store.Load(b.Name)
-	switch {
-	case err != nil:
-		a.log.Error("state of an earlier run cannot be read, the build starts without it", "error", err)
-	case found:
-		a.restore(record)
+	if err := listener.Tidy(a.dir); err != nil {
+		a.log.Warn("socket names of an earlier run stay", "error", err)
 	}
+	s.recall(a)
 	a.listReleases()
 	s.actors[b.Name] = a
 	go func() {
@@ -191,6 +191,23 @@ func (s *Supervisor) enlist(b config.Build) *actor {
 		s.retired(a)
 	}()
 	return a
+}
+
+// recall restores what is written of an earlier run. A file that cannot be read
+// is kept aside for a look, so that it is not in the way.
+func (s *Supervisor) recall(a *actor) {
+	record, found, err := s.store.Load(a.name)
+	var corrupt *state.CorruptError
+	switch {
+	case errors.As(err, &corrupt):
+		aside, failed := s.store.SetAside(a.name)
+		a.warn("set state aside", failed)
+		a.log.Error("state of an earlier run is not readable, the build starts without it", "error", err, "kept", aside)
+	case err != nil:
+		a.log.Error("state of an earlier run cannot be read, the build starts without it", "error", err)
+	case found:
+		a.restore(record)
+	}
 }
 
 // retired takes an actor that has ended off the list. Where its build has come
