@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Child is a process started by Table.Spawn, and what it started.
+// Child is a process started by Table.Spawn or taken over by Table.Adopt, and what it started.
 type Child struct {
 	table  *Table
 	pid    int
@@ -19,12 +19,16 @@ type Child struct {
 	exited func(Exit)
 	done   chan struct{} // closed when exit is known
 
+	adopted bool // not our child in the kernel's eyes when it came
+	lost    bool // it had ended before it came: made by Remains
+
 	mu     sync.Mutex
 	pidfd  int  // -1 when nothing can be reached by it any more
 	reaped bool // exit is known, the pid may belong to someone else
 	exit   Exit
-	empty  bool // the group was seen empty after the exit: its number may belong to someone else
-	ended  bool // the whole tree was seen gone
+	dead   time.Time // when it was seen dead, before how was known
+	empty  bool      // the group was seen empty after the exit: its number may belong to someone else
+	ended  bool      // the whole tree was seen gone
 }
 
 // Pid is the child's pid, and its group's and session's.
@@ -62,8 +66,11 @@ func (c *Child) Signal(sig syscall.Signal) error {
 // the child itself has ended: its orphans are still in the group. It takes a few
 // microseconds. An empty group is no error. Before Linux 6.9 it refuses when the child ended
 // more than a second ago, because the group's number may be another's by then: SignalTree
-// and End look first whose it is.
+// and End look first whose it is. For what Remains found it is the same as SignalTree.
 func (c *Child) SignalGroup(sig syscall.Signal) error {
+	if c.lost {
+		return c.SignalTree(sig)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.signalGroup(sig)
@@ -87,7 +94,9 @@ func (c *Child) signalGroup(sig syscall.Signal) error {
 	}
 	var err error
 	switch {
-	case !c.reaped:
+	case c.lost:
+		return errGroupUnsure
+	case !c.reaped && !c.adopted:
 		// A zombie at most: the number is still its own.
 		err = unix.Kill(-c.pid, sig)
 	case c.pidfd < 0: // the table is closed
@@ -101,7 +110,8 @@ func (c *Child) signalGroup(sig syscall.Signal) error {
 		c.table.noGroupFlag.Store(true)
 		fallthrough
 	default:
-		if time.Since(c.exit.At) > groupGrace {
+		// An adopted one that is not known to be dead may have been reaped in this instant, not earlier.
+		if c.reaped && time.Since(c.exit.At) > groupGrace {
 			return errGroupUnsure
 		}
 		err = unix.Kill(-c.pid, sig)
@@ -113,7 +123,7 @@ func (c *Child) signalGroup(sig syscall.Signal) error {
 	return os.NewSyscallError("kill", err)
 }
 
-// reap takes the exit, from the table's goroutine.
+// reap takes the exit, from the table's goroutine. It reports false where that must be tried again.
 func (c *Child) reap() (Exit, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -124,12 +134,33 @@ func (c *Child) reap() (Exit, bool) {
 	if !ok {
 		return exit, false
 	}
+	if exit.Unknown && c.adopted { // somebody else's child
+		if c.dead.IsZero() {
+			c.dead = exit.At
+		}
+		told, pending := c.table.exitInfo(c.pidfd)
+		if pending && exit.At.Sub(c.dead) < statusPatience {
+			return exit, false
+		}
+		if told != nil {
+			exit = *told
+		}
+		exit.At = c.dead
+	}
 	c.reaped, c.exit = true, exit
 	// Is anyone left? If not, the pidfd has done its work.
 	if err := c.signalGroup(0); err == nil && c.empty {
 		c.closePidfd()
 	}
 	return exit, true
+}
+
+// again is how long until a dead child is looked at again that reap did not take.
+func (c *Child) again() time.Duration {
+	if c.adopted { // how it ended may be known soon
+		return 2 * time.Millisecond
+	}
+	return 20 * time.Millisecond // a debugger has it
 }
 
 func (c *Child) closePidfd() {

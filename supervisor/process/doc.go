@@ -18,6 +18,9 @@
 //     which is how a daemon that called setsid(2) is found.
 //   - A child costs no thread and nothing while it runs: one epoll of pidfds,
 //     nested in Go's own poller, watches all of them.
+//   - The children outlive us. Adopt takes over what an earlier supervisor started, or this one
+//     before it executed another program in its place (Freeze, Exec), and watches and ends it as if it had started it. What a
+//     child left behind that ended while nobody watched is reached by Remains.
 //
 // # What it does not promise
 //
@@ -41,5 +44,9 @@
 // then becomes the child, see execstep.go. The result is the same; the exec step
 // costs another start of a Go program, 1 to 2 ms of CPU.
 //
-// It needs Linux 5.4 (waitid(2) with P_PIDFD) and /proc.
+// # Kernels
+//
+// It needs Linux 5.4 (waitid(2) with P_PIDFD) and /proc. Later ones add: 5.11, that no descriptor which someone forgot to mark reaches
+// a child (close_range(2)); 6.9, that a group is signalled by pidfd, where before the process table
+// must be read once its leader is dead for a second; 6.15, that how an adopted child ended is known where its parent waits for it soon.
 package process

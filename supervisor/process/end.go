@@ -99,7 +99,9 @@ func (c *Child) end(ctx context.Context, grace time.Duration) error {
 // members we may not signal, to the reading of the process table.
 func (c *Child) signalGroupOrLater(sigs ...syscall.Signal) error {
 	for _, sig := range sigs {
-		err := c.SignalGroup(sig)
+		c.mu.Lock()
+		err := c.signalGroup(sig)
+		c.mu.Unlock()
 		if err != nil && err != errGroupUnsure && !errors.Is(err, unix.EPERM) {
 			return err
 		}
@@ -111,7 +113,7 @@ func (c *Child) signalGroupOrLater(sigs ...syscall.Signal) error {
 // where someone is alive who cannot be watched.
 func (e *ending) tell(members []proc, first bool) (watched []*watch, blind bool, err error) {
 	for _, p := range members {
-		if p.pid == e.pid && p.start == e.start {
+		if p.pid == e.pid && p.start == e.start && !e.lost {
 			if !p.dead() { // its group's signal is its own
 				watched = append(watched, &watch{done: e.done})
 			}
@@ -211,7 +213,12 @@ func (c *Child) members(snap *snapshot, known map[procID]bool) []proc {
 	byNumber := !c.reaped || !c.ended && (!c.empty || time.Since(c.exit.At) < groupGrace)
 	c.mu.Unlock()
 	leader := 0
-	if byNumber && !(err == errGroupUnsure && snap.recycled(c.pid, c.start)) {
+	switch {
+	case c.lost:
+		if snap.claims(c.pid, c.start, c.mark) {
+			leader = c.pid
+		}
+	case byNumber && !(err == errGroupUnsure && snap.recycled(c.pid, c.start)):
 		leader = c.pid
 	}
 	return snap.tree(leader, c.mark, os.Getpid(), known)
@@ -243,7 +250,9 @@ func (c *Child) Tree() ([]int, error) {
 // SignalTree sends to the group at once, then to the members of the tree that left
 // it, which takes a reading of the process table. A tree that is empty is no error.
 func (c *Child) SignalTree(sig syscall.Signal) error {
-	err := c.SignalGroup(sig)
+	c.mu.Lock()
+	err := c.signalGroup(sig)
+	c.mu.Unlock()
 	unsure := err == errGroupUnsure
 	if unsure {
 		err = nil

@@ -34,6 +34,8 @@ func (t *Table) reapOrphan(p proc) {
 	if p.ppid != os.Getpid() {
 		return
 	}
+	t.moving.RLock()
+	defer t.moving.RUnlock()
 	fd, err := openMember(p)
 	if fd < 0 || err != nil {
 		return // gone, or found again by the next sweep

@@ -18,8 +18,11 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "exec-step" {
 		os.Exit(ExecStep(os.Args[2:]))
 	}
-	if len(os.Args) > 1 && os.Args[1] == "footprint" {
-		if err := printFootprint(os.Args[2:]); err != nil {
+	other := map[string]func([]string) error{
+		"footprint": printFootprint, "former": actFormer, "init": actInit, "image": actImage,
+	}
+	if len(os.Args) > 1 && other[os.Args[1]] != nil {
+		if err := other[os.Args[1]](os.Args[2:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -76,9 +79,13 @@ func spawn(t testing.TB, tb *Table, s Spec) kid {
 }
 
 func trySpawn(t testing.TB, tb *Table, s Spec) (kid, error) {
+	return newKid(t, func(exited func(Exit)) (*Child, error) { return tb.Spawn(s, exited) })
+}
+
+func newKid(t testing.TB, begin func(exited func(Exit)) (*Child, error)) (kid, error) {
 	k := kid{t: t, exits: make(chan Exit, 2)}
 	var err error
-	if k.Child, err = tb.Spawn(s, func(e Exit) { k.exits <- e }); err != nil {
+	if k.Child, err = begin(func(e Exit) { k.exits <- e }); err != nil {
 		return k, err
 	}
 	t.Cleanup(func() { k.End(context.Background(), 0) })

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +18,7 @@ type Found struct {
 	Pid       int
 	StartTime uint64 // clock ticks after boot
 	Group     int    // its process group; of a child of ours the leader's pid
+	Leader    bool   // it is the child itself that Spawn started, not what that started; known of children with a Listener
 	Mark      string
 }
 
@@ -32,10 +34,20 @@ func FindMarked(prefix string) ([]Found, error) {
 	var found []Found
 	for _, p := range snap.procs {
 		if p.mark != "" && strings.HasPrefix(p.mark, prefix) && !p.dead() {
-			found = append(found, Found{Pid: p.pid, StartTime: p.start, Group: p.pgrp, Mark: p.mark})
+			found = append(found, Found{Pid: p.pid, StartTime: p.start, Group: p.pgrp, Leader: p.session == p.pid && listensAs(p.pid), Mark: p.mark})
 		}
 	}
 	return found, nil
+}
+
+// listensAs reports whether the process was started with that very LISTEN_PID, which descendants inherit or lose.
+func listensAs(pid int) bool {
+	environ, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	if err != nil {
+		return false
+	}
+	got, found, _ := findEnv(environ, "LISTEN_PID")
+	return found && string(got) == strconv.Itoa(pid)
 }
 
 // proc is one process of a snapshot.
@@ -95,7 +107,14 @@ func (s *snapshot) tree(leader int, mark string, self int, known map[procID]bool
 		add(s.bySession[leader])
 	}
 	if mark != "" {
-		add(s.byMark[mark])
+		for _, i := range s.byMark[mark] {
+			add([]int{i})
+			// A session that began with the mark is the tree's; one that somebody only brought it
+			// into, by copying an environment into a shell, is not.
+			if p := s.procs[i]; p.session == p.pid {
+				add(s.bySession[p.pid])
+			}
+		}
 	}
 	for id := range known {
 		for _, i := range s.byPid[id.pid] {

@@ -14,8 +14,8 @@ import (
 // that names what could not be done: the command, its folder, its user, its log.
 //
 // exited is called exactly once when the child has ended, from the table's one
-// goroutine, possibly before Spawn returns; it must be quick and must not call Close. Nil
-// is allowed. Spawn may be called from many goroutines at once.
+// goroutine, possibly before Spawn returns; it must be quick and must not call Spawn, Freeze or
+// Close. Nil is allowed. Spawn may be called from many goroutines at once.
 //
 // After the exit call Child.End: it ends what the child left behind and frees what is
 // kept to reach it.
@@ -28,6 +28,8 @@ func (t *Table) Spawn(s Spec, exited func(Exit)) (*Child, error) {
 	t.inSpawn.Add(1)
 	t.mu.Unlock()
 	defer t.inSpawn.Done()
+	t.moving.RLock()
+	defer t.moving.RUnlock()
 	img, err := prepare(s, t.null)
 	if err != nil {
 		return nil, err

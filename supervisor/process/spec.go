@@ -64,24 +64,25 @@ type Credential struct {
 
 // Exit is how a process ended.
 type Exit struct {
-	Code   int            // exit status, or -1 where a signal ended it or the status is unknown
-	Signal syscall.Signal // the signal that ended it, or 0
-	Core   bool           // a core was dumped
-	At     time.Time      // when it was noticed
+	Code    int            // exit status, or -1 where a signal ended it or the status is unknown
+	Signal  syscall.Signal // the signal that ended it, or 0
+	Core    bool           // a core was dumped
+	Unknown bool           // it ended, but nobody can say how any more (Table.Adopt)
+	At      time.Time      // when it was noticed
 }
 
 // Clean reports whether the process said that all went well.
-func (e Exit) Clean() bool { return e.Code == 0 && e.Signal == 0 }
+func (e Exit) Clean() bool { return e.Code == 0 && e.Signal == 0 && !e.Unknown }
 
-// String says it in words: "exit code 3", "killed by SIGKILL".
+// String says it in words: "exit code 3", "killed by SIGKILL", "ended, exit status unknown".
 func (e Exit) String() string {
 	switch {
+	case e.Unknown:
+		return "ended, exit status unknown"
 	case e.Signal != 0 && e.Core:
 		return "killed by " + signalName(e.Signal) + " (core dumped)"
 	case e.Signal != 0:
 		return "killed by " + signalName(e.Signal)
-	case e.Code < 0:
-		return "exit status unknown"
 	}
 	return "exit code " + strconv.Itoa(e.Code)
 }

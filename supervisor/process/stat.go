@@ -109,14 +109,19 @@ func number(word []byte) (n uint64, ok bool) {
 	return n, true
 }
 
-// findMark finds the mark in an environment block as in /proc/PID/environ: entries
-// ended by NUL. whole is false where the entry may go on beyond the block.
+// findMark finds the mark in an environment block as in /proc/PID/environ.
 func findMark(environ []byte) (mark []byte, found, whole bool) {
-	const key = MarkKey + "="
+	return findEnv(environ, MarkKey)
+}
+
+// findEnv finds a variable in such a block, whose entries are ended by NUL. whole is false where the entry may go on
+// beyond the block.
+func findEnv(environ []byte, key string) (value []byte, found, whole bool) {
+	prefix := []byte(key + "=")
 	for len(environ) > 0 {
 		entry, rest, ended := bytes.Cut(environ, []byte{0})
-		if bytes.HasPrefix(entry, []byte(key)) {
-			return entry[len(key):], true, ended
+		if value, ok := bytes.CutPrefix(entry, prefix); ok {
+			return value, true, ended
 		}
 		environ = rest
 	}

@@ -15,13 +15,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Table watches all children of this program that were started through it.
+// Table watches all children of this program that were started or adopted through it.
 type Table struct {
-	self     string
-	log      hclog.Logger
-	stepOnly bool            // start by the exec step, also where clone can
-	nofile   *syscall.Rlimit // what children get, or nil for what we have
-	null     int             // /dev/null
+	self       string
+	log        hclog.Logger
+	stepOnly   bool            // start by the exec step, also where clone can
+	noExitInfo bool            // as before Linux 6.15: nobody says how another's child ended
+	nofile     *syscall.Rlimit // what children get, or nil for what we have
+	null       int             // /dev/null
 
 	poll *os.File // the epoll, itself in Go's poller
 	raw  syscall.RawConn
@@ -30,6 +31,9 @@ type Table struct {
 	scans *scanner
 	// noGroupFlag is set where the kernel does not know PIDFD_SIGNAL_PROCESS_GROUP.
 	noGroupFlag atomic.Bool
+
+	// moving is held for reading while a process is started or reaped, and by Freeze.
+	moving sync.RWMutex
 
 	mu      sync.Mutex
 	watches map[uint64]*watch
@@ -187,11 +191,9 @@ func (t *Table) forget(w *watch) {
 // run is the one goroutine that sees processes die.
 func (t *Table) run() {
 	defer t.wg.Done()
-	// A child under a debugger may be dead, but not ours to wait for yet. It is looked
-	// at again after this long.
-	const again = 20 * time.Millisecond
 	var events [128]unix.EpollEvent
-	var held []*watch
+	var held []*watch // dead, but to be looked at again
+	var due time.Time // when
 	for {
 		var n int
 		var werr error
@@ -219,8 +221,11 @@ func (t *Table) run() {
 		for _, ev := range events[:n] {
 			id := uint64(uint32(ev.Fd)) | uint64(uint32(ev.Pad))<<32
 			if w := t.died(id); w != nil {
+				if at := time.Now().Add(w.child.again()); len(held) == 0 || at.Before(due) {
+					due = at
+					t.poll.SetReadDeadline(due) // fails only where it is closed
+				}
 				held = append(held, w)
-				t.poll.SetReadDeadline(time.Now().Add(again))
 			}
 		}
 	}
@@ -239,6 +244,8 @@ func (t *Table) rearm(w *watch) {
 
 // died handles one event. It returns the watch where it must be looked at again.
 func (t *Table) died(id uint64) (again *watch) {
+	t.moving.RLock()
+	defer t.moving.RUnlock()
 	t.mu.Lock()
 	w := t.watches[id]
 	if w == nil || t.closed {

@@ -40,7 +40,7 @@ func reap(pidfd int) (e Exit, ok bool) {
 	err := waitid(unix.P_PIDFD, pidfd, &info, unix.WEXITED|unix.WNOHANG)
 	e.At = time.Now()
 	if err != nil {
-		e.Code = -1
+		e.Code, e.Unknown = -1, true
 		return e, true
 	}
 	if info.pid == 0 {
