@@ -23,6 +23,7 @@ type generation struct {
 	launch    *launch
 	child     *process.Child
 	sock      *socket
+	queued    bool     // begun on the public listener, where clients wait before it
 	ready     *os.File // where its workers say that they are ready; nil: they cannot
 	logOffset int64    // where its own output begins in the log
 	stop      context.CancelFunc
@@ -66,7 +67,7 @@ func (a *actor) begin(e machine.Spawn) (*generation, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &generation{n: e.N, version: e.Version, launch: l}
+	g := &generation{n: e.N, version: e.Version, launch: l, queued: e.Public}
 	if e.Public {
 		g.sock = a.public.hold()
 	} else if g.sock, err = a.bind(a.socketPath + ".next"); err != nil {

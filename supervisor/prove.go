@@ -82,20 +82,28 @@ const (
 
 // awaitAnswer probes until the answer is as expected. A server whose workers
 // have all said that they are ready gets as many wrong answers as health
-// allows; one that says nothing may be wrong until ctx ends.
+// allows; one that says nothing may be wrong until ctx ends. Where clients have
+// queued for it, a probe's turn may come late: each is given twice the time of
+// the one before, or a server that works off a long queue would never pass.
 func (a *actor) awaitAnswer(ctx context.Context, g *generation) error {
-	wrong := 0
+	wrong, patience := 0, time.Duration(0)
 	for pause := askAgainFirst; ; pause = min(2*pause, askAgainLast) {
 		set := a.health.Load()
-		_, err := probe(set, g.sock.l.Path()).Do(ctx)
+		p := probe(set, g.sock.l.Path())
+		p.Timeout = max(p.Timeout, patience)
+		_, err := p.Do(ctx)
 		if err == nil {
 			return nil
 		}
 		var answer *health.Error
-		if g.ready != nil && errors.As(err, &answer) && answer.Kind == health.Status {
+		switch {
+		case !errors.As(err, &answer):
+		case answer.Kind == health.Status && g.ready != nil:
 			if wrong++; wrong >= set.Failures {
 				return err
 			}
+		case answer.Kind == health.TimedOut && g.queued:
+			patience = 2 * p.Timeout
 		}
 		select {
 		case <-ctx.Done():
