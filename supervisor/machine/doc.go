@@ -12,8 +12,8 @@
 //     being proved;
 //   - the public name only ever goes to a generation that was proved;
 //   - a generation that dies is replaced at once, then with backoff, for ever;
-//   - a release that keeps dying soon after it took over gives way to the one
-//     before;
+//   - a release that keeps dying, or hangs, soon after it took over gives way to
+//     what was stable before;
 //   - while nothing can serve, clients are refused instead of left hanging;
 //   - nothing is spawned after a stop, and the build is gone only when every
 //     process it started has ended.

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -226,4 +227,42 @@ func TestFailuresOfForgottenReleasesAreForgotten(t *testing.T) {
 		l.take(ProofFailed{N: l.s.Candidate.N, Reason: "GET / answered 500"})
 	}
 	l.wants("the last", len(l.s.Bad) == 1)
+}
+
+func TestLateNewsChangeNothing(t *testing.T) {
+	l := serving(t)
+	l.takesOver(2)
+	l.took(Ended{N: 1}, BuildCommitted{Seq: 2})
+	for _, e := range []Event{
+		Ready{N: 1}, ProofFailed{N: 1}, Exited{N: 1}, ProbeOK{N: 1}, ProbeFailed{N: 1}, Ended{N: 1},
+		Exited{N: 99}, BuildDone{Seq: 1, Release: "r9", Fresh: true}, BuildFailed{Seq: 2}, BuildCommitted{Seq: 1},
+		Timer{Kind: TimerRestart}, Timer{Kind: TimerStable}, Timer{Kind: TimerBuild}, Ready{}, Exited{}, Ended{},
+	} {
+		after, effects := Step(l.s, e, l.now)
+		effects = slices.DeleteFunc(effects, func(f Effect) bool { return f == Save{} })
+		if len(effects) > 0 || !reflect.DeepEqual(after, l.s) {
+			t.Errorf("%s changes something: %v", show(e), effects)
+		}
+	}
+}
+
+func TestReplacementOfAHungOneIsTriedWithBackoff(t *testing.T) {
+	l := serving(t)
+	for range l.policy.Failures {
+		l.take(ProbeFailed{N: 1, Reason: "no answer"})
+	}
+	for n := 2; n < 10; n++ {
+		l.wants("a candidate", l.s.Candidate.N == n)
+		l.take(ProofFailed{N: n, Reason: "no answer"})
+		l.wants("a pause", l.s.Candidate.N == 0)
+		l.passes(l.policy.DelayMax)
+	}
+}
+
+func TestDeathIsARestartToo(t *testing.T) {
+	l := serving(t)
+	l.edits()
+	l.took(RestartNow{}, Exited{N: 1, Reason: "exit code 1"}, Ready{N: 3}, ProofFailed{N: 2, Reason: "GET / answered 500"})
+	l.passes(time.Hour)
+	l.wants("no more restarts", l.s.Serving.N == 3 && l.s.Spawned == 3)
 }

@@ -1,0 +1,116 @@
+package machine
+
+import (
+	"maps"
+	"time"
+)
+
+// What the file and people ask for.
+
+func (t *turn) configured(e Configured) {
+	t.Policy = e.Policy
+	if t.RunKey != e.RunKey {
+		t.RunKey = e.RunKey
+		t.forgive(func(v Version) bool { return v.RunKey == e.RunKey })
+		t.hurry()
+	}
+	if t.Halted != "" && e.Policy.Restart == RestartAlways {
+		t.hurry()
+	}
+	if t.Want == WantUnknown || t.Want == WantRemoved {
+		t.Want = WantStopped
+		if e.Policy.Autostart {
+			t.Want = WantServe
+		}
+		t.need(NeedCheck)
+	}
+	if e.Rebuild {
+		t.need(NeedCheck)
+	}
+}
+
+// need asks for a build now, also where a failed one was waiting to be tried
+// again.
+func (t *turn) need(n Need) {
+	t.NeedBuild, t.Retry = max(t.NeedBuild, n, t.Retry), NeedNone
+	t.buildAt(time.Time{})
+}
+
+func (t *turn) leave(w Want) {
+	if t.Want != WantShutdown {
+		t.Want = w
+	}
+}
+
+func (t *turn) start() {
+	if t.Want == WantServe || t.Want == WantStopped {
+		t.Want = WantServe
+		t.need(NeedCheck)
+		t.tryAgain()
+	}
+}
+
+func (t *turn) stop() {
+	if t.Want == WantServe {
+		t.Want = WantStopped
+		t.NeedBuild = max(t.NeedBuild, NeedCheck)
+	}
+}
+
+func (t *turn) restartNow() {
+	if t.Want == WantStopped || t.Release == "" {
+		t.start()
+		return
+	}
+	t.Again = t.Serving.N != 0
+	t.tryAgain()
+}
+
+// tryAgain cuts every backoff short and gives a bad release another chance,
+// because somebody asked.
+func (t *turn) tryAgain() {
+	t.forgive(func(v Version) bool { return v == t.desired() })
+	t.hurry()
+}
+
+func (t *turn) rollback(release string) {
+	t.Release = release
+	t.NeedBuild, t.Retry, t.Pinned = NeedNone, NeedNone, t.Builds
+	t.buildAt(time.Time{})
+	t.Fallback = Version{}
+	t.forgive(func(v Version) bool { return v.Release == release })
+	t.hurry()
+}
+
+// hurry cuts every backoff short: somebody asked, or an input changed.
+func (t *turn) hurry() {
+	t.Halted = ""
+	t.Failures = 0
+	t.restartAt(time.Time{})
+	t.retry()
+	if t.OpenAt != (time.Time{}) {
+		t.openAt(time.Time{})
+	}
+}
+
+// retry lets the next candidate start at once.
+func (t *turn) retry() {
+	t.Tries = 0
+	t.candidateAt(time.Time{})
+}
+
+// forgive forgets that versions were bad.
+func (t *turn) forgive(which func(Version) bool) {
+	bad := maps.Clone(t.Bad)
+	maps.DeleteFunc(bad, func(v Version, _ string) bool { return which(v) })
+	t.Bad = bad
+}
+
+func (t *turn) condemn(v Version, reason string) {
+	bad := maps.Clone(t.Bad)
+	if bad == nil {
+		bad = map[Version]string{}
+	}
+	bad[v] = reason
+	t.Bad = bad
+}

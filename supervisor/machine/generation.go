@@ -1,0 +1,256 @@
+package machine
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// What became of the public name.
+
+const openRetry = 5 * time.Second
+
+func (t *turn) openFailed(reason string) {
+	t.Opening, t.OpenErr = false, reason
+	t.openAt(t.now.Add(openRetry))
+}
+
+func (t *turn) swapped(n int) {
+	if t.Candidate.N != n || !t.Swapping {
+		return
+	}
+	old, before := t.Serving, t.Proven
+	stable := old.Ready && t.StableAt.IsZero()
+	t.Swapping = false
+	t.Serving, t.Candidate = t.Candidate, Generation{}
+	t.Serving.Since = t.now
+	t.Proven = t.Serving.Version
+	t.forgive(func(v Version) bool { return v == t.Proven })
+	t.Trouble, t.Tries, t.Halted = "", 0, ""
+	if before.Release != "" && before.Release != t.Proven.Release {
+		t.Failures = 0
+		t.goneBefore(before, stable)
+	}
+	if t.Fallback.Release == t.Proven.Release {
+		t.Fallback = Version{}
+	}
+	t.Restarts += b2i(before == t.Proven)
+	t.restartAt(time.Time{})
+	t.note("took_over", t.Serving, "")
+	if old.N != 0 {
+		t.retire(old)
+	}
+	t.serves()
+}
+
+// goneBefore keeps what another release took over from: to go back to by hand,
+// and by itself while that one is not stable. What was stable last is better to
+// go back to than what came and went since; what is known to be bad is neither.
+func (t *turn) goneBefore(v Version, stable bool) {
+	t.Previous = ""
+	if _, bad := t.Bad[v]; bad {
+		return
+	}
+	t.Previous = v.Release
+	if stable || t.Fallback.Release == "" {
+		t.Fallback = v
+	}
+}
+
+func (t *turn) swapFailed(e SwapFailed) {
+	if t.Candidate.N == e.N && t.Swapping {
+		t.Swapping = false
+		t.candidateFailed(e.Reason, true)
+	}
+}
+
+// serves begins the time after which the serving generation counts as stable.
+func (t *turn) serves() {
+	t.do(Watch{N: t.Serving.N})
+	t.stableAt(t.now.Add(t.Policy.StableAfter))
+}
+
+// What became of generations.
+
+func (t *turn) spawned(e Spawned) {
+	switch e.N {
+	case 0:
+	case t.Serving.N:
+		t.Serving.Pid = e.Pid
+	case t.Candidate.N:
+		t.Candidate.Pid = e.Pid
+	}
+}
+
+func (t *turn) spawnFailed(e SpawnFailed) {
+	switch e.N {
+	case 0:
+	case t.Serving.N:
+		t.died(e.Reason, false)
+	case t.Candidate.N:
+		t.candidateFailed(e.Reason, true)
+	}
+}
+
+func (t *turn) ready(n int) {
+	switch {
+	case n == 0:
+	case n == t.Candidate.N && !t.Candidate.Ready:
+		t.Candidate.Ready = true
+		t.note("proved", t.Candidate, "")
+	case n == t.Serving.N && !t.Serving.Ready:
+		t.Serving.Ready, t.Serving.Since = true, t.now
+		t.Trouble = ""
+		t.note("recovered", t.Serving, "")
+		t.serves()
+	}
+}
+
+func (t *turn) proofFailed(e ProofFailed) {
+	switch {
+	case e.N == 0:
+	case e.N == t.Candidate.N && !t.Candidate.Ready:
+		t.candidateFailed(e.Reason, false)
+	case e.N == t.Serving.N && !t.Serving.Ready:
+		t.died(e.Reason, false)
+	}
+}
+
+func (t *turn) exited(e Exited) {
+	switch e.N {
+	case 0:
+	case t.Candidate.N:
+		t.candidateFailed(e.Reason, false)
+	case t.Serving.N:
+		t.died(e.Reason, e.Clean)
+	}
+}
+
+// end tells a generation to go; what is left of a dead one's tree goes too.
+func (t *turn) end(n int) {
+	t.do(End{N: n})
+	t.ending(n)
+}
+
+func (t *turn) ending(n int) {
+	t.Ending = append(slices.Clone(t.Ending), n)
+}
+
+// candidateFailed ends the candidate. Its version is bad and not tried again
+// until an input changes or somebody asks, unless that would leave nothing to
+// serve, or the failure says nothing about it (transient), or it is what
+// served before.
+func (t *turn) candidateFailed(reason string, transient bool) {
+	c := t.Candidate
+	t.Candidate, t.Swapping = Generation{}, false
+	t.end(c.N)
+	t.note("candidate_failed", c, reason)
+	t.LastExit = reason
+	t.Again = t.Again || c.Asked && transient
+	t.Trouble = fmt.Sprintf("release %s was not taken: %s", c.Version.Release, reason)
+	if !transient && c.Version != t.Proven {
+		t.condemn(c.Version, reason)
+		t.hungGivesWay()
+	}
+	if t.Proven.Release == "" || transient || t.Serving.Unhealthy {
+		t.Tries++
+		t.candidateAt(t.now.Add(t.backoff(t.Tries + 1)))
+	}
+}
+
+// givesWayAfter is how many deaths before it was stable make a new release
+// give way to the one before. One may be an accident from outside.
+const givesWayAfter = 2
+
+// died ends what is left of the serving generation and decides when the
+// public listener is served again, and by what.
+func (t *turn) died(reason string, clean bool) {
+	g := t.Serving
+	t.Serving, t.Again = Generation{}, false
+	// TERM before the successor starts: orphaned workers finish what they hold
+	// (gunicorn, kill -9 of the master).
+	t.end(g.N)
+	t.note("exited", g, reason)
+	t.stableAt(time.Time{})
+	t.LastExit = reason
+	t.Trouble = reason
+	if t.Policy.Restart == RestartNever || t.Policy.Restart == RestartOnFailure && clean {
+		t.Halted = fmt.Sprintf("%s; restart = %q, `start` brings it back", reason, t.Policy.Restart)
+		return
+	}
+	t.Restarts++
+	t.Failures++
+	if t.Failures >= givesWayAfter && t.Fallback.Release != "" {
+		t.giveWay(g, reason)
+		t.Proven, t.Failures = t.Fallback, 1
+		t.Fallback, t.Previous = Version{}, ""
+	}
+	if d := t.backoff(t.Failures); d > 0 {
+		t.restartAt(t.now.Add(d))
+	}
+}
+
+// giveWay makes the release before the serving one the one that should serve,
+// unless a newer one is on its way: that may be the mend.
+func (t *turn) giveWay(g Generation, reason string) {
+	if t.target().Release == g.Version.Release {
+		t.Release = t.Fallback.Release
+	}
+	t.condemn(g.Version, reason)
+	t.Trouble = fmt.Sprintf("release %s gave way to %s: %s", g.Version.Release, t.Fallback.Release, reason)
+	t.note("gave_way", g, reason)
+}
+
+func (t *turn) probeOK(n int) {
+	if n == 0 || n != t.Serving.N || t.Serving.Misses == 0 {
+		t.changed = false
+		return
+	}
+	t.Serving.Misses, t.Serving.Reason = 0, ""
+	if !t.StableAt.IsZero() {
+		t.stableAt(t.now.Add(t.Policy.StableAfter)) // health that was broken counts anew
+	}
+	if !t.Serving.Unhealthy {
+		return
+	}
+	t.Serving.Unhealthy = false
+	t.Trouble = ""
+	t.candidateAt(time.Time{})
+	t.note("healthy", t.Serving, "")
+	if t.Candidate.N != 0 && t.Candidate.Version == t.Serving.Version && !t.Candidate.Asked && !t.Swapping {
+		t.dropCandidate() // it was to replace what is well again
+	}
+}
+
+func (t *turn) probeFailed(e ProbeFailed) {
+	if e.N == 0 || e.N != t.Serving.N || !t.Serving.Ready {
+		t.changed = false
+		return
+	}
+	t.Serving.Misses++
+	t.Serving.Reason = e.Reason
+	if t.Serving.Misses < t.Policy.Failures || t.Serving.Unhealthy {
+		return
+	}
+	t.Serving.Unhealthy = true
+	t.note("unhealthy", t.Serving, e.Reason)
+	t.hungGivesWay()
+}
+
+// hungGivesWay goes back from a new release that hangs, unless a newer one is
+// being tried. It serves until the one before is proved once more.
+func (t *turn) hungGivesWay() {
+	if !t.Serving.Unhealthy || t.Fallback.Release == "" || t.target().Release != t.Serving.Version.Release {
+		return
+	}
+	t.giveWay(t.Serving, t.Serving.Reason)
+	t.forgive(func(v Version) bool { return v.Release == t.Release })
+	t.Fallback = Version{}
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
