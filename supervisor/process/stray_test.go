@@ -31,7 +31,7 @@ func TestEndFoundEndsStrangersButNotARecycledPid(t *testing.T) {
 }
 
 // stranger is a process that no Table knows, running its script.
-func stranger(t *testing.T, script string) *exec.Cmd {
+func stranger(t *testing.T, script string) *strangeProcess {
 	t.Helper()
 	cmd := exec.Command("sh", "-c", "echo ready; "+script)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -42,10 +42,6 @@ func stranger(t *testing.T, script string) *exec.Cmd {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // gone already where the test went well
-		_ = cmd.Wait()                                      // the test looked at how it ended
-	})
 	line := make([]byte, len("ready\n"))
 	if _, err := out.Read(line); err != nil {
 		t.Fatal(err)
@@ -55,19 +51,34 @@ func stranger(t *testing.T, script string) *exec.Cmd {
 			t.Fatal(err)
 		}
 	}
-	return cmd
+	// Waited for from now on, as a parent does: the sweep of orphans takes it otherwise.
+	s := &strangeProcess{Cmd: cmd, ended: make(chan struct{})}
+	go func() {
+		defer close(s.ended)
+		_ = cmd.Wait() // how it ended is in the state
+	}()
+	t.Cleanup(func() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // gone already where the test went well
+		<-s.ended
+	})
+	return s
 }
 
-func identify(t *testing.T, cmd *exec.Cmd) Found {
+type strangeProcess struct {
+	*exec.Cmd
+	ended chan struct{}
+}
+
+func identify(t *testing.T, s *strangeProcess) Found {
 	t.Helper()
-	start, err := StartTime(cmd.Process.Pid)
+	start, err := StartTime(s.Process.Pid)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Found{Pid: cmd.Process.Pid, StartTime: start}
+	return Found{Pid: s.Process.Pid, StartTime: start}
 }
 
-func endedBy(cmd *exec.Cmd) syscall.Signal {
-	_ = cmd.Wait() // how it ended is in the state
-	return cmd.ProcessState.Sys().(syscall.WaitStatus).Signal()
+func endedBy(s *strangeProcess) syscall.Signal {
+	<-s.ended
+	return s.ProcessState.Sys().(syscall.WaitStatus).Signal()
 }
