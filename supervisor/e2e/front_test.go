@@ -118,11 +118,12 @@ func TestCrashesAndRestartsCostNothingThroughFrontAndNginx(t *testing.T) {
 		tr     *Traffic
 		costly bool // does not try again
 	}
+	const rate = 25 // through four ways at once
 	ways := []way{
-		{"front", w.FrontLoad("/one/", 100), false},
-		{"nginx", w.Nginx().Load(t, "/one/", 100), false},
-		{"nginx upstreams", w.nginxInParts().Load(t, "/one/", 100), false},
-		{"nginx --plain", w.Nginx("--plain").Load(t, "/one/", 100), true},
+		{"front", w.FrontLoad("/one/", rate), false},
+		{"nginx", w.Nginx().Load(t, "/one/", rate), false},
+		{"nginx upstreams", w.nginxInParts().Load(t, "/one/", rate), false},
+		{"nginx --plain", w.Nginx("--plain").Load(t, "/one/", rate), true},
 	}
 	goOn := func() {
 		for _, way := range ways {
