@@ -15,6 +15,12 @@
 // getsockname(2) and /proc/net/unix show; a server that removes the name it listens on when it ends (asyncio's create_unix_server from
 // Python 3.13) removes the spare, which Restore makes again, and not the public name.
 //
+// # Who had it before
+//
+// A socket outlives the supervisor that made it as long as a child holds it. Recover takes it back from there; Inherit and
+// Inherited keep it over an exec of this program. Both find its file and its names again, by the spare and by what the kernel says of the
+// socket (sock_diag(7)).
+//
 // # Blocking mode
 //
 // O_NONBLOCK belongs to the open file description, which we share with every child. A socket is handed over in blocking

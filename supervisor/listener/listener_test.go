@@ -54,7 +54,11 @@ func connect(path string) (int, error) {
 
 func dial(t testing.TB, path string) *net.UnixConn {
 	t.Helper()
-	c, err := net.Dial("unix", path)
+	var c net.Conn
+	err := withAddress(path, func(addr string) (err error) {
+		c, err = net.Dial("unix", addr)
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

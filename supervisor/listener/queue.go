@@ -40,48 +40,60 @@ func (l *Listener) queueLen() (int, error) {
 	if closed {
 		return 0, os.ErrClosed
 	}
+	var n int
+	err := askDiag(diagRequest(unix.NLM_F_REQUEST, uint32(l.inode), l.cookie, udiagShowRQLen), 1<<10, func(b []byte) (last bool, err error) {
+		n, err = parseQueueLen(b, uint32(l.inode))
+		return true, err
+	})
+	return n, err
+}
+
+// askDiag sends a request and hands each datagram of the answer, of at most size bytes, to read, until that says that it was the last.
+func askDiag(request []byte, size int, read func([]byte) (last bool, err error)) error {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
 		if errors.Is(err, unix.EPROTONOSUPPORT) {
 			err = errors.ErrUnsupported
 		}
-		return 0, os.NewSyscallError("socket", err)
+		return os.NewSyscallError("socket", err)
 	}
 	defer unix.Close(fd)
 	// The kernel answers from within sendto(2), so there is nothing to wait for; the time is for a kernel where that changes.
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1}); err != nil {
-		return 0, os.NewSyscallError("setsockopt", err)
+		return os.NewSyscallError("setsockopt", err)
 	}
 	kernel := &unix.SockaddrNetlink{Family: unix.AF_NETLINK}
-	if err := unix.Sendto(fd, diagRequest(uint32(l.inode), l.cookie), 0, kernel); err != nil {
-		return 0, os.NewSyscallError("sendto", err)
+	if err := unix.Sendto(fd, request, 0, kernel); err != nil {
+		return os.NewSyscallError("sendto", err)
 	}
-	var buf [1024]byte
+	buf := make([]byte, size)
 	for {
-		n, _, err := unix.Recvfrom(fd, buf[:], 0)
+		n, _, err := unix.Recvfrom(fd, buf, 0)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if err != nil {
-			return 0, os.NewSyscallError("recvfrom", err)
+			return os.NewSyscallError("recvfrom", err)
 		}
-		return parseQueueLen(buf[:n], uint32(l.inode))
+		if last, err := read(buf[:n]); last || err != nil {
+			return err
+		}
 	}
 }
 
-func diagRequest(inode uint32, cookie [2]uint32) []byte {
+func diagRequest(flags uint16, inode uint32, cookie [2]uint32, show uint32) []byte {
 	e := binary.NativeEndian
 	b := make([]byte, 0, unix.SizeofNlMsghdr+diagRequestBytes)
 	b = e.AppendUint32(b, unix.SizeofNlMsghdr+diagRequestBytes)
 	b = e.AppendUint16(b, sockDiagByFamily)
-	b = e.AppendUint16(b, unix.NLM_F_REQUEST)
+	b = e.AppendUint16(b, flags)
 	b = e.AppendUint32(b, 1) // sequence number
 	b = e.AppendUint32(b, 0) // port: the kernel fills it in
 
 	b = append(b, unix.AF_UNIX, 0, 0, 0)
 	b = e.AppendUint32(b, allStates)
 	b = e.AppendUint32(b, inode)
-	b = e.AppendUint32(b, udiagShowRQLen)
+	b = e.AppendUint32(b, show)
 	b = e.AppendUint32(b, cookie[0])
 	return e.AppendUint32(b, cookie[1])
 }

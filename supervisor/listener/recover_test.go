@@ -1,0 +1,575 @@
+package listener
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestMain(m *testing.M) {
+	acts := map[string]func([]string) error{"supervise": actSupervise, "serve": actServe, "image": actImage}
+	if len(os.Args) > 1 && acts[os.Args[1]] != nil {
+		if err := acts[os.Args[1]](os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// actSupervise stands in for a supervisor that is going to be killed: it makes a listener and a child that serves on it.
+func actSupervise(args []string) error {
+	l, err := Bind(args[0], keep)
+	if err != nil {
+		return err
+	}
+	child := exec.Command(args[1], args[2:]...)
+	child.ExtraFiles = []*os.File{l.File()}
+	child.SysProcAttr = &unix.SysProcAttr{Setsid: true}
+	child.Stderr = os.Stderr
+	if err := child.Start(); err != nil {
+		return err
+	}
+	// What acceptSoon may leave behind when it is killed in the middle.
+	if err := unix.SetsockoptTimeval(l.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 1}); err != nil {
+		return err
+	}
+	fmt.Println(l.Inode(), child.Process.Pid)
+	select {}
+}
+
+// actServe does as gunicorn does: the listener gets another number and becomes non-blocking.
+func actServe([]string) error {
+	const fd = 17
+	if err := unix.Dup3(3, fd, 0); err != nil {
+		return err
+	}
+	unix.Close(3)
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return err
+	}
+	for {
+		if _, err := unix.Poll([]unix.PollFd{{Fd: fd, Events: unix.POLLIN}}, -1); err != nil && err != unix.EINTR {
+			return err
+		}
+		c, _, err := unix.Accept4(fd, unix.SOCK_CLOEXEC)
+		if err != nil {
+			continue
+		}
+		// The client may have gone.
+		_, _ = unix.Write(c, []byte("served"))
+		unix.Close(c)
+	}
+}
+
+// orphaned makes a listener at path whose supervisor was killed and whose child serves on.
+func orphaned(t testing.TB, path string, argv ...string) (inode uint64, child int) {
+	t.Helper()
+	if len(argv) == 0 {
+		argv = []string{"/proc/self/exe", "serve"}
+	}
+	cmd := exec.Command("/proc/self/exe", append([]string{"supervise", path}, argv...)...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_, err = fmt.Fscan(bufio.NewReader(out), &inode, &child)
+	cmd.Process.Kill() // kill -9; it runs until then
+	cmd.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Kill(-child, unix.SIGKILL) }) // its group is its own
+	return inode, child
+}
+
+// served reports whether the child answers.
+func served(t testing.TB, path string) bool {
+	t.Helper()
+	answer, err := io.ReadAll(dial(t, path))
+	if err != nil {
+		t.Error(err)
+	}
+	return string(answer) == "served"
+}
+
+func end(t testing.TB, pid int) {
+	t.Helper()
+	if err := unix.Kill(-pid, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it has ended", func() bool {
+		stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+		return err != nil || strings.Contains(string(stat), ") Z ")
+	})
+}
+
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(20 * time.Second)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("waited in vain for: %s", what)
+		}
+	}
+}
+
+func TestRecoveredListenerIsTheOneThatWasBound(t *testing.T) {
+	t.Parallel()
+	for name, sub := range map[string]string{"": "", "long path": strings.Repeat("long", 40)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(short(t), sub)
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			path := filepath.Join(dir, "s")
+			inode, child := orphaned(t, path)
+			before := names(t, dir)
+			if !served(t, path) {
+				t.Fatal("the orphan does not serve")
+			}
+			l, err := Recover(path, inode, child)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			if l.Inode() != inode || l.Path() != path || !l.Named() || !slices.Equal(names(t, dir), before) {
+				t.Errorf("inode %d, path %s, named %v, folder %q; want %d, %s, true, %q", l.Inode(), l.Path(), l.Named(), names(t, dir), inode, path, before)
+			}
+			for _, fd := range []int{l.fd, int(l.File().Fd())} {
+				if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+					t.Errorf("descriptor %d is for every child: %#x, %v", fd, flags, err)
+				}
+			}
+			if flags, err := unix.FcntlInt(uintptr(l.fd), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK == 0 {
+				t.Errorf("the child's mode was changed: %#x, %v", flags, err)
+			}
+			if limit, err := unix.GetsockoptTimeval(l.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO); err != nil || *limit != (unix.Timeval{}) {
+				t.Errorf("accept is limited to %v, %v", limit, err)
+			}
+			if !served(t, path) {
+				t.Error("the child serves no more")
+			}
+
+			// Its death costs no client.
+			end(t, child)
+			client := dial(t, path)
+			if n, err := l.QueueLen(); n != 1 || err != nil {
+				t.Errorf("%d clients wait, %v; want 1", n, err)
+			}
+			defer takeAll(t, l)()
+			if rest, err := io.ReadAll(client); len(rest) != 0 || err != nil {
+				t.Errorf("got %q, %v", rest, err)
+			}
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			if err := l.Restore(); err != nil || !l.Named() {
+				t.Errorf("name is not put back: %v", err)
+			}
+			if err := l.Take(filepath.Join(dir, "other")); err != nil || !l.Named() {
+				t.Errorf("name is not taken: %v", err)
+			}
+			if err := errors.Join(l.Unlink(), l.Close()); err != nil {
+				t.Error(err)
+			}
+			if left := names(t, dir); len(left) != 0 {
+				t.Errorf("%q are left", left)
+			}
+		})
+	}
+}
+
+func TestUnknownSocketIsFoundByItsPath(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(dir string) error{
+		"spare": func(string) error { return nil },
+		"unix_diag": func(dir string) error {
+			found, err := filepath.Glob(filepath.Join(dir, ".s.*"))
+			if err != nil || len(found) != 1 {
+				return fmt.Errorf("spares %q, %v", found, err)
+			}
+			return os.Remove(found[0])
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := short(t)
+			path := filepath.Join(dir, "s")
+			inode, child := orphaned(t, path)
+			before := names(t, dir)
+			if err := spoil(dir); err != nil {
+				t.Fatal(err)
+			}
+			mustBind(t, filepath.Join(dir, "other"))
+			l, err := Recover(path, 0, os.Getpid(), child)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			if l.Inode() != inode || !l.Named() {
+				t.Errorf("inode %d, named %v; want %d, true", l.Inode(), l.Named(), inode)
+			}
+			if err := l.Restore(); err != nil {
+				t.Error(err)
+			}
+			for _, n := range before {
+				if !slices.Contains(names(t, dir), n) {
+					t.Errorf("%s was not made again", n)
+				}
+			}
+		})
+	}
+}
+
+// What others bound has its own path in /proc/net/unix, where there is no unix_diag.
+func TestBoundPathIsFoundWithoutDiag(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(short(t), "with  spaces")
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	conn := dial(t, path) // has the listener's path, too
+	defer conn.Close()
+	got, err := boundTo(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := socketsOf(fileOf(t, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 1 || !slices.Equal(got, want) {
+		t.Errorf("/proc/net/unix says %v, unix_diag %v", got, want)
+	}
+}
+
+func fileOf(t testing.TB, path string) uint64 {
+	t.Helper()
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		t.Fatal(err)
+	}
+	return st.Ino
+}
+
+func TestRecoveredListenerHasTheNameThatItHad(t *testing.T) {
+	t.Parallel()
+	dir := short(t)
+	public := filepath.Join(dir, "s")
+	serving := mustBind(t, public)
+	candidate := mustBind(t, public+".next")
+	check := func(what string, inode uint64, path string, named bool) {
+		t.Helper()
+		l, err := Recover(public, inode, os.Getpid())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(l.fd) // not Close, which would take the spare from the other
+		if l.Path() != path || l.Named() != named || l.Inode() != inode {
+			t.Errorf("%s: path %s, named %v; want %s, %v", what, l.Path(), l.Named(), path, named)
+		}
+		if err := l.file.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	check("serving", serving.Inode(), public, true)
+	check("candidate", candidate.Inode(), public+".next", true)
+	if err := candidate.Take(public); err != nil {
+		t.Fatal(err)
+	}
+	check("took over", candidate.Inode(), public, true)
+	check("retiring", serving.Inode(), public, false)
+}
+
+func TestRecoverSaysWhyItCannot(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(short(t), "s")
+	l := mustBind(t, path)
+	_, stranger := orphaned(t, filepath.Join(short(t), "s"))
+	refuse := func(err error) pidfdGetfd { return func(int, int, int) (int, error) { return -1, err } }
+	us := os.Getpid()
+	for name, c := range map[string]struct {
+		getfd pidfdGetfd
+		path  string
+		inode uint64
+		pids  []int
+		want  error
+	}{
+		"kernel before 5.6":    {refuse(unix.ENOSYS), path, l.Inode(), []int{us}, errors.ErrUnsupported},
+		"no right":             {refuse(unix.EPERM), path, l.Inode(), []int{stranger, us}, fs.ErrPermission},
+		"has just ended":       {refuse(unix.ESRCH), path, l.Inode(), []int{us}, fs.ErrNotExist},
+		"has just closed it":   {refuse(unix.EBADF), path, l.Inode(), []int{us}, fs.ErrNotExist},
+		"nobody has it":        {unix.PidfdGetfd, path, l.Inode(), []int{stranger, 1 << 29}, fs.ErrNotExist},
+		"nobody to ask":        {unix.PidfdGetfd, path, l.Inode(), nil, fs.ErrNotExist},
+		"no such name":         {unix.PidfdGetfd, path + "x", 0, []int{us}, fs.ErrNotExist},
+		"another socket":       {unix.PidfdGetfd, path, l.Inode() + 1<<40, []int{us}, fs.ErrNotExist},
+		"unknown, not with it": {unix.PidfdGetfd, path, 0, []int{stranger}, fs.ErrNotExist},
+	} {
+		if got, err := recoverBy(c.getfd, c.path, c.inode, c.pids); got != nil || !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+	if os.Getuid() != 0 {
+		if _, err := Recover(path, l.Inode(), 1); !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("from pid 1: %v, want %v", err, fs.ErrPermission)
+		}
+	}
+	// What one refuses another may give.
+	first := true
+	got, err := recoverBy(func(pidfd, fd, flags int) (int, error) {
+		if first {
+			first = false
+			return -1, unix.EPERM
+		}
+		return unix.PidfdGetfd(pidfd, fd, flags)
+	}, path, l.Inode(), []int{us, us})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got.Close()
+}
+
+func TestOnlyAListeningUnixSocketIsTakenOver(t *testing.T) {
+	t.Parallel()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	f, err := tcp.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	file, err := os.Open("/dev/null")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	for name, fd := range map[string]int{"connection": pair[0], "tcp": int(f.Fd()), "file": int(file.Fd()), "none": 1 << 20} {
+		if l, err := Inherited(fd, "/s"); l != nil || err == nil || !strings.Contains(err.Error(), "/s") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := errors.Join(unix.Close(pair[0]), unix.Close(pair[1])); err != nil {
+		t.Errorf("a descriptor was taken in spite of the error: %v", err)
+	}
+}
+
+// actImage is one image of a program that executes itself.
+func actImage(args []string) error {
+	path, rounds := args[0], args[1]
+	var l *Listener
+	var err error
+	if len(args) == 2 {
+		l, err = Bind(path, keep)
+	} else {
+		var fd int
+		if fd, err = strconv.Atoi(args[2]); err != nil {
+			return err
+		}
+		l, err = Inherited(fd, path)
+	}
+	if err != nil {
+		return err
+	}
+	if flags, err := unix.FcntlInt(uintptr(l.fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+		return fmt.Errorf("descriptor is for every child: %#x, %v", flags, err)
+	}
+	if !l.Named() || l.Path() != path {
+		return fmt.Errorf("%s is not its name: %s", path, l.Path())
+	}
+	// This one waits over the exec.
+	client, err := connect(path)
+	if err != nil {
+		return err
+	}
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	n, err := l.QueueLen()
+	if err != nil {
+		return err
+	}
+	fmt.Println(l.Inode(), n, len(open))
+	left, err := strconv.Atoi(rounds)
+	if err != nil || left == 0 {
+		return err
+	}
+	fd, err := l.Inherit(true)
+	if err != nil {
+		return err
+	}
+	_ = client // closed by the exec; it keeps its place in the queue
+	return unix.Exec("/proc/self/exe", []string{os.Args[0], "image", path, strconv.Itoa(left - 1), strconv.Itoa(fd)}, os.Environ())
+}
+
+func TestListenerGoesOverAnExec(t *testing.T) {
+	t.Parallel()
+	const rounds = 5
+	dir := short(t)
+	path := filepath.Join(dir, "s")
+	cmd := exec.Command("/proc/self/exe", "image", path, strconv.Itoa(rounds))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	if len(lines) != rounds+1 {
+		t.Fatalf("%d images ran, want %d: %q", len(lines), rounds+1, lines)
+	}
+	var inode, open int
+	for round, line := range lines {
+		var i, n, fds int
+		if _, err := fmt.Sscan(line, &i, &n, &fds); err != nil {
+			t.Fatal(err)
+		}
+		if round == 0 {
+			inode, open = i, fds
+		}
+		if i != inode || n != round+1 || fds != open {
+			t.Errorf("image %d: socket %d, %d clients, %d descriptors; want %d, %d, %d", round, i, n, fds, inode, round+1, open)
+		}
+	}
+	l := mustBind(t, filepath.Join(dir, "other"))
+	for _, keep := range []bool{true, false} { // the exec failed
+		if fd, err := l.Inherit(keep); err != nil || fd != l.fd {
+			t.Errorf("%d, %v", fd, err)
+		}
+		if flags, err := unix.FcntlInt(uintptr(l.fd), unix.F_GETFD, 0); err != nil || (flags&unix.FD_CLOEXEC == 0) != keep {
+			t.Errorf("keep %v: %#x, %v", keep, flags, err)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Inherit(true); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("of a closed one: %v", err)
+	}
+}
+
+// The master has its listener under another number, and its workers under yet another.
+func TestListenerComesBackFromGunicorn(t *testing.T) {
+	t.Parallel()
+	const python = "/usr/bin/python3"
+	if err := exec.Command(python, "-c", "import gunicorn").Run(); err != nil {
+		t.Skip("gunicorn of the distribution is not there: ", err)
+	}
+	dir := short(t)
+	app := "import os\ndef app(environ, start):\n    start('200 OK', [])\n    return [str(os.getpid()).encode()]\n"
+	if err := os.WriteFile(filepath.Join(dir, "app.py"), []byte(app), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "s")
+	inode, master := orphaned(t, path, "/bin/sh", "-c",
+		"cd "+dir+" && LISTEN_FDS=1 LISTEN_PID=$$ exec "+python+" -m gunicorn --log-level error --workers 2 --bind 127.0.0.1:1 --worker-tmp-dir /dev/shm app:app")
+	client := http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		Dial:              func(_, _ string) (net.Conn, error) { return net.Dial("unix", path) },
+	}}
+	ask := func() (worker int, err error) {
+		answer, err := client.Get("http://localhost/")
+		if err != nil {
+			return 0, err
+		}
+		defer answer.Body.Close()
+		body, err := io.ReadAll(answer.Body)
+		if err != nil {
+			return 0, err
+		}
+		return strconv.Atoi(string(body))
+	}
+	worker, err := ask() // waits in the queue until it serves
+	if err != nil {
+		t.Fatal(err)
+	}
+	if worker == master {
+		t.Fatal("the master serves")
+	}
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	wg.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				if _, err := ask(); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}
+	})
+	for name, pids := range map[string][]int{"master": {master}, "worker": {worker}, "either": {1 << 29, os.Getpid(), master, worker}} {
+		l, err := Recover(path, inode, pids...)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if !l.Named() || l.Inode() != inode {
+			t.Errorf("%s: inode %d, named %v", name, l.Inode(), l.Named())
+		}
+		unix.Close(l.fd)
+		l.file.Close()
+	}
+	close(stop)
+	wg.Wait()
+	l, err := Recover(path, inode, master)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	end(t, master)
+	waiting := dial(t, path)
+	eventually(t, "its client waits with us", func() bool {
+		n, err := l.QueueLen()
+		return err == nil && n == 1
+	})
+	defer takeAll(t, l)()
+	if _, err := io.ReadAll(waiting); err != nil {
+		t.Error(err)
+	}
+}
+
+func FuzzSocketFilesOfDiag(f *testing.F) {
+	f.Add([]byte{})
+	f.Add(make([]byte, 64))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		// Whatever it is, it ends, and within its bounds.
+		_ = eachFile(b, func(uint32, uint32) {})
+	})
+}
