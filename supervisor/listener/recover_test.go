@@ -2,6 +2,7 @@ package listener
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -499,7 +500,9 @@ func TestListenerComesBackFromGunicorn(t *testing.T) {
 		"cd "+dir+" && LISTEN_FDS=1 LISTEN_PID=$$ exec "+python+" -m gunicorn --log-level error --workers 2 --bind 127.0.0.1:1 --worker-tmp-dir /dev/shm app:app")
 	client := http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true,
-		Dial:              func(_, _ string) (net.Conn, error) { return net.Dial("unix", path) },
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", path)
+		},
 	}}
 	ask := func() (worker int, err error) {
 		answer, err := client.Get("http://localhost/")
