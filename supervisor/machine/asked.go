@@ -113,4 +113,7 @@ func (t *turn) condemn(v Version, reason string) {
 	}
 	bad[v] = reason
 	t.Bad = bad
+	if v == t.Fallback {
+		t.Fallback = Version{}
+	}
 }

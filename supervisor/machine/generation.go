@@ -238,13 +238,16 @@ func (t *turn) probeFailed(e ProbeFailed) {
 }
 
 // hungGivesWay goes back from a new release that hangs, unless a newer one is
-// being tried. It serves until the one before is proved once more.
+// being tried or the one before is known to be bad by now. The hung one serves
+// until the other is proved once more.
 func (t *turn) hungGivesWay() {
 	if !t.Serving.Unhealthy || t.Fallback.Release == "" || t.target().Release != t.Serving.Version.Release {
 		return
 	}
+	if _, bad := t.Bad[Version{Release: t.Fallback.Release, RunKey: t.RunKey}]; bad {
+		return
+	}
 	t.giveWay(t.Serving, t.Serving.Reason)
-	t.forgive(func(v Version) bool { return v.Release == t.Release })
 	t.Fallback = Version{}
 }
 

@@ -11,6 +11,7 @@ type model struct {
 	want   Want
 	builds int // begun
 	halted bool
+	should string // the release that should have served before this step
 
 	proved map[Version]bool // had the public name once
 	served Version          // had it last
@@ -38,6 +39,7 @@ func (w *world) happened(before, next State, e Event) {
 	if w.proved == nil {
 		w.proved, w.failed, w.bad = map[Version]bool{}, map[Version]bool{}, map[Version]bool{}
 	}
+	w.should = before.Release
 	w.heard(e)
 	switch e := e.(type) {
 	case Configured:
@@ -229,7 +231,11 @@ func (w *world) noted(f Note) {
 		w.require(w.unstable, "release %s gives way though it was stable", f.Release)
 		w.require(w.since >= 2 || w.missed, "release %s gives way after %d deaths", f.Release, w.since)
 		w.condemned(w.tree(f.N).version)
-		w.moved = max(w.moved, w.inputsOf(f.Release))
+		if w.s.Release != w.should {
+			mend := w.should != f.Release && !w.failed[Version{w.should, w.s.RunKey}]
+			w.require(!mend, "the mend %s is thrown away", w.should)
+			w.moved = max(w.moved, w.inputsOf(f.Release), w.inputsOf(w.should))
+		}
 		w.pinned.release = ""
 		if w.since >= 2 {
 			w.served, w.deaths, w.unstable = w.s.Proven, 1, false

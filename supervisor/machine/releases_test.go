@@ -89,6 +89,34 @@ func TestHungNewReleaseWaitsForItsMendFirst(t *testing.T) {
 	l.serves("r1")
 }
 
+func TestBadReleaseIsNotGivenWayTo(t *testing.T) {
+	for what, trouble := range map[string]func(l life){
+		"hangs": func(l life) {
+			for range l.policy.Failures {
+				l.take(ProbeFailed{N: l.s.Serving.N, Reason: "no answer"})
+			}
+		},
+		"dies": func(l life) {
+			for range 2 {
+				l.take(Exited{N: l.s.Serving.N, Reason: "exit code 1"})
+			}
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			l := serving(t)
+			l.takesOver(2)
+			l.write(1) // the edit is undone
+			l.take(InputsChanged{})
+			l.builds()
+			l.take(ProofFailed{N: 3, Reason: "GET / answered 500"}) // r1 does not work any more
+			trouble(l)
+			l.passes(time.Hour)
+			l.wants("r2 started anew", (l.s.Serving.N > 3) != (l.s.Candidate.N > 3) &&
+				max(l.s.Serving.N, l.s.Candidate.N) == l.s.Spawned && l.tree(l.s.Spawned).version.Release == "r2")
+		})
+	}
+}
+
 func TestHungServingIsReplaced(t *testing.T) {
 	l := serving(t)
 	for range l.policy.Failures {
