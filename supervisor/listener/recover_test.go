@@ -23,7 +23,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	acts := map[string]func([]string) error{"supervise": actSupervise, "serve": actServe, "image": actImage}
+	acts := map[string]func([]string) error{"supervise": actSupervise, "serve": actServe, "image": actImage, "recover": actRecover}
 	if len(os.Args) > 1 && acts[os.Args[1]] != nil {
 		if err := acts[os.Args[1]](os.Args[2:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -445,6 +445,7 @@ func TestListenerGoesOverAnExec(t *testing.T) {
 	path := filepath.Join(dir, "s")
 	cmd := exec.Command("/proc/self/exe", "image", path, strconv.Itoa(rounds))
 	cmd.Stderr = os.Stderr
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0") // it would sleep for a second at its end
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)

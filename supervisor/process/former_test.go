@@ -40,7 +40,8 @@ func startFormer(t testing.TB, initReaps bool, specs ...Spec) former {
 	}
 	cmd := exec.Command("/proc/self/exe", "init", strconv.FormatBool(initReaps), string(args))
 	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe() // its end is the end of both
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0") // it would sleep for a second at its end
+	stdin, err := cmd.StdinPipe()                              // its end is the end of both
 	if err != nil {
 		t.Fatal(err)
 	}

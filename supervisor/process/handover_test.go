@@ -111,6 +111,7 @@ func TestExecKeepsTheChildrenAndTheirExits(t *testing.T) {
 	t.Parallel()
 	cmd := exec.Command("/proc/self/exe", "image")
 	cmd.Stderr = os.Stderr
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0") // it would sleep for a second at its end
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)
