@@ -139,6 +139,8 @@ func (a *actor) translate(item any) machine.Event {
 		return m
 	case configured:
 		return a.configure(m)
+	case adopted:
+		return a.adopt(m)
 	case childExited:
 		return a.exited(m)
 	case nameTouched:

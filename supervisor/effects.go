@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/build"
@@ -64,8 +65,29 @@ func (a *actor) open() machine.Event {
 	}
 	s.public = true
 	a.public = s
-	a.sup.guard.watch(a.dir, func() { a.post(nameTouched{}) })
+	a.guardName()
 	return machine.Opened{}
+}
+
+// guardName watches over the public name.
+func (a *actor) guardName() {
+	a.sup.guard.watch(a.dir, func() { a.post(nameTouched{}) })
+}
+
+// regain makes the public socket anew where it could not be taken back from a
+// generation that was adopted, and that has ended by now.
+func (a *actor) regain() error {
+	if a.public != nil {
+		return nil
+	}
+	s, err := a.bind(a.socketPath)
+	if err != nil {
+		return err
+	}
+	s.public = true
+	a.public = s
+	a.guardName()
+	return nil
 }
 
 // withdraw takes the public name away, for a stop.
@@ -73,6 +95,10 @@ func (a *actor) withdraw() {
 	s := a.public
 	a.public = nil
 	a.sup.guard.forget(a.dir)
+	if s == nil { // never taken back from the generation that was adopted
+		a.warn("remove public socket", os.Remove(a.socketPath))
+		return
+	}
 	a.warn("remove public socket", s.l.Unlink())
 	a.letGo(s)
 }
@@ -89,7 +115,10 @@ func (a *actor) swap(n int) machine.Event {
 		a.log.Error("public name cannot be exchanged", "generation", n, "error", err)
 		return machine.SwapFailed{N: n, Reason: err.Error()}
 	}
-	old := a.public
+	old := a.public // nil: it could not be taken back, and ends with its generation
+	if old == nil {
+		a.guardName()
+	}
 	a.public = g.sock.hold()
 	g.sock.public = true
 	a.letGo(old)

@@ -69,6 +69,9 @@ func (a *actor) begin(e machine.Spawn) (*generation, error) {
 	}
 	g := &generation{n: e.N, version: e.Version, launch: l, queued: e.Public}
 	if e.Public {
+		if err := a.regain(); err != nil {
+			return nil, err
+		}
 		g.sock = a.public.hold()
 	} else if g.sock, err = a.bind(a.socketPath + ".next"); err != nil {
 		return nil, err
@@ -143,7 +146,9 @@ func (a *actor) retire(n int, hung bool) {
 	grace, to := a.entry.GracefulTimeout, a.publicPath()
 	a.spawnTask(func(ctx context.Context) {
 		begun := time.Now()
-		if hung {
+		if g.sock == nil {
+			a.log.Debug("queue of an adopted generation cannot be seen", "generation", g.n)
+		} else if hung {
 			// It does not take them; when it comes to, it may.
 			queue := make(chan struct{})
 			go func() {

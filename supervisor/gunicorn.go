@@ -60,11 +60,14 @@ func wholeSeconds(s float64) string {
 	return strconv.Itoa(n)
 }
 
+// confName is the name of the configuration that goes with a RunKey.
+func confName(runKey string) string { return "gunicorn-" + runKey + ".conf.py" }
+
 // writeConf puts the text of a gunicorn configuration into dir under a name
 // made of its contents, readable by the group gid (-1: our own), and answers
 // its path. What is there already is not written again.
 func writeConf(dir, name, text string, gid int) (string, error) {
-	path := filepath.Join(dir, "gunicorn-"+name+".conf.py")
+	path := filepath.Join(dir, confName(name))
 	if have, err := os.ReadFile(path); err == nil && string(have) == text {
 		return path, nil
 	}

@@ -58,7 +58,7 @@ func (a *actor) prepare(v machine.Version) (*launch, error) {
 	}
 	app := rel.App(b)
 	l := &launch{spec: process.Spec{
-		Env:   a.childEnv(b, set.environ, rel, owner),
+		Env:   append(a.childEnv(b, set.environ, rel, owner), runKeyKey+"="+v.RunKey),
 		Dir:   app,
 		Log:   a.logPath(),
 		User:  credential(owner),
@@ -130,7 +130,7 @@ func (a *actor) childEnv(b config.Build, environ []string, rel build.Release, o 
 	set("SPT_NOENV", "1") // setproctitle, where it is installed, would write over our mark
 	set("VIRTUAL_ENV", rel.Venv)
 	set("MEDCTRL_BUILD", b.Name)
-	set("MEDCTRL_RELEASE", rel.ID)
+	set(releaseKey, rel.ID)
 	set("MEDCTRL_DATA", a.dataDir())
 	return env
 }

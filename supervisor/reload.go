@@ -6,7 +6,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -18,7 +21,6 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/front"
 	"github.com/medctrl/medctrl-supervisor/supervisor/listener"
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
-	"github.com/medctrl/medctrl-supervisor/supervisor/process"
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
 )
 
@@ -184,6 +186,10 @@ func (s *Supervisor) enlist(b config.Build) *actor {
 		a.log.Warn("socket names of an earlier run stay", "error", err)
 	}
 	s.recall(a)
+	a.entry = b
+	a.health.Store(&b.Health)
+	a.post(adopted{s.found[b.Name]})
+	delete(s.found, b.Name)
 	a.listReleases()
 	s.actors[b.Name] = a
 	go func() {
@@ -207,6 +213,7 @@ func (s *Supervisor) recall(a *actor) {
 		a.log.Error("state of an earlier run cannot be read, the build starts without it", "error", err)
 	case found:
 		a.restore(record)
+		a.missing(record, s.found[a.name])
 	}
 }
 
@@ -283,27 +290,28 @@ func readInputs(b config.Build) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// endStrays ends what an earlier supervisor of this root left behind.
-func (s *Supervisor) endStrays() {
-	// Twice: what was being forked at the first look is there at the second.
-	for range 2 {
-		strays, err := process.FindMarked(s.rootID + "/")
-		if err != nil {
-			s.log.Warn("processes of an earlier run cannot be looked for", "error", err)
-			return
+// endForeign ends what an earlier supervisor left of builds that the file no
+// longer has.
+func (s *Supervisor) endForeign(all map[string][]leftover) {
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if _, ok := s.Config.Build(name); ok {
+			continue
 		}
-		if len(strays) == 0 {
-			return
+		for _, l := range all[name] {
+			s.log.Warn("generation of a build that is not in the file any more is ended", "build", name, "generation", l.n, "pids", l.pids())
+			child := s.table.Remains(l.leader.Pid, l.leader.StartTime, l.mark)
+			s.task(func() {
+				if err := child.End(s.hard, leftoverGrace); err != nil {
+					s.log.Error("leftover generation does not end", "build", name, "generation", l.n, "error", err)
+				}
+			})
 		}
-		s.log.Warn("processes of an earlier run are ended", "count", len(strays))
-		if err := process.EndFound(s.hard, strays, straysGrace); err != nil {
-			s.log.Error("processes of an earlier run do not end", "error", err)
+		a := filepath.Join(s.root, name, "gunicorn.sock")
+		if err := os.Remove(a); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.log.Warn("public socket of a removed build stays", "path", a, "error", err)
 		}
 	}
 }
-
-// straysGrace is how long what an earlier run left behind may finish.
-const straysGrace = 10 * time.Second
 
 // names of all builds, as the file has them.
 func names(cfg *config.Config) []string {

@@ -120,10 +120,14 @@ func (a *actor) record() *state.Record {
 		r.Bad[v.Release+"/"+v.RunKey] = reason
 	}
 	for _, g := range a.generations {
+		inode := uint64(0)
+		if g.sock != nil {
+			inode = g.sock.l.Inode()
+		}
 		r.Generations = append(r.Generations, state.Generation{
 			N: g.n, Role: a.role(g.n), Release: g.version.Release, RunKey: g.version.RunKey,
 			Pid: g.child.Pid(), StartTime: g.child.StartTime(), BootID: a.sup.bootID,
-			SocketInode: g.sock.l.Inode(),
+			SocketInode: inode,
 		})
 	}
 	return r

@@ -91,7 +91,11 @@ func (a *actor) refuse(on bool, until time.Time) {
 	if until.IsZero() {
 		a.refuseUntil.Store(0)
 	}
-	if !on || a.public == nil {
+	if !on {
+		return
+	}
+	if err := a.regain(); err != nil {
+		a.log.Error("clients cannot be told to come back, there is no public socket", "error", err)
 		return
 	}
 	l := a.public.l

@@ -55,8 +55,9 @@ type Supervisor struct {
 	requests chan func() // for the goroutine of Run
 	hard     context.Context
 	kill     context.CancelFunc
-	logs     atomic.Value  // string: the folder of the children's logs
-	ended    chan struct{} // closed when run takes no requests any more
+	logs     atomic.Value          // string: the folder of the children's logs
+	found    map[string][]leftover // what an earlier run left, until each build takes its own
+	ended    chan struct{}         // closed when run takes no requests any more
 
 	mu        sync.RWMutex
 	actors    map[string]*actor
@@ -163,7 +164,12 @@ func (s *Supervisor) run(ctx context.Context, signals <-chan os.Signal) error {
 	})
 	s.task(func() { journal.Watch(life, s.journals, journal.Policy{}, journalEvery, s.log.Named("journal")) })
 
-	s.endStrays()
+	found, err := s.leftovers()
+	if err != nil {
+		s.log.Error("what an earlier run left cannot be looked for", "error", err)
+	}
+	s.found = found
+	s.endForeign(found)
 	s.apply(s.Config)
 
 	stop := ctx.Done()

@@ -58,6 +58,20 @@ type (
 	Rollback struct{ Release string }
 )
 
+// What an earlier supervisor left.
+type (
+	// Adopted says, before the first Configured, what goes on from there:
+	// generation N serves Version, or (N is 0) Reason says why it no longer does;
+	// Open is that the public socket is there.
+	Adopted struct {
+		N       int
+		Version Version
+		Pid     int
+		Open    bool
+		Reason  string
+	}
+)
+
 // What became of builds.
 type (
 	// BuildCommitted says that build Seq is about to do what cannot be undone
@@ -137,6 +151,7 @@ const (
 )
 
 func (Configured) event()     {}
+func (Adopted) event()        {}
 func (InputsChanged) event()  {}
 func (Removed) event()        {}
 func (Shutdown) event()       {}

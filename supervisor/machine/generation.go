@@ -70,6 +70,27 @@ func (t *turn) serves() {
 	t.stableAt(t.now.Add(t.Policy.StableAfter))
 }
 
+// adopted begins a life where an earlier supervisor's left off. What it left
+// had been proved, or it would not have the name; its probes will tell.
+func (t *turn) adopted(e Adopted) {
+	if t.Want != WantUnknown && t.Want != WantStopped || t.Serving.N != 0 {
+		return
+	}
+	t.Open, t.Proven = e.Open, e.Version
+	t.Spawned = max(t.Spawned, e.N)
+	if t.Release == "" {
+		t.Release = e.Version.Release
+	}
+	if e.N == 0 {
+		t.LastExit, t.Trouble = e.Reason, e.Reason
+		t.Restarts++
+		return
+	}
+	t.Serving = Generation{N: e.N, Version: e.Version, Pid: e.Pid, Ready: true, Since: t.now}
+	t.note("adopted", t.Serving, "")
+	t.serves()
+}
+
 // What became of generations.
 
 func (t *turn) spawned(e Spawned) {

@@ -45,6 +45,8 @@ func (t *turn) happened(e Event) {
 	switch e := e.(type) {
 	case Configured:
 		t.configured(e)
+	case Adopted:
+		t.adopted(e)
 	case InputsChanged:
 		t.need(NeedCheck)
 	case Removed:
