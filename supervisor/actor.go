@@ -39,9 +39,9 @@ type actor struct {
 	stopRefusing context.CancelFunc
 	refuseUntil  atomic.Int64 // unix nanoseconds; 0: not known
 
-	cancelBuild context.CancelFunc
-	progress    atomic.Pointer[build.Progress]
-	releases    atomic.Pointer[[]string]
+	commit   *commitPoint // of the build that runs
+	progress atomic.Pointer[build.Progress]
+	releases atomic.Pointer[[]string]
 
 	mail  mailbox
 	tasks sync.WaitGroup

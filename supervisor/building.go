@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/build"
@@ -15,10 +16,16 @@ func (a *actor) startBuild(e machine.Build) {
 	ctx, cancel := context.WithCancel(a.hard)
 	a.cancelBuild = cancel
 	entry, begun := a.entry, time.Now()
+	point := &commitPoint{cancel: cancel}
+	a.commit = point
 	request := build.Request{
 		Root: a.sup.root, Build: entry, Force: e.Force,
-		Progress:     a.built,
-		Irreversible: func() { a.post(machine.BuildCommitted{Seq: e.Seq}) },
+		Progress: a.built,
+		Irreversible: func() {
+			if point.reached() {
+				a.post(machine.BuildCommitted{Seq: e.Seq})
+			}
+		},
 	}
 	a.spawnTask(func(context.Context) {
 		defer cancel()
@@ -68,17 +75,49 @@ func (a *actor) note(event, release, reason string) {
 	a.sup.events.add(control.Event{Time: time.Now(), Build: a.name, Event: event, Release: release, Reason: reason})
 }
 
-// stopBuild cancels the build that runs, after the grace period.
+// stopBuild cancels the build that runs, after the grace period. Without one it
+// comes too late for a build that has just committed: the machine hears of that
+// next and asks again where it still wants to.
 func (a *actor) stopBuild(grace time.Duration) {
 	if grace <= 0 {
-		a.cancelBuild()
+		a.commit.abandon()
 		return
 	}
-	time.AfterFunc(grace, a.cancelBuild) // cancelling one that has ended does nothing
+	time.AfterFunc(grace, a.commit.cancel) // cancelling one that has ended does nothing
+}
+
+// commitPoint decides, once, whether a build is cancelled before it does what
+// cannot be undone, or goes on.
+type commitPoint struct {
+	mu        sync.Mutex
+	passed    bool
+	abandoned bool
+	cancel    context.CancelFunc
+}
+
+// reached says whether the build may pass.
+func (p *commitPoint) reached() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.passed = !p.abandoned
+	return p.passed
+}
+
+// abandon cancels the build, unless it has passed.
+func (p *commitPoint) abandon() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.passed {
+		p.abandoned = true
+		p.cancel()
+	}
 }
 
 // prune removes releases that are too old, beside the actor.
 func (a *actor) prune() {
+	if a.state.Building.Running {
+		return // it may be about to answer with an old one
+	}
 	entry, inUse := a.entry, a.state.InUse()
 	for _, g := range a.generations {
 		inUse = append(inUse, g.version.Release) // a retiring one still runs from it

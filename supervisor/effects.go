@@ -110,7 +110,6 @@ func (a *actor) swap(n int) machine.Event {
 	if !ok {
 		return machine.SwapFailed{N: n, Reason: "the generation has ended"}
 	}
-	a.refuse(false, time.Time{})
 	if err := g.sock.l.Take(a.socketPath); err != nil {
 		a.log.Error("public name cannot be exchanged", "generation", n, "error", err)
 		return machine.SwapFailed{N: n, Reason: err.Error()}
@@ -153,7 +152,7 @@ func (a *actor) noted(e machine.Note) {
 	}
 	switch e.Event {
 	case "exited":
-		a.log.Warn("generation exited, it is started again", args...)
+		a.log.Warn("generation exited", args...)
 	case "candidate_failed":
 		a.log.Error("candidate was not taken", args...)
 	case "gave_way":

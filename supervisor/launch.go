@@ -45,7 +45,11 @@ func (a *actor) prepare(v machine.Version) (*launch, error) {
 	}
 	set, ok := a.settings[v.RunKey]
 	if !ok {
-		return nil, fmt.Errorf("start release %s: its run settings are no longer known", v.Release)
+		// Of an earlier run, and edited since: with the settings of now is better
+		// than not at all, and a candidate that has them is on its way.
+		if set, ok = a.settings[a.state.RunKey]; !ok {
+			return nil, fmt.Errorf("start release %s: its run settings are not known", v.Release)
+		}
 	}
 	b := set.build
 	rel, err := build.Get(a.sup.root, a.name, v.Release)

@@ -109,9 +109,11 @@ func (s *saver) flush() bool {
 func (a *actor) record() *state.Record {
 	st := &a.state
 	r := &state.Record{
-		Build:         a.name,
-		StoppedByHand: st.Want == machine.WantStopped,
+		Build: a.name,
+		// What is not started automatically needs nobody's hand to stay so.
+		StoppedByHand: st.Want == machine.WantStopped && st.Policy.Autostart,
 		Release:       st.Release, LastBuilt: st.LastBuilt, Previous: st.Previous,
+		Proven: st.Proven.Release, ProvenRunKey: st.Proven.RunKey,
 		Bad:      map[string]string{},
 		Restarts: st.Restarts, LastExit: st.LastExit, BuildError: st.BuildErr,
 		NextGeneration: st.Spawned + 1,
@@ -159,6 +161,9 @@ func (a *actor) restore(r state.Record) {
 		if release, runKey, ok := strings.Cut(key, "/"); ok {
 			st.Bad[machine.Version{Release: release, RunKey: runKey}] = reason
 		}
+	}
+	if _, err := build.Get(a.sup.root, a.name, r.Proven); r.Proven != "" && err == nil {
+		st.Proven = machine.Version{Release: r.Proven, RunKey: r.ProvenRunKey}
 	}
 	if r.Release == "" {
 		return

@@ -19,8 +19,8 @@ func (t *turn) configured(e Configured) {
 	}
 	if t.Want == WantUnknown || t.Want == WantRemoved {
 		t.Want = WantStopped
-		if e.Policy.Autostart {
-			t.Want = WantServe
+		if e.Policy.Autostart || t.Serving.N != 0 {
+			t.Want = WantServe // also what served when it was adopted, by hand or not
 		}
 		t.need(NeedCheck)
 	}

@@ -27,6 +27,29 @@ func (w *world) live(history []uint64) {
 	w.dice = 0
 }
 
+// inherit begins every fourth history where an earlier supervisor left off:
+// with a generation that serves, or one that has died on a listener that is
+// still there.
+func (w *world) inherit(history []uint64) {
+	if len(history) == 0 || history[0]%4 != 1 {
+		return
+	}
+	v := Version{Release: "inherited", RunKey: [...]string{"k1", "k2"}[history[0]/4%2]}
+	w.made = append(w.made, release{id: v.Release})
+	w.trees = append(w.trees, &tree{version: v, alive: true, ready: true})
+	w.named, w.public = true, 1
+	w.proved, w.failed, w.bad = map[Version]bool{v: true}, map[Version]bool{}, map[Version]bool{}
+	w.served, w.moved, w.lastOK = v, w.edits, w.now
+	e := Adopted{N: 1, Version: v, Pid: 1001, Open: true}
+	if history[0]/8%2 == 1 {
+		*w.trees[0] = tree{version: v, failed: true, ended: true}
+		w.public = 0
+		e = Adopted{Version: v, Open: true, Reason: "it ended while no supervisor watched"}
+		w.s.Spawned = 1
+	}
+	w.take(e)
+}
+
 // roll answers a number from 0 to n-1.
 func (w *world) roll(n int) int {
 	k := w.dice % uint64(n)

@@ -46,7 +46,7 @@ func (w *world) happened(before, next State, e Event) {
 		switch {
 		case w.want == WantUnknown || w.want == WantRemoved:
 			w.want = WantStopped
-			if e.Policy.Autostart {
+			if e.Policy.Autostart || before.Serving.N != 0 {
 				w.want = WantServe
 			}
 		}
@@ -243,7 +243,7 @@ func (w *world) noted(f Note) {
 	case "stable":
 		w.require(w.public == f.N && w.s.Serving.Misses == 0, "%d is stable though its last probe failed", f.N)
 		w.deaths, w.since, w.unstable = 0, 0, false
-	case "proved", "recovered", "candidate_failed", "exited", "healthy", "stopping":
+	case "adopted", "proved", "recovered", "candidate_failed", "exited", "healthy", "stopping":
 		w.tree(f.N)
 	default:
 		w.require(false, "a note of an unknown event %q", f.Event)
@@ -282,6 +282,9 @@ func (w *world) settled(before, s State, e Event, effects []Effect) {
 
 // atPeace holds after an event and all its answers.
 func (w *world) atPeace() {
+	if w.want == WantUnknown {
+		return // adopted: what the file says comes next
+	}
 	s := &w.s
 	w.require(!s.Swapping && !s.Opening, "an answer is missing")
 	w.require(s.Open == w.named && s.Refusing == w.refuses, "has a wrong idea of the public name")

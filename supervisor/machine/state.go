@@ -117,6 +117,7 @@ type Phase string
 //	   │
 //	stopping ◄── any of them
 //
+//	stopped            -> running    Adopted
 //	stopped, stopping  -> building   Configured, Start, RestartNow
 //	stopping           -> starting   Configured, Start, RestartNow
 //	stopped            -> starting   Configured, Start, RestartNow, Rebuild, Rollback, BuildDone
@@ -161,6 +162,8 @@ const (
 // the phase of what serves while a new release is built or proved.
 func (s State) Phase() Phase {
 	switch {
+	case s.Want == WantUnknown && s.Serving.N != 0:
+		return PhaseRunning // adopted, and what the file says comes next
 	case s.Want != WantServe:
 		if s.busy() {
 			return PhaseStopping

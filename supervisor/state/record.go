@@ -19,7 +19,9 @@ type Record struct {
 	Release        string            `json:"release,omitempty"`    // the one that should serve
 	LastBuilt      string            `json:"last_built,omitempty"` // what the last good build made; another one than Release after a rollback
 	Previous       string            `json:"previous,omitempty"`   // the one that served before it
-	Bad            map[string]string `json:"bad,omitempty"`        // releases not to be tried again, and why
+	Proven         string            `json:"proven,omitempty"`     // the one that served last
+	ProvenRunKey   string            `json:"proven_run_key,omitempty"`
+	Bad            map[string]string `json:"bad,omitempty"` // releases not to be tried again, and why
 	Restarts       int               `json:"restarts,omitempty"`
 	LastExit       string            `json:"last_exit,omitempty"`
 	BuildError     string            `json:"build_error,omitempty"`
