@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -383,10 +384,10 @@ func BenchmarkAdopt1000(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	specs := Spec{Argv: []string{"/bin/sleep", "1000000"}, Mark: "bench/adopt"}
 	children := make([]*Child, n)
 	for i := range children {
-		if children[i], err = before.Spawn(specs, nil); err != nil {
+		s := Spec{Argv: []string{"/bin/sleep", "1000000"}, Mark: "bench/adopt/" + strconv.Itoa(i)}
+		if children[i], err = before.Spawn(s, nil); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -402,12 +403,12 @@ func BenchmarkAdopt1000(b *testing.B) {
 		}
 		last = newTable(b)
 		began := time.Now()
-		found, err := FindMarked("bench/adopt")
+		found, err := FindMarked("bench/adopt/")
 		if err != nil || len(found) != n {
 			b.Fatal(len(found), err)
 		}
 		for i, c := range children {
-			if adopted[i], err = last.Adopt(c.pid, c.start, "bench/adopt", nil); err != nil {
+			if adopted[i], err = last.Adopt(c.pid, c.start, c.mark, nil); err != nil {
 				b.Fatal(err)
 			}
 		}
