@@ -208,6 +208,9 @@ func (j *job) stepMigrate(ctx context.Context) (bool, error) {
 	if j.Irreversible != nil {
 		j.Irreversible()
 	}
+	if err := ctx.Err(); err != nil {
+		return false, err // cancelled at the last moment
+	}
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return false, fmt.Errorf("make socket for locks: %w", err)

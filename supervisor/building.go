@@ -14,7 +14,6 @@ import (
 // startBuild makes a release beside the actor.
 func (a *actor) startBuild(e machine.Build) {
 	ctx, cancel := context.WithCancel(a.hard)
-	a.cancelBuild = cancel
 	entry, begun := a.entry, time.Now()
 	point := &commitPoint{cancel: cancel}
 	a.commit = point
