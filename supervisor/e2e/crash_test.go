@@ -150,39 +150,41 @@ func TestCrashLoopAnswersItsClientsAndNeverGivesUp(t *testing.T) {
 
 func TestCommandOrEditCutsTheBackoffShort(t *testing.T) {
 	t.Parallel()
-	w := NewWorld(t, Entry("one"), Entry("two"))
-	for _, name := range []string{"one", "two"} {
-		dieWhenTold(w, name)
-	}
-	w.Serve("one", "two")
-	for _, name := range []string{"one", "two"} {
-		w.Touch(name, "dead")
-		w.KillTree(name, syscall.SIGKILL)
-	}
-	for name, hurry := range map[string]func(){
-		"one": func() { w.Heal("one", "dead"); w.MustCLI("restart", "one", "--no-wait") },
-		"two": func() { w.SetBanner("two", "healed", RenameOver) },
+	for what, hurry := range map[string]func(*World){
+		"restart": func(w *World) { w.Heal("one", "dead"); w.MustCLI("restart", "one", "--no-wait") },
+		"start":   func(w *World) { w.Heal("one", "dead"); w.MustCLI("start", "one", "--no-wait") },
+		"edit":    func(w *World) { w.SetBanner("one", "healed", RenameOver) },
 	} {
-		// Restarts come after none, 1, 2, 4 and 8 s, less a quarter of jitter.
-		var left time.Duration
-		w.WaitStatus(name, "a backoff of 5 s and more", func(b BuildStatus) bool {
-			if b.State != "backoff" {
-				return false
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			w := NewWorld(t, One())
+			dieWhenTold(w, "one")
+			w.Serve("one")
+			w.Touch("one", "dead")
+			w.KillTree("one", syscall.SIGKILL)
+			// Restarts come after none, 1, 2, 4 and 8 s, less a quarter of jitter.
+			var left time.Duration
+			w.WaitStatus("one", "a backoff of 5 s and more", func(b BuildStatus) bool {
+				if b.State != "backoff" {
+					return false
+				}
+				answer, err := Ask("unix", w.Socket("one"), "/")
+				seconds, _ := strconv.Atoi(answer.Header.Get("Retry-After"))
+				left = time.Duration(seconds) * time.Second
+				return err == nil && seconds >= 5
+			})
+			begun := time.Now()
+			hurry(w)
+			w.WaitStatus("one", "a process", func(b BuildStatus) bool { return b.Pid != 0 })
+			if took := time.Since(begun); took >= left-time.Second {
+				t.Errorf("a process after %v, and %v were left of the backoff: it was not cut short", took, left)
 			}
-			answer, err := Ask("unix", w.Socket(name), "/")
-			seconds, _ := strconv.Atoi(answer.Header.Get("Retry-After"))
-			left = time.Duration(seconds) * time.Second
-			return err == nil && seconds >= 5
+			w.WaitState("one", "running")
+			if what == "edit" {
+				w.WaitBanner("one", "healed")
+			}
 		})
-		begun := time.Now()
-		hurry()
-		w.WaitStatus(name, "a process", func(b BuildStatus) bool { return b.Pid != 0 })
-		if took := time.Since(begun); took >= left-time.Second {
-			t.Errorf("build %s: a process after %v, and %v were left of the backoff: it was not cut short", name, took, left)
-		}
-		w.WaitState(name, "running")
 	}
-	w.WaitBanner("two", "healed")
 }
 
 func TestRestartPolicySaysWhatComesBack(t *testing.T) {
