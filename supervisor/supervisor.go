@@ -234,13 +234,21 @@ func (s *Supervisor) stop(why string) {
 	}
 	s.log.Info("supervisor stops, builds drain", "reason", why)
 	s.leaving = true
+	wait := time.Duration(0)
 	if s.moveFront != nil {
 		s.moveFront()
+		wait = frontHeadStart
 	}
-	for _, a := range s.actors {
-		a.post(shutdown)
-	}
+	time.AfterFunc(wait, func() {
+		for _, a := range s.all() {
+			a.post(shutdown)
+		}
+	})
 }
+
+// frontHeadStart is how long the builds' sockets outlive the front's: what it
+// took just before has reached its build by then.
+const frontHeadStart = 200 * time.Millisecond
 
 // do runs f on the supervisor's own goroutine and waits for it.
 func (s *Supervisor) do(ctx context.Context, f func()) error {
