@@ -4,13 +4,17 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/medctrl/medctrl-supervisor/config"
 )
@@ -19,8 +23,9 @@ import (
 // what stands for its contents.
 type tree map[string]string
 
-// Left out of releases and of their identity: what Python and git make beside
-// the source, and what an editor has open.
+// noise is left out of releases and of their identity: what Python, git and
+// npm make beside the source, and what an editor has open. A database counts:
+// whoever keeps one in the source wants it in the release.
 func noise(name string, dir bool) bool {
 	if dir {
 		return name == "__pycache__" || name == ".git" || name == ".hg" || name == ".svn" || name == "node_modules"
@@ -30,11 +35,12 @@ func noise(name string, dir bool) bool {
 
 // walk calls visit for everything of an application folder that goes into a
 // release, with the path relative to it, parents first. A link that leads out
-// of the folder and anything that is no file, folder or link is an error.
+// of the folder and anything that is no file, folder or link is an error. app
+// itself has no links in it: see resolved.
 func walk(ctx context.Context, app string, visit func(rel string, d fs.DirEntry) error) error {
 	return filepath.WalkDir(app, func(path string, d fs.DirEntry, err error) error {
 		if err == nil {
-			err = ctx.Err()
+			err = context.Cause(ctx)
 		}
 		if err != nil {
 			return err
@@ -52,18 +58,65 @@ func walk(ctx context.Context, app string, visit func(rel string, d fs.DirEntry)
 		switch d.Type() {
 		case 0, fs.ModeDir:
 		case fs.ModeSymlink:
-			to, err := os.Readlink(path)
-			if err != nil {
+			if err := checkLink(app, rel); err != nil {
 				return err
 			}
-			if filepath.IsAbs(to) || !filepath.IsLocal(filepath.Join(filepath.Dir(rel), to)) {
-				return fmt.Errorf("%s is a link to %s, out of the application: a release must hold all it needs; copy it in", path, to)
-			}
 		default:
-			return fmt.Errorf("%s is neither file nor folder (%v): it cannot be part of a release", path, d.Type())
+			return notRegular(path, d.Type())
 		}
 		return visit(rel, d)
 	})
+}
+
+// resolved is the application's folder without links on the way: one that is
+// swapped while it is read does not mix two sources.
+func resolved(b config.Build) (string, error) {
+	app, err := filepath.EvalSymlinks(b.AppPath())
+	if err != nil {
+		return "", fmt.Errorf("find the application: %w", err)
+	}
+	return app, nil
+}
+
+// checkLink refuses a link that leads out of the application, by its text or
+// by what other links make of it, or to something that cannot be read as a
+// file. One that leads to nothing may stay.
+func checkLink(app, rel string) error {
+	path := filepath.Join(app, rel)
+	to, err := os.Readlink(path)
+	if err != nil {
+		return err
+	}
+	out := filepath.IsAbs(to) || !filepath.IsLocal(filepath.Join(filepath.Dir(rel), to))
+	target, err := filepath.EvalSymlinks(path)
+	if err == nil && !out {
+		inside, rerr := filepath.Rel(app, target)
+		out = rerr != nil || !filepath.IsLocal(inside)
+	}
+	if out {
+		return fmt.Errorf("%s is a link to %s, out of the application: a release must hold all it needs; copy it in", path, to)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("follow link %s: %w", path, err)
+	}
+	if info, err := os.Stat(target); err == nil && !info.IsDir() && !info.Mode().IsRegular() {
+		return notRegular(path, info.Mode().Type())
+	}
+	return nil
+}
+
+func notRegular(path string, mode fs.FileMode) error {
+	what := map[fs.FileMode]string{
+		fs.ModeNamedPipe: "a named pipe", fs.ModeSocket: "a socket",
+		fs.ModeDevice: "a device", fs.ModeDevice | fs.ModeCharDevice: "a device",
+	}[mode]
+	if what == "" {
+		what = mode.String()
+	}
+	return fmt.Errorf("%s is %s, neither file nor folder: it cannot be part of a release; move it out of the application", path, what)
 }
 
 // entryHash stands for one file or link of the tree, its mode included as far
@@ -73,12 +126,30 @@ func entryHash(path string, d fs.DirEntry) (string, error) {
 		to, err := os.Readlink(path)
 		return "link " + to, err
 	}
-	f, err := os.Open(path)
+	f, err := openRegular(path)
 	if err != nil {
 		return "", err
 	}
 	defer f.Close()
 	return contentHash(f, nil)
+}
+
+// openRegular opens a file that a moment ago was a regular one, without hanging
+// where it is a named pipe by now.
+func openRegular(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = notRegular(path, info.Mode().Type())
+	}
+	if err != nil {
+		f.Close() // only the first error counts
+		return nil, err
+	}
+	return f, nil
 }
 
 // contentHash reads a file to its end, into w too where that is given.
@@ -90,7 +161,7 @@ func contentHash(f *os.File, w io.Writer) (string, error) {
 	h := sha256.New()
 	to := io.Writer(h)
 	if w != nil {
-		to = io.MultiWriter(h, w)
+		to = io.MultiWriter(w, h)
 	}
 	if _, err := io.Copy(to, f); err != nil {
 		return "", err
@@ -98,111 +169,57 @@ func contentHash(f *os.File, w io.Writer) (string, error) {
 	return fmt.Sprintf("%x %v", h.Sum(nil), info.Mode()&0o111 != 0), nil
 }
 
-// readTree reads the application of b as it is now.
-func readTree(ctx context.Context, b config.Build) (tree, error) {
+// readTree reads the application at app as it is now.
+func (c *hashes) readTree(ctx context.Context, app string) (tree, error) {
 	t := tree{}
-	err := walk(ctx, b.AppPath(), func(rel string, d fs.DirEntry) error {
-		if d.IsDir() {
-			return nil
+	err := walk(ctx, app, func(rel string, d fs.DirEntry) (err error) {
+		if !d.IsDir() {
+			t[rel], err = c.entry(filepath.Join(app, rel), d)
 		}
-		h, err := entryHash(filepath.Join(b.AppPath(), rel), d)
-		t[rel] = h
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the application: %w", err)
 	}
+	c.keep(app, t)
 	return t, nil
 }
 
-// identity is the hash of everything that goes into a release. Settings of
-// other builds, deploy_*.py beside our own, do not count unless our own names
-// them: an edit of one build is no reason to rebuild the others.
-func identity(b config.Build, t tree, requirements, venv string) (string, error) {
-	own, err := os.ReadFile(b.SettingsFile())
-	if err != nil {
-		return "", fmt.Errorf("read settings: %w", err)
+// identity is the hash of everything that goes into a release of the
+// application at app. Settings of other builds, deploy_*.py beside our own, do
+// not count unless the other settings name them: an edit of one build is no
+// reason to rebuild the others.
+func identity(b config.Build, app string, t tree, requirements, venv string) (string, error) {
+	if _, ok := t[filepath.Join(b.SettingsDir, filepath.Base(b.SettingsFile()))]; !ok {
+		return "", fmt.Errorf("%s: there is no settings file of this build", b.SettingsFile())
 	}
+	all := slices.Sorted(maps.Keys(t))
+	var settings strings.Builder
+	var others []string // of them
+	for _, rel := range all {
+		dir, file := filepath.Split(rel)
+		switch {
+		case filepath.Clean(dir) != filepath.Clean(b.SettingsDir) || filepath.Ext(file) != ".py":
+		case strings.HasPrefix(file, "deploy_") && file != filepath.Base(b.SettingsFile()):
+			others = append(others, rel)
+		default:
+			text, err := os.ReadFile(filepath.Join(app, rel))
+			if err != nil {
+				return "", fmt.Errorf("read settings: %w", err)
+			}
+			settings.Write(text)
+		}
+	}
+	text := settings.String()
+	others = slices.DeleteFunc(others, func(rel string) bool {
+		return strings.Contains(text, strings.TrimSuffix(filepath.Base(rel), ".py"))
+	})
 	h := sha256.New()
 	fmt.Fprintf(h, "release 1\n%s\n%s\n%s\n", config.BuildKey(b), venv, requirements)
-	for _, rel := range sorted(t) {
-		dir, file := filepath.Split(rel)
-		module, isSettings := strings.CutSuffix(file, ".py")
-		if filepath.Clean(dir) == filepath.Clean(b.SettingsDir) && isSettings && strings.HasPrefix(file, "deploy_") &&
-			file != filepath.Base(b.SettingsFile()) && !strings.Contains(string(own), module) {
-			continue
+	for _, rel := range all {
+		if !slices.Contains(others, rel) {
+			fmt.Fprintf(h, "%q %s\n", rel, t[rel])
 		}
-		fmt.Fprintf(h, "%q %s\n", rel, t[rel])
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-func sorted(t tree) []string {
-	all := make([]string, 0, len(t))
-	for rel := range t {
-		all = append(all, rel)
-	}
-	slices.Sort(all)
-	return all
-}
-
-// RequirementFiles answers the requirements file of b and every file that it
-// includes (-r, -c), as far as they can be read. An included file may be
-// anywhere.
-func RequirementFiles(b config.Build) []string {
-	var all []string
-	includes(b.RequirementsFile(), &all)
-	return all
-}
-
-func includes(path string, all *[]string) {
-	if slices.Contains(*all, path) {
-		return
-	}
-	*all = append(*all, path)
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return // whoever reads it next says so
-	}
-	for line := range strings.Lines(string(text)) {
-		if file := included(line); file != "" {
-			if !filepath.IsAbs(file) {
-				file = filepath.Join(filepath.Dir(path), file)
-			}
-			includes(file, all)
-		}
-	}
-}
-
-// included answers the file that a line of a requirements file includes, "" for
-// none (pip, requirements file format).
-func included(line string) string {
-	line = strings.TrimSpace(line)
-	for _, flag := range []string{"--requirement", "--constraint", "-r", "-c"} {
-		rest, ok := strings.CutPrefix(line, flag)
-		if !ok {
-			continue
-		}
-		rest = strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(rest), "="))
-		file, _, _ := strings.Cut(rest, " #")
-		if file = strings.TrimSpace(file); file != "" && !strings.Contains(file, "://") {
-			return file
-		}
-		return ""
-	}
-	return ""
-}
-
-// readRequirements answers what stands for the requirements of b, with all
-// that they include.
-func readRequirements(b config.Build) (string, error) {
-	h := sha256.New()
-	for _, path := range RequirementFiles(b) {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return "", fmt.Errorf("read requirements: %w", err)
-		}
-		fmt.Fprintf(h, "%d\n%s\n", len(text), text)
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }

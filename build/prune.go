@@ -9,32 +9,58 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
 // Prune removes releases beyond the b.KeepReleases newest, but none of inUse,
 // and environments that no release has any more. What is not ours stays.
+// Environments are left to the next Prune while a build runs.
 func Prune(root string, b config.Build, inUse ...string) error {
 	all, err := List(root, b.Name)
 	if err != nil {
 		return err
 	}
 	var errs []error
-	venvs := map[string]bool{}
 	for i, r := range all {
-		if i >= len(all)-b.KeepReleases || slices.Contains(inUse, r.ID) {
-			venvs[r.VenvID] = true
-			continue
+		if i < len(all)-b.KeepReleases && !slices.Contains(inUse, r.ID) {
+			errs = append(errs, discard(r.Dir))
 		}
-		errs = append(errs, discard(r.Dir))
 	}
-	entries, err := os.ReadDir(filepath.Join(root, b.Name, venvsDir))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		errs = append(errs, fmt.Errorf("list environments: %w", err))
+	return errors.Join(append(errs, pruneEnvironments(root, b.Name))...)
+}
+
+func pruneEnvironments(root, name string) error {
+	venvs := filepath.Join(root, name, venvsDir)
+	f, err := os.Open(venvs)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
+	if err != nil {
+		return fmt.Errorf("list environments: %w", err)
+	}
+	defer f.Close() // gives the lock back
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil // a build may just have found the one it needs
+	}
+	if err != nil {
+		return fmt.Errorf("hold environments: %w", err)
+	}
+	all, err := List(root, name)
+	if err != nil {
+		return err
+	}
+	entries, err := f.ReadDir(-1)
+	if err != nil {
+		return fmt.Errorf("list environments: %w", err)
+	}
+	var errs []error
 	for _, e := range entries {
-		dir := filepath.Join(root, b.Name, venvsDir, e.Name())
-		if !venvs[e.Name()] && complete(dir) {
+		dir := filepath.Join(venvs, e.Name())
+		used := slices.ContainsFunc(all, func(r Release) bool { return r.VenvID == e.Name() })
+		if !used && venvID.MatchString(e.Name()) && complete(dir) {
 			errs = append(errs, discard(dir))
 		}
 	}
@@ -55,11 +81,31 @@ func discard(dir string) error {
 }
 
 // Tidy removes what a killed build or prune left: unfinished releases and
-// environments. For start-up, when no build of that name runs.
+// environments, and the processes of their steps. A migration is not ended
+// half-way: it goes on, with its folder and its lock, and the Tidy after it
+// removes the rest. For start-up, when no build of that name runs.
 func Tidy(root, name string) error {
+	left, err := leftovers(filepath.Join(root, name))
+	if len(left) == 0 {
+		return err
+	}
+	errs := []error{err}
+	busy := endSteps(markName + filepath.Join(root, name, releasesDir, tempPrefix))
+	for _, path := range left {
+		if busy[path] {
+			continue
+		}
+		if err := os.RemoveAll(path); err != nil {
+			errs = append(errs, fmt.Errorf("remove leftover %s: %w", path, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func leftovers(dir string) (left []string, err error) {
 	var errs []error
 	for _, folder := range []string{"", releasesDir, venvsDir} {
-		parent := filepath.Join(root, name, folder)
+		parent := filepath.Join(dir, folder)
 		entries, err := os.ReadDir(parent)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("look for leftovers: %w", err))
@@ -67,13 +113,30 @@ func Tidy(root, name string) error {
 		for _, e := range entries {
 			path := filepath.Join(parent, e.Name())
 			half := folder == venvsDir && venvID.MatchString(e.Name()) && !complete(path)
-			if !half && !strings.HasPrefix(e.Name(), tempPrefix) {
-				continue
-			}
-			if err := os.RemoveAll(path); err != nil {
-				errs = append(errs, fmt.Errorf("remove leftover %s: %w", path, err))
+			if half || strings.HasPrefix(e.Name(), tempPrefix) {
+				left = append(left, path)
 			}
 		}
 	}
-	return errors.Join(errs...)
+	return left, errors.Join(errs...)
+}
+
+// endSteps kills the processes of steps that carry a mark beginning with mark,
+// and answers the folders of those that migrate and so are left alone.
+func endSteps(mark string) (busy map[string]bool) {
+	busy = map[string]bool{}
+	marks := map[string]bool{}
+	for _, env := range marked(mark) {
+		entry, _ := markedEntry(env, mark)
+		marks[entry] = true
+		if _, migrates := markedEntry(env, migratesMark); migrates {
+			busy[strings.TrimPrefix(entry, markName)] = true
+		}
+	}
+	for entry := range marks {
+		if !busy[strings.TrimPrefix(entry, markName)] {
+			endMarked(entry)
+		}
+	}
+	return busy
 }

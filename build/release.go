@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/config"
@@ -98,17 +99,34 @@ func Get(root, name, id string) (Release, error) {
 	return r, nil
 }
 
-// nextID is an identity later than every one there is, also where the clock
-// was set back or two builds end in one second.
-func nextID(now time.Time, hash string, last string) string {
+// nextID is an identity later than every one in taken, also where the clock was
+// set back or two builds end in one second.
+func nextID(now time.Time, hash string, taken []string) string {
 	const form = "20060102T150405"
-	now = now.UTC()
-	if len(last) >= len(form) {
-		if t, err := time.Parse(form, last[:len(form)]); err == nil && !now.Truncate(time.Second).After(t) {
+	now = now.UTC().Truncate(time.Second)
+	for _, id := range taken {
+		if t, err := time.Parse(form, id[:len(form)]); err == nil && !now.After(t) {
 			now = t.Add(time.Second)
 		}
 	}
 	return now.Format(form) + "-" + hash[:6]
+}
+
+// names answers all identities that folders of a build have, of releases and of
+// what is not one, yet or any more.
+func names(dir string) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Join(dir, releasesDir))
+	if err != nil {
+		return nil, fmt.Errorf("list releases: %w", err)
+	}
+	var all []string
+	for _, e := range entries {
+		id := strings.TrimPrefix(strings.TrimPrefix(e.Name(), tempPrefix), "old-")
+		if releaseID.MatchString(id) {
+			all = append(all, id)
+		}
+	}
+	return all, nil
 }
 
 // SetCurrent makes root/NAME/current lead to a release, in one step.
@@ -141,14 +159,24 @@ func Current(root, name string) (id string, err error) {
 	return filepath.Base(to), nil
 }
 
-// ReadLog answers the log of the newest build, finished or failed.
+// ReadLog answers the log of the newest build: one that runs, else one that
+// failed after the newest release, else that of the newest release.
 func ReadLog(root, name string) ([]byte, error) {
-	newest := filepath.Join(root, name, failedLog)
-	info, err := os.Stat(newest)
-	if all, lerr := List(root, name); lerr == nil && len(all) > 0 {
-		last := all[len(all)-1]
-		if err != nil || last.Created.After(info.ModTime()) {
-			newest = filepath.Join(last.Dir, logFile)
+	failed := filepath.Join(root, name, failedLog)
+	newest, when := failed, time.Time{}
+	all := []string{failed}
+	entries, err := os.ReadDir(releasesOf(root, name))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read build log of %s: %w", name, err)
+	}
+	for _, e := range entries {
+		if releaseID.MatchString(strings.TrimPrefix(e.Name(), tempPrefix)) {
+			all = append(all, filepath.Join(releasesOf(root, name), e.Name(), logFile))
+		}
+	}
+	for _, path := range all {
+		if info, err := os.Stat(path); err == nil && !info.ModTime().Before(when) {
+			newest, when = path, info.ModTime()
 		}
 	}
 	text, err := os.ReadFile(newest)

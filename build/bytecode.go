@@ -1,0 +1,97 @@
+package build
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// manifestFile records what each file of a release holds, so that the next one
+// need not compile again what is the same.
+const manifestFile = "manifest.json"
+
+type manifest struct {
+	App   string // app_dir
+	Files tree
+}
+
+func writeManifest(dir, appDir string, t tree) error {
+	text, err := json.Marshal(manifest{appDir, t})
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, manifestFile), text, 0o640)
+	}
+	if err != nil {
+		return fmt.Errorf("write manifest: %w", err)
+	}
+	return nil
+}
+
+// reuseBytecode takes over what the release in before compiled of files that
+// are the same in app, and answers the sources that are left to compile.
+// Bytecode belongs to a file by its time in seconds and its size (PEP 552), so
+// the file takes over its time too. The path in it, of the earlier release, is
+// corrected at import (importlib, _fix_co_filename), so tracebacks are right.
+func reuseBytecode(app string, now tree, before string) (stale []string) {
+	old := readManifest(before)
+	caches := map[string]map[string][]string{} // folder -> source -> names of its bytecode
+	for rel, hash := range now {
+		if filepath.Ext(rel) != ".py" || strings.HasPrefix(hash, "link ") {
+			continue
+		}
+		dir, file := filepath.Split(rel)
+		if old.Files[rel] != hash || !takeOver(filepath.Join(app, dir), filepath.Join(before, old.App, dir), file, caches) {
+			stale = append(stale, rel)
+		}
+	}
+	slices.Sort(stale)
+	return stale
+}
+
+func readManifest(dir string) manifest {
+	var m manifest
+	text, err := os.ReadFile(filepath.Join(dir, manifestFile))
+	if dir == "" || err != nil || json.Unmarshal(text, &m) != nil {
+		return manifest{} // everything is compiled
+	}
+	return m
+}
+
+// takeOver copies the bytecode of a file from the folder old to the folder dir.
+func takeOver(dir, old, file string, caches map[string]map[string][]string) bool {
+	cache := filepath.Join(old, "__pycache__")
+	known, ok := caches[old]
+	if !ok {
+		known = map[string][]string{}
+		entries, err := os.ReadDir(cache)
+		if err == nil && len(entries) > 0 {
+			err = os.Mkdir(filepath.Join(dir, "__pycache__"), 0o750)
+		}
+		if err != nil {
+			entries = nil
+		}
+		for _, e := range entries {
+			if source, _, ok := strings.Cut(e.Name(), ".cpython-"); ok && filepath.Ext(e.Name()) == ".pyc" {
+				known[source+".py"] = append(known[source+".py"], e.Name())
+			}
+		}
+		caches[old] = known
+	}
+	info, err := os.Stat(filepath.Join(old, file))
+	if err != nil || len(known[file]) == 0 {
+		return false
+	}
+	if os.Chtimes(filepath.Join(dir, file), info.ModTime(), info.ModTime()) != nil {
+		return false
+	}
+	for _, name := range known[file] {
+		to := filepath.Join(dir, "__pycache__", name)
+		if _, err := copyFile(filepath.Join(cache, name), to); err != nil {
+			os.Remove(to) // half of one; it is compiled then
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,173 @@
+package build
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/medctrl/medctrl-supervisor/config"
+)
+
+// project is a source that needs no Django: its manage.py appends what it is
+// asked to do to data/did, after what the test put in front.
+type project struct {
+	config.Build
+	root string
+	m    *Maker
+}
+
+const plainManage = `
+import os, subprocess, sys, time
+def did(what):
+    with open(os.path.join(os.environ["MEDCTRL_DATA"], "did"), "a") as f:
+        f.write(what + "\n")
+def on(command):
+    return sys.argv[1] == command
+`
+
+// newProject makes a project and an environment for it, without pip, for which
+// another test waits.
+func newProject(t testing.TB, manage string) *project {
+	t.Helper()
+	dir := t.TempDir()
+	p := &project{
+		Build: config.Build{
+			Name: "one", Source: filepath.Join(dir, "source"), AppDir: "API", Requirements: "requirements.txt",
+			SettingsDir: "api_settings/settings", Python: distribution, Command: []string{"{python}"},
+			Migrate: true, Check: true, Umask: 0o027, KeepReleases: 3, StepTimeout: time.Minute,
+		},
+		root: filepath.Join(dir, "root"),
+		m:    New(Options{Environ: os.Environ(), Parallel: 2}),
+	}
+	if _, err := os.Stat(distribution); err != nil {
+		t.Skipf("%s is not there: apt install python3", distribution)
+	}
+	p.write(t, "requirements.txt", "")
+	p.write(t, "API/manage.py", plainManage+manage+"\ndid(' '.join(sys.argv[1:]))\n")
+	p.write(t, "API/app/views.py", "def where():\n    return where.__code__.co_filename\n")
+	p.write(t, "API/app/__init__.py", "")
+	p.write(t, "API/api_settings/settings/deploy_one.py", "SECRET_KEY = 'x'\n")
+	p.environment(t)
+	return p
+}
+
+// environment makes the project's environment, as one that was installed.
+func (p *project) environment(t testing.TB) {
+	t.Helper()
+	j, err := p.m.prepare(t.Context(), p.request())
+	if err == nil {
+		err = j.folders()
+	}
+	if err == nil {
+		err = exec.Command(distribution, "-m", "venv", "--without-pip", j.venv).Run()
+	}
+	if err == nil {
+		err = seal(j.venv, j.as.GID)
+	}
+	if err == nil {
+		err = markComplete(j.venv, withGunicorn)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (p *project) request() Request { return Request{Root: p.root, Build: p.Build} }
+
+func (p *project) write(t testing.TB, rel, text string) {
+	t.Helper()
+	path := filepath.Join(p.Source, rel)
+	err := os.MkdirAll(filepath.Dir(path), 0o755)
+	if err == nil {
+		err = os.WriteFile(path, []byte(text), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// made makes a release that must be made.
+func (p *project) made(t testing.TB) Release {
+	t.Helper()
+	rel, fresh, err := p.m.Make(t.Context(), p.request())
+	if err != nil || !fresh {
+		t.Fatalf("fresh %v, error %v", fresh, err)
+	}
+	return rel
+}
+
+// failed makes a release that must fail in a step.
+func (p *project) failed(t testing.TB) *StepError {
+	t.Helper()
+	_, fresh, err := p.m.Make(t.Context(), p.request())
+	var step *StepError
+	if !errors.As(err, &step) || fresh {
+		t.Fatalf("fresh %v, error %v: want a *StepError", fresh, err)
+	}
+	return step
+}
+
+func (p *project) data() string { return filepath.Join(p.root, p.Name, "data") }
+
+func (p *project) did(t testing.TB) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(p.data(), "did"))
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// clean asserts that nothing unfinished is left.
+func (p *project) clean(t testing.TB) {
+	t.Helper()
+	left, err := leftovers(filepath.Join(p.root, p.Name))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+	if n := len(marked(markName + filepath.Join(p.root, p.Name, releasesDir) + "/")); n > 0 {
+		t.Errorf("%d processes are left", n)
+	}
+}
+
+func until(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		select {
+		case <-ctx.Done():
+			t.Fatal("waited in vain: ", what)
+		case <-tick.C:
+		}
+	}
+}
+
+func contains(t testing.TB, text string, all ...string) {
+	t.Helper()
+	for _, want := range all {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q\nis missing in\n%s", want, text)
+		}
+	}
+}
+
+// edit appends to a file.
+func edit(t testing.TB, path, more string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, bytes.Join([][]byte{text, []byte(more)}, nil), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}

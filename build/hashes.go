@@ -1,0 +1,78 @@
+package build
+
+import (
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// hashes remembers what files read as, so that a source of thousands of files
+// is looked at, not read, when one of them has changed.
+type hashes struct {
+	mu   sync.Mutex
+	said map[string]hashed // by absolute path
+}
+
+type hashed struct {
+	is   state
+	hash string
+}
+
+// state is what the kernel changes whenever a file's contents or mode do: the
+// time of change cannot be set back by a program, as that of modification can.
+type state struct {
+	dev, ino uint64
+	size     int64
+	changed  syscall.Timespec
+}
+
+// settledFor is how old a change must be before it can be told from another
+// right after it: clocks of file systems are coarse, up to 2 s (FAT, NFSv3).
+const settledFor = 2 * time.Second
+
+// entry is entryHash, from memory where the file has not changed.
+func (c *hashes) entry(path string, d fs.DirEntry) (string, error) {
+	if d.Type() == fs.ModeSymlink {
+		return entryHash(path, d)
+	}
+	info, err := d.Info()
+	if err != nil {
+		return "", err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return entryHash(path, d)
+	}
+	now := state{dev: uint64(stat.Dev), ino: stat.Ino, size: stat.Size, changed: stat.Ctim}
+	c.mu.Lock()
+	known, ok := c.said[path]
+	c.mu.Unlock()
+	if ok && known.is == now {
+		return known.hash, nil
+	}
+	hash, err := entryHash(path, d)
+	if err == nil && time.Since(time.Unix(stat.Ctim.Unix())) > settledFor {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.said == nil {
+			c.said = map[string]hashed{}
+		}
+		c.said[path] = hashed{now, hash}
+	}
+	return hash, err
+}
+
+// keep forgets the files of app that are no longer in t.
+func (c *hashes) keep(app string, t tree) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for path := range c.said {
+		rel, ok := strings.CutPrefix(path, app+string(filepath.Separator))
+		if _, still := t[rel]; ok && !still {
+			delete(c.said, path)
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// installRequirements runs uv where that has the same result, else pip, and
+// takes passwords out of what they said.
+func (j *job) installRequirements(ctx context.Context) error {
+	offset, err := j.log.Seek(0, io.SeekEnd)
+	if err != nil {
+		return fmt.Errorf("write build log: %w", err)
+	}
+	err = j.runInstaller(ctx)
+	if rerr := redact(j.log.Name(), offset, j.secrets()); rerr != nil {
+		err = errors.Join(err, rerr)
+	}
+	return err
+}
+
+func (j *job) runInstaller(ctx context.Context) error {
+	if uv, err := lookPath("uv", j.env); err == nil && j.uvWillDo() {
+		argv := []string{uv, "pip", "install", "--no-config", "--link-mode", "copy", "--compile-bytecode",
+			"--python", j.venvPython(),
+			"-r", j.b.RequirementsFile()}
+		err := j.exec(ctx, command{argv: argv, dir: j.b.Source})
+		if err == nil || ctx.Err() != nil || j.python.pip == nil {
+			return err
+		}
+		fmt.Fprintf(j.log, "uv could not install the requirements (%v): pip tries\n", err) // it is a remark
+	}
+	return j.pip(ctx)
+}
+
+// uvWillDo says whether uv installs what pip would: it reads none of pip's
+// settings and does not see the interpreter's own packages
+// (docs.astral.sh/uv/pip/compatibility). It copies from its cache: a linked
+// file would change with the cache, and the cache with ours.
+func (j *job) uvWillDo() bool {
+	if j.b.SystemSitePackages || len(j.b.PipArgs) > 0 {
+		return false
+	}
+	for _, entry := range j.env {
+		if strings.HasPrefix(entry, "PIP_") {
+			return false
+		}
+	}
+	home := envValue(j.env, "HOME")
+	if j.as.Home != "" {
+		home = j.as.Home
+	}
+	for _, conf := range []string{"/etc/pip.conf", "/etc/xdg/pip/pip.conf",
+		filepath.Join(home, ".pip/pip.conf"), filepath.Join(home, ".config/pip/pip.conf")} {
+		if _, err := os.Stat(conf); err == nil {
+			return false
+		}
+	}
+	return true
+}
+
+func (j *job) pip(ctx context.Context) error {
+	if j.python.pip == nil {
+		return fmt.Errorf("there is no pip for %s: apt install python3-pip, or python3-venv", j.python.path)
+	}
+	argv := make([]string, 0, 16)
+	for _, arg := range j.python.pip {
+		argv = append(argv, strings.ReplaceAll(arg, "{venv}", j.venv))
+	}
+	argv = append(argv, "install", "--no-input", "--disable-pip-version-check", "--no-warn-script-location")
+	args, hidden := hideSecrets(j.b.PipArgs)
+	if len(hidden) > 0 {
+		path := filepath.Join(j.temp, "pip-options.txt")
+		defer os.Remove(path) // it goes with the folder otherwise
+		if err := os.WriteFile(path, []byte(strings.Join(hidden, "\n")+"\n"), 0o640); err != nil {
+			return fmt.Errorf("write options for pip: %w", err)
+		}
+		if err := seal(j.temp, j.as.GID); err != nil {
+			return err
+		}
+		argv = append(argv, "-r", path)
+	}
+	argv = append(argv, "-r", j.b.RequirementsFile())
+	return j.exec(ctx, command{argv: append(argv, args...), dir: j.b.Source})
+}

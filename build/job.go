@@ -1,0 +1,267 @@
+package build
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/medctrl/medctrl-supervisor/config"
+)
+
+// job is one Make.
+type job struct {
+	Request
+	maker *Maker
+	b     config.Build
+	dir   string // root/NAME
+	as    config.Identity
+	env   []string
+
+	python       interpreter
+	requirements string
+	venvID, venv string
+	source       tree
+	hash         string
+	before       *Release // the newest there is
+	all          []Release
+
+	id    string
+	temp  string
+	log   *os.File
+	took  []StepTime
+	stale []string // sources without bytecode
+
+	compiling chan error // result of what compiles beside the other steps
+	manager   *manager   // what runs manage.py
+}
+
+// step is one step of a build.
+type step struct {
+	name string
+	run  func(*job, context.Context) (skipped bool, err error)
+}
+
+// begin and then, depending on what is left to compile, the others in their
+// order: see compilesFirst.
+var (
+	begin = []step{
+		{"settings", (*job).stepSettings},
+		{"copy", (*job).stepCopy},
+		{"environment", (*job).stepEnvironment},
+		{"install", (*job).stepInstall},
+	}
+	compile = []step{{"compile", (*job).stepCompile}}
+	manage  = []step{
+		{"check", (*job).stepCheck},
+		{"migrate", (*job).stepMigrate},
+		{"collectstatic", (*job).stepCollectStatic},
+	}
+)
+
+// make runs the steps in a folder of its own and names it when all went well.
+func (j *job) make(ctx context.Context) (rel Release, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer func() {
+		cancel()
+		if err != nil {
+			j.stopAll()
+			err = diskFull(err, j.Root) // before anything is removed
+			j.abandon(err)
+		}
+		j.log.Close() // what matters of it was synced; it may not be open at all
+	}()
+	if err := j.folders(); err != nil {
+		return rel, err
+	}
+	using, err := useEnvironments(j.dir)
+	if err != nil {
+		return rel, err
+	}
+	defer using.Close() // gives its lock back
+	if err := j.claim(); err != nil {
+		return rel, err
+	}
+	if err := j.steps(ctx, begin); err != nil {
+		return rel, err
+	}
+	if j.compilesFirst() {
+		err = j.steps(ctx, compile, manage)
+	} else {
+		j.startCompiling(ctx)
+		err = j.steps(ctx, manage, compile)
+	}
+	if err != nil {
+		return rel, err
+	}
+	return j.finish(ctx)
+}
+
+// folders makes what every build has. Those of releases and environments let
+// everyone pass to what is in them, which has a mode of its own: so they need
+// not change hands when the build gets another user.
+func (j *job) folders() error {
+	if err := os.MkdirAll(filepath.Dir(j.Root), 0o755); err != nil {
+		return fmt.Errorf("make folder: %w", err)
+	}
+	data := filepath.Join(j.dir, "data")
+	for _, f := range []struct {
+		path     string
+		mode     fs.FileMode
+		uid, gid int
+	}{
+		{j.Root, 0o755, -1, -1},
+		{j.dir, 0o755, -1, -1}, // Nginx reaches the socket through it
+		{filepath.Join(j.dir, releasesDir), 0o711, -1, -1},
+		{filepath.Join(j.dir, venvsDir), 0o711, -1, -1},
+		{data, 0o750, j.as.UID, j.as.GID},
+	} {
+		if err := makeFolder(f.path, f.mode, f.uid, f.gid); err != nil {
+			return err
+		}
+	}
+	if info, err := os.Stat(data); err == nil && j.as.UID >= 0 {
+		if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != j.as.UID {
+			j.maker.Log.Warn("the data folder belongs to another user than the build's: chown -R it",
+				"build", j.b.Name, "path", data, "user", j.b.User)
+		}
+	}
+	return nil
+}
+
+// claim makes the folder in which the release is prepared, and its log.
+func (j *job) claim() error {
+	taken, err := names(j.dir)
+	if err != nil {
+		return err
+	}
+	j.id = nextID(time.Now(), j.hash, taken)
+	temp := filepath.Join(j.dir, releasesDir, tempPrefix+j.id)
+	if err := os.Mkdir(temp, 0o750); err != nil {
+		return fmt.Errorf("make folder for the release: %w", err)
+	}
+	j.temp = temp
+	j.log, err = os.OpenFile(filepath.Join(j.temp, logFile), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o640)
+	if err != nil {
+		return fmt.Errorf("open build log: %w", err)
+	}
+	return nil
+}
+
+func (j *job) steps(ctx context.Context, groups ...[]step) error {
+	for _, group := range groups {
+		for _, s := range group {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := j.step(ctx, s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (j *job) step(ctx context.Context, s step) error {
+	p := Progress{Step: s.name, N: len(j.took) + 1, Of: len(begin) + len(manage) + len(compile)}
+	j.say(p)
+	begun := time.Now()
+	_, err := fmt.Fprintf(j.log, "== %s (%d of %d) %s\n", s.name, p.N, p.Of, begun.UTC().Format(time.RFC3339))
+	offset, serr := j.log.Seek(0, io.SeekEnd)
+	if err = errors.Join(err, serr); err == nil {
+		limited, cancel := context.WithTimeoutCause(ctx, j.b.StepTimeout,
+			fmt.Errorf("ended because it took longer than step_timeout, %v", j.b.StepTimeout))
+		p.Skipped, err = s.run(j, limited)
+		cancel()
+	}
+	p.Elapsed, p.Done = time.Since(begun), true
+	if err != nil {
+		lines := tail(j.log, offset)
+		fmt.Fprintf(j.log, "== %s failed: %v\n", s.name, err) // where the disk is full the error says so
+		return &StepError{Build: j.b.Name, Step: s.name, Err: err, Tail: lines, Log: filepath.Join(j.dir, failedLog)}
+	}
+	j.took = append(j.took, StepTime{Name: s.name, Took: p.Elapsed, Skipped: p.Skipped})
+	j.say(p)
+	return nil
+}
+
+func (j *job) say(p Progress) {
+	if j.Progress != nil {
+		j.Progress(p)
+	}
+}
+
+// finish writes the record, brings everything to the disk and gives the
+// release its name: from then on it is complete.
+func (j *job) finish(ctx context.Context) (Release, error) {
+	gone := j.dismiss()
+	rel := Release{ID: j.id, Hash: j.hash, VenvID: j.venvID, Created: time.Now().UTC(), Steps: j.took}
+	text, err := json.MarshalIndent(rel, "", "  ")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(j.temp, recordFile), append(text, '\n'), 0o640)
+	}
+	if err != nil {
+		return rel, fmt.Errorf("write record of the release: %w", err)
+	}
+	if err := writeManifest(j.temp, j.b.AppDir, j.source); err != nil {
+		return rel, err
+	}
+	limited, cancel := context.WithTimeout(ctx, j.b.StepTimeout)
+	gone(limited)
+	cancel()
+	endMarked(j.mark()) // what a step left behind would not end with the release
+	if err := seal(j.temp, j.as.GID); err != nil {
+		return rel, err
+	}
+	if err := syncTree(j.temp); err != nil {
+		return rel, err
+	}
+	rel.Dir, rel.Venv = filepath.Join(j.dir, releasesDir, j.id), j.venv
+	if err := os.Rename(j.temp, rel.Dir); err != nil {
+		return rel, fmt.Errorf("name the release: %w", err)
+	}
+	return rel, syncOne(filepath.Dir(rel.Dir))
+}
+
+// stopAll ends what still runs of a build that failed.
+func (j *job) stopAll() {
+	if j.temp == "" {
+		return // nothing was started
+	}
+	if j.compiling != nil {
+		<-j.compiling // its context has ended
+	}
+	if m := j.manager; m != nil {
+		m.process.end()
+		m.conn.Close() // nothing was written that could be lost
+	}
+	endMarked(j.mark())
+}
+
+// abandon keeps the log of a failed build and removes the rest.
+func (j *job) abandon(why error) {
+	if j.temp == "" {
+		return
+	}
+	temporary := errors.Is(why, errSame) || errors.Is(why, errChanged)
+	if !temporary {
+		err := os.Rename(filepath.Join(j.temp, logFile), filepath.Join(j.dir, failedLog))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			j.maker.Log.Warn("log of the failed build is lost", "build", j.b.Name, "error", err)
+		}
+	}
+	if err := os.RemoveAll(j.temp); err != nil {
+		j.maker.Log.Warn("half a release stays until the next start", "build", j.b.Name, "error", err)
+	}
+	if !complete(j.venv) {
+		if err := os.RemoveAll(j.venv); err != nil {
+			j.maker.Log.Warn("half an environment stays until the next build", "build", j.b.Name, "error", err)
+		}
+	}
+}
