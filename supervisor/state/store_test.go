@@ -29,7 +29,7 @@ var full = Record{
 	Bad: map[string]string{"r3": "answered 500"}, Restarts: 7, LastExit: "killed by SIGKILL", BuildError: "pip: no",
 	Generations: []Generation{{N: 4, Role: "serving", Release: "r2", RunKey: "k", Pid: 912, StartTime: 1 << 60,
 		BootID: "0b8b3e1f", SocketInode: 77}},
-	NextGeneration: 5,
+	NextGeneration: 5, Proven: "r2", ProvenRunKey: "k",
 }
 
 func mustOpen(t testing.TB) *Store {
