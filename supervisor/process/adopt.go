@@ -52,7 +52,7 @@ func (t *Table) adopt(pid int, start uint64, mark string, exited func(Exit)) (*C
 	ours, err := recognise(pid, start, mark)
 	if err == nil {
 		c := &Child{
-			table: t, pid: pid, start: start, mark: mark, exited: exited,
+			table: t, pid: pid, start: start, mark: mark, cgroup: t.cgroups.find(mark), exited: exited,
 			adopted: !ours, pidfd: fd, done: make(chan struct{}),
 		}
 		if err = t.add(&watch{pidfd: fd, child: c, done: c.done}); err == nil {
@@ -97,12 +97,12 @@ func recognise(pid int, start uint64, mark string) (ours bool, err error) {
 //
 // The number of a group proves nothing once its leader is gone: so the members of the group and session pid count where one of
 // them carries the mark, and none does where the pid is another process's by now. Without a pid it is those who carry the mark, with their
-// descendants.
+// descendants. Where there are cgroups (UseCgroups), all in the tree's are part of it, whatever else they are.
 //
 // A process that turns out to be there after all, for example because only its birth was not written down, is part of it and is ended as well.
 func (t *Table) Remains(pid int, start uint64, mark string) *Child {
 	c := &Child{
-		table: t, pid: pid, start: start, mark: mark, adopted: true, lost: true,
+		table: t, pid: pid, start: start, mark: mark, cgroup: t.cgroups.find(mark), adopted: true, lost: true,
 		pidfd: -1, reaped: true, done: make(chan struct{}),
 		exit: Exit{Code: -1, Unknown: true, At: time.Now()},
 	}

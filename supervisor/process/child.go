@@ -16,6 +16,7 @@ type Child struct {
 	pid    int
 	start  uint64
 	mark   string
+	cgroup string // its own, or ""
 	exited func(Exit)
 	done   chan struct{} // closed when exit is known
 

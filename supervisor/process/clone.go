@@ -48,16 +48,25 @@ type birth struct {
 	groups     []uint32
 	umask      uintptr
 	noNewPrivs bool
+	into       cloneArgs       // where the child begins in a cgroup of its own
+	procs      int             // its cgroup.procs, to enter by, or -1
 	listenPID  []byte          // room for the digits and NUL after "LISTEN_PID="
 	nofile     *syscall.Rlimit // limit to restore, or nil
 
 	pidfd int32
 	// Written by a child that could not exec, in the memory it shares with us.
-	at    step
-	errno uintptr
+	at      step
+	errno   uintptr
+	outside uintptr // why it could not enter its cgroup
 
 	defaults [64]byte // struct kernel_sigaction, all zero: SIG_DFL
 	mask     uint64   // empty signal set
+	zero     [1]byte  // what a process writes to enter a cgroup
+}
+
+// cloneArgs is struct clone_args of linux/sched.h as of Linux 5.7, CLONE_ARGS_SIZE_VER2.
+type cloneArgs struct {
+	flags, pidfd, childTid, parentTid, exitSignal, stack, stackSize, tls, setTid, setTidSize, cgroup uint64
 }
 
 // clone starts img and returns its pid and pidfd.
@@ -69,11 +78,28 @@ func clone(img *image, nofile *syscall.Rlimit) (pid, pidfd int, err error) {
 	if err != nil {
 		return 0, -1, err
 	}
-	syscall.ForkLock.Lock()
-	upid, errno := b.fork()
-	afterFork()
-	syscall.ForkLock.Unlock()
-	runtime.KeepAlive(b)
+	if img.cgroup != "" && img.outside == nil {
+		b.join(img)
+	}
+	fork := func() (upid, errno uintptr) {
+		syscall.ForkLock.Lock()
+		upid, errno = b.fork()
+		afterFork()
+		syscall.ForkLock.Unlock()
+		runtime.KeepAlive(b)
+		return upid, errno
+	}
+	upid, errno := fork()
+	if errno != 0 && b.into.flags != 0 {
+		// ENOSYS before Linux 5.3 or in a container, E2BIG or EINVAL before 5.7, EPERM of other filters. What else
+		// it may be, clone(2) says again.
+		img.enter = true
+		b.join(img)
+		upid, errno = fork()
+	}
+	if b.outside != 0 {
+		img.outside = fmt.Errorf("enter %s: %w", img.cgroup, syscall.Errno(b.outside))
+	}
 	if errno != 0 {
 		return 0, -1, fmt.Errorf("start %s: fork: %w", img.path, syscall.Errno(errno))
 	}
@@ -86,12 +112,32 @@ func clone(img *image, nofile *syscall.Rlimit) (pid, pidfd int, err error) {
 	return pid, pidfd, nil
 }
 
+// join has the child begin in its cgroup, or enter it.
+func (b *birth) join(img *image) {
+	b.into, b.procs = cloneArgs{}, -1
+	fd, err := openCgroup(img.cgroup, img.enter)
+	if err != nil {
+		img.outside = fmt.Errorf("open %s: %w", img.cgroup, err)
+		return
+	}
+	img.opened = append(img.opened, fd)
+	if img.enter {
+		b.procs, b.zero[0] = fd, '0'
+		return
+	}
+	b.into = cloneArgs{
+		flags: unix.CLONE_VFORK | unix.CLONE_VM | unix.CLONE_PIDFD | unix.CLONE_INTO_CGROUP,
+		pidfd: uint64(uintptr(unsafe.Pointer(&b.pidfd))), exitSignal: uint64(unix.SIGCHLD), cgroup: uint64(fd),
+	}
+}
+
 func newBirth(img *image, nofile *syscall.Rlimit) (*birth, error) {
 	b := &birth{
 		fds:        img.fds,
 		umask:      uintptr(img.spec.Umask.Perm()),
 		noNewPrivs: img.spec.NoNewPrivs,
 		nofile:     nofile,
+		procs:      -1,
 		pidfd:      -1,
 	}
 	var err error
@@ -140,7 +186,11 @@ func (b *birth) fork() (pid, errno uintptr) {
 		groups = uintptr(unsafe.Pointer(&b.groups[0]))
 	}
 	beforeFork()
-	pid, errno = vforkSyscall(unix.SYS_CLONE, flags, 0, uintptr(unsafe.Pointer(&b.pidfd)))
+	if b.into.flags != 0 {
+		pid, errno = vforkSyscall(unix.SYS_CLONE3, uintptr(unsafe.Pointer(&b.into)), unsafe.Sizeof(b.into), 0)
+	} else {
+		pid, errno = vforkSyscall(unix.SYS_CLONE, flags, 0, uintptr(unsafe.Pointer(&b.pidfd)))
+	}
 	if errno != 0 || pid != 0 {
 		return
 	}
@@ -153,6 +203,11 @@ func (b *birth) fork() (pid, errno uintptr) {
 		goto failed
 	}
 	afterForkInChild()
+	if b.procs >= 0 { // as ourselves, before it becomes someone else
+		if _, _, e = syscall.RawSyscall(unix.SYS_WRITE, uintptr(b.procs), uintptr(unsafe.Pointer(&b.zero[0])), 1); e != 0 {
+			b.outside = uintptr(e)
+		}
+	}
 	for i = 1; i <= 64; i++ { // SIGKILL and SIGSTOP refuse, which is right
 		syscall.RawSyscall6(unix.SYS_RT_SIGACTION, i, uintptr(unsafe.Pointer(&b.defaults[0])), 0, 8, 0, 0)
 	}

@@ -14,8 +14,9 @@
 //     go by pidfd, those for a whole process group too where the kernel can
 //     (6.9).
 //   - End returns when the whole tree is gone: the process group, the session,
-//     their descendants, and whoever carries the child's Mark in its environment,
-//     which is how a daemon that called setsid(2) is found.
+//     their descendants, whoever carries the child's Mark in its environment,
+//     which is how a daemon that called setsid(2) is found, and whoever is in the
+//     child's cgroup, where it has one (UseCgroups).
 //   - A child costs no thread and nothing while it runs: one epoll of pidfds,
 //     nested in Go's own poller, watches all of them.
 //   - The children outlive us. Adopt takes over what an earlier supervisor started, or this one
@@ -24,7 +25,7 @@
 //
 // # What it does not promise
 //
-// A process that left the group, lost its parent and wiped the mark from its
+// Without cgroups, a process that left the group, lost its parent and wiped the mark from its
 // environment is not found. (Python's setproctitle overwrites a process's environment as
 // /proc shows it, unless SPT_NOENV is set.)
 //
@@ -46,7 +47,8 @@
 //
 // # Kernels
 //
-// It needs Linux 5.4 (waitid(2) with P_PIDFD) and /proc. Later ones add: 5.11, that no descriptor which someone forgot to mark reaches
+// It needs Linux 5.4 (waitid(2) with P_PIDFD) and /proc. Later ones add: 5.7, that a child begins in its cgroup, which it enters by
+// itself before; 5.11, that no descriptor which someone forgot to mark reaches
 // a child (close_range(2)); 6.9, that a group is signalled by pidfd, where before the process table
 // must be read once its leader is dead for a second; 6.15, that how an adopted child ended is known where its parent waits for it soon.
 package process

@@ -34,6 +34,11 @@ func (c *Child) End(ctx context.Context, grace time.Duration) error {
 	defer c.mu.Unlock()
 	c.ended, c.empty = true, true
 	c.closePidfd()
+	if c.cgroup != "" {
+		if err := removeCgroup(c.cgroup); err != nil {
+			c.table.log.Debug("cgroup of a tree cannot be removed", "pid", c.pid, "error", err)
+		}
+	}
 	return nil
 }
 
@@ -74,10 +79,13 @@ func (c *Child) end(ctx context.Context, grace time.Duration) error {
 			if err := c.signalGroupOrLater(unix.SIGKILL); err != nil {
 				return err
 			}
+			if c.cgroup != "" && !c.table.noCgroupKill {
+				killCgroup(c.cgroup)
+			}
 		}
 		watched, blind, err := e.tell(members, first)
 		if err == nil && len(watched) == 0 && !blind {
-			if e.wait(ctx, []*watch{{done: c.done}}, false, kill.C) {
+			if e.wait(ctx, []*watch{{done: c.done}}, false, kill.C) && len(cgroupPids(c.cgroup)) == 0 {
 				return nil // the tree is empty, the child's exit is told
 			}
 		} else if err == nil {
@@ -221,7 +229,8 @@ func (c *Child) members(snap *snapshot, known map[procID]bool) []proc {
 	case byNumber && !(err == errGroupUnsure && snap.recycled(c.pid, c.start)):
 		leader = c.pid
 	}
-	return snap.tree(leader, c.mark, os.Getpid(), known)
+	// Read after the table: who has a number now that another had there is found gone by its start time.
+	return snap.tree(leader, c.mark, os.Getpid(), known, cgroupPids(c.cgroup)...)
 }
 
 // recycled reports whether the pid belongs to another process now.
@@ -230,7 +239,7 @@ func (s *snapshot) recycled(pid int, start uint64) bool {
 }
 
 // Tree returns the pids of the live processes of the child's tree, sorted: its group
-// and session, who carries its mark, and their descendants. Zombies are dead. It reads the
+// and session, who carries its mark or is in its cgroup, and their descendants. Zombies are dead. It reads the
 // process table, together with all who ask at the same time.
 func (c *Child) Tree() ([]int, error) {
 	snap, err := c.table.scans.fresh(context.Background())

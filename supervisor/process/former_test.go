@@ -34,11 +34,20 @@ type former struct {
 // once or, as some do for seconds, not at all.
 func startFormer(t testing.TB, initReaps bool, specs ...Spec) former {
 	t.Helper()
+	return startFormerWith(t, "", initReaps, specs...)
+}
+
+// startFormerWith has the children in cgroups in a folder of that name.
+func startFormerWith(t testing.TB, cgroups string, initReaps bool, specs ...Spec) former {
+	t.Helper()
 	args, err := json.Marshal(specs)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("/proc/self/exe", "init", strconv.FormatBool(initReaps), string(args))
+	if cgroups != "" {
+		cmd.Args = append(cmd.Args, cgroups)
+	}
 	cmd.Stderr = os.Stderr
 	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0") // it would sleep for a second at its end
 	stdin, err := cmd.StdinPipe()                              // its end is the end of both
@@ -104,7 +113,7 @@ func actInit(args []string) error {
 	if err := Subreaper(); err != nil {
 		return err
 	}
-	cmd := exec.Command("/proc/self/exe", "former", args[1])
+	cmd := exec.Command("/proc/self/exe", append([]string{"former"}, args[1:]...)...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Start(); err != nil {
 		return err
@@ -132,6 +141,11 @@ func actFormer(args []string) error {
 	tb, err := NewTable("", nil)
 	if err != nil {
 		return err
+	}
+	if len(args) > 1 {
+		if err := tb.UseCgroups(args[1]); err != nil {
+			return err
+		}
 	}
 	var children []born
 	for _, s := range specs {

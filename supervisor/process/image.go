@@ -24,6 +24,11 @@ type image struct {
 	listen bool
 	// fds are the descriptors that become 0 to 4, all of them above those, or -1.
 	fds [childFDs]int
+	// cgroup is the child's own, or "". enter says that it enters that by itself.
+	cgroup string
+	enter  bool
+	// outside is why it is not in its cgroup.
+	outside error
 	// opened are the descriptors to close once the child has them.
 	opened []int
 }

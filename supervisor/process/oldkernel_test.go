@@ -18,7 +18,7 @@ func TestPromisesHoldOnAnOldKernel(t *testing.T) {
 	if os.Getenv(onOldKernel) != "" {
 		t.Skip("is on one")
 	}
-	cmd := exec.Command("/proc/self/exe", "-test.run", "^Test(Adopt|Remains|EndTakes|Exec|Freeze|Orphans|ExitIsTold|Listener|Recycled)")
+	cmd := exec.Command("/proc/self/exe", "-test.run", "^Test(Adopt|Remains|EndTakes|Exec|Freeze|Orphans|ExitIsTold|Listener|Recycled|Cgroup)")
 	cmd.Env = append(os.Environ(), onOldKernel+"=1")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out

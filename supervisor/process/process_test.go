@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 		os.Exit(ExecStep(os.Args[2:]))
 	}
 	other := map[string]func([]string) error{
-		"footprint": printFootprint, "former": actFormer, "init": actInit, "image": actImage,
+		"footprint": printFootprint, "former": actFormer, "init": actInit, "image": actImage, "without-cgroups": actWithoutCgroups,
 	}
 	if len(os.Args) > 1 && other[os.Args[1]] != nil {
 		if err := other[os.Args[1]](os.Args[2:]); err != nil {

@@ -84,9 +84,9 @@ func newSnapshot(procs []proc) *snapshot {
 }
 
 // tree returns the members of the group and session of leader (0 for none of
-// them), whoever carries mark or is known, and all their descendants; zombies too, not
+// them), whoever carries mark, is known or one of pids, and all their descendants; zombies too, not
 // self.
-func (s *snapshot) tree(leader int, mark string, self int, known map[procID]bool) []proc {
+func (s *snapshot) tree(leader int, mark string, self int, known map[procID]bool, pids ...int) []proc {
 	var members []proc
 	in := make(map[int]bool)
 	for _, i := range s.byPid[self] {
@@ -115,6 +115,9 @@ func (s *snapshot) tree(leader int, mark string, self int, known map[procID]bool
 				add(s.bySession[p.pid])
 			}
 		}
+	}
+	for _, pid := range pids {
+		add(s.byPid[pid])
 	}
 	for id := range known {
 		for _, i := range s.byPid[id.pid] {

@@ -35,11 +35,23 @@ func (t *Table) Spawn(s Spec, exited func(Exit)) (*Child, error) {
 		return nil, err
 	}
 	defer img.close()
+	img.cgroup, img.outside = t.cgroups.make(s.Mark)
+	img.enter = t.noCloneInto.Load()
 	var pid, pidfd int
 	if t.stepOnly {
 		pid, pidfd, err = execStep(t.self, img)
 	} else {
 		pid, pidfd, err = clone(img, t.nofile)
+		if img.enter && img.outside == nil && t.noCloneInto.CompareAndSwap(false, true) {
+			t.log.Debug("children enter their cgroups by themselves, they cannot be started in them")
+		}
+	}
+	if img.outside != nil {
+		t.log.Warn("child gets no cgroup of its own", "error", img.outside)
+	}
+	if img.cgroup != "" && (err != nil || img.outside != nil) {
+		removeCgroup(img.cgroup) // where that fails, FindCgroups finds it next time
+		img.cgroup = ""
 	}
 	if err != nil {
 		return nil, err
@@ -47,7 +59,7 @@ func (t *Table) Spawn(s Spec, exited func(Exit)) (*Child, error) {
 	// It cannot be reaped before it is in the table: the pid is its own.
 	start, err := StartTime(pid)
 	c := &Child{
-		table: t, pid: pid, start: start, mark: s.Mark, exited: exited,
+		table: t, pid: pid, start: start, mark: s.Mark, cgroup: img.cgroup, exited: exited,
 		pidfd: pidfd, done: make(chan struct{}),
 	}
 	if err == nil {

@@ -50,10 +50,8 @@ type Spec struct {
 	// (PR_SET_NO_NEW_PRIVS, prctl(2)).
 	NoNewPrivs bool
 	// Mark identifies the tree: it is put into the environment as
-	// MEDCTRL_GENERATION, which descendants inherit.
+	// MEDCTRL_GENERATION, which descendants inherit, and names the child's cgroup (Table.UseCgroups).
 	Mark string
-	// Cgroup is reserved.
-	Cgroup string
 }
 
 // Credential is a user with its groups, by number.

@@ -17,16 +17,21 @@ import (
 
 // Table watches all children of this program that were started or adopted through it.
 type Table struct {
-	self       string
-	log        hclog.Logger
-	stepOnly   bool            // start by the exec step, also where clone can
-	noExitInfo bool            // as before Linux 6.15: nobody says how another's child ended
-	nofile     *syscall.Rlimit // what children get, or nil for what we have
-	null       int             // /dev/null
+	self         string
+	log          hclog.Logger
+	stepOnly     bool            // start by the exec step, also where clone can
+	noCgroupKill bool            // as before Linux 5.14
+	noExitInfo   bool            // as before Linux 6.15: nobody says how another's child ended
+	nofile       *syscall.Rlimit // what children get, or nil for what we have
+	null         int             // /dev/null
 
 	poll *os.File // the epoll, itself in Go's poller
 	raw  syscall.RawConn
 	ep   int // its number, valid until poll is closed
+
+	cgroups cgroups
+	// noCloneInto is set where the kernel, or a filter, refuses CLONE_INTO_CGROUP: children then enter by themselves.
+	noCloneInto atomic.Bool
 
 	scans *scanner
 	// noGroupFlag is set where the kernel does not know PIDFD_SIGNAL_PROCESS_GROUP.
@@ -143,6 +148,9 @@ func (t *Table) Close() error {
 		}
 	}
 	unix.Close(t.null)
+	if t.cgroups.own != "" {
+		unix.Rmdir(t.cgroups.own) // which fails where a child is left, or one of another table
+	}
 	return err
 }
 

@@ -1,0 +1,209 @@
+package process
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// cgroups are folders of the cgroup v2 tree that hold a cgroup for each child, named after its mark (cgroups(7)). The zero value is that
+// children get none.
+type cgroups struct {
+	own string   // where new ones are made, or ""
+	all []string // own, and those of the same name that an earlier supervisor left elsewhere
+}
+
+// UseCgroups gives each child that has a Mark and is started from now on a cgroup of its own: whatever its tree does, it cannot leave that, so Tree,
+// SignalTree and End miss no one, not even a process that wiped its environment and left its session and its parent. They are made in a
+// folder called name below our own cgroup, which must be no one else's; End removes a child's, Close the folder, where it is empty. What
+// Adopt and Remains are told of is looked for in every folder of that name, in case an earlier supervisor ran in another cgroup.
+//
+// The error wraps errors.ErrUnsupported where there is no cgroup v2 or it is not ours to write; then everything is as without. Call it before
+// the first Spawn, Adopt or Remains.
+func (t *Table) UseCgroups(name string) error {
+	if name == "" || name != filepath.Base(name) || strings.HasPrefix(name, ".") {
+		return fmt.Errorf("use cgroups: %q is no name for a folder", name)
+	}
+	mount, below, err := ownCgroup()
+	if err != nil {
+		return fmt.Errorf("use cgroups: %w", err)
+	}
+	own := filepath.Join(mount, below, name)
+	if err := os.Mkdir(own, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("use cgroups: %w (%w)", errors.ErrUnsupported, err)
+	}
+	// A threaded or invalid one takes no processes.
+	if kind, err := os.ReadFile(filepath.Join(own, "cgroup.type")); err != nil || string(bytes.TrimSpace(kind)) != "domain" {
+		return fmt.Errorf("use cgroups: %s is of type %q: %w", own, bytes.TrimSpace(kind), errors.ErrUnsupported)
+	}
+	t.cgroups.own, t.cgroups.all = own, []string{own}
+	return filepath.WalkDir(mount, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil: // gone meanwhile, or not ours to see
+			return fs.SkipDir
+		case !d.IsDir():
+			return nil
+		case d.Name() == name && path != own:
+			t.cgroups.all = append(t.cgroups.all, path)
+			return fs.SkipDir
+		}
+		return nil
+	})
+}
+
+// FindCgroups returns the marks of the trees that have a cgroup: after a supervisor was killed, of those that run and of some that are gone.
+// End of what Adopt or Remains made of each removes it.
+func (t *Table) FindCgroups() []string {
+	var marks []string
+	for _, dir := range t.cgroups.all {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue // gone meanwhile
+		}
+		for _, e := range entries {
+			if e.IsDir() {
+				marks = append(marks, strings.ReplaceAll(e.Name(), ":", "/"))
+			}
+		}
+	}
+	return marks
+}
+
+// ownCgroup returns where the cgroup v2 tree is mounted and our place in it.
+func ownCgroup() (mount, below string, err error) {
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return "", "", err
+	}
+	var root string
+	for line := range strings.Lines(string(mounts)) { // proc_pid_mountinfo(5)
+		about, kind, ok := strings.Cut(line, " - ")
+		if fields := strings.Fields(about); ok && strings.HasPrefix(kind, "cgroup2 ") && len(fields) > 4 {
+			root, mount = fields[3], fields[4]
+		}
+	}
+	if mount == "" {
+		return "", "", fmt.Errorf("cgroup v2 is not mounted: %w", errors.ErrUnsupported)
+	}
+	ours, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return "", "", err
+	}
+	for line := range strings.Lines(string(ours)) {
+		path, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "0::")
+		if !ok {
+			continue
+		}
+		rel, err := filepath.Rel(root, path)
+		if err != nil || rel == ".." || strings.HasPrefix(rel, "../") {
+			return "", "", fmt.Errorf("our own cgroup %s is not below %s: %w", path, mount, errors.ErrUnsupported)
+		}
+		return mount, rel, nil
+	}
+	return "", "", fmt.Errorf("we are in no cgroup v2: %w", errors.ErrUnsupported)
+}
+
+// cgroupName is what the cgroup of a tree is called, or "" where the mark makes no name.
+func cgroupName(mark string) string {
+	name := strings.ReplaceAll(mark, "/", ":")
+	if mark == "" || len(name) > 255 || strings.ContainsAny(mark, ":\n") || strings.HasPrefix(mark, ".") {
+		return ""
+	}
+	return name
+}
+
+// make makes the cgroup of a child. It is "" where it gets none.
+func (g *cgroups) make(mark string) (dir string, err error) {
+	name := cgroupName(mark)
+	if g.own == "" || name == "" {
+		return "", nil
+	}
+	dir = filepath.Join(g.own, name)
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return "", err
+	}
+	return dir, nil
+}
+
+// openCgroup opens dir for CLONE_INTO_CGROUP (clone(2)), or its cgroup.procs, for a process to enter by writing 0.
+func openCgroup(dir string, procs bool) (int, error) {
+	if procs {
+		return unix.Open(filepath.Join(dir, "cgroup.procs"), unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	}
+	return unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+}
+
+// find returns the cgroup that the tree with that mark has, or "".
+func (g *cgroups) find(mark string) string {
+	name := cgroupName(mark)
+	if name == "" {
+		return ""
+	}
+	for _, parent := range g.all {
+		dir := filepath.Join(parent, name)
+		if info, err := os.Stat(dir); err == nil && info.IsDir() {
+			return dir
+		}
+	}
+	return ""
+}
+
+// eachCgroup calls f for dir and the cgroups below it, which a tree with the right may have made, the deepest first.
+func eachCgroup(dir string, f func(dir string)) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return // gone
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			eachCgroup(filepath.Join(dir, e.Name()), f)
+		}
+	}
+	f(dir)
+}
+
+// cgroupPids are the live processes in dir and below, without zombies.
+func cgroupPids(dir string) (pids []int) {
+	if dir == "" {
+		return nil
+	}
+	eachCgroup(dir, func(dir string) {
+		procs, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+		if err != nil {
+			return // gone
+		}
+		for line := range strings.Lines(string(procs)) {
+			if pid, err := strconv.Atoi(strings.TrimSuffix(line, "\n")); err == nil && pid > 0 {
+				pids = append(pids, pid)
+			}
+		}
+	})
+	return pids
+}
+
+// killCgroup kills all in dir and below at once, also who is being forked meanwhile (cgroup.kill, Linux 5.14). Where the kernel
+// cannot, the tree is killed one by one, as without a cgroup.
+func killCgroup(dir string) {
+	if fd, err := unix.Open(filepath.Join(dir, "cgroup.kill"), unix.O_WRONLY|unix.O_CLOEXEC, 0); err == nil {
+		unix.Write(fd, []byte("1"))
+		unix.Close(fd)
+	}
+}
+
+// removeCgroup removes dir and what is below. A cgroup with live processes stays.
+func removeCgroup(dir string) error {
+	var last error
+	eachCgroup(dir, func(dir string) {
+		if last = unix.Rmdir(dir); last == unix.ENOENT {
+			last = nil
+		}
+	})
+	return last
+}
