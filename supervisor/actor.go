@@ -26,7 +26,7 @@ type actor struct {
 	socketPath string
 	log        hclog.Logger
 
-	entry  config.Build // as the file has it now
+	entry  *config.Build // as the file has it now; never changed in place
 	state  machine.State
 	health atomic.Pointer[config.Health]
 
@@ -54,7 +54,7 @@ type actor struct {
 
 // view is what others may see of an actor: a value of one moment.
 type view struct {
-	entry config.Build
+	entry *config.Build
 	state machine.State
 }
 
@@ -71,55 +71,62 @@ func newActor(s *Supervisor, name string, hard context.Context) *actor {
 		moved:       make(chan struct{}),
 		done:        make(chan struct{}),
 	}
-	a.mail.wake = make(chan struct{}, 1)
-	a.view.Store(&view{entry: config.Build{Name: name}})
+	a.entry = &config.Build{Name: name}
+	a.view.Store(&view{entry: a.entry})
 	return a
 }
 
 // configured is the message that brings a build's entry.
 type configured struct {
-	entry   config.Build
+	entry   *config.Build
 	rebuild bool
 }
 
-// mailbox holds what an actor has not taken up yet. Posting never blocks.
+// mailbox holds what an actor has not taken up yet.
 type mailbox struct {
-	mu    sync.Mutex
-	items []any
-	wake  chan struct{}
+	mu      sync.Mutex
+	items   []any
+	working bool // somebody takes them up
 }
 
+// post never blocks. An actor that has nothing to do has no goroutine, and so no
+// stack: a thousand builds that serve cost little.
 func (a *actor) post(item any) {
 	a.mail.mu.Lock()
+	defer a.mail.mu.Unlock()
 	a.mail.items = append(a.mail.items, item)
-	a.mail.mu.Unlock()
-	select {
-	case a.mail.wake <- struct{}{}:
-	default:
+	if !a.mail.working {
+		a.mail.working = true
+		go a.work()
 	}
 }
 
+// take answers what was posted, in its order; nil is that nobody works any more.
 func (m *mailbox) take() []any {
-	<-m.wake
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	items := m.items
 	m.items = nil
+	m.working = len(items) > 0
 	return items
 }
 
-// run is the actor's goroutine. It ends when the machine has said Gone and
-// every task of the actor has ended.
-func (a *actor) run() {
-	defer close(a.done)
-	for !a.state.Dead {
-		for _, item := range a.mail.take() {
+// work is the actor's goroutine for as long as there is something to do. When the
+// machine has said Gone and every task of the actor has ended, that is its end.
+func (a *actor) work() {
+	for items := a.mail.take(); items != nil; items = a.mail.take() {
+		for _, item := range items {
 			if e := a.translate(item); e != nil {
 				a.turn(e)
 			}
 		}
+		if a.state.Dead {
+			a.tasks.Wait()
+			close(a.done)
+			a.sup.retired(a)
+			return // working stays said: what comes now is for nobody
+		}
 	}
-	a.tasks.Wait()
 }
 
 // spawnTask runs f beside the actor; f must end soon after the context given
@@ -159,13 +166,14 @@ func (a *actor) translate(item any) machine.Event {
 func (a *actor) configure(m configured) machine.Event {
 	a.entry = m.entry
 	a.health.Store(&m.entry.Health)
-	environ, err := config.Environ(m.entry, a.sup.environ)
+	environ, err := config.Environ(*m.entry, a.sup.environ)
 	if err != nil {
 		a.log.Error("environment cannot be read, the one before stays", "error", err)
 		if set, ok := a.settings[a.state.RunKey]; ok {
 			environ = set.environ
 		}
 	}
+	a.probeSoon()
 	set := &settingsOf{build: m.entry, environ: environ}
 	key := set.runKey()
 	a.settings[key] = set
@@ -188,7 +196,7 @@ func (a *actor) exited(m childExited) machine.Event {
 	if m.g.leaving.Load() {
 		return nil
 	}
-	m.g.stop()
+	m.g.halt()
 	reason := exitReason(m.exit, m.g.launch.workers)
 	if m.exit.Signal == 0 {
 		reason = a.explain(m.g, reason)

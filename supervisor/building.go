@@ -18,7 +18,7 @@ func (a *actor) startBuild(e machine.Build) {
 	point := &commitPoint{cancel: cancel}
 	a.commit = point
 	request := build.Request{
-		Root: a.sup.root, Build: entry, Force: e.Force,
+		Root: a.sup.root, Build: *entry, Force: e.Force,
 		Progress: a.built,
 		Irreversible: func() {
 			if point.reached() {
@@ -122,7 +122,7 @@ func (a *actor) prune() {
 		inUse = append(inUse, g.version.Release) // a retiring one still runs from it
 	}
 	a.spawnTask(func(context.Context) {
-		a.warn("prune releases", build.Prune(a.sup.root, entry, inUse...))
+		a.warn("prune releases", build.Prune(a.sup.root, *entry, inUse...))
 		a.listReleases()
 	})
 }

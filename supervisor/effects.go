@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"time"
@@ -31,7 +30,7 @@ func (a *actor) carryOut(e machine.Effect) machine.Event {
 		a.end(e.N)
 	case machine.Watch:
 		if g, ok := a.generations[e.N]; ok {
-			a.spawnTask(func(context.Context) { a.watch(g.ctx, g) })
+			a.watch(g)
 		}
 	case machine.Build:
 		a.startBuild(e)

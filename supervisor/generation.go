@@ -3,12 +3,13 @@ package supervisor
 import (
 	"context"
 	"fmt"
-	"github.com/medctrl/medctrl-supervisor/config"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
+	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/supervisor/journal"
 	"github.com/medctrl/medctrl-supervisor/supervisor/listener"
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
@@ -29,6 +30,21 @@ type generation struct {
 	stop      context.CancelFunc
 	ctx       context.Context
 	leaving   atomic.Bool // told to end: its exit is no event
+
+	mu     sync.Mutex  // guards what follows
+	halted bool        // nothing is proved or probed any more
+	next   *time.Timer // of the next probe
+}
+
+// halt ends proving and probing.
+func (g *generation) halt() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.halted = true
+	if g.next != nil {
+		g.next.Stop()
+	}
+	g.stop()
 }
 
 // Raw events: what the actor itself must translate before the machine sees it.
@@ -103,7 +119,7 @@ func (a *actor) begin(e machine.Spawn) (*generation, error) {
 
 // bind makes a listener at path with the build's owner, group and mode.
 func (a *actor) bind(path string) (*socket, error) {
-	o, err := config.IdentityOf(a.entry)
+	o, err := config.IdentityOf(*a.entry)
 	if err != nil {
 		return nil, err
 	}
@@ -186,5 +202,5 @@ func (a *actor) finish(ctx context.Context, g *generation, grace time.Duration) 
 // leave marks g as told to go: nothing more is proved or probed.
 func (g *generation) leave() {
 	g.leaving.Store(true)
-	g.stop()
+	g.halt()
 }

@@ -26,7 +26,7 @@ type launch struct {
 // settingsOf is a build's entry as one RunKey stands for it: kept as long as a
 // generation may be started with it, also after the file has moved on.
 type settingsOf struct {
-	build   config.Build
+	build   *config.Build
 	environ []string
 }
 
@@ -34,7 +34,7 @@ type settingsOf struct {
 // entry and the environment as it reads now.
 func (s *settingsOf) runKey() string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\n%s\n", config.RunKey(s.build), strings.Join(s.environ, "\n"))
+	fmt.Fprintf(h, "%s\n%s\n", config.RunKey(*s.build), strings.Join(s.environ, "\n"))
 	return hex.EncodeToString(h.Sum(nil))[:16]
 }
 
@@ -51,7 +51,7 @@ func (a *actor) prepare(v machine.Version) (*launch, error) {
 			return nil, fmt.Errorf("start release %s: its run settings are not known", v.Release)
 		}
 	}
-	b := set.build
+	b := *set.build
 	rel, err := build.Get(a.sup.root, a.name, v.Release)
 	if err != nil {
 		return nil, err

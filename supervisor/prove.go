@@ -113,30 +113,52 @@ func (a *actor) awaitAnswer(ctx context.Context, g *generation) error {
 	}
 }
 
-// watch probes the serving generation g until ctx ends. What the file says of
-// health is read anew before each probe: it applies live.
-func (a *actor) watch(ctx context.Context, g *generation) {
-	timer := time.NewTimer(a.health.Load().Interval)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		}
-		set := a.health.Load()
-		_, err := probe(set, a.socketPath).Do(ctx)
-		switch {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			a.post(nameTouched{}) // its name may be what is missing
-			a.post(machine.ProbeFailed{N: g.n, Reason: err.Error()})
-		default:
-			a.post(machine.ProbeOK{N: g.n})
-		}
-		timer.Reset(set.Interval)
+// watch probes the serving generation g every interval until it is halted. In
+// between it costs a timer and no goroutine.
+func (a *actor) watch(g *generation) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.halted {
+		g.next = time.AfterFunc(a.health.Load().Interval, func() { a.watchOnce(g) })
 	}
+}
+
+// probeSoon lets a changed interval begin now.
+func (a *actor) probeSoon() {
+	g, ok := a.generations[a.state.Serving.N]
+	if !ok {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	// A probe that is under way sets the timer itself, with the new interval.
+	if g.next != nil && g.next.Stop() {
+		g.next.Reset(a.health.Load().Interval)
+	}
+}
+
+// watchOnce probes g, says how that went, and sets the timer for the next time.
+// What the file says of health is read anew each time: it applies live.
+func (a *actor) watchOnce(g *generation) {
+	g.mu.Lock()
+	if g.halted {
+		g.mu.Unlock()
+		return
+	}
+	a.tasks.Add(1) // before halt can be seen, so before anybody waits for tasks
+	g.mu.Unlock()
+	defer a.tasks.Done()
+	_, err := probe(a.health.Load(), a.socketPath).Do(g.ctx)
+	switch {
+	case g.ctx.Err() != nil:
+		return
+	case err != nil:
+		a.post(nameTouched{}) // its name may be what is missing
+		a.post(machine.ProbeFailed{N: g.n, Reason: err.Error()})
+	default:
+		a.post(machine.ProbeOK{N: g.n})
+	}
+	a.watch(g)
 }
 
 func probe(h *config.Health, socket string) health.Probe {

@@ -97,7 +97,7 @@ func (s *Supervisor) touched(ids []string) {
 			continue
 		}
 		s.log.Info("inputs changed", "build", id)
-		a.post(configured{entry: b}) // its env_file may be what changed
+		a.post(configured{entry: &b}) // its env_file may be what changed
 		a.post(machine.InputsChanged{})
 	}
 }
@@ -173,7 +173,7 @@ func (s *Supervisor) configure(b config.Build, rebuild bool) {
 	if !ok {
 		a = s.enlist(b)
 	}
-	a.post(configured{entry: b, rebuild: rebuild})
+	a.post(configured{entry: &b, rebuild: rebuild})
 }
 
 // enlist makes and starts the actor of a build.
@@ -186,16 +186,12 @@ func (s *Supervisor) enlist(b config.Build) *actor {
 		a.log.Warn("socket names of an earlier run stay", "error", err)
 	}
 	s.recall(a)
-	a.entry = b
+	a.entry = &b
 	a.health.Store(&b.Health)
-	a.post(adopted{s.found[b.Name]})
-	delete(s.found, b.Name)
 	a.listReleases()
 	s.actors[b.Name] = a
-	go func() {
-		a.run()
-		s.retired(a)
-	}()
+	a.post(adopted{s.found[b.Name]})
+	delete(s.found, b.Name)
 	return a
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -69,6 +70,10 @@ type Supervisor struct {
 	moveFront context.CancelFunc
 	tasks     sync.WaitGroup
 }
+
+// gcPercent trades a little CPU at events, which are rare, for memory, which is
+// there all the time.
+const gcPercent = 25
 
 // ControlSocket is where the supervisor of a root is asked and told.
 func ControlSocket(root string) string {
@@ -153,6 +158,7 @@ func begin(o Options) (s *Supervisor, unlock func(), err error) {
 // run is the supervisor's own goroutine: it takes signals, edits and requests
 // one after the other, until it is to stop and every actor has ended.
 func (s *Supervisor) run(ctx context.Context, signals <-chan os.Signal) error {
+	debug.SetGCPercent(gcPercent)
 	s.log.Info("supervisor starts", "version", s.Version, "pid", os.Getpid(), "root", s.root, "builds", len(s.Config.Builds))
 	life, end := context.WithCancel(context.Background())
 	s.task(func() { s.saver.run(life) })
