@@ -26,8 +26,8 @@ type actor struct {
 	socketPath string
 	log        hclog.Logger
 
-	entry  *config.Build // as the file has it now; never changed in place
-	state  machine.State
+	entry  *config.Build  // as the file has it now; never changed in place
+	state  *machine.State // never changed once it was shown
 	health atomic.Pointer[config.Health]
 
 	settings    map[string]*settingsOf // by RunKey
@@ -55,7 +55,7 @@ type actor struct {
 // view is what others may see of an actor: a value of one moment.
 type view struct {
 	entry *config.Build
-	state machine.State
+	state *machine.State
 }
 
 func newActor(s *Supervisor, name string, hard context.Context) *actor {
@@ -72,7 +72,8 @@ func newActor(s *Supervisor, name string, hard context.Context) *actor {
 		done:        make(chan struct{}),
 	}
 	a.entry = &config.Build{Name: name}
-	a.view.Store(&view{entry: a.entry})
+	a.state = &machine.State{}
+	a.view.Store(&view{entry: a.entry, state: &machine.State{}})
 	return a
 }
 
@@ -222,8 +223,8 @@ func exitReason(e process.Exit, gunicorn bool) string {
 func (a *actor) turn(e machine.Event) {
 	for queue := []machine.Event{e}; len(queue) > 0; queue = queue[1:] {
 		before := a.state.Phase()
-		next, effects := machine.Step(a.state, queue[0], time.Now())
-		a.state = next
+		next, effects := machine.Step(*a.state, queue[0], time.Now())
+		a.state = &next
 		for _, effect := range effects {
 			if answer := a.carryOut(effect); answer != nil {
 				queue = append(queue, answer)

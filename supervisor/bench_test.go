@@ -91,7 +91,7 @@ func idle(b *testing.B, n int) *Supervisor {
 			Health: config.Health{Interval: time.Hour, StartTimeout: time.Hour, Timeout: time.Hour, Failures: 3}}
 		a.health.Store(&a.entry.Health)
 		a.launches[v] = &launch{spec: process.Spec{Argv: []string{"sleep", "100000"}, Env: []string{"PATH=/usr/bin:/bin"}}}
-		a.state = machine.State{Want: machine.WantServe, Open: true, Release: v.Release, RunKey: v.RunKey, Proven: v, Spawned: 1,
+		a.state = &machine.State{Want: machine.WantServe, Open: true, Release: v.Release, RunKey: v.RunKey, Proven: v, Spawned: 1,
 			Serving: machine.Generation{N: 1, Version: v, Ready: true}}
 		if answer := a.open(); answer != (machine.Opened{}) {
 			b.Fatal(answer)

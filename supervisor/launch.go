@@ -152,7 +152,7 @@ func fill(command []string, rel build.Release, app, data string) []string {
 
 // forget drops what was kept for versions that will not be started again.
 func (a *actor) forget() {
-	st := &a.state
+	st := a.state
 	for v, l := range a.launches {
 		if v == st.Proven || v == st.Fallback || v == st.Candidate.Version || v == st.Serving.Version ||
 			v.Release == st.Release && v.RunKey == st.RunKey {

@@ -107,7 +107,7 @@ func (s *saver) flush() bool {
 
 // record is what must outlive the supervisor of this build.
 func (a *actor) record() *state.Record {
-	st := &a.state
+	st := a.state
 	r := &state.Record{
 		Build: a.name,
 		// What is not started automatically needs nobody's hand to stay so.
@@ -147,7 +147,7 @@ func (a *actor) role(n int) string {
 
 // restore begins an actor's life where the record of an earlier one left off.
 func (a *actor) restore(r state.Record) {
-	st := &a.state
+	st := a.state
 	st.LastBuilt, st.Previous = r.LastBuilt, r.Previous
 	st.Restarts, st.LastExit = r.Restarts, r.LastExit
 	st.Spawned = max(r.NextGeneration-1, 0)

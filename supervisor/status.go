@@ -43,7 +43,7 @@ func (s *Supervisor) Status() control.Status {
 // status is one build's part of Status.
 func (a *actor) status() control.BuildStatus {
 	v := a.view.Load()
-	st := &v.state
+	st := v.state
 	b := control.BuildStatus{
 		Name: a.name, State: string(st.Phase()), Reason: st.Reason(),
 		Release: st.Serving.Version.Release, Pid: st.Serving.Pid,
@@ -137,17 +137,17 @@ func (s *Supervisor) Act(ctx context.Context, name, action string, args map[stri
 // true, or cannot.
 type command struct {
 	event machine.Event
-	holds func(machine.State) (done bool, err error)
+	holds func(*machine.State) (done bool, err error)
 }
 
-func (a *actor) command(action string, args map[string]string, from machine.State) (command, error) {
+func (a *actor) command(action string, args map[string]string, from *machine.State) (command, error) {
 	began := false // whether the machine has taken up the event
-	taken := func(st machine.State) bool {
+	taken := func(st *machine.State) bool {
 		began = began || st.Spawned > from.Spawned || st.Builds > from.Builds || st.Want != from.Want ||
 			st.Building != from.Building || st.Release != from.Release
 		return began
 	}
-	served := func(st machine.State) (bool, error) {
+	served := func(st *machine.State) (bool, error) {
 		switch p := st.Phase(); {
 		case !taken(st):
 			return false, nil
@@ -164,14 +164,14 @@ func (a *actor) command(action string, args map[string]string, from machine.Stat
 	}
 	switch action {
 	case "start":
-		return command{machine.Start{}, func(st machine.State) (bool, error) {
+		return command{machine.Start{}, func(st *machine.State) (bool, error) {
 			if from.Phase() == machine.PhaseRunning || st.Phase() == machine.PhaseRunning {
 				return true, nil
 			}
 			return served(st)
 		}}, nil
 	case "stop":
-		return command{machine.Stop{}, func(st machine.State) (bool, error) {
+		return command{machine.Stop{}, func(st *machine.State) (bool, error) {
 			return st.Phase() == machine.PhaseStopped, nil
 		}}, nil
 	case "restart":
@@ -191,7 +191,7 @@ func (a *actor) command(action string, args map[string]string, from machine.Stat
 	return command{}, fmt.Errorf("%w: %q", control.ErrNoAction, action)
 }
 
-func (a *actor) rollbackable(to string, st machine.State) error {
+func (a *actor) rollbackable(to string, st *machine.State) error {
 	if to == "" {
 		return errors.New("there is no release before this one to go back to")
 	}
@@ -208,7 +208,7 @@ func (a *actor) rollbackable(to string, st machine.State) error {
 	return fmt.Errorf("release %s is not kept; `status` lists those that are", to)
 }
 
-func reasonOf(st machine.State) error {
+func reasonOf(st *machine.State) error {
 	if r := st.Reason(); r != "" {
 		return errors.New(r)
 	}
@@ -216,7 +216,7 @@ func reasonOf(st machine.State) error {
 }
 
 // progressLine says in a few words what a build is at.
-func (a *actor) progressLine(st machine.State) string {
+func (a *actor) progressLine(st *machine.State) string {
 	if p := a.progress.Load(); p != nil {
 		return fmt.Sprintf("%s: step %d of %d: %s", a.name, p.N, p.Of, p.Step)
 	}
