@@ -52,17 +52,26 @@ func (s *Supervisor) leftovers() (map[string][]leftover, error) {
 	}
 	byMark := map[string]*leftover{}
 	builds := map[string][]*leftover{}
-	for _, f := range found {
-		name, number, ok := strings.Cut(strings.TrimPrefix(f.Mark, s.rootID+"/"), "/")
+	tree := func(mark string) *leftover { // nil: not a mark of ours
+		rest, ours := strings.CutPrefix(mark, s.rootID+"/")
+		name, number, ok := strings.Cut(rest, "/")
 		n, err := strconv.Atoi(number)
-		if !ok || err != nil || n < 1 {
-			continue // not a mark of ours
+		if !ours || !ok || err != nil || n < 1 {
+			return nil
 		}
-		l := byMark[f.Mark]
+		if byMark[mark] == nil {
+			byMark[mark] = &leftover{n: n, mark: mark}
+			builds[name] = append(builds[name], byMark[mark])
+		}
+		return byMark[mark]
+	}
+	for _, mark := range s.table.FindCgroups() {
+		tree(mark) // those in it may carry no mark
+	}
+	for _, f := range found {
+		l := tree(f.Mark)
 		if l == nil {
-			l = &leftover{n: n, mark: f.Mark}
-			byMark[f.Mark] = l
-			builds[name] = append(builds[name], l)
+			continue
 		}
 		l.members = append(l.members, f)
 		if f.Pid == f.Group {

@@ -145,6 +145,9 @@ func begin(o Options) (s *Supervisor, unlock func(), err error) {
 	if s.table, err = process.NewTable(o.Self, s.log.Named("process")); err != nil {
 		return nil, nil, err
 	}
+	if err := s.table.UseCgroups("medctrl-" + s.rootID); err != nil {
+		s.log.Debug("children get no cgroups, their trees are found by mark and session", "error", err)
+	}
 	if s.watcher, err = config.NewWatcher(s.log.Named("watch")); err != nil {
 		return nil, nil, err
 	}

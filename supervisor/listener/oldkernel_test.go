@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/medctrl/medctrl-supervisor/internal/oldkernel"
+	"github.com/medctrl/medctrl-supervisor/supervisor/oldkernel"
 )
 
 // actRecover recovers a listener and says how that went, one word a line.

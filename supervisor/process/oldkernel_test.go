@@ -6,7 +6,7 @@ import (
 	"os/exec"
 	"testing"
 
-	"github.com/medctrl/medctrl-supervisor/internal/oldkernel"
+	"github.com/medctrl/medctrl-supervisor/supervisor/oldkernel"
 )
 
 // onOldKernel is set in the environment of tests that run on one.
