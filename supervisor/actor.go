@@ -14,6 +14,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
 	"github.com/medctrl/medctrl-supervisor/supervisor/process"
+	"github.com/medctrl/medctrl-supervisor/supervisor/state"
 )
 
 // actor runs one build: it feeds the build's machine with what happens, one
@@ -29,6 +30,7 @@ type actor struct {
 	entry  *config.Build  // as the file has it now; never changed in place
 	state  *machine.State // never changed once it was shown
 	health atomic.Pointer[config.Health]
+	before map[int]state.Generation // what is written of an earlier run, until it is adopted
 
 	settings    map[string]*settingsOf // by RunKey
 	launches    map[machine.Version]*launch
@@ -37,7 +39,9 @@ type actor struct {
 	timers      map[machine.TimerKind]*time.Timer
 
 	stopRefusing context.CancelFunc
-	refuseUntil  atomic.Int64 // unix nanoseconds; 0: not known
+	refused      chan struct{} // closed when whoever was taken has been answered
+	passing      atomic.Int32  // queues that are being passed on
+	refuseUntil  atomic.Int64  // unix nanoseconds; 0: not known
 
 	commit   *commitPoint // of the build that runs
 	progress atomic.Pointer[build.Progress]
@@ -149,6 +153,12 @@ func (a *actor) translate(item any) machine.Event {
 		return a.configure(m)
 	case adopted:
 		return a.adopt(m)
+	case hold:
+		a.hold(m)
+		return nil
+	case queueLeft:
+		a.letGo(m.s)
+		return nil
 	case childExited:
 		return a.exited(m)
 	case nameTouched:

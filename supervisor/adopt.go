@@ -89,13 +89,27 @@ func (s *Supervisor) leftovers() (map[string][]leftover, error) {
 }
 
 // adopted is the message that brings what an earlier supervisor left of a build.
-type adopted struct{ found []leftover }
+type adopted struct {
+	found  []leftover
+	handed []*listener.Listener // its sockets, from before an exec
+}
 
 // adopt takes over what an earlier supervisor left: the generation that holds
 // the public name goes on serving, and everything else ends. It runs before the
 // build is configured; what the file says now comes after and is compared.
 func (a *actor) adopt(m adopted) machine.Event {
 	var event machine.Event
+	spare := map[uint64]*socket{}
+	for _, l := range m.handed {
+		s := a.heldBefore(l)
+		if a.public == nil && l.Path() == a.socketPath && l.Named() {
+			a.public = s
+			a.guardName()
+			continue
+		}
+		spare[l.Inode()] = s
+	}
+	handed := a.public != nil
 	for _, l := range m.found {
 		a.state.Spawned = max(a.state.Spawned, l.n)
 		if event == nil && a.holdsName(l) {
@@ -103,19 +117,58 @@ func (a *actor) adopt(m adopted) machine.Event {
 				continue
 			}
 		}
-		a.endLeftover(l)
+		a.endLeftover(l, a.queueOf(l, spare))
+	}
+	for _, s := range spare {
+		a.letGo(s) // whoever served it has ended
+	}
+	if event == nil && handed {
+		// Nothing served, and clients were told so; they are again.
+		event = machine.Adopted{Version: a.state.Proven, Open: true, Reason: a.state.LastExit}
 	}
 	kept := ""
 	if e, ok := event.(machine.Adopted); ok {
 		kept = e.Version.RunKey
 	}
+	a.before = nil
 	a.dropOldConf(kept)
 	return event
+}
+
+// queueOf answers the socket that l was given to serve on, where it is not the
+// public one: clients may still wait in its queue. nil is that there is none, or
+// that it cannot be had.
+func (a *actor) queueOf(l leftover, spare map[uint64]*socket) *socket {
+	for inode, s := range spare {
+		if listener.HeldBy(inode, l.pids()...) {
+			delete(spare, inode)
+			return s
+		}
+	}
+	inode := a.before[l.n].SocketInode
+	if inode == 0 || a.public != nil && a.public.l.Inode() == inode {
+		return nil
+	}
+	got, err := listener.Recover(a.socketPath, inode, l.pids()...)
+	if err != nil {
+		a.log.Debug("queue of a leftover generation cannot be seen", "generation", l.n, "error", err)
+		return nil
+	}
+	return a.heldBefore(got)
+}
+
+// heldBefore makes a socket of one of an earlier run. Clients may be queued on it
+// unless it still has a candidate's name.
+func (a *actor) heldBefore(l *listener.Listener) *socket {
+	return (&socket{l: l, public: l.Path() == a.socketPath || !l.Named()}).hold()
 }
 
 // holdsName says whether generation l is the one that the public name leads to,
 // and gets the listener back where that is possible.
 func (a *actor) holdsName(l leftover) bool {
+	if a.public != nil {
+		return listener.HeldBy(a.public.l.Inode(), l.pids()...)
+	}
 	got, err := listener.Recover(a.socketPath, 0, l.pids()...)
 	switch {
 	case err == nil:
@@ -147,7 +200,7 @@ func (a *actor) takeOver(l leftover) machine.Event {
 			g.child = child
 			a.generations[l.n] = g
 			a.log.Info("generation adopted", "generation", l.n, "release", version.Release, "pid", l.leader.Pid)
-			return machine.Adopted{N: l.n, Version: version, Pid: l.leader.Pid, Open: true}
+			return machine.Adopted{N: l.n, Version: version, Pid: l.leader.Pid, Since: a.before[l.n].Since, Open: true}
 		}
 		g.stop()
 		a.unhold(g)
@@ -156,7 +209,7 @@ func (a *actor) takeOver(l leftover) machine.Event {
 	if a.public == nil {
 		return nil
 	}
-	a.endLeftover(l) // orphaned workers finish what they hold
+	a.endLeftover(l, nil) // orphaned workers finish what they hold
 	return machine.Adopted{Version: version, Open: true, Reason: "it ended while no supervisor watched"}
 }
 
@@ -196,8 +249,9 @@ func (a *actor) unhold(g *generation) {
 	}
 }
 
-// endLeftover ends the tree of a generation that is not wanted any more.
-func (a *actor) endLeftover(l leftover) {
+// endLeftover ends the tree of a generation that is not wanted any more. Where
+// queue is given, it first takes who waits there, and who is left is passed on.
+func (a *actor) endLeftover(l leftover, queue *socket) {
 	a.log.Info("leftover generation is ended", "generation", l.n, "pids", l.pids())
 	child := a.sup.table.Remains(l.leader.Pid, l.leader.StartTime, l.mark)
 	grace := leftoverGrace
@@ -205,11 +259,21 @@ func (a *actor) endLeftover(l leftover) {
 		grace = a.entry.GracefulTimeout
 	}
 	a.spawnTask(func(ctx context.Context) {
-		if err := child.End(ctx, grace); err != nil {
+		begun := time.Now()
+		if queue != nil && l.leader.Pid != 0 {
+			drain, cancel := context.WithTimeout(ctx, grace)
+			a.warn("drain leftover generation", queue.l.Drained(drain))
+			cancel()
+		}
+		if err := child.End(ctx, max(grace-time.Since(begun), 0)); err != nil {
 			a.log.Error("leftover generation does not end", "generation", l.n, "error", err)
 		}
+		a.post(queueLeft{queue})
 	})
 }
+
+// queueLeft is the message that nobody serves a socket any more.
+type queueLeft struct{ s *socket }
 
 // leftoverGrace is how long a generation of a build that is no longer in the
 // file may finish what it holds.

@@ -28,6 +28,11 @@ func (a *actor) startBuild(e machine.Build) {
 	}
 	a.spawnTask(func(context.Context) {
 		defer cancel()
+		if !a.sup.gate.enter(ctx, a) {
+			a.post(machine.BuildFailed{Seq: e.Seq, Cancelled: true})
+			return
+		}
+		defer a.sup.gate.leave(a)
 		release, fresh, err := a.sup.maker.Make(ctx, request)
 		a.progress.Store(nil)
 		switch {
@@ -102,14 +107,15 @@ func (p *commitPoint) reached() bool {
 	return p.passed
 }
 
-// abandon cancels the build, unless it has passed.
-func (p *commitPoint) abandon() {
+// abandon cancels the build, unless it has passed. It says whether it did.
+func (p *commitPoint) abandon() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.passed {
 		p.abandoned = true
 		p.cancel()
 	}
+	return !p.passed
 }
 
 // prune removes releases that are too old, beside the actor.

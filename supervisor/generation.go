@@ -167,8 +167,10 @@ func (a *actor) retire(n int, hung bool) {
 		} else if hung {
 			// It does not take them; when it comes to, it may.
 			queue := make(chan struct{})
+			a.passing.Add(1)
 			go func() {
 				defer close(queue)
+				defer a.passing.Add(-1)
 				a.passOn(ctx, g.sock.l, to)
 			}()
 			defer func() { <-queue }()

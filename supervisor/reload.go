@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -30,6 +29,9 @@ var shutdown machine.Event = machine.Shutdown{}
 // builds' inputs; dry only says what would change. A file that is bad, or that
 // cannot be applied while running, changes nothing.
 func (s *Supervisor) reload(dry bool) ([]string, error) {
+	if s.upgrading() {
+		return nil, errUpgrading
+	}
 	next, err := config.Load(s.Config.Path)
 	if err == nil && next.Root != s.root {
 		err = fmt.Errorf("%s: root changed from %s to %s: stop and start the supervisor to move it; nothing was changed", next.Path, s.root, next.Root)
@@ -76,6 +78,10 @@ func (s *Supervisor) all() []*actor {
 
 // touched takes up what the watcher saw; what the contents say decides.
 func (s *Supervisor) touched(ids []string) {
+	if s.upgrading() {
+		s.missed = append(s.missed, ids...)
+		return
+	}
 	cfg := s.current()
 	for _, id := range ids {
 		if id == "" {
@@ -144,10 +150,10 @@ func (s *Supervisor) apply(cfg *config.Config) {
 	if err := os.MkdirAll(cfg.Supervisor.LogDir, 0o750); err != nil {
 		s.log.Error("log folder cannot be made, builds cannot start", "error", err)
 	}
+	s.front.SetRoutes(routes(cfg))
 	if before.Supervisor.Front != cfg.Supervisor.Front {
 		s.placeFront(cfg.Supervisor.Front)
 	}
-	s.front.SetRoutes(routes(cfg))
 	for _, name := range plan.Removed {
 		if a, ok := s.actors[name]; ok {
 			a.post(machine.Removed{})
@@ -190,7 +196,7 @@ func (s *Supervisor) enlist(b config.Build) *actor {
 	a.health.Store(&b.Health)
 	a.listReleases()
 	s.actors[b.Name] = a
-	a.post(adopted{s.found[b.Name]})
+	a.post(adopted{s.found[b.Name], s.handed.take(b.Name)})
 	delete(s.found, b.Name)
 	return a
 }
@@ -227,20 +233,6 @@ func (s *Supervisor) retired(a *actor) {
 	}:
 	case <-s.ended:
 	}
-}
-
-// placeFront moves the embedded front to an address; "" ends it.
-func (s *Supervisor) placeFront(addr string) {
-	if s.moveFront != nil {
-		s.moveFront()
-		s.moveFront = nil
-	}
-	if addr == "" {
-		return
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	s.moveFront = cancel
-	s.task(func() { s.serveFront(ctx, addr) })
 }
 
 func routes(cfg *config.Config) []front.Route {

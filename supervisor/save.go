@@ -114,6 +114,7 @@ func (a *actor) record() *state.Record {
 		StoppedByHand: st.Want == machine.WantStopped && st.Policy.Autostart,
 		Release:       st.Release, LastBuilt: st.LastBuilt, Previous: st.Previous,
 		Proven: st.Proven.Release, ProvenRunKey: st.Proven.RunKey,
+		Fallback: st.Fallback.Release, FallbackRunKey: st.Fallback.RunKey,
 		Bad:      map[string]string{},
 		Restarts: st.Restarts, LastExit: st.LastExit, BuildError: st.BuildErr,
 		NextGeneration: st.Spawned + 1,
@@ -131,6 +132,9 @@ func (a *actor) record() *state.Record {
 			Pid: g.child.Pid(), StartTime: g.child.StartTime(), BootID: a.sup.bootID,
 			SocketInode: inode,
 		})
+		if last := &r.Generations[len(r.Generations)-1]; g.n == st.Serving.N {
+			last.Since = st.Serving.Since.UTC().Round(0)
+		}
 	}
 	return r
 }
@@ -164,6 +168,13 @@ func (a *actor) restore(r state.Record) {
 	}
 	if _, err := build.Get(a.sup.root, a.name, r.Proven); r.Proven != "" && err == nil {
 		st.Proven = machine.Version{Release: r.Proven, RunKey: r.ProvenRunKey}
+	}
+	if _, err := build.Get(a.sup.root, a.name, r.Fallback); r.Fallback != "" && err == nil {
+		st.Fallback = machine.Version{Release: r.Fallback, RunKey: r.FallbackRunKey}
+	}
+	a.before = map[int]state.Generation{}
+	for _, g := range r.Generations {
+		a.before[g.N] = g
 	}
 	if r.Release == "" {
 		return

@@ -37,7 +37,9 @@ func (a *actor) letGo(s *socket) {
 		return
 	}
 	to := a.publicPath()
+	a.passing.Add(1)
 	a.spawnTask(func(ctx context.Context) {
+		defer a.passing.Add(-1)
 		if n := a.passOn(ctx, s.l, to); n > 0 {
 			a.log.Info("queued clients were passed on", "count", n)
 		}
@@ -91,17 +93,24 @@ func (a *actor) refuse(on bool, until time.Time) {
 	if until.IsZero() {
 		a.refuseUntil.Store(0)
 	}
-	if !on {
-		return
+	if on {
+		a.startRefusing()
 	}
+}
+
+func (a *actor) startRefusing() {
 	if err := a.regain(); err != nil {
 		a.log.Error("clients cannot be told to come back, there is no public socket", "error", err)
 		return
 	}
 	l := a.public.l
 	ctx, cancel := context.WithCancel(a.hard)
-	a.stopRefusing = cancel
-	a.spawnTask(func(context.Context) { l.Refuse(ctx, a.retryAfter) })
+	refused := make(chan struct{})
+	a.stopRefusing, a.refused = cancel, refused
+	a.spawnTask(func(context.Context) {
+		defer close(refused)
+		l.Refuse(ctx, a.retryAfter)
+	})
 }
 
 // retryAfter is how long refused clients are told to wait: until the next

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -30,7 +29,7 @@ type Options struct {
 	Config  *config.Config // loaded from the file at Config.Path
 	Log     hclog.Logger
 	Version string
-	Self    string   // path of this program, for the exec step of children
+	Args    []string // how this program was executed, and is again at an upgrade; Args[0] is a path
 	Environ []string // our environment, as os.Environ gives it
 }
 
@@ -67,8 +66,16 @@ type Supervisor struct {
 	configErr error
 	leaving   bool
 	inputs    map[string]string // by build: what its watched files read as
-	moveFront context.CancelFunc
+	moveFront *frontRun
 	tasks     sync.WaitGroup
+
+	gate    gate
+	handed  *handed          // what was kept over an exec; nil: there was none
+	signals <-chan os.Signal // what run takes them from
+	lock    *state.Locked    // of the root
+	control *control.Socket
+	succeed atomic.Bool // an upgrade is under way
+	missed  []string    // what was touched meanwhile
 }
 
 // gcPercent trades a little CPU at events, which are rare, for memory, which is
@@ -91,86 +98,100 @@ func Run(ctx context.Context, o Options) error {
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR2)
 	defer signal.Stop(signals)
 
-	s, unlock, err := begin(o)
+	s, err := begin(o)
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer s.unlock()
 	return s.run(ctx, signals)
 }
 
 // begin takes the root for us and makes what the actors share.
-func begin(o Options) (s *Supervisor, unlock func(), err error) {
-	s = &Supervisor{
-		Options: o, log: o.Log, root: o.Config.Root, environ: o.Environ, started: time.Now(),
+func begin(o Options) (_ *Supervisor, err error) {
+	s := &Supervisor{
+		Options: o, log: o.Log, root: o.Config.Root, started: time.Now(),
 		events: newEventLog(), front: front.New(o.Log.Named("front")),
 		requests: make(chan func()), ended: make(chan struct{}), actors: map[string]*actor{}, inputs: map[string]string{},
 	}
+	if s.handed, s.environ, err = takeHandover(o.Environ); err != nil {
+		s.log.Error("what was kept over the upgrade cannot be taken over, it is found as after a crash", "error", err)
+	}
 	own := filepath.Join(s.root, ".supervisor")
 	if err := os.MkdirAll(s.root, 0o755); err != nil {
-		return nil, nil, fmt.Errorf("make root folder: %w", err)
+		return nil, fmt.Errorf("make root folder: %w", err)
 	}
 	if err := os.MkdirAll(own, 0o700); err != nil {
-		return nil, nil, fmt.Errorf("make the supervisor's folder: %w", err)
+		return nil, fmt.Errorf("make the supervisor's folder: %w", err)
 	}
-	release, holder, err := state.Lock(own)
-	if errors.Is(err, state.ErrLocked) {
-		return nil, nil, fmt.Errorf("another supervisor (pid %d) runs on %s; one root has one supervisor: stop that one, or give this file another root", holder, s.root)
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	unlock = func() {
-		if err := release(); err != nil {
-			o.Log.Warn("lock cannot be released", "error", err)
-		}
+	if s.lock, err = s.takeLock(own); err != nil {
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			unlock()
+			s.unlock()
 		}
 	}()
 	if s.rootID, err = state.RootID(own); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if s.bootID, err = process.BootID(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if s.store, err = state.Open(filepath.Join(own, "state")); err != nil {
-		return nil, nil, err
+	if err = state.Understood(stateDir(s.root)); err != nil {
+		return nil, err
+	}
+	if s.store, err = state.Open(stateDir(s.root)); err != nil {
+		return nil, err
 	}
 	if err = process.Subreaper(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if s.table, err = process.NewTable(o.Self, s.log.Named("process")); err != nil {
-		return nil, nil, err
+	if s.table, err = process.NewTable("", s.log.Named("process")); err != nil {
+		return nil, err
 	}
 	if err := s.table.UseCgroups("medctrl-" + s.rootID); err != nil {
 		s.log.Debug("children get no cgroups, their trees are found by mark and session", "error", err)
 	}
 	if s.watcher, err = config.NewWatcher(s.log.Named("watch")); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	s.guard = newGuard(s.log.Named("guard"))
 	s.saver = newSaver(s.store, s.log.Named("state"))
-	s.maker = build.New(build.Options{Log: s.log.Named("build"), Environ: o.Environ, Parallel: o.Config.Supervisor.MaxParallelBuilds})
+	s.maker = build.New(build.Options{Log: s.log.Named("build"), Environ: s.environ, Parallel: o.Config.Supervisor.MaxParallelBuilds})
 	s.hard, s.kill = context.WithCancel(context.Background())
-	return s, unlock, nil
+	return s, nil
+}
+
+// takeLock makes us the only supervisor of the root.
+func (s *Supervisor) takeLock(own string) (*state.Locked, error) {
+	if held, err := s.handed.takeLock(own); held != nil || err != nil {
+		return held, err
+	}
+	held, holder, err := state.Lock(own)
+	if errors.Is(err, state.ErrLocked) {
+		return nil, fmt.Errorf("another supervisor (pid %d) runs on %s; one root has one supervisor: stop that one, or give this file another root", holder, s.root)
+	}
+	return held, err
+}
+
+func (s *Supervisor) unlock() {
+	if err := s.lock.Release(); err != nil {
+		s.log.Warn("lock cannot be released", "error", err)
+	}
 }
 
 // run is the supervisor's own goroutine: it takes signals, edits and requests
 // one after the other, until it is to stop and every actor has ended.
 func (s *Supervisor) run(ctx context.Context, signals <-chan os.Signal) error {
 	debug.SetGCPercent(gcPercent)
+	s.signals = signals
 	s.log.Info("supervisor starts", "version", s.Version, "pid", os.Getpid(), "root", s.root, "builds", len(s.Config.Builds))
+	if s.handed != nil {
+		s.log.Info("supervisor was upgraded", "from", s.handed.From, "to", s.Version)
+	}
 	life, end := context.WithCancel(context.Background())
 	s.task(func() { s.saver.run(life) })
 	s.task(func() { s.guard.run(life) })
-	s.task(func() {
-		if err := control.Serve(life, ControlSocket(s.root), s, s.log.Named("control")); err != nil {
-			s.log.Error("control socket cannot be served, commands find no supervisor", "error", err)
-		}
-	})
 	s.task(func() { journal.Watch(life, s.journals, journal.Policy{}, journalEvery, s.log.Named("journal")) })
 
 	found, err := s.leftovers()
@@ -180,6 +201,8 @@ func (s *Supervisor) run(ctx context.Context, signals <-chan os.Signal) error {
 	s.found = found
 	s.endForeign(found)
 	s.apply(s.Config)
+	s.serveControl(life) // there is something to say now
+	s.handed.drop()
 
 	stop := ctx.Done()
 	for !s.finished() {
@@ -194,6 +217,11 @@ func (s *Supervisor) run(ctx context.Context, signals <-chan os.Signal) error {
 		case f := <-s.requests:
 			f()
 		}
+		if s.missed != nil && !s.upgrading() {
+			missed := s.missed
+			s.missed = nil
+			s.touched(missed)
+		}
 	}
 	close(s.ended)
 	end()
@@ -201,6 +229,25 @@ func (s *Supervisor) run(ctx context.Context, signals <-chan os.Signal) error {
 	s.tasks.Wait()
 	s.log.Info("supervisor has stopped", "served", time.Since(s.started).Round(time.Second))
 	return errors.Join(s.watcher.Close(), s.table.Close())
+}
+
+// serveControl answers the commands, until ctx ends.
+func (s *Supervisor) serveControl(ctx context.Context) {
+	path, log := ControlSocket(s.root), s.log.Named("control")
+	var err error
+	if s.control = s.handed.takeControl(path, log); s.control == nil {
+		s.control, err = control.Listen(path)
+	}
+	if err != nil {
+		s.control = nil
+		log.Error("control socket cannot be made, commands find no supervisor", "error", err)
+		return
+	}
+	s.task(func() {
+		if err := control.Serve(ctx, s.control, s, log); err != nil {
+			log.Error("control socket cannot be served, commands find no supervisor", "error", err)
+		}
+	})
 }
 
 func (s *Supervisor) task(f func()) {
@@ -226,7 +273,11 @@ func (s *Supervisor) signalled(sig os.Signal) {
 			s.log.Error("file is not applied, what ran before runs on", "error", err)
 		}
 	case syscall.SIGUSR2:
-		s.log.Warn("upgrade in place is not supported yet; nothing was done")
+		s.log.Info("upgrade asked for by signal")
+		s.task(func() {
+			err := s.Upgrade(s.hard, func(line string) { s.log.Info("upgrade", "progress", line) })
+			s.log.Error("upgrade was not done, this supervisor goes on", "error", err)
+		})
 	default:
 		s.stop(sig.String())
 	}
@@ -245,7 +296,7 @@ func (s *Supervisor) stop(why string) {
 	s.leaving = true
 	wait := time.Duration(0)
 	if s.moveFront != nil {
-		s.moveFront()
+		s.moveFront.end()
 		wait = frontHeadStart
 	}
 	time.AfterFunc(wait, func() {
@@ -288,36 +339,4 @@ func (s *Supervisor) journals() []string {
 
 func (s *Supervisor) logDir() string {
 	return s.logs.Load().(string)
-}
-
-// frontRetry is how long the front waits for an address that is taken.
-const frontRetry = 3 * time.Second
-
-// frontDrain is how long requests in flight may take when the front moves or
-// stops.
-const frontDrain = 30 * time.Second
-
-// serveFront listens at addr until ctx ends. An address that is taken is tried
-// again: what Nginx serves must not suffer from it.
-func (s *Supervisor) serveFront(ctx context.Context, addr string) {
-	said := ""
-	for {
-		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
-		if err == nil {
-			s.log.Info("front listens", "address", ln.Addr().String())
-			err = s.front.Serve(ctx, ln, frontDrain)
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		if err != nil && err.Error() != said {
-			said = err.Error()
-			s.log.Error("front cannot serve, it is tried again", "address", addr, "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(frontRetry):
-		}
-	}
 }

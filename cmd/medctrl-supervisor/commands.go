@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -64,7 +65,7 @@ SIGHUP reloads the file, SIGTERM stops everything gracefully.`,
 	}
 	root.PersistentFlags().StringVarP(&file, "config", "c", fromEnv, "the list of builds; $MEDCTRL_CONFIG")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
-	root.AddCommand(checkCommand(&file), statusCommand(&file), reloadCommand(&file), nginxCommand(&file), versionCommand())
+	root.AddCommand(checkCommand(&file), statusCommand(&file), reloadCommand(&file), nginxCommand(&file), upgradeCommand(&file), acceptCommand(&file), versionCommand())
 	for _, c := range actionCommands(&file) {
 		root.AddCommand(c)
 	}
@@ -134,6 +135,56 @@ func nginxCommand(file *string) *cobra.Command {
 	c.Flags().BoolVar(&o.Upstreams, "upstreams", false, "only the upstream blocks, for http { }")
 	c.Flags().BoolVar(&o.Locations, "locations", false, "only the location blocks that go with --upstreams, for server { }")
 	return c
+}
+
+func upgradeCommand(file *string) *cobra.Command {
+	return &cobra.Command{
+		Use:   "upgrade",
+		Short: "Replace the running supervisor by the program that is at its path now",
+		Long: `Replace the running supervisor by the program that is at its path now, with the
+same process number, without touching a build: install the new binary over the
+old one first (mv or install, not cp onto the running file). The new one is asked
+first whether it accepts the file and the state; where it does not, nothing
+changes.`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cl, err := client(*file)
+			if err != nil {
+				return err
+			}
+			before, err := cl.Status(cmd.Context())
+			if err != nil {
+				return answered(err)
+			}
+			now, err := cl.Upgrade(cmd.Context(), func(line string) { fmt.Fprintln(cmd.OutOrStdout(), line) })
+			if err != nil {
+				return answered(err)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "upgraded from %s to %s, pid %d\n", before.Version, now.Version, now.Pid)
+			return nil
+		},
+	}
+}
+
+// acceptCommand is how a running supervisor asks the binary that is to take over.
+func acceptCommand(file *string) *cobra.Command {
+	return &cobra.Command{
+		Use:    supervisor.AcceptCommand,
+		Short:  "Say whether this program could take over from a running one",
+		Hidden: true,
+		Args:   noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := config.Load(*file)
+			if err != nil {
+				return err
+			}
+			word, err := supervisor.Accept(cfg, version)
+			if err != nil {
+				return err
+			}
+			return json.NewEncoder(cmd.OutOrStdout()).Encode(word)
+		},
+	}
 }
 
 func versionCommand() *cobra.Command {

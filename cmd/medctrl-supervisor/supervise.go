@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -16,9 +19,13 @@ func supervise(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	self, err := os.Executable()
+	// Not os.Executable: that leads behind links, which an upgrade moves.
+	self, err := exec.LookPath(os.Args[0])
+	if err == nil {
+		self, err = filepath.Abs(self)
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("find our own program: %w", err)
 	}
 	log := hclog.New(&hclog.LoggerOptions{
 		Name:       "medctrl-supervisor",
@@ -28,6 +35,6 @@ func supervise(ctx context.Context, file string) error {
 		TimeFormat: "2006-01-02T15:04:05.000Z0700",
 	})
 	return supervisor.Run(ctx, supervisor.Options{
-		Config: cfg, Log: log, Version: version, Self: self, Environ: os.Environ(),
+		Config: cfg, Log: log, Version: version, Args: append([]string{self}, os.Args[1:]...), Environ: os.Environ(),
 	})
 }

@@ -90,6 +90,28 @@ func (c Client) Act(ctx context.Context, name, action string, args map[string]st
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
+	err := c.follow(ctx, path, progress)
+	if errors.Is(err, errBrokeOff) {
+		return fmt.Errorf("%s %s: %w", action, name, err)
+	}
+	return err
+}
+
+// Upgrade has the supervisor execute the program anew in its place, and returns
+// when the new one answers, or with the reason why the old one goes on.
+func (c Client) Upgrade(ctx context.Context, progress func(string)) (Status, error) {
+	if err := c.follow(ctx, "/v1/upgrade", progress); !errors.Is(err, errBrokeOff) {
+		return Status{}, err
+	}
+	// It has been executed; its socket was open all the time.
+	return c.Status(ctx)
+}
+
+// errBrokeOff means that the supervisor ended before it said a result.
+var errBrokeOff = errors.New("the supervisor broke off before it was done")
+
+// follow posts to path and tells progress each step until the result.
+func (c Client) follow(ctx context.Context, path string, progress func(string)) error {
 	body, err := c.do(ctx, http.MethodPost, path)
 	if err != nil {
 		return err
@@ -98,8 +120,10 @@ func (c Client) Act(ctx context.Context, name, action string, args map[string]st
 	for in := json.NewDecoder(body); ; {
 		var s step
 		switch err := in.Decode(&s); {
+		case ctx.Err() != nil:
+			return ctx.Err()
 		case err != nil:
-			return fmt.Errorf("%s %s: the supervisor broke off before it was done: %w", action, name, err)
+			return fmt.Errorf("%w: %w", errBrokeOff, err)
 		case s.Error != "":
 			return &Error{http.StatusOK, s.Error}
 		case s.Result != "":

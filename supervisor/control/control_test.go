@@ -45,6 +45,15 @@ func (f *fake) Reload(_ context.Context, dryRun bool) ([]string, error) {
 	return []string{fmt.Sprintf("dry run: %v", dryRun)}, nil
 }
 
+func (f *fake) Upgrade(ctx context.Context, progress func(string)) error {
+	progress("checking")
+	if f.hold != nil {
+		<-f.hold // an exec would end the connection here
+		panic(http.ErrAbortHandler)
+	}
+	return errors.New("it does not accept the file")
+}
+
 func (f *fake) Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) error {
 	if name != "development" {
 		return fmt.Errorf("%w: %q is not in builds.toml", ErrNoBuild, name)
@@ -150,9 +159,19 @@ func start(t *testing.T) (*fake, Client) {
 
 func startAt(t *testing.T, path string, b Backend) (stop func()) {
 	t.Helper()
+	ln, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return serveOn(t, ln, b)
+}
+
+func serveOn(t *testing.T, ln *Socket, b Backend) (stop func()) {
+	t.Helper()
+	path := ln.path
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- Serve(ctx, path, b, hclog.NewNullLogger()) }()
+	go func() { done <- Serve(ctx, ln, b, hclog.NewNullLogger()) }()
 	eventually(t, "the control socket answers", func() bool {
 		select {
 		case err := <-done:
@@ -260,7 +279,7 @@ func TestOnlyRootAndOurselvesMayWrite(t *testing.T) {
 	t.Parallel()
 	f := &fake{followers: map[chan Event]chan struct{}{}}
 	path := filepath.Join(shortDir(t), "c")
-	ln, err := listen(path)
+	ln, err := Listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}

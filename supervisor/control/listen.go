@@ -14,17 +14,17 @@ import (
 // maxSocketPath is what sockaddr_un takes, without its final zero (unix(7)).
 const maxSocketPath = 107
 
-// socket is the listening control socket and the name it was given.
-type socket struct {
+// Socket is the listening control socket and the name it was given.
+type Socket struct {
 	net.Listener
 	path string
 	ino  uint64
 }
 
-// listen makes the socket at path, mode 0600, in a folder that is made with
+// Listen makes the socket at path, mode 0600, in a folder that is made with
 // mode 0700. It takes the place of a socket nobody listens on; one that answers
 // and anything that is not a socket are left alone, which is an error.
-func listen(path string) (*socket, error) {
+func Listen(path string) (*Socket, error) {
 	dirname := filepath.Dir(path)
 	if err := os.MkdirAll(dirname, 0o700); err != nil {
 		return nil, fmt.Errorf("make folder of control socket: %w", err)
@@ -56,7 +56,37 @@ func listen(path string) (*socket, error) {
 		os.Remove(path) // the error counts
 		return nil, fmt.Errorf("open control socket %s: %w", path, err)
 	}
-	return &socket{ln, path, ino}, nil
+	return &Socket{ln, path, ino}, nil
+}
+
+// Inherited makes a Socket of a descriptor of one that was kept over an exec
+// (File), and closes it. An error means that the name at path leads elsewhere by
+// now, or that the descriptor is no such socket.
+func Inherited(f *os.File, path string) (*Socket, error) {
+	defer f.Close() // net.FileListener has its own
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return nil, fmt.Errorf("take over control socket %s: %w", path, err)
+	}
+	ln, err := net.FileListener(f)
+	if err != nil {
+		return nil, fmt.Errorf("take over control socket %s: %w", path, err)
+	}
+	return &Socket{ln, path, st.Ino}, nil
+}
+
+// File is a duplicate of the socket, for a program that is executed in our
+// place. The caller closes it.
+func (s *Socket) File() (*os.File, error) {
+	ln, ok := s.Listener.(*net.UnixListener)
+	if !ok {
+		return nil, fmt.Errorf("hand over control socket %s: it is a %T", s.path, s.Listener)
+	}
+	f, err := ln.File()
+	if err != nil {
+		return nil, fmt.Errorf("hand over control socket %s: %w", s.path, err)
+	}
+	return f, nil
 }
 
 // open sets the mode of the bound socket f, named path, and only then lets
@@ -104,7 +134,7 @@ func makeRoom(path string) error {
 }
 
 // Close closes the socket and removes its name, if that still leads to it.
-func (s *socket) Close() error {
+func (s *Socket) Close() error {
 	err := s.Listener.Close()
 	var st unix.Stat_t
 	if unix.Lstat(s.path, &st) == nil && st.Ino == s.ino {

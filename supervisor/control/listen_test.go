@@ -6,11 +6,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/hashicorp/go-hclog"
 )
 
 func TestNobodyButTheOwnerReachesTheSocket(t *testing.T) {
@@ -45,8 +44,8 @@ func TestLeftOverSocketIsReplaced(t *testing.T) {
 func TestSocketInUseIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	_, c := start(t)
-	if err := Serve(t.Context(), c.Socket, &fake{}, hclog.NewNullLogger()); err == nil || !strings.Contains(err.Error(), "another supervisor") {
-		t.Errorf("Serve: %v", err)
+	if _, err := Listen(c.Socket); err == nil || !strings.Contains(err.Error(), "another supervisor") {
+		t.Errorf("Listen: %v", err)
 	}
 	if _, err := c.Status(t.Context()); err != nil {
 		t.Errorf("the first one: %v", err)
@@ -55,11 +54,60 @@ func TestSocketInUseIsLeftAlone(t *testing.T) {
 	if err := os.WriteFile(file, []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := Serve(t.Context(), file, &fake{}, hclog.NewNullLogger()); err == nil {
-		t.Error("served on a file")
+	if _, err := Listen(file); err == nil {
+		t.Error("listens on a file")
 	}
 	if text, _ := os.ReadFile(file); string(text) != "mine" {
 		t.Errorf("the file holds %q", text)
+	}
+}
+
+func TestInheritedSocketAnswersWhoConnectedBefore(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(shortDir(t), "c")
+	before, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := before.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiting := make(chan error, 1)
+	go func() {
+		_, err := Client{Socket: path}.Status(t.Context())
+		waiting <- err
+	}()
+	before.Listener.Close() // as an exec does, the name stays
+	after, err := Inherited(f, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := serveOn(t, after, &fake{})
+	if err := <-waiting; err != nil {
+		t.Error(err)
+	}
+	stop()
+	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the socket is left: %v", err)
+	}
+}
+
+func TestUpgradeIsDoneWhenTheSuccessorAnswers(t *testing.T) {
+	t.Parallel()
+	f, c := start(t)
+	var said []string
+	note := func(line string) { said = append(said, line) }
+	if _, err := c.Upgrade(t.Context(), note); err == nil || err.Error() != "it does not accept the file" {
+		t.Errorf("refused: %v", err)
+	}
+	if !slices.Equal(said, []string{"checking"}) {
+		t.Errorf("progress %q", said)
+	}
+	f.hold = make(chan struct{})
+	close(f.hold)
+	if s, err := c.Upgrade(t.Context(), note); err != nil || s.Pid != 812 {
+		t.Errorf("executed: %+v, %v", s, err)
 	}
 }
 

@@ -30,6 +30,9 @@ type Backend interface {
 	// waiting, not the action. Errors that wrap ErrNoBuild or ErrNoAction are
 	// answered with 404.
 	Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) error
+	// Upgrade executes the program anew in our place, and so returns only where
+	// that did not come to be; progress is told what it waits for.
+	Upgrade(ctx context.Context, progress func(string)) error
 	// Events answers what happened and a channel of what happens, until cancel
 	// is called. A channel that is closed ends the stream.
 	Events() (past []Event, live <-chan Event, cancel func())
@@ -55,14 +58,10 @@ const (
 	defaultLines  = 100
 )
 
-// Serve answers on the socket at path until ctx ends, then removes it. It
-// returns early, with an error, where the socket cannot be had. All its
-// goroutines have ended when it returns.
-func Serve(ctx context.Context, path string, b Backend, log hclog.Logger) error {
-	ln, err := listen(path)
-	if err != nil {
-		return err
-	}
+// Serve answers on a socket until ctx ends, then closes and removes it. It
+// returns early, with an error, where the socket breaks. All its goroutines have
+// ended when it returns.
+func Serve(ctx context.Context, ln *Socket, b Backend, log hclog.Logger) error {
 	return serve(ctx, ln, &api{backend: b, log: log, mayWrite: mayWrite, ending: ctx.Done()})
 }
 
@@ -132,6 +131,8 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.get(w, r, func(w http.ResponseWriter, r *http.Request) { a.logs(w, r, path[2]) })
 	case route("v1", "reload"):
 		a.post(w, r, a.reload)
+	case route("v1", "upgrade"):
+		a.post(w, r, func(w http.ResponseWriter, r *http.Request) { a.follow(w, r, a.backend.Upgrade) })
 	case route("v1", "builds", "*", "*"):
 		a.post(w, r, func(w http.ResponseWriter, r *http.Request) { a.act(w, r, path[2], path[3]) })
 	default:
@@ -245,6 +246,14 @@ func (a *api) act(w http.ResponseWriter, r *http.Request, name, action string) {
 	for key, values := range r.URL.Query() {
 		args[key] = values[len(values)-1]
 	}
+	a.log.Debug("action asked for", "build", name, "action", action)
+	a.follow(w, r, func(ctx context.Context, progress func(string)) error {
+		return a.backend.Act(ctx, name, action, args, progress)
+	})
+}
+
+// follow answers with a line for each step of what do does, and with its result.
+func (a *api) follow(w http.ResponseWriter, r *http.Request, do func(context.Context, func(string)) error) {
 	var mu sync.Mutex // progress may come from any goroutine of the backend
 	begun, ended := false, false
 	conn := http.NewResponseController(w)
@@ -259,8 +268,7 @@ func (a *api) act(w http.ResponseWriter, r *http.Request, name, action string) {
 		conn.Flush()
 		conn.SetWriteDeadline(time.Time{})
 	}
-	a.log.Debug("action asked for", "build", name, "action", action)
-	err := a.backend.Act(r.Context(), name, action, args, func(line string) {
+	err := do(r.Context(), func(line string) {
 		mu.Lock()
 		defer mu.Unlock()
 		if !ended {

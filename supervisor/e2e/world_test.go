@@ -32,6 +32,7 @@ type World struct {
 	Defaults   []string // lines of [defaults], beside source and python
 	Builds     string   // the [[build]] entries
 	Env        []string // the supervisor's own environment, beside ours
+	Program    string   // the binary to start; Binary where empty
 
 	cmd    *exec.Cmd
 	ended  chan struct{} // closed when the supervisor that Start started has ended
@@ -95,7 +96,11 @@ func (w *World) SetBuilds(entries ...string) {
 // Start starts the supervisor and returns at once: wait with WaitState. It may be started again when it has ended.
 func (w *World) Start() {
 	w.t.Helper()
-	cmd := exec.Command(Binary(w.t), "-c", w.File)
+	program := w.Program
+	if program == "" {
+		program = Binary(w.t)
+	}
+	cmd := exec.Command(program, "-c", w.File)
 	cmd.Dir = w.Dir
 	cmd.Env = append(os.Environ(), w.Env...)
 	w.start(cmd)

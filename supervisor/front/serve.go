@@ -25,7 +25,8 @@ const (
 func (f *Front) Serve(ctx context.Context, ln net.Listener, drain time.Duration) error {
 	base, cutOff := context.WithCancel(context.WithoutCancel(ctx))
 	defer cutOff()
-	underWay := newUnderWay() // Shutdown does not wait for upgraded connections
+	underWay := newUnderWay() // what is drained does not count upgraded connections
+	clients := clients{open: map[*clientConn]http.ConnState{}}
 	server := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if !underWay.begin() {
@@ -36,13 +37,15 @@ func (f *Front) Serve(ctx context.Context, ln net.Listener, drain time.Duration)
 		}),
 		BaseContext:       func(net.Listener) context.Context { return base },
 		ConnContext:       withClient,
+		ConnState:         clients.changed,
 		ReadHeaderTimeout: HeaderTimeout,
 		IdleTimeout:       IdleTimeout,
 		MaxHeaderBytes:    MaxHeaderBytes,
 		ErrorLog:          f.log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
 	}
 	serving := make(chan error, 1)
-	go func() { serving <- server.Serve(clientConns{ln}) }()
+	conns := &clientConns{Listener: ln}
+	go func() { serving <- server.Serve(conns) }()
 	select {
 	case err := <-serving:
 		cutOff()
@@ -54,7 +57,8 @@ func (f *Front) Serve(ctx context.Context, ln net.Listener, drain time.Duration)
 
 	deadline, cancel := context.WithTimeout(base, drain)
 	defer cancel()
-	err := server.Shutdown(deadline)
+	conns.Close() // what it answers, serving says
+	err := clients.drain(deadline, server)
 	over := underWay.over()
 	if err == nil {
 		select {
@@ -71,6 +75,60 @@ func (f *Front) Serve(ctx context.Context, ln net.Listener, drain time.Duration)
 		return fmt.Errorf("drain http on %s: requests cut off after %v: %w", ln.Addr(), drain, err)
 	}
 	return nil
+}
+
+// clients are the connections of a server. Its Shutdown would drop, unanswered,
+// whoever was accepted and whose request was not read yet (net/http, conn.serve,
+// "if c.server.shuttingDown()"); drain answers them first.
+type clients struct {
+	mu   sync.Mutex
+	open map[*clientConn]http.ConnState
+}
+
+func (c *clients) changed(conn net.Conn, state http.ConnState) {
+	client, ok := conn.(*clientConn)
+	if !ok {
+		return // not one of Serve's listener
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if state == http.StateClosed || state == http.StateHijacked {
+		delete(c.open, client)
+		return
+	}
+	c.open[client] = state
+}
+
+// silentFor is how long a client that has connected may send nothing while the
+// server drains: browsers connect in advance.
+const silentFor = 250 * time.Millisecond
+
+// drain answers what was accepted, closing each connection after it, and returns
+// when none is left or ctx ends. The listener is closed already.
+func (c *clients) drain(ctx context.Context, server *http.Server) error {
+	for pause := time.Millisecond; ; pause = min(2*pause, 20*time.Millisecond) {
+		server.SetKeepAlivesEnabled(false) // closes those between two requests, too
+		if c.closeSilent() == 0 {
+			return nil
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// closeSilent closes who has sent nothing, and answers how many are left.
+func (c *clients) closeSilent() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for client, state := range c.open {
+		if state == http.StateNew && !client.spoke.Load() && time.Since(client.since) > silentFor {
+			client.Close() // it has nothing to lose
+		}
+	}
+	return len(c.open)
 }
 
 // underWay counts requests. (A WaitGroup forbids what may happen here: one that

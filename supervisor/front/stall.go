@@ -125,6 +125,8 @@ func (b *steadyBody) Close() error {
 // sends later is not read.
 type clientConn struct {
 	net.Conn
+	since time.Time   // when it was accepted
+	spoke atomic.Bool // sent anything
 	ended atomic.Bool
 }
 
@@ -132,7 +134,11 @@ func (c *clientConn) Read(p []byte) (int, error) {
 	if c.ended.Load() {
 		return 0, io.EOF
 	}
-	return c.Conn.Read(p)
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.spoke.Store(true)
+	}
+	return n, err
 }
 
 // CloseWrite is what net/http looks for to end a connection without a reset.
@@ -143,14 +149,24 @@ func (c *clientConn) CloseWrite() error {
 	return nil
 }
 
-type clientConns struct{ net.Listener }
+type clientConns struct {
+	net.Listener
+	once sync.Once
+	err  error
+}
 
-func (l clientConns) Accept() (net.Conn, error) {
+// Close closes the listener, once: net/http does so again.
+func (l *clientConns) Close() error {
+	l.once.Do(func() { l.err = l.Listener.Close() })
+	return l.err
+}
+
+func (l *clientConns) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return &clientConn{Conn: c}, nil
+	return &clientConn{Conn: c, since: time.Now()}, nil
 }
 
 type clientKey struct{}

@@ -67,6 +67,23 @@ func (l *Listener) Inherit(keep bool) (fd int, err error) {
 	return l.fd, nil
 }
 
+// HeldBy reports whether one of the processes holds the socket with that Inode. Those that we may not look at do not.
+func HeldBy(inode uint64, pids ...int) bool {
+	for _, pid := range pids {
+		dir := "/proc/" + strconv.Itoa(pid) + "/fd"
+		numbers, err := os.ReadDir(dir)
+		if err != nil {
+			continue // gone, or not ours to look at
+		}
+		for _, n := range numbers {
+			if link, err := os.Readlink(dir + "/" + n.Name()); err == nil && isSocket(link, []uint64{inode}) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 type pidfdGetfd func(pidfd, targetfd, flags int) (int, error)
 
 func recoverBy(getfd pidfdGetfd, path string, inode uint64, pids []int) (*Listener, error) {

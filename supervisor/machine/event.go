@@ -67,6 +67,7 @@ type (
 		N       int
 		Version Version
 		Pid     int
+		Since   time.Time // since when it serves, where that is known
 		Open    bool
 		Reason  string
 	}

@@ -86,7 +86,10 @@ func (t *turn) adopted(e Adopted) {
 		t.Restarts++
 		return
 	}
-	t.Serving = Generation{N: e.N, Version: e.Version, Pid: e.Pid, Ready: true, Since: t.now}
+	t.Serving = Generation{N: e.N, Version: e.Version, Pid: e.Pid, Ready: true, Since: e.Since}
+	if e.Since.IsZero() {
+		t.Serving.Since = t.now
+	}
 	t.note("adopted", t.Serving, "")
 	t.serves()
 }

@@ -11,7 +11,7 @@ import (
 func TestOnlyOneHasTheLockAndTheOtherLearnsWho(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), ".supervisor")
-	release, holder, err := Lock(dir)
+	held, holder, err := Lock(dir)
 	if err != nil || holder != os.Getpid() {
 		t.Fatal(holder, err)
 	}
@@ -19,14 +19,14 @@ func TestOnlyOneHasTheLockAndTheOtherLearnsWho(t *testing.T) {
 	if !errors.Is(err, ErrLocked) || holder != os.Getpid() || !strings.Contains(err.Error(), filepath.Join(dir, "lock")) {
 		t.Errorf("second: %d, %v", holder, err)
 	}
-	if err := release(); err != nil {
+	if err := held.Release(); err != nil {
 		t.Fatal(err)
 	}
-	release, _, err = Lock(dir)
+	held, _, err = Lock(dir)
 	if err != nil {
 		t.Fatalf("after release: %v", err)
 	}
-	if err := release(); err != nil {
+	if err := held.Release(); err != nil {
 		t.Error(err)
 	}
 }
@@ -37,11 +37,11 @@ func TestWhatAFormerHolderWroteCountsForNothing(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "lock"), []byte("1\n"+strings.Repeat("x", 100)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	release, holder, err := Lock(dir)
+	held, holder, err := Lock(dir)
 	if err != nil || holder != os.Getpid() {
 		t.Fatal(holder, err)
 	}
-	defer release()
+	defer held.Release()
 	if _, holder, err := Lock(dir); !errors.Is(err, ErrLocked) || holder != os.Getpid() {
 		t.Errorf("second: %d, %v", holder, err)
 	}

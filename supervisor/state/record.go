@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 )
 
 // Version is the format of the files written here, and the newest that is read.
@@ -21,6 +22,8 @@ type Record struct {
 	Previous       string            `json:"previous,omitempty"`   // the one that served before it
 	Proven         string            `json:"proven,omitempty"`     // the one that served last
 	ProvenRunKey   string            `json:"proven_run_key,omitempty"`
+	Fallback       string            `json:"fallback,omitempty"` // what Proven gives way to, as long as it is not stable
+	FallbackRunKey string            `json:"fallback_run_key,omitempty"`
 	Bad            map[string]string `json:"bad,omitempty"` // releases not to be tried again, and why
 	Restarts       int               `json:"restarts,omitempty"`
 	LastExit       string            `json:"last_exit,omitempty"`
@@ -39,6 +42,8 @@ type Generation struct {
 	StartTime   uint64 `json:"start_time"` // clock ticks since boot, field 22 of /proc/PID/stat (proc(5))
 	BootID      string `json:"boot_id"`
 	SocketInode uint64 `json:"socket_inode"`
+
+	Since time.Time `json:"since,omitzero"` // since when it serves, for people
 }
 
 // VersionError is about a file that a later supervisor wrote. Nothing is wrong with it.

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 func TestMain(m *testing.M) {
@@ -28,8 +29,8 @@ var full = Record{
 	Version: Version, Build: "development", StoppedByHand: true, LastBuilt: "r2", Release: "r2", Previous: "r1",
 	Bad: map[string]string{"r3": "answered 500"}, Restarts: 7, LastExit: "killed by SIGKILL", BuildError: "pip: no",
 	Generations: []Generation{{N: 4, Role: "serving", Release: "r2", RunKey: "k", Pid: 912, StartTime: 1 << 60,
-		BootID: "0b8b3e1f", SocketInode: 77}},
-	NextGeneration: 5, Proven: "r2", ProvenRunKey: "k",
+		BootID: "0b8b3e1f", SocketInode: 77, Since: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)}},
+	NextGeneration: 5, Proven: "r2", ProvenRunKey: "k", Fallback: "r1", FallbackRunKey: "j",
 }
 
 func mustOpen(t testing.TB) *Store {

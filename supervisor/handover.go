@@ -1,0 +1,212 @@
+package supervisor
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/control"
+	"github.com/medctrl/medctrl-supervisor/supervisor/listener"
+	"github.com/medctrl/medctrl-supervisor/supervisor/state"
+)
+
+// handoverVersion is that of the handover which is written, and the newest that
+// is read.
+const handoverVersion = 1
+
+// handoverKey is in the environment of a program that is executed in our place:
+// the descriptor from which it reads the handover.
+const handoverKey = "MEDCTRL_HANDOVER"
+
+// handover is what a supervisor tells the one that is executed in its place:
+// descriptors, which are open in both. Everything else is found as after a crash.
+type handover struct {
+	Version int
+	From    string // the version of the one before
+	Lock    int
+	Control int // 0: none
+	Front   struct {
+		Address string
+		FD      int
+	}
+	Sockets []handedSocket
+}
+
+// handedSocket is a build's socket, public or of a generation that ends.
+type handedSocket struct {
+	Build string
+	Path  string
+	FD    int
+}
+
+// keep writes the handover where the next program can read it, and has the
+// descriptors in it survive the exec. undo takes that back.
+func (h *handover) keep() (fd int, undo func(), err error) {
+	text, err := json.Marshal(h)
+	if err != nil {
+		return -1, nil, fmt.Errorf("write handover: %w", err)
+	}
+	fd, err = unix.MemfdCreate("handover", unix.MFD_CLOEXEC)
+	if err != nil {
+		return -1, nil, fmt.Errorf("write handover: %w", os.NewSyscallError("memfd_create", err))
+	}
+	f := os.NewFile(uintptr(fd), "handover")
+	fds := []int{fd, h.Lock}
+	for _, n := range []int{h.Control, h.Front.FD} {
+		if n != 0 {
+			fds = append(fds, n)
+		}
+	}
+	for _, s := range h.Sockets {
+		fds = append(fds, s.FD)
+	}
+	undo = func() {
+		for _, n := range fds {
+			unix.CloseOnExec(n)
+		}
+		f.Close() // it is not needed any more
+	}
+	if _, err = f.WriteAt(text, 0); err == nil {
+		for _, n := range fds {
+			if _, err = unix.FcntlInt(uintptr(n), unix.F_SETFD, 0); err != nil {
+				break
+			}
+		}
+	}
+	if err != nil {
+		undo()
+		return -1, nil, fmt.Errorf("write handover: %w", err)
+	}
+	return fd, undo, nil
+}
+
+// handed is a handover that was read, until all of it is taken. A nil one has
+// nothing.
+type handed struct {
+	handover
+	sockets map[string][]*listener.Listener
+}
+
+// takeHandover reads the handover that the environment names, if it does, and
+// answers the environment without it.
+func takeHandover(environ []string) (*handed, []string, error) {
+	i := slices.IndexFunc(environ, func(e string) bool { return strings.HasPrefix(e, handoverKey+"=") })
+	if i < 0 {
+		return nil, environ, nil
+	}
+	fd, err := strconv.Atoi(strings.TrimPrefix(environ[i], handoverKey+"="))
+	environ = slices.Delete(slices.Clone(environ), i, i+1)
+	if err != nil || fd < 3 {
+		return nil, environ, fmt.Errorf("%s names no descriptor", handoverKey)
+	}
+	h, err := readHandover(fd)
+	if err != nil {
+		err = fmt.Errorf("read handover: %w", err)
+	}
+	return h, environ, err
+}
+
+func readHandover(fd int) (*handed, error) {
+	unix.CloseOnExec(fd)
+	f := os.NewFile(uintptr(fd), "handover")
+	if f == nil {
+		return nil, os.ErrInvalid
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.NewSectionReader(f, 0, 64<<20))
+	if err != nil {
+		return nil, err
+	}
+	h := &handed{sockets: map[string][]*listener.Listener{}}
+	if err := json.Unmarshal(text, &h.handover); err != nil {
+		return nil, err
+	}
+	if h.Version > handoverVersion {
+		return nil, fmt.Errorf("it has version %d, known are those up to %d", h.Version, handoverVersion)
+	}
+	var errs []error
+	for _, s := range h.Sockets {
+		l, err := listener.Inherited(s.FD, s.Path)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		h.sockets[s.Build] = append(h.sockets[s.Build], l)
+	}
+	return h, errors.Join(errs...)
+}
+
+// take answers the sockets of a build, which are the caller's then.
+func (h *handed) take(build string) []*listener.Listener {
+	if h == nil {
+		return nil
+	}
+	all := h.sockets[build]
+	delete(h.sockets, build)
+	return all
+}
+
+// drop closes what nobody took: of builds that left the file in that moment.
+func (h *handed) drop() {
+	if h == nil {
+		return
+	}
+	for _, all := range h.sockets {
+		for _, l := range all {
+			l.Close() // there is nobody to tell
+		}
+	}
+	h.sockets = nil
+	if h.Front.FD != 0 {
+		unix.Close(h.Front.FD)
+		h.Front.FD = 0
+	}
+}
+
+func (h *handed) takeLock(own string) (*state.Locked, error) {
+	if h == nil {
+		return nil, nil
+	}
+	unix.CloseOnExec(h.Lock)
+	return state.Relock(own, os.NewFile(uintptr(h.Lock), "lock"))
+}
+
+// takeControl answers the control socket, or nil where a new one is to be made.
+func (h *handed) takeControl(path string, log hclog.Logger) *control.Socket {
+	if h == nil || h.Control == 0 {
+		return nil
+	}
+	unix.CloseOnExec(h.Control)
+	s, err := control.Inherited(os.NewFile(uintptr(h.Control), path), path)
+	if err != nil {
+		log.Warn("control socket is made anew", "error", err)
+		return nil
+	}
+	return s
+}
+
+// takeFront answers the front's socket where it listens at addr, or nil.
+func (h *handed) takeFront(addr string, log hclog.Logger) net.Listener {
+	if h.Front.FD == 0 || h.Front.Address != addr {
+		return nil
+	}
+	unix.CloseOnExec(h.Front.FD)
+	f := os.NewFile(uintptr(h.Front.FD), "front")
+	h.Front.FD = 0
+	defer f.Close() // net.FileListener has its own
+	ln, err := net.FileListener(f)
+	if err != nil {
+		log.Warn("socket of the front is made anew", "error", err)
+		return nil
+	}
+	return ln
+}
