@@ -235,10 +235,14 @@ func (a *actor) turn(e machine.Event) {
 		before := a.state.Phase()
 		next, effects := machine.Step(*a.state, queue[0], time.Now())
 		a.state = &next
-		for _, effect := range effects {
+		for i, effect := range effects {
+			if i == 0 { // later ones come right after the one before
+				reach("before", effect)
+			}
 			if answer := a.carryOut(effect); answer != nil {
 				queue = append(queue, answer)
 			}
+			reach("after", effect)
 		}
 		if after := a.state.Phase(); after != before {
 			a.log.Debug("state changed", "from", before, "to", after)

@@ -113,7 +113,9 @@ func (a *actor) adopt(m adopted) machine.Event {
 	for _, l := range m.found {
 		a.state.Spawned = max(a.state.Spawned, l.n)
 		if event == nil && a.holdsName(l) {
+			reach("after", "a listener is taken back")
 			if event = a.takeOver(l); event != nil {
+				reach("after", "a generation is adopted")
 				continue
 			}
 		}

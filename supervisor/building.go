@@ -34,6 +34,7 @@ func (a *actor) startBuild(e machine.Build) {
 		}
 		defer a.sup.gate.leave(a)
 		release, fresh, err := a.sup.maker.Make(ctx, request)
+		reach("after", "the build")
 		a.progress.Store(nil)
 		switch {
 		case err == nil && fresh:
@@ -69,6 +70,11 @@ func (a *actor) buildFailed(err error) {
 // built shows how far a build is.
 func (a *actor) built(p build.Progress) {
 	a.progress.Store(&p)
+	if p.Done {
+		reach("after step", p.Step)
+	} else {
+		reach("before step", p.Step)
+	}
 	if p.Done && !p.Skipped {
 		a.log.Info("build step done", "step", p.Step, "n", p.N, "of", p.Of, "took", p.Elapsed.Round(time.Millisecond))
 	}
@@ -128,7 +134,9 @@ func (a *actor) prune() {
 		inUse = append(inUse, g.version.Release) // a retiring one still runs from it
 	}
 	a.spawnTask(func(context.Context) {
+		reach("before", "releases are pruned")
 		a.warn("prune releases", build.Prune(a.sup.root, *entry, inUse...))
+		reach("after", "releases are pruned")
 		a.listReleases()
 	})
 }

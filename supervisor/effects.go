@@ -113,6 +113,7 @@ func (a *actor) swap(n int) machine.Event {
 		a.log.Error("public name cannot be exchanged", "generation", n, "error", err)
 		return machine.SwapFailed{N: n, Reason: err.Error()}
 	}
+	reach("after", "the exchange of names")
 	old := a.public // nil: it could not be taken back, and ends with its generation
 	if old == nil {
 		a.guardName()

@@ -177,6 +177,7 @@ func (a *actor) retire(n int, hung bool) {
 		} else {
 			drain, cancel := context.WithTimeout(ctx, grace)
 			a.warn("drain generation", g.sock.l.Drained(drain))
+			reach("after", "the queue is empty")
 			cancel()
 		}
 		a.finish(ctx, g, max(grace-time.Since(begun), 0))
@@ -187,6 +188,7 @@ func (a *actor) retire(n int, hung bool) {
 func (a *actor) finish(ctx context.Context, g *generation, grace time.Duration) {
 	for {
 		err := g.child.End(ctx, grace)
+		reach("after", "a tree has ended")
 		if err == nil {
 			break
 		}

@@ -86,11 +86,13 @@ func (s *saver) flush() bool {
 	ok := true
 	for name, r := range todo {
 		var err error
+		reach("before", "the state is written")
 		if r == nil {
 			err = s.store.Delete(name)
 		} else {
 			err = s.store.Save(name, *r)
 		}
+		reach("after", "the state is written")
 		if err == nil {
 			continue
 		}

@@ -162,12 +162,23 @@ func begin(o Options) (_ *Supervisor, err error) {
 	return s, nil
 }
 
+// A supervisor that was killed while it started a process leaves its lock with
+// that one, until it has executed its program.
+const (
+	lockPatience = 5 * time.Second
+	lockPoll     = 5 * time.Millisecond
+)
+
 // takeLock makes us the only supervisor of the root.
 func (s *Supervisor) takeLock(own string) (*state.Locked, error) {
 	if held, err := s.handed.takeLock(own); held != nil || err != nil {
 		return held, err
 	}
 	held, holder, err := state.Lock(own)
+	for limit := time.Now().Add(lockPatience); errors.Is(err, state.ErrLocked) && process.Dead(holder) && time.Now().Before(limit); {
+		time.Sleep(lockPoll) // there is no event to wait for
+		held, holder, err = state.Lock(own)
+	}
 	if errors.Is(err, state.ErrLocked) {
 		return nil, fmt.Errorf("another supervisor (pid %d) runs on %s; one root has one supervisor: stop that one, or give this file another root", holder, s.root)
 	}

@@ -136,6 +136,12 @@ func StartTime(pid int) (uint64, error) {
 	return s.start, err
 }
 
+// Dead reports whether there is no such process, or a zombie of it.
+func Dead(pid int) bool {
+	s, err := readStat(pid)
+	return errors.Is(err, os.ErrNotExist) || err == nil && s.dead()
+}
+
 func readStat(pid int) (stat, error) {
 	line, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if errors.Is(err, unix.ESRCH) { // it went between open and read

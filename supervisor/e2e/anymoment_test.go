@@ -1,0 +1,197 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// mortal makes the binary that dies at a chosen moment.
+var mortal = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(binDir, "mortal")
+	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-tags", "killpoints", "-o", path, "../../cmd/medctrl-supervisor")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the binary that dies: %w\n%s", err, out)
+	}
+	return path, nil
+})
+
+// tiny is the entry of a build whose server is up within milliseconds.
+func tiny(lines ...string) string {
+	return One(append(lines, `command = ["{python}", "-I", "-S", "tiny_server.py"]`, `stable_after = "100ms"`, `graceful_timeout = "10s"`, "keep_releases = 1")...)
+}
+
+// mortalWorld is a world of a tiny build whose supervisor dies at the moment that DieAt says.
+func mortalWorld(t *testing.T) *World {
+	t.Helper()
+	program, err := mortal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := NewWorld(t, tiny())
+	w.Program = program
+	if err := os.WriteFile(filepath.Join(w.Source, "requirements.txt"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// DieAt has the supervisor that is started next die at a moment; "": at none.
+func (w *World) DieAt(moment string) {
+	w.t.Helper()
+	path := filepath.Join(w.Dir, "moments")
+	w.Env = []string{"MEDCTRL_TEST_DIE_AT=" + moment, "MEDCTRL_TEST_MOMENTS=" + path}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// Moments are those that the supervisor went through since DieAt.
+func (w *World) Moments() []string {
+	return strings.Fields(strings.ReplaceAll(readAll(filepath.Join(w.Dir, "moments")), " ", "_"))
+}
+
+// DiesBefore waits for the supervisor's end, or until holds does, and says whether it was killed.
+func (w *World) DiesBefore(what string, holds func() bool) (died bool) {
+	w.t.Helper()
+	Eventually(w.t, 60*time.Second, what+", or the death", func() (bool, string) {
+		select {
+		case <-w.ended:
+			died = w.endErr != nil
+			return true, ""
+		default:
+			return holds(), ""
+		}
+	})
+	return died
+}
+
+// serves says whether the build answers with that banner, and nothing of it is under way.
+func (w *World) serves(banner string) bool {
+	b, err := w.Status()
+	if err != nil || len(b.Builds) != 1 || b.Builds[0].State != "running" || b.Builds[0].Building {
+		return false
+	}
+	a, err := Ask("unix", w.Socket("one"), "/")
+	return err == nil && a.Header.Get("X-Banner") == banner && len(w.Processes()) == 1
+}
+
+// Whole asserts what must hold whenever the supervisor was killed and came back.
+func (w *World) Whole(moment, banner string) {
+	w.t.Helper()
+	defer func() {
+		if w.t.Failed() {
+			w.t.Logf("it had died %s", moment)
+		}
+	}()
+	Eventually(w.t, 60*time.Second, fmt.Sprintf("one process that serves %q after a death %s", banner, moment), func() (bool, string) {
+		return w.serves(banner), fmt.Sprint(w.Processes())
+	})
+	for _, pattern := range []string{"one/.tmp-*", "one/releases/.tmp-*", "one/venvs/.tmp-*", "one/gunicorn.sock.*"} {
+		Eventually(w.t, 30*time.Second, "no "+pattern, func() (bool, string) {
+			left, err := filepath.Glob(filepath.Join(w.Root, pattern))
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			return len(left) == 0, fmt.Sprintf("after a death %s: %v", moment, left)
+		})
+	}
+}
+
+// settled says whether what was edited serves, and has been for long enough to count as stable.
+func (w *World) settled(banner string) bool {
+	if !w.serves(banner) {
+		return false
+	}
+	events, err := w.get("/v1/events?follow=0")
+	return err == nil && strings.LastIndex(events, `"took_over"`) < strings.LastIndex(events, `"stable"`)
+}
+
+// TestDeathAtAnyMomentIsMended kills the supervisor before and after everything it does, one moment in each life: from its start with a
+// generation to adopt, over an edit, the build of a release, its proof, the exchange, the drain and the end of the old one to the
+// pruning, and on the way out. Each time it is started again, and everything must be as the file says, with no request lost.
+func TestDeathAtAnyMomentIsMended(t *testing.T) {
+	t.Parallel()
+	const walkers = 4 // side by side, each every fourth moment
+	edit := func(w *World, banner string) bool {
+		return w.DiesBefore("the edit to be served", func() bool { return w.settled(banner) })
+	}
+	stop := func(w *World, banner string) bool {
+		if edit(w, banner) {
+			return true
+		}
+		w.Signal(syscall.SIGTERM)
+		return w.DiesBefore("the end", func() bool { return false })
+	}
+	for name, act := range map[string]func(*World, string) bool{"first": edit, "edit": edit, "stop": stop} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			all := walkMoments(t, 0, 1, []string{"none"}, act, name)
+			switch name { // what else comes is the edit's
+			case "stop":
+				all = all[slices.Index(all, "before_Withdraw#1"):]
+			case "first":
+				all = slices.DeleteFunc(all, func(m string) bool {
+					return !regexp.MustCompile("Open|environment|install|Spawn|Swap|exchange").MatchString(m)
+				})
+			}
+			t.Logf("%d moments: %q", len(all), all)
+			for walker := range walkers {
+				t.Run(fmt.Sprint(walker), func(t *testing.T) {
+					t.Parallel()
+					walkMoments(t, walker, walkers, all, act, name)
+				})
+			}
+		})
+	}
+}
+
+// walkMoments has a supervisor die at every nth of the moments, beginning with first, and answers those it went through in the last life.
+func walkMoments(t *testing.T, first, nth int, moments []string, act func(w *World, banner string) bool, name string) (through []string) {
+	w := mortalWorld(t)
+	w.DieAt("")
+	w.Serve("one")
+	var tr *Traffic
+	if name == "edit" {
+		tr = w.Load("one", 50)
+	}
+	for i := first; i < len(moments); i += nth {
+		moment, banner := strings.ReplaceAll(moments[i], "_", " "), fmt.Sprint("n", i)
+		w.SetBanner("one", banner, RenameOver)
+		w.Signal(syscall.SIGKILL)
+		w.WaitEnd(10 * time.Second)
+		if name == "first" {
+			KillAll(t, w.Processes(), syscall.SIGKILL)
+			if err := os.RemoveAll(w.Root); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.DieAt(moment)
+		w.Start()
+		died := w.DiesBefore("the start", func() bool { _, err := w.Status(); return err == nil }) || act(w, banner)
+		if !died && strings.HasSuffix(moment, "#1") {
+			t.Errorf("it never came to be %s", moment)
+		}
+		if w.Running() {
+			w.Signal(syscall.SIGKILL)
+			w.WaitEnd(10 * time.Second)
+		}
+		through = w.Moments()
+		w.DieAt("")
+		w.Start()
+		w.Whole(moment, banner)
+	}
+	if tr != nil {
+		tr.Stop().NoneLost(t)
+	}
+	return through
+}
