@@ -27,6 +27,7 @@ type leftover struct {
 	mark    string
 	leader  process.Found // Pid 0: its main process has ended
 	members []process.Found
+	newer   bool // than the state of its build
 }
 
 // pids lists who may hold the listener, the likeliest first.
@@ -111,6 +112,7 @@ func (a *actor) adopt(m adopted) machine.Event {
 	}
 	handed := a.public != nil
 	for _, l := range m.found {
+		l.newer = l.n > a.state.Spawned // the state was not written any more when it came to be
 		a.state.Spawned = max(a.state.Spawned, l.n)
 		if event == nil && a.holdsName(l) {
 			reach("after", "a listener is taken back")
@@ -202,7 +204,7 @@ func (a *actor) takeOver(l leftover) machine.Event {
 			g.child = child
 			a.generations[l.n] = g
 			a.log.Info("generation adopted", "generation", l.n, "release", version.Release, "pid", l.leader.Pid)
-			return machine.Adopted{N: l.n, Version: version, Pid: l.leader.Pid, Since: a.before[l.n].Since, Open: true}
+			return machine.Adopted{N: l.n, Version: version, Pid: l.leader.Pid, Newer: l.newer, Since: a.before[l.n].Since, Open: true}
 		}
 		g.stop()
 		a.unhold(g)
@@ -212,7 +214,7 @@ func (a *actor) takeOver(l leftover) machine.Event {
 		return nil
 	}
 	a.endLeftover(l, nil) // orphaned workers finish what they hold
-	return machine.Adopted{Version: version, Open: true, Reason: "it ended while no supervisor watched"}
+	return machine.Adopted{Version: version, Newer: l.newer, Open: true, Reason: "it ended while no supervisor watched"}
 }
 
 // missing notes a generation that served when the state was written and is gone.

@@ -37,8 +37,15 @@ func mortalWorld(t *testing.T) *World {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := NewWorld(t, tiny())
+	w := tinyWorld(t)
 	w.Program = program
+	return w
+}
+
+// tinyWorld is a world of one build that is built and up within a second.
+func tinyWorld(t *testing.T) *World {
+	t.Helper()
+	w := NewWorld(t, tiny())
 	if err := os.WriteFile(filepath.Join(w.Source, "requirements.txt"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}

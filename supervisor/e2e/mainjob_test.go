@@ -13,7 +13,10 @@ import (
 // edit that shows.
 func TestMainJob(t *testing.T) {
 	t.Parallel()
-	w := exampleWorld(t)
+	mainJob(t, exampleWorld(t))
+}
+
+func mainJob(t *testing.T, w *World) {
 	w.Start()
 	for name, location := range map[string]string{"development": "/api", "testing": "/testapi"} {
 		b := w.WaitState(name, "running")

@@ -9,10 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/oldkernel"
 )
 
 // python sees the distribution's Django and gunicorn, whatever else is first on PATH.
@@ -28,11 +31,13 @@ type World struct {
 	Root   string
 	Front  string // host:port, free, on a loopback address of this world's own
 
-	Supervisor []string // lines of [supervisor], beside front
-	Defaults   []string // lines of [defaults], beside source and python
-	Builds     string   // the [[build]] entries
-	Env        []string // the supervisor's own environment, beside ours
-	Program    string   // the binary to start; Binary where empty
+	Supervisor []string            // lines of [supervisor], beside front
+	Defaults   []string            // lines of [defaults], beside source and python
+	Builds     string              // the [[build]] entries
+	Env        []string            // the supervisor's own environment, beside ours
+	Program    string              // the binary to start; Binary where empty
+	Wrap       []string            // a command that executes the binary in its own place
+	Without    []oldkernel.Feature // what the kernel is to lack
 
 	cmd    *exec.Cmd
 	ended  chan struct{} // closed when the supervisor that Start started has ended
@@ -100,7 +105,8 @@ func (w *World) Start() {
 	if program == "" {
 		program = Binary(w.t)
 	}
-	cmd := exec.Command(program, "-c", w.File)
+	argv := append(slices.Clone(w.Wrap), program, "-c", w.File)
+	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir = w.Dir
 	cmd.Env = append(os.Environ(), w.Env...)
 	w.start(cmd)
@@ -116,8 +122,18 @@ func (w *World) start(cmd *exec.Cmd) {
 	cmd.Stdout, cmd.Stderr = log, log
 	// A group of its own: a Ctrl-C for the tests is not one for it. It ends with us, even when we are killed.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
-	if err := cmd.Start(); err != nil {
-		w.t.Fatal(err)
+	var startErr error
+	if len(w.Without) == 0 {
+		startErr = cmd.Start()
+	} else {
+		cmd.SysProcAttr.Pdeathsig = 0 // the thread that starts it ends
+		startErr = oldkernel.Start(cmd, w.Without...)
+	}
+	if errors.Is(startErr, errors.ErrUnsupported) {
+		w.t.Skip(startErr)
+	}
+	if startErr != nil {
+		w.t.Fatal(startErr)
 	}
 	w.cmd = cmd
 	ended := make(chan struct{})

@@ -67,6 +67,7 @@ type (
 		N       int
 		Version Version
 		Pid     int
+		Newer   bool      // than what is known of earlier generations: it was asked for last
 		Since   time.Time // since when it serves, where that is known
 		Open    bool
 		Reason  string

@@ -78,7 +78,7 @@ func (t *turn) adopted(e Adopted) {
 	}
 	t.Open, t.Proven = e.Open, e.Version
 	t.Spawned = max(t.Spawned, e.N)
-	if t.Release == "" {
+	if t.Release == "" || e.Newer {
 		t.Release = e.Version.Release
 	}
 	if e.N == 0 {
