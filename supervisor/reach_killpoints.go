@@ -17,7 +17,8 @@ var moments = struct {
 
 // reach writes each moment as a line "MOMENT#TIMES" to the file
 // MEDCTRL_TEST_MOMENTS, and kills this process with -9 at the one that
-// MEDCTRL_TEST_DIE_AT names.
+// MEDCTRL_TEST_DIE_AT names. Where that is "never", it stops it at each, until
+// somebody continues it.
 func reach(when string, what any) {
 	name, ok := what.(string)
 	if !ok {
@@ -36,11 +37,18 @@ func reach(when string, what any) {
 	if err != nil {
 		panic(err)
 	}
-	if moment != os.Getenv("MEDCTRL_TEST_DIE_AT") {
+	end := syscall.SIGKILL
+	switch os.Getenv("MEDCTRL_TEST_DIE_AT") {
+	case moment:
+	case "never":
+		end = syscall.SIGSTOP
+	default:
 		return
 	}
-	if err := syscall.Kill(os.Getpid(), syscall.SIGKILL); err != nil {
+	if err := syscall.Kill(os.Getpid(), end); err != nil {
 		panic(err)
 	}
-	select {} // it takes a moment
+	if end == syscall.SIGKILL {
+		select {} // it takes a moment
+	}
 }

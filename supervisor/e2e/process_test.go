@@ -15,6 +15,7 @@ import (
 // Process is one live process. Zombies are dead and not listed.
 type Process struct {
 	Pid, Parent, Session int
+	State                string // one letter, T is stopped
 	Start                string // since boot, in ticks: with the pid it tells two processes apart
 	Command              string
 }
@@ -47,6 +48,7 @@ func readProcess(dir string) (Process, bool) {
 	}
 	var p Process
 	p.Pid, _ = strconv.Atoi(filepath.Base(dir)) // the kernel writes numbers
+	p.State = fields[0]
 	p.Parent, _ = strconv.Atoi(fields[1])
 	p.Session, _ = strconv.Atoi(fields[3])
 	p.Start = fields[19]
