@@ -45,7 +45,10 @@ func newDisk(t *testing.T, at string) *disk {
 	if out, err := exec.Command("mount", "-o", "loop", d.image, at).CombinedOutput(); err != nil {
 		t.Skipf("no loop devices here: %v: %s", err, out)
 	}
-	t.Cleanup(func() { _ = exec.Command("umount", "--lazy", at).Run() }) // it is unmounted where all went well
+	t.Cleanup(func() {
+		for exec.Command("umount", "--lazy", at).Run() == nil { // until nothing is mounted there
+		}
+	})
 	return d
 }
 
