@@ -58,7 +58,7 @@ func walk(ctx context.Context, app string, visit func(rel string, d fs.DirEntry)
 		switch d.Type() {
 		case 0, fs.ModeDir:
 		case fs.ModeSymlink:
-			if err := checkLink(app, rel); err != nil {
+			if d, err = followed(app, rel, d); err != nil {
 				return err
 			}
 		default:
@@ -78,14 +78,15 @@ func resolved(b config.Build) (string, error) {
 	return app, nil
 }
 
-// checkLink refuses a link that leads out of the application, by its text or
-// by what other links make of it, or to something that cannot be read as a
-// file. One that leads to nothing may stay.
-func checkLink(app, rel string) error {
+// followed answers what goes into a release for a link: the link, where it
+// leads to something inside the application, or to nothing. A link to a file
+// elsewhere, by its text or by what other links make of it, is that file; a link
+// to a folder elsewhere, or to what cannot be read as a file, is an error.
+func followed(app, rel string, link fs.DirEntry) (fs.DirEntry, error) {
 	path := filepath.Join(app, rel)
 	to, err := os.Readlink(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	out := filepath.IsAbs(to) || !filepath.IsLocal(filepath.Join(filepath.Dir(rel), to))
 	target, err := filepath.EvalSymlinks(path)
@@ -93,19 +94,24 @@ func checkLink(app, rel string) error {
 		inside, rerr := filepath.Rel(app, target)
 		out = rerr != nil || !filepath.IsLocal(inside)
 	}
-	if out {
-		return fmt.Errorf("%s is a link to %s, out of the application: a release must hold all it needs; copy it in", path, to)
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if errors.Is(err, fs.ErrNotExist) && !out {
+		return link, nil
 	}
 	if err != nil {
-		return fmt.Errorf("follow link %s: %w", path, err)
+		return nil, fmt.Errorf("follow link %s: %w", path, err)
 	}
-	if info, err := os.Stat(target); err == nil && !info.IsDir() && !info.Mode().IsRegular() {
-		return notRegular(path, info.Mode().Type())
+	info, err := os.Stat(target)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("follow link %s: %w", path, err)
+	case info.Mode().IsRegular() && out:
+		return fs.FileInfoToDirEntry(info), nil
+	case info.IsDir() && out:
+		return nil, fmt.Errorf("%s is a link to the folder %s, out of the application: a release must hold all it needs; copy it in", path, to)
+	case !info.IsDir() && !info.Mode().IsRegular():
+		return nil, notRegular(path, info.Mode().Type())
 	}
-	return nil
+	return link, nil
 }
 
 func notRegular(path string, mode fs.FileMode) error {
@@ -134,16 +140,27 @@ func entryHash(path string, d fs.DirEntry) (string, error) {
 	return contentHash(f, nil)
 }
 
-// openRegular opens a file that a moment ago was a regular one, without hanging
-// where it is a named pipe by now.
+// openRegular opens a file, or what a link leads to, without hanging where that
+// is a named pipe by now. We may read more than who wrote the source may: so a link
+// is followed only to a file that everybody may read, or that its owner owns.
 func openRegular(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	var link fs.FileInfo
+	if errors.Is(err, unix.ELOOP) {
+		if link, err = os.Lstat(path); err == nil {
+			f, err = os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
 	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
+	switch {
+	case err != nil:
+	case !info.Mode().IsRegular():
 		err = notRegular(path, info.Mode().Type())
+	case link != nil && info.Mode()&0o004 == 0 && ownerOf(info) != ownerOf(link):
+		err = fmt.Errorf("%s is a link to a file that neither everybody may read nor its owner owns: copy it in", path)
 	}
 	if err != nil {
 		f.Close() // only the first error counts

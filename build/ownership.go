@@ -68,6 +68,13 @@ func seal(dir string, gid int) error {
 	return nil
 }
 
+func ownerOf(info fs.FileInfo) int {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(stat.Uid)
+	}
+	return -1
+}
+
 func owned(info fs.FileInfo, uid, gid uint32) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return ok && stat.Uid == uid && stat.Gid == gid

@@ -163,6 +163,9 @@ func (a *actor) noted(e machine.Note) {
 		a.log.Info("generation took over", args...)
 		a.forget()
 		a.prune()
+	case "stable":
+		a.log.Debug("generation is stable", args...)
+		a.prune() // what it might have given way to is not needed any more
 	case "recovered":
 		a.log.Info("generation serves again", args...)
 	case "healthy":

@@ -147,8 +147,14 @@ func (a *actor) end(n int) {
 	g.leave()
 	a.warn("end generation", g.child.SignalGroup(syscall.SIGTERM))
 	grace := a.entry.GracefulTimeout
+	if !g.queued && !g.sock.public {
+		grace = min(grace, candidateGrace) // it holds no client
+	}
 	a.spawnTask(func(ctx context.Context) { a.finish(ctx, g, grace) })
 }
+
+// candidateGrace is how long a candidate that is not taken may clean up.
+const candidateGrace = 5 * time.Second
 
 // retire lets generation n, which has lost the public name, take what is in
 // its queue, and ends it. The grace period covers both.

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -72,7 +70,7 @@ func actionCommands(file *string) []*cobra.Command {
 				if err != nil {
 					return err
 				}
-				return act(cmd.Context(), cl, cmd.OutOrStdout(), t.name, names, args)
+				return act(cmd, cl, t.name, names, args)
 			},
 		}
 		c.Flags().BoolVar(&noWait, "no-wait", false, "do not wait for the result")
@@ -86,10 +84,10 @@ func actionCommands(file *string) []*cobra.Command {
 
 // act carries out an action on each named build, one after the other, and goes
 // on where one fails.
-func act(ctx context.Context, cl control.Client, out io.Writer, action string, names []string, args map[string]string) error {
-	failed := 0
+func act(cmd *cobra.Command, cl control.Client, action string, names []string, args map[string]string) error {
+	out, failed := cmd.OutOrStdout(), 0
 	for _, name := range names {
-		err := cl.Act(ctx, name, action, args, func(line string) { fmt.Fprintln(out, line) })
+		err := cl.Act(cmd.Context(), name, action, args, func(line string) { fmt.Fprintln(out, line) })
 		switch {
 		case err == nil && args["wait"] == "no":
 			fmt.Fprintf(out, "%s: %s asked for\n", name, action)
@@ -99,7 +97,7 @@ func act(ctx context.Context, cl control.Client, out io.Writer, action string, n
 			return answered(err)
 		default:
 			failed++
-			fmt.Fprintf(out, "%s: %s failed: %v\n", name, action, err)
+			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s failed: %v\n", name, action, err)
 		}
 	}
 	if failed > 0 {

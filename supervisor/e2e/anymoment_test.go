@@ -26,8 +26,10 @@ var mortal = sync.OnceValues(func() (string, error) {
 })
 
 // tiny is the entry of a build whose server is up within milliseconds.
-func tiny(lines ...string) string {
-	return One(append(lines, `command = ["{python}", "-I", "-S", "tiny_server.py"]`, `stable_after = "100ms"`, `graceful_timeout = "10s"`, "keep_releases = 1")...)
+func tiny(lines ...string) string { return tinyEntry("one", lines...) }
+
+func tinyEntry(name string, lines ...string) string {
+	return Entry(name, append(lines, `command = ["{python}", "-I", "-S", "tiny_server.py"]`, `stable_after = "100ms"`, `graceful_timeout = "10s"`, "keep_releases = 1")...)
 }
 
 // mortalWorld is a world of a tiny build whose supervisor dies at the moment that DieAt says.

@@ -25,3 +25,6 @@ func Eventually(t testing.TB, limit time.Duration, what string, holds func() (bo
 		}
 	}
 }
+
+// patience is for what takes no time at all on a quiet machine.
+const patience = 20 * time.Second

@@ -1,0 +1,248 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// twoTiny is a world of two builds that are up within a second.
+func twoTiny(t *testing.T) *World {
+	t.Helper()
+	w := tinyWorld(t)
+	w.Builds = tiny() + "\n" + tinyEntry("two")
+	w.WriteConfig()
+	return w
+}
+
+// Only what an edit is about is touched, and nothing of it costs a request.
+func TestEditTouchesOnlyWhatChanged(t *testing.T) {
+	t.Parallel()
+	w := twoTiny(t)
+	w.Serve("one", "two")
+	one, two := w.Load("one", 50), w.Load("two", 50)
+	pids := func() (int, int) { return w.WaitState("one", "running").Pid, w.WaitState("two", "running").Pid }
+	steps := []struct {
+		name, entry string // of build one
+		restarts    bool
+		rebuilds    bool
+	}{
+		{"health", tiny(`health = { interval = "1s" }`), false, false},
+		{"location", strings.Replace(tiny(`health = { interval = "1s" }`), "\"/one\"", "\"/moved\"", 1), false, false},
+		{"env", tiny(`health = { interval = "1s" }`, `env = { X = "1" }`), true, false},
+		{"env_file", tiny(`env = { X = "1" }`, `env_file = "one.env"`), true, false},
+		{"wsgi", tiny(`env_file = "one.env"`, `wsgi = "other.wsgi:app"`), true, false},
+		{"umask", tiny(`env_file = "one.env"`, `umask = "0077"`), true, true},
+	}
+	if err := os.WriteFile(filepath.Join(w.Dir, "one.env"), []byte("A=1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range steps {
+		before1, before2 := pids()
+		release := w.WaitState("one", "running").Release
+		w.SetBuilds(step.entry, tinyEntry("two"))
+		out := w.MustCLI("reload")
+		if step.restarts {
+			w.WaitPid("one", before1)
+		} else if now, _ := pids(); now != before1 {
+			t.Errorf("%s: build one was restarted; reload said %q", step.name, out)
+		}
+		if step.rebuilds {
+			w.WaitRelease("one", release)
+		} else if b := w.WaitState("one", "running"); b.Release != release {
+			t.Errorf("%s: release %s, before %s", step.name, b.Release, release)
+		}
+		if _, now := pids(); now != before2 {
+			t.Errorf("%s: build two was touched", step.name)
+		}
+	}
+	before1, before2 := pids()
+	if err := RenameOver(filepath.Join(w.Dir, "one.env"), []byte("A=2\n")); err != nil {
+		t.Fatal(err)
+	}
+	w.WaitPid("one", before1)
+	w.SetBanner("two", "edited", Overwrite) // its settings are no input of build one
+	w.WaitBanner("two", "edited")
+	w.WaitPid("two", before2)
+	before1, before2 = pids()
+	release := w.WaitState("one", "running").Release
+	now := time.Now()
+	for _, path := range []string{w.Settings("one"), filepath.Join(w.Source, "requirements.txt"), w.File} {
+		if err := os.Chtimes(path, now, now); err != nil { // touched, and the same
+			t.Fatal(err)
+		}
+	}
+	w.MustCLI("reload")
+	w.WaitStatus("one", "a look at the inputs", func(b BuildStatus) bool { return !b.Building })
+	if now1, now2 := pids(); now1 != before1 || now2 != before2 || w.WaitState("one", "running").Release != release {
+		t.Error("files that were only touched had an effect")
+	}
+	one.Stop().NoneLost(t)
+	two.Stop().NoneLost(t)
+}
+
+func TestBuildsComeAndGoWithTheFile(t *testing.T) {
+	t.Parallel()
+	w := tinyWorld(t)
+	first := w.Serve("one")
+	tr := w.Load("one", 50)
+	w.SetBuilds(tiny(), tinyEntry("two")) // no command, no signal: saving is enough
+	two := w.WaitState("two", "running")
+	held := w.Load("two", 20)
+	held.GoOn(t, calm)
+	held.Stop().NoneLost(t)
+	w.SetBuilds(tiny())
+	Eventually(t, patience, "the end of build two", func() (bool, string) {
+		s, err := w.Status()
+		_, gone := os.Lstat(w.Socket("two"))
+		return err == nil && s.Build("two").Name == "" && os.IsNotExist(gone) && syscall.Kill(two.Pid, 0) == syscall.ESRCH, fmt.Sprint(s, err)
+	})
+	if _, err := os.Stat(filepath.Join(w.Root, "two", "releases")); err != nil {
+		t.Errorf("the releases of a build that left the file: %v", err)
+	}
+	w.SetBuilds(tiny(), tinyEntry("two"))
+	if back := w.WaitState("two", "running"); back.Release != two.Release {
+		t.Errorf("build two came back with release %s, and had %s of the same inputs", back.Release, two.Release)
+	}
+	if b := w.WaitState("one", "running"); b.Pid != first.Pid {
+		t.Errorf("build one was touched")
+	}
+	tr.Stop().NoneLost(t)
+}
+
+// A mistake changes nothing, and is shown until it is mended.
+func TestBadEditChangesNothingUntilItIsMended(t *testing.T) {
+	t.Parallel()
+	w := twoTiny(t)
+	first := w.Serve("one", "two")
+	good, err := os.ReadFile(w.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := w.Load("one", 50)
+	for text, want := range map[string]string{
+		strings.Replace(string(good), "keep_releases", "kep_releases", 1): `did you mean "keep_releases"?`,
+		string(good) + "\n[[build":                                        "builds.toml:",
+		strings.Replace(string(good), `name = "two"`, `name = "one"`, 1):  "has it already",
+	} {
+		if err := RenameOver(w.File, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		Eventually(t, patience, "the mistake in status", func() (bool, string) {
+			s, err := w.Status()
+			return err == nil && strings.Contains(s.Config.Error, want), fmt.Sprint(s.Config, err)
+		})
+		if _, errOut, code := w.CLI("reload"); code != 1 || !strings.Contains(errOut, want) {
+			t.Errorf("reload of a bad file: exit %d, %q", code, errOut)
+		}
+		if out, _, code := w.CLI("status"); code != 0 || !strings.Contains(out, "builds.toml") {
+			t.Errorf("status beside a bad file: exit %d, %q", code, out)
+		}
+		if err := RenameOver(w.File, good); err != nil {
+			t.Fatal(err)
+		}
+		Eventually(t, patience, "the end of the mistake in status", func() (bool, string) {
+			s, err := w.Status()
+			return err == nil && s.Config.Error == "", fmt.Sprint(s.Config, err)
+		})
+	}
+	if err := os.Remove(w.File); err != nil {
+		t.Fatal(err)
+	}
+	Eventually(t, patience, "the file's absence in status", func() (bool, string) {
+		s, err := w.Status()
+		return err == nil && strings.Contains(s.Config.Error, "no such file"), fmt.Sprint(s.Config, err)
+	})
+	if err := Overwrite(w.File, good); err != nil {
+		t.Fatal(err)
+	}
+	Eventually(t, patience, "the file's return", func() (bool, string) {
+		s, err := w.Status()
+		return err == nil && s.Config.Error == "", fmt.Sprint(s.Config, err)
+	})
+	if b := w.WaitState("one", "running"); b.Pid != first.Pid {
+		t.Error("bad edits touched a build")
+	}
+	tr.Stop().NoneLost(t)
+}
+
+func TestDryRunOnlySaysWhatItWouldDo(t *testing.T) {
+	t.Parallel()
+	w := tinyWorld(t)
+	first := w.Serve("one")
+	w.Supervisor = []string{`log_level = "debug"`}
+	// Not by SetBuilds: an edit applies by itself, so the dry run must come before it is quiet.
+	w.Builds = tiny(`env = { A = "1" }`)
+	w.WriteConfig()
+	out, _, code := w.CLI("reload", "--dry-run")
+	if code != 0 || !strings.Contains(out, "one: restart: env") || !strings.Contains(out, "log_level") {
+		t.Errorf("dry run: exit %d, %q", code, out)
+	}
+	w.WaitPid("one", first.Pid) // by the edit
+}
+
+// However fast and in whichever way a file is saved, the newest content serves in the end.
+func TestNewestEditServesHoweverItIsSaved(t *testing.T) {
+	t.Parallel()
+	w := tinyWorld(t)
+	w.Serve("one")
+	tr := w.Load("one", 100)
+	for name, save := range map[string]Save{"overwrite": Overwrite, "rename": RenameOver, "link": SwapLink} {
+		w.SetBanner("one", name, save)
+		w.WaitBanner("one", name)
+		w.SetBanner("one", name+" first", save)
+		w.SetBanner("one", name+" second", save) // at once
+		w.WaitBanner("one", name+" second")
+		before := w.WaitState("one", "running")
+		w.SetBanner("one", name+" third", save)
+		w.WaitStatus("one", "a build", func(b BuildStatus) bool { return b.Building || b.Release != before.Release })
+		w.SetBanner("one", name+" fourth", save) // in its midst
+		w.WaitBanner("one", name+" fourth")
+		w.WaitStatus("one", "quiet", func(b BuildStatus) bool { return !b.Building && b.State == "running" })
+		if a := MustAsk(t, "unix", w.Socket("one"), "/"); a.Header.Get("X-Banner") != name+" fourth" {
+			t.Errorf("%s: %q serves in the end", name, a.Header.Get("X-Banner"))
+		}
+	}
+	// The file itself, as a config map: a link to a folder that is swapped.
+	for i, entry := range []string{tiny(`env = { A = "1" }`), tiny(`env = { A = "2" }`)} {
+		before := w.WaitState("one", "running")
+		w.Builds = entry
+		if err := SwapLink(w.File, []byte(w.Config())); err != nil {
+			t.Fatal(err)
+		}
+		if b := w.WaitPid("one", before.Pid); b.State != "running" {
+			t.Errorf("swap %d: %+v", i, b)
+		}
+	}
+	tr.Stop().NoneLost(t)
+}
+
+func TestWatchedSourceIsRebuiltAndAnotherIsNot(t *testing.T) {
+	t.Parallel()
+	w := tinyWorld(t)
+	w.Builds = tiny("watch_source = true") + "\n" + tinyEntry("two")
+	w.WriteConfig()
+	first := w.Serve("one", "two")
+	two := w.WaitState("two", "running")
+	more := filepath.Join(w.Source, "API", "a", "new", "folder", "file.py")
+	if err := os.MkdirAll(filepath.Dir(more), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(more, []byte("x = 1\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	second := w.WaitRelease("one", first.Release)
+	if err := os.WriteFile(more, []byte("x = 2\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	w.WaitRelease("one", second.Release)
+	if b := w.WaitState("two", "running"); b.Release != two.Release {
+		t.Errorf("build two does not watch its source and was rebuilt: %+v", b)
+	}
+	w.MustCLI("reload")
+	w.WaitRelease("two", two.Release)
+}
