@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/medctrl/medctrl-supervisor/build"
@@ -214,6 +215,8 @@ func (s *Supervisor) run(ctx context.Context, signals <-chan os.Signal) error {
 	s.apply(s.Config)
 	s.serveControl(life) // there is something to say now
 	s.handed.drop()
+	s.ready()
+	alive := s.watchdog(life)
 
 	stop := ctx.Done()
 	for !s.finished() {
@@ -227,6 +230,8 @@ func (s *Supervisor) run(ctx context.Context, signals <-chan os.Signal) error {
 			s.touched(ids)
 		case f := <-s.requests:
 			f()
+		case <-alive:
+			s.tell(daemon.SdNotifyWatchdog)
 		}
 		if s.missed != nil && !s.upgrading() {
 			missed := s.missed
@@ -280,9 +285,11 @@ func (s *Supervisor) signalled(sig os.Signal) {
 	switch sig {
 	case syscall.SIGHUP:
 		s.log.Info("reload asked for by signal")
+		s.reloading()
 		if _, err := s.reload(false); err != nil {
 			s.log.Error("file is not applied, what ran before runs on", "error", err)
 		}
+		s.ready()
 	case syscall.SIGUSR2:
 		s.log.Info("upgrade asked for by signal")
 		s.task(func() {
@@ -304,6 +311,7 @@ func (s *Supervisor) stop(why string) {
 		return
 	}
 	s.log.Info("supervisor stops, builds drain", "reason", why)
+	s.tell(daemon.SdNotifyStopping)
 	s.leaving = true
 	wait := time.Duration(0)
 	if s.moveFront != nil {
