@@ -66,6 +66,13 @@ func TestRootKeepsItsID(t *testing.T) {
 	if other, err := RootID(filepath.Join(t.TempDir(), "other")); other == first || err != nil {
 		t.Errorf("two roots with one name, %v", err)
 	}
+	copied := filepath.Join(t.TempDir(), "copy")
+	if err := os.CopyFS(copied, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if other, err := RootID(copied); other == first || err != nil {
+		t.Errorf("the copy of a root has its name, %v", err)
+	}
 	if err := os.WriteFile(filepath.Join(dir, "id"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
