@@ -220,7 +220,7 @@ func (a *actor) takeOver(l leftover) machine.Event {
 // missing notes a generation that served when the state was written and is gone.
 func (a *actor) missing(r state.Record, found []leftover) {
 	for _, g := range r.Generations {
-		if g.Role != "serving" || slices.ContainsFunc(found, func(l leftover) bool { return l.n == g.N }) {
+		if g.Role != "serving" || slices.ContainsFunc(found, func(l leftover) bool { return l.n == g.N && len(l.members) > 0 }) {
 			continue
 		}
 		a.state.LastExit = "it ended while no supervisor watched"
