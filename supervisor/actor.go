@@ -106,6 +106,9 @@ func (a *actor) post(item any) {
 	}
 }
 
+// takenUp is a message that is closed when all before it has been taken up.
+type takenUp chan struct{}
+
 // take answers what was posted, in its order; nil is that nobody works any more.
 func (m *mailbox) take() []any {
 	m.mu.Lock()
@@ -153,6 +156,9 @@ func (a *actor) translate(item any) machine.Event {
 		return a.configure(m)
 	case adopted:
 		return a.adopt(m)
+	case takenUp:
+		close(m)
+		return nil
 	case hold:
 		a.hold(m)
 		return nil

@@ -19,6 +19,7 @@ import (
 type saver struct {
 	store   *state.Store
 	log     hclog.Logger
+	writing sync.Mutex // held while anything is written
 	mu      sync.Mutex
 	pending map[string]*state.Record // nil: delete
 	wake    chan struct{}
@@ -77,8 +78,11 @@ func (s *saver) wakeUp() {
 	}
 }
 
-// flush writes what is pending and answers whether all of it was written.
+// flush writes what is pending and answers whether all of it was written. What
+// was put before it has been written when it returns, or could not be.
 func (s *saver) flush() bool {
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	s.mu.Lock()
 	todo := s.pending
 	s.pending = map[string]*state.Record{}

@@ -1,12 +1,16 @@
 package supervisor
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"strings"
 	"time"
 
+	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 	"github.com/medctrl/medctrl-supervisor/supervisor/journal"
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
@@ -78,13 +82,64 @@ func (s *Supervisor) Events() (past []control.Event, live <-chan control.Event, 
 	return s.events.follow()
 }
 
-// Log answers the last lines that a build's server wrote.
-func (s *Supervisor) Log(name string, lines int) ([]string, error) {
+// Log calls each with the last lines that a build's server wrote, or its last
+// build, and where q says so with what comes.
+func (s *Supervisor) Log(ctx context.Context, name string, q control.LogQuery, each func([]byte) error) error {
 	a, err := s.find(name)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return journal.Tail(a.logPath(), lines)
+	if q.Build {
+		return s.buildLog(ctx, name, q, each)
+	}
+	size := journal.Size(a.logPath())
+	lines, err := journal.Tail(a.logPath(), q.Lines)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if len(lines) > 0 {
+		if err := each([]byte(strings.Join(lines, "\n") + "\n")); err != nil {
+			return err
+		}
+	}
+	if !q.Follow {
+		return nil
+	}
+	return journal.Follow(ctx, a.logPath(), size, each)
+}
+
+// buildLogEvery is how often a build's log is looked at for more.
+const buildLogEvery = 200 * time.Millisecond
+
+func (s *Supervisor) buildLog(ctx context.Context, name string, q control.LogQuery, each func([]byte) error) error {
+	var said []byte
+	for {
+		text, err := build.ReadLog(s.root, name)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		more, same := bytes.CutPrefix(text, said)
+		if !same {
+			more = text // of another build
+		}
+		if said == nil && q.Lines > 0 {
+			all := bytes.SplitAfter(bytes.TrimSuffix(more, []byte("\n")), []byte("\n"))
+			more = append(bytes.Join(all[max(0, len(all)-q.Lines):], nil), '\n')
+		}
+		if said = text; len(bytes.TrimSpace(more)) > 0 {
+			if err := each(more); err != nil {
+				return err
+			}
+		}
+		if !q.Follow {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(buildLogEvery):
+		}
+	}
 }
 
 func (s *Supervisor) find(name string) (*actor, error) {
@@ -117,6 +172,7 @@ func (s *Supervisor) Act(ctx context.Context, name, action string, args map[stri
 		change := a.change()
 		st := a.view.Load().state
 		if done, err := want.holds(st); done {
+			s.saver.flush() // what was asked for outlives us from here on, or the log says that it does not
 			return err
 		}
 		if now := a.progressLine(st); now != said && progress != nil {

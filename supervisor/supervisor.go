@@ -111,7 +111,7 @@ func Run(ctx context.Context, o Options) error {
 func begin(o Options) (_ *Supervisor, err error) {
 	s := &Supervisor{
 		Options: o, log: o.Log, root: o.Config.Root, started: time.Now(),
-		events: newEventLog(), front: front.New(o.Log.Named("front")),
+		front:    front.New(o.Log.Named("front")),
 		requests: make(chan func()), ended: make(chan struct{}), actors: map[string]*actor{}, inputs: map[string]string{},
 	}
 	if s.handed, s.environ, err = takeHandover(o.Environ); err != nil {
@@ -132,6 +132,7 @@ func begin(o Options) (_ *Supervisor, err error) {
 			s.unlock()
 		}
 	}()
+	s.events = openEventLog(filepath.Join(own, "events"), s.log.Named("events"))
 	if s.rootID, err = state.RootID(own); err != nil {
 		return nil, err
 	}
@@ -203,6 +204,7 @@ func (s *Supervisor) run(ctx context.Context, signals <-chan os.Signal) error {
 	}
 	life, end := context.WithCancel(context.Background())
 	s.task(func() { s.saver.run(life) })
+	s.task(func() { s.events.run(life.Done()) })
 	s.task(func() { s.guard.run(life) })
 	s.task(func() { journal.Watch(life, s.journals, journal.Policy{}, journalEvery, s.log.Named("journal")) })
 
@@ -213,6 +215,11 @@ func (s *Supervisor) run(ctx context.Context, signals <-chan os.Signal) error {
 	s.found = found
 	s.endForeign(found)
 	s.apply(s.Config)
+	for _, a := range s.all() {
+		up := make(takenUp)
+		a.post(up)
+		<-up
+	}
 	s.serveControl(life) // there is something to say now
 	s.handed.drop()
 	s.ready()

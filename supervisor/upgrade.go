@@ -147,6 +147,7 @@ func (s *Supervisor) execute(front *frontRun) error {
 	if !s.saver.flush() {
 		return errors.New("upgrade: the state cannot be written, see the log")
 	}
+	s.events.flush()
 	h, closeAll, err := s.handOver(front)
 	defer closeAll()
 	if err != nil {

@@ -1,7 +1,11 @@
 package main
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
+	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -51,15 +55,16 @@ func actionCommands(file *string) []*cobra.Command {
 		var noWait bool
 		var to string
 		c := &cobra.Command{
-			Use:   t.name + " NAME...",
+			Use:   t.name + " [NAME...]",
 			Short: t.short,
-			Args: func(_ *cobra.Command, names []string) error {
-				if len(names) == 0 {
-					return usage(fmt.Errorf("%s which build? Name at least one", t.name))
-				}
-				return nil
-			},
-			RunE: func(cmd *cobra.Command, names []string) error {
+			Long: t.short + `.
+
+NAME may be a pattern ("dev*"); without one it is all builds. It waits until the
+result holds and shows how far it is; the exit code is 0 only where it does for
+every build.`,
+			Example:           "  medctrl-supervisor " + t.name + " development",
+			ValidArgsFunction: completeBuilds(file),
+			RunE: func(cmd *cobra.Command, patterns []string) error {
 				if noWait {
 					args["wait"] = "no"
 				}
@@ -69,6 +74,13 @@ func actionCommands(file *string) []*cobra.Command {
 				cl, err := client(*file)
 				if err != nil {
 					return err
+				}
+				names, err := matching(cmd.Context(), cl, patterns)
+				if err != nil {
+					return err
+				}
+				if t.name == "stop" && len(patterns) == 0 && !sure(cmd, names) {
+					return exitError{code: exitFailed, err: errors.New("nothing was stopped")}
 				}
 				return act(cmd, cl, t.name, names, args)
 			},
@@ -80,6 +92,16 @@ func actionCommands(file *string) []*cobra.Command {
 		all = append(all, c)
 	}
 	return all
+}
+
+// sure asks before all builds are stopped, where a person is there to answer.
+func sure(cmd *cobra.Command, names []string) bool {
+	if !isTerminal(cmd.OutOrStdout()) || !isTerminal(os.Stdin) {
+		return true
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "Stop %s? [y/N] ", strings.Join(names, ", "))
+	answer, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	return err == nil && strings.HasPrefix(strings.ToLower(strings.TrimSpace(answer)), "y")
 }
 
 // act carries out an action on each named build, one after the other, and goes

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,8 +21,9 @@ const watchEvery = time.Second
 func statusCommand(file *string) *cobra.Command {
 	var asJSON, watch bool
 	c := &cobra.Command{
-		Use:   "status [NAME...]",
-		Short: "Show what runs, and why something does not",
+		Use:               "status [NAME...]",
+		Short:             "Show what runs, and why something does not",
+		ValidArgsFunction: completeBuilds(file),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			cl, err := client(*file)
 			if err != nil {
@@ -53,15 +53,17 @@ func statusCommand(file *string) *cobra.Command {
 	return c
 }
 
-func showStatus(ctx context.Context, cl control.Client, out io.Writer, names []string, asJSON bool) error {
+func showStatus(ctx context.Context, cl control.Client, out io.Writer, patterns []string, asJSON bool) error {
 	st, err := cl.Status(ctx)
 	if err != nil {
 		return answered(err)
 	}
-	if len(names) > 0 {
-		if st, err = only(st, names); err != nil {
+	if len(patterns) > 0 {
+		names, err := matching(ctx, cl, patterns)
+		if err != nil {
 			return err
 		}
+		st.Builds = slices.DeleteFunc(st.Builds, func(b control.BuildStatus) bool { return !slices.Contains(names, b.Name) })
 	}
 	if asJSON {
 		enc := json.NewEncoder(out)
@@ -72,17 +74,6 @@ func showStatus(ctx context.Context, cl control.Client, out io.Writer, names []s
 	return nil
 }
 
-// only keeps the named builds of a status.
-func only(st control.Status, names []string) (control.Status, error) {
-	for _, name := range names {
-		if !slices.ContainsFunc(st.Builds, func(b control.BuildStatus) bool { return b.Name == name }) {
-			return st, fmt.Errorf("no build is named %q; there are: %s", name, strings.Join(buildNames(st), ", "))
-		}
-	}
-	st.Builds = slices.DeleteFunc(st.Builds, func(b control.BuildStatus) bool { return !slices.Contains(names, b.Name) })
-	return st, nil
-}
-
 func buildNames(st control.Status) []string {
 	var names []string
 	for _, b := range st.Builds {
@@ -91,8 +82,8 @@ func buildNames(st control.Status) []string {
 	return names
 }
 
-func isTerminal(out io.Writer) bool {
-	f, ok := out.(*os.File)
+func isTerminal(file any) bool {
+	f, ok := file.(*os.File)
 	if !ok {
 		return false
 	}

@@ -59,23 +59,38 @@ func (c Client) Reload(ctx context.Context, dryRun bool) (changes []string, err 
 	return got.Changes, err
 }
 
-// Log answers the last lines of a build's output.
-func (c Client) Log(ctx context.Context, name string, lines int) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
-	body, err := c.do(ctx, http.MethodGet, "/v1/logs/"+url.PathEscape(name)+"?lines="+strconv.Itoa(lines))
+// Log calls each with the last lines of a build's output, and where q says so with
+// what comes after them, as it comes, until each returns an error, which it
+// answers, or the supervisor or ctx ends.
+func (c Client) Log(ctx context.Context, name string, q LogQuery, each func([]byte) error) error {
+	path := "/v1/logs/" + url.PathEscape(name) + "?lines=" + strconv.Itoa(q.Lines)
+	if q.Follow {
+		path += "&follow=1"
+	}
+	if q.Build {
+		path += "&build=1"
+	}
+	body, err := c.do(ctx, http.MethodGet, path)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer body.Close()
-	text, err := io.ReadAll(io.LimitReader(body, maxAnswer))
-	if err != nil {
-		return nil, fmt.Errorf("read log of %s: %w", name, err)
+	for text := make([]byte, 32<<10); ; {
+		n, err := body.Read(text)
+		if n > 0 {
+			if err := each(text[:n]); err != nil {
+				return err
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF) && q.Follow && ctx.Err() == nil:
+			return errors.New("follow log: the supervisor ended")
+		case errors.Is(err, io.EOF), ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return fmt.Errorf("read log of %s: %w", name, err)
+		}
 	}
-	if len(text) == 0 {
-		return nil, nil
-	}
-	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n"), nil
 }
 
 // Act has an action done on a build and returns when its result holds, or why

@@ -120,11 +120,18 @@ func (f *fake) following() int {
 	return len(f.followers)
 }
 
-func (f *fake) Log(name string, lines int) ([]string, error) {
+func (f *fake) Log(ctx context.Context, name string, q LogQuery, each func([]byte) error) error {
 	if name != "development" {
-		return nil, fmt.Errorf("%w: %q", ErrNoBuild, name)
+		return fmt.Errorf("%w: %q", ErrNoBuild, name)
 	}
-	return []string{"one", "", fmt.Sprint(lines)}, nil
+	if err := each([]byte(fmt.Sprintf("one\n\n%d %v\n", q.Lines, q.Build))); err != nil || !q.Follow {
+		return err
+	}
+	if err := each([]byte("more\n")); err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
 }
 
 func eventually(t *testing.T, what string, holds func() bool) {
@@ -285,7 +292,7 @@ func TestOnlyRootAndOurselvesMayWrite(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	a := &api{backend: f, log: hclog.NewNullLogger(), ending: ctx.Done(), mayWrite: func(ctx context.Context) error {
+	a := &api{backend: f, log: hclog.NewNullLogger(), life: ctx, ending: ctx.Done(), mayWrite: func(ctx context.Context) error {
 		if err := mayWrite(ctx); err != nil {
 			t.Errorf("we ourselves may not write: %v", err)
 		}
@@ -348,11 +355,13 @@ func TestReloadTellsWhatChangesOrWhyNot(t *testing.T) {
 func TestLogComesLineByLine(t *testing.T) {
 	t.Parallel()
 	_, c := start(t)
-	if got, err := c.Log(t.Context(), "development", 7); err != nil || !reflect.DeepEqual(got, []string{"one", "", "7"}) {
-		t.Errorf("%q, %v", got, err)
+	var text strings.Builder
+	each := func(b []byte) error { text.Write(b); return nil }
+	if err := c.Log(t.Context(), "development", LogQuery{Lines: 7, Build: true}, each); err != nil || text.String() != "one\n\n7 true\n" {
+		t.Errorf("%q, %v", text.String(), err)
 	}
 	var refused *Error
-	if _, err := c.Log(t.Context(), "no/body", 7); !errors.As(err, &refused) || refused.Status != 404 {
+	if err := c.Log(t.Context(), "no/body", LogQuery{Lines: 7}, each); !errors.As(err, &refused) || refused.Status != 404 {
 		t.Errorf("unknown build: %v", err)
 	}
 }

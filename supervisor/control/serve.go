@@ -36,8 +36,16 @@ type Backend interface {
 	// Events answers what happened and a channel of what happens, until cancel
 	// is called. A channel that is closed ends the stream.
 	Events() (past []Event, live <-chan Event, cancel func())
-	// Log answers the last lines of a build's output.
-	Log(name string, lines int) ([]string, error)
+	// Log calls each with the last lines of a build's output, and where q says so
+	// with what comes after them, until ctx ends or each returns an error.
+	Log(ctx context.Context, name string, q LogQuery, each func([]byte) error) error
+}
+
+// LogQuery says which part of a log is wanted.
+type LogQuery struct {
+	Lines  int  // the last so many
+	Follow bool // and what comes
+	Build  bool // what the last build printed, not the server
 }
 
 // Errors of a Backend that the API answers with 404.
@@ -62,7 +70,7 @@ const (
 // returns early, with an error, where the socket breaks. All its goroutines have
 // ended when it returns.
 func Serve(ctx context.Context, ln *Socket, b Backend, log hclog.Logger) error {
-	return serve(ctx, ln, &api{backend: b, log: log, mayWrite: mayWrite, ending: ctx.Done()})
+	return serve(ctx, ln, &api{backend: b, log: log, mayWrite: mayWrite, life: ctx, ending: ctx.Done()})
 }
 
 func serve(ctx context.Context, ln net.Listener, a *api) error {
@@ -113,6 +121,7 @@ type api struct {
 	backend  Backend
 	log      hclog.Logger
 	mayWrite func(context.Context) error
+	life     context.Context // Serve's
 	ending   <-chan struct{} // closed when Serve is to end: no stream goes on
 }
 
@@ -194,16 +203,39 @@ func (a *api) logs(w http.ResponseWriter, r *http.Request, name string) {
 		}
 		lines = n
 	}
-	text, err := a.backend.Log(name, lines)
-	if err != nil {
-		refuse(w, statusOf(err), err.Error())
-		return
+	q := LogQuery{Lines: lines}
+	for key, field := range map[string]*bool{"follow": &q.Follow, "build": &q.Build} {
+		var err error
+		if *field, err = truth(r.URL.Query().Get(key)); err != nil {
+			refuse(w, http.StatusBadRequest, key+": "+err.Error())
+			return
+		}
 	}
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout)) // as above
-	for _, line := range text {
-		io.WriteString(w, line+"\n") // a client that has gone needs no answer
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	stop := context.AfterFunc(a.life, cancel) // no stream goes on when Serve is to end
+	defer stop()
+	begun := false
+	conn := http.NewResponseController(w)
+	begin := func() {
+		begun = true
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+	}
+	err := a.backend.Log(ctx, name, q, func(text []byte) error {
+		if !begun {
+			begin()
+		}
+		conn.SetWriteDeadline(time.Now().Add(writeTimeout)) // dropped: a test's recorder has none
+		_, err := w.Write(text)
+		return errors.Join(err, conn.Flush())
+	})
+	switch {
+	case begun: // a client that has gone needs no answer, and another sees the end
+	case err != nil:
+		refuse(w, statusOf(err), err.Error())
+	default:
+		begin() // it is empty
 	}
 }
 

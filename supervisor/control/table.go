@@ -66,7 +66,7 @@ func (t *table) builds(all []BuildStatus) {
 	for n, b := range all {
 		rows[n] = [len(columns)]string{b.Name, b.State, dash(b.Release), t.uptime(b), fmt.Sprint(b.Restarts), dash(b.Location)}
 		for i := range rows[n] {
-			rows[n][i] = clean(rows[n][i])
+			rows[n][i] = Clean(rows[n][i])
 			widths[i] = max(widths[i], utf8.RuneCountInString(rows[n][i]))
 		}
 	}
@@ -188,7 +188,7 @@ func (t *table) wrapped(text string) {
 	const indent = "    "
 	room := t.width - len(indent)
 	for line := range strings.Lines(strings.TrimSpace(text)) {
-		rest := []rune(strings.TrimRight(clean(line), " "))
+		rest := []rune(strings.TrimRight(Clean(line), " "))
 		for len(rest) > room {
 			at := room
 			for i := room; i > room/2; i-- {
@@ -211,9 +211,9 @@ func (t *table) paint(color, text string) string {
 	return color + text + plain
 }
 
-// clean takes out what would move a terminal's cursor or colour it: reasons
+// Clean takes out what would move a terminal's cursor or colour it: reasons
 // hold a child's own words.
-func clean(text string) string {
+func Clean(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\t':

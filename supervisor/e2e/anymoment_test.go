@@ -122,7 +122,7 @@ func (w *World) settled(banner string) bool {
 		return false
 	}
 	events, err := w.get("/v1/events?follow=0")
-	return err == nil && strings.LastIndex(events, `"took_over"`) < strings.LastIndex(events, `"stable"`)
+	return err == nil && strings.LastIndex(events, `"took_over"`) < strings.LastIndex(events, `"stable"`) && strings.LastIndex(events, `"adopted"`) < strings.LastIndex(events, `"stable"`)
 }
 
 // TestDeathAtAnyMomentIsMended kills the supervisor before and after everything it does, one moment in each life: from its start with a

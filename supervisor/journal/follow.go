@@ -1,0 +1,123 @@
+package journal
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	followEvery = 100 * time.Millisecond
+	anchorSize  = 256 // bytes before our place in the log by which it is found again after a rotation
+)
+
+// Follow calls each with what is written to the log at path from its size offset on, as it comes, across rotations, until ctx ends or each
+// returns an error, which it returns. A log that is not there yet is waited for. What is written looked at every 100 ms.
+func Follow(ctx context.Context, path string, offset int64, each func([]byte) error) error {
+	f := follower{path: path, at: offset}
+	f.remember()
+	tick := time.NewTicker(followEvery)
+	defer tick.Stop()
+	for {
+		for {
+			text, err := f.next()
+			if err != nil {
+				return err
+			}
+			if len(text) == 0 {
+				break
+			}
+			if err := each(text); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// follower is a place in a log.
+type follower struct {
+	path   string
+	at     int64
+	anchor []byte // what stands before it
+}
+
+func (f *follower) open() (*os.File, error) {
+	return os.OpenFile(f.path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+}
+
+// remember reads the anchor of a place that was given by its number.
+func (f *follower) remember() {
+	file, err := f.open()
+	if err != nil {
+		return // there is nothing before it
+	}
+	defer file.Close()
+	f.anchor = make([]byte, min(f.at, anchorSize))
+	n, _ := file.ReadAt(f.anchor, f.at-int64(len(f.anchor))) // less is a shorter anchor
+	f.anchor = f.anchor[:n]
+}
+
+// next answers what was written since, a piece at a time; nothing where nothing was.
+func (f *follower) next() ([]byte, error) {
+	file, err := f.open()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	if !f.inPlace(file) {
+		if err := f.find(file); err != nil {
+			return nil, err
+		}
+	}
+	text := make([]byte, piece)
+	n, err := file.ReadAt(text, f.at)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	text = text[:n]
+	f.at += int64(n)
+	f.anchor = append(f.anchor, text[max(0, n-anchorSize):]...)
+	f.anchor = f.anchor[max(0, len(f.anchor)-anchorSize):]
+	return text, nil
+}
+
+// inPlace says whether what stands before our place still does.
+func (f *follower) inPlace(file *os.File) bool {
+	now := make([]byte, len(f.anchor))
+	_, err := file.ReadAt(now, f.at-int64(len(now)))
+	return err == nil && bytes.Equal(now, f.anchor)
+}
+
+// find finds our place after a rotation, which cut off a part of the log's beginning. Where all that we knew was cut off, it is the beginning.
+func (f *follower) find(file *os.File) error {
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	text := make([]byte, min(info.Size(), maxTail))
+	from := info.Size() - int64(len(text))
+	n, err := file.ReadAt(text, from)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	if i := bytes.LastIndex(text[:n], f.anchor); i >= 0 && len(f.anchor) > 0 {
+		f.at = from + int64(i+len(f.anchor))
+		return nil
+	}
+	f.at, f.anchor = 0, nil
+	return nil
+}
