@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"maps"
 	"os"
 	"os/exec"
@@ -32,27 +33,21 @@ func defaultBuild() Build {
 
 // builds takes [defaults] and every [[build]].
 func (l *loader) builds(c *Config, file tomlTable) {
-	base, from := defaultBuild(), origin{}
-	if t, ok := l.table("defaults", file["defaults"]); ok {
+	base, from := defaultBuild(), origins{}
+	if t, ok := l.table("defaults", "defaults", file["defaults"]); ok {
 		l.entry(&base, t, "defaults", from)
 		if _, ok := t["name"]; ok {
 			l.wrong(l.at.key("defaults.name"), "defaults.name", "name in [defaults]: each [[build]] has its own")
 		}
 	}
-	entries, ok := file["build"].([]tomlTable)
-	if !ok {
-		switch v := file["build"].(type) {
-		case nil:
-		case tomlTable:
-			l.wrong(l.at.key("build"), "build", "[build] is one table: write [[build]], once for each build")
-		default:
-			l.mismatch("build", "build", v, "tables, [[build]], one for each build")
+	for i, t := range l.entries(file["build"]) {
+		if t == nil {
+			continue // it was said
 		}
-		return
-	}
-	for i, t := range entries {
 		path := join("build", strconv.Itoa(i))
+		l.paths = append(l.paths, path)
 		b, own := base, maps.Clone(from)
+		own["name"] = origin{path: join(path, "name")}
 		l.entry(&b, t, path, own)
 		l.name(c, &b, t, path)
 		l.names(c, &b, own, path)
@@ -61,11 +56,41 @@ func (l *loader) builds(c *Config, file tomlTable) {
 	l.unique(c)
 }
 
-// origin says where each key of a build got its value: the path of its position.
-type origin map[string]string
+// entries answers the tables of build, however they are written.
+func (l *loader) entries(v any) []tomlTable {
+	const want = "tables, [[build]], once for each build"
+	switch v := v.(type) {
+	case nil:
+	case []tomlTable:
+		return v
+	case []any: // build = [{ name = "…" }]
+		var all []tomlTable
+		for i, one := range v {
+			t, ok := one.(tomlTable)
+			if !ok {
+				l.mismatch(join("build", strconv.Itoa(i)), "build", one, want)
+			}
+			all = append(all, t)
+		}
+		return all
+	case tomlTable:
+		l.wrong(l.at.key("build"), "build", "[build] is one table: write [[build]], once for each build")
+	default:
+		l.mismatch("build", "build", v, want)
+	}
+	return nil
+}
+
+// origins says, for each key that the file gives to a build, where it does.
+type origins map[string]origin
+
+type origin struct {
+	path string // of its position
+	bad  bool   // it was refused: nothing more is said of it
+}
 
 // entry takes the keys of one entry, or of [defaults].
-func (l *loader) entry(b *Build, t tomlTable, path string, from origin) {
+func (l *loader) entry(b *Build, t tomlTable, path string, from origins) {
 	for _, name := range slices.Sorted(maps.Keys(t)) {
 		v, at := t[name], join(path, name)
 		if later, ok := laterTables[name]; ok {
@@ -73,7 +98,7 @@ func (l *loader) entry(b *Build, t tomlTable, path string, from origin) {
 			continue
 		}
 		if name == "health" {
-			h, _ := l.table(at, v)
+			h, _ := l.table(at, name, v)
 			for _, name := range slices.Sorted(maps.Keys(h)) {
 				l.one(b, healthKeys, name, h[name], join(at, name), from, "health.")
 			}
@@ -85,38 +110,81 @@ func (l *loader) entry(b *Build, t tomlTable, path string, from origin) {
 	}
 }
 
-func (l *loader) one(b *Build, known []key, name string, v any, at string, from origin, prefix string) {
+func (l *loader) one(b *Build, known []key, name string, v any, at string, from origins, prefix string) {
 	i := slices.IndexFunc(known, func(k key) bool { return k.name == name })
 	if i < 0 {
-		l.unknown(at, name, namesOf(known))
+		if prefix == "" {
+			l.unknown(at, name, buildKeys())
+		} else {
+			l.unknown(at, name, namesOf(known))
+		}
 		return
 	}
 	k := known[i]
-	from[prefix+name] = at
 	field := k.field(b)
 	want := set(field, v)
 	if want == "" && k.check != nil {
 		want = k.check(value(field))
 	}
-	if want != "" {
-		l.mismatch(at, name, v, want)
+	var parts []part
+	if want == "" && k.parts != nil {
+		parts = k.parts(value(field))
 	}
+	if want != "" {
+		if parts = strangers(v, want); len(parts) == 0 {
+			if name == "env" {
+				v = "…" // it may be a secret
+			}
+			l.mismatch(at, name, v, want)
+		}
+	}
+	for _, p := range parts {
+		l.wrong(l.at.value(join(at, p.below)), at, "%s = %s: want %s", p.name(name), show(p.shown), p.want)
+	}
+	bad := want != "" || len(parts) > 0
+	if text, ok := field.(*string); ok && bad {
+		*text = "" // no more is said of it
+	}
+	from[prefix+name] = origin{at, bad}
+}
+
+// strangers answers the parts of a list or table of texts that are no texts.
+func strangers(v any, want string) []part {
+	var all []part
+	switch v := v.(type) {
+	case []any:
+		for i, one := range v {
+			if _, ok := one.(string); !ok {
+				all = append(all, part{strconv.Itoa(i), one, want})
+			}
+		}
+	case tomlTable:
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			if _, ok := v[k].(string); !ok {
+				all = append(all, part{k, "…", want}) // it may be a secret
+			}
+		}
+	}
+	return all
 }
 
 func namesOf(known []key) []string {
-	all := []string{"name", "health", "limits", "sandbox", "hooks"}
-	if known[0].name == healthKeys[0].name {
-		all = nil
-	}
+	var all []string
 	for _, k := range known {
 		all = append(all, k.name)
 	}
 	return all
 }
 
+// buildKeys are the names of everything that may stand in a [[build]].
+func buildKeys() []string {
+	all := append(namesOf(keys), "name", "health")
+	return append(all, slices.Sorted(maps.Keys(laterTables))...)
+}
+
 // later refuses what has no effect yet, rather than ignore it.
 func (l *loader) later(name string, known []string, v any, at string) {
-	t, _ := l.table(at, v)
+	t, _ := l.table(at, name, v)
 	for _, key := range slices.Sorted(maps.Keys(t)) {
 		path := join(at, key)
 		switch {
@@ -153,52 +221,98 @@ func (l *loader) name(c *Config, b *Build, t tomlTable, path string) {
 }
 
 // names checks what the values of an entry name: folders, files, programs.
-func (l *loader) names(c *Config, b *Build, from origin, path string) {
-	place := func(key string) place {
-		if at, ok := from[key]; ok {
-			return l.at.value(at)
-		}
-		return l.at.key(path)
-	}
+func (l *loader) names(c *Config, b *Build, from origins, path string) {
 	wrong := func(key, format string, args ...any) {
-		l.wrong(place(key), join(path, key), format, args...)
+		if o, ok := from[key]; ok {
+			l.wrong(l.at.value(o.path), o.path, format, args...)
+		} else {
+			l.wrong(l.at.key(path), join(path, key), format, args...)
+		}
 	}
-	if b.EnvFile != "" {
+	search := os.Getenv("PATH")
+	if b.EnvFile != "" && !from["env_file"].bad {
 		b.EnvFile = l.resolve(b.EnvFile)
-		if _, err := readEnvFile(b.EnvFile); err != nil {
-			wrong("env_file", "env_file: %v", err)
+		env, errs := readEnvFile(b.EnvFile)
+		for _, err := range errs {
+			wrong("env_file", "env_file = %s: %v", show(b.EnvFile), err)
 		}
+		search = cmp.Or(env["PATH"], search)
 	}
-	if _, err := exec.LookPath(b.Python); err != nil {
-		wrong("python", "python = %q: there is no such program: install it, or give its path", b.Python)
+	if !from["python"].bad {
+		l.python(b, cmp.Or(b.Env["PATH"], search), wrong)
 	}
-	if b.Source == "" {
-		if _, said := from["source"]; !said {
-			l.wrong(l.at.key(path), join(path, "source"), "source is missing: want the checkout that holds %s", b.AppDir)
-		}
+	o, said := from["source"]
+	switch {
+	case !said:
+		l.wrong(l.at.key(path), join(path, "source"), "source is missing: want the checkout that holds app_dir and requirements")
+		return
+	case o.bad:
 		return
 	}
 	b.Source = l.resolve(b.Source)
 	if info, err := os.Stat(b.Source); err != nil || !info.IsDir() {
-		wrong("source", "source = %q: there is no such folder", b.Source)
+		wrong("source", "source = %s: there is no such folder", show(b.Source))
+		b.Source = ""
 		return
 	}
-	if c.Root != "" && (within(b.AppPath(), c.Root) || within(c.Root, b.Source) && c.Root != b.Source || c.Root == b.Source) {
-		wrong("source", "source = %q and root = %q: one may not be inside the other's application", b.Source, c.Root)
+	if c.Root != "" {
+		apart(c, b, wrong)
 	}
-	l.inSource(b, wrong)
+	l.inSource(b, from, wrong)
 }
 
-func (l *loader) inSource(b *Build, wrong func(key, format string, args ...any)) {
-	manage := filepath.Join(b.AppPath(), "manage.py")
-	if !isFile(manage) {
-		wrong("app_dir", "app_dir = %q: there is no %s", b.AppDir, manage)
+// python finds the interpreter where the build's steps will, or refuses it.
+func (l *loader) python(b *Build, search string, wrong func(key, format string, args ...any)) {
+	if strings.Contains(b.Python, "/") {
+		b.Python = l.resolve(b.Python)
+		if _, err := exec.LookPath(b.Python); err == nil {
+			return
+		}
+	} else {
+		for _, dir := range filepath.SplitList(search) {
+			if _, err := exec.LookPath(filepath.Join(dir, b.Python)); err == nil && filepath.IsAbs(dir) {
+				return
+			}
+		}
+	}
+	wrong("python", "python = %s: there is no such program: install it, or give its path", show(b.Python))
+}
+
+// apart refuses a root that would be copied with the application, or watched
+// with the source, and a source among what the root holds.
+func apart(c *Config, b *Build, wrong func(key, format string, args ...any)) {
+	root, source, app := resolved(c.Root), resolved(b.Source), resolved(b.AppPath())
+	switch {
+	case root == app || within(app, root), root == source || within(root, source):
+		wrong("source", "source = %s and root = %s: one may not be inside the other's application", show(b.Source), show(c.Root))
+	case b.WatchSource && within(source, root):
+		wrong("watch_source", "watch_source = true: root = %s is inside source, and changes with every build: move it out", show(c.Root))
+	}
+}
+
+// resolved follows the links in path as far as it is there.
+func resolved(path string) string {
+	if to, err := filepath.EvalSymlinks(path); err == nil {
+		return to
+	}
+	if folder := filepath.Dir(path); folder != path {
+		return filepath.Join(resolved(folder), filepath.Base(path))
+	}
+	return path
+}
+
+func (l *loader) inSource(b *Build, from origins, wrong func(key, format string, args ...any)) {
+	if !from["requirements"].bad && !isFile(b.RequirementsFile()) {
+		wrong("requirements", "requirements = %s: there is no file %s", show(b.Requirements), b.RequirementsFile())
+	}
+	if from["app_dir"].bad {
 		return
 	}
-	if !isFile(b.RequirementsFile()) {
-		wrong("requirements", "requirements = %q: there is no %s", b.Requirements, b.RequirementsFile())
+	if manage := filepath.Join(b.AppPath(), "manage.py"); !isFile(manage) {
+		wrong("app_dir", "app_dir = %s: there is no file %s", show(b.AppDir), manage)
+		return
 	}
-	if b.Name != "" && !isFile(b.SettingsFile()) {
+	if b.Name != "" && !from["settings_dir"].bad && !isFile(b.SettingsFile()) {
 		wrong("name", "build %q has no settings file: want %s", b.Name, b.SettingsFile())
 	}
 }
@@ -216,30 +330,26 @@ func within(outer, path string) bool {
 
 // unique refuses a second build of the same name or location.
 func (l *loader) unique(c *Config) {
-	names, locations := map[string]int{}, map[string]int{}
-	for i, b := range c.Builds {
-		path := join("build", strconv.Itoa(i))
-		if first, ok := names[b.Name]; ok && b.Name != "" {
-			l.wrong(l.at.value(join(path, "name")), path, "name = %q: the build in line %d has it already", b.Name, l.line(first, "name"))
-		} else {
-			names[b.Name] = i
-		}
-		if first, ok := locations[b.Location]; ok && b.Location != "" {
-			at := l.at.value(join(path, "location"))
-			if at == (place{}) {
-				at = l.at.key(path)
+	for _, k := range []struct {
+		name string
+		of   func(Build) string
+	}{
+		{"name", func(b Build) string { return b.Name }},
+		{"location", func(b Build) string { return b.Location }},
+	} {
+		first := map[string]int{}
+		for i, b := range c.Builds {
+			v := k.of(b)
+			before, taken := first[v]
+			switch {
+			case v == "":
+			case taken:
+				path := join(l.paths[i], k.name)
+				l.wrong(l.at.value(path), path, "%s = %q: the build in line %d has it already", k.name, v,
+					l.at.value(join(l.paths[before], k.name)).line)
+			default:
+				first[v] = i
 			}
-			l.wrong(at, path, "location = %q: the build in line %d has it already", b.Location, l.line(first, "location"))
-		} else {
-			locations[b.Location] = i
 		}
 	}
-}
-
-func (l *loader) line(build int, key string) int {
-	path := join("build", strconv.Itoa(build))
-	if at := l.at.value(join(path, key)); at.line != 0 {
-		return at.line
-	}
-	return l.at.key(path).line
 }

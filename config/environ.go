@@ -1,9 +1,9 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 )
@@ -22,9 +22,9 @@ func Environ(b Build, own []string) ([]string, error) {
 		}
 	}
 	if b.EnvFile != "" {
-		more, err := readEnvFile(b.EnvFile)
-		if err != nil {
-			return nil, err
+		more, errs := readEnvFile(b.EnvFile)
+		if len(errs) > 0 {
+			return nil, fmt.Errorf("read env_file: %w", errors.Join(errs...))
 		}
 		maps.Copy(env, more)
 	}
@@ -36,15 +36,27 @@ func Environ(b Build, own []string) ([]string, error) {
 	return all, nil
 }
 
-// readEnvFile reads lines NAME=VALUE, as systemd's EnvironmentFile has them:
-// empty lines and those that begin with # or ; are comments, "export " may
-// stand before, quotes around a value are taken off.
-func readEnvFile(path string) (map[string]string, error) {
-	text, err := os.ReadFile(path)
+// readEnvFile reads lines NAME=VALUE, close to systemd's EnvironmentFile: empty
+// lines and those that begin with # or ; are comments, "export " may stand
+// before, quotes around a value are taken off. What goes on in the next line is
+// refused, rather than read as something else. All that is wrong is answered.
+func readEnvFile(path string) (map[string]string, []error) {
+	text, err := readText(path)
 	if err != nil {
-		return nil, fmt.Errorf("read env_file: %w", err)
+		return nil, []error{err}
 	}
+	env, errs := parseEnv(withoutBOM(text))
+	for i, err := range errs {
+		errs[i] = fmt.Errorf("%s:%w", path, err)
+	}
+	return env, errs
+}
+
+// parseEnv answers what the lines say; its errors begin with the line's number,
+// and never show the line, which may hold a secret.
+func parseEnv(text []byte) (map[string]string, []error) {
 	env := map[string]string{}
+	var errs []error
 	n := 0
 	for line := range strings.Lines(string(text)) {
 		n++
@@ -52,33 +64,65 @@ func readEnvFile(path string) (map[string]string, error) {
 		if line == "" || line[0] == '#' || line[0] == ';' {
 			continue
 		}
-		name, value, ok := strings.Cut(strings.TrimPrefix(line, "export "), "=")
+		wrong := func(format string, args ...any) {
+			errs = append(errs, fmt.Errorf("%d: "+format, append([]any{n}, args...)...))
+		}
+		if rest, ok := strings.CutPrefix(line, "export"); ok && rest != "" && (rest[0] == ' ' || rest[0] == '\t') {
+			line = strings.TrimSpace(rest)
+		}
+		name, value, ok := strings.Cut(line, "=")
 		name = strings.TrimSpace(name)
 		if !ok || !envName.MatchString(name) {
-			// The line itself is not shown: it may hold a secret.
-			return nil, fmt.Errorf("%s:%d: want NAME=VALUE", path, n)
+			wrong("want NAME=VALUE, the name of letters, digits and _")
+			continue
 		}
-		if want := environment(map[string]string{name: ""}); want != "" {
-			return nil, fmt.Errorf("%s:%d: want %s", path, n, want)
+		if want := variable(name); want != "" {
+			wrong("%s: want %s", shownKey(name), want)
+			continue
 		}
-		if strings.ContainsRune(value, 0) {
-			return nil, fmt.Errorf("%s:%d: the value holds a NUL byte", path, n)
+		value, err := unquote(strings.TrimSpace(value))
+		if err == nil && strings.ContainsRune(value, 0) {
+			err = errors.New("the value holds a NUL byte")
 		}
-		env[name] = unquote(strings.TrimSpace(value))
+		if err != nil {
+			wrong("%s: %w", shownKey(name), err)
+			continue
+		}
+		env[name] = value
 	}
-	return env, nil
+	return env, errs
 }
 
-func unquote(value string) string {
-	if len(value) < 2 || value[0] != value[len(value)-1] {
-		return value
+var (
+	errContinued = errors.New("the value goes on in the next line: want it in one")
+	errQuote     = errors.New("a quote is not closed: want it around the whole value, in one line")
+)
+
+func unquote(value string) (string, error) {
+	if value == "" || value[0] != '\'' && value[0] != '"' {
+		if strings.HasSuffix(value, `\`) {
+			return "", errContinued
+		}
+		return value, nil
 	}
-	held := value[1 : len(value)-1]
-	switch value[0] {
-	case '\'':
-		return held
-	case '"':
-		return strings.NewReplacer(`\\`, `\`, `\"`, `"`, `\$`, `$`).Replace(held)
+	held := value[1:]
+	if value[0] == '\'' {
+		if at := strings.IndexByte(held, '\''); at < 0 || at != len(held)-1 {
+			return "", errQuote
+		}
+		return held[:len(held)-1], nil
 	}
-	return value
+	var plain strings.Builder
+	for i := 0; i < len(held); i++ {
+		switch c := held[i]; {
+		case c == '"' && i == len(held)-1:
+			return plain.String(), nil
+		case c == '\\' && i+1 < len(held) && strings.IndexByte("\\\"$`", held[i+1]) >= 0:
+			i++
+			plain.WriteByte(held[i])
+		default:
+			plain.WriteByte(c)
+		}
+	}
+	return "", errQuote
 }

@@ -38,7 +38,7 @@ func (e Errors) Error() string {
 
 func (e Errors) sort() {
 	slices.SortStableFunc(e, func(a, b Error) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col))
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col), cmp.Compare(a.Msg, b.Msg))
 	})
 }
 
@@ -46,6 +46,9 @@ func (e Errors) sort() {
 // "x"?», or "" where none is near.
 func near(name string, known []string) string {
 	best, distance := "", 3
+	if len(name) > 64 {
+		return "" // no key is that long, and the comparison takes its product
+	}
 	for _, k := range known {
 		limit := min(distance, max(len(k)/2, 2))
 		if d := edits(strings.ToLower(name), k); d < limit {

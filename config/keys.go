@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -29,53 +30,69 @@ type key struct {
 	cost  Cost
 	field func(*Build) any // pointer to the field it sets
 	check func(v any) (want string)
+	parts func(v any) []part // what is wrong in a list or table
+}
+
+// part is an element of a list, or an entry of a table, that is not as wanted.
+type part struct {
+	below string // its key or number
+	shown any
+	want  string
+}
+
+// name is how the part of a key is called in a message.
+func (p part) name(key string) string {
+	if _, err := strconv.Atoi(p.below); err == nil {
+		return key + "[" + p.below + "]"
+	}
+	return key + "." + shownKey(p.below)
 }
 
 // keys are all keys of a build but name, in the order of the documentation.
 var keys = []key{
-	{"source", CostRebuild, func(b *Build) any { return &b.Source }, notEmpty},
-	{"app_dir", CostRebuild, func(b *Build) any { return &b.AppDir }, inside},
-	{"requirements", CostRebuild, func(b *Build) any { return &b.Requirements }, inside},
-	{"settings_dir", CostRebuild, func(b *Build) any { return &b.SettingsDir }, modulePath},
-	{"wsgi", CostRestart, func(b *Build) any { return &b.WSGI }, wsgi},
-	{"location", CostLive, func(b *Build) any { return &b.Location }, location},
-	{"python", CostRebuild, func(b *Build) any { return &b.Python }, notEmpty},
-	{"system_site_packages", CostRebuild, func(b *Build) any { return &b.SystemSitePackages }, nil},
-	{"pip_args", CostRebuild, func(b *Build) any { return &b.PipArgs }, nil},
-	{"migrate", CostRebuild, func(b *Build) any { return &b.Migrate }, nil},
-	{"collectstatic", CostRebuild, func(b *Build) any { return &b.CollectStatic }, nil},
-	{"check", CostRebuild, func(b *Build) any { return &b.Check }, nil},
-	{"workers", CostRestart, func(b *Build) any { return &b.Workers }, whole(1, 64)},
-	{"threads", CostRestart, func(b *Build) any { return &b.Threads }, whole(1, 256)},
-	{"worker_class", CostRestart, func(b *Build) any { return &b.WorkerClass }, workerClass},
-	{"timeout", CostRestart, func(b *Build) any { return &b.Timeout }, between(time.Second, 24*time.Hour)},
-	{"graceful_timeout", CostRestart, func(b *Build) any { return &b.GracefulTimeout }, between(time.Second, time.Hour)},
-	{"command", CostRestart, func(b *Build) any { return &b.Command }, command},
-	{"gunicorn_args", CostRestart, func(b *Build) any { return &b.GunicornArgs }, gunicornArgs},
-	{"env", CostRestart, func(b *Build) any { return &b.Env }, environment},
-	{"env_file", CostRestart, func(b *Build) any { return &b.EnvFile }, nil},
-	{"user", CostRebuild, func(b *Build) any { return &b.User }, userName},
-	{"group", CostRebuild, func(b *Build) any { return &b.Group }, groupName},
-	{"umask", CostRebuild, func(b *Build) any { return &b.Umask }, umask},
-	{"socket_mode", CostRestart, func(b *Build) any { return &b.SocketMode }, socketMode},
-	{"autostart", CostLive, func(b *Build) any { return &b.Autostart }, nil},
-	{"restart", CostLive, func(b *Build) any { return &b.Restart }, nil},
-	{"restart_delay_max", CostLive, func(b *Build) any { return &b.RestartDelayMax }, between(time.Second, time.Hour)},
-	{"stable_after", CostLive, func(b *Build) any { return &b.StableAfter }, between(time.Millisecond, time.Hour)},
-	{"watch_source", CostLive, func(b *Build) any { return &b.WatchSource }, nil},
-	{"keep_releases", CostLive, func(b *Build) any { return &b.KeepReleases }, whole(1, 1000)},
-	{"step_timeout", CostLive, func(b *Build) any { return &b.StepTimeout }, between(time.Second, 24*time.Hour)},
+	{"source", CostRebuild, func(b *Build) any { return &b.Source }, notEmpty, nil},
+	{"app_dir", CostRebuild, func(b *Build) any { return &b.AppDir }, inside, nil},
+	{"requirements", CostRebuild, func(b *Build) any { return &b.Requirements }, inside, nil},
+	{"settings_dir", CostRebuild, func(b *Build) any { return &b.SettingsDir }, modulePath, nil},
+	{"wsgi", CostRestart, func(b *Build) any { return &b.WSGI }, wsgi, nil},
+	{"location", CostLive, func(b *Build) any { return &b.Location }, location, nil},
+	{"python", CostRebuild, func(b *Build) any { return &b.Python }, notEmpty, nil},
+	{"system_site_packages", CostRebuild, func(b *Build) any { return &b.SystemSitePackages }, nil, nil},
+	{"pip_args", CostRebuild, func(b *Build) any { return &b.PipArgs }, nil, pipArgs},
+	{"migrate", CostRebuild, func(b *Build) any { return &b.Migrate }, nil, nil},
+	{"collectstatic", CostRebuild, func(b *Build) any { return &b.CollectStatic }, nil, nil},
+	{"check", CostRebuild, func(b *Build) any { return &b.Check }, nil, nil},
+	{"workers", CostRestart, func(b *Build) any { return &b.Workers }, whole(1, 64), nil},
+	{"threads", CostRestart, func(b *Build) any { return &b.Threads }, whole(1, 256), nil},
+	{"worker_class", CostRestart, func(b *Build) any { return &b.WorkerClass }, workerClass, nil},
+	{"timeout", CostRestart, func(b *Build) any { return &b.Timeout }, between(time.Second, 24*time.Hour), nil},
+	{"graceful_timeout", CostRestart, func(b *Build) any { return &b.GracefulTimeout }, between(time.Second, time.Hour), nil},
+	{"command", CostRestart, func(b *Build) any { return &b.Command }, nil, command},
+	{"gunicorn_args", CostRestart, func(b *Build) any { return &b.GunicornArgs }, nil, gunicornArgs},
+	{"env", CostRestart, func(b *Build) any { return &b.Env }, nil, environment},
+	{"env_file", CostRestart, func(b *Build) any { return &b.EnvFile }, nil, nil},
+	{"user", CostRebuild, func(b *Build) any { return &b.User }, userName, nil},
+	{"group", CostRebuild, func(b *Build) any { return &b.Group }, groupName, nil},
+	{"umask", CostRebuild, func(b *Build) any { return &b.Umask }, umask, nil},
+	{"socket_mode", CostRestart, func(b *Build) any { return &b.SocketMode }, socketMode, nil},
+	{"autostart", CostLive, func(b *Build) any { return &b.Autostart }, nil, nil},
+	{"restart", CostLive, func(b *Build) any { return &b.Restart }, nil, nil},
+	{"restart_delay_max", CostLive, func(b *Build) any { return &b.RestartDelayMax }, between(time.Second, time.Hour), nil},
+	{"stable_after", CostLive, func(b *Build) any { return &b.StableAfter }, between(time.Millisecond, time.Hour), nil},
+	{"watch_source", CostLive, func(b *Build) any { return &b.WatchSource }, nil, nil},
+	{"keep_releases", CostLive, func(b *Build) any { return &b.KeepReleases }, whole(1, 1000), nil},
+	{"step_timeout", CostLive, func(b *Build) any { return &b.StepTimeout }, between(time.Second, 24*time.Hour), nil},
 }
 
 // healthKeys are the keys of [build.health].
 var healthKeys = []key{
-	{"path", CostLive, func(b *Build) any { return &b.Health.Path }, urlPath},
-	{"expect", CostLive, func(b *Build) any { return &b.Health.Expect }, nil},
-	{"interval", CostLive, func(b *Build) any { return &b.Health.Interval }, between(10*time.Millisecond, time.Hour)},
-	{"timeout", CostLive, func(b *Build) any { return &b.Health.Timeout }, between(10*time.Millisecond, time.Hour)},
-	{"failures", CostLive, func(b *Build) any { return &b.Health.Failures }, whole(1, 1000)},
-	{"start_timeout", CostLive, func(b *Build) any { return &b.Health.StartTimeout }, between(100*time.Millisecond, time.Hour)},
-	{"host", CostLive, func(b *Build) any { return &b.Health.Host }, hostName},
+	{"path", CostLive, func(b *Build) any { return &b.Health.Path }, urlPath, nil},
+	{"expect", CostLive, func(b *Build) any { return &b.Health.Expect }, nil, nil},
+	{"interval", CostLive, func(b *Build) any { return &b.Health.Interval }, between(10*time.Millisecond, time.Hour), nil},
+	{"timeout", CostLive, func(b *Build) any { return &b.Health.Timeout }, between(10*time.Millisecond, time.Hour), nil},
+	{"failures", CostLive, func(b *Build) any { return &b.Health.Failures }, whole(1, 1000), nil},
+	{"start_timeout", CostLive, func(b *Build) any { return &b.Health.StartTimeout }, between(100*time.Millisecond, time.Hour), nil},
+	{"host", CostLive, func(b *Build) any { return &b.Health.Host }, hostName, nil},
 }
 
 // laterTables are tables of a build whose effect comes later, with their keys.
@@ -98,6 +115,11 @@ func hashOf(b Build, c Cost) string {
 	for _, k := range keys {
 		if k.cost == c {
 			values[k.name] = k.field(&b)
+		}
+	}
+	for _, k := range healthKeys {
+		if k.cost == c {
+			values["health."+k.name] = k.field(&b)
 		}
 	}
 	text, err := json.Marshal(values) // map keys are sorted

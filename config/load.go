@@ -1,30 +1,29 @@
 package config
 
 import (
-	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
-	"unicode/utf8"
-
-	"github.com/BurntSushi/toml"
 )
-
-// maxFile is the largest file that is read.
-const maxFile = 1 << 20
 
 // Load reads and validates the file at path, with everything it names: source,
 // settings, interpreter, users. What is wrong with the contents comes back as
 // Errors, all of it at once; another error means that the file cannot be read.
-func Load(path string) (*Config, error) {
+func Load(path string) (*Config, error) { return load(path, false) }
+
+// Check is Load that looks into the settings files too, for what is left of
+// their template (see [CheckSettings]).
+func Check(path string) (*Config, error) { return load(path, true) }
+
+func load(path string, settings bool) (*Config, error) {
 	text, err := read(path)
 	if err != nil {
 		return nil, err
@@ -34,77 +33,48 @@ func Load(path string) (*Config, error) {
 		return nil, fmt.Errorf("find %s: %w", path, err)
 	}
 	l := &loader{file: path, dir: filepath.Dir(abs)}
-	c := l.load(string(text))
+	c := l.load(withoutBOM(text))
+	if settings {
+		l.settings(c)
+	}
 	if len(l.errs) > 0 {
 		l.errs.sort()
-		return nil, l.errs
+		return nil, slices.Compact(l.errs) // a mistake in [defaults] is found once a build
 	}
 	sum := sha256.Sum256(text)
 	c.Path, c.Sum = abs, hex.EncodeToString(sum[:])
 	return c, nil
 }
 
-func read(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("read the list of builds: %w", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = errors.New("not a file")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the list of builds %s: %w", path, err)
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("read the list of builds: %w", err)
-	case len(text) > maxFile:
-		return nil, Errors{{File: path, Msg: "larger than 1 MiB, which no list of builds is"}}
-	case !utf8.Valid(text):
-		at := 0
-		for r, n := utf8.DecodeRune(text[at:]); r != utf8.RuneError || n > 1; r, n = utf8.DecodeRune(text[at:]) {
-			at += n
-		}
-		return nil, Errors{{File: path, Line: 1 + bytes.Count(text[:at], []byte("\n")),
-			Col: utf8.RuneCount(text[bytes.LastIndexByte(text[:at], '\n')+1:at]) + 1, Msg: "not UTF-8 text"}}
-	}
-	return text, nil
-}
-
 // loader gathers what is wrong with one file.
 type loader struct {
-	file string
-	dir  string // relative paths begin here
-	at   *positions
-	errs Errors
+	file  string
+	dir   string // relative paths begin here
+	at    *positions
+	paths []string // of the positions of the builds
+	errs  Errors
 }
 
-// table is a TOML table as it was read.
+// tomlTable is a table as it was read.
 type tomlTable = map[string]any
 
 func (l *loader) wrong(at place, key, format string, args ...any) {
 	l.errs = append(l.errs, Error{File: l.file, Line: at.line, Col: at.col, Key: key, Msg: fmt.Sprintf(format, args...)})
 }
 
-func (l *loader) load(text string) *Config {
-	var file tomlTable
-	if _, err := toml.Decode(text, &file); err != nil {
-		var parse toml.ParseError
-		if errors.As(err, &parse) {
-			l.wrong(place{parse.Position.Line, max(parse.Position.Col, 1)}, parse.LastKey, "%s", parse.Message)
-		} else {
-			l.wrong(place{}, "", "%v", err)
-		}
-		return nil
-	}
-	l.at = findPositions(text)
+// load answers what of the file is good, and gathers what is not.
+func (l *loader) load(text []byte) *Config {
 	c := &Config{}
+	file, at, wrong := decode(text)
+	l.at = at
+	if wrong != nil {
+		wrong.File = l.file
+		l.errs = append(l.errs, *wrong)
+		return c
+	}
 	for name := range file {
 		if !slices.Contains(topKeys, name) {
-			l.unknown(name, name, topKeys)
+			l.unknown(join("", name), name, topKeys)
 		}
 	}
 	l.root(c, file)
@@ -113,10 +83,45 @@ func (l *loader) load(text string) *Config {
 	return c
 }
 
-var topKeys = []string{"root", "supervisor", "defaults", "build"}
+// settings adds what is wrong in the settings files of the builds.
+func (l *loader) settings(c *Config) {
+	for _, b := range c.Builds {
+		if b.Name != "" && b.Source != "" && isFile(b.SettingsFile()) { // else it was said
+			l.errs = append(l.errs, CheckSettings(b)...)
+		}
+	}
+}
+
+var (
+	topKeys        = []string{"root", "supervisor", "defaults", "build"}
+	supervisorKeys = []string{"log_level", "log_format", "log_dir", "max_parallel_builds", "front"}
+)
 
 func (l *loader) unknown(path, name string, known []string) {
-	l.wrong(l.at.key(path), path, "unknown key %s%s", name, near(name, known))
+	hint := near(name, known)
+	if hint == "" {
+		hint = elsewhere(name, known)
+	}
+	l.wrong(l.at.key(path), path, "unknown key %s%s", shownKey(name), hint)
+}
+
+// elsewhere says where a key belongs that stands in the wrong table: in TOML,
+// what follows a [table] is in it.
+func elsewhere(name string, known []string) string {
+	for _, t := range []struct {
+		keys  []string
+		where string
+	}{
+		{topKeys, "above the first [table]"},
+		{supervisorKeys, "to [supervisor]"},
+		{buildKeys(), "to [[build]] or [defaults]"},
+		{namesOf(healthKeys), "to [build.health]"},
+	} {
+		if slices.Contains(t.keys, name) && !slices.Contains(known, name) {
+			return fmt.Sprintf("; %s belongs %s", name, t.where)
+		}
+	}
+	return ""
 }
 
 func (l *loader) root(c *Config, file tomlTable) {
@@ -126,16 +131,21 @@ func (l *loader) root(c *Config, file tomlTable) {
 		return
 	}
 	if want := set(&c.Root, v); want != "" || c.Root == "" {
-		l.mismatch("root", "root", v, "a path")
+		l.mismatch("root", "root", v, cmp.Or(want, "a path"))
+		c.Root = ""
 		return
 	}
 	c.Root = l.resolve(c.Root)
+	if n := len(filepath.Join(c.Root, ".supervisor", "control.sock")); n > maxSocketPath {
+		l.wrong(l.at.value("root"), "root", "root = %s: the path of the control socket in it would have %d bytes and may have %d: choose a shorter root",
+			show(v), n, maxSocketPath)
+	}
 	if info, err := os.Stat(c.Root); err == nil {
 		switch {
 		case !info.IsDir():
 			l.mismatch("root", "root", v, "a folder")
 		case info.Mode().Perm()&0o002 != 0 && info.Mode()&os.ModeSticky == 0:
-			l.wrong(l.at.value("root"), "root", "root = %q: everybody may write there: chmod o-w it, or choose another", v)
+			l.wrong(l.at.value("root"), "root", "root = %s: everybody may write there: chmod o-w it, or choose another", show(v))
 		}
 	}
 	if c.Root == "/" {
@@ -155,7 +165,7 @@ func (l *loader) supervisor(c *Config, file tomlTable) {
 		LogLevel: "info", LogFormat: "text", MaxParallelBuilds: 1,
 		LogDir: filepath.Join(c.Root, ".supervisor", "logs"),
 	}
-	t, ok := l.table("supervisor", file["supervisor"])
+	t, ok := l.table("supervisor", "supervisor", file["supervisor"])
 	if !ok {
 		return
 	}
@@ -169,9 +179,7 @@ func (l *loader) supervisor(c *Config, file tomlTable) {
 		case "log_format":
 			want = oneOf(&s.LogFormat, v, "text", "json")
 		case "log_dir":
-			if want = set(&s.LogDir, v); want == "" {
-				s.LogDir = l.resolve(s.LogDir)
-			}
+			want = l.logDir(s, v)
 		case "max_parallel_builds":
 			if want = set(&s.MaxParallelBuilds, v); want == "" {
 				want = whole(1, 64)(s.MaxParallelBuilds)
@@ -181,7 +189,7 @@ func (l *loader) supervisor(c *Config, file tomlTable) {
 				want = hostPort(s.Front)
 			}
 		default:
-			l.unknown(path, name, []string{"log_level", "log_format", "log_dir", "max_parallel_builds", "front"})
+			l.unknown(path, name, supervisorKeys)
 		}
 		if want != "" {
 			l.mismatch(path, name, v, want)
@@ -189,37 +197,86 @@ func (l *loader) supervisor(c *Config, file tomlTable) {
 	}
 }
 
+func (l *loader) logDir(s *Supervisor, v any) (want string) {
+	dir := ""
+	if want := set(&dir, v); want != "" || dir == "" {
+		return cmp.Or(want, "a path")
+	}
+	s.LogDir = l.resolve(dir)
+	if info, err := os.Stat(s.LogDir); err == nil && !info.IsDir() {
+		return "a folder"
+	}
+	return ""
+}
+
 // table answers v as a table; a value of another kind is an error.
-func (l *loader) table(path string, v any) (tomlTable, bool) {
+func (l *loader) table(path, name string, v any) (tomlTable, bool) {
 	if v == nil {
 		return nil, false
 	}
 	t, ok := v.(tomlTable)
 	if !ok {
-		l.mismatch(path, path, v, "a table, ["+path+"]")
+		l.mismatch(path, name, v, "a table, ["+header(path)+"]")
 	}
 	return t, ok
+}
+
+// header is how the header of a table is written: without the elements' numbers.
+func header(path string) string {
+	parts := strings.Split(path, ".")
+	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p[0] >= '0' && p[0] <= '9' }), ".")
 }
 
 func (l *loader) mismatch(path, name string, v any, want string) {
 	l.wrong(l.at.value(path), path, "%s = %s: want %s", name, show(v), want)
 }
 
-// show writes a value as it would stand in the file, shortened.
+// show writes a value as it would stand in the file, shortened and in one line.
 func show(v any) string {
-	var text string
 	switch v := v.(type) {
 	case string:
-		text = strconv.Quote(v)
+		return shorten(strconv.Quote(v))
 	case tomlTable, []tomlTable:
-		text = "{…}"
+		return "{…}"
+	case []any:
+		if len(v) > 8 {
+			return "[…]"
+		}
+		all := make([]string, len(v))
+		for i, one := range v {
+			all[i] = show(one)
+		}
+		return shorten("[" + strings.Join(all, ", ") + "]")
 	case time.Time:
-		text = v.Format(time.RFC3339)
+		return v.Format(time.RFC3339)
 	default:
-		text = fmt.Sprint(v)
+		return shorten(oneLine(fmt.Sprint(v)))
 	}
-	if len(text) > 60 {
-		text = text[:57] + "…"
+}
+
+// shownKey is a key as it would stand in the file, shortened.
+func shownKey(name string) string {
+	for part := range strings.SplitSeq(name, ".") {
+		if strings.IndexFunc(part, func(r rune) bool { return r > 127 || !bareKey(byte(r)) }) >= 0 || part == "" {
+			return shorten(strconv.Quote(name))
+		}
+	}
+	return shorten(name)
+}
+
+func shorten(text string) string {
+	if r := []rune(text); len(r) > 60 {
+		return string(r[:59]) + "…"
 	}
 	return text
+}
+
+// oneLine keeps a message on its line.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, text)
 }

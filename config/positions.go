@@ -14,19 +14,41 @@ type place struct{ line, col int }
 // on the text being valid TOML (the library has parsed it); of any other it
 // answers something, and never panics.
 //
-// A path is the keys joined by dots, an element of an array of tables by its
-// number: build.0.health.interval.
+// A path is the keys joined by dots, as [join] does, an element of an array by
+// its number: build.0.health.interval.
 type positions struct {
 	keys, values map[string]place
+	tooLong      place // of the first path of more than maxPath bytes, where the search ended
 }
 
-func (p *positions) key(path string) place { return p.keys[path] }
+// maxPath is how many bytes the path of a key may have: it bounds how deep
+// tables and lists are nested. The TOML library recurses and keeps every path:
+// 100 KiB of brackets use up all memory, and with it whatever runs.
+const maxPath = 256
+
+// key answers where a key stands; of one that is not in the text, what it would
+// stand in.
+func (p *positions) key(path string) place {
+	for {
+		if at, ok := p.keys[path]; ok {
+			return at
+		}
+		if at, ok := p.values[path]; ok { // an element has no key
+			return at
+		}
+		above := strings.LastIndexByte(path, '.')
+		if above < 0 {
+			return place{1, 1}
+		}
+		path = path[:above]
+	}
+}
 
 func (p *positions) value(path string) place {
 	if at, ok := p.values[path]; ok {
 		return at
 	}
-	return p.keys[path]
+	return p.key(path)
 }
 
 func findPositions(text string) *positions {
@@ -90,6 +112,19 @@ func (s *positionScanner) blank(lines bool) {
 	}
 }
 
+// join is [join] that ends the search where the path becomes too long.
+func (s *positionScanner) join(path, key string, at place) string {
+	path = join(path, key)
+	if len(path) > maxPath && s.found.tooLong == (place{}) {
+		s.found.tooLong = at
+		s.at = len(s.text)
+	}
+	return path
+}
+
+// ended says that the search has ended before the text.
+func (s *positionScanner) ended() bool { return s.found.tooLong != (place{}) }
+
 func (s *positionScanner) document() {
 	for {
 		s.blank(true)
@@ -115,17 +150,19 @@ func (s *positionScanner) header() {
 	keys := s.dotted()
 	path := ""
 	for i, k := range keys {
-		path = join(path, k)
+		if path = s.join(path, k, at); s.ended() {
+			return
+		}
 		last := i == len(keys)-1
 		if n, ok := s.arrays[path]; ok && !(last && array) {
-			path = join(path, strconv.Itoa(n-1))
+			path = s.join(path, strconv.Itoa(n-1), at)
 		}
 	}
 	if array {
 		s.found.keys[path] = at
 		n := s.arrays[path]
 		s.arrays[path] = n + 1
-		path = join(path, strconv.Itoa(n))
+		path = s.join(path, strconv.Itoa(n), at)
 	}
 	s.found.keys[path] = at
 	s.table = path
@@ -139,7 +176,9 @@ func (s *positionScanner) pair(table string) {
 	at, begun := s.here(), s.at
 	path := table
 	for _, k := range s.dotted() {
-		path = join(path, k)
+		if path = s.join(path, k, at); s.ended() {
+			return
+		}
 		if _, ok := s.found.keys[path]; !ok {
 			s.found.keys[path] = at
 		}
@@ -215,13 +254,40 @@ func (s *positionScanner) quoted() string {
 		s.next()
 	}
 	s.next()
-	whole := s.text[begun:min(s.at, len(s.text))]
+	held := s.text[min(begun+1, len(s.text)):max(min(s.at-1, len(s.text)), min(begun+1, len(s.text)))]
 	if q == '"' {
-		if plain, err := strconv.Unquote(whole); err == nil {
-			return plain
-		}
+		return unescaped(held)
 	}
-	return strings.Trim(whole, string(q))
+	return held
+}
+
+// unescaped decodes the escapes of a basic string (TOML 1.1).
+func unescaped(held string) string {
+	if !strings.Contains(held, `\`) {
+		return held
+	}
+	plain := map[byte]byte{'b': '\b', 't': '\t', 'n': '\n', 'f': '\f', 'r': '\r', 'e': 0x1b, '"': '"', '\\': '\\'}
+	digits := map[byte]int{'x': 2, 'u': 4, 'U': 8}
+	var b strings.Builder
+	for i := 0; i < len(held); i++ {
+		if held[i] != '\\' || i+1 == len(held) {
+			b.WriteByte(held[i])
+			continue
+		}
+		i++
+		if c, ok := plain[held[i]]; ok {
+			b.WriteByte(c)
+			continue
+		}
+		n := digits[held[i]]
+		code, err := strconv.ParseUint(held[min(i+1, len(held)):min(i+1+n, len(held))], 16, 32)
+		if n == 0 || err != nil {
+			continue // no valid TOML
+		}
+		b.WriteRune(rune(code))
+		i += n
+	}
+	return b.String()
 }
 
 func (s *positionScanner) skip(n int) {
@@ -271,7 +337,7 @@ func (s *positionScanner) array(path string) {
 		case c == ',':
 			s.next()
 		default:
-			element := join(path, strconv.Itoa(n))
+			element := s.join(path, strconv.Itoa(n), s.here())
 			n++
 			s.found.values[element] = s.here()
 			begun := s.at
@@ -283,7 +349,14 @@ func (s *positionScanner) array(path string) {
 	}
 }
 
+// join adds a key to a path. A key that a dot could not stand beside is quoted.
 func join(path, key string) string {
+	for i := 0; i < len(key) || key == ""; i++ {
+		if key == "" || !bareKey(key[i]) {
+			key = strconv.Quote(key)
+			break
+		}
+	}
 	if path == "" {
 		return key
 	}

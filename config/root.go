@@ -2,10 +2,9 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"regexp"
-
-	"github.com/BurntSushi/toml"
 )
 
 // rootLine finds the root in a file that is no TOML at the moment.
@@ -21,17 +20,19 @@ func RootOf(path string) (string, error) {
 	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("find %s: %w", path, err)
 	}
 	l := loader{file: path, dir: filepath.Dir(abs)}
-	var file struct {
-		Root string `toml:"root"`
-	}
-	if _, err := toml.Decode(string(text), &file); err == nil && file.Root != "" {
-		return l.resolve(file.Root), nil
+	text = withoutBOM(text)
+	if file, _, wrong := decode(text); wrong == nil {
+		if root, ok := file["root"].(string); ok && root != "" {
+			return l.resolve(root), nil
+		}
 	}
 	if m := rootLine.FindSubmatch(text); m != nil {
-		return l.resolve(string(m[1]) + string(m[2])), nil
+		if root := string(m[1]) + string(m[2]); root != "" {
+			return l.resolve(root), nil
+		}
 	}
 	return "", Errors{{File: path, Line: 1, Col: 1, Key: "root", Msg: "root cannot be read, so no supervisor can be found"}}
 }

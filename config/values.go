@@ -2,15 +2,19 @@ package config
 
 import (
 	"fmt"
+	"math"
 	"net"
+	"net/url"
 	"os"
 	"os/user"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // set puts a value of the file into a field. It answers what was wanted where
@@ -21,8 +25,8 @@ func set(field, v any) (want string) {
 	case *string:
 		*f, ok = v.(string)
 		want = "a text in quotes"
-		if strings.ContainsAny(*f, "\x00\n\r") {
-			return "a text without line ends"
+		if strings.ContainsFunc(*f, unicode.IsControl) {
+			return "a text in one line, without control characters"
 		}
 	case *bool:
 		*f, ok = v.(bool)
@@ -30,7 +34,7 @@ func set(field, v any) (want string) {
 	case *int:
 		var n int64
 		n, ok = v.(int64)
-		*f = int(n)
+		*f = int(max(math.MinInt32, min(n, math.MaxInt32)))
 		want = "a whole number"
 	case *time.Duration:
 		var text string
@@ -93,9 +97,12 @@ func texts(v any) ([]string, bool) {
 	if !ok {
 		return nil, false
 	}
+	if len(list) == 0 {
+		return nil, true // the same as none: it must hash and compare alike
+	}
 	all := make([]string, len(list))
 	for i, one := range list {
-		if all[i], ok = one.(string); !ok || strings.ContainsRune(all[i], 0) {
+		if all[i], ok = one.(string); !ok {
 			return nil, false
 		}
 	}
@@ -107,9 +114,12 @@ func textTable(v any) (map[string]string, bool) {
 	if !ok {
 		return nil, false
 	}
+	if len(t) == 0 {
+		return nil, true // as in texts
+	}
 	all := make(map[string]string, len(t))
 	for k, one := range t {
-		if all[k], ok = one.(string); !ok || strings.ContainsRune(all[k], 0) {
+		if all[k], ok = one.(string); !ok {
 			return nil, false
 		}
 	}
@@ -125,11 +135,11 @@ func oneOf(field *string, v any, allowed ...string) (want string) {
 	return ""
 }
 
-var expectForm = regexp.MustCompile(`^(?:(<)([1-5][0-9]{2})|([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?)$`)
+var expectForm = regexp.MustCompile(`^(?:(<) ?([1-5][0-9]{2})|([1-5][0-9]{2})(?: ?- ?([1-5][0-9]{2}))?)$`)
 
 // parseExpect reads "<500", "200" and "200-399".
 func parseExpect(text string) (Expect, bool) {
-	m := expectForm.FindStringSubmatch(strings.ReplaceAll(text, " ", ""))
+	m := expectForm.FindStringSubmatch(strings.TrimSpace(text))
 	if m == nil {
 		return Expect{}, false
 	}
@@ -193,40 +203,42 @@ func matching(form, want string) func(any) string {
 	}
 }
 
+const (
+	wantLocation = `a URL prefix such as "/api", without a slash at its end`
+	wantURLPath  = `a URL path such as "/" or "/health?full=1"`
+)
+
 var (
 	modulePath = matching(`^[A-Za-z_]\w*(/[A-Za-z_]\w*)*$`, "a path whose parts are Python module names")
 	wsgi       = matching(`^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*(:[A-Za-z_][\w.()]*)?$`, `a module and its application, such as "api_settings.wsgi:application"`)
-	location   = matching(`^(|/|(/[A-Za-z0-9._~-]+)+)$`, `a URL prefix such as "/api", without a slash at its end`)
-	urlPath    = matching(`^/[!-~]*$`, `a URL path such as "/"`)
+	locations  = matching(`^(|/|(/[A-Za-z0-9._~-]+)+)$`, wantLocation)
+	urlPaths   = matching(`^/[!-"$-~]*$`, wantURLPath)
 	hostName   = matching(`^[A-Za-z0-9.-]+(:[0-9]+)?$`, "a host name")
-	workerName = matching(`^(egg:\S+|[A-Za-z_]\w*(\.[A-Za-z_]\w*)+)$`, "")
+	workerName = regexp.MustCompile(`^(egg:\S+|[A-Za-z_]\w*(\.[A-Za-z_]\w*)+)$`)
 	envName    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
 
+// location refuses . and .. too, which a client takes out of a URL.
+func location(v any) string {
+	text := v.(string)
+	if text != "" && text != "/" && path.Clean(text) != text {
+		return wantLocation
+	}
+	return locations(v)
+}
+
+func urlPath(v any) string {
+	text := v.(string)
+	if u, err := url.ParseRequestURI(text); err != nil || u.Host != "" || strings.HasPrefix(text, "//") {
+		return wantURLPath
+	}
+	return urlPaths(v)
+}
+
 func workerClass(v any) string {
-	known := []string{"sync", "gthread", "eventlet", "gevent", "tornado"}
-	if name := v.(string); !slices.Contains(known, name) && workerName(name) != "" {
+	known := []string{"sync", "gthread", "eventlet", "gevent", "gevent_wsgi", "gevent_pywsgi", "tornado", "asgi"}
+	if name := v.(string); !slices.Contains(known, name) && !workerName.MatchString(name) {
 		return "one of gunicorn's (" + strings.Join(known, ", ") + ") or the dotted path of a class" + near(name, known)
-	}
-	return ""
-}
-
-func command(v any) string {
-	list := v.([]string)
-	if len(list) == 0 || list[0] == "" {
-		return `a program and its arguments, ["{python}", "-m", "…"]`
-	}
-	return ""
-}
-
-func environment(v any) string {
-	for k := range v.(map[string]string) {
-		if !envName.MatchString(k) {
-			return fmt.Sprintf("names of letters, digits and _; %q is none", k)
-		}
-		if strings.HasPrefix(k, "LISTEN_") || k == "MEDCTRL_GENERATION" || k == "MEDCTRL_READY_FD" {
-			return k + " to be left to the supervisor"
-		}
 	}
 	return ""
 }
@@ -234,6 +246,8 @@ func environment(v any) string {
 func umask(v any) string {
 	if m := v.(os.FileMode); m&0o002 == 0 {
 		return `an umask that keeps files from being writable by everybody, such as "0027"`
+	} else if m&0o700 != 0 {
+		return `an umask that leaves the owner all rights, such as "0027"`
 	}
 	return ""
 }
@@ -274,43 +288,10 @@ func groupName(v any) string {
 }
 
 func hostPort(text string) string {
-	_, port, err := net.SplitHostPort(text)
-	if n, perr := strconv.Atoi(port); err != nil || perr != nil || n < 0 || n > 65535 {
+	host, port, err := net.SplitHostPort(text)
+	_, badPort := strconv.ParseUint(port, 10, 16)
+	if err != nil || badPort != nil || host != "" && net.ParseIP(host) == nil && hostName(host) != "" {
 		return `an address such as "127.0.0.1:8080"`
-	}
-	return ""
-}
-
-// refusedArgs are gunicorn's flags that would fight the supervisor, and why.
-var refusedArgs = map[string]string{
-	"bind": "the supervisor makes the socket", "pid": "the supervisor knows the process",
-	"daemon": "the supervisor must stay its parent", "config": "the supervisor writes the configuration",
-	"reuse-port": "the supervisor makes the socket", "reload": "a release does not change; use watch_source",
-	"user": "use the key user", "group": "use the key group", "umask": "use the key umask",
-	"workers": "use the key workers", "control-socket": "builds would share it",
-}
-
-var refusedShort = map[byte]string{'b': "bind", 'p': "pid", 'D': "daemon", 'c': "config", 'u': "user", 'g': "group", 'm': "umask", 'w': "workers"}
-
-// gunicornArgs refuses arguments that would fight the supervisor. gunicorn's
-// parser takes any unambiguous beginning of a long flag (argparse).
-func gunicornArgs(v any) string {
-	for _, arg := range v.([]string) {
-		name, _, _ := strings.Cut(arg, "=")
-		flag := ""
-		switch {
-		case strings.HasPrefix(name, "--") && len(name) > 2:
-			for long := range refusedArgs {
-				if long == name[2:] || strings.HasPrefix(long, name[2:]) && len(name) > 4 {
-					flag = long
-				}
-			}
-		case len(name) > 1 && name[0] == '-' && name[1] != '-':
-			flag = refusedShort[name[1]]
-		}
-		if flag != "" {
-			return fmt.Sprintf("no %s: %s", arg, refusedArgs[flag])
-		}
 	}
 	return ""
 }

@@ -1,0 +1,151 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// braces are what is filled in in a command.
+var braces = []string{"{python}", "{venv}", "{release}", "{app}", "{data}"}
+
+// braced is what looks like one of them; other braces are the command's own.
+var braced = regexp.MustCompile(`\{[A-Za-z_][A-Za-z0-9_]*\}`)
+
+// command refuses a command that cannot be started. An empty list is none, so
+// that a build can go without the command of [defaults].
+func command(v any) []part {
+	var all []part
+	for i, arg := range v.([]string) {
+		at := strconv.Itoa(i)
+		if strings.ContainsRune(arg, 0) {
+			all = append(all, part{at, arg, "no NUL byte"})
+		}
+		if i == 0 && arg == "" {
+			all = append(all, part{at, arg, `a program, such as "{python}"`})
+		}
+		for _, name := range braced.FindAllString(arg, -1) {
+			if !slices.Contains(braces, name) {
+				all = append(all, part{at, arg, "in braces one of " + strings.Join(braces, " ") + near(name, braces)})
+			}
+		}
+	}
+	return all
+}
+
+func pipArgs(v any) []part {
+	var all []part
+	for i, arg := range v.([]string) {
+		if strings.ContainsRune(arg, 0) {
+			all = append(all, part{strconv.Itoa(i), arg, "no NUL byte"})
+		}
+	}
+	return all
+}
+
+func environment(v any) []part {
+	env := v.(map[string]string)
+	var all []part
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		want := variable(name)
+		if want == "" && strings.ContainsRune(env[name], 0) {
+			want = "no NUL byte"
+		}
+		if want != "" {
+			all = append(all, part{name, "…", want}) // the value may be a secret
+		}
+	}
+	return all
+}
+
+// ownVariables are what the supervisor sets itself, for a server, a step or a hook.
+var ownVariables = []string{
+	"MEDCTRL_BUILD", "MEDCTRL_RELEASE", "MEDCTRL_DATA", "MEDCTRL_GENERATION", "MEDCTRL_READY_FD", "MEDCTRL_RUN_KEY",
+	"MEDCTRL_STEP", "MEDCTRL_MIGRATES", "MEDCTRL_HANDOVER", "MEDCTRL_EVENT", "MEDCTRL_REASON",
+}
+
+// variable answers what is wanted in place of a variable that a build may not
+// set, or "".
+func variable(name string) string {
+	switch {
+	case !envName.MatchString(name):
+		return "a name of letters, digits and _, no digit first"
+	case strings.HasPrefix(name, "LISTEN_"), slices.Contains(ownVariables, name):
+		return "another name: this one is the supervisor's"
+	case name == "GUNICORN_CMD_ARGS":
+		return "gunicorn's arguments in gunicorn_args"
+	}
+	return ""
+}
+
+// refusedArgs are gunicorn's flags that would fight the supervisor, and why.
+var refusedArgs = map[string]string{
+	"bind": "the supervisor makes the socket", "reuse-port": "the supervisor makes the socket",
+	"pid": "the supervisor knows the process", "daemon": "the supervisor must stay its parent",
+	"config": "the supervisor writes the configuration", "control-socket": "builds would share it",
+	"chdir": "it runs in the release", "paste": "use the key wsgi", "paster": "use the key wsgi",
+	"reload": "a release does not change; use watch_source",
+	"user":   "use the key user", "group": "use the key group", "umask": "use the key umask",
+	"workers": "use the key workers", "graceful-timeout": "use the key graceful_timeout",
+	"check-config": "it does not serve", "print-config": "it does not serve", "version": "it does not serve", "help": "it does not serve",
+}
+
+var refusedShort = map[byte]string{
+	'b': "bind", 'p': "pid", 'D': "daemon", 'c': "config", 'u': "user", 'g': "group", 'm': "umask", 'w': "workers",
+	'v': "version", 'h': "help",
+}
+
+// gunicornArgs refuses arguments that would fight the supervisor, written in any
+// way that gunicorn's parser (argparse) takes: --pid=X, -pX, -Rp X (-R has no
+// value), --pi X (any beginning of a long flag that is unambiguous; one that is
+// not, gunicorn refuses). A word that is no flag's value would be the
+// application, and what stands after -- too.
+func gunicornArgs(v any) []part {
+	var all []part
+	wrong := func(i int, arg, want string) { all = append(all, part{strconv.Itoa(i), arg, want}) }
+	takesValue := false
+	for i, arg := range v.([]string) {
+		name, _, hasValue := strings.Cut(arg, "=")
+		mayTake := takesValue
+		takesValue = false
+		flag := ""
+		switch {
+		case strings.ContainsRune(arg, 0):
+			wrong(i, arg, "no NUL byte")
+		case arg == "--":
+			wrong(i, arg, "no application here: use the key wsgi")
+			return all
+		case strings.HasPrefix(arg, "--"):
+			takesValue = !hasValue
+			flag = longFlag(name[2:])
+		case len(arg) > 1 && arg[0] == '-':
+			short := strings.TrimLeft(arg[1:], "R")
+			takesValue = len(short) == 1
+			if short != "" {
+				flag = refusedShort[short[0]]
+			}
+		case !mayTake:
+			wrong(i, arg, "a flag: the application is the key wsgi")
+		}
+		if flag != "" {
+			wrong(i, arg, fmt.Sprintf("no --%s: %s", flag, refusedArgs[flag]))
+		}
+	}
+	return all
+}
+
+// longFlag answers the refused flag that name means, or "".
+func longFlag(name string) string {
+	if _, ok := refusedArgs[name]; ok {
+		return name
+	}
+	for _, long := range slices.Sorted(maps.Keys(refusedArgs)) {
+		if name != "" && strings.HasPrefix(long, name) {
+			return long
+		}
+	}
+	return ""
+}

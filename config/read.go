@@ -1,0 +1,115 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+	"unicode/utf8"
+
+	"github.com/BurntSushi/toml"
+)
+
+// maxFile is the largest file that is read, in bytes.
+const maxFile = 1 << 20
+
+var errTooLarge = errors.New("larger than 1 MiB")
+
+// readText reads a file that others wrote: whatever stands under its name, it
+// neither blocks (a FIFO), nor goes on for ever (a device).
+func readText(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: not a regular file", path)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxFile {
+		return nil, fmt.Errorf("%s: %w", path, errTooLarge)
+	}
+	return text, nil
+}
+
+// read reads a list of builds. What is wrong with its text comes as Errors, with
+// the text that there is.
+func read(path string) ([]byte, error) {
+	text, err := readText(path)
+	if errors.Is(err, errTooLarge) {
+		return nil, Errors{{File: path, Line: 1, Col: 1, Msg: "larger than 1 MiB, which no list of builds is"}}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the list of builds: %w", err)
+	}
+	wrong := func(at int, msg string) ([]byte, error) {
+		p := placeOf(text, at)
+		return text, Errors{{File: path, Line: p.line, Col: p.col, Msg: msg}}
+	}
+	if at := bytes.IndexByte(text, 0); at >= 0 {
+		return wrong(at, "NUL byte: want UTF-8 text (UTF-16 is not)")
+	}
+	if at := firstInvalid(text); at >= 0 {
+		return wrong(at, "not UTF-8 text")
+	}
+	return text, nil
+}
+
+// firstInvalid answers where text is not UTF-8, or -1.
+func firstInvalid(text []byte) int {
+	for at := 0; at < len(text); {
+		r, n := utf8.DecodeRune(text[at:])
+		if r == utf8.RuneError && n == 1 {
+			return at
+		}
+		at += n
+	}
+	return -1
+}
+
+// withoutBOM takes off the mark that some editors put before UTF-8 text.
+func withoutBOM(text []byte) []byte { return bytes.TrimPrefix(text, []byte("\ufeff")) }
+
+// placeOf answers the place of a byte of text.
+func placeOf(text []byte, at int) place {
+	at = min(max(at, 0), len(text))
+	begun := bytes.LastIndexByte(text[:at], '\n') + 1
+	return place{1 + bytes.Count(text[:at], []byte("\n")), 1 + utf8.RuneCount(text[begun:at])}
+}
+
+// decode parses TOML; the positions of its keys come with it. What is wrong
+// has a place.
+func decode(text []byte) (tomlTable, *positions, *Error) {
+	at := findPositions(string(text))
+	if at.tooLong != (place{}) {
+		return nil, at, &Error{Line: at.tooLong.line, Col: at.tooLong.col,
+			Msg: "nested too deep, or too long a key: no list of builds needs that"}
+	}
+	var file tomlTable
+	_, err := toml.Decode(string(text), &file)
+	var parse toml.ParseError
+	switch {
+	case errors.As(err, &parse):
+		p := placeOf(text, parse.Position.Start)
+		return nil, at, &Error{Line: p.line, Col: p.col, Key: parse.LastKey, Msg: sentence(parse)}
+	case err != nil:
+		return nil, at, &Error{Line: 1, Col: 1, Msg: oneLine(err.Error())}
+	}
+	return file, at, nil
+}
+
+// sentence is the library's message in the form of ours.
+func sentence(e toml.ParseError) string {
+	return strings.TrimSuffix(oneLine(e.Message), ".")
+}
