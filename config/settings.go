@@ -1,43 +1,89 @@
 package config
 
 import (
-	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
 // placeholders are what the template of a settings file has where a value of
-// one's own belongs. They are looked for inside quotes.
-var placeholders = regexp.MustCompile(`["'](random secret key|DATABASE_NAME|DATABASE_USER|DATABASE_PASSWORD)["']`)
+// one's own belongs.
+var placeholders = []string{"random secret key", "DATABASE_NAME", "DATABASE_USER", "DATABASE_PASSWORD"}
 
 // CheckSettings answers what of the template is still in the settings file of b,
 // with its place in that file. A file that cannot be read is one Error.
 func CheckSettings(b Build) []Error {
 	path := b.SettingsFile()
-	text, err := os.ReadFile(path)
+	text, err := readText(path)
 	if err != nil {
 		return []Error{{File: path, Msg: "read settings: " + err.Error()}}
 	}
+	return checkSettings(path, string(text))
+}
+
+func checkSettings(path, text string) []Error {
 	var errs []Error
-	n := 0
-	for line := range strings.Lines(string(text)) {
-		n++
-		code := line
-		if strings.HasPrefix(strings.TrimSpace(code), "#") {
-			continue
+	pythonStrings(text, func(begin, from, to, end int) {
+		held := text[from:to]
+		if !slices.Contains(placeholders, held) || held != placeholders[0] && isName(text[:begin], text[end:]) {
+			return
 		}
-		for _, at := range placeholders.FindAllStringSubmatchIndex(code, -1) {
-			name := code[at[2]:at[3]]
-			before := strings.TrimRight(code[:at[0]], " ")
-			if strings.HasSuffix(before, "[") || strings.HasSuffix(before, "environ.get(") || strings.HasSuffix(before, "getenv(") {
-				continue // the name of a setting or variable, not its value
+		line := strings.LastIndexByte(text[:from], '\n') + 1
+		errs = append(errs, Error{
+			File: path, Line: 1 + strings.Count(text[:from], "\n"), Col: 1 + utf8.RuneCountInString(text[line:from]), Key: held,
+			Msg: "the template's placeholder \"" + held + "\" is still there: put the real value in",
+		})
+	})
+	return errs
+}
+
+var (
+	lookup = regexp.MustCompile(`[\w\])][ \t]*\[\s*$|\w[ \t]*\(\s*$`)
+	keyed  = regexp.MustCompile(`^[ \t]*:`)
+)
+
+// isName says that a string between before and after is what a value is looked
+// up by: environ["X"], environ.get("X"), {"X": value}.
+func isName(before, after string) bool {
+	return lookup.MatchString(before[max(0, len(before)-80):]) || keyed.MatchString(after)
+}
+
+// pythonStrings tells where the string literals of a Python text are: from its
+// first quote to after its last, and what it holds. Comments have none.
+func pythonStrings(text string, found func(begin, from, to, end int)) {
+	for at := 0; at < len(text); at++ {
+		switch c := text[at]; c {
+		case '#':
+			n := strings.IndexByte(text[at:], '\n')
+			if n < 0 {
+				return
 			}
-			errs = append(errs, Error{
-				File: path, Line: n, Col: utf8.RuneCountInString(code[:at[2]]) + 1, Key: name,
-				Msg: "the template's placeholder \"" + name + "\" is still there: put the real value in",
-			})
+			at += n
+		case '"', '\'':
+			mark := text[at : at+1]
+			if long := strings.Repeat(mark, 3); strings.HasPrefix(text[at:], long) {
+				mark = long
+			}
+			from := at + len(mark)
+			to := endOfString(text, from, mark)
+			end := min(to+len(mark), len(text))
+			found(at, from, to, end)
+			at = end - 1
 		}
 	}
-	return errs
+}
+
+// endOfString answers where the closing quotes are; of a string that is not
+// closed, where it ends all the same.
+func endOfString(text string, at int, mark string) int {
+	for ; at < len(text); at++ {
+		switch {
+		case text[at] == '\\':
+			at++
+		case strings.HasPrefix(text[at:], mark), text[at] == '\n' && len(mark) == 1:
+			return at
+		}
+	}
+	return len(text)
 }

@@ -92,16 +92,10 @@ func checkCommand(file *string) *cobra.Command {
 		Short: "Validate the file and everything it names",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Load(*file)
+			cfg, err := config.Check(*file)
 			var wrong config.Errors
-			switch {
-			case errors.As(err, &wrong):
-			case err != nil:
+			if err != nil && !errors.As(err, &wrong) {
 				return err
-			default:
-				for _, b := range cfg.Builds {
-					wrong = append(wrong, config.CheckSettings(b)...)
-				}
 			}
 			for _, e := range wrong {
 				fmt.Fprintln(cmd.OutOrStdout(), e.Error())
