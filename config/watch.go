@@ -1,13 +1,15 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -34,39 +36,55 @@ const (
 // Where a folder cannot be watched (fs.inotify limits, network file systems) it
 // looks at its files every second instead, and says so in the log.
 type Watcher struct {
-	log    hclog.Logger
-	notify *fsnotify.Watcher // nil: inotify cannot be had at all
-	set    chan []Target
-	out    chan []string
-	stop   chan struct{}
-	done   chan struct{}
+	log   hclog.Logger
+	ways  ways
+	set   chan []Target
+	out   chan []string
+	stop  chan struct{}
+	done  chan struct{}
+	close func() error
 
 	// Of the goroutine.
 	targets []Target
+	known   map[string]bool // files that were watched before
 	folders map[string]bool // watched
-	of      map[string]map[string][]string
+	wanted  wanted
+	poll    *time.Ticker
+	polling bool
 	polled  map[string]string // by ID: what its files looked like
 	pending map[string]bool
 }
 
+// ways is how a Watcher learns of changes.
+type ways struct {
+	notify *fsnotify.Watcher // nil: inotify cannot be had at all
+	add    func(folder string) error
+	remote func(folder string) bool // changes that others make are not told
+}
+
 // NewWatcher begins to watch; Set says what.
 func NewWatcher(log hclog.Logger) (*Watcher, error) {
-	w := &Watcher{
-		log: log, set: make(chan []Target), out: make(chan []string),
-		stop: make(chan struct{}), done: make(chan struct{}),
-		folders: map[string]bool{}, polled: map[string]string{}, pending: map[string]bool{},
-	}
 	notify, err := fsnotify.NewWatcher()
 	if err != nil {
 		log.Warn("files cannot be watched, they are looked at every second", "error", err)
-	} else {
-		w.notify = notify
+		return newWatcher(log, ways{remote: remote}), nil
 	}
-	go w.run()
-	return w, nil
+	return newWatcher(log, ways{notify: notify, add: notify.Add, remote: remote}), nil
 }
 
-// Set replaces what is watched.
+func newWatcher(log hclog.Logger, how ways) *Watcher {
+	w := &Watcher{
+		log: log, ways: how, set: make(chan []Target), out: make(chan []string),
+		stop: make(chan struct{}), done: make(chan struct{}),
+		known: map[string]bool{}, folders: map[string]bool{}, polled: map[string]string{}, pending: map[string]bool{},
+	}
+	w.close = sync.OnceValue(w.end)
+	go w.run()
+	return w
+}
+
+// Set replaces what is watched. A file that is new to it is told once: it may
+// have changed between when it was read and now.
 func (w *Watcher) Set(targets []Target) {
 	select {
 	case w.set <- targets:
@@ -79,13 +97,15 @@ func (w *Watcher) Set(targets []Target) {
 func (w *Watcher) C() <-chan []string { return w.out }
 
 // Close ends watching.
-func (w *Watcher) Close() error {
+func (w *Watcher) Close() error { return w.close() }
+
+func (w *Watcher) end() error {
 	close(w.stop)
 	<-w.done
-	if w.notify == nil {
+	if w.ways.notify == nil {
 		return nil
 	}
-	if err := w.notify.Close(); err != nil {
+	if err := w.ways.notify.Close(); err != nil {
 		return fmt.Errorf("stop watching files: %w", err)
 	}
 	return nil
@@ -95,12 +115,12 @@ func (w *Watcher) run() {
 	defer close(w.done)
 	var events chan fsnotify.Event
 	var errs chan error
-	if w.notify != nil {
-		events, errs = w.notify.Events, w.notify.Errors
+	if w.ways.notify != nil {
+		events, errs = w.ways.notify.Events, w.ways.notify.Errors
 	}
-	poll := time.NewTicker(pollEvery)
-	defer poll.Stop()
-	poll.Stop()
+	w.poll = time.NewTicker(pollEvery)
+	defer w.poll.Stop()
+	w.poll.Stop() // until something is polled
 	var due <-chan time.Time
 	var first time.Time // of what is pending
 	var out chan []string
@@ -123,20 +143,14 @@ func (w *Watcher) run() {
 			return
 		case w.targets = <-w.set:
 			w.watch()
-			if len(w.polled) > 0 {
-				poll.Reset(pollEvery)
-			} else {
-				poll.Stop()
-			}
+			touch(w.unknown()...)
 		case e := <-events:
-			if e.Op != fsnotify.Chmod {
-				touch(w.touchedBy(e.Name)...)
-			}
+			touch(w.touchedBy(e)...)
 		case err := <-errs:
 			// An overflow of the kernel's queue: anything may have changed.
 			w.log.Debug("watching files hit an error, all are looked at", "error", err)
 			touch(w.all()...)
-		case <-poll.C:
+		case <-w.poll.C:
 			touch(w.looked()...)
 		case <-due:
 			due, first = nil, time.Time{}
@@ -153,6 +167,24 @@ func (w *Watcher) run() {
 	}
 }
 
+// unknown answers the IDs of files that are watched for the first time. What
+// has a tree is left out: to look through it costs more than it is worth.
+func (w *Watcher) unknown() []string {
+	var ids []string
+	now := map[string]bool{}
+	for _, t := range w.targets {
+		for _, file := range t.Files {
+			key := t.ID + "\x00" + file
+			now[key] = true
+			if !w.known[key] && len(t.Trees) == 0 {
+				ids = append(ids, t.ID)
+			}
+		}
+	}
+	w.known = now
+	return ids
+}
+
 func (w *Watcher) all() []string {
 	var ids []string
 	for _, t := range w.targets {
@@ -161,174 +193,104 @@ func (w *Watcher) all() []string {
 	return ids
 }
 
-// touchedBy answers the IDs that an event on path is about.
-func (w *Watcher) touchedBy(path string) []string {
-	folder, name := filepath.Split(path)
-	names := w.of[filepath.Clean(folder)]
-	if noise(name) && len(names[name]) == 0 {
-		return nil
+// touchedBy answers the IDs that an event is about. A change of rights may make
+// a file readable; in a tree there are too many that mean nothing.
+func (w *Watcher) touchedBy(e fsnotify.Event) []string {
+	folder, name := filepath.Split(e.Name)
+	names := w.wanted[filepath.Clean(folder)]
+	ids := slices.Clone(names[name])
+	if e.Op == fsnotify.Chmod || noise(name) {
+		return ids
 	}
-	return append(slices.Clone(names[name]), names[""]...)
+	return append(ids, names[""]...)
 }
 
 // noise is what editors and Python leave beside a file.
 func noise(name string) bool {
 	return name == ".git" || name == "__pycache__" || name == "node_modules" || name == "4913" ||
 		strings.HasSuffix(name, ".pyc") || strings.HasSuffix(name, "~") || strings.HasSuffix(name, ".swp") ||
-		strings.HasSuffix(name, ".swx") || strings.HasPrefix(name, ".#")
+		strings.HasSuffix(name, ".swx") || strings.HasPrefix(name, ".#") ||
+		strings.HasPrefix(name, "#") && strings.HasSuffix(name, "#")
 }
 
 // watch brings the watched folders in line with the targets and with what is on
 // the disk now.
 func (w *Watcher) watch() {
-	w.of = map[string]map[string][]string{}
-	failed := map[string]bool{}
-	for _, t := range w.targets {
-		for _, file := range t.Files {
-			w.follow(file, t.ID, 0)
-		}
-		for _, tree := range t.Trees {
-			w.follow(tree, t.ID, 0)
-			w.tree(tree, t.ID)
-		}
-	}
+	w.wanted = wantedBy(w.targets)
 	for folder := range w.folders {
-		if w.of[folder] == nil {
-			_ = w.notify.Remove(folder) // it may be gone already, which is as good
+		if w.wanted[folder] == nil {
+			_ = w.ways.notify.Remove(folder) // it may be gone already, which is as good
 			delete(w.folders, folder)
 		}
 	}
-	for folder, names := range w.of {
+	blind := map[string]error{} // by ID: why its files must be polled
+	for folder, names := range w.wanted {
 		// Anew each time: a folder that was removed and made again has lost its
 		// watch, and adding one that is there costs nothing.
-		if err := w.add(folder); err != nil {
-			for _, ids := range names {
-				for _, id := range ids {
-					failed[id] = true
-				}
-			}
-			if w.notify != nil && !w.folders[folder] {
-				w.log.Debug("folder cannot be watched", "folder", folder, "error", err)
-			}
+		err := w.add(folder)
+		if err == nil {
 			continue
 		}
-		w.folders[folder] = true
-	}
-	for id := range w.polled {
-		if !failed[id] {
-			delete(w.polled, id)
+		for _, ids := range names {
+			for _, id := range ids {
+				blind[id] = err
+			}
 		}
 	}
-	for id := range failed {
-		if _, ok := w.polled[id]; !ok {
-			if w.notify != nil {
-				w.log.Warn("files cannot be watched, they are looked at every second; a higher fs.inotify.max_user_watches may help", "build", id)
-			}
-			w.polled[id] = w.look(id)
+	maps.DeleteFunc(w.polled, func(id, _ string) bool { return blind[id] == nil })
+	for id, why := range blind {
+		if _, ok := w.polled[id]; ok {
+			continue
+		}
+		if w.ways.notify != nil { // else it was said for all
+			w.log.Warn("files cannot be watched, they are looked at every second", "build", id, "error", why)
+		}
+		w.polled[id] = look(w.targets, id)
+	}
+	if polling := len(w.polled) > 0; polling != w.polling { // else other targets' changes would put it off
+		w.polling = polling
+		w.poll.Stop()
+		if polling {
+			w.poll.Reset(pollEvery)
 		}
 	}
 }
 
+var (
+	errNoInotify = errors.New("inotify is not to be had")
+	errRemote    = errors.New("a file system that others may change unseen")
+)
+
+// add watches a folder; an error means that changes in it may not be told.
 func (w *Watcher) add(folder string) error {
-	if w.notify == nil {
-		return fsnotify.ErrClosed
+	if w.ways.notify == nil {
+		return errNoInotify
 	}
-	return w.notify.Add(folder)
-}
-
-// follow wants path watched in its folder, and what it leads to where it, or a
-// folder on the way, is a link. Where the folder is missing, its nearest parent.
-func (w *Watcher) follow(path, id string, links int) {
-	for at := path; ; at = filepath.Dir(at) {
-		folder := filepath.Dir(at)
-		if _, err := os.Stat(folder); err == nil {
-			w.want(folder, filepath.Base(at), id)
-		}
-		if folder == at {
-			break
-		}
-		info, err := os.Lstat(at)
-		if err == nil && info.Mode()&fs.ModeSymlink != 0 && links < 8 {
-			if to, err := os.Readlink(at); err == nil {
-				if !filepath.IsAbs(to) {
-					to = filepath.Join(folder, to)
-				}
-				rest, _ := filepath.Rel(at, path) // path begins with at
-				w.follow(filepath.Join(to, rest), id, links+1)
-			}
-		}
-		if err == nil && info.Mode()&fs.ModeSymlink == 0 && at != path {
-			break // a real folder above it: what is further up does not move
-		}
+	err := w.ways.add(folder)
+	switch {
+	case err == nil:
+		w.folders[folder] = true
+	case errors.Is(err, fs.ErrNotExist):
+		return nil // it went just now, and its own folder tells
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("watch %s: %w; raise fs.inotify.max_user_watches", folder, err)
+	default:
+		return fmt.Errorf("watch %s: %w", folder, err)
 	}
-}
-
-func (w *Watcher) want(folder, name, id string) {
-	if w.of[folder] == nil {
-		w.of[folder] = map[string][]string{}
+	if w.ways.remote(folder) {
+		return fmt.Errorf("watch %s: %w", folder, errRemote)
 	}
-	if !slices.Contains(w.of[folder][name], id) {
-		w.of[folder][name] = append(w.of[folder][name], id)
-	}
-}
-
-// tree wants every folder of a tree watched.
-func (w *Watcher) tree(root, id string) {
-	_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return nil // it went meanwhile, and its folder tells
-		}
-		if d.IsDir() {
-			if noise(d.Name()) && path != root {
-				return filepath.SkipDir
-			}
-			w.want(path, "", id)
-		}
-		return nil
-	})
+	return nil
 }
 
 // looked answers the IDs whose files look different from the last time.
 func (w *Watcher) looked() []string {
 	var ids []string
 	for id, before := range w.polled {
-		if now := w.look(id); now != before {
+		if now := look(w.targets, id); now != before {
 			w.polled[id] = now
 			ids = append(ids, id)
 		}
 	}
 	return ids
-}
-
-// look answers what the files of a target look like, without reading them.
-func (w *Watcher) look(id string) string {
-	var s strings.Builder
-	stat := func(path string) {
-		if info, err := os.Stat(path); err == nil {
-			fmt.Fprintf(&s, "%s %d %d\n", path, info.Size(), info.ModTime().UnixNano())
-		}
-	}
-	for _, t := range w.targets {
-		if t.ID != id {
-			continue
-		}
-		for _, file := range t.Files {
-			stat(file)
-		}
-		for _, tree := range t.Trees {
-			_ = filepath.WalkDir(tree, func(path string, d fs.DirEntry, err error) error {
-				if err != nil {
-					return nil // gone meanwhile
-				}
-				if d.IsDir() && noise(d.Name()) && path != tree {
-					return filepath.SkipDir
-				}
-				if !d.IsDir() && !noise(d.Name()) {
-					stat(path)
-				}
-				return nil
-			})
-		}
-	}
-	return s.String()
 }
