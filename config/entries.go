@@ -222,19 +222,20 @@ func (l *loader) name(c *Config, b *Build, t tomlTable, path string) {
 
 // names checks what the values of an entry name: folders, files, programs.
 func (l *loader) names(c *Config, b *Build, from origins, path string) {
-	wrong := func(key, format string, args ...any) {
+	wrong := func(key, about, format string, args ...any) {
 		if o, ok := from[key]; ok {
 			l.wrong(l.at.value(o.path), o.path, format, args...)
 		} else {
 			l.wrong(l.at.key(path), join(path, key), format, args...)
 		}
+		l.errs[len(l.errs)-1].About = about
 	}
 	search := os.Getenv("PATH")
 	if b.EnvFile != "" && !from["env_file"].bad {
 		b.EnvFile = l.resolve(b.EnvFile)
 		env, errs := readEnvFile(b.EnvFile)
 		for _, err := range errs {
-			wrong("env_file", "env_file = %s: %v", show(b.EnvFile), err)
+			wrong("env_file", b.EnvFile, "env_file = %s: %v", show(b.EnvFile), err)
 		}
 		search = cmp.Or(env["PATH"], search)
 	}
@@ -251,7 +252,7 @@ func (l *loader) names(c *Config, b *Build, from origins, path string) {
 	}
 	b.Source = l.resolve(b.Source)
 	if info, err := os.Stat(b.Source); err != nil || !info.IsDir() {
-		wrong("source", "source = %s: there is no such folder", show(b.Source))
+		wrong("source", b.Source, "source = %s: there is no such folder", show(b.Source))
 		b.Source = ""
 		return
 	}
@@ -262,7 +263,7 @@ func (l *loader) names(c *Config, b *Build, from origins, path string) {
 }
 
 // python finds the interpreter where the build's steps will, or refuses it.
-func (l *loader) python(b *Build, search string, wrong func(key, format string, args ...any)) {
+func (l *loader) python(b *Build, search string, wrong func(key, about, format string, args ...any)) {
 	if strings.Contains(b.Python, "/") {
 		b.Python = l.resolve(b.Python)
 		if _, err := exec.LookPath(b.Python); err == nil {
@@ -275,18 +276,22 @@ func (l *loader) python(b *Build, search string, wrong func(key, format string, 
 			}
 		}
 	}
-	wrong("python", "python = %s: there is no such program: install it, or give its path", show(b.Python))
+	about := ""
+	if filepath.IsAbs(b.Python) {
+		about = b.Python
+	}
+	wrong("python", about, "python = %s: there is no such program: install it, or give its path", show(b.Python))
 }
 
 // apart refuses a root that would be copied with the application, or watched
 // with the source, and a source among what the root holds.
-func apart(c *Config, b *Build, wrong func(key, format string, args ...any)) {
+func apart(c *Config, b *Build, wrong func(key, about, format string, args ...any)) {
 	root, source, app := resolved(c.Root), resolved(b.Source), resolved(b.AppPath())
 	switch {
 	case root == app || within(app, root), root == source || within(root, source):
-		wrong("source", "source = %s and root = %s: one may not be inside the other's application", show(b.Source), show(c.Root))
+		wrong("source", "", "source = %s and root = %s: one may not be inside the other's application", show(b.Source), show(c.Root))
 	case b.WatchSource && within(source, root):
-		wrong("watch_source", "watch_source = true: root = %s is inside source, and changes with every build: move it out", show(c.Root))
+		wrong("watch_source", "", "watch_source = true: root = %s is inside source, and changes with every build: move it out", show(c.Root))
 	}
 }
 
@@ -301,19 +306,19 @@ func resolved(path string) string {
 	return path
 }
 
-func (l *loader) inSource(b *Build, from origins, wrong func(key, format string, args ...any)) {
+func (l *loader) inSource(b *Build, from origins, wrong func(key, about, format string, args ...any)) {
 	if !from["requirements"].bad && !isFile(b.RequirementsFile()) {
-		wrong("requirements", "requirements = %s: there is no file %s", show(b.Requirements), b.RequirementsFile())
+		wrong("requirements", b.RequirementsFile(), "requirements = %s: there is no file %s", show(b.Requirements), b.RequirementsFile())
 	}
 	if from["app_dir"].bad {
 		return
 	}
 	if manage := filepath.Join(b.AppPath(), "manage.py"); !isFile(manage) {
-		wrong("app_dir", "app_dir = %s: there is no file %s", show(b.AppDir), manage)
+		wrong("app_dir", manage, "app_dir = %s: there is no file %s", show(b.AppDir), manage)
 		return
 	}
 	if b.Name != "" && !from["settings_dir"].bad && !isFile(b.SettingsFile()) {
-		wrong("name", "build %q has no settings file: want %s", b.Name, b.SettingsFile())
+		wrong("name", b.SettingsFile(), "build %q has no settings file: want %s", b.Name, b.SettingsFile())
 	}
 }
 

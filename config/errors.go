@@ -14,6 +14,7 @@ type Error struct {
 	Line, Col int
 	Key       string
 	Msg       string
+	About     string // the file or folder outside that is missing or bad, "" for none
 }
 
 // Error is file:line:col: message.
@@ -34,6 +35,18 @@ func (e Errors) Error() string {
 		lines[i] = one.Error()
 	}
 	return strings.Join(lines, "\n")
+}
+
+// About lists the files and folders outside that are missing or bad: a change of
+// one may mend it all.
+func (e Errors) About() []string {
+	var all []string
+	for _, one := range e {
+		if one.About != "" && !slices.Contains(all, one.About) {
+			all = append(all, one.About)
+		}
+	}
+	return all
 }
 
 func (e Errors) sort() {

@@ -42,6 +42,9 @@ func (s *Supervisor) reload(dry bool) ([]string, error) {
 		s.mu.Unlock()
 	}
 	if err != nil {
+		if !dry {
+			s.watchMending(err)
+		}
 		return nil, err
 	}
 	plan := config.Diff(s.current(), next)
@@ -54,6 +57,15 @@ func (s *Supervisor) reload(dry bool) ([]string, error) {
 		a.post(machine.InputsChanged{})
 	}
 	return changes, nil
+}
+
+// watchMending watches what the file names and is not there, or is bad, beside
+// what runs: when it comes, the file is good.
+func (s *Supervisor) watchMending(err error) {
+	var wrong config.Errors
+	if errors.As(err, &wrong) {
+		s.watcher.Set(append(targets(s.current()), config.Target{Files: wrong.About()}))
+	}
 }
 
 func lines(text string) []string {

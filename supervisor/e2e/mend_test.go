@@ -1,0 +1,30 @@
+package e2e
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The file is what was edited, and bad because another is not there yet: that
+// one's coming applies it, without a second edit.
+func TestEditThatNamesSettingsBeforeTheyAreThereIsAppliedWhenTheyCome(t *testing.T) {
+	t.Parallel()
+	w := NewWorld(t, One())
+	aside := w.Settings("two") + ".aside"
+	if err := os.Rename(w.Settings("two"), aside); err != nil {
+		t.Fatal(err)
+	}
+	w.Start()
+	w.WaitState("one", "running")
+	w.SetBuilds(One(), Entry("two"))
+	Eventually(t, 20*time.Second, "the refusal of the edit", func() (bool, string) {
+		status, err := w.Status()
+		return err == nil && strings.Contains(status.Config.Error, "deploy_two.py"), status.Config.Error
+	})
+	if err := os.Rename(aside, w.Settings("two")); err != nil {
+		t.Fatal(err)
+	}
+	w.WaitState("two", "running")
+}
