@@ -123,7 +123,7 @@ func (s *positionScanner) join(path, key string, at place) string {
 }
 
 // ended says that the search has ended before the text.
-func (s *positionScanner) ended() bool { return s.found.tooLong != (place{}) }
+func (p *positions) ended() bool { return p.tooLong != (place{}) }
 
 func (s *positionScanner) document() {
 	for {
@@ -150,8 +150,11 @@ func (s *positionScanner) header() {
 	keys := s.dotted()
 	path := ""
 	for i, k := range keys {
-		if path = s.join(path, k, at); s.ended() {
+		if path = s.join(path, k, at); s.found.ended() {
 			return
+		}
+		if _, ok := s.found.keys[path]; !ok {
+			s.found.keys[path] = at
 		}
 		last := i == len(keys)-1
 		if n, ok := s.arrays[path]; ok && !(last && array) {
@@ -159,7 +162,6 @@ func (s *positionScanner) header() {
 		}
 	}
 	if array {
-		s.found.keys[path] = at
 		n := s.arrays[path]
 		s.arrays[path] = n + 1
 		path = s.join(path, strconv.Itoa(n), at)
@@ -176,7 +178,7 @@ func (s *positionScanner) pair(table string) {
 	at, begun := s.here(), s.at
 	path := table
 	for _, k := range s.dotted() {
-		if path = s.join(path, k, at); s.ended() {
+		if path = s.join(path, k, at); s.found.ended() {
 			return
 		}
 		if _, ok := s.found.keys[path]; !ok {

@@ -92,7 +92,7 @@ func placeOf(text []byte, at int) place {
 // has a place.
 func decode(text []byte) (tomlTable, *positions, *Error) {
 	at := findPositions(string(text))
-	if at.tooLong != (place{}) {
+	if at.ended() {
 		return nil, at, &Error{Line: at.tooLong.line, Col: at.tooLong.col,
 			Msg: "nested too deep, or too long a key: no list of builds needs that"}
 	}

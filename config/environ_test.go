@@ -1,0 +1,93 @@
+package config
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestEnvironmentIsOfOwnThenFileThenKeys(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	path := s.write("env", "A=file\nB=file\nPATH=/file\n")
+	own := []string{
+		"PATH=/own", "LANG=C", "LC_ALL=C.UTF-8", "TZ=UTC", "HOME=/root", "SECRET=x", "PYTHONPATH=/x", "LISTEN_FDS=1", "LC=x", "PATHS=x", "HOMER",
+		"LANGUAGE=x", "TZ2=x",
+	}
+	b := Build{EnvFile: path, Env: map[string]string{"B": "key", "C": "", "TZ": "Europe/Vienna=x"}}
+	got, err := Environ(b, own)
+	want := []string{"A=file", "B=key", "C=", "HOME=/root", "LANG=C", "LC_ALL=C.UTF-8", "PATH=/file", "TZ=Europe/Vienna=x"}
+	if err != nil || !slices.Equal(got, want) {
+		t.Errorf("environment is %q, %v, want %q", got, err, want)
+	}
+	if got, err := Environ(Build{}, nil); err != nil || len(got) != 0 {
+		t.Errorf("environment of nothing is %v, %v", got, err)
+	}
+}
+
+func TestEnvFileIsReadAtEachCall(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	b := Build{EnvFile: s.write("env", "A=1\n")}
+	for _, want := range []string{"A=1", "A=2"} {
+		if got, err := Environ(b, nil); err != nil || !slices.Equal(got, []string{want}) {
+			t.Errorf("environment is %v, %v, want %s", got, err, want)
+		}
+		s.write("env", "A=2\n")
+	}
+	if err := os.Remove(b.EnvFile); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Environ(b, nil); err == nil || !strings.Contains(err.Error(), b.EnvFile) {
+		t.Errorf("without the file the environment is %v, %v", got, err)
+	}
+}
+
+func TestEnvFileLines(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"": "", "\n\n": "", "# A=1\n; B=2\n  # C": "", "A=1": "A=1", "A=1\r\nB=2\r\n": "A=1 B=2", "\ufeffA=1": "A=1",
+		"export A=1\nexport\tB=2": "A=1 B=2", "exported=1": "exported=1", "export=1": "export=1",
+		"A=": "A=", "A=b=c": "A=b=c", " A = 1 ": "A=1", "A=1\nA=2": "A=2", "A='x'": "A=x", "A='it\"s $x\\'": "A=it\"s $x\\",
+		`A="x y"`: "A=x y", `A="a\"b\\c\$d\` + "`" + `e\nf"`: `A=a"b\c$d` + "`" + `e\nf`, `A="{"b":1}"`: `A={"b":1}`, `A=""`: "A=", `A=''`: "A=",
+		"A=x # y": "A=x # y", `A=x"y`: `A=x"y`, "A=\xff": "A=\xff", `A=a\b`: `A=a\b`,
+	} {
+		got, errs := parseEnv(withoutBOM([]byte(text)))
+		var all []string
+		for name, value := range got {
+			all = append(all, name+"="+value)
+		}
+		slices.Sort(all)
+		if joined := strings.Join(all, " "); joined != want || errs != nil {
+			t.Errorf("%q reads %q, want %q, %v", text, joined, want, errs)
+		}
+	}
+}
+
+func TestAllMistakesOfAnEnvFileHaveTheirLine(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	path := s.write("env", "A=1\nno secret shown\n1B=x\n=x\nC D=x\n\nLISTEN_PID=1\nMEDCTRL_BUILD=1\nGUNICORN_CMD_ARGS=-D\n"+
+		"E=a\x00b\nF='x\ny'\nG=\"x\nH=x\\\nI=\"x\" y\nJ='a'b'\n")
+	_, errs := readEnvFile(path)
+	want := []string{
+		"2: want NAME=VALUE", "3: want NAME=VALUE", "4: want NAME=VALUE", "5: want NAME=VALUE", "7: LISTEN_PID: want another name",
+		"8: MEDCTRL_BUILD: want another name", "9: GUNICORN_CMD_ARGS: want", "10: E: the value holds a NUL", "11: F: a quote is not closed",
+		"12: want NAME=VALUE", "13: G: a quote is not closed", "14: H: the value goes on", "15: I: a quote", "16: J: a quote",
+	}
+	if len(errs) != len(want) {
+		t.Fatalf("errors are %v, want %d", errs, len(want))
+	}
+	for i, err := range errs {
+		if !strings.HasPrefix(err.Error(), path+":"+want[i]) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("error is %v, want %s:%s", err, path, want[i])
+		}
+	}
+	if got, err := Environ(Build{EnvFile: path}, nil); err == nil || got != nil || !strings.Contains(err.Error(), ":16:") {
+		t.Errorf("Environ answers %v, %v", got, err)
+	}
+	if _, err := s.load(one + "env_file = \"env\"\n"); err == nil || strings.Count(err.Error(), "builds.toml:7:12: env_file = ") != len(want) {
+		t.Errorf("Load says %v", err)
+	}
+}
