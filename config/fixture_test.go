@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -126,6 +125,3 @@ func (s site) wrong(text string, err error, at []place, words ...string) {
 		}
 	}
 }
-
-// lines is what a failing test shows of two lists.
-func lines(all []string) string { return "\n\t" + strings.Join(slices.Clone(all), "\n\t") }

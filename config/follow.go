@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -42,7 +43,9 @@ func (w wanted) follow(path, id string, seen map[string]bool) {
 		return
 	}
 	seen[path] = true
-	settled := false // a real folder was met: above it only links may move
+	// Above the folder of a real folder that is wanted only links may move. One
+	// that came while we looked does not count: what it holds came unseen.
+	settled, held := false, false
 	for at := path; ; at = filepath.Dir(at) {
 		folder := filepath.Dir(at)
 		if folder == at {
@@ -50,8 +53,9 @@ func (w wanted) follow(path, id string, seen map[string]bool) {
 		}
 		info, err := os.Lstat(at)
 		link := err == nil && info.Mode()&fs.ModeSymlink != 0
+		whole := held && err == nil && !link
 		if link || !settled {
-			w.want(folder, filepath.Base(at), id)
+			held = w.want(folder, filepath.Base(at), id)
 		}
 		if link && len(seen) < 64 { // links may lead round for ever
 			if to, err := os.Readlink(at); err == nil {
@@ -62,14 +66,15 @@ func (w wanted) follow(path, id string, seen map[string]bool) {
 				w.follow(filepath.Join(to, rest), id, seen)
 			}
 		}
-		settled = settled || err == nil && !link && at != path
+		settled = settled || whole
 	}
 }
 
-func (w wanted) want(folder, name, id string) {
+// want says whether folder is there.
+func (w wanted) want(folder, name, id string) bool {
 	folder, err := filepath.EvalSymlinks(folder)
 	if err != nil {
-		return // not there; the folder that it is missing in is wanted too
+		return false // the folder that it is missing in is wanted too
 	}
 	if w[folder] == nil {
 		w[folder] = map[string][]string{}
@@ -77,6 +82,24 @@ func (w wanted) want(folder, name, id string) {
 	if !slices.Contains(w[folder][name], id) {
 		w[folder][name] = append(w[folder][name], id)
 	}
+	return true
+}
+
+// differ answers the IDs that have names in the one and not in the other.
+func (w wanted) differ(other wanted) []string {
+	ids := map[string]bool{}
+	for _, pair := range [][2]wanted{{w, other}, {other, w}} {
+		for folder, names := range pair[0] {
+			for name, all := range names {
+				for _, id := range all {
+					if !slices.Contains(pair[1][folder][name], id) {
+						ids[id] = true
+					}
+				}
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(ids))
 }
 
 // walk visits what is in a tree and no noise; the tree may be reached by a link.

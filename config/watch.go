@@ -23,6 +23,10 @@ type Target struct {
 	Trees []string // everything in and below these
 }
 
+func (t Target) equal(other Target) bool {
+	return t.ID == other.ID && slices.Equal(t.Files, other.Files) && slices.Equal(t.Trees, other.Trees)
+}
+
 const (
 	quiet     = 200 * time.Millisecond // as long as nothing more must happen before a change is told
 	restless  = time.Second            // told after that all the same
@@ -141,10 +145,16 @@ func (w *Watcher) run() {
 		select {
 		case <-w.stop:
 			return
-		case w.targets = <-w.set:
-			w.watch()
+		case targets := <-w.set:
+			before := w.targets
+			w.targets = targets
+			came := w.watch()
+			touch(slices.DeleteFunc(came, func(id string) bool { return !slices.EqualFunc(of(before, id), of(targets, id), Target.equal) })...)
 			touch(w.unknown()...)
 		case e := <-events:
+			if e.Op&(fsnotify.Create|fsnotify.Remove|fsnotify.Rename) != 0 {
+				delete(w.folders, e.Name) // it is another now, or not there
+			}
 			touch(w.touchedBy(e)...)
 		case err := <-errs:
 			// An overflow of the kernel's queue: anything may have changed.
@@ -154,17 +164,27 @@ func (w *Watcher) run() {
 			touch(w.looked()...)
 		case <-due:
 			due, first = nil, time.Time{}
-			for _, id := range ready {
+			for _, id := range append(ready, w.watch()...) {
 				w.pending[id] = true
 			}
 			ready = slices.Sorted(maps.Keys(w.pending))
 			clear(w.pending)
 			out = w.out
-			w.watch() // folders may have come or gone
 		case out <- ready:
 			out, ready = nil, nil
 		}
 	}
+}
+
+// of answers the targets with an ID.
+func of(targets []Target, id string) []Target {
+	var all []Target
+	for _, t := range targets {
+		if t.ID == id {
+			all = append(all, t)
+		}
+	}
+	return all
 }
 
 // unknown answers the IDs of files that are watched for the first time. What
@@ -214,27 +234,36 @@ func noise(name string) bool {
 }
 
 // watch brings the watched folders in line with the targets and with what is on
-// the disk now.
-func (w *Watcher) watch() {
-	w.wanted = wantedBy(w.targets)
+// the disk now. It answers the IDs for which that was another before: folders
+// came or went, or links, of which the events may not be read yet, and would
+// mean nothing any more.
+func (w *Watcher) watch() []string {
+	before := w.wanted
+	blind := map[string]error{} // by ID: why its files must be polled
+	// What comes into a folder between the look at it and the beginning of its
+	// watch is not told: look again, until there is no new one. Something that
+	// makes folders faster than that is told of all the same.
+	for again, n := true, 0; again && n < 8; n++ {
+		w.wanted, again = wantedBy(w.targets), false
+		clear(blind)
+		for folder, names := range w.wanted {
+			before := w.folders[folder]
+			err := w.add(folder)
+			again = again || w.folders[folder] && !before
+			if err == nil {
+				continue
+			}
+			for _, ids := range names {
+				for _, id := range ids {
+					blind[id] = err
+				}
+			}
+		}
+	}
 	for folder := range w.folders {
 		if w.wanted[folder] == nil {
 			_ = w.ways.notify.Remove(folder) // it may be gone already, which is as good
 			delete(w.folders, folder)
-		}
-	}
-	blind := map[string]error{} // by ID: why its files must be polled
-	for folder, names := range w.wanted {
-		// Anew each time: a folder that was removed and made again has lost its
-		// watch, and adding one that is there costs nothing.
-		err := w.add(folder)
-		if err == nil {
-			continue
-		}
-		for _, ids := range names {
-			for _, id := range ids {
-				blind[id] = err
-			}
 		}
 	}
 	maps.DeleteFunc(w.polled, func(id, _ string) bool { return blind[id] == nil })
@@ -254,6 +283,7 @@ func (w *Watcher) watch() {
 			w.poll.Reset(pollEvery)
 		}
 	}
+	return before.differ(w.wanted)
 }
 
 var (
@@ -261,7 +291,9 @@ var (
 	errRemote    = errors.New("a file system that others may change unseen")
 )
 
-// add watches a folder; an error means that changes in it may not be told.
+// add watches a folder, anew each time: one that was removed and made again has
+// lost its watch, and adding one that is there costs nothing. An error means that
+// changes in it may not be told.
 func (w *Watcher) add(folder string) error {
 	if w.ways.notify == nil {
 		return errNoInotify

@@ -615,3 +615,46 @@ func TestWatchesThatAreNotWantedAreGivenBack(t *testing.T) {
 		t.Errorf("%d folders are watched, want %d", got, before)
 	}
 }
+
+func TestWhatComesWhileTheWatchBeginsIsTold(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	notify, err := fsnotify.NewWatcher()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var once sync.Once
+	log := &record{}
+	v := begin(t, s, newWatcher(log.logger(), ways{
+		notify: notify,
+		add: func(folder string) error {
+			if folder == s.path("a") { // it was looked at, and is not watched yet
+				once.Do(func() { s.write("a/b/c/file", "") })
+			}
+			return notify.Add(folder)
+		},
+		remote: func(string) bool { return false },
+	}), log, Target{ID: "one", Files: []string{s.path("a/b/c/file")}})
+	v.must(os.Mkdir(v.path("a"), 0o755))
+	v.tells("one")
+	v.write("a/b/c/file", "x")
+	v.tells("one")
+}
+
+// The events of what came before Set may be read after it, when they are about
+// nothing any more.
+func TestWhatCameBeforeSetIsTold(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	one, two := Target{ID: "one", Files: []string{s.path("a/b/file")}}, Target{ID: "two", Files: []string{s.path("two")}}
+	synctest.Test(t, func(t *testing.T) {
+		w, next := ticking(nil, nil, one, two) // no event is ever read
+		next()
+		s.write("a/b/file", "")
+		w.Set([]Target{one, two})
+		if got := next(); got != "[one] 400ms" {
+			t.Errorf("told is %s", got)
+		}
+		w.endFake()
+	})
+}
