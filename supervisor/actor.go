@@ -12,6 +12,7 @@ import (
 
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/supervisor/listener"
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
 	"github.com/medctrl/medctrl-supervisor/supervisor/process"
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
@@ -58,8 +59,10 @@ type actor struct {
 
 // view is what others may see of an actor: a value of one moment.
 type view struct {
-	entry *config.Build
-	state *machine.State
+	entry  *config.Build
+	state  *machine.State
+	child  *process.Child     // that serves, or nil
+	public *listener.Listener // or nil
 }
 
 func newActor(s *Supervisor, name string, hard context.Context) *actor {
@@ -259,7 +262,14 @@ func (a *actor) turn(e machine.Event) {
 
 // show lets others see the actor as it is now.
 func (a *actor) show() {
-	a.view.Store(&view{entry: a.entry, state: a.state})
+	v := &view{entry: a.entry, state: a.state}
+	if g, ok := a.generations[a.state.Serving.N]; ok {
+		v.child = g.child
+	}
+	if a.public != nil {
+		v.public = a.public.l
+	}
+	a.view.Store(v)
 	a.wake()
 }
 

@@ -13,6 +13,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/supervisor/control"
+	"github.com/medctrl/medctrl-supervisor/supervisor/front"
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
 	"github.com/medctrl/medctrl-supervisor/supervisor/process"
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
@@ -24,7 +26,9 @@ func BenchmarkIdle(b *testing.B) {
 	for _, n := range []int{1, 100, 1000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			s := idle(b, n)
-			debug.FreeOSMemory()
+			if err := trim(); err != nil {
+				b.Fatal(err)
+			}
 			var before, after int
 			for b.Loop() {
 				before = ticks(b)
@@ -62,6 +66,7 @@ func idle(b *testing.B, n int) *Supervisor {
 	s := &Supervisor{log: log, root: root, rootID: "idle", table: table, guard: newGuard(log), events: newEventLog(),
 		saver: newSaver(store, log), actors: map[string]*actor{}, ended: make(chan struct{})}
 	s.logs.Store(root)
+	s.metrics, s.front = control.NewMetrics("test", s), front.New(log)
 	hard, kill := context.WithCancel(context.Background())
 	debug.SetGCPercent(gcPercent)
 	close(s.ended)

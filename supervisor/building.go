@@ -39,14 +39,18 @@ func (a *actor) startBuild(e machine.Build) {
 		switch {
 		case err == nil && fresh:
 			a.log.Info("release built", "release", release.ID, "took", time.Since(begun).Round(time.Millisecond))
+			a.sup.metrics.Built(a.name, "built")
 			a.note("built", release.ID, "")
 		case err == nil:
+			a.sup.metrics.Built(a.name, "unchanged")
 			a.log.Debug("inputs are those of a release that is there", "release", release.ID)
 		case ctx.Err() != nil:
+			a.sup.metrics.Built(a.name, "cancelled")
 			a.log.Info("build cancelled", "took", time.Since(begun).Round(time.Millisecond))
 			a.post(machine.BuildFailed{Seq: e.Seq, Cancelled: true})
 			return
 		default:
+			a.sup.metrics.Built(a.name, "failed")
 			a.buildFailed(err)
 			a.note("build_failed", "", err.Error())
 			a.post(machine.BuildFailed{Seq: e.Seq, Reason: err.Error()})
@@ -76,6 +80,7 @@ func (a *actor) built(p build.Progress) {
 		reach("before step", p.Step)
 	}
 	if p.Done && !p.Skipped {
+		a.sup.metrics.Step(a.name, p.Step, p.Elapsed)
 		a.log.Info("build step done", "step", p.Step, "n", p.N, "of", p.Of, "took", p.Elapsed.Round(time.Millisecond))
 	}
 	a.wake()

@@ -148,7 +148,11 @@ func (a *actor) watchOnce(g *generation) {
 	a.tasks.Add(1) // before halt can be seen, so before anybody waits for tasks
 	g.mu.Unlock()
 	defer a.tasks.Done()
+	begun := time.Now()
 	_, err := probe(a.health.Load(), a.socketPath).Do(g.ctx)
+	if g.ctx.Err() == nil {
+		a.sup.metrics.Probed(a.name, time.Since(begun), err == nil)
+	}
 	switch {
 	case g.ctx.Err() != nil:
 		return

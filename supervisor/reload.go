@@ -239,6 +239,7 @@ func (s *Supervisor) retired(a *actor) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.actors, a.name)
+		s.metrics.Forget(a.name)
 		if b, ok := s.cfg.Build(a.name); ok && !s.leaving {
 			s.configure(b, false)
 		}

@@ -44,13 +44,14 @@ type Supervisor struct {
 	environ []string
 	started time.Time
 
-	table  *process.Table
-	maker  *build.Maker
-	store  *state.Store
-	saver  *saver
-	events *eventLog
-	front  *front.Front
-	guard  *guard
+	table   *process.Table
+	maker   *build.Maker
+	store   *state.Store
+	saver   *saver
+	events  *eventLog
+	front   *front.Front
+	metrics *control.Metrics
+	guard   *guard
 
 	watcher  *config.Watcher
 	requests chan func() // for the goroutine of Run
@@ -114,6 +115,7 @@ func begin(o Options) (_ *Supervisor, err error) {
 		front:    front.New(o.Log.Named("front")),
 		requests: make(chan func()), ended: make(chan struct{}), actors: map[string]*actor{}, inputs: map[string]string{},
 	}
+	s.metrics = control.NewMetrics(o.Version, s)
 	if s.handed, s.environ, err = takeHandover(o.Environ); err != nil {
 		s.log.Error("what was kept over the upgrade cannot be taken over, it is found as after a crash", "error", err)
 	}
@@ -224,6 +226,12 @@ func (s *Supervisor) run(ctx context.Context, signals <-chan os.Signal) error {
 	s.handed.drop()
 	s.ready()
 	alive := s.watchdog(life)
+	trimming := time.AfterFunc(trimAfter, func() {
+		if err := trim(); err != nil {
+			s.log.Debug("memory is not given back", "error", err)
+		}
+	})
+	defer trimming.Stop()
 
 	stop := ctx.Done()
 	for !s.finished() {
@@ -267,7 +275,7 @@ func (s *Supervisor) serveControl(ctx context.Context) {
 		return
 	}
 	s.task(func() {
-		if err := control.Serve(ctx, s.control, s, log); err != nil {
+		if err := control.Serve(ctx, s.control, s, s.metrics, log); err != nil {
 			log.Error("control socket cannot be served, commands find no supervisor", "error", err)
 		}
 	})

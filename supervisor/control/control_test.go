@@ -38,6 +38,19 @@ func (f *fake) Status() Status {
 			Socket: "/opt/medctrl/backend/development/gunicorn.sock", Location: "/api", Releases: []string{"r1"}}, {Name: "new", State: "building"}}}
 }
 
+// fakeSource has one build of everything.
+type fakeSource struct{}
+
+func (fakeSource) Status() Status { return (&fake{}).Status() }
+
+func (fakeSource) Usage(context.Context) []Usage {
+	return []Usage{{Build: "development", Queue: 3, Processes: 3, Memory: 1 << 20, CPU: 1500 * time.Millisecond, LastGood: time.Unix(1_700_000_000, 0)}}
+}
+
+func (fakeSource) FrontCounts() FrontCounts {
+	return FrontCounts{Requests: 10, Unrouted: 1, Retried: 2, Refused: 3, Lost: 1}
+}
+
 func (f *fake) Reload(_ context.Context, dryRun bool) ([]string, error) {
 	if f.reloadErr != nil {
 		return nil, f.reloadErr
@@ -175,10 +188,15 @@ func startAt(t *testing.T, path string, b Backend) (stop func()) {
 
 func serveOn(t *testing.T, ln *Socket, b Backend) (stop func()) {
 	t.Helper()
+	return serveWith(t, ln, b, NewMetrics("1.4.0", fakeSource{}))
+}
+
+func serveWith(t *testing.T, ln *Socket, b Backend, m *Metrics) (stop func()) {
+	t.Helper()
 	path := ln.path
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- Serve(ctx, ln, b, hclog.NewNullLogger()) }()
+	go func() { done <- Serve(ctx, ln, b, m, hclog.NewNullLogger()) }()
 	eventually(t, "the control socket answers", func() bool {
 		select {
 		case err := <-done:

@@ -69,8 +69,8 @@ const (
 // Serve answers on a socket until ctx ends, then closes and removes it. It
 // returns early, with an error, where the socket breaks. All its goroutines have
 // ended when it returns.
-func Serve(ctx context.Context, ln *Socket, b Backend, log hclog.Logger) error {
-	return serve(ctx, ln, &api{backend: b, log: log, mayWrite: mayWrite, life: ctx, ending: ctx.Done()})
+func Serve(ctx context.Context, ln *Socket, b Backend, m *Metrics, log hclog.Logger) error {
+	return serve(ctx, ln, &api{backend: b, metrics: m, log: log, mayWrite: mayWrite, life: ctx, ending: ctx.Done()})
 }
 
 func serve(ctx context.Context, ln net.Listener, a *api) error {
@@ -119,6 +119,7 @@ func serve(ctx context.Context, ln net.Listener, a *api) error {
 // api is the HTTP side of a Backend.
 type api struct {
 	backend  Backend
+	metrics  *Metrics
 	log      hclog.Logger
 	mayWrite func(context.Context) error
 	life     context.Context // Serve's
@@ -134,6 +135,8 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case route("v1", "status"):
 		a.get(w, r, a.status)
+	case route("metrics"):
+		a.get(w, r, a.metrics.ServeHTTP)
 	case route("v1", "events"):
 		a.get(w, r, a.events)
 	case route("v1", "logs", "*"):

@@ -1,0 +1,179 @@
+package control
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/expfmt"
+)
+
+// Usage is what a build uses at a moment.
+type Usage struct {
+	Build     string
+	Queue     int           // clients that wait to be accepted; -1: not known
+	Processes int           // of its server's tree
+	Memory    uint64        // bytes in RAM of the tree
+	CPU       time.Duration // that the tree has used
+	LastGood  time.Time     // when a release took over last; zero: none did
+}
+
+// FrontCounts are the requests of the embedded front since the start.
+type FrontCounts struct{ Requests, Unrouted, Retried, Refused, Lost uint64 }
+
+// Source is what metrics are read from when they are asked for.
+type Source interface {
+	Status() Status
+	Usage(ctx context.Context) []Usage
+	FrontCounts() FrontCounts
+}
+
+// Metrics counts what happens and serves it all as Prometheus text.
+type Metrics struct {
+	registry *prometheus.Registry
+	builds   *prometheus.CounterVec
+	steps    *prometheus.HistogramVec
+	probes   *prometheus.HistogramVec
+}
+
+// namespace begins the names of all metrics.
+const namespace = "medctrl"
+
+// states are those of the contract, each a series of its own.
+var states = []string{"stopped", "building", "starting", "running", "unhealthy", "backoff", "stopping", "failed"}
+
+// NewMetrics makes Metrics of a supervisor of that version.
+func NewMetrics(version string, s Source) *Metrics {
+	m := &Metrics{
+		builds: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "builds_total",
+			Help: "Builds that ended, by result: built, unchanged, failed or cancelled."}, []string{"build", "result"}),
+		steps: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: "build_step_seconds",
+			Help: "How long the steps of builds took.", Buckets: []float64{.01, .05, .1, .5, 1, 5, 15, 60, 300, 900}}, []string{"build", "step"}),
+		probes: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: "probe_seconds",
+			Help: "How long health probes of what serves took, good ones and others.", Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}},
+			[]string{"build", "result"}),
+	}
+	info := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: "supervisor_info", Help: "The supervisor's version; always 1.",
+		ConstLabels: prometheus.Labels{"version": version}})
+	info.Set(1)
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(m.builds, m.steps, m.probes, info, &collector{source: s})
+	m.registry = registry
+	return m
+}
+
+// ServeHTTP answers the text that Prometheus scrapes. (Not promhttp, whose
+// compressors would be a tenth of our memory: this is a local socket.)
+func (m *Metrics) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	families, err := m.registry.Gather()
+	if err != nil {
+		refuse(w, http.StatusInternalServerError, "gather metrics: "+err.Error())
+		return
+	}
+	form := expfmt.NewFormat(expfmt.TypeTextPlain)
+	w.Header().Set("Content-Type", string(form))
+	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout)) // dropped: a test's recorder has none
+	enc := expfmt.NewEncoder(w, form)
+	for _, family := range families {
+		if enc.Encode(family) != nil {
+			return // the client has gone
+		}
+	}
+}
+
+// Built counts a build that ended.
+func (m *Metrics) Built(build, result string) { m.builds.WithLabelValues(build, result).Inc() }
+
+// Step notes how long a step of a build took.
+func (m *Metrics) Step(build, step string, took time.Duration) {
+	m.steps.WithLabelValues(build, step).Observe(took.Seconds())
+}
+
+// Probed notes how long a probe took.
+func (m *Metrics) Probed(build string, took time.Duration, good bool) {
+	result := "good"
+	if !good {
+		result = "failed"
+	}
+	m.probes.WithLabelValues(build, result).Observe(took.Seconds())
+}
+
+// Forget drops the series of a build that is gone.
+func (m *Metrics) Forget(build string) {
+	for _, v := range []interface{ DeletePartialMatch(prometheus.Labels) int }{m.builds, m.steps, m.probes} {
+		v.DeletePartialMatch(prometheus.Labels{"build": build})
+	}
+}
+
+// collector reads what is true at the moment of asking.
+type collector struct{ source Source }
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(namespace+"_"+name, help, labels, nil)
+}
+
+var (
+	descUp       = desc("build_up", "Whether the build serves and is healthy.", "build")
+	descState    = desc("build_state", "The build's state: 1 for the one it is in.", "build", "state")
+	descRestarts = desc("build_restarts_total", "How often what served was replaced or came back, without a new release.", "build")
+	descQueue    = desc("build_accept_queue", "Clients that wait to be accepted.", "build")
+	descProcs    = desc("build_processes", "Live processes of the build's server.", "build")
+	descMemory   = desc("build_memory_bytes", "Resident memory of the build's server; what its processes share counts for each.", "build")
+	descCPU      = desc("build_cpu_seconds", "CPU time that the live processes of the build's server have used.", "build")
+	descGood     = desc("build_last_release_timestamp_seconds", "When a release took over last, in Unix time.", "build")
+	descBad      = desc("config_error", "Whether builds.toml as it is now is not taken.")
+	descFront    = desc("front_requests_total", "Requests of the embedded front, by what became of them: passed on, unrouted, retried, refused or lost.", "result")
+)
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descUp, descState, descRestarts, descQueue, descProcs, descMemory, descCPU, descGood, descBad, descFront} {
+		out <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	count := func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
+	}
+	st := c.source.Status()
+	gauge(descBad, truthOf(st.Config.Error != ""))
+	for _, b := range st.Builds {
+		gauge(descUp, truthOf(b.Healthy && b.State == "running"), b.Name)
+		count(descRestarts, float64(b.Restarts), b.Name)
+		for _, state := range states {
+			gauge(descState, truthOf(b.State == state), b.Name, state)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	defer cancel()
+	for _, u := range c.source.Usage(ctx) {
+		if u.Queue >= 0 {
+			gauge(descQueue, float64(u.Queue), u.Build)
+		}
+		gauge(descProcs, float64(u.Processes), u.Build)
+		gauge(descMemory, float64(u.Memory), u.Build)
+		gauge(descCPU, u.CPU.Seconds(), u.Build)
+		if !u.LastGood.IsZero() {
+			gauge(descGood, float64(u.LastGood.UnixMilli())/1000, u.Build)
+		}
+	}
+	f := c.source.FrontCounts()
+	for result, n := range map[string]uint64{
+		"passed on": f.Requests - min(f.Requests, f.Unrouted+f.Refused+f.Lost), "unrouted": f.Unrouted, "retried": f.Retried, "refused": f.Refused, "lost": f.Lost,
+	} {
+		count(descFront, float64(n), result)
+	}
+}
+
+func truthOf(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,106 @@
+package control
+
+import (
+	"encoding/json"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+)
+
+// scrape answers what a Prometheus would get.
+func scrape(t *testing.T) string {
+	t.Helper()
+	ln, err := Listen(shortDir(t) + "/c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := NewMetrics("1.4.0", fakeSource{})
+	m.Built("development", "built")
+	m.Step("development", "install", 1200*time.Millisecond)
+	m.Probed("development", 3*time.Millisecond, true)
+	m.Built("gone", "failed")
+	m.Forget("gone")
+	stop := serveWith(t, ln, &fake{}, m)
+	defer stop()
+	body, err := Client{Socket: ln.path}.do(t.Context(), "GET", "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer body.Close()
+	text, err := io.ReadAll(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestMetricsSayWhatIsTrueAndPassTheLint(t *testing.T) {
+	t.Parallel()
+	text := scrape(t)
+	for _, line := range []string{
+		`medctrl_supervisor_info{version="1.4.0"} 1`, `medctrl_build_up{build="development"} 1`, `medctrl_build_up{build="new"} 0`,
+		`medctrl_build_state{build="new",state="building"} 1`, `medctrl_build_state{build="new",state="running"} 0`,
+		`medctrl_builds_total{build="development",result="built"} 1`, `medctrl_build_step_seconds_count{build="development",step="install"} 1`,
+		`medctrl_probe_seconds_count{build="development",result="good"} 1`, `medctrl_build_accept_queue{build="development"} 3`,
+		`medctrl_build_memory_bytes{build="development"} 1.048576e+06`, `medctrl_build_cpu_seconds{build="development"} 1.5`,
+		`medctrl_build_last_release_timestamp_seconds{build="development"} 1.7e+09`, `medctrl_config_error 0`,
+		`medctrl_front_requests_total{result="lost"} 1`, `medctrl_front_requests_total{result="passed on"} 5`,
+	} {
+		if !strings.Contains(text, "\n"+line+"\n") {
+			t.Errorf("there is no %s", line)
+		}
+	}
+	if strings.Contains(text, `build="gone"`) {
+		t.Error("a build that is gone still has series")
+	}
+	problems, err := promlint.New(strings.NewReader(text)).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+	if t.Failed() {
+		t.Log(text)
+	}
+}
+
+// The dashboard asks for nothing that is not there.
+func TestGrafanaDashboardAsksForWhatThereIs(t *testing.T) {
+	t.Parallel()
+	have := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^(medctrl_[a-z_]+)[{ ]`).FindAllStringSubmatch(scrape(t), -1) {
+		have[m[1]] = true
+	}
+	text, err := os.ReadFile("../../examples/grafana/medctrl.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dashboard struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+	}
+	if err := json.Unmarshal(text, &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	for _, p := range dashboard.Panels {
+		for _, target := range p.Targets {
+			for _, name := range regexp.MustCompile(`medctrl_[a-z_]+`).FindAllString(target.Expr, -1) {
+				if asked++; !have[name] {
+					t.Errorf("panel %q asks for %s, which does not exist", p.Title, name)
+				}
+			}
+		}
+	}
+	if asked < 8 {
+		t.Errorf("the dashboard asks for %d metrics only", asked)
+	}
+}
