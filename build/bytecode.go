@@ -42,7 +42,7 @@ func reuseBytecode(app string, now tree, before string) (stale []string) {
 			continue
 		}
 		dir, file := filepath.Split(rel)
-		if old.Files[rel] != hash || !takeOver(filepath.Join(app, dir), filepath.Join(before, old.App, dir), file, caches) {
+		if old.Files[rel] != hash || !takeOver(filepath.Join(app, dir), filepath.Join(before, appFolder(old.App), dir), file, caches) {
 			stale = append(stale, rel)
 		}
 	}
@@ -88,7 +88,7 @@ func takeOver(dir, old, file string, caches map[string]map[string][]string) bool
 	}
 	for _, name := range known[file] {
 		to := filepath.Join(dir, "__pycache__", name)
-		if _, err := copyFile(filepath.Join(cache, name), to); err != nil {
+		if _, err := copyFile(os.OpenFile, filepath.Join(cache, name), to); err != nil {
 			os.Remove(to) // half of one; it is compiled then
 			return false
 		}

@@ -16,18 +16,23 @@ func copyTree(ctx context.Context, from, to string) (tree, error) {
 	if err := os.MkdirAll(to, 0o750); err != nil {
 		return nil, err
 	}
-	err := walk(ctx, from, func(rel string, d fs.DirEntry) error {
-		source, target := filepath.Join(from, rel), filepath.Join(to, rel)
+	root, err := os.OpenRoot(from)
+	if err != nil {
+		return nil, fmt.Errorf("copy the application: %w", err)
+	}
+	defer root.Close()
+	err = walk(ctx, from, func(rel string, d fs.DirEntry) error {
+		target := filepath.Join(to, rel)
 		var err error
 		switch {
 		case d.IsDir():
 			return os.Mkdir(target, 0o750)
 		case d.Type() == fs.ModeSymlink:
-			if t[rel], err = entryHash(source, d); err == nil {
+			if t[rel], err = entryHash(root, rel, d); err == nil {
 				err = os.Symlink(strings.TrimPrefix(t[rel], "link "), target)
 			}
 		default:
-			t[rel], err = copyFile(source, target)
+			t[rel], err = copyFile(within(root), rel, target)
 		}
 		return err
 	})
@@ -37,8 +42,8 @@ func copyTree(ctx context.Context, from, to string) (tree, error) {
 	return t, nil
 }
 
-func copyFile(from, to string) (hash string, err error) {
-	in, err := openRegular(from)
+func copyFile(open opener, from, to string) (hash string, err error) {
+	in, err := openRegular(open, from)
 	if err != nil {
 		return "", err
 	}

@@ -22,7 +22,11 @@ def main():
         if request == "lock":
             lock(link)
         else:
-            manage(request.split("\0"))
+            args = request.split("\0")
+            manage(args)
+            if args[0] == "migrate":
+                while held:  # nobody need wait for what follows
+                    os.close(held.pop())
         sys.stdout.flush()
         sys.stderr.flush()
         link.send(b"done")

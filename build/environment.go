@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -94,13 +95,13 @@ func (j *job) install(ctx context.Context) error {
 		return errChanged
 	}
 	mark := ""
-	if j.exec(ctx, command{argv: []string{j.venvPython(), "-I", "-c", "import gunicorn"}, dir: j.venv}) == nil {
+	if j.exec(ctx, command{argv: []string{j.venvPython(), "-I", "-c", lookForGunicorn}, dir: j.venv}) == nil {
 		mark = withGunicorn
 	} else if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	endMarked(j.mark()) // nobody is left who could write into what follows
-	if err := seal(j.venv, j.as.GID); err != nil {
+	if err := sealEnvironment(j.venv, j.as); err != nil {
 		return err
 	}
 	if err := syncTree(j.venv); err != nil {
@@ -112,10 +113,25 @@ func (j *job) install(ctx context.Context) error {
 	return nil
 }
 
+// lookForGunicorn is quiet where there is none, which may be meant, and not
+// where it is broken.
+const lookForGunicorn = `
+try:
+    import gunicorn
+except ModuleNotFoundError as e:
+    if e.name != "gunicorn":
+        raise
+    raise SystemExit(1)
+`
+
 func markComplete(venv, mark string) error {
 	path := filepath.Join(venv, completeFile)
 	temp := path + ".new"
-	err := os.WriteFile(temp, []byte(mark), 0o640)
+	// What was installed could have put a link there, to a file of ours.
+	err := os.RemoveAll(temp)
+	if err == nil {
+		err = writeNew(temp, []byte(mark), 0o640)
+	}
 	if err == nil {
 		err = syncOne(temp)
 	}
@@ -123,4 +139,13 @@ func markComplete(venv, mark string) error {
 		err = os.Rename(temp, path)
 	}
 	return errors.Join(err, syncOne(venv), syncOne(filepath.Dir(venv)))
+}
+
+func writeNew(path string, text []byte, mode fs.FileMode) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	return errors.Join(err, f.Close())
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -78,6 +80,44 @@ func (p *project) environment(t testing.TB) {
 	}
 }
 
+// fakePython is an interpreter with a pip that writes what it is asked to $PIPS
+// and does what $ON_PIP says.
+const fakePython = `#!/bin/sh
+case "$*" in
+*getsitepackages*) printf '{"path": "%s", "version": "3", "pip": "own"}' "$0"; exit ;;
+*"-m pip"*) echo "$@" >>"$PIPS"; eval "$ON_PIP"; exit ;;
+esac
+exec ` + distribution + ` "$@"
+`
+
+// fakePip gives the project a fakePython. pip is what its pip does.
+func (p *project) fakePip(t testing.TB, pip string) {
+	t.Helper()
+	p.Python = filepath.Join(p.Source, "python")
+	p.write(t, "python", fakePython)
+	if err := os.Chmod(p.Python, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p.Env = map[string]string{"PIPS": filepath.Join(filepath.Dir(p.root), "pips"), "ON_PIP": pip}
+}
+
+// pips answers how pip was called.
+func (p *project) pips(t testing.TB) []string {
+	t.Helper()
+	return strings.Fields(strings.ReplaceAll(read(t, p.Env["PIPS"]), " ", "\x00"))
+}
+
+// second is another build of the same source and root.
+func (p *project) second(t testing.TB) *project {
+	t.Helper()
+	other := *p
+	other.Name, other.Env = "two", maps.Clone(p.Env)
+	p.write(t, "API/api_settings/settings/deploy_two.py", "SECRET_KEY = 'y'\n")
+	other.environment(t)
+	p.environment(t) // the settings beside its own may count
+	return &other
+}
+
 func (p *project) request() Request { return Request{Root: p.root, Build: p.Build} }
 
 func (p *project) write(t testing.TB, rel, text string) {
@@ -117,11 +157,48 @@ func (p *project) data() string { return filepath.Join(p.root, p.Name, "data") }
 
 func (p *project) did(t testing.TB) string {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(p.data(), "did"))
-	if err != nil && !os.IsNotExist(err) {
+	return read(t, filepath.Join(p.data(), "did"))
+}
+
+// background is a Make that the test waits for.
+type background struct {
+	cancel context.CancelFunc
+	done   chan struct{}
+	err    error
+}
+
+// start makes a release in the background.
+func (p *project) start(t testing.TB) *background {
+	ctx, cancel := context.WithCancel(context.Background())
+	b := &background{cancel: cancel, done: make(chan struct{})}
+	go func() {
+		defer close(b.done)
+		_, _, b.err = p.m.Make(ctx, p.request())
+	}()
+	t.Cleanup(func() { cancel(); <-b.done })
+	return b
+}
+
+func (b *background) wait() error { <-b.done; return b.err }
+
+// read answers what a file holds, "" where there is none.
+func read(t testing.TB, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+func exists(path string) bool { _, err := os.Lstat(path); return err == nil }
+
+// must is for what a test needs and does not try.
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // clean asserts that nothing unfinished is left.

@@ -2,6 +2,7 @@ package build
 
 import (
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -34,9 +35,10 @@ type state struct {
 const settledFor = 2 * time.Second
 
 // entry is entryHash, from memory where the file has not changed.
-func (c *hashes) entry(path string, d fs.DirEntry) (string, error) {
+func (c *hashes) entry(app *os.Root, rel string, d fs.DirEntry) (string, error) {
+	path := filepath.Join(app.Name(), rel)
 	if d.Type() == fs.ModeSymlink {
-		return entryHash(path, d)
+		return entryHash(app, rel, d)
 	}
 	info, err := d.Info()
 	if err != nil {
@@ -44,7 +46,7 @@ func (c *hashes) entry(path string, d fs.DirEntry) (string, error) {
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
-		return entryHash(path, d)
+		return entryHash(app, rel, d)
 	}
 	now := state{dev: uint64(stat.Dev), ino: stat.Ino, size: stat.Size, changed: stat.Ctim}
 	c.mu.Lock()
@@ -53,7 +55,7 @@ func (c *hashes) entry(path string, d fs.DirEntry) (string, error) {
 	if ok && known.is == now {
 		return known.hash, nil
 	}
-	hash, err := entryHash(path, d)
+	hash, err := entryHash(app, rel, d)
 	if err == nil && time.Since(time.Unix(stat.Ctim.Unix())) > settledFor {
 		c.mu.Lock()
 		defer c.mu.Unlock()

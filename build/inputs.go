@@ -127,12 +127,12 @@ func notRegular(path string, mode fs.FileMode) error {
 
 // entryHash stands for one file or link of the tree, its mode included as far
 // as a release keeps it.
-func entryHash(path string, d fs.DirEntry) (string, error) {
+func entryHash(app *os.Root, rel string, d fs.DirEntry) (string, error) {
 	if d.Type() == fs.ModeSymlink {
-		to, err := os.Readlink(path)
+		to, err := app.Readlink(rel)
 		return "link " + to, err
 	}
-	f, err := openRegular(path)
+	f, err := openRegular(within(app), rel)
 	if err != nil {
 		return "", err
 	}
@@ -140,33 +140,71 @@ func entryHash(path string, d fs.DirEntry) (string, error) {
 	return contentHash(f, nil)
 }
 
-// openRegular opens a file, or what a link leads to, without hanging where that
-// is a named pipe by now. We may read more than who wrote the source may: so a link
-// is followed only to a file that everybody may read, or that its owner owns.
-func openRegular(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	var link fs.FileInfo
-	if errors.Is(err, unix.ELOOP) {
-		if link, err = os.Lstat(path); err == nil {
-			f, err = os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+// opener is os.OpenFile, or one that is more careful.
+type opener func(path string, flag int, mode fs.FileMode) (*os.File, error)
+
+// within opens what is inside a folder, whatever is exchanged meanwhile: we may
+// read more than who wrote the source may, and a release shows it to whom it
+// runs as. So a link out of it is followed only where it is the file itself, to
+// a file that everybody may read, or that the link's owner owns.
+func within(dir *os.Root) opener {
+	return func(rel string, flag int, mode fs.FileMode) (*os.File, error) {
+		f, err := dir.OpenFile(rel, flag, mode)
+		if err == nil {
+			return f, nil
 		}
+		path := filepath.Join(dir.Name(), rel)
+		link, lerr := os.Lstat(path)
+		if lerr != nil || link.Mode().Type() != fs.ModeSymlink {
+			return nil, err
+		}
+		if f, err = os.OpenFile(path, flag, mode); err != nil {
+			return nil, err
+		}
+		info, err := f.Stat()
+		if err == nil && info.Mode()&0o004 == 0 && ownerOf(info) != ownerOf(link) {
+			err = fmt.Errorf("%s is a link to a file that neither everybody may read nor its owner owns: copy it in", path)
+		}
+		if err != nil {
+			f.Close() // only the first error counts
+			return nil, err
+		}
+		return f, nil
 	}
+}
+
+// openRegular opens a regular file, without hanging where it is a named pipe.
+func openRegular(open opener, path string) (*os.File, error) {
+	f, err := open(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	info, err := f.Stat()
-	switch {
-	case err != nil:
-	case !info.Mode().IsRegular():
-		err = notRegular(path, info.Mode().Type())
-	case link != nil && info.Mode()&0o004 == 0 && ownerOf(info) != ownerOf(link):
-		err = fmt.Errorf("%s is a link to a file that neither everybody may read nor its owner owns: copy it in", path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = notRegular(f.Name(), info.Mode().Type())
 	}
 	if err != nil {
 		f.Close() // only the first error counts
 		return nil, err
 	}
 	return f, nil
+}
+
+// mostText is more than any settings or requirements file holds.
+const mostText = 8 << 20
+
+// readText reads such a file, but nothing that has no end.
+func readText(open opener, path string) ([]byte, error) {
+	f, err := openRegular(open, path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, mostText+1))
+	if len(text) > mostText {
+		return nil, fmt.Errorf("%s: it is larger than %d MiB", path, mostText>>20)
+	}
+	return text, err
 }
 
 // contentHash reads a file to its end, into w too where that is given.
@@ -188,10 +226,15 @@ func contentHash(f *os.File, w io.Writer) (string, error) {
 
 // readTree reads the application at app as it is now.
 func (c *hashes) readTree(ctx context.Context, app string) (tree, error) {
+	root, err := os.OpenRoot(app)
+	if err != nil {
+		return nil, fmt.Errorf("read the application: %w", err)
+	}
+	defer root.Close()
 	t := tree{}
-	err := walk(ctx, app, func(rel string, d fs.DirEntry) (err error) {
+	err = walk(ctx, app, func(rel string, d fs.DirEntry) (err error) {
 		if !d.IsDir() {
-			t[rel], err = c.entry(filepath.Join(app, rel), d)
+			t[rel], err = c.entry(root, rel, d)
 		}
 		return err
 	})
@@ -220,7 +263,7 @@ func identity(b config.Build, app string, t tree, requirements, venv string) (st
 		case strings.HasPrefix(file, "deploy_") && file != filepath.Base(b.SettingsFile()):
 			others = append(others, rel)
 		default:
-			text, err := os.ReadFile(filepath.Join(app, rel))
+			text, err := readText(os.OpenFile, filepath.Join(app, rel))
 			if err != nil {
 				return "", fmt.Errorf("read settings: %w", err)
 			}

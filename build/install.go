@@ -52,9 +52,6 @@ func (j *job) uvWillDo() bool {
 		}
 	}
 	home := envValue(j.env, "HOME")
-	if j.as.Home != "" {
-		home = j.as.Home
-	}
 	for _, conf := range []string{"/etc/pip.conf", "/etc/xdg/pip/pip.conf",
 		filepath.Join(home, ".pip/pip.conf"), filepath.Join(home, ".config/pip/pip.conf")} {
 		if _, err := os.Stat(conf); err == nil {
@@ -73,7 +70,7 @@ func (j *job) pip(ctx context.Context) error {
 		argv = append(argv, strings.ReplaceAll(arg, "{venv}", j.venv))
 	}
 	argv = append(argv, "install", "--no-input", "--disable-pip-version-check", "--no-warn-script-location")
-	args, hidden := hideSecrets(j.b.PipArgs)
+	args, hidden, proxy := hideSecrets(j.b.PipArgs)
 	if len(hidden) > 0 {
 		path := filepath.Join(j.temp, "pip-options.txt")
 		defer os.Remove(path) // it goes with the folder otherwise
@@ -86,5 +83,9 @@ func (j *job) pip(ctx context.Context) error {
 		argv = append(argv, "-r", path)
 	}
 	argv = append(argv, "-r", j.b.RequirementsFile())
-	return j.exec(ctx, command{argv: append(argv, args...), dir: j.b.Source})
+	c := command{argv: append(argv, args...), dir: j.b.Source}
+	if proxy != "" {
+		c.env = []string{"PIP_PROXY=" + proxy}
+	}
+	return j.exec(ctx, c)
 }

@@ -12,7 +12,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
+
+	"github.com/medctrl/medctrl-supervisor/config"
 )
 
 // interpreters remembers what interpreters said of themselves.
@@ -56,7 +59,7 @@ print(json.dumps({"path": sys.executable, "version": sys.version.replace("\n", "
 const askLimit = 30 * time.Second
 
 // look answers what is known of the interpreter that a build names.
-func (p *interpreters) look(ctx context.Context, name string, env []string) (interpreter, error) {
+func (p *interpreters) look(ctx context.Context, name string, env []string, as config.Identity) (interpreter, error) {
 	path, err := lookPath(name, env)
 	if err != nil {
 		return interpreter{}, fmt.Errorf("find interpreter %q: %w; install it (apt install python3) or set python", name, err)
@@ -65,17 +68,20 @@ func (p *interpreters) look(ctx context.Context, name string, env []string) (int
 	if err != nil {
 		return interpreter{}, fmt.Errorf("look at interpreter: %w", err)
 	}
-	key := fmt.Sprintf("%s %d %d", path, info.Size(), info.ModTime().UnixNano())
+	key := fmt.Sprintf("%s %d %d %d", path, info.Size(), info.ModTime().UnixNano(), as.UID)
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if known, ok := p.said[key]; ok {
+	known, ok := p.said[key]
+	p.mu.Unlock()
+	if ok {
 		return known, nil
 	}
-	known, err := ask(ctx, path, env)
+	known, err = ask(ctx, path, env, as) // unlocked: one that hangs holds up no other build
 	if err != nil {
 		return interpreter{}, fmt.Errorf("ask interpreter %s for its version: %w", path, err)
 	}
 	if !isScript(path) { // a shim, which may lead to another one tomorrow
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		if p.said == nil {
 			p.said = map[string]interpreter{}
 		}
@@ -84,13 +90,19 @@ func (p *interpreters) look(ctx context.Context, name string, env []string) (int
 	return known, nil
 }
 
-func ask(ctx context.Context, path string, env []string) (interpreter, error) {
-	ctx, cancel := context.WithTimeout(ctx, askLimit)
+// ask runs the interpreter, as the build's user: it may be one of theirs.
+func ask(ctx context.Context, path string, env []string, as config.Identity) (interpreter, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, askLimit, fmt.Errorf("no answer after %v", askLimit))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, "-I", "-c", askPython)
-	cmd.Env = env
-	cmd.WaitDelay = time.Second // a grandchild may hold the pipes
+	cmd.Dir, cmd.Env = "/", env
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: credential(as)}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } // not yet waited for
+	cmd.WaitDelay = time.Second                                                          // a grandchild may hold the pipes
 	out, err := cmd.Output()
+	if ctx.Err() != nil {
+		return interpreter{}, context.Cause(ctx)
+	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		lines := bytes.Split(bytes.TrimSpace(exit.Stderr), []byte("\n"))

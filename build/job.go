@@ -212,7 +212,7 @@ func (j *job) finish(ctx context.Context) (Release, error) {
 	if err := writeManifest(j.temp, j.b.AppDir, j.source); err != nil {
 		return rel, err
 	}
-	limited, cancel := context.WithTimeout(ctx, j.b.StepTimeout)
+	limited, cancel := context.WithTimeout(ctx, afterWork)
 	gone(limited)
 	cancel()
 	endMarked(j.mark()) // what a step left behind would not end with the release
@@ -249,8 +249,7 @@ func (j *job) abandon(why error) {
 	if j.temp == "" {
 		return
 	}
-	temporary := errors.Is(why, errSame) || errors.Is(why, errChanged)
-	if !temporary {
+	if !errors.Is(why, errSame) {
 		err := os.Rename(filepath.Join(j.temp, logFile), filepath.Join(j.dir, failedLog))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			j.maker.Log.Warn("log of the failed build is lost", "build", j.b.Name, "error", err)

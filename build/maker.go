@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -126,7 +128,8 @@ func (m *Maker) prepare(ctx context.Context, r Request) (_ *job, err error) {
 	if j.env, err = config.Environ(j.b, m.Environ); err != nil {
 		return nil, err
 	}
-	if j.python, err = m.interpreters.look(ctx, j.b.Python, j.env); err != nil {
+	j.env = withHome(j.env, m.Environ, j.as)
+	if j.python, err = m.interpreters.look(ctx, j.b.Python, j.env, j.as); err != nil {
 		return nil, err
 	}
 	if j.requirements, err = readRequirements(ctx, j.b); err != nil {
@@ -151,6 +154,16 @@ func (m *Maker) prepare(ctx context.Context, r Request) (_ *job, err error) {
 		j.before = &j.all[len(j.all)-1]
 	}
 	return j, nil
+}
+
+// withHome puts the user's home in the place of ours, unless the build has set
+// another.
+func withHome(env, own []string, as config.Identity) []string {
+	if as.Home == "" || envValue(env, "HOME") != envValue(own, "HOME") {
+		return env
+	}
+	env = slices.DeleteFunc(env, func(entry string) bool { return strings.HasPrefix(entry, "HOME=") })
+	return append(env, "HOME="+as.Home)
 }
 
 // same answers the newest release of the same inputs, unless a new one is to be

@@ -110,15 +110,21 @@ func TestEditCompilesOnlyWhatChangedAndKeepsTheEnvironment(t *testing.T) {
 			t.Errorf("bytecode %s: same is %v", path, same)
 		}
 	}
-	out, err := exec.Command(second.Python(), "-I", "-c",
-		"import sys; sys.path.insert(0, sys.argv[1]); import app.views; print(app.views.__cached__, app.views.where())", second.App(p.Build)).Output()
-	cached, where, _ := strings.Cut(strings.TrimSpace(string(out)), " ")
-	if err != nil || where != filepath.Join(second.App(p.Build), "app", "views.py") {
-		t.Errorf("a traceback would show %q %v", where, err)
+	cached, where, _ := strings.Cut(strings.TrimSpace(p.python(t, second, "import app.views; print(app.views.__cached__, app.views.where())")), " ")
+	if where != filepath.Join(second.App(p.Build), "app", "views.py") {
+		t.Errorf("a traceback would show %q", where)
 	}
 	if _, err := os.Stat(cached); err != nil {
 		t.Error(err)
 	}
+}
+
+// python runs a program on what a release holds.
+func (p *project) python(t *testing.T, rel Release, program string) string {
+	t.Helper()
+	out, err := exec.Command(rel.Python(), "-I", "-c", "import sys; sys.path.insert(0, sys.argv[1]); "+program, rel.App(p.Build)).Output()
+	must(t, err)
+	return string(out)
 }
 
 // bytecode answers all bytecode of a release.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/medctrl/medctrl-supervisor/config"
@@ -66,6 +67,57 @@ func seal(dir string, gid int) error {
 		return fmt.Errorf("protect %s: %w", dir, err)
 	}
 	return nil
+}
+
+// sealEnvironment is seal of what the build's user filled. A second name of a
+// file that is not theirs would hand that file to their group: Linux lets
+// anyone make one where fs.protected_hardlinks is 0 (proc_sys_fs(5)).
+func sealEnvironment(dir string, as config.Identity) error {
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || as.UID < 0 || !d.Type().IsRegular() {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Nlink > 1 && int(stat.Uid) != as.UID {
+			return fmt.Errorf("%s is a second name of a file that is not the build user's", path)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("protect %s: %w", dir, err)
+	}
+	return seal(dir, as.GID)
+}
+
+// changeable answers what the user could change of the file at path, which has
+// no links in it: the file, or a folder on the way to it.
+func changeable(path string, as config.Identity) string {
+	if as.UID < 0 || as.UID == os.Geteuid() {
+		return ""
+	}
+	for {
+		info, err := os.Lstat(path)
+		if err != nil {
+			return path
+		}
+		stat, ok := info.Sys().(*syscall.Stat_t)
+		if !ok || int(stat.Uid) == as.UID {
+			return path
+		}
+		mode, sticky := info.Mode().Perm(), info.Mode()&fs.ModeSticky != 0
+		group := int(stat.Gid) == as.GID || slices.Contains(as.Groups, stat.Gid)
+		if (mode&0o002 != 0 || mode&0o020 != 0 && group) && !sticky {
+			return path
+		}
+		parent := filepath.Dir(path)
+		if parent == path {
+			return ""
+		}
+		path = parent
+	}
 }
 
 func ownerOf(info fs.FileInfo) int {

@@ -42,8 +42,10 @@ type process struct {
 }
 
 // How long a process may take to clean up after SIGTERM, and to be gone after
-// SIGKILL.
+// SIGKILL; and how long one that has done its work may take to end: a thread
+// that somebody forgot keeps Python from it for ever.
 const (
+	afterWork = 5 * time.Second
 	afterTerm = 2 * time.Second
 	afterKill = 5 * time.Second
 )

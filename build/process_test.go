@@ -111,11 +111,7 @@ if on('migrate'):
     time.sleep(0.3)
     os.unlink(path)
 `)
-	other := *p
-	other.Name = "two"
-	p.write(t, "API/api_settings/settings/deploy_two.py", "")
-	other.environment(t)
-	p.environment(t)
+	other := p.second(t)
 	done := make(chan error, 2)
 	for _, r := range []Request{p.request(), other.request()} {
 		go func() {
@@ -133,11 +129,7 @@ if on('migrate'):
 func TestWaitingForAnotherMigrationCanBeCancelled(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, "if on('migrate'): time.sleep(600)")
-	other := *p
-	other.Name = "two"
-	p.write(t, "API/api_settings/settings/deploy_two.py", "")
-	other.environment(t)
-	p.environment(t)
+	other := p.second(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	migrating, done := make(chan struct{}), make(chan struct{})

@@ -70,7 +70,7 @@ func pruneEnvironments(root, name string) error {
 // discard removes a folder of ours so that a kill half-way leaves what Tidy
 // removes, never half a release.
 func discard(dir string) error {
-	doomed := filepath.Join(filepath.Dir(dir), tempPrefix+"old-"+filepath.Base(dir))
+	doomed := filepath.Join(filepath.Dir(dir), tempPrefix+oldPrefix+filepath.Base(dir))
 	if err := os.Rename(dir, doomed); err != nil {
 		return fmt.Errorf("remove %s: %w", dir, err)
 	}
@@ -112,8 +112,14 @@ func leftovers(dir string) (left []string, err error) {
 		}
 		for _, e := range entries {
 			path := filepath.Join(parent, e.Name())
-			half := folder == venvsDir && venvID.MatchString(e.Name()) && !complete(path)
-			if half || strings.HasPrefix(e.Name(), tempPrefix) {
+			name, temporary := strings.CutPrefix(e.Name(), tempPrefix)
+			name = strings.TrimPrefix(name, oldPrefix)
+			ours := map[string]bool{
+				"":          temporary && name == "current",
+				releasesDir: temporary && releaseID.MatchString(name),
+				venvsDir:    venvID.MatchString(name) && (temporary || !complete(path)),
+			}
+			if ours[folder] {
 				left = append(left, path)
 			}
 		}

@@ -36,7 +36,16 @@ type StepTime struct {
 func (r Release) Python() string { return filepath.Join(r.Venv, "bin", "python") }
 
 // App is the Django project in the release.
-func (r Release) App(b config.Build) string { return filepath.Join(r.Dir, b.AppDir) }
+func (r Release) App(b config.Build) string { return filepath.Join(r.Dir, appFolder(b.AppDir)) }
+
+// appFolder is where an application lies in a release. One that is the source
+// itself gets a folder too: its files may be named like ours.
+func appFolder(appDir string) string {
+	if filepath.Clean(appDir) == "." {
+		return "app"
+	}
+	return appDir
+}
 
 const (
 	releasesDir = "releases"
@@ -48,6 +57,7 @@ const (
 	// tempPrefix begins the names of what is not finished; only that, and what
 	// has a record of ours, is ever removed.
 	tempPrefix = ".tmp-"
+	oldPrefix  = "old-" // after it, for what is being removed
 )
 
 var releaseID = regexp.MustCompile(`^[0-9]{8}T[0-9]{6}-[0-9a-f]{6}$`)
@@ -89,7 +99,7 @@ func Get(root, name, id string) (Release, error) {
 	if err := json.Unmarshal(text, &r); err != nil {
 		return Release{}, fmt.Errorf("read release %s of %s: %w", id, name, err)
 	}
-	if r.ID != id || r.VenvID == "" || filepath.Base(r.VenvID) != r.VenvID {
+	if r.ID != id || !venvID.MatchString(r.VenvID) {
 		return Release{}, fmt.Errorf("read release %s of %s: its record is of another", id, name)
 	}
 	r.Dir, r.Venv = dir, filepath.Join(root, name, venvsDir, r.VenvID)
@@ -121,7 +131,7 @@ func names(dir string) ([]string, error) {
 	}
 	var all []string
 	for _, e := range entries {
-		id := strings.TrimPrefix(strings.TrimPrefix(e.Name(), tempPrefix), "old-")
+		id := strings.TrimPrefix(strings.TrimPrefix(e.Name(), tempPrefix), oldPrefix)
 		if releaseID.MatchString(id) {
 			all = append(all, id)
 		}

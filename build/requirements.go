@@ -28,7 +28,7 @@ func includes(path string, all *[]string) {
 		return
 	}
 	*all = append(*all, path)
-	text, err := os.ReadFile(path)
+	text, err := readText(os.OpenFile, path)
 	if err != nil {
 		return // whoever reads it next says so
 	}
@@ -72,7 +72,7 @@ func option(line string, flags ...string) string {
 func readRequirements(ctx context.Context, b config.Build) (string, error) {
 	h := sha256.New()
 	for _, path := range RequirementFiles(b) {
-		text, err := os.ReadFile(path)
+		text, err := readText(os.OpenFile, path)
 		if err != nil {
 			return "", fmt.Errorf("read requirements: %w", err)
 		}
@@ -121,7 +121,7 @@ func readLocal(ctx context.Context, path string, editable bool) (string, error) 
 	if editable {
 		var all strings.Builder
 		for _, name := range []string{"pyproject.toml", "setup.cfg", "setup.py"} {
-			text, err := os.ReadFile(filepath.Join(path, name))
+			text, err := readText(os.OpenFile, filepath.Join(path, name))
 			fmt.Fprintf(&all, "%s %x %v\n", name, sha256.Sum256(text), err == nil)
 		}
 		return all.String(), nil
@@ -137,7 +137,12 @@ func readLocal(ctx context.Context, path string, editable bool) (string, error) 
 			}
 			return nil
 		}
-		if hash, err := entryHash(path, d); err == nil {
+		f, err := openRegular(os.OpenFile, path)
+		if err != nil {
+			return nil
+		}
+		defer f.Close()
+		if hash, err := contentHash(f, nil); err == nil {
 			fmt.Fprintf(&all, "%q %s\n", path, hash)
 		}
 		return nil

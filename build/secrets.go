@@ -12,32 +12,60 @@ import (
 )
 
 // userinfo is the part of an address in which a password or a token stands.
-var userinfo = regexp.MustCompile(`([a-z][a-z+]*)://([^/\s"'@]+)@`)
+var userinfo = regexp.MustCompile(`([a-z][a-z+]*)://([^/\s"']+)@`)
 
-// hideSecrets takes options with a password in them out of arguments for pip,
+// pipAddresses are the options of pip with an address: as they are called in a
+// requirements file, where all but the proxy may stand.
+var pipAddresses = map[string]string{
+	"-i": "--index-url", "--index-url": "--index-url", "--pypi-url": "--index-url", "--extra-index-url": "--extra-index-url",
+	"-f": "--find-links", "--find-links": "--find-links", "-e": "--editable", "--editable": "--editable",
+	"-r": "--requirement", "--requirement": "--requirement", "-c": "--constraint", "--constraint": "--constraint", "--proxy": "--proxy",
+}
+
+// hideSecrets takes addresses with a password in them out of arguments for pip,
 // which everyone on the machine can read in /proc/PID/cmdline. What it took out
-// can stand in a requirements file.
-func hideSecrets(args []string) (open, hidden []string) {
-	flags := map[string]string{
-		"-i": "--index-url", "--index-url": "--index-url", "--extra-index-url": "--extra-index-url",
-		"-f": "--find-links", "--find-links": "--find-links",
-	}
+// can stand in a requirements file, or as PIP_PROXY in the environment.
+func hideSecrets(args []string) (open, hidden []string, proxy string) {
 	for i := 0; i < len(args); i++ {
-		name, value, joined := strings.Cut(args[i], "=")
-		long, ok := flags[name]
-		if ok && !joined && i+1 < len(args) {
+		flag, value, joined := strings.Cut(args[i], "=")
+		if long := strings.HasPrefix(flag, "--"); !long && len(flag) > 2 && flag[0] == '-' {
+			flag, value, joined = args[i][:2], args[i][2:], true
+		} else if !long && flag[:min(len(flag), 1)] != "-" {
+			flag, value, joined = "", args[i], true // a requirement
+		}
+		name := pipAddress(flag)
+		if name != "" && !joined && i+1 < len(args) {
 			value = args[i+1]
 		}
-		if !ok || !userinfo.MatchString(value) {
+		if name == "" && flag != "" || !userinfo.MatchString(value) {
 			open = append(open, args[i])
 			continue
 		}
-		hidden = append(hidden, long+" "+value)
+		if name == "--proxy" {
+			proxy = value
+		} else {
+			hidden = append(hidden, strings.TrimSpace(name+" "+value))
+		}
 		if !joined {
 			i++
 		}
 	}
-	return open, hidden
+	return open, hidden, proxy
+}
+
+// pipAddress answers what an option is called in full: pip takes any beginning
+// of a name (Python, optparse).
+func pipAddress(flag string) string {
+	if name, ok := pipAddresses[flag]; ok || len(flag) < len("--in") {
+		return name
+	}
+	found := ""
+	for full, name := range pipAddresses {
+		if strings.HasPrefix(full, flag) {
+			found = name
+		}
+	}
+	return found
 }
 
 // secrets answers the passwords and tokens in the addresses that pip is given:
@@ -50,7 +78,7 @@ func (j *job) secrets() []string {
 		}
 	}
 	for _, path := range RequirementFiles(j.b) {
-		if text, err := os.ReadFile(path); err == nil {
+		if text, err := readText(os.OpenFile, path); err == nil {
 			texts = append(texts, expand(string(text), j.env))
 		}
 	}

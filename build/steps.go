@@ -15,11 +15,7 @@ import (
 // start starts a command of the current step with the build's environment, user
 // and umask.
 func (j *job) start(c command) (*process, error) {
-	env := append([]string(nil), j.env...)
-	if j.as.Home != "" && j.b.Env["HOME"] == "" {
-		env = append(env, "HOME="+j.as.Home)
-	}
-	c.env = append(append(env,
+	c.env = append(append(j.env[:len(j.env):len(j.env)],
 		"PYTHONUNBUFFERED=1",
 		"PYTHONDONTWRITEBYTECODE=1", // compiling is a step of its own
 		"DJANGO_SETTINGS_MODULE="+j.b.SettingsModule(),
@@ -44,7 +40,7 @@ func (j *job) exec(ctx context.Context, c command) error {
 const markName = "MEDCTRL_STEP="
 
 func (j *job) mark() string       { return markName + j.temp }
-func (j *job) app() string        { return filepath.Join(j.temp, j.b.AppDir) }
+func (j *job) app() string        { return filepath.Join(j.temp, appFolder(j.b.AppDir)) }
 func (j *job) venvPython() string { return filepath.Join(j.venv, "bin", "python") }
 
 func (j *job) stepSettings(context.Context) (bool, error) {
@@ -82,6 +78,11 @@ func (j *job) stepCopy(ctx context.Context) (bool, error) {
 	}
 	if _, ok := j.same(); ok {
 		return false, errSame
+	}
+	copied := j.b
+	copied.Source, copied.AppDir = j.temp, appFolder(j.b.AppDir)
+	if len(config.CheckSettings(copied)) > 0 {
+		return false, errChanged // since they were checked; then the settings step says what is wrong
 	}
 	before := ""
 	if j.before != nil && j.before.VenvID == j.venvID {
@@ -130,6 +131,11 @@ func (j *job) copyApp(ctx context.Context) error {
 // copyRequirements copies the requirements as far as they are inside the
 // source, for whoever looks at the release.
 func (j *job) copyRequirements() error {
+	source, err := os.OpenRoot(j.b.Source)
+	if err != nil {
+		return fmt.Errorf("copy requirements: %w", err)
+	}
+	defer source.Close()
 	for _, path := range RequirementFiles(j.b) {
 		rel, err := filepath.Rel(j.b.Source, path)
 		if err != nil || !filepath.IsLocal(rel) {
@@ -142,7 +148,7 @@ func (j *job) copyRequirements() error {
 		if _, err := os.Lstat(to); err == nil {
 			continue // it is inside the application
 		}
-		text, err := os.ReadFile(path) // it may be a link
+		text, err := readText(within(source), rel)
 		if err == nil {
 			err = os.WriteFile(to, text, 0o640)
 		}
@@ -210,17 +216,25 @@ func (j *job) stepCompile(ctx context.Context) (skipped bool, err error) {
 	return false, nil
 }
 
-// compile compiles what is not compiled, as ourselves: it runs nothing of the
-// application, and the application must not be able to write its bytecode. A
-// file that does not compile, a template for another Python say, matters only
-// when it is imported.
+// compile compiles what is not compiled, as ourselves: the application must not
+// be able to write its bytecode. So it must run nothing that the build's user
+// could change: neither the environment's interpreter nor the .pth files there
+// (site(3) runs lines of theirs, hence -S). A file that does not compile, a
+// template for another Python say, matters only when it is imported.
 func (j *job) compile(ctx context.Context) error {
+	python, err := filepath.EvalSymlinks(j.python.path)
+	if err != nil {
+		return err
+	}
+	if path := changeable(python, j.as); path != "" {
+		return fmt.Errorf("the build's user can change %s, and so it is run as nobody else", path)
+	}
 	what := []string{"."}
 	if len(j.stale) <= fewStale {
 		what = j.stale
 	}
 	return command{
-		argv: append([]string{j.venvPython(), "-I", "-m", "compileall", "-q"}, what...),
+		argv: append([]string{python, "-I", "-S", "-m", "compileall", "-q"}, what...),
 		dir:  j.app(), env: j.env, as: config.Identity{UID: -1, GID: -1}, umask: 0o027,
 	}.run(ctx, j.log, j.mark())
 }
