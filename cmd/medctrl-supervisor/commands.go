@@ -66,7 +66,7 @@ SIGHUP reloads the file, SIGTERM stops everything gracefully.`,
 	}
 	root.PersistentFlags().StringVarP(&file, "config", "c", fromEnv, "the list of builds; $MEDCTRL_CONFIG")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
-	root.AddCommand(checkCommand(&file), statusCommand(&file), logsCommand(&file), eventsCommand(&file), reloadCommand(&file), nginxCommand(&file), upgradeCommand(&file), acceptCommand(&file), versionCommand())
+	root.AddCommand(checkCommand(&file), statusCommand(&file), logsCommand(&file), eventsCommand(&file), reloadCommand(&file), nginxCommand(&file), newCommand(&file), upgradeCommand(&file), acceptCommand(&file), versionCommand())
 	for _, c := range actionCommands(&file) {
 		root.AddCommand(c)
 	}

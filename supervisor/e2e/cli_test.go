@@ -203,3 +203,28 @@ func TestStatusIsTheContractsJSON(t *testing.T) {
 		}
 	}
 }
+
+// A build that did not exist a moment ago serves, by one command.
+func TestNewBuildIsServedByOneCommand(t *testing.T) {
+	t.Parallel()
+	w := NewWorld(t, One())
+	w.Replace(w.File, "[defaults]", "[defaults] # a comment that stays", Overwrite)
+	w.Serve("one")
+	out := w.MustCLI("new", "fresh", "--add")
+	settings := w.Settings("fresh")
+	if info, err := os.Stat(settings); err != nil || info.Mode().Perm() != 0o640 || !strings.Contains(out, settings) {
+		t.Errorf("%q, %v %v", out, info, err)
+	}
+	if text := readAll(settings); !regexp.MustCompile(`(?m)^SECRET_KEY = "[A-Z2-7]{52}"$`).MatchString(text) || !strings.Contains(text, `FORCE_SCRIPT_NAME = "/fresh"`) {
+		t.Errorf("its settings: %s", text)
+	}
+	if text := readAll(w.File); !strings.Contains(text, "# a comment that stays") || !strings.HasSuffix(text, "\n[[build]]\nname = \"fresh\"\nlocation = \"/fresh\"\n") {
+		t.Errorf("builds.toml: %s", text)
+	}
+	w.WaitState("fresh", "running")
+	for args, want := range map[string]string{"fresh": "has a build", "two": "left alone", "Bad": "small letters", "../x": "small letters"} {
+		if _, errOut, code := w.CLI("new", args, "--add"); code == 0 || !strings.Contains(errOut, want) {
+			t.Errorf("new %s: exit %d, %q", args, code, errOut)
+		}
+	}
+}

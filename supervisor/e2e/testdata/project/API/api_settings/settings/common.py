@@ -10,6 +10,7 @@ MIDDLEWARE = ["api_settings.views.stamp"]
 ROOT_URLCONF = "api_settings.urls"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "/static/"
+BANNER = "common"  # each build has its own
 TIME_ZONE = "UTC"
 USE_TZ = True
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.path.join(DATA_DIR, "db.sqlite3")}}
