@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -57,7 +58,7 @@ func (w wanted) follow(path, id string, seen map[string]bool) {
 		if link || !settled {
 			held = w.want(folder, filepath.Base(at), id)
 		}
-		if link && len(seen) < 64 { // links may lead round for ever
+		if link && len(seen) < 64 && !leadsRound(at) {
 			if to, err := os.Readlink(at); err == nil {
 				if !filepath.IsAbs(to) {
 					to = filepath.Join(folder, to)
@@ -68,6 +69,13 @@ func (w wanted) follow(path, id string, seen map[string]bool) {
 		}
 		settled = settled || whole
 	}
+}
+
+// leadsRound says that a link leads to itself in the end. It is watched all the
+// same, and followed when it is mended.
+func leadsRound(link string) bool {
+	_, err := os.Stat(link)
+	return errors.Is(err, syscall.ELOOP)
 }
 
 // want says whether folder is there.
