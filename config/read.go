@@ -101,7 +101,11 @@ func decode(text []byte) (tomlTable, *positions, *Error) {
 	var parse toml.ParseError
 	switch {
 	case errors.As(err, &parse):
-		p := placeOf(text, parse.Position.Start)
+		start := min(parse.Position.Start, len(text))
+		for start < len(text) && start > 0 && !utf8.RuneStart(text[start]) {
+			start-- // the library is a byte off at times
+		}
+		p := placeOf(text, start)
 		return nil, at, &Error{Line: p.line, Col: p.col, Key: parse.LastKey, Msg: sentence(parse)}
 	case err != nil:
 		return nil, at, &Error{Line: 1, Col: 1, Msg: oneLine(err.Error())}
