@@ -183,7 +183,7 @@ func startGunicorn(t testing.TB, dir, socket, data string) (stop func()) {
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), projectEnv(data)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
+	if err := StartBound(cmd); err != nil {
 		t.Fatal(err)
 	}
 	return func() {

@@ -40,7 +40,7 @@ func (w *World) Follow(args ...string) *output {
 	cmd := exec.Command(Binary(w.t), append([]string{"-c", w.File}, args...)...)
 	cmd.Stdout, cmd.Stderr = o, o
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
+	if err := StartBound(cmd); err != nil {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() {

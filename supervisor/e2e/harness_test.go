@@ -136,7 +136,7 @@ func TestProjectAnswersAsTheTestsExpect(t *testing.T) {
 		server := exec.Command("sh", "-c", "LISTEN_PID=$$ LISTEN_FDS=1 exec "+command)
 		server.Dir, server.Env, server.ExtraFiles = app, environ, []*os.File{file}
 		server.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGTERM}
-		if err := server.Start(); err != nil {
+		if err := StartBound(server); err != nil {
 			t.Fatal(err)
 		}
 		for path, want := range map[string]string{

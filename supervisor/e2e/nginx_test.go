@@ -52,7 +52,7 @@ func StartNginx(t testing.TB, conf string) *Nginx {
 	}
 	defer log.Close() // the child has its own
 	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
+	if err := StartBound(cmd); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)

@@ -121,7 +121,7 @@ func startRunit(t testing.TB, dir string) int {
 func startPeer(t testing.TB, cmd *exec.Cmd) int {
 	t.Helper()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
+	if err := StartBound(cmd); err != nil {
 		t.Fatal(err)
 	}
 	pid := cmd.Process.Pid

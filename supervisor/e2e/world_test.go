@@ -124,7 +124,7 @@ func (w *World) start(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	var startErr error
 	if len(w.Without) == 0 {
-		startErr = cmd.Start()
+		startErr = StartBound(cmd)
 	} else {
 		cmd.SysProcAttr.Pdeathsig = 0 // the thread that starts it ends
 		startErr = oldkernel.Start(cmd, w.Without...)
