@@ -247,8 +247,7 @@ func TestRemainsOfADeadLeaderAreFoundAndEnded(t *testing.T) {
 				sh -c 'sleep 1000 & echo $! >> pids; wait; wait' &
 				echo $! >> pids
 				(setsid sh -c 'env -i /bin/sleep 1000 & echo $$ >> pids; echo $! >> pids; wait; wait' &)
-				env -i /bin/sleep 1000 &
-				[ `+map[bool]string{true: "1", false: "0"}[byNumber]+` = 1 ] && echo $! >> pids
+				if [ `+map[bool]string{true: "1", false: "0"}[byNumber]+` = 1 ]; then env -i /bin/sleep 1000 & echo $! >> pids; fi
 				wait; wait; wait`)
 			f := startFormer(t, false, s)
 			want := map[bool]int{true: 5, false: 4}[byNumber]
