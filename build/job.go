@@ -222,6 +222,9 @@ func (j *job) finish(ctx context.Context) (Release, error) {
 	if err := syncTree(j.temp); err != nil {
 		return rel, err
 	}
+	if err := os.Remove(filepath.Join(j.dir, failedLog)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return rel, fmt.Errorf("remove the log of a build before: %w", err)
+	}
 	rel.Dir, rel.Venv = filepath.Join(j.dir, releasesDir, j.id), j.venv
 	if err := os.Rename(j.temp, rel.Dir); err != nil {
 		return rel, fmt.Errorf("name the release: %w", err)

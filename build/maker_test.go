@@ -187,6 +187,39 @@ func TestFailedStepLeavesOnlyItsLog(t *testing.T) {
 	}
 }
 
+// Also where the clock was set back between two builds, or ahead and back.
+func TestNewestLogIsThatOfTheLastBuild(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, "")
+	long := time.Now().Add(365 * 24 * time.Hour)
+	p.made(t)
+	newest := func() string {
+		t.Helper()
+		log, err := ReadLog(p.root, "one")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(log)
+	}
+	contains(t, newest(), "compile")
+	logs, err := filepath.Glob(filepath.Join(p.root, "one/releases/*", logFile))
+	if err != nil || len(logs) != 1 {
+		t.Fatal(logs, err)
+	}
+	if err := os.Chtimes(logs[0], long, long); err != nil {
+		t.Fatal(err)
+	}
+	p.write(t, "API/manage.py", "import sys\nsys.exit('it fails')\n")
+	failed := p.failed(t).Log
+	contains(t, newest(), "it fails")
+	if err := os.Chtimes(failed, long, long); err != nil {
+		t.Fatal(err)
+	}
+	p.write(t, "API/manage.py", "print('all is well')\n")
+	p.made(t)
+	contains(t, newest(), "all is well")
+}
+
 func TestPlaceholdersAreRefusedWithTheirLine(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, "")

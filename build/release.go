@@ -52,7 +52,8 @@ const (
 	venvsDir    = "venvs"
 	recordFile  = "release.json"
 	logFile     = "build.log"
-	// failedLog is the log of the last build that did not become a release.
+	// failedLog is the log of the last build that did not become a release, where
+	// none was made after it.
 	failedLog = "build-failed.log"
 	// tempPrefix begins the names of what is not finished; only that, and what
 	// has a record of ours, is ever removed.
@@ -170,23 +171,30 @@ func Current(root, name string) (id string, err error) {
 }
 
 // ReadLog answers the log of the newest build: one that runs, else one that
-// failed after the newest release, else that of the newest release.
+// failed after the newest release, else that of the newest release. Names say
+// which is the newest: file times follow a clock that may have been set back.
 func ReadLog(root, name string) ([]byte, error) {
-	failed := filepath.Join(root, name, failedLog)
-	newest, when := failed, time.Time{}
-	all := []string{failed}
 	entries, err := os.ReadDir(releasesOf(root, name))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read build log of %s: %w", name, err)
 	}
-	for _, e := range entries {
-		if releaseID.MatchString(strings.TrimPrefix(e.Name(), tempPrefix)) {
-			all = append(all, filepath.Join(releasesOf(root, name), e.Name(), logFile))
+	running, made := "", ""
+	for _, e := range entries { // in the order of their names
+		id, runs := strings.CutPrefix(e.Name(), tempPrefix)
+		switch {
+		case !releaseID.MatchString(id):
+		case runs:
+			running = filepath.Join(releasesOf(root, name), e.Name(), logFile)
+		default:
+			made = filepath.Join(releasesOf(root, name), e.Name(), logFile)
 		}
 	}
-	for _, path := range all {
-		if info, err := os.Stat(path); err == nil && !info.ModTime().Before(when) {
-			newest, when = path, info.ModTime()
+	failed := filepath.Join(root, name, failedLog) // a release that is made removes it
+	newest := failed
+	for _, path := range []string{running, failed, made} {
+		if _, err := os.Stat(path); err == nil {
+			newest = path
+			break
 		}
 	}
 	text, err := os.ReadFile(newest)

@@ -40,9 +40,9 @@ type actor struct {
 	timers      map[machine.TimerKind]*time.Timer
 
 	stopRefusing context.CancelFunc
-	refused      chan struct{} // closed when whoever was taken has been answered
-	passing      atomic.Int32  // queues that are being passed on
-	refuseUntil  atomic.Int64  // unix nanoseconds; 0: not known
+	refused      chan struct{}             // closed when whoever was taken has been answered
+	passing      atomic.Int32              // queues that are being passed on
+	refuseUntil  atomic.Pointer[time.Time] // nil or zero: not known
 
 	commit   *commitPoint // of the build that runs
 	progress atomic.Pointer[build.Progress]

@@ -89,10 +89,7 @@ func (a *actor) refuse(on bool, until time.Time) {
 		a.stopRefusing()
 		a.stopRefusing = nil
 	}
-	a.refuseUntil.Store(until.UnixNano())
-	if until.IsZero() {
-		a.refuseUntil.Store(0)
-	}
+	a.refuseUntil.Store(&until)
 	if on {
 		a.startRefusing()
 	}
@@ -118,8 +115,8 @@ func (a *actor) startRefusing() {
 func (a *actor) retryAfter() time.Duration {
 	const usual = 2 * time.Second
 	at := a.refuseUntil.Load()
-	if at == 0 {
+	if at == nil || at.IsZero() {
 		return usual
 	}
-	return max(time.Until(time.Unix(0, at)), time.Second)
+	return max(time.Until(*at), time.Second)
 }
