@@ -269,8 +269,11 @@ func (a *actor) show() {
 	if a.public != nil {
 		v.public = a.public.l
 	}
-	a.view.Store(v)
+	before := a.view.Swap(v)
 	a.wake()
+	if a.state.Phase() != before.state.Phase() {
+		a.sup.phaseChanged()
+	}
 }
 
 // wake tells those who wait for a change.

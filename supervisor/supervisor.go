@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/medctrl/medctrl-supervisor/build"
@@ -78,6 +77,9 @@ type Supervisor struct {
 	control *control.Socket
 	succeed atomic.Bool // an upgrade is under way
 	missed  []string    // what was touched meanwhile
+
+	notifier *notifier
+	phases   chan struct{} // for the notifier: a build's phase has changed
 }
 
 // gcPercent trades a little CPU at events, which are rare, for memory, which is
@@ -119,6 +121,7 @@ func begin(o Options) (_ *Supervisor, err error) {
 	if s.handed, s.environ, err = takeHandover(o.Environ); err != nil {
 		s.log.Error("what was kept over the upgrade cannot be taken over, it is found as after a crash", "error", err)
 	}
+	s.notifier, s.phases = newNotifier(s.environ, s.log.Named("notify")), make(chan struct{}, 1)
 	own := filepath.Join(s.root, ".supervisor")
 	if err := os.MkdirAll(s.root, 0o755); err != nil {
 		return nil, fmt.Errorf("make root folder: %w", err)
@@ -224,8 +227,9 @@ func (s *Supervisor) run(ctx context.Context, signals <-chan os.Signal) error {
 	}
 	s.serveControl(life) // there is something to say now
 	s.handed.drop()
-	s.ready()
-	alive := s.watchdog(life)
+	s.notifier.ready(s.summary())
+	alive := s.notifier.due(life)
+	phases, rested := s.phases, (<-chan time.Time)(nil)
 	trimming := time.AfterFunc(trimAfter, func() {
 		if err := trim(); err != nil {
 			s.log.Debug("memory is not given back", "error", err)
@@ -246,7 +250,12 @@ func (s *Supervisor) run(ctx context.Context, signals <-chan os.Signal) error {
 		case f := <-s.requests:
 			f()
 		case <-alive:
-			s.tell(daemon.SdNotifyWatchdog)
+			s.notifier.alive()
+		case <-phases:
+			phases, rested = nil, time.After(statusRest)
+		case <-rested:
+			phases, rested = s.phases, nil
+			s.notifier.status(s.summary())
 		}
 		if s.missed != nil && !s.upgrading() {
 			missed := s.missed
@@ -300,11 +309,11 @@ func (s *Supervisor) signalled(sig os.Signal) {
 	switch sig {
 	case syscall.SIGHUP:
 		s.log.Info("reload asked for by signal")
-		s.reloading()
+		s.notifier.reloading()
 		if _, err := s.reload(false); err != nil {
 			s.log.Error("file is not applied, what ran before runs on", "error", err)
 		}
-		s.ready()
+		s.notifier.ready(s.summary())
 	case syscall.SIGUSR2:
 		s.log.Info("upgrade asked for by signal")
 		s.task(func() {
@@ -326,7 +335,7 @@ func (s *Supervisor) stop(why string) {
 		return
 	}
 	s.log.Info("supervisor stops, builds drain", "reason", why)
-	s.tell(daemon.SdNotifyStopping)
+	s.notifier.stopping()
 	s.leaving = true
 	wait := time.Duration(0)
 	if s.moveFront != nil {

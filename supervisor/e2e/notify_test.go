@@ -12,53 +12,124 @@ import (
 	"time"
 )
 
-// What systemd is told by a service of Type=notify, with a watchdog, over a reload, an upgrade and a stop.
-func TestServiceManagerIsToldOfEachTurn(t *testing.T) {
-	t.Parallel()
-	w := tinyWorld(t)
-	path := filepath.Join(w.Dir, "notify")
-	manager, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+// manager stands for the service manager that started the supervisor: it hears what that has to say (sd_notify(3)).
+type manager struct {
+	t    *testing.T
+	conn *net.UnixConn
+}
+
+// listenAt makes a manager with a socket at a path, or at an abstract name where that begins with @.
+func listenAt(t *testing.T, path string) manager {
+	t.Helper()
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer manager.Close()
-	hear := func(want string) {
-		t.Helper()
-		if err := manager.SetReadDeadline(time.Now().Add(60 * time.Second)); err != nil {
+	t.Cleanup(func() { conn.Close() })
+	return manager{t, conn}
+}
+
+// hear waits for a message that says want, in a line or several of its own.
+func (m manager) hear(want string) {
+	m.t.Helper()
+	if err := m.conn.SetReadDeadline(time.Now().Add(60 * time.Second)); err != nil {
+		m.t.Fatal(err)
+	}
+	var heard []string
+	for buffer := make([]byte, 4096); ; {
+		n, err := m.conn.Read(buffer)
+		if err != nil {
+			m.t.Fatalf("waiting for %q: %v; heard %q", want, err, heard)
+		}
+		said := string(buffer[:n])
+		if strings.Contains("\n"+said+"\n", "\n"+want) {
+			return
+		}
+		heard = append(heard, said)
+	}
+}
+
+// What systemd is told by a service of Type=notify, with a watchdog, over a reload, an upgrade and a stop.
+func TestServiceManagerIsToldOfEachTurn(t *testing.T) {
+	t.Parallel()
+	for name, where := range map[string]func(*World) string{
+		"path":     func(w *World) string { return filepath.Join(w.Dir, "notify") },
+		"abstract": func(w *World) string { return "@" + filepath.Join(w.Dir, "notify") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := tinyWorld(t)
+			m := listenAt(t, where(w))
+			w.Env = []string{"NOTIFY_SOCKET=" + where(w), "WATCHDOG_USEC=200000"}
+			w.Start()
+			m.hear("READY=1\nSTATUS=1 build: ")
+			m.hear("STATUS=1 build: running")
+			m.hear("WATCHDOG=1")
+			b := w.WaitState("one", "running")
+			environ := readAll("/proc/" + strconv.Itoa(b.Pid) + "/environ")
+			for _, name := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "MEDCTRL_HANDOVER"} {
+				if strings.Contains(environ, name) {
+					t.Errorf("the build's server has %s in its environment", name)
+				}
+			}
+			w.Signal(syscall.SIGHUP)
+			m.hear("RELOADING=1\nMONOTONIC_USEC=")
+			m.hear("READY=1")
+			w.Upgrade()
+			m.hear("READY=1\nSTATUS=1 build: running")
+			m.hear("WATCHDOG=1")
+			w.MustCLI("stop", "one")
+			m.hear("STATUS=1 build: stopped")
+			w.Signal(syscall.SIGTERM)
+			m.hear("STOPPING=1")
+			if code := w.WaitEnd(patience); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+		})
+	}
+}
+
+// A watchdog that is meant for the process that started us, as of a wrapper, is not ours to feed.
+func TestWatchdogOfAnotherProcessIsNotFed(t *testing.T) {
+	t.Parallel()
+	w := tinyWorld(t)
+	m := listenAt(t, filepath.Join(w.Dir, "notify"))
+	w.Env = []string{"NOTIFY_SOCKET=" + filepath.Join(w.Dir, "notify"), "WATCHDOG_USEC=1000", "WATCHDOG_PID=1"}
+	w.Serve("one")
+	w.Stop()
+	if err := m.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	for buffer := make([]byte, 4096); ; {
+		n, err := m.conn.Read(buffer)
+		if err != nil {
 			t.Fatal(err)
 		}
-		for buffer := make([]byte, 4096); ; {
-			n, err := manager.Read(buffer)
-			if err != nil {
-				t.Fatalf("waiting for %s: %v", want, err)
-			}
-			if strings.Contains(string(buffer[:n]), want) {
-				return
-			}
+		said := string(buffer[:n])
+		if strings.Contains(said, "WATCHDOG") {
+			t.Fatalf("heard %q", said)
+		}
+		if strings.Contains(said, "STOPPING=1") {
+			break
 		}
 	}
-	w.Env = []string{"NOTIFY_SOCKET=" + path, "WATCHDOG_USEC=200000"}
+}
+
+// Some only wait for READY=1, and a systemd that has crashed reads nothing any more while its sockets stay.
+func TestServiceManagerThatReadsNoMoreHoldsNothingUp(t *testing.T) {
+	t.Parallel()
+	w := tinyWorld(t)
+	m := listenAt(t, filepath.Join(w.Dir, "notify"))
+	w.Env = []string{"NOTIFY_SOCKET=" + filepath.Join(w.Dir, "notify"), "WATCHDOG_USEC=2000"}
 	w.Start()
-	hear("READY=1")
-	hear("WATCHDOG=1")
-	b := w.WaitState("one", "running")
-	environ := readAll("/proc/" + strconv.Itoa(b.Pid) + "/environ")
-	for _, name := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "MEDCTRL_HANDOVER"} {
-		if strings.Contains(environ, name) {
-			t.Errorf("the build's server has %s in its environment", name)
-		}
-	}
-	w.Signal(syscall.SIGHUP)
-	hear("RELOADING=1\nMONOTONIC_USEC=")
-	hear("READY=1")
-	w.Upgrade()
-	hear("READY=1")
-	hear("WATCHDOG=1")
-	w.Signal(syscall.SIGTERM)
-	hear("STOPPING=1")
-	if code := w.WaitEnd(patience); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	m.hear("READY=1")
+	Eventually(t, patience, "a full queue", func() (bool, string) {
+		return strings.Contains(w.Log(), "service manager cannot be told"), w.Log()
+	})
+	w.WaitState("one", "running")
+	w.SetBanner("one", "edited", RenameOver)
+	w.WaitBanner("one", "edited")
+	w.Stop()
 }
 
 // TestFirstProcessOfAContainerReapsOrphans runs the supervisor as pid 1 of a pid namespace, as a container does.
@@ -106,7 +177,7 @@ func TestExamplesForServiceManagersAreUnderstoodByThem(t *testing.T) {
 		t.Errorf("OpenRC: %v: %s", err, out)
 	}
 	unit := readAll("../../examples/systemd/medctrl-supervisor.service")
-	for _, line := range []string{"Type=notify", "KillMode=process", "Restart=always", "ExecReload=/bin/kill -HUP $MAINPID"} {
+	for _, line := range []string{"Type=notify", "KillMode=process", "Restart=always", "StartLimitIntervalSec=0", "ExecReload=/bin/kill -HUP $MAINPID"} {
 		if !strings.Contains(unit, "\n"+line+"\n") {
 			t.Errorf("the unit does not say %s", line)
 		}
@@ -121,5 +192,33 @@ func TestExamplesForServiceManagersAreUnderstoodByThem(t *testing.T) {
 	}
 	if out, err := exec.Command("systemd-analyze", "verify", "--man=no", path).CombinedOutput(); err != nil || strings.Contains(string(out), path) {
 		t.Errorf("systemd-analyze verify: %v: %s", err, out)
+	}
+}
+
+// What OpenRC calls in its script, with the script's own words for it, does what the script says.
+func TestCommandsOfTheOpenRCScriptReachTheSupervisor(t *testing.T) {
+	t.Parallel()
+	w := tinyWorld(t)
+	w.Serve("one")
+	script, err := filepath.Abs("../../examples/openrc/medctrl-supervisor")
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := func(function string) (string, error) {
+		cmd := exec.Command("sh", "-euc", `. "$1"; command=$2; "$3"`, "sh", script, Binary(t), function)
+		cmd.Env = append(os.Environ(), "MEDCTRL_CONFIG="+w.File)
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	for _, function := range []string{"start_pre", "reload", "upgrade"} {
+		if out, err := call(function); err != nil {
+			t.Errorf("%s: %v: %s", function, err, out)
+		}
+	}
+	w.SetBuilds(tiny(`no_such_key = 1`))
+	for _, function := range []string{"start_pre", "reload"} {
+		if out, err := call(function); err == nil || !strings.Contains(out, "no_such_key") {
+			t.Errorf("%s of a bad file: %v: %s", function, err, out)
+		}
 	}
 }
