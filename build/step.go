@@ -49,7 +49,29 @@ func tail(f *os.File, offset int64) []string {
 			lines = append(lines, s)
 		}
 	}
+	lines = withoutFindings(lines)
 	return lines[max(len(lines)-tailLines, 0):]
+}
+
+// withoutFindings leaves out what Django's check lists after its errors: a page
+// of warnings that fail nothing would hide the one error that does.
+func withoutFindings(lines []string) []string {
+	var kept []string
+	failed, finding := false, false
+	for _, line := range lines {
+		switch {
+		case line == "CRITICALS:", line == "ERRORS:":
+			failed, finding = true, false
+		case line == "WARNINGS:", line == "INFOS:", line == "DEBUGS:":
+			finding = failed
+		case strings.HasPrefix(line, "System check identified "):
+			finding = false
+		}
+		if !finding {
+			kept = append(kept, line)
+		}
+	}
+	return kept
 }
 
 func printable(s string) string {
