@@ -8,13 +8,16 @@ import runpy
 import socket
 import sys
 
+home = os.getcwd()
+mask = os.umask(0)
+os.umask(mask)
 held = []
 
 
 def main():
     link = socket.socket(fileno=3)
     link.set_inheritable(False)
-    sys.path[0] = os.getcwd()  # as for `python manage.py`
+    sys.path[0] = home  # as for `python manage.py`
     while True:
         request = link.recv(1 << 16).decode()
         if not request:
@@ -25,7 +28,8 @@ def main():
             args = request.split("\0")
             manage(args)
             if args[0] == "migrate":
-                while held:  # nobody need wait for what follows
+                while held:  # nobody need wait for what follows, nor for what it left behind
+                    fcntl.flock(held[-1], fcntl.LOCK_UN)
                     os.close(held.pop())
         sys.stdout.flush()
         sys.stderr.flush()
@@ -33,6 +37,9 @@ def main():
 
 
 def manage(args):
+    # As it found them, not as the command before left them.
+    os.chdir(home)
+    os.umask(mask)
     sys.argv = ["manage.py"] + args
     try:
         runpy.run_path("manage.py", run_name="__main__")
@@ -43,7 +50,7 @@ def manage(args):
 
 # The locks are held by this process, and so exactly as long as it migrates, whatever becomes of who started it.
 def lock(link):
-    for name in sorted(set(names())):
+    for name in sorted(set(names())) + [""]:  # last the one that says: this process migrates
         link.send(b"lock " + name.replace("\0", " ").encode(errors="replace")[:60000])
         _, ancillary, _, _ = link.recvmsg(1, socket.CMSG_SPACE(array.array("i").itemsize))
         fds = array.array("i")

@@ -28,9 +28,10 @@ type manager struct {
 	conn    *net.UnixConn // descriptor 3 of the process
 }
 
-// migratesMark is in the environment of a process that may migrate: one that is
-// still there when its supervisor is not must not be ended half-way.
-const migratesMark = "MEDCTRL_MIGRATES=1"
+// migratesFile lies in the folder of a release that is prepared and is locked
+// (flock(2)) by the process that migrates, as long as it does: one that is still
+// there when its supervisor is not must not be ended half-way.
+const migratesFile = "migrates.lock"
 
 // manage runs one command of manage.py. One that ends the process with exit
 // code 0 itself has done its work: whatever comes next gets another process.
@@ -61,8 +62,13 @@ func (j *job) migrate(ctx context.Context) error {
 	if j.Irreversible != nil {
 		j.Irreversible()
 	}
-	_, err = j.ask(ctx, "migrate\x00--noinput")
-	return err
+	if err := ctx.Err(); err != nil { // by that very call
+		return context.Cause(ctx)
+	}
+	if _, err = j.ask(ctx, "migrate\x00--noinput"); err != nil {
+		return err
+	}
+	return os.Remove(filepath.Join(j.temp, migratesFile))
 }
 
 // needManager starts the process where none runs.
@@ -88,11 +94,7 @@ func (j *job) needManager() error {
 	if err != nil {
 		return fmt.Errorf("make socket to manage.py: %w", err)
 	}
-	c := command{argv: []string{j.venvPython(), "-c", driver}, dir: j.app(), extra: childs}
-	if j.b.Migrate {
-		c.env = []string{migratesMark}
-	}
-	p, err := j.start(c)
+	p, err := j.start(command{argv: []string{j.venvPython(), "-c", driver}, dir: j.app(), extra: childs})
 	if err != nil {
 		conn.Close()
 		return err
@@ -159,8 +161,9 @@ func (j *job) serve(conn *net.UnixConn, request string) error {
 	}
 }
 
-// handOutLock gives the process the lock file of a database (SCM_RIGHTS,
-// unix(7)): the process may be another user's, who cannot open it.
+// handOutLock gives the process the lock file of a database, or its migratesFile
+// for no name (SCM_RIGHTS, unix(7)): the process may be another user's, who
+// cannot open it.
 func (j *job) handOutLock(conn *net.UnixConn, name string) error {
 	if path, ok := strings.CutPrefix(name, "file "); ok && strings.HasPrefix(path, j.temp+"/") {
 		j.maker.Log.Warn("the database lies in the release and is lost with it: put it under MEDCTRL_DATA",
@@ -171,7 +174,11 @@ func (j *job) handOutLock(conn *net.UnixConn, name string) error {
 		return fmt.Errorf("make folder for migration locks: %w", err)
 	}
 	sum := sha256.Sum256([]byte(name))
-	f, err := os.OpenFile(filepath.Join(dir, fmt.Sprintf("%x.lock", sum[:8])), os.O_RDWR|os.O_CREATE, 0o600)
+	path := filepath.Join(dir, fmt.Sprintf("%x.lock", sum[:8]))
+	if name == "" {
+		path = filepath.Join(j.temp, migratesFile)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return fmt.Errorf("open migration lock: %w", err)
 	}

@@ -29,6 +29,11 @@ def daemon():
     os._exit(0)
 `
 
+func (p *project) daemonStarted(t *testing.T) {
+	t.Helper()
+	until(t, "the daemon", func() bool { return exists(filepath.Join(p.data(), "daemon")) })
+}
+
 func (p *project) daemonGone(t *testing.T) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(p.data(), "daemon"))
@@ -48,7 +53,7 @@ func TestCancelEndsWhatLeftTheGroup(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	go func() {
-		until(t, "the daemon", func() bool { _, err := os.Stat(filepath.Join(p.data(), "daemon")); return err == nil })
+		p.daemonStarted(t)
 		cancel()
 	}()
 	if _, _, err := p.m.Make(ctx, p.request()); !errors.Is(err, context.Canceled) {
@@ -161,4 +166,64 @@ func TestWaitingForAnotherMigrationCanBeCancelled(t *testing.T) {
 	cancel()
 	<-done
 	p.clean(t)
+}
+
+// The rest of its group, what left the group, and what was stopped.
+func TestStepThatHangsInAnyWayIsEndedAsAWhole(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ step, hang string }{
+		"child in its group":   {"check", "subprocess.run(['sleep', '600'])"},
+		"child that left it":   {"migrate", "subprocess.Popen(['sleep', '600'], start_new_session=True).wait()"},
+		"stopped":              {"collectstatic", "os.kill(os.getpid(), 19)"},
+		"deaf to what is sent": {"check", "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [15]); time.sleep(600)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newProject(t, "if on('"+c.step+"'):\n  "+c.hang)
+			p.CollectStatic, p.StepTimeout = true, 3*time.Second
+			p.environment(t)
+			step := p.failed(t)
+			if step.Step != c.step {
+				t.Error(step)
+			}
+			contains(t, step.Error(), "step_timeout", "3s")
+			p.clean(t)
+		})
+	}
+}
+
+func TestCancelEndsAnInstallAsAWhole(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, "")
+	good := p.made(t)
+	p.write(t, "pip.py", plainManage+daemon+"daemon()\ntime.sleep(600)\n")
+	p.fakePip(t, distribution+" "+filepath.Join(p.Source, "pip.py"))
+	b := p.start(t)
+	p.daemonStarted(t)
+	b.cancel()
+	if err := b.wait(); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	p.daemonGone(t)
+	p.clean(t)
+	if all, err := List(p.root, p.Name); err != nil || len(all) != 1 || all[0].ID != good.ID {
+		t.Errorf("releases %+v %v", all, err)
+	}
+}
+
+func TestThreadThatIsForgottenHoldsUpNoBuild(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, "import threading\nthreading.Thread(target=time.sleep, args=[600]).start()")
+	p.made(t)
+	p.clean(t)
+}
+
+func TestCommandsBeginAlikeWhateverTheOneBeforeDid(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, "mask = os.umask(0)\ndid('%04o %s' % (mask, os.getcwd() == sys.path[0]))\nos.chdir('/')")
+	p.CollectStatic = true
+	p.made(t)
+	if want := "0027 True\ncheck --deploy\n0027 True\nmigrate --noinput\n0027 True\ncollectstatic --noinput\n"; p.did(t) != want {
+		t.Errorf("manage.py did %q", p.did(t))
+	}
 }

@@ -135,14 +135,23 @@ func endSteps(mark string) (busy map[string]bool) {
 	for _, env := range marked(mark) {
 		entry, _ := markedEntry(env, mark)
 		marks[entry] = true
-		if _, migrates := markedEntry(env, migratesMark); migrates {
-			busy[strings.TrimPrefix(entry, markName)] = true
-		}
 	}
 	for entry := range marks {
-		if !busy[strings.TrimPrefix(entry, markName)] {
+		if dir := strings.TrimPrefix(entry, markName); locked(filepath.Join(dir, migratesFile)) {
+			busy[dir] = true
+		} else {
 			endMarked(entry)
 		}
 	}
 	return busy
+}
+
+// locked says whether a process holds the lock of a file.
+func locked(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close() // gives the lock back
+	return errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK)
 }

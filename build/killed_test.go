@@ -1,0 +1,152 @@
+package build
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// child is a Make in a process of its own, which can be killed as a supervisor
+// is.
+type child struct {
+	cmd   *exec.Cmd
+	lines *bufio.Reader
+}
+
+type childRequest struct {
+	Request
+	Stop string // the step before which it stops for good
+}
+
+const childEnv = "BUILD_TEST_REQUEST"
+
+// TestMakeInAProcessOfItsOwn is no test but what startChild starts.
+func TestMakeInAProcessOfItsOwn(t *testing.T) {
+	text := os.Getenv(childEnv)
+	if text == "" {
+		t.Skip("for other tests")
+	}
+	var r childRequest
+	must(t, json.Unmarshal([]byte(text), &r))
+	r.Progress = func(p Progress) {
+		if p.Step == r.Stop && !p.Done {
+			fmt.Println("stopped")
+			_, _ = io.Copy(io.Discard, os.Stdin) // until it is killed
+		}
+	}
+	rel, _, err := New(Options{Environ: os.Environ()}).Make(t.Context(), r.Request)
+	fmt.Println("made", rel.ID, err)
+}
+
+// startChild starts one that stops before a step, or nowhere.
+func (p *project) startChild(t *testing.T, stop string) *child {
+	t.Helper()
+	text, err := json.Marshal(map[string]any{"Root": p.root, "Build": p.Build, "Stop": stop})
+	must(t, err)
+	c := &child{cmd: exec.Command(os.Args[0], "-test.run=^TestMakeInAProcessOfItsOwn$")}
+	c.cmd.Env = append(os.Environ(), childEnv+"="+string(text))
+	c.cmd.Stderr = os.Stderr
+	_, err = c.cmd.StdinPipe()
+	must(t, err)
+	out, err := c.cmd.StdoutPipe()
+	must(t, err)
+	c.lines = bufio.NewReader(out)
+	must(t, c.cmd.Start())
+	t.Cleanup(c.kill)
+	return c
+}
+
+// says waits for the child's next line.
+func (c *child) says(t *testing.T) string {
+	t.Helper()
+	line, err := c.lines.ReadString('\n')
+	must(t, err)
+	return line
+}
+
+// kill kills the process that builds with -9. What it started goes on.
+func (c *child) kill() {
+	_ = c.cmd.Process.Kill() // it may have ended
+	_ = c.cmd.Wait()         // by the kill
+}
+
+func TestTidyAfterAKillAtAnyStep(t *testing.T) {
+	t.Parallel()
+	for _, stop := range []string{"settings", "copy", "environment", "install", "check", "migrate", "collectstatic", "compile"} {
+		t.Run(stop, func(t *testing.T) {
+			t.Parallel()
+			p := newProject(t, "")
+			p.CollectStatic = true
+			p.fakePip(t, "") // another interpreter, so the environment is to be made
+			c := p.startChild(t, stop)
+			if line := c.says(t); line != "stopped\n" {
+				t.Fatal(line)
+			}
+			c.kill()
+			p.recovers(t)
+		})
+	}
+}
+
+func TestTidyEndsTheStepsOfAKilledBuild(t *testing.T) {
+	t.Parallel()
+	for _, step := range []string{"install", "check", "collectstatic"} {
+		t.Run(step, func(t *testing.T) {
+			t.Parallel()
+			hang := "if on('" + step + "'):\n  daemon()\n  if not os.path.exists(os.environ['MEDCTRL_DATA'] + '/recovered'): time.sleep(600)\n"
+			p := newProject(t, daemon+hang)
+			p.CollectStatic = true
+			p.fakePip(t, "")
+			if step == "install" {
+				p.write(t, "pip.py", plainManage+daemon+"daemon()\ntime.sleep(600)\n")
+				p.Env["ON_PIP"] = "[ -e $MEDCTRL_DATA/recovered ] || " + distribution + " " + filepath.Join(p.Source, "pip.py")
+			}
+			c := p.startChild(t, "")
+			p.daemonStarted(t)
+			c.kill()
+			must(t, Tidy(p.root, p.Name))
+			p.daemonGone(t)
+			must(t, os.WriteFile(filepath.Join(p.data(), "recovered"), nil, 0o644))
+			p.recovers(t)
+		})
+	}
+}
+
+func TestTidyLeavesAMigrationToItsEnd(t *testing.T) {
+	t.Parallel()
+	p := withDatabase(t, "{'ENGINE': 'django.db.backends.mysql', 'NAME': 'm'}")
+	c := p.startChild(t, "")
+	until(t, "the migration", p.migrating)
+	c.kill()
+	must(t, Tidy(p.root, p.Name))
+	if left, err := leftovers(filepath.Join(p.root, p.Name)); err != nil || len(left) != 1 {
+		t.Errorf("the folder of the one that migrates is gone: %v %v", left, err)
+	}
+	next := p.start(t)
+	until(t, "the next to wait", p.waits)
+	p.goOn(t)
+	must(t, next.wait())
+	if want := "check --deploy\ncheck --deploy\nmigrate --noinput\nmigrate --noinput\n"; p.did(t) != want {
+		t.Errorf("manage.py did %q", p.did(t))
+	}
+	p.recovers(t)
+}
+
+// recovers asserts that Tidy leaves nothing half, and that a build can be made.
+func (p *project) recovers(t *testing.T) {
+	t.Helper()
+	must(t, Tidy(p.root, p.Name))
+	p.clean(t)
+	r := p.request()
+	r.Force = true
+	rel, fresh, err := p.m.Make(t.Context(), r)
+	if err != nil || !fresh {
+		t.Errorf("%s, fresh %v, error %v", rel.ID, fresh, err)
+	}
+	p.clean(t)
+}
