@@ -40,22 +40,26 @@ func TestReleaseHoldsWhatWasBuilt(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, "print('said', sys.argv[1])")
 	p.CollectStatic = true
-	var steps []string
+	var said []Progress
 	r := p.request()
-	r.Progress = func(p Progress) {
-		if p.Done {
-			steps = append(steps, p.Step)
-			if p.N != len(steps) || p.Of != 8 {
-				t.Errorf("step %s is %d of %d", p.Step, p.N, p.Of)
-			}
-		}
-	}
+	r.Progress = func(p Progress) { said = append(said, p) }
 	rel, _, err := p.m.Make(t.Context(), r)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "settings copy environment install check migrate collectstatic compile"; strings.Join(steps, " ") != want {
-		t.Errorf("steps %v, want %s", steps, want)
+	steps := strings.Fields("settings copy environment install check migrate collectstatic compile")
+	if len(said) != 2*len(steps) || len(rel.Steps) != len(steps) {
+		t.Fatalf("said %+v, recorded %+v", said, rel.Steps)
+	}
+	for i, p := range said {
+		want := Progress{Step: steps[i/2], N: i/2 + 1, Of: len(steps), Done: i%2 == 1, Elapsed: p.Elapsed}
+		want.Skipped = want.Done && (p.Step == "environment" || p.Step == "install")
+		if p != want || (p.Elapsed > 0) != p.Done {
+			t.Errorf("%+v, want %+v", p, want)
+		}
+		if took := rel.Steps[i/2]; p.Done && took != (StepTime{p.Step, p.Elapsed, p.Skipped}) {
+			t.Errorf("recorded %+v, said %+v", took, p)
+		}
 	}
 	if want := "check --deploy\nmigrate --noinput\ncollectstatic --noinput\n"; p.did(t) != want {
 		t.Errorf("manage.py did %q", p.did(t))
@@ -92,6 +96,59 @@ func TestReleaseHoldsWhatWasBuilt(t *testing.T) {
 		t.Error(err)
 	}
 	p.clean(t)
+}
+
+func TestStepsHaveTheBuildsEnvironment(t *testing.T) {
+	t.Parallel()
+	names := []string{"DJANGO_SETTINGS_MODULE", "MEDCTRL_BUILD", "MEDCTRL_DATA", "MEDCTRL_RELEASE", "PYTHONUNBUFFERED", "VIRTUAL_ENV", "HOME", "COLOUR", "OURS"}
+	p := newProject(t, "for name in '"+strings.Join(names, " ")+"'.split(): did(name + '=' + os.environ.get(name, ''))\ndid(sys.prefix)")
+	p.m.Environ = append(p.m.Environ, "OURS=1", "COLOUR=blue")
+	p.Env = map[string]string{"COLOUR": "red"}
+	p.Check = false
+	p.environment(t)
+	rel := p.made(t)
+	values := []string{"api_settings.settings.deploy_one", "one", p.data(), rel.ID, "1", rel.Venv, os.Getenv("HOME"), "red", ""}
+	want := ""
+	for i, name := range names {
+		want += name + "=" + values[i] + "\n"
+	}
+	if want += rel.Venv + "\nmigrate --noinput\n"; p.did(t) != want {
+		t.Errorf("steps had\n%s\nwant\n%s", p.did(t), want)
+	}
+}
+
+func TestStepsThatAreNotAskedForAreSkipped(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, "")
+	p.Check, p.Migrate = false, false
+	p.environment(t)
+	r := p.request()
+	r.Irreversible = func() { t.Error("what cannot be taken back began") }
+	rel, _, err := p.m.Make(t.Context(), r)
+	must(t, err)
+	for _, s := range rel.Steps {
+		if want := s.Name != "settings" && s.Name != "copy" && s.Name != "compile"; s.Skipped != want {
+			t.Errorf("%s: skipped is %v", s.Name, s.Skipped)
+		}
+	}
+	if p.did(t) != "" {
+		t.Errorf("manage.py did %q", p.did(t))
+	}
+}
+
+func TestErrorOfCheckIsNotHiddenByItsFindings(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, `
+if on("check"):
+    print("ERRORS:\n?: (admin.E410) this fails\n\nWARNINGS:" + "\n?: (security.W004) beware" * 9 + "\n\nSystem check identified 10 issues (0 silenced).")
+    sys.exit(1)
+`)
+	step := p.failed(t)
+	contains(t, step.Error(), "admin.E410", "10 issues")
+	if strings.Contains(step.Error(), "security.W004") {
+		t.Error(step)
+	}
+	contains(t, read(t, step.Log), "security.W004")
 }
 
 func TestEditCompilesOnlyWhatChangedAndKeepsTheEnvironment(t *testing.T) {
@@ -253,6 +310,38 @@ func TestCancelledBuildLeavesNothing(t *testing.T) {
 			p.clean(t)
 		})
 	}
+}
+
+func TestCancelledAtTheLastMomentNothingMigrates(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, "")
+	ctx, cancel := context.WithCancel(t.Context())
+	r := p.request()
+	r.Irreversible = cancel
+	if _, _, err := p.m.Make(ctx, r); !errors.Is(err, context.Canceled) || p.did(t) != "check --deploy\n" {
+		t.Errorf("error %v, did %q", err, p.did(t))
+	}
+	p.clean(t)
+}
+
+func TestSourceThatNeverRestsIsSaid(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, "")
+	r, n := p.request(), 0
+	r.Progress = func(now Progress) {
+		if now.Step == "copy" && !now.Done {
+			n++
+			p.write(t, "requirements.txt", strings.Repeat("# more\n", n))
+		}
+	}
+	_, _, err := p.m.Make(t.Context(), r)
+	var step *StepError
+	if !errors.As(err, &step) {
+		t.Fatal(err)
+	}
+	contains(t, err.Error(), "change faster")
+	contains(t, read(t, step.Log), "== copy")
+	p.clean(t)
 }
 
 func TestIrreversibleComesOnceAndBeforeMigrate(t *testing.T) {

@@ -1,0 +1,41 @@
+package build
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+func TestFullDiskIsSaidAndLeavesNothing(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join(t.TempDir(), "small")
+	must(t, os.Mkdir(root, 0o755))
+	if err := syscall.Mount("tmpfs", root, "tmpfs", 0, "size=16m"); err != nil {
+		t.Skip("needs the right to mount: ", err)
+	}
+	t.Cleanup(func() { must(t, syscall.Unmount(root, syscall.MNT_DETACH)) })
+	p := newProject(t, "if on('collectstatic'):\n  with open(os.environ['MEDCTRL_DATA'] + '/big', 'wb') as f: f.write(bytes(1 << 25))\n")
+	p.root = root
+	p.environment(t)
+	good := p.made(t)
+	p.write(t, "API/big", string(make([]byte, 32<<20)))
+	copying := p.failed(t)
+	p.clean(t)
+	p.write(t, "API/big", "small")
+	p.CollectStatic = true
+	p.environment(t)
+	collecting := p.failed(t) // by a process, of which only the exit code is known
+	p.clean(t)
+	for name, step := range map[string]*StepError{"copy": copying, "collectstatic": collecting} {
+		if step.Step != name {
+			t.Error(step)
+		}
+		contains(t, step.Error(), "the disk of "+root+" is full", "df -h")
+	}
+	must(t, os.Remove(filepath.Join(p.data(), "big")))
+	p.CollectStatic = false
+	if rel := p.made(t); rel.ID <= good.ID {
+		t.Errorf("%s after %s", rel.ID, good.ID)
+	}
+}
