@@ -284,7 +284,11 @@ func inputFiles(b config.Build) []string {
 func readInputs(b config.Build) string {
 	h := sha256.New()
 	for _, path := range inputFiles(b) {
-		text, err := os.ReadFile(path)
+		var text []byte
+		info, err := os.Stat(path)
+		if err == nil && info.Mode().IsRegular() { // a pipe would hold us up
+			text, err = os.ReadFile(path)
+		}
 		fmt.Fprintf(h, "%s %d %v\n", path, len(text), err)
 		h.Write(text)
 	}
