@@ -46,6 +46,9 @@ type Health struct {
 	Failures                        int
 }
 
+// Hooks are commands that events of a build call.
+type Hooks struct{ AfterSwap, OnFailure []string }
+
 // Build is one entry [[build]], with [defaults] and the defaults of the keys
 // filled in.
 type Build struct {
@@ -83,6 +86,7 @@ type Build struct {
 	KeepReleases       int
 	StepTimeout        time.Duration
 	Health             Health
+	Hooks              Hooks
 }
 
 // SettingsFile is the build's own settings file in the source.

@@ -66,6 +66,7 @@ func compare(before, then Build) Change {
 	}
 	add("", keys)
 	add("health.", healthKeys)
+	add("hooks.", hookKeys)
 	return c
 }
 

@@ -95,7 +95,7 @@ func written(field any) string {
 func TestDocumentationHasEveryKeyWithItsDefaultAndCost(t *testing.T) {
 	t.Parallel()
 	base := defaultBuild()
-	special := map[string]string{"source": "required", "command": "none"}
+	special := map[string]string{"source": "required", "command": "none", "after_swap": "none", "on_failure": "none"}
 	docs := tables(t)
 	compare := func(heading string, known []key, costs bool, besides ...string) {
 		var seen []string
@@ -127,6 +127,7 @@ func TestDocumentationHasEveryKeyWithItsDefaultAndCost(t *testing.T) {
 	}
 	compare("[[build]], and [defaults] for all of them", keys, true, "name")
 	compare("[build.health]", healthKeys, false)
+	compare("[build.hooks]", hookKeys, false)
 	var seen []string
 	each(t, docs["[supervisor]"], func(name, standard, _ string) {
 		seen = append(seen, name)

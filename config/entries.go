@@ -97,10 +97,10 @@ func (l *loader) entry(b *Build, t tomlTable, path string, from origins) {
 			l.later(name, later, v, at)
 			continue
 		}
-		if name == "health" {
-			h, _ := l.table(at, name, v)
-			for _, name := range slices.Sorted(maps.Keys(h)) {
-				l.one(b, healthKeys, name, h[name], join(at, name), from, "health.")
+		if known, ok := subtables()[name]; ok {
+			below, _ := l.table(at, name, v)
+			for _, key := range slices.Sorted(maps.Keys(below)) {
+				l.one(b, known, key, below[key], join(at, key), from, name+".")
 			}
 			continue
 		}
@@ -178,7 +178,8 @@ func namesOf(known []key) []string {
 
 // buildKeys are the names of everything that may stand in a [[build]].
 func buildKeys() []string {
-	all := append(namesOf(keys), "name", "health")
+	all := append(namesOf(keys), "name")
+	all = append(all, slices.Sorted(maps.Keys(subtables()))...)
 	return append(all, slices.Sorted(maps.Keys(laterTables))...)
 }
 

@@ -95,11 +95,19 @@ var healthKeys = []key{
 	{"host", CostLive, func(b *Build) any { return &b.Health.Host }, hostName, nil},
 }
 
+// hookKeys are the keys of [build.hooks].
+var hookKeys = []key{
+	{"after_swap", CostLive, func(b *Build) any { return &b.Hooks.AfterSwap }, hookCommand, nil},
+	{"on_failure", CostLive, func(b *Build) any { return &b.Hooks.OnFailure }, hookCommand, nil},
+}
+
+// subtables are the tables of a build, with their keys.
+func subtables() map[string][]key { return map[string][]key{"health": healthKeys, "hooks": hookKeys} }
+
 // laterTables are tables of a build whose effect comes later, with their keys.
 var laterTables = map[string][]string{
 	"limits":  {"memory", "cpu", "tasks", "nofile"},
 	"sandbox": {"enabled", "read", "write"},
-	"hooks":   {"after_swap", "on_failure"},
 }
 
 // BuildKey stands for the values of all keys that cost a rebuild; it is part

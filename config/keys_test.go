@@ -10,12 +10,14 @@ import (
 	"time"
 )
 
-// allKeys are the keys of a build, those of [build.health] with their table.
+// allKeys are the keys of a build, those of its tables with their names.
 func allKeys() []key {
 	all := slices.Clone(keys)
-	for _, k := range healthKeys {
-		k.name = "health." + k.name
-		all = append(all, k)
+	for name, below := range subtables() {
+		for _, k := range below {
+			k.name = name + "." + k.name
+			all = append(all, k)
+		}
 	}
 	return all
 }
@@ -27,9 +29,11 @@ func TestEveryKeySaysWhatAnEditCosts(t *testing.T) {
 			t.Errorf("key %s has cost %d", k.name, k.cost)
 		}
 	}
-	for _, k := range healthKeys {
-		if k.cost != CostLive {
-			t.Errorf("key health.%s costs a %v", k.name, k.cost)
+	for name, below := range subtables() {
+		for _, k := range below {
+			if k.cost != CostLive {
+				t.Errorf("key %s.%s costs a %v", name, k.name, k.cost)
+			}
 		}
 	}
 }
@@ -51,7 +55,7 @@ func TestEveryFieldOfABuildHasOneKey(t *testing.T) {
 	fields = func(v reflect.Value, prefix string) {
 		for i := range v.NumField() {
 			f, name := v.Field(i), prefix+v.Type().Field(i).Name
-			if f.Type() == reflect.TypeFor[Health]() {
+			if kind := f.Type(); kind == reflect.TypeFor[Health]() || kind == reflect.TypeFor[Hooks]() {
 				fields(f, name+".")
 			} else if _, ok := of[f.Addr().Interface()]; !ok && name != "Name" {
 				t.Errorf("field %s has no key", name)

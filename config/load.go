@@ -116,6 +116,7 @@ func elsewhere(name string, known []string) string {
 		{supervisorKeys, "to [supervisor]"},
 		{buildKeys(), "to [[build]] or [defaults]"},
 		{namesOf(healthKeys), "to [build.health]"},
+		{namesOf(hookKeys), "to [build.hooks]"},
 	} {
 		if slices.Contains(t.keys, name) && !slices.Contains(known, name) {
 			return fmt.Sprintf("; %s belongs %s", name, t.where)

@@ -235,6 +235,14 @@ func urlPath(v any) string {
 	return urlPaths(v)
 }
 
+// hookCommand wants a program by its path or name, and its arguments.
+func hookCommand(v any) string {
+	if list := v.([]string); len(list) > 0 && list[0] == "" {
+		return `a program and its arguments, ["/usr/local/bin/notify", "…"]`
+	}
+	return ""
+}
+
 func workerClass(v any) string {
 	known := []string{"sync", "gthread", "eventlet", "gevent", "gevent_wsgi", "gevent_pywsgi", "tornado", "asgi"}
 	if name := v.(string); !slices.Contains(known, name) && !workerName.MatchString(name) {

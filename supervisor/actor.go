@@ -48,13 +48,15 @@ type actor struct {
 	progress atomic.Pointer[build.Progress]
 	releases atomic.Pointer[[]string]
 
-	mail  mailbox
-	tasks sync.WaitGroup
-	hard  context.Context // ends when everything must end at once
-	view  atomic.Pointer[view]
-	moved chan struct{} // closed and made anew by each turn; under viewMu
-	mu    sync.Mutex    // guards moved
-	done  chan struct{}
+	mail     mailbox
+	tasks    sync.WaitGroup
+	hard     context.Context // ends when everything must end at once
+	hooks    context.Context // ends with the build
+	endHooks context.CancelFunc
+	view     atomic.Pointer[view]
+	moved    chan struct{} // closed and made anew by each turn; under viewMu
+	mu       sync.Mutex    // guards moved
+	done     chan struct{}
 }
 
 // view is what others may see of an actor: a value of one moment.
@@ -78,6 +80,7 @@ func newActor(s *Supervisor, name string, hard context.Context) *actor {
 		moved:       make(chan struct{}),
 		done:        make(chan struct{}),
 	}
+	a.hooks, a.endHooks = context.WithCancel(hard)
 	a.entry = &config.Build{Name: name}
 	a.state = &machine.State{}
 	a.view.Store(&view{entry: a.entry, state: &machine.State{}})
@@ -164,6 +167,9 @@ func (a *actor) translate(item any) machine.Event {
 		return nil
 	case hold:
 		a.hold(m)
+		return nil
+	case hookDue:
+		a.callHook(m.event, "", m.reason)
 		return nil
 	case queueLeft:
 		a.letGo(m.s)

@@ -53,6 +53,7 @@ func (a *actor) startBuild(e machine.Build) {
 			a.sup.metrics.Built(a.name, "failed")
 			a.buildFailed(err)
 			a.note("build_failed", "", err.Error())
+			a.post(hookDue{"build_failed", err.Error()})
 			a.post(machine.BuildFailed{Seq: e.Seq, Reason: err.Error()})
 			return
 		}

@@ -176,6 +176,7 @@ func (a *actor) noted(e machine.Note) {
 		a.log.Debug("generation was "+e.Event, args...)
 	}
 	a.sup.events.add(control.Event{Time: time.Now(), Build: a.name, Event: e.Event, Release: e.Release, Pid: pid, Reason: e.Reason})
+	a.callHook(e.Event, e.Release, e.Reason)
 }
 
 // gone closes what the machine has let go of.
@@ -183,6 +184,7 @@ func (a *actor) gone() {
 	for k := range a.timers {
 		a.setTimer(k, time.Time{})
 	}
+	a.endHooks() // one that hangs holds up no stop
 	a.log.Info("build has stopped")
 	a.sup.events.add(control.Event{Time: time.Now(), Build: a.name, Event: "stopped"})
 }
