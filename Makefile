@@ -51,7 +51,7 @@ run: needs-run build
 .PHONY: test
 test: needs-test
 	$(GO) test $(race) -timeout 10m $(TESTFLAGS) ./...
-	@GO=$(GO) .ci/fuzz 2s
+	@GO=$(GO) .ci/fuzz 1s
 
 .PHONY: lint
 lint:
