@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // withDatabase gives the project a Django that has nothing but settings, of one
@@ -90,7 +91,7 @@ func TestDatabaseIsFreeOnceItIsMigrated(t *testing.T) {
 	const database = "{'ENGINE': 'django.db.backends.mysql', 'NAME': 'm'}"
 	p := withDatabase(t, database)
 	edit(t, filepath.Join(p.AppPath(), "manage.py"), "if on('collectstatic'): time.sleep(600)\n")
-	p.CollectStatic = true
+	p.CollectStatic, p.StepTimeout = true, time.Hour
 	other := p.second(t)
 	other.CollectStatic = false
 	other.setDatabase(t, database)
@@ -98,7 +99,9 @@ func TestDatabaseIsFreeOnceItIsMigrated(t *testing.T) {
 	other.goOn(t)
 	first := p.start(t)
 	until(t, "the first to collect", func() bool { return strings.Contains(p.did(t), "collectstatic") })
-	other.made(t)
+	second := other.start(t)
+	until(t, "the second to be made", second.ended)
+	must(t, second.wait())
 	first.cancel()
 	if first.wait() == nil {
 		t.Error("made")

@@ -181,6 +181,15 @@ func (p *project) start(t testing.TB) *background {
 
 func (b *background) wait() error { <-b.done; return b.err }
 
+func (b *background) ended() bool {
+	select {
+	case <-b.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // read answers what a file holds, "" where there is none.
 func read(t testing.TB, path string) string {
 	t.Helper()

@@ -176,6 +176,31 @@ func TestEditOfTheSameSizeAndTimeIsNeverServedStale(t *testing.T) {
 	}
 }
 
+func TestWhatFilesReadAsIsRememberedUntilTheyChange(t *testing.T) {
+	t.Parallel()
+	app := t.TempDir()
+	path := filepath.Join(app, "file")
+	must(t, os.WriteFile(path, []byte("a"), 0o644))
+	var c hashes
+	fresh, err := c.readTree(t.Context(), app)
+	must(t, err)
+	if len(c.said) > 0 {
+		t.Error("a file is remembered that could change again in the same tick of the clock")
+	}
+	info, err := os.Stat(path)
+	must(t, err)
+	stat := info.Sys().(*syscall.Stat_t)
+	now := state{dev: uint64(stat.Dev), ino: stat.Ino, size: stat.Size, changed: stat.Ctim}
+	earlier := now
+	earlier.changed.Nsec--
+	for want, was := range map[string]state{"remembered": now, fresh["file"]: earlier} {
+		c.said = map[string]hashed{path: {was, "remembered"}, filepath.Join(app, "gone"): {}}
+		if got, err := c.readTree(t.Context(), app); err != nil || got["file"] != want || len(c.said) != 1 {
+			t.Errorf("read %q %v, want %q; remembered %v", got["file"], err, want, c.said)
+		}
+	}
+}
+
 func TestPlaceholderThatComesMeanwhileIsRefused(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, "")

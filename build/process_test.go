@@ -213,8 +213,11 @@ func TestCancelEndsAnInstallAsAWhole(t *testing.T) {
 
 func TestThreadThatIsForgottenHoldsUpNoBuild(t *testing.T) {
 	t.Parallel()
-	p := newProject(t, "import threading\nthreading.Thread(target=time.sleep, args=[600]).start()")
-	p.made(t)
+	p := newProject(t, "import threading\nthreading.Thread(target=time.sleep, args=[3600]).start()")
+	p.StepTimeout = time.Hour
+	b := p.start(t)
+	until(t, "the build", b.ended)
+	must(t, b.wait())
 	p.clean(t)
 }
 
