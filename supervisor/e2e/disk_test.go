@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,6 +28,12 @@ func TestFullDiskStopsNothingAndIsRecoveredFrom(t *testing.T) {
 	b := w.WaitStatus("one", "a build that failed", func(b BuildStatus) bool { return b.BuildError != "" })
 	if !strings.Contains(b.BuildError, "full") || !strings.Contains(b.BuildError, "free") || b.State != "running" {
 		t.Errorf("status %+v, want what is full and what to do", b)
+	}
+	if left := w.entries("one", "releases"); !slices.Equal(left, []string{b.Release}) {
+		t.Errorf("releases %v, want %s alone and no half of another", left, b.Release)
+	}
+	if _, errOut, code := w.CLI("rebuild", "one"); code != 1 || !strings.Contains(errOut, "full") {
+		t.Errorf("rebuild on a full disk: exit %d, %q", code, errOut)
 	}
 	w.WaitPid("one", w.KillMaster("one", syscall.SIGKILL))
 	w.WaitState("one", "running")

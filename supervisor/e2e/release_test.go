@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,33 +13,62 @@ import (
 
 func TestTwentyRebuildsInARowCostNoRequest(t *testing.T) {
 	t.Parallel()
-	const rebuilds = 20
-	w := tinyWorld(t)
-	w.Serve("one")
+	const rebuilds, kept = 20, 3
+	w := NewWorld(t, One(stableSoon, fmt.Sprint("keep_releases = ", kept)))
+	releases := []string{w.Serve("one").Release}
 	tr := w.Load("one", 100)
 	tr.GoOn(t, calm)
-	served := map[string]bool{}
-	count := 0
+	var before leavings
 	for range rebuilds {
 		w.MustCLI("rebuild", "one")
-		b := w.WaitState("one", "running")
-		served[b.Release] = true
-		if count == 0 {
-			count = w.descriptors()
+		releases = append(releases, w.WaitState("one", "running").Release)
+		tr.GoOn(t, 0)
+		if len(releases) == kept+1 {
+			before = w.leavings()
 		}
-	}
-	if len(served) != rebuilds {
-		t.Errorf("%d releases served after %d rebuilds", len(served), rebuilds)
 	}
 	tr.GoOn(t, calm)
 	r := tr.Stop()
 	r.NoneLost(t)
 	t.Logf("%d rebuilds: %v", rebuilds, r)
-	Eventually(t, patience, "what the rebuilds left", func() (bool, string) {
-		kept, _ := filepath.Glob(filepath.Join(w.Root, "one", "releases", "*")) // the pattern is good
-		open := w.descriptors()
-		return len(kept) <= 2 && open <= count && len(w.Processes()) == 1, fmt.Sprint(kept, open, " descriptors, before ", count, w.Processes())
+	if served := r.releases(); !slices.Equal(served, releases) {
+		t.Errorf("the load was answered by releases %v, want each of %v in its turn", served, releases)
+	}
+	Eventually(t, patience, "the end of what the rebuilds left", func() (bool, string) {
+		now, names := w.leavings(), w.entries("one", "releases")
+		return slices.Equal(names, releases[len(releases)-kept:]) && now.descriptors <= before.descriptors && now.files <= before.files && now.processes == 1+workers,
+			fmt.Sprintf("releases %v; %+v, after the first rebuilds %+v", names, now, before)
 	})
+}
+
+// leavings are what a supervisor may leave ever more of.
+type leavings struct{ descriptors, processes, files int }
+
+func (w *World) leavings() leavings {
+	w.t.Helper()
+	l := leavings{w.descriptors(), len(w.Processes()), 0}
+	err := filepath.WalkDir(w.Root, func(path string, d os.DirEntry, err error) error {
+		l.files++
+		if errors.Is(err, os.ErrNotExist) {
+			return nil // it went meanwhile
+		}
+		return err
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return l
+}
+
+// releases are those that answered, in the order of the first request that each answered.
+func (r Result) releases() []string {
+	var all []string
+	for _, s := range r.Shots {
+		if s.Outcome == OK && !slices.Contains(all, s.Release) {
+			all = append(all, s.Release)
+		}
+	}
+	return all
 }
 
 // unfit are settings with which a release is built, and is not fit to serve.
@@ -96,14 +126,44 @@ func TestReleaseThatDiesAfterItTookOverGivesWay(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t, One(`stable_after = "30s"`, `restart_delay_max = "1s"`))
 	first := w.Serve("one")
-	// Stable, so that it is what is gone back to.
-	w.SaveSettings("one", killsMaster+"import threading\nthreading.Timer(1.5, kill_master).start()", RenameOver)
+	tr := w.Load("one", 100)
+	tr.GoOn(t, calm)
+	w.SaveSettings("one", killsMaster+`import threading, time
+def doom():
+    while not os.path.exists(os.path.join(DATA_DIR, "doomed")):
+        time.sleep(0.05)
+    kill_master()
+threading.Thread(target=doom, daemon=True).start()
+`, RenameOver)
 	second := w.WaitRelease("one", first.Release)
-	b := w.WaitStatus("one", "the release before", func(b BuildStatus) bool { return b.State == "running" && b.Release == first.Release })
-	if !strings.Contains(b.Reason, second.Release) {
-		t.Errorf("status %+v does not name the release that gave way, %s", b, second.Release)
+	w.Touch("one", "doomed")
+	gaveWay := func(release string) {
+		t.Helper()
+		b := w.WaitStatus("one", "the release before", func(b BuildStatus) bool { return b.State == "running" && b.Release == first.Release })
+		if !strings.Contains(b.Reason, release) || !strings.Contains(b.Reason, "SIGKILL") {
+			t.Errorf("status %+v does not say that release %s gave way, and why", b, release)
+		}
 	}
-	old := w.KillMaster("one", syscall.SIGKILL) // it is not tried again for that
+	gaveWay(second.Release)
+	w.MustCLI("restart", "one") // it is not tried again for that
+	if b := w.WaitState("one", "running"); b.Release != first.Release {
+		t.Errorf("release %s serves after a restart, want %s", b.Release, first.Release)
+	}
+	w.MustCLI("reload") // nor for that
+	w.WaitStatus("one", "a look at the inputs", func(b BuildStatus) bool { return !b.Building })
+	if n := strings.Count(w.Log(), "generation took over: build=one generation="); n != 3 {
+		t.Errorf("%d generations took over, want the first release twice and once the one that gave way", n)
+	}
+	w.Heal("one", "doomed")
+	w.MustCLI("rebuild", "one") // but for that
+	third := w.WaitState("one", "running")
+	w.Touch("one", "doomed")
+	gaveWay(third.Release)
+	tr.GoOn(t, calm)
+	r := tr.Stop()
+	r.NoneLost(t) // each died without its workers, which finish what they hold
+	t.Logf("two releases that died and gave way: %v", r)
+	old := w.KillMaster("one", syscall.SIGKILL) // nor is it for that
 	if b := w.WaitPid("one", old); b.Release != first.Release {
 		t.Errorf("release %s serves after a crash, want %s", b.Release, first.Release)
 	}

@@ -32,7 +32,8 @@ while going:
             while b"\r\n\r\n" not in head:
                 head += client.recv(65536) or b"\r\n\r\n"
             echo = re.search(rb"X-Load-Id: (\d+)", head)
-            answer = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\nX-Banner: %s\r\n" % banner
+            answer = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\nX-Banner: %s\r\nX-Release: %s\r\n" % (
+                banner, os.environ["MEDCTRL_RELEASE"])
             if echo:
                 answer += "X-Load-Id: %s\r\n" % echo.group(1).decode()
             client.sendall((answer + "\r\nok").encode())
