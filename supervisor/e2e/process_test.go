@@ -110,6 +110,15 @@ func Workers(master int) []Process {
 	return workers
 }
 
+// pids are theirs. Two looks at one process need not be equal otherwise.
+func pids(all []Process) []int {
+	var numbers []int
+	for _, p := range all {
+		numbers = append(numbers, p.Pid)
+	}
+	return numbers
+}
+
 // KillAll sends each of them a signal, and nobody else: os.FindProcess holds a pidfd, and the start time is compared once it does.
 func KillAll(t testing.TB, victims []Process, sig syscall.Signal) {
 	t.Helper()
