@@ -117,7 +117,7 @@ func TestCrashLoopAnswersItsClientsAndNeverGivesUp(t *testing.T) {
 	w := NewWorld(t, One(`restart_delay_max = "1s"`))
 	dieWhenTold(w, "one")
 	w.Serve("one")
-	tr := w.Load("one", 100)
+	tr := StartLoad(t, Load{Network: "unix", Addr: w.Socket("one"), Timeout: 2 * time.Minute}) // a slow machine starts slowly
 	tr.GoOn(t, calm)
 	w.Touch("one", "dead")
 	w.KillTree("one", syscall.SIGKILL)
