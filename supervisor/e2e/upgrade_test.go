@@ -153,7 +153,7 @@ func TestUpgradeThatCannotBeLeavesEverythingAsItIs(t *testing.T) {
 // In the middle of a build, of an exchange, of a drain, of a backoff and of a crash.
 func TestUpgradeInTheMiddleOfAnythingCostsNoRequest(t *testing.T) {
 	t.Parallel()
-	w := NewWorld(t, One(`graceful_timeout = "20s"`), Entry("two", `restart_delay_max = "30s"`))
+	w := NewWorld(t, One(`graceful_timeout = "60s"`), Entry("two", `restart_delay_max = "30s"`))
 	dieWhenTold(w, "two")
 	w.Serve("one", "two")
 	tr, front := w.Load("one", 100), w.FrontLoad("/one/", 50)

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -26,13 +27,16 @@ func (f *Front) Serve(ctx context.Context, ln net.Listener, drain time.Duration)
 	base, cutOff := context.WithCancel(context.WithoutCancel(ctx))
 	defer cutOff()
 	underWay := newUnderWay() // what is drained does not count upgraded connections
-	clients := clients{open: map[*clientConn]http.ConnState{}}
+	clients := clients{open: map[*clientConn]clientState{}}
 	server := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if !underWay.begin() {
 				panic(http.ErrAbortHandler) // Serve is returning
 			}
 			defer underWay.end()
+			if clients.ending.Load() && r.Header.Get("Upgrade") == "" {
+				w.Header().Set("Connection", "close")
+			}
 			f.ServeHTTP(w, r)
 		}),
 		BaseContext:       func(net.Listener) context.Context { return base },
@@ -58,7 +62,7 @@ func (f *Front) Serve(ctx context.Context, ln net.Listener, drain time.Duration)
 	deadline, cancel := context.WithTimeout(base, drain)
 	defer cancel()
 	conns.Close() // what it answers, serving says
-	err := clients.drain(deadline, server)
+	err := clients.drain(deadline)
 	over := underWay.over()
 	if err == nil {
 		select {
@@ -79,10 +83,17 @@ func (f *Front) Serve(ctx context.Context, ln net.Listener, drain time.Duration)
 
 // clients are the connections of a server. Its Shutdown would drop, unanswered,
 // whoever was accepted and whose request was not read yet (net/http, conn.serve,
-// "if c.server.shuttingDown()"); drain answers them first.
+// "if c.server.shuttingDown()", and closeIdleConns, which asks no kernel what has
+// arrived); drain answers them first.
 type clients struct {
-	mu   sync.Mutex
-	open map[*clientConn]http.ConnState
+	ending atomic.Bool // each answer is the last of its connection
+	mu     sync.Mutex
+	open   map[*clientConn]clientState
+}
+
+type clientState struct {
+	http.ConnState
+	since time.Time
 }
 
 func (c *clients) changed(conn net.Conn, state http.ConnState) {
@@ -96,18 +107,23 @@ func (c *clients) changed(conn net.Conn, state http.ConnState) {
 		delete(c.open, client)
 		return
 	}
-	c.open[client] = state
+	c.open[client] = clientState{state, time.Now()}
 }
 
-// silentFor is how long a client that has connected may send nothing while the
-// server drains: browsers connect in advance.
-const silentFor = 250 * time.Millisecond
+const (
+	// silentFor is how long a client that has connected may send nothing while the
+	// server drains: browsers connect in advance.
+	silentFor = time.Second
+	// idleFor is the same between two requests: a busy client gets an answer that
+	// says it is the last, which is better than a connection that ends.
+	idleFor = 50 * time.Millisecond
+)
 
 // drain answers what was accepted, closing each connection after it, and returns
 // when none is left or ctx ends. The listener is closed already.
-func (c *clients) drain(ctx context.Context, server *http.Server) error {
+func (c *clients) drain(ctx context.Context) error {
+	c.ending.Store(true)
 	for pause := time.Millisecond; ; pause = min(2*pause, 20*time.Millisecond) {
-		server.SetKeepAlivesEnabled(false) // closes those between two requests, too
 		if c.closeSilent() == 0 {
 			return nil
 		}
@@ -124,8 +140,13 @@ func (c *clients) closeSilent() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for client, state := range c.open {
-		if state == http.StateNew && !client.spoke.Load() && time.Since(client.since) > silentFor {
-			client.Close() // it has nothing to lose
+		silent := time.Since(state.since)
+		switch {
+		case state.ConnState == http.StateNew && !client.spoke.Load() && silent > silentFor,
+			state.ConnState == http.StateIdle && silent > idleFor:
+			if !client.unread() {
+				client.Close() // it has nothing to lose
+			}
 		}
 	}
 	return len(c.open)

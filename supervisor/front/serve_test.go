@@ -198,16 +198,7 @@ func TestRequestsUnderWayAreFinishedAtTheEnd(t *testing.T) {
 	}()
 	<-came
 	stop()
-	for deadline := time.Now().Add(10 * time.Second); ; { // the listener is closed at once
-		c, err := net.Dial("tcp", addr)
-		if err != nil {
-			break
-		}
-		c.Close()
-		if time.Now().After(deadline) {
-			t.Fatal("still takes connections")
-		}
-	}
+	awaitRefusal(t, addr) // the listener is closed at once
 	close(let)
 	if got := <-answer; got != "late" {
 		t.Errorf("the request under way got %q", got)
@@ -318,5 +309,85 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// What a client sent before it could know of the end is answered, the last
+// answer says that it is the last.
+func TestBusyConnectionIsToldOfTheEnd(t *testing.T) {
+	t.Parallel()
+	socket, came, let := hold(t)
+	addr, stop, done := serveUntil(t, socket, time.Minute)
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	io.WriteString(c, "GET /first HTTP/1.1\r\nHost: x\r\n\r\nGET /second HTTP/1.1\r\nHost: x\r\n\r\n")
+	<-came
+	stop()
+	awaitRefusal(t, addr)
+	close(let)
+	r := bufio.NewReader(c)
+	for i, last := range []bool{false, true} {
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatalf("answer %d: %v", i, err)
+		}
+		if text, err := io.ReadAll(resp.Body); string(text) != "late" || err != nil || resp.Close != last {
+			t.Errorf("answer %d: %q, %v, the last: %t", i, text, err, resp.Close)
+		}
+		if !last {
+			<-came
+		}
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWhatHasArrivedUnreadIsNotSilence(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	for _, state := range []http.ConnState{http.StateNew, http.StateIdle} {
+		for _, sent := range []string{"", "GET"} {
+			ours, err := net.Dial("tcp", ln.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer ours.Close()
+			theirs, err := (&clientConns{Listener: ln}).Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer theirs.Close()
+			io.WriteString(ours, sent)
+			client := theirs.(*clientConn)
+			all := clients{open: map[*clientConn]clientState{client: {state, time.Now().Add(-time.Minute)}}}
+			all.closeSilent()
+			_, err = client.Write([]byte("x"))
+			if open := err == nil; open != (sent != "") {
+				t.Errorf("state %v with %q sent: still open: %t", state, sent, open)
+			}
+		}
+	}
+}
+
+// awaitRefusal waits until nobody listens at addr.
+func awaitRefusal(t *testing.T, addr string) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			return
+		}
+		c.Close()
+		if time.Now().After(deadline) {
+			t.Fatal("still takes connections")
+		}
 	}
 }

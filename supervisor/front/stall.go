@@ -9,7 +9,10 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // bodyError is an error of the client's own body, no fault of the build.
@@ -125,7 +128,6 @@ func (b *steadyBody) Close() error {
 // sends later is not read.
 type clientConn struct {
 	net.Conn
-	since time.Time   // when it was accepted
 	spoke atomic.Bool // sent anything
 	ended atomic.Bool
 }
@@ -139,6 +141,24 @@ func (c *clientConn) Read(p []byte) (int, error) {
 		c.spoke.Store(true)
 	}
 	return n, err
+}
+
+// unread says whether the client has sent what was not read yet: on a busy
+// machine it lies in the kernel for a while.
+func (c *clientConn) unread() bool {
+	sock, ok := c.Conn.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := sock.SyscallConn()
+	if err != nil {
+		return false // closed already
+	}
+	n := 0
+	if err := raw.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), unix.SIOCINQ) }); err != nil {
+		return false
+	}
+	return n > 0
 }
 
 // CloseWrite is what net/http looks for to end a connection without a reset.
@@ -166,7 +186,7 @@ func (l *clientConns) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &clientConn{Conn: c, since: time.Now()}, nil
+	return &clientConn{Conn: c}, nil
 }
 
 type clientKey struct{}
