@@ -10,7 +10,6 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/supervisor/listener"
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
@@ -45,8 +44,10 @@ type actor struct {
 	refuseUntil  atomic.Pointer[time.Time] // nil or zero: not known
 
 	commit   *commitPoint // of the build that runs
-	progress atomic.Pointer[build.Progress]
+	progress atomic.Pointer[progress]
+	attempts attempts
 	releases atomic.Pointer[[]string]
+	history  history
 
 	mail     mailbox
 	tasks    sync.WaitGroup
@@ -54,6 +55,7 @@ type actor struct {
 	hooks    context.Context // ends with the build
 	endHooks context.CancelFunc
 	view     atomic.Pointer[view]
+	usage    atomic.Pointer[usage]
 	moved    chan struct{} // closed and made anew by each turn; under viewMu
 	mu       sync.Mutex    // guards moved
 	done     chan struct{}
@@ -65,6 +67,8 @@ type view struct {
 	state  *machine.State
 	child  *process.Child     // that serves, or nil
 	public *listener.Listener // or nil
+	drains *listener.Listener // whose queue is being emptied, or nil
+	stays  map[string]state.Stay
 }
 
 func newActor(s *Supervisor, name string, hard context.Context) *actor {
@@ -162,6 +166,9 @@ func (a *actor) translate(item any) machine.Event {
 		return a.configure(m)
 	case adopted:
 		return a.adopt(m)
+	case releasesListed:
+		a.history.prune(m)
+		return nil
 	case takenUp:
 		close(m)
 		return nil
@@ -248,7 +255,9 @@ func exitReason(e process.Exit, gunicorn bool) string {
 func (a *actor) turn(e machine.Event) {
 	for queue := []machine.Event{e}; len(queue) > 0; queue = queue[1:] {
 		before := a.state.Phase()
-		next, effects := machine.Step(*a.state, queue[0], time.Now())
+		now := time.Now()
+		next, effects := machine.Step(*a.state, queue[0], now)
+		a.history.follow(a.state, &next, now)
 		a.state = &next
 		for i, effect := range effects {
 			if i == 0 { // later ones come right after the one before
@@ -268,12 +277,17 @@ func (a *actor) turn(e machine.Event) {
 
 // show lets others see the actor as it is now.
 func (a *actor) show() {
-	v := &view{entry: a.entry, state: a.state}
+	v := &view{entry: a.entry, state: a.state, stays: a.history.stays}
 	if g, ok := a.generations[a.state.Serving.N]; ok {
 		v.child = g.child
 	}
 	if a.public != nil {
 		v.public = a.public.l
+	}
+	for _, n := range a.state.Ending {
+		if g, ok := a.generations[n]; ok && g.sock != nil && !g.sock.l.Named() {
+			v.drains = g.sock.l
+		}
 	}
 	before := a.view.Swap(v)
 	a.wake()

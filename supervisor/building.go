@@ -33,24 +33,25 @@ func (a *actor) startBuild(e machine.Build) {
 			return
 		}
 		defer a.sup.gate.leave(a)
+		a.attempts.begin(time.Now())
 		release, fresh, err := a.sup.maker.Make(ctx, request)
 		reach("after", "the build")
 		a.progress.Store(nil)
 		switch {
 		case err == nil && fresh:
 			a.log.Info("release built", "release", release.ID, "took", time.Since(begun).Round(time.Millisecond))
-			a.sup.metrics.Built(a.name, "built")
+			a.ended("built", release.ID, "")
 			a.note("built", release.ID, "")
 		case err == nil:
-			a.sup.metrics.Built(a.name, "unchanged")
+			a.ended("unchanged", "", "")
 			a.log.Debug("inputs are those of a release that is there", "release", release.ID)
 		case ctx.Err() != nil:
-			a.sup.metrics.Built(a.name, "cancelled")
+			a.ended("cancelled", "", "")
 			a.log.Info("build cancelled", "took", time.Since(begun).Round(time.Millisecond))
 			a.post(machine.BuildFailed{Seq: e.Seq, Cancelled: true})
 			return
 		default:
-			a.sup.metrics.Built(a.name, "failed")
+			a.ended("failed", "", err.Error())
 			a.buildFailed(err)
 			a.note("build_failed", "", err.Error())
 			a.post(hookDue{"build_failed", err.Error()})
@@ -60,6 +61,12 @@ func (a *actor) startBuild(e machine.Build) {
 		a.listReleases()
 		a.post(machine.BuildDone{Seq: e.Seq, Release: release.ID, Fresh: fresh})
 	})
+}
+
+// ended notes how a build went.
+func (a *actor) ended(result, release, why string) {
+	a.sup.metrics.Built(a.name, result)
+	a.attempts.end(result, release, why)
 }
 
 // buildFailed logs why, with the last lines of the step's own output.
@@ -72,9 +79,24 @@ func (a *actor) buildFailed(err error) {
 	a.log.Error("build failed, what served before serves on", args...)
 }
 
+// progress is how far a build is, and since when.
+type progress struct {
+	build.Progress
+	at time.Time
+}
+
+// took is how long the step has run by now, or ran.
+func (p *progress) took() time.Duration {
+	if p.Done {
+		return p.Elapsed
+	}
+	return p.Elapsed + time.Since(p.at)
+}
+
 // built shows how far a build is.
 func (a *actor) built(p build.Progress) {
-	a.progress.Store(&p)
+	a.progress.Store(&progress{p, time.Now()})
+	a.attempts.step(p)
 	if p.Done {
 		reach("after step", p.Step)
 	} else {
@@ -147,6 +169,9 @@ func (a *actor) prune() {
 	})
 }
 
+// releasesListed is the message which releases are kept.
+type releasesListed []string
+
 // listReleases refreshes what others see of the release store.
 func (a *actor) listReleases() {
 	releases, err := build.List(a.sup.root, a.name)
@@ -159,5 +184,6 @@ func (a *actor) listReleases() {
 		ids[i] = r.ID
 	}
 	a.releases.Store(&ids)
+	a.post(releasesListed(ids))
 	a.wake()
 }

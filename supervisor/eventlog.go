@@ -137,6 +137,20 @@ func (l *eventLog) write(events []control.Event) error {
 	return nil
 }
 
+// of answers the last n events of a build, oldest first.
+func (l *eventLog) of(build string, n int) []control.Event {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var found []control.Event
+	for _, e := range slices.Backward(l.past) {
+		if e.Build == build && len(found) < n {
+			found = append(found, e)
+		}
+	}
+	slices.Reverse(found)
+	return found
+}
+
 // follow answers what happened so far and a channel of what happens from now
 // on, until cancel is called or the follower has fallen 256 events behind.
 func (l *eventLog) follow() (past []control.Event, live <-chan control.Event, cancel func()) {

@@ -124,6 +124,7 @@ func (a *actor) record() *state.Record {
 		Bad:      map[string]string{},
 		Restarts: st.Restarts, LastExit: st.LastExit, BuildError: st.BuildErr,
 		NextGeneration: st.Spawned + 1,
+		Stays:          a.history.stays,
 	}
 	for v, reason := range st.Bad {
 		r.Bad[v.Release+"/"+v.RunKey] = reason
@@ -161,6 +162,7 @@ func (a *actor) restore(r state.Record) {
 	st.LastBuilt, st.Previous = r.LastBuilt, r.Previous
 	st.Restarts, st.LastExit = r.Restarts, r.LastExit
 	st.Spawned = max(r.NextGeneration-1, 0)
+	a.history.restored(r.Stays)
 	if r.StoppedByHand {
 		st.Want = machine.WantStopped
 	}

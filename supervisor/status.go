@@ -19,6 +19,7 @@ import (
 // Status answers what runs now, builds in the order of the file; builds that
 // are still leaving come last.
 func (s *Supervisor) Status() control.Status {
+	s.refreshUsage()
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	st := control.Status{
@@ -55,7 +56,15 @@ func (a *actor) status() control.BuildStatus {
 		Socket: a.socketPath, Location: v.entry.Location,
 		Healthy:  st.Serving.Ready && !st.Serving.Unhealthy && st.Serving.Misses == 0,
 		Building: st.Building.Running, BuildError: st.BuildErr,
-		Releases: []string{},
+		Releases: []string{}, Queue: -1,
+	}
+	if u := a.usage.Load(); u != nil && st.Serving.N != 0 {
+		b.Memory, b.CPU = u.memory, u.cpu
+	}
+	if v.public != nil {
+		if n, err := v.public.QueueLen(); err == nil { // else it is not known
+			b.Queue = n
+		}
 	}
 	if !st.Serving.Since.IsZero() {
 		b.Since = st.Serving.Since.UTC().Truncate(time.Second)
@@ -64,7 +73,7 @@ func (a *actor) status() control.BuildStatus {
 		b.Releases = *r
 	}
 	if p := a.progress.Load(); p != nil {
-		b.BuildProgress = fmt.Sprintf("%s (%d of %d, %s)", p.Step, p.N, p.Of, p.Elapsed.Round(100*time.Millisecond))
+		b.BuildProgress = fmt.Sprintf("%s (%d of %d, %s)", p.Step, p.N, p.Of, p.took().Round(100*time.Millisecond))
 	}
 	return b
 }
@@ -280,7 +289,24 @@ func (a *actor) progressLine(st *machine.State) string {
 	case st.Candidate.N != 0:
 		return fmt.Sprintf("%s: proving release %s", a.name, st.Candidate.Version.Release)
 	case len(st.Ending) > 0 && st.Serving.N == 0:
-		return a.name + ": draining"
+		return a.name + ": draining" + a.waiting()
 	}
 	return fmt.Sprintf("%s: %s", a.name, st.Phase())
+}
+
+func linesOf(text []byte) []string {
+	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+}
+
+// waiting says how many clients a queue that is drained still holds.
+func (a *actor) waiting() string {
+	v := a.view.Load()
+	if v.drains == nil {
+		return ""
+	}
+	n, err := v.drains.QueueLen()
+	if err != nil || n == 0 {
+		return "" // it is closed, or cannot be seen
+	}
+	return fmt.Sprintf(", %d requests wait", n)
 }

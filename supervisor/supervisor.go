@@ -51,6 +51,7 @@ type Supervisor struct {
 	front   *front.Front
 	metrics *control.Metrics
 	guard   *guard
+	usage   usageLook
 
 	watcher  *config.Watcher
 	requests chan func() // for the goroutine of Run

@@ -58,6 +58,14 @@ func showStatus(ctx context.Context, cl control.Client, out io.Writer, patterns 
 	if err != nil {
 		return answered(err)
 	}
+	if len(patterns) == 1 && !asJSON && slices.Contains(buildNames(st), patterns[0]) {
+		d, err := cl.Detail(ctx, patterns[0])
+		if err != nil {
+			return answered(err)
+		}
+		control.Long(out, d, width(out), colored(out), time.Now())
+		return nil
+	}
 	if len(patterns) > 0 {
 		names, err := matching(ctx, cl, patterns)
 		if err != nil {
@@ -70,9 +78,12 @@ func showStatus(ctx context.Context, cl control.Client, out io.Writer, patterns 
 		enc.SetIndent("", "  ")
 		return enc.Encode(st)
 	}
-	control.Table(out, st, width(out), isTerminal(out) && os.Getenv("NO_COLOR") == "", time.Now())
+	control.Table(out, st, width(out), colored(out), time.Now())
 	return nil
 }
+
+// colored says whether out may have colours (no-color.org).
+func colored(out io.Writer) bool { return isTerminal(out) && os.Getenv("NO_COLOR") == "" }
 
 func buildNames(st control.Status) []string {
 	var names []string

@@ -47,6 +47,12 @@ func (c Client) Status(ctx context.Context) (Status, error) {
 	return s, c.ask(ctx, http.MethodGet, "/v1/status", &s)
 }
 
+// Detail asks for all that is known of one build.
+func (c Client) Detail(ctx context.Context, name string) (BuildDetail, error) {
+	var d BuildDetail
+	return d, c.ask(ctx, http.MethodGet, "/v1/builds/"+url.PathEscape(name), &d)
+}
+
 // Reload has the file read again and answers what changes, or why it is not
 // taken; dryRun changes nothing.
 func (c Client) Reload(ctx context.Context, dryRun bool) (changes []string, err error) {

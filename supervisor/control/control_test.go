@@ -31,6 +31,15 @@ type fake struct {
 	hold      chan struct{} // Act waits for it, or for its ctx, where set
 }
 
+func (f *fake) Detail(name string) (BuildDetail, error) {
+	for _, b := range f.Status().Builds {
+		if b.Name == name {
+			return BuildDetail{Status: b}, nil
+		}
+	}
+	return BuildDetail{}, fmt.Errorf("%w: %q", ErrNoBuild, name)
+}
+
 func (f *fake) Status() Status {
 	at := time.Date(2026, 11, 23, 10, 0, 0, 5e8, time.FixedZone("CET", 3600))
 	return Status{Version: "1.4.0", Pid: 812, Started: at, Config: ConfigStatus{Path: "builds.toml", Loaded: at},
@@ -239,9 +248,9 @@ func TestStatusHasTheContractsKeys(t *testing.T) {
 	code, text := raw(t, c, "GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n")
 	want := `{"version":"1.4.0","pid":812,"started":"2026-11-23T09:00:00Z","config":{"path":"builds.toml","loaded":"2026-11-23T09:00:00Z","error":""},` +
 		`"builds":[{"name":"development","state":"running","reason":"","release":"r1","pid":913,"since":"2026-11-23T09:00:00Z","restarts":0,"last_exit":"",` +
-		`"socket":"/opt/medctrl/backend/development/gunicorn.sock","location":"/api","healthy":true,"building":false,"build_error":"","releases":["r1"]},` +
+		`"socket":"/opt/medctrl/backend/development/gunicorn.sock","location":"/api","healthy":true,"building":false,"build_error":"","releases":["r1"],"memory":0,"cpu":0,"queue":0},` +
 		`{"name":"new","state":"building","reason":"","release":"","pid":0,"since":"0001-01-01T00:00:00Z","restarts":0,"last_exit":"","socket":"","location":"",` +
-		`"healthy":false,"building":false,"build_error":"","releases":[]}]}` + "\n"
+		`"healthy":false,"building":false,"build_error":"","releases":[],"memory":0,"cpu":0,"queue":0}]}` + "\n"
 	if code != 200 || text != want {
 		t.Errorf("%d\n%s\nwant\n%s", code, text, want)
 	}
@@ -271,7 +280,7 @@ func TestErrorsAreJSONWithTheRightStatus(t *testing.T) {
 		"POST /v1/status": 405, "PUT /v1/builds/development/stop": 405, "GET /v1/reload": 405, "DELETE /v1/events": 405,
 		"GET /v1/logs/development?lines=x": 400, "GET /v1/logs/development?lines=-1": 400, "GET /v1/logs/development?lines=10001": 400,
 		"POST /v1/reload?dry_run=maybe": 400, "GET /v1/events?follow=maybe": 400, "POST /v1/reload": 422,
-		"POST /v1/builds/nobody/stop": 404, "POST /v1/builds/development/explode": 404, "POST /v1/builds/development": 404,
+		"POST /v1/builds/nobody/stop": 404, "POST /v1/builds/development/explode": 404, "POST /v1/builds/development": 405, "GET /v1/builds/nobody": 404, "GET /v1/builds/": 404,
 		"POST /v1/builds/development/rollback?to=r0": 422,
 	} {
 		code, text := raw(t, c, request+" HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -23,6 +23,8 @@ import (
 type Backend interface {
 	// Status answers at once.
 	Status() Status
+	// Detail answers all that is known of one build.
+	Detail(name string) (BuildDetail, error)
 	// Reload reads the file again and answers what changes; dryRun changes nothing.
 	Reload(ctx context.Context, dryRun bool) (changes []string, err error)
 	// Act starts, stops, restarts, rebuilds or rolls back a build, and returns
@@ -141,6 +143,8 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.get(w, r, a.events)
 	case route("v1", "logs", "*"):
 		a.get(w, r, func(w http.ResponseWriter, r *http.Request) { a.logs(w, r, path[2]) })
+	case route("v1", "builds", "*"):
+		a.get(w, r, func(w http.ResponseWriter, _ *http.Request) { a.detail(w, path[2]) })
 	case route("v1", "reload"):
 		a.post(w, r, a.reload)
 	case route("v1", "upgrade"):
@@ -194,6 +198,15 @@ func (a *api) post(w http.ResponseWriter, r *http.Request, then http.HandlerFunc
 
 func (a *api) status(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, a.backend.Status())
+}
+
+func (a *api) detail(w http.ResponseWriter, name string) {
+	d, err := a.backend.Detail(name)
+	if err != nil {
+		refuse(w, statusOf(err), err.Error())
+		return
+	}
+	answer(w, http.StatusOK, d)
 }
 
 func (a *api) logs(w http.ResponseWriter, r *http.Request, name string) {

@@ -37,7 +37,47 @@ type BuildStatus struct {
 	Building      bool      `json:"building"`
 	BuildError    string    `json:"build_error"`
 	BuildProgress string    `json:"build_progress,omitempty"` // while building: the step and how far it is
-	Releases      []string  `json:"releases"`
+	Releases      []string  `json:"releases"`                 // kept, oldest first
+	Memory        uint64    `json:"memory"`                   // bytes in RAM of the server's tree; 0: nothing runs, or not known
+	CPU           float64   `json:"cpu"`                      // of one core, lately
+	Queue         int       `json:"queue"`                    // clients that wait to be accepted; -1: not known
+}
+
+// BuildDetail is the long form of one build.
+type BuildDetail struct {
+	Status    BuildStatus     `json:"status"`
+	History   []ReleaseStatus `json:"history"`    // the newest first
+	LastBuild *BuildResult    `json:"last_build"` // null: none is known
+	Output    []string        `json:"output"`     // the last lines of what the server printed
+	Events    []Event         `json:"events"`     // the last ones, oldest first
+}
+
+// ReleaseStatus is a release that is kept.
+type ReleaseStatus struct {
+	Release string    `json:"release"`
+	Built   time.Time `json:"built"`
+	Serves  bool      `json:"serves"`
+	Bad     string    `json:"bad"`             // why it is not tried again; "": it may serve
+	Since   time.Time `json:"since,omitzero"`  // when it last began to serve; zero: it never did
+	Until   time.Time `json:"until,omitzero"`  // when it ceased to
+	Ended   string    `json:"ended,omitempty"` // why
+}
+
+// BuildResult is how the last build went, or goes.
+type BuildResult struct {
+	Release string     `json:"release"` // "": it made none, or has not yet
+	Started time.Time  `json:"started"`
+	Took    float64    `json:"took_seconds"`
+	Result  string     `json:"result"` // running built failed cancelled
+	Error   string     `json:"error"`
+	Steps   []StepTook `json:"steps"`
+}
+
+// StepTook is a step of a build that has ended.
+type StepTook struct {
+	Step    string  `json:"step"`
+	Took    float64 `json:"took_seconds"`
+	Skipped bool    `json:"skipped,omitempty"` // it was done before, as an environment that others use too
 }
 
 // Event is something that happened.
@@ -76,4 +116,38 @@ func (e Event) MarshalJSON() ([]byte, error) {
 	type plain Event
 	e.Time = e.Time.UTC().Truncate(time.Millisecond)
 	return json.Marshal(plain(e))
+}
+
+// MarshalJSON keeps the promise about lists.
+func (d BuildDetail) MarshalJSON() ([]byte, error) {
+	type plain BuildDetail
+	if d.History == nil {
+		d.History = []ReleaseStatus{}
+	}
+	if d.Output == nil {
+		d.Output = []string{}
+	}
+	if d.Events == nil {
+		d.Events = []Event{}
+	}
+	return json.Marshal(plain(d))
+}
+
+// MarshalJSON keeps the promise about times.
+func (r ReleaseStatus) MarshalJSON() ([]byte, error) {
+	type plain ReleaseStatus
+	for _, t := range []*time.Time{&r.Built, &r.Since, &r.Until} {
+		*t = t.UTC().Truncate(time.Second)
+	}
+	return json.Marshal(plain(r))
+}
+
+// MarshalJSON keeps the promises about times and lists.
+func (r BuildResult) MarshalJSON() ([]byte, error) {
+	type plain BuildResult
+	r.Started = r.Started.UTC().Truncate(time.Second)
+	if r.Steps == nil {
+		r.Steps = []StepTook{}
+	}
+	return json.Marshal(plain(r))
 }

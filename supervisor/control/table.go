@@ -32,6 +32,7 @@ type table struct {
 	width int
 	color bool
 	now   time.Time
+	gap   int // between columns
 }
 
 const (
@@ -45,12 +46,13 @@ const (
 var columns = [...]struct {
 	head  string
 	right bool
-}{{"NAME", false}, {"STATE", false}, {"RELEASE", false}, {"UPTIME", true}, {"RESTARTS", true}, {"LOCATION", false}}
+}{{"NAME", false}, {"STATE", false}, {"RELEASE", false}, {"UP", true}, {"RESTARTS", true}, {"MEM", true}, {"CPU", true}, {"WAIT", true}, {"LOCATION", false}}
 
-// shrinks is the order in which columns give way, and to what width.
-var shrinks = [...]struct{ column, to int }{{5, 8}, {2, 15}, {0, 8}, {5, 2}, {2, 7}}
+// shrinks is the order in which columns give way, and to what width. A release
+// of 15 characters is its time, without its hash.
+var shrinks = [...]struct{ column, to int }{{2, releaseTime}, {8, 8}, {0, 8}, {8, 2}, {2, 7}}
 
-const gap = 2
+const releaseTime = len("20261123T090001")
 
 func (t *table) builds(all []BuildStatus) {
 	if len(all) == 0 {
@@ -59,12 +61,13 @@ func (t *table) builds(all []BuildStatus) {
 	}
 	rows := make([][len(columns)]string, len(all))
 	var widths [len(columns)]int
-	total := gap * (len(columns) - 1)
+	total := 0
 	for i, c := range columns {
 		widths[i] = len(c.head)
 	}
 	for n, b := range all {
-		rows[n] = [len(columns)]string{b.Name, b.State, dash(b.Release), t.uptime(b), fmt.Sprint(b.Restarts), dash(b.Location)}
+		rows[n] = [len(columns)]string{b.Name, b.State, dash(b.Release), t.uptime(b), fmt.Sprint(b.Restarts),
+			memory(b.Memory), share(b), waiting(b.Queue), dash(b.Location)}
 		for i := range rows[n] {
 			rows[n][i] = Clean(rows[n][i])
 			widths[i] = max(widths[i], utf8.RuneCountInString(rows[n][i]))
@@ -73,10 +76,25 @@ func (t *table) builds(all []BuildStatus) {
 	for _, w := range widths {
 		total += w
 	}
+	t.gap = 2
+	if room := t.width - total; room < t.gap*(len(columns)-1) {
+		if cut := widths[2] - releaseTime; cut > 0 {
+			widths[2], total = releaseTime, total-cut
+		}
+	}
+	if t.width-total < t.gap*(len(columns)-1) {
+		t.gap = 1
+	}
+	total += t.gap * (len(columns) - 1)
 	for _, s := range shrinks {
 		if cut := min(total-t.width, widths[s.column]-s.to); cut > 0 {
 			widths[s.column] -= cut
 			total -= cut
+		}
+	}
+	for n := range rows {
+		if widths[2] == releaseTime && len(rows[n][2]) > releaseTime {
+			rows[n][2] = rows[n][2][:releaseTime]
 		}
 	}
 	var head [len(columns)]string
@@ -94,7 +112,7 @@ func (t *table) row(cells [len(columns)]string, widths [len(columns)]int, state 
 	var line strings.Builder
 	for i, cell := range cells {
 		if i > 0 {
-			line.WriteString("  ")
+			line.WriteString(strings.Repeat(" ", t.gap))
 		}
 		cell = clip(cell, widths[i])
 		pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
@@ -161,32 +179,79 @@ func remedy(b BuildStatus) string {
 	return ""
 }
 
-// uptime is how long the generation has served: two units at most.
+// uptime is how long the generation has served.
 func (t *table) uptime(b BuildStatus) string {
 	if b.Since.IsZero() {
 		return "-"
 	}
-	d := max(t.now.Sub(b.Since), 0)
-	switch days := int(d / (24 * time.Hour)); {
-	case days >= 100:
-		return fmt.Sprintf("%dd", days)
-	case days > 0:
-		return fmt.Sprintf("%dd%dh", days, int(d.Hours())%24)
-	case d >= time.Hour:
-		return fmt.Sprintf("%dh%dm", int(d.Hours()), int(d.Minutes())%60)
-	case d >= time.Minute:
-		return fmt.Sprintf("%dm%ds", int(d.Minutes()), int(d.Seconds())%60)
+	return Span(t.now.Sub(b.Since))
+}
+
+// Span is a time in at most five characters: "9d23h", "59m", "7s".
+func Span(d time.Duration) string {
+	d = max(d, 0)
+	units := []struct {
+		name string
+		of   time.Duration
+	}{{"d", 24 * time.Hour}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}}
+	for i, u := range units {
+		n := d / u.of
+		switch {
+		case n == 0 && i < len(units)-1:
+			continue
+		case n >= 10 || i == len(units)-1:
+			return fmt.Sprintf("%d%s", n, u.name)
+		}
+		lower := units[i+1]
+		return fmt.Sprintf("%d%s%d%s", n, u.name, d%u.of/lower.of, lower.name)
 	}
-	return fmt.Sprintf("%ds", int(d.Seconds()))
+	return "0s"
+}
+
+// memory is a size in at most four characters.
+func memory(size uint64) string {
+	switch mb := float64(size) / (1 << 20); {
+	case size == 0:
+		return "-"
+	case mb < 1000:
+		return fmt.Sprintf("%.0fM", max(mb, 1))
+	case mb < 10*1024:
+		return fmt.Sprintf("%.1fG", mb/1024)
+	default:
+		return fmt.Sprintf("%.0fG", mb/1024)
+	}
+}
+
+// share is the part of a core that a build uses.
+func share(b BuildStatus) string {
+	if b.Memory == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.0f%%", 100*b.CPU)
+}
+
+func waiting(queue int) string {
+	if queue < 0 {
+		return "-"
+	}
+	return fmt.Sprint(queue)
 }
 
 func (t *table) line(text string) { t.out.WriteString(text + "\n") }
 
-// wrapped writes text, of any number of lines, indented and broken at width,
-// at spaces where there are any.
-func (t *table) wrapped(text string) {
-	const indent = "    "
-	room := t.width - len(indent)
+// wrapped writes text, of any number of lines, indented and broken at width.
+func (t *table) wrapped(text string) { t.indented(text, 4) }
+
+func (t *table) indented(text string, by int) {
+	for _, line := range wrap(text, t.width-by) {
+		t.line(strings.Repeat(" ", by) + line)
+	}
+}
+
+// wrap breaks text, of any number of lines, into lines of at most room
+// characters, at spaces where there are any.
+func wrap(text string, room int) []string {
+	var lines []string
 	for line := range strings.Lines(strings.TrimSpace(text)) {
 		rest := []rune(strings.TrimRight(Clean(line), " "))
 		for len(rest) > room {
@@ -197,11 +262,12 @@ func (t *table) wrapped(text string) {
 					break
 				}
 			}
-			t.line(indent + string(rest[:at]))
+			lines = append(lines, string(rest[:at]))
 			rest = []rune(strings.TrimLeft(string(rest[at:]), " "))
 		}
-		t.line(indent + string(rest))
+		lines = append(lines, string(rest))
 	}
+	return lines
 }
 
 func (t *table) paint(color, text string) string {

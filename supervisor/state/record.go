@@ -30,6 +30,14 @@ type Record struct {
 	BuildError     string            `json:"build_error,omitempty"`
 	Generations    []Generation      `json:"generations,omitempty"`
 	NextGeneration int               `json:"next_generation,omitempty"`
+	Stays          map[string]Stay   `json:"stays,omitempty"` // by release
+}
+
+// Stay is when a release served last, for people.
+type Stay struct {
+	Since time.Time `json:"since,omitzero"`
+	Until time.Time `json:"until,omitzero"` // zero: it serves
+	Ended string    `json:"ended,omitempty"`
 }
 
 // Generation is a child that was started and whose end was not seen.
