@@ -258,6 +258,9 @@ func (a *actor) turn(e machine.Event) {
 		now := time.Now()
 		next, effects := machine.Step(*a.state, queue[0], now)
 		a.history.follow(a.state, &next, now)
+		if next.Building.Seq != a.state.Building.Seq {
+			a.progress.Store(nil) // it is of a build that has ended
+		}
 		a.state = &next
 		for i, effect := range effects {
 			if i == 0 { // later ones come right after the one before

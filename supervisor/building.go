@@ -36,7 +36,6 @@ func (a *actor) startBuild(e machine.Build) {
 		a.attempts.begin(time.Now())
 		release, fresh, err := a.sup.maker.Make(ctx, request)
 		reach("after", "the build")
-		a.progress.Store(nil)
 		switch {
 		case err == nil && fresh:
 			a.log.Info("release built", "release", release.ID, "took", time.Since(begun).Round(time.Millisecond))

@@ -106,6 +106,9 @@ func (s *Supervisor) Log(ctx context.Context, name string, q control.LogQuery, e
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	if !q.Since.IsZero() {
+		lines = journal.Since(lines, q.Since, changed(a.logPath()), time.Local)
+	}
 	if len(lines) > 0 {
 		if err := each([]byte(strings.Join(lines, "\n") + "\n")); err != nil {
 			return err
@@ -115,6 +118,15 @@ func (s *Supervisor) Log(ctx context.Context, name string, q control.LogQuery, e
 		return nil
 	}
 	return journal.Follow(ctx, a.logPath(), size, each)
+}
+
+// changed is when a file was written last; never, where it is not there.
+func changed(path string) time.Time {
+	info, err := os.Stat(path)
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
 }
 
 // buildLogEvery is how often a build's log is looked at for more.
@@ -134,6 +146,9 @@ func (s *Supervisor) buildLog(ctx context.Context, name string, q control.LogQue
 		if said == nil && q.Lines > 0 {
 			all := bytes.SplitAfter(bytes.TrimSuffix(more, []byte("\n")), []byte("\n"))
 			more = append(bytes.Join(all[max(0, len(all)-q.Lines):], nil), '\n')
+			if !q.Since.IsZero() {
+				more = []byte(strings.Join(journal.Since(linesOf(more), q.Since, time.Now(), time.Local), "\n") + "\n")
+			}
 		}
 		if said = text; len(bytes.TrimSpace(more)) > 0 {
 			if err := each(more); err != nil {
@@ -160,6 +175,9 @@ func (s *Supervisor) find(name string) (*actor, error) {
 	return nil, fmt.Errorf("%w: %q is not in %s", control.ErrNoBuild, name, s.Config.Path)
 }
 
+// progressEvery is how often a queue that is drained is looked at.
+const progressEvery = time.Second
+
 // Act carries out a command on a build and returns when its result holds, or
 // with the reason why it does not.
 func (s *Supervisor) Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) error {
@@ -184,12 +202,13 @@ func (s *Supervisor) Act(ctx context.Context, name, action string, args map[stri
 			s.saver.flush() // what was asked for outlives us from here on, or the log says that it does not
 			return err
 		}
-		if now := a.progressLine(st); now != said && progress != nil {
+		if now := a.progressLine(st); now != said && now != "" && progress != nil {
 			said = now
 			progress(now)
 		}
 		select {
 		case <-change:
+		case <-time.After(progressEvery):
 		case <-a.done:
 			return errors.New("the build is being removed")
 		case <-ctx.Done():
@@ -280,7 +299,7 @@ func reasonOf(st *machine.State) error {
 	return fmt.Errorf("the build is %s", st.Phase())
 }
 
-// progressLine says in a few words what a build is at.
+// progressLine says in a few words what a build is at, "" where nothing goes on.
 func (a *actor) progressLine(st *machine.State) string {
 	if p := a.progress.Load(); p != nil {
 		return fmt.Sprintf("%s: step %d of %d: %s", a.name, p.N, p.Of, p.Step)
@@ -288,10 +307,16 @@ func (a *actor) progressLine(st *machine.State) string {
 	switch {
 	case st.Candidate.N != 0:
 		return fmt.Sprintf("%s: proving release %s", a.name, st.Candidate.Version.Release)
+	case st.Building.Running:
+		return a.name + ": waiting for its turn to be built"
 	case len(st.Ending) > 0 && st.Serving.N == 0:
 		return a.name + ": draining" + a.waiting()
 	}
-	return fmt.Sprintf("%s: %s", a.name, st.Phase())
+	switch p := st.Phase(); p {
+	case machine.PhaseStarting, machine.PhaseStopping, machine.PhaseBackoff:
+		return fmt.Sprintf("%s: %s", a.name, p)
+	}
+	return ""
 }
 
 func linesOf(text []byte) []string {

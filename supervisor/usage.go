@@ -105,7 +105,7 @@ func (s *Supervisor) lookAtUsage() {
 	now := time.Now()
 	for i, a := range of {
 		next := &usage{pid: children[i].Pid(), at: now, memory: used[i].Memory, total: used[i].CPU}
-		since, spent := a.view.Load().state.Serving.Since, next.total
+		since, spent := now.Add(-children[i].Age()), next.total
 		if before := a.usage.Load(); before != nil && before.pid == next.pid && now.Sub(before.at) < usageStale {
 			since, spent = before.at, next.total-before.total
 		}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -104,25 +106,66 @@ func sure(cmd *cobra.Command, names []string) bool {
 	return err == nil && strings.HasPrefix(strings.ToLower(strings.TrimSpace(answer)), "y")
 }
 
-// act carries out an action on each named build, one after the other, and goes
-// on where one fails.
+// atOnce is how many builds an action is under way for at the same time, where it
+// starts servers beside those that serve. The others wait in the supervisor, or
+// cost nothing.
+func atOnce(action string, builds int) int {
+	if action == "restart" || action == "rollback" {
+		return min(builds, 2*runtime.NumCPU())
+	}
+	return builds
+}
+
+// act carries out an action on each named build and goes on where one fails.
 func act(cmd *cobra.Command, cl control.Client, action string, names []string, args map[string]string) error {
-	out, failed := cmd.OutOrStdout(), 0
-	for _, name := range names {
-		err := cl.Act(cmd.Context(), name, action, args, func(line string) { fmt.Fprintln(out, line) })
+	out, ctx := cmd.OutOrStdout(), cmd.Context()
+	show := newProgress(out, names)
+	var mu sync.Mutex
+	var failed []string
+	var fatal error // that is no build's own
+	one := func(name string) {
+		err := cl.Act(ctx, name, action, args, func(line string) { show.step(name, line) })
 		switch {
 		case err == nil && args["wait"] == "no":
-			fmt.Fprintf(out, "%s: %s asked for\n", name, action)
+			show.end(name, out, fmt.Sprintf("%s: %s asked for", name, action))
+			return
 		case err == nil:
-			fmt.Fprintf(out, "%s: %s done\n", name, action)
+			show.end(name, out, fmt.Sprintf("%s: %s done", name, action))
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case ctx.Err() != nil:
+			fatal = fmt.Errorf("interrupted: the %s goes on, `medctrl-supervisor status` shows how far it is", action)
 		case answered(err) != err:
-			return answered(err)
+			fatal = answered(err)
 		default:
-			failed++
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s failed: %v\n", name, action, err)
+			failed = append(failed, name)
+			show.end(name, cmd.ErrOrStderr(), fmt.Sprintf("%s: %s failed: %v", name, action, err))
 		}
 	}
-	if failed > 0 {
+	var all sync.WaitGroup
+	queue := make(chan string)
+	for range atOnce(action, len(names)) {
+		all.Go(func() {
+			for name := range queue {
+				one(name)
+			}
+		})
+	}
+	for _, name := range names {
+		queue <- name
+	}
+	close(queue)
+	all.Wait()
+	show.close()
+	switch {
+	case fatal != nil:
+		return fatal
+	case len(failed) > 0 && len(names) > 1:
+		return exitError{exitFailed, fmt.Errorf("%d of %d builds: %s failed: %s", len(failed), len(names), action, strings.Join(failed, ", "))}
+	case len(failed) > 0:
 		return exitError{code: exitFailed}
 	}
 	return nil

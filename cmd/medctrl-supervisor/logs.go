@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,14 +20,17 @@ import (
 
 func logsCommand(file *string) *cobra.Command {
 	var q control.LogQuery
+	var since moment
 	c := &cobra.Command{
 		Use:   "logs [NAME...]",
 		Short: "Show what builds' servers print, or their builds",
 		Long: `Show what the servers of builds print, or with --build what their last build
 printed. NAME may be a pattern ("dev*"); without one it is all builds. The lines of
-several builds have their names before them.`,
+several builds have their names before them. --since goes by the times that the
+lines themselves begin with.`,
 		Example: `  medctrl-supervisor logs -f
   medctrl-supervisor logs development -n 50
+  medctrl-supervisor logs --since 1h development
   medctrl-supervisor logs --build 'test*'`,
 		ValidArgsFunction: completeBuilds(file),
 		RunE: func(cmd *cobra.Command, patterns []string) error {
@@ -40,11 +42,16 @@ several builds have their names before them.`,
 			if err != nil {
 				return err
 			}
+			q.Since = since.Time
+			if !since.IsZero() && !cmd.Flags().Changed("lines") {
+				q.Lines = control.MaxLines
+			}
 			return showLogs(cmd.Context(), cl, cmd.OutOrStdout(), names, q)
 		},
 	}
 	c.Flags().BoolVarP(&q.Follow, "follow", "f", false, "go on with what comes")
 	c.Flags().IntVarP(&q.Lines, "lines", "n", 100, "how many lines of each")
+	c.Flags().Var(&since, "since", "only what was written since then: 1h30m, 15:04, \"2006-01-02 15:04\"")
 	c.Flags().BoolVar(&q.Build, "build", false, "what the last build printed")
 	return c
 }
@@ -123,7 +130,7 @@ func (p *prefixed) end() {
 
 func eventsCommand(file *string) *cobra.Command {
 	var follow, asJSON bool
-	var since time.Duration
+	var since moment
 	c := &cobra.Command{
 		Use:   "events [NAME...]",
 		Short: "Show what happened to builds, in order",
@@ -137,9 +144,9 @@ may be a pattern; without one it is all builds.`,
 			if err != nil {
 				return err
 			}
-			out, begin := cmd.OutOrStdout(), time.Now().Add(-since)
+			out := cmd.OutOrStdout()
 			err = cl.Events(cmd.Context(), follow, func(e control.Event) error {
-				if since > 0 && e.Time.Before(begin) || len(patterns) > 0 && !matches(patterns, e.Build) {
+				if e.Time.Before(since.Time) || len(patterns) > 0 && !matches(patterns, e.Build) {
 					return nil
 				}
 				return printEvent(out, e, asJSON)
@@ -149,7 +156,7 @@ may be a pattern; without one it is all builds.`,
 	}
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what happens")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a line")
-	c.Flags().DurationVar(&since, "since", 0, "only what happened in the last 1h30m, say")
+	c.Flags().Var(&since, "since", "only what happened since then: 1h30m, 15:04, \"2006-01-02 15:04\"")
 	return c
 }
 

@@ -3,10 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,10 +34,7 @@ func statusCommand(file *string) *cobra.Command {
 				return showStatus(cmd.Context(), cl, out, names, asJSON)
 			}
 			for {
-				if isTerminal(out) && !asJSON {
-					fmt.Fprint(out, "\x1b[H\x1b[2J") // home, clear
-				}
-				if err := showStatus(cmd.Context(), cl, out, names, asJSON); err != nil {
+				if err := showAgain(cmd.Context(), cl, out, names, asJSON); err != nil {
 					return err
 				}
 				select {
@@ -53,6 +50,37 @@ func statusCommand(file *string) *cobra.Command {
 	return c
 }
 
+// showAgain shows the status in place of the one before: in a terminal over it, as
+// far as the screen is high, without a flicker.
+func showAgain(ctx context.Context, cl control.Client, out io.Writer, patterns []string, asJSON bool) error {
+	if !isTerminal(out) || asJSON {
+		return showStatus(ctx, cl, out, patterns, asJSON)
+	}
+	text := sized{of: out}
+	if err := showStatus(ctx, cl, &text, patterns, asJSON); err != nil {
+		return err
+	}
+	_, rows := screen(out)
+	lines := strings.Split(strings.TrimRight(text.String(), "\n"), "\n")
+	if len(lines) > rows-1 {
+		lines = append(lines[:rows-2], "... (a higher terminal shows more, or: status NAME)")
+	}
+	var frame strings.Builder
+	frame.WriteString("\x1b[H") // home
+	for _, line := range lines {
+		frame.WriteString(line + "\x1b[K\n") // and clear the rest of the line
+	}
+	frame.WriteString("\x1b[J") // and of the screen
+	_, err := io.WriteString(out, frame.String())
+	return err
+}
+
+// sized gathers what is written for the terminal of.
+type sized struct {
+	strings.Builder
+	of io.Writer
+}
+
 func showStatus(ctx context.Context, cl control.Client, out io.Writer, patterns []string, asJSON bool) error {
 	st, err := cl.Status(ctx)
 	if err != nil {
@@ -63,7 +91,8 @@ func showStatus(ctx context.Context, cl control.Client, out io.Writer, patterns 
 		if err != nil {
 			return answered(err)
 		}
-		control.Long(out, d, width(out), colored(out), time.Now())
+		columns, _ := screen(screenOf(out))
+		control.Long(out, d, columns, colored(out), time.Now())
 		return nil
 	}
 	if len(patterns) > 0 {
@@ -78,12 +107,21 @@ func showStatus(ctx context.Context, cl control.Client, out io.Writer, patterns 
 		enc.SetIndent("", "  ")
 		return enc.Encode(st)
 	}
-	control.Table(out, st, width(out), colored(out), time.Now())
+	columns, _ := screen(screenOf(out))
+	control.Table(out, st, columns, colored(out), time.Now())
 	return nil
 }
 
 // colored says whether out may have colours (no-color.org).
-func colored(out io.Writer) bool { return isTerminal(out) && os.Getenv("NO_COLOR") == "" }
+func colored(out io.Writer) bool { return isTerminal(screenOf(out)) && os.Getenv("NO_COLOR") == "" }
+
+// screenOf is the terminal that what is written to out is for.
+func screenOf(out io.Writer) io.Writer {
+	if s, ok := out.(*sized); ok {
+		return s.of
+	}
+	return out
+}
 
 func buildNames(st control.Status) []string {
 	var names []string
@@ -100,14 +138,4 @@ func isTerminal(file any) bool {
 	}
 	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
 	return err == nil
-}
-
-// width of the terminal in columns; 80 where there is none.
-func width(out io.Writer) int {
-	if f, ok := out.(*os.File); ok {
-		if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 {
-			return int(size.Col)
-		}
-	}
-	return 80
 }

@@ -76,6 +76,9 @@ func (c Client) Log(ctx context.Context, name string, q LogQuery, each func([]by
 	if q.Build {
 		path += "&build=1"
 	}
+	if !q.Since.IsZero() {
+		path += "&since=" + url.QueryEscape(q.Since.UTC().Format(time.RFC3339))
+	}
 	body, err := c.do(ctx, http.MethodGet, path)
 	if err != nil {
 		return err

@@ -45,9 +45,10 @@ type Backend interface {
 
 // LogQuery says which part of a log is wanted.
 type LogQuery struct {
-	Lines  int  // the last so many
-	Follow bool // and what comes
-	Build  bool // what the last build printed, not the server
+	Lines  int       // the last so many
+	Follow bool      // and what comes
+	Build  bool      // what the last build printed, not the server
+	Since  time.Time // of these only what was written since then; zero: all
 }
 
 // Errors of a Backend that the API answers with 404.
@@ -55,6 +56,9 @@ var (
 	ErrNoBuild  = errors.New("no such build")
 	ErrNoAction = errors.New("no such action")
 )
+
+// MaxLines is how many lines a LogQuery may ask for.
+const MaxLines = 10_000
 
 const (
 	headerTimeout = 5 * time.Second  // for a request's head
@@ -64,7 +68,6 @@ const (
 	endTimeout    = time.Second      // for answers under way when Serve is to end
 	maxBody       = 64 << 10
 	maxHeader     = 16 << 10
-	maxLines      = 10_000
 	defaultLines  = 100
 )
 
@@ -213,8 +216,8 @@ func (a *api) logs(w http.ResponseWriter, r *http.Request, name string) {
 	lines := defaultLines
 	if given := r.URL.Query().Get("lines"); given != "" {
 		n, err := strconv.Atoi(given)
-		if err != nil || n < 0 || n > maxLines {
-			refuse(w, http.StatusBadRequest, fmt.Sprintf("lines=%s: want a whole number from 0 to %d", given, maxLines))
+		if err != nil || n < 0 || n > MaxLines {
+			refuse(w, http.StatusBadRequest, fmt.Sprintf("lines=%s: want a whole number from 0 to %d", given, MaxLines))
 			return
 		}
 		lines = n
@@ -224,6 +227,13 @@ func (a *api) logs(w http.ResponseWriter, r *http.Request, name string) {
 		var err error
 		if *field, err = truth(r.URL.Query().Get(key)); err != nil {
 			refuse(w, http.StatusBadRequest, key+": "+err.Error())
+			return
+		}
+	}
+	if given := r.URL.Query().Get("since"); given != "" {
+		var err error
+		if q.Since, err = time.Parse(time.RFC3339, given); err != nil {
+			refuse(w, http.StatusBadRequest, fmt.Sprintf("since=%s: want a time as 2006-01-02T15:04:05Z (RFC 3339)", given))
 			return
 		}
 	}

@@ -66,8 +66,8 @@ func TestStopAndStartByCommandTouchTheOneBuildOnly(t *testing.T) {
 	tr.GoOn(t, calm)
 	w.MustCLI("stop", "one")
 	b := w.WaitState("one", "stopped")
-	if b.Pid != 0 || b.Healthy || !strings.Contains(b.Reason, "start") {
-		t.Errorf("status after stop: %+v, want nothing running and what brings it back", b)
+	if b.Pid != 0 || b.Healthy || !strings.Contains(b.Reason, "stopped by hand") {
+		t.Errorf("status after stop: %+v, want nothing running and who stopped it", b)
 	}
 	if _, err := os.Lstat(w.Socket("one")); !os.IsNotExist(err) {
 		t.Errorf("the public socket of a stopped build: %v", err)

@@ -193,8 +193,10 @@ func (s State) Phase() Phase {
 // file asks for, or "" when it is.
 func (s State) Reason() string {
 	switch {
+	case s.Want == WantStopped && !s.busy() && !s.Policy.Autostart:
+		return "not started by itself (autostart = false)"
 	case s.Want == WantStopped && !s.busy():
-		return "stopped; `start` brings it back"
+		return "stopped by hand, and stays so over restarts"
 	case s.Want != WantServe:
 		return ""
 	case s.OpenErr != "":

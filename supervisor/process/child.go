@@ -39,6 +39,15 @@ func (c *Child) Pid() int { return c.pid }
 // identifies the child.
 func (c *Child) StartTime() uint64 { return c.start }
 
+// Age is how long ago the child was started, by the clock that counts since boot.
+func (c *Child) Age() time.Duration {
+	var since unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &since); err != nil {
+		return 0 // every kernel since 2.6.39 has it
+	}
+	return time.Duration(since.Nano()) - time.Duration(c.start)*time.Second/ticksPerSecond
+}
+
 // Exited returns how the child ended, and whether it did.
 func (c *Child) Exited() (Exit, bool) {
 	c.mu.Lock()
