@@ -56,6 +56,7 @@ type actor struct {
 	endHooks context.CancelFunc
 	view     atomic.Pointer[view]
 	usage    atomic.Pointer[usage]
+	queue    atomic.Int32  // clients that waited when it was looked at last; -1: not known
 	moved    chan struct{} // closed and made anew by each turn; under viewMu
 	mu       sync.Mutex    // guards moved
 	done     chan struct{}

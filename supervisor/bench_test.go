@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -47,6 +48,45 @@ func BenchmarkIdle(b *testing.B) {
 	}
 }
 
+// BenchmarkStatus measures what `status` costs with n builds, from the question over the control socket to the table; the start of the
+// command's process, some 5 ms, is not in it.
+func BenchmarkStatus(b *testing.B) {
+	for _, n := range []int{1, 100, 1000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			s := idle(b, n)
+			s.cfg = &config.Config{}
+			for i := range n {
+				s.cfg.Builds = append(s.cfg.Builds, config.Build{Name: fmt.Sprintf("b%d", i)})
+			}
+			socket := filepath.Join(s.root, "control.sock")
+			ln, err := control.Listen(socket)
+			if err != nil {
+				b.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(b.Context())
+			served := make(chan error)
+			go func() { served <- control.Serve(ctx, ln, s, s.metrics, s.log) }()
+			client := control.Client{Socket: socket}
+			var slowest time.Duration
+			for b.Loop() {
+				begun := time.Now()
+				st, err := client.Status(ctx)
+				if err != nil || len(st.Builds) != n {
+					b.Fatal(len(st.Builds), err)
+				}
+				control.Table(io.Discard, st, 80, true, begun)
+				slowest = max(slowest, time.Since(begun))
+			}
+			b.ReportMetric(float64(slowest)/float64(time.Millisecond), "ms-slowest")
+			stop()
+			if err := <-served; err != nil {
+				b.Error(err)
+			}
+			s.tasks.Wait()
+		})
+	}
+}
+
 // idle is a supervisor of n builds that all serve.
 func idle(b *testing.B, n int) *Supervisor {
 	b.Helper()
@@ -63,7 +103,7 @@ func idle(b *testing.B, n int) *Supervisor {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s := &Supervisor{log: log, root: root, rootID: "idle", table: table, guard: newGuard(log), events: newEventLog(),
+	s := &Supervisor{Options: Options{Config: &config.Config{}}, hard: context.Background(), log: log, root: root, rootID: "idle", table: table, guard: newGuard(log), events: newEventLog(),
 		saver: newSaver(store, log), actors: map[string]*actor{}, ended: make(chan struct{})}
 	s.logs.Store(root)
 	s.metrics, s.front = control.NewMetrics("test", s), front.New(log)

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"slices"
 	"sync"
 
 	"github.com/hashicorp/go-hclog"
@@ -16,28 +15,22 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 )
 
-// eventsKept is how many events are held for those who ask later.
-const eventsKept = 1000
-
 // eventsFileMax is the size at which the file of events becomes the old one.
 const eventsFileMax = 1 << 20
 
-// eventLog holds the last events, of earlier runs too, and passes new ones on. A
-// follower that does not keep up is cut off, by the end of its channel: it never
-// costs the supervisor its time, and never misses an event without knowing.
+// eventLog is the feed of events with a file that outlives the run.
 type eventLog struct {
+	feed *control.Feed
 	path string // "": they are in memory only
 	log  hclog.Logger
 
 	mu        sync.Mutex
-	past      []control.Event
-	followers map[chan control.Event]struct{}
 	unwritten []control.Event
 	wake      chan struct{}
 }
 
 func newEventLog() *eventLog {
-	return &eventLog{followers: map[chan control.Event]struct{}{}, wake: make(chan struct{}, 1), log: hclog.NewNullLogger()}
+	return &eventLog{feed: control.NewFeed(nil), wake: make(chan struct{}, 1), log: hclog.NewNullLogger()}
 }
 
 // openEventLog begins with what earlier runs wrote to the file at path. What
@@ -45,6 +38,7 @@ func newEventLog() *eventLog {
 func openEventLog(path string, log hclog.Logger) *eventLog {
 	l := newEventLog()
 	l.path, l.log = path, log
+	var past []control.Event
 	for _, name := range []string{path + ".1", path} {
 		text, err := os.ReadFile(name)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -53,33 +47,22 @@ func openEventLog(path string, log hclog.Logger) *eventLog {
 		for line := range bytes.Lines(text) {
 			var e control.Event
 			if json.Unmarshal(line, &e) == nil {
-				l.past = append(l.past, e)
+				past = append(past, e)
 			}
 		}
 	}
-	l.past = slices.Clone(l.past[max(0, len(l.past)-eventsKept):])
+	l.feed = control.NewFeed(past)
 	return l
 }
 
 func (l *eventLog) add(e control.Event) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	e.Time = e.Time.UTC()
-	if len(l.past) >= eventsKept {
-		l.past = slices.Delete(l.past, 0, eventsKept/10)
-	}
-	l.past = append(l.past, e)
-	for f := range l.followers {
-		select {
-		case f <- e:
-		default:
-			delete(l.followers, f)
-			close(f)
-		}
-	}
+	l.feed.Add(e)
 	if l.path == "" {
 		return
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.unwritten = append(l.unwritten, e)
 	select {
 	case l.wake <- struct{}{}:
@@ -135,32 +118,4 @@ func (l *eventLog) write(events []control.Event) error {
 		return fmt.Errorf("write events: %w", err)
 	}
 	return nil
-}
-
-// of answers the last n events of a build, oldest first.
-func (l *eventLog) of(build string, n int) []control.Event {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var found []control.Event
-	for _, e := range slices.Backward(l.past) {
-		if e.Build == build && len(found) < n {
-			found = append(found, e)
-		}
-	}
-	slices.Reverse(found)
-	return found
-}
-
-// follow answers what happened so far and a channel of what happens from now
-// on, until cancel is called or the follower has fallen 256 events behind.
-func (l *eventLog) follow() (past []control.Event, live <-chan control.Event, cancel func()) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	f := make(chan control.Event, 256)
-	l.followers[f] = struct{}{}
-	return slices.Clone(l.past), f, func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		delete(l.followers, f)
-	}
 }

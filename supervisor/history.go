@@ -111,7 +111,7 @@ func (s *Supervisor) Detail(name string) (control.BuildDetail, error) {
 	if d.LastBuild == nil && len(releases) > 0 {
 		d.LastBuild = resultOf(releases[len(releases)-1])
 	}
-	d.Events = s.events.of(name, detailEvents)
+	d.Events = s.events.feed.Of(name, detailEvents)
 	err = s.Log(a.hard, name, control.LogQuery{Lines: detailLines}, func(text []byte) error {
 		d.Output = linesOf(text)
 		return nil

@@ -62,9 +62,7 @@ func (a *actor) status() control.BuildStatus {
 		b.Memory, b.CPU = u.memory, u.cpu
 	}
 	if v.public != nil {
-		if n, err := v.public.QueueLen(); err == nil { // else it is not known
-			b.Queue = n
-		}
+		b.Queue = int(a.queue.Load())
 	}
 	if !st.Serving.Since.IsZero() {
 		b.Since = st.Serving.Since.UTC().Truncate(time.Second)
@@ -86,10 +84,8 @@ func (s *Supervisor) Reload(ctx context.Context, dryRun bool) (changes []string,
 	return changes, err
 }
 
-// Events answers what happened so far and what happens until cancel is called.
-func (s *Supervisor) Events() (past []control.Event, live <-chan control.Event, cancel func()) {
-	return s.events.follow()
-}
+// Events answers what happened, in earlier runs too, and what happens.
+func (s *Supervisor) Events() *control.Feed { return s.events.feed }
 
 // Log calls each with the last lines that a build's server wrote, or its last
 // build, and where q says so with what comes.

@@ -16,12 +16,7 @@ func (s *Supervisor) Usage(ctx context.Context) []control.Usage {
 	var of []int // the build of each child
 	for _, a := range s.all() {
 		v := a.view.Load()
-		u := control.Usage{Build: a.name, Queue: -1, LastGood: v.state.Serving.Since}
-		if v.public != nil {
-			if n, err := v.public.QueueLen(); err == nil { // else it is not known
-				u.Queue = n
-			}
-		}
+		u := control.Usage{Build: a.name, Queue: queueOf(v), LastGood: v.state.Serving.Since}
 		if v.child != nil {
 			children, of = append(children, v.child), append(of, len(all))
 		}
@@ -39,6 +34,18 @@ func (s *Supervisor) Usage(ctx context.Context) []control.Usage {
 	return all
 }
 
+// queueOf is how many clients wait to be accepted; -1 where that is not known.
+func queueOf(v *view) int {
+	if v.public == nil {
+		return -1
+	}
+	n, err := v.public.QueueLen()
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
 // usage is what the serving tree of an actor used when it was looked at.
 type usage struct {
 	pid    int
@@ -50,7 +57,7 @@ type usage struct {
 
 const (
 	usageFresh    = 500 * time.Millisecond // how old a look may be that is shown
-	usagePatience = 20 * time.Millisecond  // how long a status waits for a newer one
+	usagePatience = 10 * time.Millisecond  // how long a status waits for a newer one
 	usageStale    = 5 * time.Minute        // a look before this says nothing of lately
 )
 
@@ -93,9 +100,11 @@ func (s *Supervisor) lookAtUsage() {
 	var children []*process.Child
 	var of []*actor
 	for _, a := range s.all() {
-		if v := a.view.Load(); v.child != nil {
+		v := a.view.Load()
+		if v.child != nil {
 			children, of = append(children, v.child), append(of, a)
 		}
+		a.queue.Store(int32(queueOf(v)))
 	}
 	used, err := s.table.Usage(s.hard, children)
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -24,8 +23,7 @@ import (
 // fake is a Backend with one build, "development".
 type fake struct {
 	mu        sync.Mutex
-	past      []Event
-	followers map[chan Event]chan struct{}
+	feed      *Feed
 	reloadErr error
 	acted     []string
 	hold      chan struct{} // Act waits for it, or for its ctx, where set
@@ -106,41 +104,7 @@ func (f *fake) Act(ctx context.Context, name, action string, args map[string]str
 	return nil
 }
 
-func (f *fake) Events() ([]Event, <-chan Event, func()) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	ch, gone := make(chan Event), make(chan struct{})
-	f.followers[ch] = gone
-	return f.past, ch, func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		delete(f.followers, ch)
-		close(gone)
-	}
-}
-
-// send gives an event to every follower and waits for each to take it: a
-// backend without patience would lose it instead.
-func (f *fake) send(t *testing.T, e Event) {
-	f.mu.Lock()
-	followers := maps.Clone(f.followers)
-	f.mu.Unlock()
-	for ch, gone := range followers {
-		select {
-		case ch <- e:
-		case <-gone:
-		case <-time.After(10 * time.Second):
-			t.Error("a follower blocks the backend")
-			return
-		}
-	}
-}
-
-func (f *fake) following() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.followers)
-}
+func (f *fake) Events() *Feed { return f.feed }
 
 func (f *fake) Log(ctx context.Context, name string, q LogQuery, each func([]byte) error) error {
 	if name != "development" {
@@ -179,7 +143,7 @@ func shortDir(t *testing.T) string {
 // start serves a fake until the test ends.
 func start(t *testing.T) (*fake, Client) {
 	t.Helper()
-	f := &fake{followers: map[chan Event]chan struct{}{}}
+	f := &fake{feed: NewFeed(nil)}
 	path := filepath.Join(shortDir(t), ".supervisor", "control.sock")
 	stop := startAt(t, path, f)
 	t.Cleanup(stop)
@@ -311,7 +275,7 @@ func TestLargeRequestsAreRefused(t *testing.T) {
 
 func TestOnlyRootAndOurselvesMayWrite(t *testing.T) {
 	t.Parallel()
-	f := &fake{followers: map[chan Event]chan struct{}{}}
+	f := &fake{feed: NewFeed(nil)}
 	path := filepath.Join(shortDir(t), "c")
 	ln, err := Listen(path)
 	if err != nil {

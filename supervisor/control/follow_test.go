@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -17,20 +18,26 @@ func TestEventsComeInOrderPastAndLive(t *testing.T) {
 	t.Parallel()
 	f, c := start(t)
 	at := time.Date(2026, 11, 23, 10, 0, 0, 123456789, time.FixedZone("CET", 3600))
-	f.past = []Event{{Time: at, Build: "development", Event: "0"}, {Build: "development", Event: "1"}}
+	f.feed.Add(Event{Time: at, Build: "development", Event: "0"})
+	f.feed.Add(Event{Build: "development", Event: "1"})
 	var got []string
 	if err := c.Events(t.Context(), false, func(e Event) error { got = append(got, e.Event); return nil }); err != nil || !slices.Equal(got, []string{"0", "1"}) {
 		t.Fatalf("past: %q, %v", got, err)
 	}
 	enough := errors.New("enough")
 	got = nil
+	follows := make(chan struct{})
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		err := c.Events(t.Context(), true, func(e Event) error {
 			if e.Event == "0" && e.Time.Format(time.RFC3339Nano) != "2026-11-23T09:00:00.123Z" {
 				t.Errorf("time %v", e.Time)
 			}
-			if got = append(got, e.Event); len(got) == 50 {
+			got = append(got, e.Event)
+			switch len(got) {
+			case 2:
+				close(follows)
+			case 50:
 				return enough
 			}
 			return nil
@@ -39,9 +46,9 @@ func TestEventsComeInOrderPastAndLive(t *testing.T) {
 			t.Errorf("Events: %v", err)
 		}
 	})
-	eventually(t, "it follows", func() bool { return f.following() == 1 })
+	<-follows
 	for i := 2; i < 50; i++ {
-		f.send(t, Event{Event: fmt.Sprint(i)})
+		f.feed.Add(Event{Event: fmt.Sprint(i)})
 	}
 	wg.Wait()
 	for i, e := range got {
@@ -49,12 +56,14 @@ func TestEventsComeInOrderPastAndLive(t *testing.T) {
 			t.Fatalf("event %d is %s", i, e)
 		}
 	}
-	eventually(t, "a follower that has gone is forgotten", func() bool { return f.following() == 0 })
 }
 
-func TestSlowFollowersBlockNothingAndAreDroppedWithAWord(t *testing.T) {
+// Nobody waits for a follower: Add returns though no one reads. One that comes
+// back finds a word that it has missed something, where it has.
+func TestSlowFollowersBlockNothingAndAreToldWhatTheyMissed(t *testing.T) {
 	t.Parallel()
 	f, c := start(t)
+	f.feed.Add(Event{Event: "first"})
 	const slow = 200
 	conns := make([]net.Conn, slow)
 	for i := range conns {
@@ -66,21 +75,21 @@ func TestSlowFollowersBlockNothingAndAreDroppedWithAWord(t *testing.T) {
 		io.WriteString(conn, "GET /v1/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 		conns[i] = conn
 	}
-	eventually(t, "all follow", func() bool { return f.following() == slow })
-	for range 4 * followerBuffer { // more than the buffers of sockets and followers hold
-		if f.following() == 0 || t.Failed() {
-			break
+	in := bufio.NewReader(conns[0])
+	for line := ""; !strings.Contains(line, "first"); { // it follows
+		var err error
+		if line, err = in.ReadString('\n'); err != nil {
+			t.Fatal(err)
 		}
-		f.send(t, Event{Event: "e"})
 	}
-	if n := f.following(); n != 0 {
-		t.Errorf("%d of them are still waited for", n)
+	for range 20 * feedKept { // far more than a socket holds
+		f.feed.Add(Event{Event: "e", Reason: strings.Repeat("x", 100)})
 	}
 	if _, err := c.Status(t.Context()); err != nil {
 		t.Errorf("status meanwhile: %v", err)
 	}
 	conns[0].SetDeadline(time.Now().Add(20 * time.Second))
-	text, err := io.ReadAll(conns[0])
+	text, err := io.ReadAll(in)
 	if err != nil && !errors.Is(err, io.EOF) {
 		t.Fatal(err)
 	}
@@ -92,19 +101,49 @@ func TestSlowFollowersBlockNothingAndAreDroppedWithAWord(t *testing.T) {
 func TestDroppedFollowerIsToldByTheClient(t *testing.T) {
 	t.Parallel()
 	f, c := start(t)
-	release, got := make(chan struct{}), make(chan error, 1)
+	f.feed.Add(Event{Event: "first"})
+	follows, release, got := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() {
-		got <- c.Events(context.Background(), true, func(Event) error { <-release; return nil })
+		once := sync.OnceFunc(func() { close(follows) })
+		got <- c.Events(context.Background(), true, func(Event) error { once(); <-release; return nil })
 	}()
-	eventually(t, "it follows", func() bool { return f.following() == 1 })
-	for range 4 * followerBuffer {
-		if f.following() == 0 {
-			break
-		}
-		f.send(t, Event{Event: "e", Reason: strings.Repeat("x", 500)})
+	<-follows
+	for range 20 * feedKept {
+		f.feed.Add(Event{Event: "e", Reason: strings.Repeat("x", 500)})
 	}
 	close(release)
 	if err := <-got; err == nil || !strings.Contains(err.Error(), "too slow") {
 		t.Errorf("Events: %v", err)
+	}
+}
+
+func TestFeedHoldsTheLastEvents(t *testing.T) {
+	t.Parallel()
+	var past []Event
+	for i := range 3 * feedKept {
+		past = append(past, Event{Build: "a", Pid: i})
+	}
+	f := NewFeed(past)
+	for i := range 5 * feedKept {
+		texts, added, missed, _ := f.after(0)
+		if missed != 0 || len(texts) < feedKept || len(texts) > feedKept+feedKept/10 || added != feedKept+i {
+			t.Fatalf("after %d more: %d held of %d, %d missed", i, len(texts), added, missed)
+		}
+		f.Add(Event{Build: "b", Pid: i})
+		if of := f.Of("b", 3); of[len(of)-1].Pid != i || len(of) != min(i+1, 3) {
+			t.Fatalf("the last of b after %d: %v", i, of)
+		}
+		texts, _, missed, more := f.after(added)
+		if len(texts) != 1 || missed != 0 || !strings.Contains(string(texts[0]), fmt.Sprintf(`"pid":%d,`, i)) {
+			t.Fatalf("after %d: %s, %d missed", added, texts, missed)
+		}
+		select {
+		case <-more:
+			t.Fatal("woken by nothing")
+		default:
+		}
+	}
+	if _, _, missed, _ := f.after(1); missed < 4*feedKept {
+		t.Errorf("%d missed", missed)
 	}
 }

@@ -150,7 +150,7 @@ func TestNoSupervisorSaysWhereItLooked(t *testing.T) {
 
 func TestServeEndsWhateverItsClientsDo(t *testing.T) {
 	t.Parallel()
-	f := &fake{followers: map[chan Event]chan struct{}{}, hold: make(chan struct{})}
+	f := &fake{feed: NewFeed([]Event{{Event: "first"}}), hold: make(chan struct{})}
 	path := filepath.Join(shortDir(t), "c")
 	stop := startAt(t, path, f)
 	idle, err := net.Dial("unix", path)
@@ -160,13 +160,14 @@ func TestServeEndsWhateverItsClientsDo(t *testing.T) {
 	defer idle.Close()
 	ended := make(chan error, 2)
 	c := Client{Socket: path}
-	go func() { ended <- c.Events(context.Background(), true, func(Event) error { return nil }) }()
+	follows := make(chan struct{})
+	go func() { ended <- c.Events(context.Background(), true, func(Event) error { close(follows); return nil }) }()
 	acting := make(chan struct{})
 	go func() {
 		ended <- c.Act(context.Background(), "development", "restart", nil, func(string) { close(acting) })
 	}()
 	<-acting
-	eventually(t, "it follows", func() bool { return f.following() == 1 })
+	<-follows
 	began := time.Now()
 	stop()
 	if took := time.Since(began); took > endTimeout+5*time.Second {

@@ -35,9 +35,8 @@ type Backend interface {
 	// Upgrade executes the program anew in our place, and so returns only where
 	// that did not come to be; progress is told what it waits for.
 	Upgrade(ctx context.Context, progress func(string)) error
-	// Events answers what happened and a channel of what happens, until cancel
-	// is called. A channel that is closed ends the stream.
-	Events() (past []Event, live <-chan Event, cancel func())
+	// Events answers what happened and happens, always the same Feed.
+	Events() *Feed
 	// Log calls each with the last lines of a build's output, and where q says so
 	// with what comes after them, until ctx ends or each returns an error.
 	Log(ctx context.Context, name string, q LogQuery, each func([]byte) error) error
