@@ -32,16 +32,18 @@ type interpreter struct {
 	sites   []string // where packages are that system_site_packages lets be seen
 }
 
-// askPython prints what an interpreter is and how pip can be had: own (22.3 or
-// later can install into another environment, pip's --python), or the wheel
-// that venv would unpack (Debian keeps it apart from ensurepip).
+// askPython prints what an interpreter is and how pip can be had: its own (22.3 or
+// later) by the script that pip's --python runs in the other environment, which
+// saves starting pip twice, or by that option; or the wheel that venv would unpack
+// (Debian keeps it apart from ensurepip).
 const askPython = `
 import glob, json, os, site, sys
 pip = ""
 try:
     import pip as own
     if tuple(int(x) for x in own.__version__.split(".")[:2]) >= (22, 3):
-        pip = "own"
+        runner = os.path.join(os.path.dirname(own.__file__), "__pip-runner__.py")
+        pip = runner if os.path.isfile(runner) else "own"
 except Exception:
     pass
 if not pip:
@@ -125,6 +127,8 @@ func ask(ctx context.Context, path string, env []string, as config.Identity) (in
 	switch {
 	case said.Pip == "own":
 		known.pip = []string{known.path, "-m", "pip", "--python", "{venv}/bin/python"}
+	case strings.HasSuffix(said.Pip, ".py"):
+		known.pip = []string{"{venv}/bin/python", said.Pip}
 	case said.Pip != "":
 		known.pip = []string{"{venv}/bin/python", said.Pip + "/pip"}
 	}

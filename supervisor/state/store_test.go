@@ -31,6 +31,7 @@ var full = Record{
 	Generations: []Generation{{N: 4, Role: "serving", Release: "r2", RunKey: "k", Pid: 912, StartTime: 1 << 60,
 		BootID: "0b8b3e1f", SocketInode: 77, Since: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)}},
 	NextGeneration: 5, Proven: "r2", ProvenRunKey: "k", Fallback: "r1", FallbackRunKey: "j",
+	Stays: map[string]Stay{"r1": {Since: time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC), Until: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC), Ended: "replaced by r2"}},
 }
 
 func mustOpen(t testing.TB) *Store {
