@@ -89,7 +89,8 @@ func (p Plan) String() string {
 		fmt.Fprintf(&s, "%s: %s: %s\n", c.Name, c.Cost, strings.Join(c.Keys, ", "))
 	}
 	if len(p.Supervisor) > 0 {
-		fmt.Fprintf(&s, "supervisor: %s\n", strings.Join(p.Supervisor, ", "))
+		names := strings.Join(p.Supervisor, ", ")
+		fmt.Fprintf(&s, "supervisor: %s\n", strings.Replace(names, "log_format", "log_format (from the next start or upgrade on)", 1))
 	}
 	return s.String()
 }

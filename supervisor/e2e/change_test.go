@@ -246,3 +246,71 @@ func TestWatchedSourceIsRebuiltAndAnotherIsNot(t *testing.T) {
 	w.MustCLI("reload")
 	w.WaitRelease("two", two.Release)
 }
+
+// Every kind of edit, with the real gunicorn: what it costs is what it must, and no request.
+func TestRealBuildFollowsEveryKindOfEdit(t *testing.T) {
+	t.Parallel()
+	w := NewWorld(t, One("workers = 1"))
+	first := w.Serve("one")
+	tr := w.Load("one", 50)
+	tr.GoOn(t, calm)
+
+	w.SetBuilds(One("workers = 2"))
+	w.WaitPid("one", first.Pid)
+	b := w.WaitState("one", "running")
+	if n := len(Tree(b.Pid)); b.Release != first.Release || n != 1+2 {
+		t.Errorf("workers: %d processes of release %s, which was %s", n, b.Release, first.Release)
+	}
+
+	venvs := func() int { return len(w.entries("one", "venvs")) }
+	before := venvs()
+	w.Replace(filepath.Join(w.Source, "requirements.txt"), "gunicorn>=20.1", "gunicorn>=20.0", RenameOver)
+	b = w.WaitRelease("one", b.Release)
+	if n := venvs(); n != before+1 {
+		t.Errorf("%d environments after an edit of the requirements, %d before", n, before)
+	}
+
+	views := filepath.Join(w.Source, "API", "api_settings", "views.py")
+	w.Replace(views, `"""What a test`, `"""Edited. What a test`, Overwrite)
+	w.Signal(syscall.SIGHUP) // code is not watched, by default
+	b = w.WaitRelease("one", b.Release)
+	if text := readAll(filepath.Join(w.Root, "one", "releases", b.Release, "API", "api_settings", "views.py")); !strings.Contains(text, "Edited.") {
+		t.Error("a reload did not build the edited code")
+	}
+
+	other := filepath.Join(w.Dir, "other")
+	if err := os.CopyFS(other, os.DirFS(w.Source)); err != nil {
+		t.Fatal(err)
+	}
+	w.Replace(filepath.Join(other, "API", "api_settings", "settings", "deploy_one.py"), `"one"`, `"elsewhere"`, Overwrite)
+	w.SetBuilds(One("workers = 2", `source = "other"`))
+	w.WaitBanner("one", "elsewhere")
+	b = w.WaitState("one", "running")
+
+	w.SetBuilds(strings.Replace(One("workers = 2", `source = "other"`), "\"/one\"", "\"/moved\"", 1))
+	Eventually(t, patience, "the front to follow the location", func() (bool, string) {
+		now, old := MustAsk(t, "tcp", w.Front, "/moved/"), MustAsk(t, "tcp", w.Front, "/one/")
+		return now.Status == 200 && old.Status == 404, fmt.Sprint(now.Status, old.Status)
+	})
+	if after := w.WaitState("one", "running"); after.Pid != b.Pid {
+		t.Error("an edit of the location replaced the server")
+	}
+
+	good := readAll(w.File)
+	w.Replace(w.File, `root = "root"`, `root = "elsewhere"`, RenameOver)
+	if _, errOut, code := w.CLI("-c", w.File, "check"); code != 0 {
+		t.Errorf("check of a file with another root: %d, %s", code, errOut)
+	}
+	Eventually(t, patience, "the refusal of another root", func() (bool, string) {
+		s, err := w.Status()
+		return err == nil && strings.Contains(s.Config.Error, "root changed"), fmt.Sprint(s.Config, err)
+	})
+	if err := RenameOver(w.File, []byte(good)); err != nil {
+		t.Fatal(err)
+	}
+	tr.GoOn(t, calm)
+	if after := w.WaitState("one", "running"); after.Pid != b.Pid {
+		t.Error("the refused edit replaced the server")
+	}
+	tr.Stop().NoneLost(t)
+}
