@@ -23,6 +23,8 @@ type Supervisor struct {
 	LogDir            string
 	MaxParallelBuilds int
 	Front             string // host:port of the embedded front; "" for none
+	Dashboard         string // path of the dashboard on the front, "/-/"; "" for none
+	DashboardWrite    string // file with the token of those who may do more than look; "" for nobody
 }
 
 // Restart says when a server that ended by itself is started again.

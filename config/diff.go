@@ -46,6 +46,8 @@ func Diff(old, next *Config) Plan {
 		{"log_dir", old.Supervisor.LogDir, next.Supervisor.LogDir},
 		{"max_parallel_builds", old.Supervisor.MaxParallelBuilds, next.Supervisor.MaxParallelBuilds},
 		{"front", old.Supervisor.Front, next.Supervisor.Front},
+		{"dashboard", old.Supervisor.Dashboard, next.Supervisor.Dashboard},
+		{"dashboard_write", old.Supervisor.DashboardWrite, next.Supervisor.DashboardWrite},
 	} {
 		if k.before != k.then {
 			p.Supervisor = append(p.Supervisor, k.name)

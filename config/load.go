@@ -80,6 +80,7 @@ func (l *loader) load(text []byte) *Config {
 	l.root(c, file)
 	l.supervisor(c, file)
 	l.builds(c, file)
+	l.dashboard(c)
 	return c
 }
 
@@ -94,7 +95,7 @@ func (l *loader) settings(c *Config) {
 
 var (
 	topKeys        = []string{"root", "supervisor", "defaults", "build"}
-	supervisorKeys = []string{"log_level", "log_format", "log_dir", "max_parallel_builds", "front"}
+	supervisorKeys = []string{"log_level", "log_format", "log_dir", "max_parallel_builds", "front", "dashboard", "dashboard_write"}
 )
 
 func (l *loader) unknown(path, name string, known []string) {
@@ -188,6 +189,17 @@ func (l *loader) supervisor(c *Config, file tomlTable) {
 		case "front":
 			if want = set(&s.Front, v); want == "" && s.Front != "" {
 				want = hostPort(s.Front)
+			}
+		case "dashboard":
+			if want = set(&s.Dashboard, v); want == "" && s.Dashboard != "" {
+				want = dashboardPath(s.Dashboard)
+			}
+		case "dashboard_write":
+			if want = set(&s.DashboardWrite, v); want == "" && s.DashboardWrite != "" {
+				s.DashboardWrite = l.resolve(s.DashboardWrite)
+				if _, err := ReadToken(s.DashboardWrite); err != nil {
+					want = "a file with a token: " + err.Error()
+				}
 			}
 		default:
 			l.unknown(path, name, supervisorKeys)

@@ -61,6 +61,9 @@ func TestEveryKeyOfABuildIsTaken(t *testing.T) {
 	s.write("other/app/conf/deploy_one.py", "")
 	s.write("other/req.txt", "")
 	s.write("env", "A=file\n")
+	if err := os.Chmod(s.write("token", "0123456789abcdef\n"), 0o640); err != nil {
+		t.Fatal(err)
+	}
 	text := `
 root = "run"
 [supervisor]
@@ -69,6 +72,8 @@ log_format = "json"
 log_dir = "logs"
 max_parallel_builds = 3
 front = "[::1]:8080"
+dashboard = "/-/"
+dashboard_write = "token"
 [[build]]
 name = "one"
 source = "other"
@@ -131,7 +136,7 @@ host = "example.org:8000"
 	if !reflect.DeepEqual(c.Builds[0], want) {
 		t.Errorf("the build is\n%+v, want\n%+v", c.Builds[0], want)
 	}
-	if want := (Supervisor{"debug", "json", s.path("logs"), 3, "[::1]:8080"}); c.Supervisor != want {
+	if want := (Supervisor{"debug", "json", s.path("logs"), 3, "[::1]:8080", "/-/", s.path("token")}); c.Supervisor != want {
 		t.Errorf("[supervisor] is %+v, want %+v", c.Supervisor, want)
 	}
 	base := defaultBuild()

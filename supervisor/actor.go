@@ -46,6 +46,7 @@ type actor struct {
 	commit   *commitPoint // of the build that runs
 	progress atomic.Pointer[progress]
 	attempts attempts
+	samples  samples
 	releases atomic.Pointer[[]string]
 	history  history
 

@@ -21,7 +21,7 @@ var mayImport = map[string][]string{
 	"config":                 {},
 	"build":                  {"config"},
 	"supervisor": {"build", "config", "supervisor/machine", "supervisor/process", "supervisor/listener",
-		"supervisor/health", "supervisor/state", "supervisor/journal", "supervisor/control", "supervisor/front"},
+		"supervisor/health", "supervisor/state", "supervisor/journal", "supervisor/control", "supervisor/front", "supervisor/dashboard"},
 	"supervisor/machine":   {},
 	"supervisor/process":   {"supervisor/oldkernel"},
 	"supervisor/listener":  {"supervisor/oldkernel"},
@@ -30,6 +30,7 @@ var mayImport = map[string][]string{
 	"supervisor/journal":   {},
 	"supervisor/control":   {},
 	"supervisor/front":     {},
+	"supervisor/dashboard": {},
 	"supervisor/oldkernel": {},
 	"supervisor/e2e":       {"supervisor/oldkernel"},
 }

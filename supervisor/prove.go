@@ -151,7 +151,9 @@ func (a *actor) watchOnce(g *generation) {
 	begun := time.Now()
 	_, err := probe(a.health.Load(), a.socketPath).Do(g.ctx)
 	if g.ctx.Err() == nil {
-		a.sup.metrics.Probed(a.name, time.Since(begun), err == nil)
+		took := time.Since(begun)
+		a.sup.metrics.Probed(a.name, took, err == nil)
+		a.samples.probed(took)
 	}
 	switch {
 	case g.ctx.Err() != nil:

@@ -227,6 +227,7 @@ func (s *Supervisor) run(ctx context.Context, signals <-chan os.Signal) error {
 		<-up
 	}
 	s.serveControl(life) // there is something to say now
+	s.task(func() { s.sampleBuilds(life) })
 	s.handed.drop()
 	s.notifier.ready(s.summary())
 	alive := s.notifier.due(life)

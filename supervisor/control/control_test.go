@@ -38,6 +38,8 @@ func (f *fake) Detail(name string) (BuildDetail, error) {
 	return BuildDetail{}, fmt.Errorf("%w: %q", ErrNoBuild, name)
 }
 
+func (f *fake) Samples() Samples { return Samples{Every: 30} }
+
 func (f *fake) Status() Status {
 	at := time.Date(2026, 11, 23, 10, 0, 0, 5e8, time.FixedZone("CET", 3600))
 	return Status{Version: "1.4.0", Pid: 812, Started: at, Config: ConfigStatus{Path: "builds.toml", Loaded: at},

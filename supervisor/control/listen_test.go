@@ -161,7 +161,9 @@ func TestServeEndsWhateverItsClientsDo(t *testing.T) {
 	ended := make(chan error, 2)
 	c := Client{Socket: path}
 	follows := make(chan struct{})
-	go func() { ended <- c.Events(context.Background(), true, func(Event) error { close(follows); return nil }) }()
+	go func() {
+		ended <- c.Events(context.Background(), true, func(Event) error { close(follows); return nil })
+	}()
 	acting := make(chan struct{})
 	go func() {
 		ended <- c.Act(context.Background(), "development", "restart", nil, func(string) { close(acting) })

@@ -25,6 +25,8 @@ type Backend interface {
 	Status() Status
 	// Detail answers all that is known of one build.
 	Detail(name string) (BuildDetail, error)
+	// Samples answers how the builds did in the last hour.
+	Samples() Samples
 	// Reload reads the file again and answers what changes; dryRun changes nothing.
 	Reload(ctx context.Context, dryRun bool) (changes []string, err error)
 	// Act starts, stops, restarts, rebuilds or rolls back a build, and returns
@@ -75,6 +77,13 @@ const (
 // ended when it returns.
 func Serve(ctx context.Context, ln *Socket, b Backend, m *Metrics, log hclog.Logger) error {
 	return serve(ctx, ln, &api{backend: b, metrics: m, log: log, mayWrite: mayWrite, life: ctx, ending: ctx.Done()})
+}
+
+// NewHandler is the same API for others than the clients of the socket: whoever
+// serves it says who may write.
+func NewHandler(b Backend, m *Metrics, log hclog.Logger) http.Handler {
+	forever := context.Background()
+	return &api{backend: b, metrics: m, log: log, mayWrite: func(context.Context) error { return nil }, life: forever, ending: forever.Done()}
 }
 
 func serve(ctx context.Context, ln net.Listener, a *api) error {
@@ -145,6 +154,8 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.get(w, r, a.events)
 	case route("v1", "logs", "*"):
 		a.get(w, r, func(w http.ResponseWriter, r *http.Request) { a.logs(w, r, path[2]) })
+	case route("v1", "samples"):
+		a.get(w, r, func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, a.backend.Samples()) })
 	case route("v1", "builds", "*"):
 		a.get(w, r, func(w http.ResponseWriter, _ *http.Request) { a.detail(w, path[2]) })
 	case route("v1", "reload"):

@@ -52,6 +52,21 @@ type BuildDetail struct {
 	Events    []Event         `json:"events"`     // the last ones, oldest first
 }
 
+// Samples is how builds did lately. It is kept where a dashboard is there to show it.
+type Samples struct {
+	Every  float64             `json:"every_seconds"`
+	Builds map[string][]Sample `json:"builds"` // oldest first
+}
+
+// Sample is how a build did at a moment.
+type Sample struct {
+	Time    time.Time `json:"time"`
+	Memory  uint64    `json:"memory"`          // bytes
+	CPU     float64   `json:"cpu"`             // of one core
+	Queue   int       `json:"queue"`           // clients that waited; -1: not known
+	Latency *float64  `json:"latency_seconds"` // of the health probes since the sample before, their mean; null: there was none
+}
+
 // ReleaseStatus is a release that is kept.
 type ReleaseStatus struct {
 	Release string    `json:"release"`
@@ -150,4 +165,20 @@ func (r BuildResult) MarshalJSON() ([]byte, error) {
 		r.Steps = []StepTook{}
 	}
 	return json.Marshal(plain(r))
+}
+
+// MarshalJSON keeps the promise about lists.
+func (s Samples) MarshalJSON() ([]byte, error) {
+	type plain Samples
+	if s.Builds == nil {
+		s.Builds = map[string][]Sample{}
+	}
+	return json.Marshal(plain(s))
+}
+
+// MarshalJSON keeps the promise about the time.
+func (s Sample) MarshalJSON() ([]byte, error) {
+	type plain Sample
+	s.Time = s.Time.UTC().Truncate(time.Second)
+	return json.Marshal(plain(s))
 }

@@ -89,8 +89,29 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "404 not found", http.StatusNotFound)
 		return
 	}
+	if found.Handler != nil {
+		serveHandler(w, r, found, rest)
+		return
+	}
 	r = r.WithContext(context.WithValue(r.Context(), targetKey{}, target{found, rest}))
 	f.proxy.ServeHTTP(w, r)
+}
+
+// serveHandler has a route's own handler answer. The page at the location itself is
+// the one with a slash at its end, so that what is relative to it is found.
+func serveHandler(w http.ResponseWriter, r *http.Request, to Route, rest string) {
+	if rest == "/" && !strings.HasSuffix(r.URL.Path, "/") {
+		http.Redirect(w, r, to.Location+"/", http.StatusMovedPermanently)
+		return
+	}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	if ending, ok := ctx.Value(endingKey{}).(context.Context); ok {
+		defer context.AfterFunc(ending, cancel)()
+	}
+	r = r.Clone(ctx)
+	setPath(r.URL, rest)
+	to.Handler.ServeHTTP(w, r)
 }
 
 // rewrite turns the client's request into the build's. ReverseProxy has taken

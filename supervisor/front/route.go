@@ -1,6 +1,7 @@
 package front
 
 import (
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -11,6 +12,9 @@ type Route struct {
 	Build    string // the build's name
 	Location string // URL prefix, "/api"; a build without one is not routed
 	Socket   string // path of its public unix socket
+	// Handler answers in place of a build, where it is given. Its requests have the
+	// path without the location, and their contexts end when Serve is to end.
+	Handler http.Handler
 }
 
 // routes is a Front's table, longest location first. It is never changed.

@@ -39,7 +39,7 @@ func (f *Front) Serve(ctx context.Context, ln net.Listener, drain time.Duration)
 			}
 			f.ServeHTTP(w, r)
 		}),
-		BaseContext:       func(net.Listener) context.Context { return base },
+		BaseContext:       func(net.Listener) context.Context { return context.WithValue(base, endingKey{}, ctx) },
 		ConnContext:       withClient,
 		ConnState:         clients.changed,
 		ReadHeaderTimeout: HeaderTimeout,
@@ -80,6 +80,10 @@ func (f *Front) Serve(ctx context.Context, ln net.Listener, drain time.Duration)
 	}
 	return nil
 }
+
+// endingKey is where a request's context holds the one that ends when Serve is to
+// end, which its own does not before it is cut off.
+type endingKey struct{}
 
 // clients are the connections of a server. Its Shutdown would drop, unanswered,
 // whoever was accepted and whose request was not read yet (net/http, conn.serve,

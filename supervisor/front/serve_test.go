@@ -391,3 +391,66 @@ func awaitRefusal(t *testing.T, addr string) {
 		}
 	}
 }
+
+// A route's own handler gets the path without the location, and is told of the end
+// before requests are cut off.
+func TestHandlerAnswersForItsLocationUntilTheEnd(t *testing.T) {
+	t.Parallel()
+	f := New(hclog.NewNullLogger())
+	streams := make(chan struct{})
+	f.SetRoutes([]Route{{Build: "a", Location: "/", Socket: "/nowhere"}, {Build: "page", Location: "/-/", Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, r.URL.Path)
+		if r.URL.Path == "/stream" {
+			http.NewResponseController(w).Flush()
+			close(streams)
+			<-r.Context().Done()
+			io.WriteString(w, " ended")
+		}
+	})}})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	done := make(chan error, 1)
+	go func() { done <- f.Serve(ctx, ln, time.Minute) }()
+	get := func(path string) (*http.Response, string) {
+		t.Helper()
+		c := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+		resp, err := c.Get("http://" + ln.Addr().String() + path)
+		if err != nil {
+			t.Error(err)
+			return &http.Response{}, ""
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		return resp, string(text)
+	}
+	for path, want := range map[string]string{"/-/": "/", "/-/a/b": "/a/b", "/%2D/x": "/x"} {
+		if resp, text := get(path); resp.StatusCode != 200 || text != want {
+			t.Errorf("%s: %d %q, want %q", path, resp.StatusCode, text, want)
+		}
+	}
+	if resp, _ := get("/-"); resp.StatusCode != http.StatusMovedPermanently || resp.Header.Get("Location") != "/-/" {
+		t.Errorf("without its slash: %d to %q", resp.StatusCode, resp.Header.Get("Location"))
+	}
+	for _, path := range []string{"/x", "/-x", "/"} {
+		if resp, _ := get(path); resp.StatusCode != http.StatusServiceUnavailable { // the build's, which does not serve
+			t.Errorf("%s: %d", path, resp.StatusCode)
+		}
+	}
+	answer := make(chan string)
+	go func() { _, text := get("/-/stream"); answer <- text }()
+	<-streams
+	stop()
+	if got := <-answer; got != "/stream ended" {
+		t.Errorf("the stream was %q", got)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}

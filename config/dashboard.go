@@ -1,0 +1,78 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// minToken is how many characters a token has at least.
+const minToken = 16
+
+// ReadToken reads the token of those who may do more than look at the dashboard: the
+// first line of the file at path, without the spaces around it. The error is that it
+// cannot be read, may be read by everybody, or is too short to be a secret.
+func ReadToken(path string) (string, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close() // read from only
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return "", err
+	case !info.Mode().IsRegular():
+		return "", fmt.Errorf("%s is not a plain file", path)
+	case info.Mode().Perm()&0o007 != 0:
+		return "", fmt.Errorf("everybody may read %s: chmod o-rwx it", path)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, 4<<10))
+	if err != nil {
+		return "", err
+	}
+	line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+	line = strings.TrimSpace(line)
+	if len(line) < minToken {
+		return "", fmt.Errorf("%s holds fewer than %d characters: make one by `openssl rand -hex 16 > FILE`", path, minToken)
+	}
+	for i := range len(line) {
+		if line[i] <= ' ' || line[i] > '~' {
+			return "", errors.New("a token has letters, digits and signs of ASCII only, no spaces")
+		}
+	}
+	return line, nil
+}
+
+// dashboardPath answers what is wanted in place of a path, "" where it will do.
+func dashboardPath(path string) string {
+	const want = `a path that begins and ends with a slash, such as "/-/"`
+	bare := strings.TrimSuffix(path, "/")
+	if bare == path || bare == "" || bare == "/" || location(bare) != "" {
+		return want
+	}
+	return ""
+}
+
+// dashboard refuses one that nobody would see, or that a build's location hides.
+func (l *loader) dashboard(c *Config) {
+	s := c.Supervisor
+	const path, write = "supervisor.dashboard", "supervisor.dashboard_write"
+	if s.Dashboard != "" && s.Front == "" {
+		l.wrong(l.at.value(path), path, "dashboard = %q: the front serves it: set front too, such as \"127.0.0.1:8080\"", s.Dashboard)
+	}
+	if s.DashboardWrite != "" && s.Dashboard == "" {
+		l.wrong(l.at.value(write), write, "dashboard_write = %q: there is no dashboard: set dashboard too, such as \"/-/\"", s.DashboardWrite)
+	}
+	bare := strings.TrimSuffix(s.Dashboard, "/")
+	for i, b := range c.Builds {
+		if bare != "" && (b.Location == bare || strings.HasPrefix(b.Location+"/", bare+"/")) {
+			at := join(l.paths[i], "location")
+			l.wrong(l.at.value(at), at, "location = %q: the dashboard is at %s: choose another path for one of them", b.Location, s.Dashboard)
+		}
+	}
+}

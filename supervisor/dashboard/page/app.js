@@ -1,0 +1,368 @@
+"use strict";
+// The page asks the API beside it (v1/…) and draws what it says. Text is only ever
+// set as text: reasons and logs hold what builds printed.
+
+const $ = (id) => document.getElementById(id);
+
+// make builds an element: make("p", {class: "x", onclick: f}, "text", child).
+function make(tag, props, ...children) {
+  const svg = ["svg", "polyline", "circle", "title"].includes(tag);
+  const e = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
+  for (const [name, value] of Object.entries(props || {})) {
+    if (name.startsWith("on")) e.addEventListener(name.slice(2), value);
+    else if (value === true) e.setAttribute(name, "");
+    else if (value !== false && value !== undefined) e.setAttribute(name, value);
+  }
+  e.append(...children.filter((c) => c !== null && c !== undefined));
+  return e;
+}
+
+function text(node, value) {
+  if (node.textContent !== value) node.textContent = value;
+}
+
+const page = {
+  builds: new Map(),   // name -> card
+  samples: {},
+  newest: "",          // time of the newest event that was seen
+  seen: new Set(),
+  began: new Date().toISOString(),
+  token: sessionStorage.getItem("token") || "",
+  write: false,
+};
+
+// --- Words ---------------------------------------------------------------------
+
+const looks = {
+  running: ["good", "●"], stopped: ["off", "■"], building: ["busy", "▲"], starting: ["busy", "▲"], stopping: ["busy", "▼"],
+  unhealthy: ["bad", "✚"], backoff: ["bad", "↻"], failed: ["bad", "✖"],
+};
+
+function span(seconds) {
+  seconds = Math.max(0, Math.floor(seconds));
+  const units = [["d", 86400], ["h", 3600], ["m", 60], ["s", 1]];
+  for (let i = 0; i < units.length; i++) {
+    const [name, size] = units[i];
+    const n = Math.floor(seconds / size);
+    if (n === 0 && i < 3) continue;
+    if (n >= 10 || i === 3) return n + name;
+    const [lower, lowerSize] = units[i + 1];
+    return n + name + Math.floor((seconds % size) / lowerSize) + lower;
+  }
+  return "0s";
+}
+
+const never = (time) => !time || time.startsWith("0001");
+const ago = (time) => (never(time) ? "–" : span((Date.now() - Date.parse(time)) / 1000));
+const clock = (time) => new Date(time).toLocaleTimeString([], { hour12: false });
+const mega = (bytes) => (bytes ? (bytes >= 1048576000 ? (bytes / 1073741824).toFixed(1) + " GB" : Math.max(1, Math.round(bytes / 1048576)) + " MB") : "–");
+const millis = (s) => (s === null || s === undefined ? "–" : s < 1 ? (s * 1000).toFixed(s < 0.01 ? 1 : 0) + " ms" : s.toFixed(1) + " s");
+const words = (event) => event.replaceAll("_", " ");
+
+function remedy(b) {
+  if (b.state === "failed" || (b.build_error && !b.building)) return "Mend what is named and it builds by itself." + (b.release ? " Release " + b.release + " still serves." : "");
+  if (b.state === "backoff") return "It starts again by itself, and at once when its settings are mended.";
+  if (b.state === "unhealthy") return "It is replaced by itself if that goes on.";
+  return "";
+}
+
+// --- Asking --------------------------------------------------------------------
+
+async function get(path) {
+  const answer = await fetch("v1/" + path, { cache: "no-store" });
+  if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).error || "the supervisor answered " + answer.status);
+  return answer.json();
+}
+
+let refreshing = false, again = false;
+
+// refresh draws the status; calls that come meanwhile are one more.
+async function refresh() {
+  if (refreshing) { again = true; return; }
+  refreshing = true;
+  try {
+    draw(await get("status"));
+    link(true);
+  } catch (err) {
+    link(false);
+  }
+  refreshing = false;
+  if (again) { again = false; refresh(); }
+}
+
+let due = 0;
+function soon() { clearTimeout(due); due = setTimeout(refresh, 40); }
+
+async function refreshSamples() {
+  try {
+    page.samples = (await get("samples")).builds;
+    for (const card of page.builds.values()) card.plots(page.samples[card.name] || []);
+  } catch (err) { /* refresh says that the supervisor is away */ }
+}
+
+function link(alive) {
+  text($("link"), alive ? "live" : "the supervisor is away, trying again");
+  $("link").className = "pill " + (alive ? "good" : "bad");
+}
+
+function follow() {
+  const stream = new EventSource("v1/events");
+  stream.onopen = () => { link(true); soon(); };
+  stream.onmessage = (m) => happened(JSON.parse(m.data));
+  stream.addEventListener("dropped", () => { stream.close(); follow(); });
+  stream.onerror = () => {
+    link(false);
+    soon();
+    if (stream.readyState === EventSource.CLOSED) setTimeout(follow, 2000);
+  };
+}
+
+// happened takes up an event; a stream that begins anew tells all once more.
+function happened(e) {
+  const key = e.time + e.build + e.event + e.pid;
+  if (page.seen.has(key)) return;
+  page.seen.add(key);
+  const line = words(e.event) + (e.release ? ", release " + e.release : "") + (e.reason ? ": " + e.reason : "");
+  $("events").prepend(make("li", {}, make("time", { datetime: e.time, title: new Date(e.time).toLocaleString() }, clock(e.time)), make("b", {}, e.build), make("span", {}, line)));
+  while ($("events").children.length > 100) $("events").lastChild.remove();
+  if (e.time < page.began) return;
+  text($("say"), e.build + ": " + line);
+  soon();
+  const card = page.builds.get(e.build);
+  if (card) card.stale();
+}
+
+// --- Drawing -------------------------------------------------------------------
+
+function draw(status) {
+  const builds = status.builds;
+  const well = builds.filter((b) => b.state === "running").length;
+  text($("summary"), well + " of " + builds.length + " running · supervisor " + status.version + ", up " + ago(status.started));
+  document.title = (well === builds.length ? "" : "(" + (builds.length - well) + ") ") + "Builds";
+  $("wrong").hidden = !status.config.error;
+  text($("wrong-text"), status.config.error);
+  $("none").hidden = builds.length > 0;
+  const names = new Set(builds.map((b) => b.name));
+  for (const [name, card] of page.builds) {
+    if (!names.has(name)) { card.close(); card.node.remove(); page.builds.delete(name); }
+  }
+  builds.forEach((b, i) => {
+    let card = page.builds.get(b.name);
+    if (!card) {
+      card = new Card(b.name);
+      page.builds.set(b.name, card);
+      card.plots(page.samples[b.name] || []);
+    }
+    if ($("builds").children[i] !== card.node) $("builds").insertBefore(card.node, $("builds").children[i] || null);
+    card.draw(b);
+  });
+}
+
+class Card {
+  constructor(name) {
+    this.name = name;
+    this.open = false;
+    const id = "build-" + name;
+    this.parts = {};
+    const part = (key, node) => (this.parts[key] = node);
+    const figure = (key, label) => make("div", {}, make("dt", {}, label), part(key, make("dd", {}, "–")));
+    const plot = (kind) => make("figure", {}, part(kind, make("svg", { class: "plot " + kind, viewBox: "0 0 120 32", preserveAspectRatio: "none", role: "img" })), part(kind + "Text", make("figcaption")));
+    this.node = make("li", { class: "build", id, "aria-labelledby": id + "-name" },
+      make("div", { class: "top" },
+        make("div", {}, make("h3", { class: "name", id: id + "-name" }, name), part("state", make("span", { class: "pill" })), " ", part("where", make("span", { class: "where" }))),
+        make("dl", { class: "figures" }, figure("release", "release"), figure("up", "serves for"), figure("restarts", "restarts"), figure("mem", "memory"), figure("cpu", "of a core"), figure("queue", "waiting")),
+        plot("memory"), plot("latency"),
+        part("toggle", make("button", { type: "button", "aria-expanded": "false", "aria-controls": id + "-more", onclick: () => this.toggle() }, "Details"))),
+      part("note", make("p", { class: "note", hidden: true })),
+      part("progress", make("p", { class: "note", hidden: true })),
+      part("more", make("div", { class: "more", id: id + "-more", hidden: true })));
+    const act = (action, label, danger) => part(action, make("button", { type: "button", class: danger ? "danger" : "", onclick: () => this.act(action) }, label));
+    this.parts.more.append(
+      part("acts", make("div", { class: "acts", hidden: true }, act("restart", "Restart"), act("rebuild", "Rebuild"), act("start", "Start"), act("stop", "Stop", true))),
+      make("h3", {}, "Releases"), make("div", { class: "scroll" }, part("releases", make("table"))),
+      make("h3", {}, "Last build"), part("build", make("p")), part("buildLog", make("pre", { class: "log", tabindex: "0", "aria-label": "Log of the last build of " + name })),
+      make("h3", {}, "Output"), part("output", make("pre", { class: "log", tabindex: "0", "aria-label": "Last output of " + name })));
+  }
+
+  draw(b) {
+    this.status = b;
+    const p = this.parts, [kind, icon] = looks[b.state] || ["off", "?"];
+    text(p.state, icon + " " + b.state);
+    p.state.className = "pill " + kind;
+    text(p.where, b.location || "");
+    text(p.release, b.release ? b.release.slice(0, 15) : "–");
+    p.release.title = b.release;
+    text(p.up, ago(b.since));
+    text(p.restarts, String(b.restarts));
+    text(p.mem, mega(b.memory));
+    text(p.cpu, b.memory ? Math.round(100 * b.cpu) + " %" : "–");
+    text(p.queue, b.queue < 0 ? "–" : String(b.queue));
+    const why = [b.reason, b.build_error && b.build_error !== b.reason ? "The last build failed: " + b.build_error : "", remedy(b)].filter(Boolean);
+    p.note.hidden = why.length === 0;
+    p.note.className = "note" + (kind === "bad" || b.build_error ? " bad" : "");
+    text(p.note, why.join("\n"));
+    p.progress.hidden = !b.building;
+    text(p.progress, b.building ? "Building: " + (b.build_progress || "waiting for its turn") : "");
+    p.start.disabled = b.state !== "stopped" && b.state !== "backoff" && b.state !== "failed";
+    p.stop.disabled = b.state === "stopped" || b.state === "stopping";
+    p.restart.disabled = !b.release;
+    p.acts.hidden = !page.write;
+    if (this.open && b.building) this.followBuild();
+  }
+
+  plots(all) {
+    this.plot("memory", all.map((s) => s.memory || null), mega, "Memory");
+    this.plot("latency", all.map((s) => s.latency_seconds), millis, "Health probe");
+  }
+
+  plot(kind, values, words, title) {
+    const svg = this.parts[kind], known = values.filter((v) => v !== null);
+    svg.replaceChildren();
+    if (known.length === 0) {
+      svg.setAttribute("aria-label", title + ": nothing is known yet");
+      text(this.parts[kind + "Text"], title + " –");
+      return;
+    }
+    const most = Math.max(...known), least = Math.min(...known), last = known[known.length - 1];
+    const said = title + " " + words(last) + (known.length > 1 ? " (" + words(least) + " to " + words(most) + ")" : "");
+    svg.setAttribute("aria-label", said + " in the last hour");
+    text(this.parts[kind + "Text"], said);
+    // The right edge is now, the left an hour ago; a gap breaks the line.
+    const x = (i) => 120 - (values.length - 1 - i), y = (v) => 30 - (28 * v) / (most || 1);
+    let line = [];
+    const flush = () => {
+      if (line.length === 1) svg.append(make("circle", { cx: line[0][0], cy: line[0][1], r: 0.6 }));
+      else if (line.length > 1) svg.append(make("polyline", { points: line.map((at) => at[0] + "," + at[1].toFixed(1)).join(" ") }));
+      line = [];
+    };
+    values.forEach((v, i) => (v === null ? flush() : line.push([x(i), y(v)])));
+    flush();
+  }
+
+  toggle() {
+    this.open = !this.open;
+    this.parts.toggle.setAttribute("aria-expanded", String(this.open));
+    text(this.parts.toggle, this.open ? "Less" : "Details");
+    this.parts.more.hidden = !this.open;
+    if (this.open) { this.detail(); this.followBuild(); } else this.close();
+  }
+
+  close() { if (this.stream) this.stream.abort(); this.stream = null; }
+
+  stale() { if (this.open) { clearTimeout(this.due); this.due = setTimeout(() => this.detail(), 60); } }
+
+  async detail() {
+    let d;
+    try { d = await get("builds/" + this.name); } catch (err) { return; }
+    const p = this.parts;
+    p.releases.replaceChildren(make("thead", {}, make("tr", {}, ...["Release", "Age", "Fate", page.write ? "Roll back" : null].filter(Boolean).map((h) => make("th", { scope: "col" }, h)))),
+      make("tbody", {}, ...d.history.map((r) => this.release(r))));
+    const b = d.last_build;
+    text(p.build, b ? (b.result === "built" ? "made " + b.release : b.result) + " in " + millis(b.took_seconds) + " – " +
+      b.steps.map((s) => s.step + " " + (s.skipped ? "(nothing to do)" : millis(s.took_seconds))).join(" · ") + (b.error ? "\n" + b.error : "") : "none is known");
+    text(p.output, d.output.join("\n"));
+    p.output.scrollTop = p.output.scrollHeight;
+  }
+
+  release(r) {
+    let fate = "never served";
+    if (r.serves) fate = "serves since " + new Date(r.since).toLocaleString();
+    else if (r.bad) fate = "not taken: " + r.bad;
+    else if (r.until) fate = "served until " + ago(r.until) + " ago: " + r.ended;
+    else if (r.since) fate = "served since " + new Date(r.since).toLocaleString();
+    const back = make("button", { type: "button", "aria-label": "Roll back to " + r.release, onclick: () => this.act("rollback", "?to=" + encodeURIComponent(r.release)) }, "Roll back");
+    return make("tr", {}, make("td", { class: "mono" }, r.release), make("td", {}, ago(r.built)), make("td", {}, fate), page.write ? make("td", {}, r.serves ? null : back) : null);
+  }
+
+  // followBuild shows the log of the last build and goes on with it.
+  async followBuild() {
+    if (this.stream) return;
+    const mine = (this.stream = new AbortController()), log = this.parts.buildLog;
+    log.textContent = "";
+    try {
+      const answer = await fetch("v1/logs/" + this.name + "?build=1&follow=1&lines=200", { signal: mine.signal, cache: "no-store" });
+      if (!answer.ok) return;
+      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) break;
+        const end = log.scrollHeight - log.scrollTop - log.clientHeight < 30;
+        log.append(value);
+        if (log.textContent.length > 200000) log.textContent = log.textContent.slice(-100000);
+        if (end) log.scrollTop = log.scrollHeight;
+      }
+    } catch (err) { /* it was closed, or the supervisor went: it is asked again */ } finally {
+      if (this.stream === mine) {
+        this.stream = null;
+        if (this.open && !mine.signal.aborted) setTimeout(() => this.open && this.followBuild(), 2000);
+      }
+    }
+  }
+
+  async act(action, query) {
+    if (action === "stop" && !(await ask("Stop " + this.name + "? Its clients are turned away until it is started."))) return;
+    if (action === "rollback" && !(await ask("Roll " + this.name + " back to " + decodeURIComponent(query.slice(4)) + "?"))) return;
+    const buttons = [...this.parts.acts.querySelectorAll("button")];
+    buttons.forEach((b) => (b.disabled = true));
+    try {
+      const answer = await fetch("v1/builds/" + this.name + "/" + action + (query || ""), { method: "POST", headers: { Authorization: "Bearer " + page.token } });
+      const lines = (await answer.text()).trim().split("\n").map((l) => JSON.parse(l));
+      const last = lines[lines.length - 1];
+      if (answer.status === 401) lock();
+      toast(this.name + ": " + action + (last.error ? " failed: " + last.error : " done"));
+    } catch (err) {
+      toast(this.name + ": " + action + ": the supervisor went away before it was done");
+    }
+    buttons.forEach((b) => (b.disabled = false));
+    refresh();
+    this.stale();
+  }
+}
+
+// --- Asking a person -----------------------------------------------------------
+
+function ask(question) {
+  text($("ask-text"), question);
+  $("ask").returnValue = "no";
+  $("ask").showModal();
+  return new Promise((done) => $("ask").addEventListener("close", () => done($("ask").returnValue === "yes"), { once: true }));
+}
+
+let gone = 0;
+function toast(message) {
+  text($("toast"), message);
+  $("toast").hidden = false;
+  clearTimeout(gone);
+  gone = setTimeout(() => ($("toast").hidden = true), 8000);
+}
+
+async function unlock() {
+  const answer = await fetch("v1/session", { headers: page.token ? { Authorization: "Bearer " + page.token } : {} });
+  const said = await answer.json();
+  if (said.error) toast(said.error);
+  page.write = said.write === true;
+  if (page.write) sessionStorage.setItem("token", page.token);
+  else sessionStorage.removeItem("token");
+  $("unlock").hidden = page.write || !(said.writable || answer.status === 401 || answer.status === 429);
+  $("lock").hidden = !page.write;
+  for (const card of page.builds.values()) { card.parts.acts.hidden = !page.write; card.stale(); }
+}
+
+function lock() { page.token = ""; unlock(); }
+
+$("unlock").addEventListener("submit", (e) => {
+  e.preventDefault();
+  page.token = $("token").value.trim();
+  $("token").value = "";
+  unlock();
+});
+$("lock").addEventListener("click", lock);
+
+// --- Beginning -----------------------------------------------------------------
+
+unlock().catch(() => link(false));
+refresh().then(refreshSamples);
+follow();
+setInterval(refresh, 5000);
+setInterval(refreshSamples, 30000);
+document.addEventListener("visibilitychange", () => { if (!document.hidden) { refresh(); refreshSamples(); } });
