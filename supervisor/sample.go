@@ -10,6 +10,7 @@ import (
 
 // The dashboard shows an hour.
 const (
+	sampleFirst = 5 * time.Second
 	sampleEvery = 30 * time.Second
 	samplesKept = int(time.Hour / sampleEvery)
 )
@@ -59,6 +60,11 @@ func (s *samples) all() []control.Sample {
 // sampleBuilds looks at the builds from time to time while a dashboard is there to
 // show it, until ctx ends.
 func (s *Supervisor) sampleBuilds(ctx context.Context) {
+	select { // what has just been started is no sample of anything
+	case <-time.After(sampleFirst):
+	case <-ctx.Done():
+		return
+	}
 	tick := time.NewTicker(sampleEvery)
 	defer tick.Stop()
 	for {

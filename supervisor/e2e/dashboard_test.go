@@ -1,0 +1,199 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+// page is a tab of a headless Chromium.
+type page struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu    sync.Mutex
+	wrong []string // what the page's scripts and the browser complained of
+}
+
+// openPage opens an address. The test fails at its end for each complaint of a script or of the content policy; that the network
+// is away for a while is none.
+func openPage(t *testing.T, url string) *page {
+	t.Helper()
+	if _, err := exec.LookPath("chromium"); err != nil {
+		t.Fatalf("%v; `make test` installs it", err)
+	}
+	// Without a sandbox of its own, which root cannot have; it loads our page only.
+	background, cancelBrowser := chromedp.NewExecAllocator(context.Background(), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
+		chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1200, 900), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-sync", true),
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-dev-shm-usage", true),
+		chromedp.ModifyCmdFunc(func(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true} }))
+	ctx, cancel := chromedp.NewContext(background)
+	ctx, cancelLimit := context.WithTimeout(ctx, 2*time.Minute)
+	p := &page{t: t, ctx: ctx}
+	p.do(chromedp.Navigate("about:blank"))
+	messages := chromedp.Console(ctx)
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		for m, err := range messages {
+			if err != nil {
+				return // the tab has ended
+			}
+			if m.Source != "network" && (m.IsException() || m.Type == chromedp.ConsoleError || m.Type == chromedp.ConsoleWarning) {
+				p.mu.Lock()
+				p.wrong = append(p.wrong, m.String())
+				p.mu.Unlock()
+			}
+		}
+	})
+	t.Cleanup(func() {
+		cancelLimit()
+		cancel()
+		cancelBrowser()
+		reading.Wait()
+		for _, text := range p.wrong {
+			t.Errorf("the page complains: %s", text)
+		}
+	})
+	p.do(chromedp.Navigate(url))
+	return p
+}
+
+func (p *page) do(steps ...chromedp.Action[chromedp.Void]) {
+	p.t.Helper()
+	if err := chromedp.Do(p.ctx, steps...); err != nil {
+		p.t.Fatalf("in the browser: %v", err)
+	}
+}
+
+// text is what a person sees of the elements that a selector names.
+func (p *page) text(selector string) string {
+	p.t.Helper()
+	text, err := chromedp.Run(p.ctx, chromedp.Evaluate[string](fmt.Sprintf(
+		`[...document.querySelectorAll(%q)].filter((e) => e.checkVisibility()).map((e) => e.innerText).join("\n")`, selector)))
+	if err != nil {
+		p.t.Fatalf("in the browser: %v", err)
+	}
+	return text
+}
+
+// wait waits until a person sees want at selector.
+func (p *page) wait(selector, want string) {
+	p.t.Helper()
+	Eventually(p.t, patience, fmt.Sprintf("%q at %s of the page", want, selector), func() (bool, string) {
+		got := p.text(selector)
+		return strings.Contains(got, want), got
+	})
+}
+
+// press presses keys, as a person without a mouse does.
+func (p *page) press(keys string) {
+	p.t.Helper()
+	p.do(chromedp.KeyEvent(keys))
+}
+
+// focused is the label of what has the keyboard.
+func (p *page) focused() string {
+	p.t.Helper()
+	text, err := chromedp.Run(p.ctx, chromedp.Evaluate[string](`(document.activeElement.closest(".build") ? document.activeElement.closest(".build").id + " " : "") + document.activeElement.textContent`))
+	if err != nil {
+		p.t.Fatalf("in the browser: %v", err)
+	}
+	return text
+}
+
+func TestDashboardShowsWhatHappensAsItHappens(t *testing.T) {
+	t.Parallel()
+	w := NewWorld(t, One(), Entry("two"))
+	const token = "of-a-test-0123456789"
+	if err := os.WriteFile(filepath.Join(w.Dir, "token"), []byte(token+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.Supervisor = []string{`dashboard = "/-/"`, `dashboard_write = "token"`}
+	w.WriteConfig()
+	w.OwnProgram()
+	first := w.Serve("one", "two")
+	w.WaitState("one", "running")
+	tr := w.FrontLoad("/two/", 50)
+	p := openPage(t, "http://"+w.Front+"/-")
+	const one = "#build-one "
+
+	p.wait("#summary", "2 of 2 running")
+	p.wait(one+".pill", "running")
+	p.wait("#link", "live")
+	p.wait("#events", "took over")
+
+	// By the keyboard alone: to the details of the first build.
+	for n := 0; !strings.Contains(p.focused(), "build-one Details"); n++ {
+		if n > 10 {
+			t.Fatalf("ten times Tab lead to %q", p.focused())
+		}
+		p.press("\t")
+	}
+	p.press("\r")
+	p.wait(one+"table", w.WaitState("one", "running").Release)
+	p.wait(one+"pre", "Booting worker")
+
+	// A crash, without a reload.
+	if got := p.text(one + ".figures"); !strings.Contains(got, "restarts\n0") {
+		t.Errorf("before the crash: %q", got)
+	}
+	old := w.KillTree("one", syscall.SIGKILL)
+	p.wait("#events", "killed by SIGKILL")
+	p.wait(one+".figures", "restarts\n1")
+	w.WaitPid("one", old)
+
+	// Without the token there is nothing to press.
+	if got := p.text(".acts, " + one + "table button"); got != "" {
+		t.Errorf("without the token there is %q", got)
+	}
+	p.do(chromedp.SendKeys("#token", "a wrong one\r"))
+	p.wait("#toast", "not the token")
+	p.do(chromedp.SendKeys("#token", token+"\r"))
+	p.wait(one+".acts", "Rebuild")
+
+	// A rebuild, from its button to the log as it runs and the release that takes over.
+	before := w.WaitState("one", "running").Release
+	p.do(chromedp.Click(one + ".acts button:nth-child(2)"))
+	p.wait("#toast", "one: rebuild done")
+	after := w.WaitRelease("one", before).Release
+	p.wait(one+"table", after)
+	p.wait(one+"pre", "== compile (8 of 8)")
+	p.wait(one+"table", "replaced by "+after)
+
+	// And back.
+	p.do(chromedp.Click(one + "tbody tr:nth-child(2) button"))
+	p.wait("#ask", "back to "+before)
+	p.do(chromedp.Click("#ask-yes"))
+	p.wait("#toast", "rollback done")
+	if b := w.WaitState("one", "running"); b.Release != before {
+		t.Errorf("release %s serves after the way back to %s", b.Release, before)
+	}
+	p.wait(one+"table", "rolled back to "+before)
+
+	// The supervisor is replaced, and dies: the page comes back by itself.
+	w.Upgrade()
+	p.wait("#link", "live")
+	tr.Stop().NoneLost(t)
+	w.Signal(syscall.SIGKILL)
+	w.WaitEnd(10 * time.Second)
+	p.wait("#link", "away")
+	w.Start()
+	p.wait("#link", "live")
+	w.SetBanner("two", "seen", RenameOver)
+	p.wait("#events", "built, release "+w.WaitRelease("two", first.Release).Release)
+
+	// A mistake in the file stands on top.
+	w.Replace(w.File, `location = "/two"`, `location = "two"`, RenameOver)
+	p.wait("#wrong", "location")
+	w.WriteConfig()
+	Eventually(t, patience, "the mistake to go", func() (bool, string) { got := p.text("#wrong"); return got == "", got })
+}
