@@ -145,6 +145,8 @@ func TestTheAPIAnswersAsItsDescriptionSays(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t, One(), Entry("two"))
 	w.OwnProgram()
+	w.Supervisor = []string{`dashboard = "/-/"`}
+	w.WriteConfig()
 	w.Serve("one", "two")
 	d := describe(t, w)
 	d.ask("GET", "/v1/status", 200)
@@ -182,6 +184,10 @@ func TestTheAPIAnswersAsItsDescriptionSays(t *testing.T) {
 	}
 	d.ask("GET", "/v1/events?follow=maybe", 400)
 	d.ask("GET", "/metrics", 200)
+	Eventually(t, patience, "a sample of the builds", func() (bool, string) {
+		text := d.ask("GET", "/v1/samples", 200)
+		return strings.Contains(text, `"latency_seconds"`), text
+	})
 
 	d.ask("POST", "/v1/reload?dry_run=1", 200)
 	d.ask("POST", "/v1/reload?dry_run=maybe", 400)
