@@ -27,7 +27,7 @@ func (w *World) dwells(name, then string) {
 func TestCandidateThatDiesWhileItIsProvedNeverTakesTheName(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, then, why string }{
-		{"a worker now and then", "threading.Timer(0.5, die, (1,)).start()", "start_timeout"},
+		{"a worker now and then", "threading.Timer(1.5, die, (1,)).start()", "start_timeout"},
 		// gunicorn takes exit code 3 of a worker for one that cannot boot, whenever it comes, and ends itself: with 3, or with 1
 		// where two workers do so at once.
 		{"the master with its workers", "threading.Timer(0.5, die, (3,)).start()", "exit code"},

@@ -149,7 +149,6 @@ func TestCommandOrEditCutsTheBackoffShort(t *testing.T) {
 	t.Parallel()
 	for what, hurry := range map[string]func(*World){
 		"restart": func(w *World) { w.Heal("one", "dead"); w.MustCLI("restart", "one", "--no-wait") },
-		"start":   func(w *World) { w.Heal("one", "dead"); w.MustCLI("start", "one", "--no-wait") },
 		"edit":    func(w *World) { w.SetBanner("one", "healed", RenameOver) },
 	} {
 		t.Run(what, func(t *testing.T) {
