@@ -169,7 +169,9 @@ func TestEditDuringAMigrationWaitsForItsEnd(t *testing.T) {
 	if a := MustAsk(t, "unix", w.Socket("one"), "/things"); !strings.Contains(a.Body, "slow but whole") {
 		t.Errorf("/things answered %q: the migration was cut off", a.Body)
 	}
-	if strings.Contains(w.Log(), "build cancelled") {
+	// Of the one after it, the watcher's word of the same edit may cancel a first try.
+	whole := strings.SplitN(w.Log(), "release built", 3)
+	if len(whole) < 3 || strings.Contains(whole[1], "build cancelled") {
 		t.Error("a build that migrated was cancelled")
 	}
 	tr.Stop().NoneLost(t)
