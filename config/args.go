@@ -29,7 +29,7 @@ func command(v any) []part {
 		}
 		for _, name := range braced.FindAllString(arg, -1) {
 			if !slices.Contains(braces, name) {
-				all = append(all, part{at, arg, "in braces one of " + strings.Join(braces, " ") + near(name, braces)})
+				all = append(all, part{at, arg, "in braces one of " + strings.Join(braces, " ") + Near(name, braces)})
 			}
 		}
 	}

@@ -213,7 +213,7 @@ func TestNearMissesAreSuggested(t *testing.T) {
 		"migrates": "migrate", "x": "", "": "", "user_": "user", "usr": "user", "requirement": "requirements", "colectstatic": "collectstatic",
 		strings.Repeat("w", 10000): "",
 	} {
-		got := near(name, buildKeys())
+		got := Near(name, buildKeys())
 		if want != "" {
 			want = fmt.Sprintf("; did you mean %q?", want)
 		}

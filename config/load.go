@@ -99,7 +99,7 @@ var (
 )
 
 func (l *loader) unknown(path, name string, known []string) {
-	hint := near(name, known)
+	hint := Near(name, known)
 	if hint == "" {
 		hint = elsewhere(name, known)
 	}

@@ -129,7 +129,7 @@ func textTable(v any) (map[string]string, bool) {
 func oneOf(field *string, v any, allowed ...string) (want string) {
 	text, ok := v.(string)
 	if !ok || !slices.Contains(allowed, text) {
-		return "one of \"" + strings.Join(allowed, `", "`) + `"` + near(text, allowed)
+		return "one of \"" + strings.Join(allowed, `", "`) + `"` + Near(text, allowed)
 	}
 	*field = text
 	return ""
@@ -246,7 +246,7 @@ func hookCommand(v any) string {
 func workerClass(v any) string {
 	known := []string{"sync", "gthread", "eventlet", "gevent", "gevent_wsgi", "gevent_pywsgi", "tornado", "asgi"}
 	if name := v.(string); !slices.Contains(known, name) && !workerName.MatchString(name) {
-		return "one of gunicorn's (" + strings.Join(known, ", ") + ") or the dotted path of a class" + near(name, known)
+		return "one of gunicorn's (" + strings.Join(known, ", ") + ") or the dotted path of a class" + Near(name, known)
 	}
 	return ""
 }
