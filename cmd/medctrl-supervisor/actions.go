@@ -19,7 +19,15 @@ func reloadCommand(file *string) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "reload",
 		Short: "Apply the file and the builds' inputs as they are now",
-		Args:  noArguments,
+		Long: `Have the supervisor read the file and look at the builds' sources, requirements
+and settings again, as SIGHUP does, and print what changes in the file. A file
+with a mistake changes nothing: the mistakes are printed, and the exit code is 1.
+
+It returns when the file is taken, and does not wait for what is rebuilt or
+restarted then: see "status", or "events -f".`,
+		Example: `  medctrl-supervisor reload --dry-run
+  medctrl-supervisor reload`,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cl, err := client(*file)
 			if err != nil {
@@ -44,12 +52,27 @@ func reloadCommand(file *string) *cobra.Command {
 
 // actionCommands are those that do something to builds.
 func actionCommands(file *string) []*cobra.Command {
-	texts := []struct{ name, short string }{
-		{"start", "Start builds that are stopped"},
-		{"stop", "Let builds finish what they hold and stop them"},
-		{"restart", "Replace builds' processes, without losing a request"},
-		{"rebuild", "Make new releases, even of unchanged inputs"},
-		{"rollback", "Go back to the release before"},
+	texts := []struct{ name, short, long, example string }{
+		{"start", "Start builds that are stopped", `A build that has no release yet is built first. The result holds when the build
+serves and has answered its probe.`, `  medctrl-supervisor start development
+  medctrl-supervisor start`},
+		{"stop", "Let builds finish what they hold and stop them", `They take no new clients, and get their graceful_timeout to answer those they
+have. The result holds when nothing of the build runs any more. It stays stopped
+until "start", also when the supervisor is started anew.`, `  medctrl-supervisor stop development
+  medctrl-supervisor stop 'test*'`},
+		{"restart", "Replace builds' processes, without losing a request", `A new server on the same release is started beside the old one. The result holds
+when it has answered its probe and taken over; where it does not, the old one
+serves on, and the exit code is 1.`, `  medctrl-supervisor restart development
+  medctrl-supervisor restart --no-wait`},
+		{"rebuild", "Make new releases, even of unchanged inputs", `A new release is built beside the one that serves. The result holds when it has
+answered its probe and taken over; where it does not, the old one serves on, and
+the exit code is 1, with the reason.`, `  medctrl-supervisor rebuild development
+  medctrl-supervisor rebuild 'test*' production`},
+		{"rollback", "Go back to the release before", `The release before, or the one that --to names, is started beside the one that
+serves. The result holds when it has answered its probe and taken over. It serves
+until the build's inputs change, or "rebuild". "status NAME" has the releases
+that are kept.`, `  medctrl-supervisor rollback development
+  medctrl-supervisor rollback development --to 20261123T101502-9f3c2a`},
 	}
 	var all []*cobra.Command
 	for _, t := range texts {
@@ -59,12 +82,12 @@ func actionCommands(file *string) []*cobra.Command {
 		c := &cobra.Command{
 			Use:   t.name + " [NAME...]",
 			Short: t.short,
-			Long: t.short + `.
+			Long: t.short + ".\n\n" + t.long + `
 
 NAME may be a pattern ("dev*"); without one it is all builds. It waits until the
 result holds and shows how far it is; the exit code is 0 only where it does for
-every build.`,
-			Example:           "  medctrl-supervisor " + t.name + " development",
+every build. Ctrl-C, or --no-wait, ends the waiting and not what goes on.`,
+			Example:           t.example,
 			ValidArgsFunction: completeBuilds(file),
 			RunE: func(cmd *cobra.Command, patterns []string) error {
 				if noWait {
@@ -89,7 +112,8 @@ every build.`,
 		}
 		c.Flags().BoolVar(&noWait, "no-wait", false, "do not wait for the result")
 		if t.name == "rollback" {
-			c.Flags().StringVar(&to, "to", "", "the release to go back to")
+			c.Flags().StringVar(&to, "to", "", "the `RELEASE` to go back to")
+			must(c.RegisterFlagCompletionFunc("to", completeReleases(file)))
 		}
 		all = append(all, c)
 	}

@@ -48,10 +48,17 @@ func rootCommand() *cobra.Command {
 		Short: "Build and serve Django backends, without losing a request",
 		Long: `medctrl-supervisor reads a list of builds (builds.toml), builds each, runs a
 gunicorn for each on its own unix socket, restarts what crashes or hangs, and
-rebuilds what is edited. Without a command it runs in the foreground:
-SIGHUP reloads the file, SIGTERM stops everything gracefully.`,
+rebuilds what is edited.
+
+Without a command it runs in the foreground until it is told to stop. SIGHUP
+reloads the file, SIGTERM and SIGINT stop everything gracefully (a second one at
+once), SIGUSR2 upgrades in place.
+
+The commands that look and those that change ask the one that runs, over its
+control socket, which they find by the same file.`,
 		Example: `  medctrl-supervisor -c builds.toml
-  medctrl-supervisor -c builds.toml status`,
+  medctrl-supervisor -c builds.toml status
+  medctrl-supervisor restart development`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          noArguments,
@@ -59,38 +66,79 @@ SIGHUP reloads the file, SIGTERM stops everything gracefully.`,
 			return supervise(cmd.Context(), file)
 		},
 	}
-	root.SuggestionsMinimumDistance = 2
-	fromEnv := os.Getenv("MEDCTRL_CONFIG")
-	if fromEnv == "" {
-		fromEnv = defaultConfig
+	root.PersistentFlags().StringVarP(&file, "config", "c", configFile(), "the `FILE` that lists the builds; without it\n$MEDCTRL_CONFIG, or else "+defaultConfig)
+	root.PersistentFlags().Lookup("config").DefValue = "" // its usage says it, and not what one environment makes of it
+	must(root.MarkPersistentFlagFilename("config", "toml"))
+	root.SetFlagErrorFunc(badFlag)
+
+	group := func(id, title string, commands ...*cobra.Command) {
+		root.AddGroup(&cobra.Group{ID: id, Title: title})
+		for _, c := range commands {
+			c.GroupID = id
+			root.AddCommand(c)
+		}
 	}
-	root.PersistentFlags().StringVarP(&file, "config", "c", fromEnv, "the list of builds; $MEDCTRL_CONFIG")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
-	root.AddCommand(checkCommand(&file), statusCommand(&file), logsCommand(&file), eventsCommand(&file), reloadCommand(&file), nginxCommand(&file), newCommand(&file), upgradeCommand(&file), acceptCommand(&file), versionCommand())
-	for _, c := range actionCommands(&file) {
-		root.AddCommand(c)
-	}
+	group("look", "Look:", statusCommand(&file), logsCommand(&file), eventsCommand(&file))
+	group("change", "Change:", append(actionCommands(&file), reloadCommand(&file))...)
+	group("setup", "Set up:", checkCommand(&file), newCommand(&file), nginxCommand(&file))
+	group("itself", "Of itself:", upgradeCommand(&file), versionCommand(), completionCommand())
+	root.SetHelpCommand(helpCommand())
+	root.SetHelpCommandGroupID("itself")
+	root.InitDefaultHelpCmd()                       // adds it
+	root.CompletionOptions.DisableDefaultCmd = true // ours has examples, and the shells that are promised
+	root.AddCommand(acceptCommand(&file))
+	explain(root)
 	return root
 }
 
+// configFile is the list of builds where -c does not say otherwise.
+func configFile() string {
+	if file := os.Getenv("MEDCTRL_CONFIG"); file != "" {
+		return file
+	}
+	return defaultConfig
+}
+
+// must is for errors that only a mistake in this package can make.
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
 func noArguments(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
+	switch {
+	case len(args) == 0:
 		return nil
+	case cmd.HasParent():
+		return usage(fmt.Errorf("%s takes no argument, got %q", cmd.Name(), args[0]))
 	}
-	text := fmt.Sprintf("unknown command %q", args[0])
-	if cmd.HasParent() {
-		text = fmt.Sprintf("%s takes no argument, got %q", cmd.Name(), args[0])
-	} else if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		text += fmt.Sprintf("; did you mean %q?", near[0])
+	return unknownCommand(cmd, args[0])
+}
+
+// unknownCommand is the error of a root that has no command of that name.
+func unknownCommand(root *cobra.Command, name string) error {
+	var names []string
+	for _, c := range root.Commands() {
+		if !c.Hidden {
+			names = append(names, c.Name())
+		}
 	}
-	return usage(errors.New(text + " (see: medctrl-supervisor help)"))
+	return usage(fmt.Errorf("unknown command %q%s", name, config.Near(name, names)))
 }
 
 func checkCommand(file *string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check",
 		Short: "Validate the file and everything it names",
-		Args:  noArguments,
+		Long: `Read the file as the supervisor would, and look for everything it names. No
+supervisor needs to run, and nothing is changed.
+
+Every mistake is a line of its own, FILE:LINE:COLUMN: MESSAGE. The exit code is 0
+where there is none, and 1 otherwise.`,
+		Example: `  medctrl-supervisor check
+  medctrl-supervisor -c builds.toml check`,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Check(*file)
 			var wrong config.Errors
@@ -114,7 +162,14 @@ func nginxCommand(file *string) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "nginx",
 		Short: "Print the Nginx location blocks of all builds",
-		Args:  noArguments,
+		Long: `Print the Nginx configuration that passes the location of each build to its
+socket, ready to be included in a server block. Only the file is read: no
+supervisor needs to run. The sockets' paths never change, so once is enough for
+a build and its location.`,
+		Example: `  medctrl-supervisor nginx > /etc/nginx/medctrl.conf
+  medctrl-supervisor nginx --upstreams > /etc/nginx/conf.d/medctrl-upstreams.conf
+  medctrl-supervisor nginx --locations > /etc/nginx/medctrl-locations.conf`,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.Plain && (o.Upstreams || o.Locations) || o.Upstreams && o.Locations {
 				return usage(errors.New("--plain, --upstreams and --locations exclude each other"))
@@ -135,12 +190,18 @@ func nginxCommand(file *string) *cobra.Command {
 func upgradeCommand(file *string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "upgrade",
-		Short: "Replace the running supervisor by the program that is at its path now",
+		Short: "Replace the running supervisor by the program at its path",
 		Long: `Replace the running supervisor by the program that is at its path now, with the
 same process number, without touching a build: install the new binary over the
 old one first (mv or install, not cp onto the running file). The new one is asked
 first whether it accepts the file and the state; where it does not, nothing
-changes.`,
+changes.
+
+It waits for a migration that is under way, shows what it waits for, and returns
+when the new program answers. The exit code is 1, with the reason, where the old
+one goes on.`,
+		Example: `  install -m 0755 bin/medctrl-supervisor /usr/local/bin/medctrl-supervisor
+  medctrl-supervisor upgrade`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cl, err := client(*file)
@@ -186,7 +247,10 @@ func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  noArguments,
+		Long: `Print the version of this program. That of the one that runs is in
+"status --json".`,
+		Example: "  medctrl-supervisor version",
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			fmt.Fprintln(cmd.OutOrStdout(), "medctrl-supervisor", version)
 			return nil
@@ -205,7 +269,7 @@ func client(file string) (control.Client, error) {
 	if err != nil {
 		return control.Client{}, fmt.Errorf("find control socket: %w", err)
 	}
-	return control.Client{Socket: socket}, nil
+	return control.Client{Socket: socket, File: file}, nil
 }
 
 // answered gives the error of a request the exit code it has.

@@ -7,14 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
 
-	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 )
 
@@ -27,7 +25,10 @@ func logsCommand(file *string) *cobra.Command {
 		Long: `Show what the servers of builds print, or with --build what their last build
 printed. NAME may be a pattern ("dev*"); without one it is all builds. The lines of
 several builds have their names before them. --since goes by the times that the
-lines themselves begin with.`,
+lines themselves begin with.
+
+It waits for nothing; -f goes on until Ctrl-C, or until the supervisor ends,
+which is exit code 1.`,
 		Example: `  medctrl-supervisor logs -f
   medctrl-supervisor logs development -n 50
   medctrl-supervisor logs --since 1h development
@@ -50,8 +51,10 @@ lines themselves begin with.`,
 		},
 	}
 	c.Flags().BoolVarP(&q.Follow, "follow", "f", false, "go on with what comes")
-	c.Flags().IntVarP(&q.Lines, "lines", "n", 100, "how many lines of each")
+	c.Flags().IntVarP(&q.Lines, "lines", "n", 100, "show the last `N` lines of each")
+	completeValues(c, "lines")
 	c.Flags().Var(&since, "since", "only what was written since then: 1h30m, 15:04, \"2006-01-02 15:04\"")
+	completeValues(c, "since", "10m", "1h", "24h")
 	c.Flags().BoolVar(&q.Build, "build", false, "what the last build printed")
 	return c
 }
@@ -135,7 +138,10 @@ func eventsCommand(file *string) *cobra.Command {
 		Use:   "events [NAME...]",
 		Short: "Show what happened to builds, in order",
 		Long: `Show what happened to builds, in order, across restarts of the supervisor. NAME
-may be a pattern; without one it is all builds.`,
+may be a pattern ("dev*"); without one it is all builds.
+
+It waits for nothing; -f goes on until Ctrl-C, or until the supervisor ends,
+which is exit code 1.`,
 		Example: `  medctrl-supervisor events -f
   medctrl-supervisor events development --since 1h --json`,
 		ValidArgsFunction: completeBuilds(file),
@@ -144,19 +150,40 @@ may be a pattern; without one it is all builds.`,
 			if err != nil {
 				return err
 			}
+			if follow { // a name that was mistyped would be waited for in vain
+				if _, err := matching(cmd.Context(), cl, patterns); err != nil {
+					return err
+				}
+			}
 			out := cmd.OutOrStdout()
+			var seen []string
 			err = cl.Events(cmd.Context(), follow, func(e control.Event) error {
+				if !slices.Contains(seen, e.Build) {
+					seen = append(seen, e.Build)
+				}
 				if e.Time.Before(since.Time) || len(patterns) > 0 && !matches(patterns, e.Build) {
 					return nil
 				}
 				return printEvent(out, e, asJSON)
 			})
-			return answered(err)
+			if err != nil || follow || len(patterns) == 0 {
+				return answered(err)
+			}
+			st, err := cl.Status(cmd.Context())
+			if err != nil {
+				return answered(err)
+			}
+			// What was removed from the file still has its events.
+			rest := slices.DeleteFunc(slices.Clone(patterns), func(p string) bool {
+				return slices.ContainsFunc(seen, func(name string) bool { return matches([]string{p}, name) })
+			})
+			return known(rest, buildNames(st), st.Config.Path)
 		},
 	}
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what happens")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a line")
 	c.Flags().Var(&since, "since", "only what happened since then: 1h30m, 15:04, \"2006-01-02 15:04\"")
+	completeValues(c, "since", "10m", "1h", "24h")
 	return c
 }
 
@@ -176,54 +203,4 @@ func printEvent(out io.Writer, e control.Event, asJSON bool) error {
 	}
 	_, err := fmt.Fprintln(out, strings.Join(words, " "))
 	return err
-}
-
-// matching answers the builds that patterns are for, in the order of the file;
-// without patterns all. A pattern for none is an error.
-func matching(ctx context.Context, cl control.Client, patterns []string) ([]string, error) {
-	st, err := cl.Status(ctx)
-	if err != nil {
-		return nil, answered(err)
-	}
-	all := buildNames(st)
-	if len(patterns) == 0 {
-		return all, nil
-	}
-	for _, p := range patterns {
-		if !slices.ContainsFunc(all, func(name string) bool { return matches([]string{p}, name) }) {
-			return nil, fmt.Errorf("no build is named %q; there are: %s", p, strings.Join(all, ", "))
-		}
-	}
-	return slices.DeleteFunc(all, func(name string) bool { return !matches(patterns, name) }), nil
-}
-
-// matches says whether a name is meant by one of the patterns (path.Match: * and
-// ? and [a-z]).
-func matches(patterns []string, name string) bool {
-	return slices.ContainsFunc(patterns, func(p string) bool {
-		ok, err := path.Match(p, name)
-		return err == nil && ok
-	})
-}
-
-// completeBuilds completes names of builds, of the running supervisor or else of
-// the file.
-func completeBuilds(file *string) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, given []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		var names []string
-		if cl, err := client(*file); err == nil {
-			if st, err := cl.Status(cmd.Context()); err == nil {
-				names = buildNames(st)
-			}
-		}
-		if names == nil {
-			if cfg, err := config.Load(*file); err == nil {
-				for _, b := range cfg.Builds {
-					names = append(names, b.Name)
-				}
-			}
-		}
-		names = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(given, name) })
-		return names, cobra.ShellCompDirectiveNoFileComp
-	}
 }

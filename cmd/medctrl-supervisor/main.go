@@ -24,7 +24,7 @@ func main() {
 func run(args []string) int {
 	root := rootCommand()
 	root.SetArgs(args)
-	err := root.ExecuteContext(context.Background())
+	cmd, err := root.ExecuteContextC(context.Background())
 	if err == nil {
 		return exitDone
 	}
@@ -33,8 +33,18 @@ func run(args []string) int {
 		code = e.code
 		err = e.err
 	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "medctrl-supervisor:", err)
+	if err == nil {
+		return code
 	}
+	what := ""
+	switch {
+	case code == exitUsage && cmd.HasParent():
+		what = fmt.Sprintf(" (see: medctrl-supervisor help %s)", cmd.Name())
+	case code == exitUsage:
+		what = " (see: medctrl-supervisor help)"
+	default:
+		what = advice(err, root.Flag("config").Value.String())
+	}
+	fmt.Fprintf(os.Stderr, "medctrl-supervisor: %v%s\n", err, what)
 	return code
 }

@@ -55,8 +55,13 @@ func newCommand(file *string) *cobra.Command {
 		Long: `Write the settings file of a new build, deploy_NAME.py, with a secret key of its
 own, and print the entry to add to builds.toml. With --add it is added, at the
 end; a running supervisor then builds and serves it by itself. A settings file
-that is there is left alone.`,
-		Example: "  medctrl-supervisor new staging --location /staging --add",
+that is there is left alone.
+
+It waits for nothing, and no supervisor needs to run. The exit code is 0 where
+the settings file was written and, with --add, the file holds the build.`,
+		Example: `  medctrl-supervisor new staging
+  medctrl-supervisor new staging --location /staging --add`,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usage(errors.New("new takes one name, of the build to be"))
@@ -82,8 +87,10 @@ that is there is left alone.`,
 			return nil
 		},
 	}
-	c.Flags().StringVar(&n.location, "location", "", "its URL prefix (default /NAME)")
-	c.Flags().StringVar(&n.source, "source", "", "the checkout it is built from (default that of the last build)")
+	c.Flags().StringVar(&n.location, "location", "", "its URL `PREFIX` (default /NAME)")
+	completeValues(c, "location")
+	c.Flags().StringVar(&n.source, "source", "", "the `FOLDER` it is built from (default that of the last build)")
+	must(c.MarkFlagDirname("source"))
 	c.Flags().BoolVar(&add, "add", false, "add it to builds.toml")
 	return c
 }

@@ -21,8 +21,18 @@ const watchEvery = time.Second
 func statusCommand(file *string) *cobra.Command {
 	var asJSON, watch bool
 	c := &cobra.Command{
-		Use:               "status [NAME...]",
-		Short:             "Show what runs, and why something does not",
+		Use:   "status [NAME...]",
+		Short: "Show what runs, and why something does not",
+		Long: `Show the state of builds: what serves, since when, and why something does not.
+NAME may be a pattern ("dev*"); without one it is all builds. One build named in
+full is shown with its releases, its last build, events and output.
+
+It waits for nothing; --watch goes on until Ctrl-C. The exit code says that the
+supervisor answered, not that all is well: scripts read --json.`,
+		Example: `  medctrl-supervisor status
+  medctrl-supervisor status development
+  medctrl-supervisor status --watch 'test*'
+  medctrl-supervisor status --json`,
 		ValidArgsFunction: completeBuilds(file),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			cl, err := client(*file)

@@ -22,6 +22,7 @@ import (
 // connection that broke.
 type Client struct {
 	Socket string
+	File   string // the list of builds that Socket was found by, for errors to name; may be ""
 }
 
 // ErrNoSupervisor means that nothing listens on the control socket.
@@ -245,13 +246,27 @@ func errorIn(text []byte, otherwise string) string {
 
 // explain says what an error of the connection means and what to do.
 func (c Client) explain(err error) error {
+	file, whose := c.File, ""
+	if file == "" {
+		file = "FILE"
+	} else {
+		whose = ", where " + file + " has it"
+	}
+	todo := fmt.Sprintf("start one with `medctrl-supervisor -c %s`, or name the file of the one that runs with -c", file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w: there is no socket at %s: start one with `medctrl-supervisor -c FILE`, or name the file of the one that runs with -c", ErrNoSupervisor, c.Socket)
+		return fmt.Errorf("%w: there is no socket at %s%s: %s", ErrNoSupervisor, c.Socket, whose, todo)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("%w: nobody listens on %s any more: start one with `medctrl-supervisor -c FILE`", ErrNoSupervisor, c.Socket)
+		return fmt.Errorf("%w: nobody listens on %s%s, any more: %s", ErrNoSupervisor, c.Socket, whose, todo)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("ask supervisor at %s: permission denied: do it as root or as the user the supervisor runs as", c.Socket)
+	case isTimeout(err):
+		return fmt.Errorf("ask supervisor at %s: it takes the call and says nothing: see its log, and whether it is stopped (state T in ps)", c.Socket)
 	}
 	return fmt.Errorf("ask supervisor at %s: %w", c.Socket, err)
+}
+
+func isTimeout(err error) bool {
+	var t net.Error
+	return errors.As(err, &t) && t.Timeout()
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -356,5 +358,28 @@ func TestLogComesLineByLine(t *testing.T) {
 	var refused *Error
 	if err := c.Log(t.Context(), "no/body", LogQuery{Lines: 7}, each); !errors.As(err, &refused) || refused.Status != 404 {
 		t.Errorf("unknown build: %v", err)
+	}
+}
+
+func TestErrorsOfTheConnectionSayWhatToDo(t *testing.T) {
+	t.Parallel()
+	c := Client{Socket: "/r/control.sock", File: "/etc/builds.toml"}
+	for _, want := range []struct {
+		err  error
+		says []string
+	}{
+		{fs.ErrNotExist, []string{"no supervisor answers", "no socket at /r/control.sock, where /etc/builds.toml has it", "-c /etc/builds.toml"}},
+		{syscall.ECONNREFUSED, []string{"no supervisor answers", "nobody listens on /r/control.sock"}},
+		{fs.ErrPermission, []string{"/r/control.sock: permission denied", "as root"}},
+		{context.DeadlineExceeded, []string{"/r/control.sock", "says nothing", "see its log"}},
+	} {
+		for _, text := range want.says {
+			if got := c.explain(want.err).Error(); !strings.Contains(got, text) {
+				t.Errorf("%v: %q does not say %q", want.err, got, text)
+			}
+		}
+	}
+	if got := (Client{Socket: "/s"}).explain(fs.ErrNotExist).Error(); !strings.Contains(got, "no socket at /s: start one with `medctrl-supervisor -c FILE`") {
+		t.Errorf("without a file: %q", got)
 	}
 }

@@ -120,7 +120,7 @@ func TestCommandsTakePatternsOrAll(t *testing.T) {
 	w.MustCLI("start")
 	w.WaitState("one", "running")
 	w.WaitState("two", "running")
-	if _, errOut, code := w.CLI("restart", "on"); code != 1 || !strings.Contains(errOut, `no build is named "on"; there are: one, two`) {
+	if _, errOut, code := w.CLI("restart", "on"); code != 1 || !strings.Contains(errOut, `no build "on" in `+w.File+`; did you mean "one"?`) {
 		t.Errorf("a name that is none: exit %d, %q", code, errOut)
 	}
 	if out := w.MustCLI("__complete", "restart", ""); !strings.HasPrefix(out, "one\ntwo\n") {
