@@ -16,6 +16,8 @@ TESTFLAGS ?=
 STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 binary := bin/medctrl-supervisor
+# Manual pages and the shells' completions, as they lie in PREFIX/share.
+share := bin/share
 version = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 # The race detector needs cgo, and so a C compiler: used where there is one.
 race = $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
@@ -23,17 +25,23 @@ race = $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 .PHONY: help
 help:
 	@echo 'make run      builds the supervisor and runs it on examples/builds.toml; installs what that needs, saying so first'
-	@echo 'make build    the static binary, $(binary)'
+	@echo 'make build    the static binary, $(binary), its manual pages and completions, $(share)'
 	@echo 'make test     every test, end to end ones too; installs what they need'
 	@echo 'make lint     gofmt, go vet, staticcheck, and the scripts'
 	@echo 'make fuzz     each fuzz target for FUZZTIME=$(FUZZTIME); FUZZ=PATTERN for some of them'
 	@echo 'make bench    the benchmarks; BENCH=PATTERN for some of them'
-	@echo 'make install  $(binary) to DESTDIR/PREFIX/bin, PREFIX=$(PREFIX)'
+	@echo 'make install  the binary to DESTDIR/PREFIX/bin, the rest to DESTDIR/PREFIX/share; PREFIX=$(PREFIX)'
 	@echo 'make clean    removes bin/ and run/ (what `make run` built, with its data)'
 
+# The pages are written by a program for this machine, whatever the binary is for, and dated by the commit: the same source
+# makes the same pages.
+flags = -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(version)'
 .PHONY: build
+build: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
 build:
-	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(version)' -o $(binary) ./cmd/medctrl-supervisor
+	CGO_ENABLED=0 $(GO) build $(flags) -o $(binary) ./cmd/medctrl-supervisor
+	rm -rf $(share)
+	CGO_ENABLED=0 env -u GOOS -u GOARCH $(GO) run $(flags) ./cmd/medctrl-supervisor pages $(share) .
 
 .PHONY: run
 run: needs-run build
@@ -76,8 +84,10 @@ bench: needs-test
 # Not rebuilt where it is there: `make build && sudo make install` needs no Go for root.
 .PHONY: install
 install:
-	@[ -x $(binary) ] || $(MAKE) build
-	install -D -m 0755 $(binary) '$(DESTDIR)$(PREFIX)/$(binary)'
+	@[ -x $(binary) ] && [ -d $(share) ] || $(MAKE) build
+	install -D -m 0755 $(binary) '$(DESTDIR)$(PREFIX)/bin/medctrl-supervisor'
+	find $(share) -type f -printf '%P\n' | while read -r page; do \
+		install -D -m 0644 "$(share)/$$page" "$(DESTDIR)$(PREFIX)/share/$$page"; done
 
 .PHONY: clean
 clean:

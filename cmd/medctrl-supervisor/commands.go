@@ -86,7 +86,7 @@ control socket, which they find by the same file.`,
 	root.SetHelpCommandGroupID("itself")
 	root.InitDefaultHelpCmd()                       // adds it
 	root.CompletionOptions.DisableDefaultCmd = true // ours has examples, and the shells that are promised
-	root.AddCommand(acceptCommand(&file))
+	root.AddCommand(acceptCommand(&file), pagesCommand())
 	explain(root)
 	return root
 }

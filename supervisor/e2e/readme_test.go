@@ -73,7 +73,7 @@ func TestEveryCommandOfTheReadmeWorks(t *testing.T) {
 // copyClone copies what builds and runs, without what only tests need.
 func copyClone(t *testing.T, to string) {
 	t.Helper()
-	for _, dir := range []string{".ci", "build", "cmd", "config", "examples", "supervisor"} {
+	for _, dir := range []string{".ci", "build", "cmd", "config", "docs", "examples", "supervisor"} {
 		if err := os.CopyFS(filepath.Join(to, dir), os.DirFS(filepath.Join("../..", dir))); err != nil {
 			t.Fatal(err)
 		}
