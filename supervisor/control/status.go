@@ -106,24 +106,35 @@ type Event struct {
 }
 
 // MarshalJSON keeps the promises about times and lists: RFC 3339 in UTC, never null.
+// Builds are written in one go: there may be a thousand.
 func (s Status) MarshalJSON() ([]byte, error) {
+	type build BuildStatus // without its own MarshalJSON
 	type plain Status
+	all := make([]build, len(s.Builds))
+	for i, b := range s.Builds {
+		all[i] = build(b.normal())
+	}
 	s.Started = s.Started.UTC().Truncate(time.Second)
 	s.Config.Loaded = s.Config.Loaded.UTC().Truncate(time.Second)
-	if s.Builds == nil {
-		s.Builds = []BuildStatus{}
+	return json.Marshal(struct {
+		plain
+		Builds []build `json:"builds"` // hides the one of plain
+	}{plain(s), all})
+}
+
+// normal is b with its times and lists as promised.
+func (b BuildStatus) normal() BuildStatus {
+	b.Since = b.Since.UTC().Truncate(time.Second)
+	if b.Releases == nil {
+		b.Releases = []string{}
 	}
-	return json.Marshal(plain(s))
+	return b
 }
 
 // MarshalJSON keeps the promises about times and lists.
 func (b BuildStatus) MarshalJSON() ([]byte, error) {
 	type plain BuildStatus
-	b.Since = b.Since.UTC().Truncate(time.Second)
-	if b.Releases == nil {
-		b.Releases = []string{}
-	}
-	return json.Marshal(plain(b))
+	return json.Marshal(plain(b.normal()))
 }
 
 // MarshalJSON keeps the promise about the time.
