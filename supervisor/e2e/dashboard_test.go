@@ -163,7 +163,7 @@ func TestDashboardShowsWhatHappensAsItHappens(t *testing.T) {
 	// A rebuild, from its button to the log as it runs and the release that takes over.
 	before := w.WaitState("one", "running").Release
 	p.do(chromedp.Click(one + ".acts button:nth-child(2)"))
-	p.wait("#toast", "one: rebuild done")
+	p.wait("#toast", "one: rebuild begins")
 	after := w.WaitRelease("one", before).Release
 	p.wait(one+"table", after)
 	p.wait(one+"pre", "== compile (8 of 8)")

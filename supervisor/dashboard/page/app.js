@@ -26,7 +26,8 @@ const page = {
   samples: {},
   newest: "",          // time of the newest event that was seen
   seen: new Set(),
-  began: new Date().toISOString(),
+  ahead: 0,            // milliseconds by which the supervisor's clock is ahead of ours
+  following: 0,        // build logs that are streamed
   token: sessionStorage.getItem("token") || "",
   write: false,
 };
@@ -53,7 +54,9 @@ function span(seconds) {
 }
 
 const never = (time) => !time || time.startsWith("0001");
-const ago = (time) => (never(time) ? "–" : span((Date.now() - Date.parse(time)) / 1000));
+const now = () => Date.now() + page.ahead;
+const began = Date.now();
+const ago = (time) => (never(time) ? "–" : span((now() - Date.parse(time)) / 1000));
 const clock = (time) => new Date(time).toLocaleTimeString([], { hour12: false });
 const mega = (bytes) => (bytes ? (bytes >= 1048576000 ? (bytes / 1073741824).toFixed(1) + " GB" : Math.max(1, Math.round(bytes / 1048576)) + " MB") : "–");
 const millis = (s) => (s === null || s === undefined ? "–" : s < 1 ? (s * 1000).toFixed(s < 0.01 ? 1 : 0) + " ms" : s.toFixed(1) + " s");
@@ -71,6 +74,8 @@ function remedy(b) {
 async function get(path) {
   const answer = await fetch("v1/" + path, { cache: "no-store" });
   if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).error || "the supervisor answered " + answer.status);
+  const date = Date.parse(answer.headers.get("Date")); // whole seconds: less than two of difference are none
+  if (date) page.ahead = Math.abs(date - Date.now()) < 2000 ? 0 : date - Date.now();
   return answer.json();
 }
 
@@ -105,15 +110,21 @@ function link(alive) {
   $("link").className = "pill " + (alive ? "good" : "bad");
 }
 
+let stream = null;
+
+// follow has events come as they happen while somebody looks. A browser has few
+// connections for one place, over all its tabs: a hidden one only asks now and then.
 function follow() {
-  const stream = new EventSource("v1/events");
+  if (stream) stream.close();
+  if (document.hidden) return;
+  stream = new EventSource("v1/events");
   stream.onopen = () => { link(true); soon(); };
   stream.onmessage = (m) => happened(JSON.parse(m.data));
-  stream.addEventListener("dropped", () => { stream.close(); follow(); });
+  stream.addEventListener("dropped", follow);
   stream.onerror = () => {
     link(false);
     soon();
-    if (stream.readyState === EventSource.CLOSED) setTimeout(follow, 2000);
+    if (stream.readyState === EventSource.CLOSED) setTimeout(follow, 2000); // else it tries again by itself
   };
 }
 
@@ -122,10 +133,11 @@ function happened(e) {
   const key = e.time + e.build + e.event + e.pid;
   if (page.seen.has(key)) return;
   page.seen.add(key);
+  if (page.seen.size > 10000) page.seen = new Set([...page.seen].slice(-5000));
   const line = words(e.event) + (e.release ? ", release " + e.release : "") + (e.reason ? ": " + e.reason : "");
   $("events").prepend(make("li", {}, make("time", { datetime: e.time, title: new Date(e.time).toLocaleString() }, clock(e.time)), make("b", {}, e.build), make("span", {}, line)));
   while ($("events").children.length > 100) $("events").lastChild.remove();
-  if (e.time < page.began) return;
+  if (Date.parse(e.time) < began + page.ahead) return; // it was before we looked
   text($("say"), e.build + ": " + line);
   soon();
   const card = page.builds.get(e.build);
@@ -172,16 +184,16 @@ class Card {
         make("div", {}, make("h3", { class: "name", id: id + "-name" }, name), part("state", make("span", { class: "pill" })), " ", part("where", make("span", { class: "where" }))),
         make("dl", { class: "figures" }, figure("release", "release"), figure("up", "serves for"), figure("restarts", "restarts"), figure("mem", "memory"), figure("cpu", "of a core"), figure("queue", "waiting")),
         plot("memory"), plot("latency"),
-        part("toggle", make("button", { type: "button", "aria-expanded": "false", "aria-controls": id + "-more", onclick: () => this.toggle() }, "Details"))),
+        part("toggle", make("button", { type: "button", "aria-expanded": "false", "aria-controls": id + "-more", "aria-label": "Details of " + name, onclick: () => this.toggle() }, "Details"))),
       part("note", make("p", { class: "note", hidden: true })),
       part("progress", make("p", { class: "note", hidden: true })),
       part("more", make("div", { class: "more", id: id + "-more", hidden: true })));
     const act = (action, label, danger) => part(action, make("button", { type: "button", class: danger ? "danger" : "", onclick: () => this.act(action) }, label));
     this.parts.more.append(
       part("acts", make("div", { class: "acts", hidden: true }, act("restart", "Restart"), act("rebuild", "Rebuild"), act("start", "Start"), act("stop", "Stop", true))),
-      make("h3", {}, "Releases"), make("div", { class: "scroll" }, part("releases", make("table"))),
-      make("h3", {}, "Last build"), part("build", make("p")), part("buildLog", make("pre", { class: "log", tabindex: "0", "aria-label": "Log of the last build of " + name })),
-      make("h3", {}, "Output"), part("output", make("pre", { class: "log", tabindex: "0", "aria-label": "Last output of " + name })));
+      make("h4", {}, "Releases"), make("div", { class: "scroll" }, part("releases", make("table"))),
+      make("h4", {}, "Last build"), part("build", make("p")), part("buildLog", make("pre", { class: "log", tabindex: "0", "aria-label": "Log of the last build of " + name })),
+      make("h4", {}, "Output"), part("output", make("pre", { class: "log", tabindex: "0", "aria-label": "Last output of " + name })));
   }
 
   draw(b) {
@@ -242,9 +254,10 @@ class Card {
   toggle() {
     this.open = !this.open;
     this.parts.toggle.setAttribute("aria-expanded", String(this.open));
-    text(this.parts.toggle, this.open ? "Less" : "Details");
+    text(this.parts.toggle, this.open ? "Close" : "Details");
     this.parts.more.hidden = !this.open;
-    if (this.open) { this.detail(); this.followBuild(); } else this.close();
+    if (this.open) this.detail();
+    else this.close();
   }
 
   close() { if (this.stream) this.stream.abort(); this.stream = null; }
@@ -255,13 +268,30 @@ class Card {
     let d;
     try { d = await get("builds/" + this.name); } catch (err) { return; }
     const p = this.parts;
-    p.releases.replaceChildren(make("thead", {}, make("tr", {}, ...["Release", "Age", "Fate", page.write ? "Roll back" : null].filter(Boolean).map((h) => make("th", { scope: "col" }, h)))),
-      make("tbody", {}, ...d.history.map((r) => this.release(r))));
+    this.releases(d.history);
+    this.followBuild();
     const b = d.last_build;
     text(p.build, b ? (b.result === "built" ? "made " + b.release : b.result) + " in " + millis(b.took_seconds) + " – " +
       b.steps.map((s) => s.step + " " + (s.skipped ? "(nothing to do)" : millis(s.took_seconds))).join(" · ") + (b.error ? "\n" + b.error : "") : "none is known");
     text(p.output, d.output.join("\n"));
     p.output.scrollTop = p.output.scrollHeight;
+  }
+
+  // releases draws the history anew where it has changed: who has a button in
+  // focus is not to lose it.
+  releases(history) {
+    const now = JSON.stringify([history, page.write, this.status.state]);
+    if (now === this.drawn) {
+      for (const cell of this.parts.releases.querySelectorAll("[data-age]")) text(cell, ago(cell.dataset.age));
+      return;
+    }
+    this.drawn = now;
+    const focused = document.activeElement && document.activeElement.dataset.release;
+    const heads = ["Release", "Age", "Fate"].map((h) => make("th", { scope: "col" }, h));
+    if (page.write) heads.push(make("td", {}));
+    this.parts.releases.replaceChildren(make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...history.map((r) => this.release(r))));
+    const again = focused && this.parts.releases.querySelector('[data-release="' + CSS.escape(focused) + '"]');
+    if (again) again.focus();
   }
 
   release(r) {
@@ -270,31 +300,36 @@ class Card {
     else if (r.bad) fate = "not taken: " + r.bad;
     else if (r.until) fate = "served until " + ago(r.until) + " ago: " + r.ended;
     else if (r.since) fate = "served since " + new Date(r.since).toLocaleString();
-    const back = make("button", { type: "button", "aria-label": "Roll back to " + r.release, onclick: () => this.act("rollback", "?to=" + encodeURIComponent(r.release)) }, "Roll back");
-    return make("tr", {}, make("td", { class: "mono" }, r.release), make("td", {}, ago(r.built)), make("td", {}, fate), page.write ? make("td", {}, r.serves ? null : back) : null);
+    const back = make("button", { type: "button", "data-release": r.release, "aria-label": "Roll back to " + r.release, onclick: () => this.act("rollback", "?to=" + encodeURIComponent(r.release)) }, "Roll back");
+    return make("tr", {}, make("td", { class: "mono" }, r.release), make("td", { class: "number", "data-age": r.built }, ago(r.built)), make("td", {}, fate), page.write ? make("td", {}, r.serves ? null : back) : null);
   }
 
-  // followBuild shows the log of the last build and goes on with it.
+  // followBuild shows the log of the last build and goes on with it, or where
+  // enough are followed already, shows it as it is now.
   async followBuild() {
-    if (this.stream) return;
-    const mine = (this.stream = new AbortController()), log = this.parts.buildLog;
-    log.textContent = "";
+    if (this.stream || document.hidden) return;
+    const mine = (this.stream = new AbortController()), log = this.parts.buildLog, follows = page.following < 2;
+    if (follows) page.following++;
     try {
-      const answer = await fetch("v1/logs/" + this.name + "?build=1&follow=1&lines=200", { signal: mine.signal, cache: "no-store" });
+      const answer = await fetch("v1/logs/" + this.name + "?build=1&lines=200&follow=" + (follows ? 1 : 0), { signal: mine.signal, cache: "no-store" });
       if (!answer.ok) return;
+      let begun = false;
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       for (;;) {
         const { done, value } = await reader.read();
         if (done) break;
-        const end = log.scrollHeight - log.scrollTop - log.clientHeight < 30;
-        log.append(value);
+        const end = !begun || log.scrollHeight - log.scrollTop - log.clientHeight < 30;
+        if (begun) log.append(value);
+        else log.textContent = value;
+        begun = true;
         if (log.textContent.length > 200000) log.textContent = log.textContent.slice(-100000);
         if (end) log.scrollTop = log.scrollHeight;
       }
     } catch (err) { /* it was closed, or the supervisor went: it is asked again */ } finally {
+      if (follows) page.following--;
       if (this.stream === mine) {
         this.stream = null;
-        if (this.open && !mine.signal.aborted) setTimeout(() => this.open && this.followBuild(), 2000);
+        if (follows && this.open && !mine.signal.aborted) setTimeout(() => this.open && this.followBuild(), 2000);
       }
     }
   }
@@ -302,18 +337,21 @@ class Card {
   async act(action, query) {
     if (action === "stop" && !(await ask("Stop " + this.name + "? Its clients are turned away until it is started."))) return;
     if (action === "rollback" && !(await ask("Roll " + this.name + " back to " + decodeURIComponent(query.slice(4)) + "?"))) return;
-    const buttons = [...this.parts.acts.querySelectorAll("button")];
+    // A rebuild takes long, and is seen as it goes: nobody waits for its answer.
+    if (action === "rebuild") query = "?wait=no";
+    const focused = document.activeElement, buttons = [...this.parts.acts.querySelectorAll("button")];
     buttons.forEach((b) => (b.disabled = true));
     try {
       const answer = await fetch("v1/builds/" + this.name + "/" + action + (query || ""), { method: "POST", headers: { Authorization: "Bearer " + page.token } });
       const lines = (await answer.text()).trim().split("\n").map((l) => JSON.parse(l));
       const last = lines[lines.length - 1];
       if (answer.status === 401) lock();
-      toast(this.name + ": " + action + (last.error ? " failed: " + last.error : " done"));
+      toast(this.name + ": " + action + (last.error ? " failed: " + last.error : action === "rebuild" ? " begins" : " done"));
     } catch (err) {
       toast(this.name + ": " + action + ": the supervisor went away before it was done");
     }
     buttons.forEach((b) => (b.disabled = false));
+    if (document.activeElement === document.body) focused.focus(); // the browser takes it from what is disabled
     refresh();
     this.stale();
   }
@@ -365,4 +403,11 @@ refresh().then(refreshSamples);
 follow();
 setInterval(refresh, 5000);
 setInterval(refreshSamples, 30000);
-document.addEventListener("visibilitychange", () => { if (!document.hidden) { refresh(); refreshSamples(); } });
+document.addEventListener("visibilitychange", () => {
+  follow();
+  for (const card of page.builds.values()) {
+    if (document.hidden) card.close();
+    else if (card.open) card.detail();
+  }
+  if (!document.hidden) { refresh(); refreshSamples(); }
+});
