@@ -68,11 +68,19 @@ func (l *loader) dashboard(c *Config) {
 	if s.DashboardWrite != "" && s.Dashboard == "" {
 		l.wrong(l.at.value(write), write, "dashboard_write = %q: there is no dashboard: set dashboard too, such as \"/-/\"", s.DashboardWrite)
 	}
-	bare := strings.TrimSuffix(s.Dashboard, "/")
 	for i, b := range c.Builds {
-		if bare != "" && (b.Location == bare || strings.HasPrefix(b.Location+"/", bare+"/")) {
+		if s.Dashboard != "" && dashboardPath(s.Dashboard) == "" && overlap(s.Dashboard, b.Location) {
 			at := join(l.paths[i], "location")
-			l.wrong(l.at.value(at), at, "location = %q: the dashboard is at %s: choose another path for one of them", b.Location, s.Dashboard)
+			l.wrong(l.at.value(at), at, "location = %q: the dashboard is at %s: neither may be below the other, choose another path for one of them", b.Location, s.Dashboard)
 		}
 	}
+}
+
+// overlap says that a dashboard and a build would take each other's paths. A build
+// of the whole site does without the dashboard's: everything is below it.
+func overlap(dashboard, location string) bool {
+	if location == "" || location == "/" {
+		return false
+	}
+	return strings.HasPrefix(location+"/", dashboard) || strings.HasPrefix(dashboard, location+"/")
 }

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"errors"
 	"os"
+	"slices"
 	"testing"
 )
 
@@ -11,11 +13,12 @@ func TestDashboardNeedsAFrontAndAPathOfItsOwn(t *testing.T) {
 	const builds = "[defaults]\nsource = \"src\"\npython = \"bin/python3\"\n[[build]]\nname = \"one\"\n"
 	s.bad("root = \"run\"\n[supervisor]\ndashboard = »\"/-/\"\n"+builds, "set front too")
 	for _, path := range []string{"-", "/-", "-/", "/", "//", "/a b/", "/../", "/%41/"} {
-		s.bad("root = \"run\"\n[supervisor]\nfront = \"127.0.0.1:80\"\ndashboard = »\""+path+"\"\n"+builds, "begins and ends with a slash")
+		s.bad("root = \"run\"\n[supervisor]\nfront = \"127.0.0.1:80\"\ndashboard = »\""+path+"\"\n"+builds+"location = \"/api\"\n", "begins and ends with a slash")
 	}
 	for _, location := range []string{"/ops", "/ops/deep"} {
 		s.bad("root = \"run\"\n[supervisor]\nfront = \"127.0.0.1:80\"\ndashboard = \"/ops/\"\n"+builds+"location = »\""+location+"\"\n", "the dashboard is at /ops/")
 	}
+	s.bad("root = \"run\"\n[supervisor]\nfront = \"127.0.0.1:80\"\ndashboard = \"/ops/-/\"\n"+builds+"location = »\"/ops\"\n", "the dashboard is at /ops/-/")
 	for _, location := range []string{"/", "/opsy", "/api"} { // the longest location wins
 		c := s.good("root = \"run\"\n[supervisor]\nfront = \"127.0.0.1:80\"\ndashboard = \"/ops/\"\n" + builds + "location = \"" + location + "\"\n")
 		if c.Supervisor.Dashboard != "/ops/" {
@@ -30,6 +33,10 @@ func TestTokenIsASecret(t *testing.T) {
 	const head, tail = "root = \"run\"\n[supervisor]\nfront = \"127.0.0.1:80\"\ndashboard = \"/-/\"\n", "\n[defaults]\nsource = \"src\"\npython = \"bin/python3\"\n[[build]]\nname = \"one\"\n"
 	text := head + "dashboard_write = »\"token\"" + tail
 	s.bad(text, "no such file")
+	var errs Errors
+	if _, err := s.load(head + "dashboard_write = \"token\"" + tail); !errors.As(err, &errs) || !slices.Equal(errs.About(), []string{s.path("token")}) {
+		t.Errorf("the errors are about %v, want the file that is missing: it is watched for", errs.About())
+	}
 	for content, c := range map[string]struct {
 		mode os.FileMode
 		want string

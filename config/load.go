@@ -206,6 +206,9 @@ func (l *loader) supervisor(c *Config, file tomlTable) {
 		}
 		if want != "" {
 			l.mismatch(path, name, v, want)
+			if name == "dashboard_write" && filepath.IsAbs(s.DashboardWrite) {
+				l.errs[len(l.errs)-1].About = s.DashboardWrite
+			}
 		}
 	}
 }
