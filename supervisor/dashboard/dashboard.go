@@ -131,6 +131,9 @@ const (
 	wrongTakes  = time.Second // for each
 )
 
+// sameOrigin goes by Sec-Fetch-Site, and where a browser is too old for it by Origin.
+var sameOrigin = http.NewCrossOriginProtection()
+
 // mayWrite lets those pass who know the token, from the page itself; it answers the
 // others. A browser never adds the header by itself, so that no other page can have
 // it sent; what says that it comes from one is refused all the same.
@@ -139,7 +142,7 @@ func (d *page) mayWrite(w http.ResponseWriter, r *http.Request) bool {
 		refuse(w, http.StatusForbidden, "the dashboard only shows: set dashboard_write in [supervisor] to a file with a token")
 		return false
 	}
-	if from := r.Header.Get("Sec-Fetch-Site"); from != "" && from != "same-origin" && from != "none" {
+	if err := sameOrigin.Check(r); err != nil {
 		refuse(w, http.StatusForbidden, "only the dashboard's own page may do this")
 		return false
 	}

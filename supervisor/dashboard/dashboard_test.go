@@ -109,8 +109,13 @@ func TestWhoHasNoTokenOnlyLooks(t *testing.T) {
 			t.Errorf("%s: rollback with the token: %d %s", name, got.Code, got.Body)
 		}
 	}
-	if got := ask(withToken(), "POST", "/v1/builds/one/stop", right, "Sec-Fetch-Site: cross-site"); got.Code != 403 {
-		t.Errorf("from another page: %d", got.Code)
+	for header, want := range map[string]int{
+		"Sec-Fetch-Site: cross-site": 403, "Sec-Fetch-Site: same-site": 403, "Sec-Fetch-Site: same-origin": 200,
+		"Origin: http://elsewhere.example": 403, "Origin: null": 403, "Origin: http://example.com": 200, // httptest's own host
+	} {
+		if got := ask(withToken(), "POST", "/v1/builds/one/stop", right, header); got.Code != want {
+			t.Errorf("%s: %d, want %d", header, got.Code, want)
+		}
 	}
 }
 
