@@ -17,8 +17,6 @@ import (
 
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
-	"github.com/medctrl/medctrl-supervisor/supervisor/control"
-	"github.com/medctrl/medctrl-supervisor/supervisor/dashboard"
 	"github.com/medctrl/medctrl-supervisor/supervisor/front"
 	"github.com/medctrl/medctrl-supervisor/supervisor/listener"
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
@@ -164,7 +162,7 @@ func (s *Supervisor) apply(cfg *config.Config) {
 	if err := os.MkdirAll(cfg.Supervisor.LogDir, 0o750); err != nil {
 		s.log.Error("log folder cannot be made, builds cannot start", "error", err)
 	}
-	s.front.SetRoutes(append(routes(cfg), s.dashboard(cfg)...))
+	s.front.SetRoutes(append(routes(cfg), s.dashboardRoute(cfg.Supervisor)...))
 	if before.Supervisor.Front != cfg.Supervisor.Front {
 		s.placeFront(cfg.Supervisor.Front)
 	}
@@ -258,18 +256,6 @@ func routes(cfg *config.Config) []front.Route {
 		}
 	}
 	return all
-}
-
-// dashboard is the route of the page that shows the builds, where there is one.
-func (s *Supervisor) dashboard(cfg *config.Config) []front.Route {
-	if cfg.Supervisor.Dashboard == "" {
-		return nil
-	}
-	o := dashboard.Options{API: control.NewHandler(s, s.metrics, s.log.Named("dashboard"))}
-	if path := cfg.Supervisor.DashboardWrite; path != "" {
-		o.Token = func() (string, error) { return config.ReadToken(path) } // anew each time: it may be changed
-	}
-	return []front.Route{{Build: "the dashboard", Location: cfg.Supervisor.Dashboard, Handler: dashboard.New(o)}}
 }
 
 // targets lists what is watched: the file, and what goes into each build.

@@ -69,6 +69,7 @@ type Supervisor struct {
 	leaving   bool
 	inputs    map[string]string // by build: what its watched files read as
 	moveFront *frontRun
+	page      *dashboardPage // nil: there is none
 	tasks     sync.WaitGroup
 
 	gate    gate

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,7 +42,7 @@ func openPage(t *testing.T, url string) *page {
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-dev-shm-usage", true),
 		chromedp.ModifyCmdFunc(func(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true} }))
 	ctx, cancel := chromedp.NewContext(background)
-	ctx, cancelLimit := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancelLimit := context.WithTimeout(ctx, 3*time.Minute)
 	p := &page{t: t, ctx: ctx}
 	p.do(chromedp.Navigate("about:blank"))
 	messages := chromedp.Console(ctx)
@@ -200,4 +201,12 @@ func TestDashboardShowsWhatHappensAsItHappens(t *testing.T) {
 	p.wait("#wrong", "location")
 	w.WriteConfig()
 	Eventually(t, patience, "the mistake to go", func() (bool, string) { got := p.text("#wrong"); return got == "", got })
+
+	// It is taken away, from those who look at it too.
+	w.Supervisor = nil
+	w.WriteConfig()
+	p.wait("#link", "away")
+	if got := MustAsk(t, "tcp", w.Front, "/-/").Status; got != http.StatusNotFound {
+		t.Errorf("the dashboard that is there no more answers %d", got)
+	}
 }
