@@ -6,7 +6,7 @@ const $ = (id) => document.getElementById(id);
 
 // make builds an element: make("p", {class: "x", onclick: f}, "text", child).
 function make(tag, props, ...children) {
-  const svg = ["svg", "polyline", "circle", "title"].includes(tag);
+  const svg = ["svg", "polyline", "polygon", "circle"].includes(tag);
   const e = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
   for (const [name, value] of Object.entries(props || {})) {
     if (name.startsWith("on")) e.addEventListener(name.slice(2), value);
@@ -39,6 +39,8 @@ const looks = {
   unhealthy: ["bad", "✚"], backoff: ["bad", "↻"], failed: ["bad", "✖"],
 };
 
+const troubles = new Set(["exited", "build_failed", "candidate_failed", "unhealthy", "gave_way"]);
+
 function span(seconds) {
   seconds = Math.max(0, Math.floor(seconds));
   const units = [["d", 86400], ["h", 3600], ["m", 60], ["s", 1]];
@@ -57,9 +59,10 @@ const never = (time) => !time || time.startsWith("0001");
 const now = () => Date.now() + page.ahead;
 const began = Date.now();
 const ago = (time) => (never(time) ? "–" : span((now() - Date.parse(time)) / 1000));
+const date = (time) => new Date(time).toLocaleString([], { dateStyle: "medium", timeStyle: "medium", hour12: false });
 const clock = (time) => new Date(time).toLocaleTimeString([], { hour12: false });
 const mega = (bytes) => (bytes ? (bytes >= 1048576000 ? (bytes / 1073741824).toFixed(1) + " GB" : Math.max(1, Math.round(bytes / 1048576)) + " MB") : "–");
-const millis = (s) => (s === null || s === undefined ? "–" : s < 1 ? (s * 1000).toFixed(s < 0.01 ? 1 : 0) + " ms" : s.toFixed(1) + " s");
+const millis = (s) => (s === null || s === undefined ? "–" : s < 0.0005 ? "0 ms" : s < 1 ? (s * 1000).toFixed(s < 0.01 ? 1 : 0) + " ms" : s.toFixed(1) + " s");
 const words = (event) => event.replaceAll("_", " ");
 
 function remedy(b) {
@@ -135,7 +138,7 @@ function happened(e) {
   page.seen.add(key);
   if (page.seen.size > 10000) page.seen = new Set([...page.seen].slice(-5000));
   const line = words(e.event) + (e.release ? ", release " + e.release : "") + (e.reason ? ": " + e.reason : "");
-  $("events").prepend(make("li", {}, make("time", { datetime: e.time, title: new Date(e.time).toLocaleString() }, clock(e.time)), make("b", {}, e.build), make("span", {}, line)));
+  $("events").prepend(make("li", {}, make("time", { datetime: e.time, title: date(e.time) }, clock(e.time)), make("b", {}, e.build), make("span", troubles.has(e.event) ? { class: "trouble" } : {}, (troubles.has(e.event) ? "✖ " : "") + line)));
   while ($("events").children.length > 100) $("events").lastChild.remove();
   if (Date.parse(e.time) < began + page.ahead) return; // it was before we looked
   text($("say"), e.build + ": " + line);
@@ -236,15 +239,18 @@ class Card {
       return;
     }
     const most = Math.max(...known), least = Math.min(...known), last = known[known.length - 1];
-    const said = title + " " + words(last) + (known.length > 1 ? " (" + words(least) + " to " + words(most) + ")" : "");
-    svg.setAttribute("aria-label", said + " in the last hour");
-    text(this.parts[kind + "Text"], said);
+    const range = words(least) === words(most) ? "steady" : words(least) + " to " + words(most);
+    svg.setAttribute("aria-label", title + " over the last hour: " + words(last) + " now, " + range);
+    this.parts[kind + "Text"].replaceChildren(make("b", {}, title + " " + words(last)), " ", make("span", {}, range));
     // The right edge is now, the left an hour ago; a gap breaks the line.
     const x = (i) => 120 - (values.length - 1 - i), y = (v) => 30 - (28 * v) / (most || 1);
     let line = [];
     const flush = () => {
       if (line.length === 1) svg.append(make("circle", { cx: line[0][0], cy: line[0][1], r: 0.6 }));
-      else if (line.length > 1) svg.append(make("polyline", { points: line.map((at) => at[0] + "," + at[1].toFixed(1)).join(" ") }));
+      else if (line.length > 1) {
+        const points = line.map((at) => at[0] + "," + at[1].toFixed(1)).join(" ");
+        svg.append(make("polygon", { points: line[0][0] + ",32 " + points + " " + line[line.length - 1][0] + ",32" }), make("polyline", { points }));
+      }
       line = [];
     };
     values.forEach((v, i) => (v === null ? flush() : line.push([x(i), y(v)])));
@@ -272,7 +278,7 @@ class Card {
     this.followBuild();
     const b = d.last_build;
     text(p.build, b ? (b.result === "built" ? "made " + b.release : b.result) + " in " + millis(b.took_seconds) + " – " +
-      b.steps.map((s) => s.step + " " + (s.skipped ? "(nothing to do)" : millis(s.took_seconds))).join(" · ") + (b.error ? "\n" + b.error : "") : "none is known");
+      b.steps.map((s) => s.step + " " + (s.skipped ? "(nothing to do)" : millis(s.took_seconds))).join(" · ") + (b.error && b.error !== this.status.build_error ? "\n" + b.error : "") : "none is known");
     text(p.output, d.output.join("\n"));
     p.output.scrollTop = p.output.scrollHeight;
   }
@@ -296,10 +302,10 @@ class Card {
 
   release(r) {
     let fate = "never served";
-    if (r.serves) fate = "serves since " + new Date(r.since).toLocaleString();
+    if (r.serves) fate = "serves since " + date(r.since);
     else if (r.bad) fate = "not taken: " + r.bad;
     else if (r.until) fate = "served until " + ago(r.until) + " ago: " + r.ended;
-    else if (r.since) fate = "served since " + new Date(r.since).toLocaleString();
+    else if (r.since) fate = "served since " + date(r.since);
     const back = make("button", { type: "button", "data-release": r.release, "aria-label": "Roll back to " + r.release, onclick: () => this.act("rollback", "?to=" + encodeURIComponent(r.release)) }, "Roll back");
     return make("tr", {}, make("td", { class: "mono" }, r.release), make("td", { class: "number", "data-age": r.built }, ago(r.built)), make("td", {}, fate), page.write ? make("td", {}, r.serves ? null : back) : null);
   }
