@@ -311,10 +311,10 @@ class Card {
   }
 
   // followBuild shows the log of the last build and goes on with it, or where
-  // enough are followed already, shows it as it is now.
+  // another card's is followed already, shows it as it is now.
   async followBuild() {
     if (this.stream || document.hidden) return;
-    const mine = (this.stream = new AbortController()), log = this.parts.buildLog, follows = page.following < 2;
+    const mine = (this.stream = new AbortController()), log = this.parts.buildLog, follows = page.following < 1;
     if (follows) page.following++;
     try {
       const answer = await fetch("v1/logs/" + this.name + "?build=1&lines=200&follow=" + (follows ? 1 : 0), { signal: mine.signal, cache: "no-store" });
