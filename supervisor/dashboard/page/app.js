@@ -194,7 +194,7 @@ class Card {
     const act = (action, label, danger) => part(action, make("button", { type: "button", class: danger ? "danger" : "", onclick: () => this.act(action) }, label));
     this.parts.more.append(
       part("acts", make("div", { class: "acts", hidden: true }, act("restart", "Restart"), act("rebuild", "Rebuild"), act("start", "Start"), act("stop", "Stop", true))),
-      make("h4", {}, "Releases"), make("div", { class: "scroll" }, part("releases", make("table"))),
+      make("h4", {}, "Releases"), make("div", { class: "scroll" }, part("releases", make("table", { role: "table", "aria-label": "Releases of " + name }))),
       make("h4", {}, "Last build"), part("build", make("p")), part("buildLog", make("pre", { class: "log", tabindex: "0", "aria-label": "Log of the last build of " + name })),
       make("h4", {}, "Output"), part("output", make("pre", { class: "log", tabindex: "0", "aria-label": "Last output of " + name })));
   }
@@ -293,13 +293,15 @@ class Card {
     }
     this.drawn = now;
     const focused = document.activeElement && document.activeElement.dataset.release;
-    const heads = ["Release", "Age", "Fate"].map((h) => make("th", { scope: "col" }, h));
-    if (page.write) heads.push(make("td", {}));
-    this.parts.releases.replaceChildren(make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...history.map((r) => this.release(r))));
+    const heads = ["Release", "Age", "Fate"].map((h) => make("th", { scope: "col", role: "columnheader" }, h));
+    if (page.write) heads.push(make("td", { role: "cell" }));
+    this.parts.releases.replaceChildren(make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, ...heads)),
+      make("tbody", { role: "rowgroup" }, ...history.map((r) => this.release(r))));
     const again = focused && this.parts.releases.querySelector('[data-release="' + CSS.escape(focused) + '"]');
     if (again) again.focus();
   }
 
+  // release is a row. Its roles are said, since a narrow page lays it out as none.
   release(r) {
     let fate = "never served";
     if (r.serves) fate = "serves since " + date(r.since);
@@ -307,7 +309,8 @@ class Card {
     else if (r.until) fate = "served until " + ago(r.until) + " ago: " + r.ended;
     else if (r.since) fate = "served since " + date(r.since);
     const back = make("button", { type: "button", "data-release": r.release, "aria-label": "Roll back to " + r.release, onclick: () => this.act("rollback", "?to=" + encodeURIComponent(r.release)) }, "Roll back");
-    return make("tr", {}, make("td", { class: "mono" }, r.release), make("td", { class: "number", "data-age": r.built }, ago(r.built)), make("td", {}, fate), page.write ? make("td", {}, r.serves ? null : back) : null);
+    const cell = (props, value) => make("td", { role: "cell", ...props }, value);
+    return make("tr", { role: "row" }, cell({ class: "mono" }, r.release), cell({ class: "number", "data-age": r.built }, ago(r.built)), cell({}, fate), page.write ? cell({}, r.serves ? null : back) : null);
   }
 
   // followBuild shows the log of the last build and goes on with it, or where
