@@ -21,7 +21,7 @@ type Options struct {
 // New makes the handler of a dashboard: its page at /, what that loads beside it, and
 // the API at /v1/. It is to be served below a path that ends with a slash.
 func New(o Options) http.Handler {
-	d := &page{Options: o, files: map[string]file{}, wrong: make(chan struct{}, wrongAtOnce)}
+	d := &page{Options: o, files: map[string]file{}, wrong: make(chan struct{}, wrongAtOnce), streams: make(chan struct{}, maxStreams)}
 	for path, name := range map[string]string{"/": "index.html", "/app.js": "app.js", "/style.css": "style.css", "/icon.svg": "icon.svg"} {
 		text, err := files.ReadFile("page/" + name)
 		if err != nil {
@@ -48,8 +48,9 @@ type file struct {
 
 type page struct {
 	Options
-	files map[string]file
-	wrong chan struct{} // holds a place for each wrong token of the last second
+	files   map[string]file
+	wrong   chan struct{} // holds a place for each wrong token of the last second
+	streams chan struct{} // holds a place for each stream under way
 }
 
 // policy lets the page load what is served beside it, and nothing else; nobody may
@@ -97,6 +98,8 @@ func (d *page) api(w http.ResponseWriter, r *http.Request, path []string) {
 	read := len(path) == 1 && slices.Contains([]string{"status", "events", "samples"}, path[0]) ||
 		len(path) == 2 && slices.Contains([]string{"builds", "logs"}, path[0])
 	switch {
+	case r.Method == http.MethodGet && read && (path[0] == "events" || path[0] == "logs"):
+		d.stream(w, r)
 	case r.Method == http.MethodGet && read:
 		d.API.ServeHTTP(w, r)
 	case r.Method == http.MethodGet && len(path) == 1 && path[0] == "session":
@@ -107,6 +110,21 @@ func (d *page) api(w http.ResponseWriter, r *http.Request, path []string) {
 		}
 	default:
 		refuse(w, http.StatusNotFound, "the dashboard has nothing at "+r.Method+" "+r.URL.Path)
+	}
+}
+
+// maxStreams is how many events and logs are followed at once: everybody may look,
+// and each costs the supervisor for as long as it lasts.
+const maxStreams = 64
+
+func (d *page) stream(w http.ResponseWriter, r *http.Request) {
+	select {
+	case d.streams <- struct{}{}:
+		defer func() { <-d.streams }()
+		d.API.ServeHTTP(w, r)
+	default:
+		w.Header().Set("Retry-After", "5")
+		refuse(w, http.StatusServiceUnavailable, "too many look at the dashboard already")
 	}
 }
 

@@ -155,6 +155,35 @@ func TestTokensCannotBeGuessedFast(t *testing.T) {
 	})
 }
 
+func TestSomeMayFollowAtOnceAndTheRestIsToldSo(t *testing.T) {
+	t.Parallel()
+	following, end := make(chan struct{}), make(chan struct{})
+	d := New(Options{API: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/events" {
+			following <- struct{}{}
+			<-end
+		}
+	})})
+	var all sync.WaitGroup
+	for range maxStreams {
+		all.Go(func() { ask(d, "GET", "/v1/events") })
+		<-following
+	}
+	for _, path := range []string{"/v1/events", "/v1/logs/one?follow=1"} {
+		if got := ask(d, "GET", path); got.Code != 503 || got.Header().Get("Retry-After") == "" {
+			t.Errorf("one more at %s: %d", path, got.Code)
+		}
+	}
+	if got := ask(d, "GET", "/v1/status"); got.Code != 200 {
+		t.Errorf("what is no stream: %d", got.Code)
+	}
+	close(end)
+	all.Wait()
+	if got := ask(d, "GET", "/v1/logs/one"); got.Code != 200 {
+		t.Errorf("when they have gone: %d", got.Code)
+	}
+}
+
 func TestSessionSaysWhatMayBeDone(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
