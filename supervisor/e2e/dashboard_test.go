@@ -185,10 +185,9 @@ func TestDashboardShowsWhatHappensAsItHappens(t *testing.T) {
 	p.wait(one+"table", "rolled back to "+before)
 
 	// The supervisor is replaced, and dies: the page comes back by itself.
-	began := time.Now()
 	w.Upgrade()
-	if took := time.Since(began); took > 25*time.Second { // the front drains for 30 s
-		t.Errorf("the upgrade took %v: the page's streams held it up", took)
+	if strings.Contains(w.Log(), "did not end in time") {
+		t.Error("the page's streams held the upgrade up")
 	}
 	p.wait("#link", "live")
 	tr.Stop().NoneLost(t)
