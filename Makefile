@@ -58,7 +58,11 @@ run: needs-run build
 
 .PHONY: test
 test: needs-test
-	$(GO) test $(race) -timeout 10m $(TESTFLAGS) ./...
+	@# End to end without the race detector: what is tested there is the binary, which has none, and the load is generated at a third of the cost.
+	@$(GO) test -timeout 10m $(TESTFLAGS) ./supervisor/e2e & e2e=$$!; \
+		trap 'kill $$e2e 2>/dev/null' INT TERM; failed=0; \
+		$(GO) test $(race) -timeout 10m $(TESTFLAGS) $$($(GO) list ./... | grep -v /e2e$$) || failed=1; \
+		wait $$e2e || failed=1; exit $$failed
 	@GO=$(GO) .ci/fuzz 1s
 
 .PHONY: lint

@@ -168,8 +168,7 @@ func TestTheAPIAnswersAsItsDescriptionSays(t *testing.T) {
 	w.SaveSettings("two", "raise RuntimeError('broken on purpose')", RenameOver)
 	w.WaitStatus("two", "a release that is not taken", func(b BuildStatus) bool { return b.Reason != "" || b.BuildError != "" })
 	d.ask("GET", "/v1/builds/two", 200)
-	w.KillTree("one", syscall.SIGKILL)
-	w.WaitState("one", "running")
+	w.WaitPid("one", w.KillTree("one", syscall.SIGKILL))
 
 	for _, query := range []string{"", "?lines=5", "?lines=1000&since=2026-01-01T00:00:00Z", "?build=1"} {
 		if d.ask("GET", "/v1/logs/one"+query, 200) == "" {
