@@ -53,6 +53,7 @@ func lastWords(output []string) []string {
 func chatter(line string) bool {
 	for _, word := range []string{"[INFO] Worker exiting", "[INFO] Shutting down", "[INFO] Handling signal",
 		"[INFO] Booting worker", "[INFO] Starting gunicorn", "[INFO] Listening at", "[INFO] Using worker",
+		"was terminated due to signal 15", "[INFO] Reason: Worker failed to boot", "Reason: App failed to load",
 		"During handling of the above exception, another exception occurred"} {
 		if strings.Contains(line, word) {
 			return true

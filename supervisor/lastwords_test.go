@@ -33,7 +33,9 @@ func TestLastWordsAreTheApplicationsNotGunicorns(t *testing.T) {
 	for name, output := range map[string]string{
 		"halted twice": haltedGunicorn,
 		"plain":        "Traceback (most recent call last):\n  File \"x\"\nRuntimeError: dead on purpose\n[INFO] Shutting down: Master\n\n",
-		"no trace":     "one\ntwo\nthree\nfour\nfive\nsix\nRuntimeError: dead on purpose",
+		"two workers": "Traceback (most recent call last):\n  File \"x\"\nRuntimeError: dead on purpose\n[2026-11-23 09:00:00 +0000] [9] [WARNING] Worker with pid 7 was terminated due to signal 15\n" +
+			"[2026-11-23 09:00:00 +0000] [9] [INFO] Shutting down: Master\n[2026-11-23 09:00:00 +0000] [9] [INFO] Reason: Worker failed to boot.\n",
+		"no trace": "one\ntwo\nthree\nfour\nfive\nsix\nRuntimeError: dead on purpose",
 	} {
 		words := lastWords(strings.Split(output, "\n"))
 		if n := len(words); n == 0 || n > shownLines || words[n-1] != "RuntimeError: dead on purpose" {

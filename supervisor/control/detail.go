@@ -10,7 +10,7 @@ import (
 
 // Long writes what is known of one build for people, as Table does of all.
 func Long(w io.Writer, d BuildDetail, width int, color bool, now time.Time) {
-	t := table{width: max(width, 40), color: color, now: now}
+	t := table{width: max(width, 40), color: color, now: now, long: true}
 	b := d.Status
 	t.line(Clean(b.Name) + "  " + t.paint(colorOf(b.State), Clean(b.State)) + t.sinceWhen(b))
 	t.notes(b)

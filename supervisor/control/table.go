@@ -32,7 +32,8 @@ type table struct {
 	width int
 	color bool
 	now   time.Time
-	gap   int // between columns
+	gap   int  // between columns
+	long  bool // there is room for all that is known
 }
 
 const (
@@ -146,15 +147,42 @@ func (t *table) notes(b BuildStatus) {
 	if b.Building {
 		t.wrapped("building: " + cmp.Or(b.BuildProgress, "in its queue"))
 	}
-	if b.Reason != "" {
-		t.wrapped(b.Reason)
-	}
-	if b.BuildError != "" && b.BuildError != b.Reason {
-		t.wrapped("the last build failed: " + b.BuildError)
+	for _, why := range reasons(b) {
+		t.wrapped(t.said(why))
 	}
 	if what := remedy(b); what != "" {
 		t.wrapped("-> " + what)
 	}
+}
+
+// reasons are why a build does not simply run what its file asks for.
+func reasons(b BuildStatus) []string {
+	var all []string
+	if b.Reason != "" {
+		all = append(all, b.Reason)
+	}
+	if b.BuildError != "" && b.BuildError != b.Reason {
+		all = append(all, "the last build failed: "+b.BuildError)
+	}
+	return all
+}
+
+// said is a reason as the table has room for it: of what a process printed only
+// the last line, which names the mistake. The long form has all.
+func (t *table) said(reason string) string {
+	if t.long {
+		return reason
+	}
+	what, output, ok := strings.Cut(reason, "; last output: ")
+	if !ok {
+		return reason
+	}
+	lines := strings.Split(output, " | ")
+	last := lines[len(lines)-1]
+	if i := strings.LastIndex(last, " (/"); i > 0 && strings.HasSuffix(last, ")") {
+		last = last[:i] // the path of the log, which `logs --build` shows
+	}
+	return what + ": " + last
 }
 
 // remedy says what to do, "" where nothing need be done.

@@ -38,6 +38,27 @@ fresh       building -                   -        0    -   -    - -
 	}
 }
 
+func TestTableNamesTheMistakeInALine(t *testing.T) {
+	t.Parallel()
+	s := Status{Builds: []BuildStatus{{Name: "development", State: "running", Release: "20261123T090001-1a2b3c", Since: noon,
+		BuildError: "build step check: exit code 1; last output: File \"/opt/x.py\", line 13, in <module> | import nowhere | " +
+			"ModuleNotFoundError: No module named 'nowhere' (/opt/medctrl/backend/development/build-failed.log)"}}}
+	var b strings.Builder
+	Table(&b, s, 80, false, noon)
+	const want = `
+    the last build failed: build step check: exit code 1: ModuleNotFoundError:
+    No module named 'nowhere'
+    -> mend what is named`
+	if !strings.Contains(b.String(), want) {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+	b.Reset()
+	Long(&b, BuildDetail{Status: s.Builds[0]}, 80, false, noon)
+	if !strings.Contains(b.String(), "import nowhere") || !strings.Contains(b.String(), "build-failed.log") {
+		t.Errorf("the long form leaves something out:\n%s", b.String())
+	}
+}
+
 func TestTableShowsABadFileOnTop(t *testing.T) {
 	t.Parallel()
 	s := sampleStatus()
