@@ -204,3 +204,51 @@ func TestJumpsOfTheClockChangeNoBackoff(t *testing.T) {
 		longest *= 2
 	}
 }
+
+// gunicorn before 21.0 asked the wall clock how long a worker has been silent, and killed all of them when it was set ahead.
+func TestJumpsOfTheClockEndNoWorker(t *testing.T) {
+	t.Parallel()
+	w := NewWorld(t)
+	// Python reads this file before anything else, and has as little to say about when its clock is set as the supervisor.
+	const customize = `import time
+def off(real=time.time):
+    with open(%q) as f:
+        return real() + int(f.read())
+time.time = off
+`
+	clock := filepath.Join(w.Dir, "seconds")
+	lib := filepath.Join(w.Dir, "lib")
+	set := func(off time.Duration) {
+		t.Helper()
+		if err := RenameOver(clock, strconv.AppendInt(nil, int64(off/time.Second), 10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(0)
+	if err := os.Mkdir(lib, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(lib, "sitecustomize.py"), fmt.Appendf(nil, customize, clock), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	w.SetBuilds(One(`timeout = "5s"`, fmt.Sprintf("env = { PYTHONPATH = %q }", lib)))
+	first := w.Serve("one")
+	before := Workers(first.Pid)
+	tr := w.Load("one", 50)
+	tr.GoOn(t, calm)
+	for _, off := range jumps {
+		set(off)
+		tr.GoOn(t, 3*time.Second) // gunicorn looks every second
+	}
+	tr.Stop().NoneLost(t)
+	if now := Workers(first.Pid); !slices.Equal(pids(now), pids(before)) {
+		t.Errorf("workers %v, before %v", now, before)
+	}
+	// A worker that is stuck is found as ever: this one by its master, the probe waits longer.
+	set(-time.Hour)
+	held := before[0]
+	KillAll(t, []Process{held}, syscall.SIGSTOP)
+	Eventually(t, 60*time.Second, "the end of a worker that is silent", func() (bool, string) {
+		return !slices.Contains(pids(Workers(first.Pid)), held.Pid), w.BuildLog("one")
+	})
+}
