@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -130,6 +131,17 @@ func (p *project) write(t testing.TB, rel, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// whileCopying is a request during whose first copy something is done.
+func (p *project) whileCopying(do func()) Request {
+	r, once := p.request(), sync.OnceFunc(do)
+	r.Progress = func(now Progress) {
+		if now.Step == "copy" {
+			once()
+		}
+	}
+	return r
 }
 
 // made makes a release that must be made.

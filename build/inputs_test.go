@@ -144,14 +144,7 @@ func TestApplicationThatIsTheSourceItselfIsBuilt(t *testing.T) {
 		p.write(t, name, "")
 	}
 	p.environment(t)
-	edited := false
-	r := p.request()
-	r.Progress = func(now Progress) {
-		if now.Step == "copy" && !edited {
-			edited = true
-			p.write(t, "late.py", "") // it is copied again
-		}
-	}
+	r := p.whileCopying(func() { p.write(t, "late.py", "") }) // it is copied again
 	rel, _, err := p.m.Make(t.Context(), r)
 	must(t, err)
 	if !exists(filepath.Join(rel.App(p.Build), "manage.py")) || read(t, filepath.Join(rel.App(p.Build), "manifest.json")) != "" {
@@ -204,13 +197,7 @@ func TestWhatFilesReadAsIsRememberedUntilTheyChange(t *testing.T) {
 func TestPlaceholderThatComesMeanwhileIsRefused(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, "")
-	r, edited := p.request(), false
-	r.Progress = func(now Progress) {
-		if now.Step == "copy" && !edited {
-			edited = true
-			edit(t, p.SettingsFile(), "SECRET_KEY = 'random secret key'\n")
-		}
-	}
+	r := p.whileCopying(func() { edit(t, p.SettingsFile(), "SECRET_KEY = 'random secret key'\n") })
 	rel, _, err := p.m.Make(t.Context(), r)
 	if err == nil {
 		t.Fatal("made ", rel.ID)

@@ -362,13 +362,7 @@ func TestIrreversibleComesOnceAndBeforeMigrate(t *testing.T) {
 func TestSourceThatChangesMeanwhileGivesAReleaseOfWhatWasCopied(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, "")
-	r, edited := p.request(), false
-	r.Progress = func(now Progress) {
-		if now.Step == "copy" && !edited {
-			edited = true
-			edit(t, p.SettingsFile(), "LATE = 1\n")
-		}
-	}
+	r := p.whileCopying(func() { edit(t, p.SettingsFile(), "LATE = 1\n") })
 	rel, _, err := p.m.Make(t.Context(), r)
 	if err != nil {
 		t.Fatal(err)
@@ -403,13 +397,7 @@ func TestRequirementsThatChangeMeanwhileBeginAnew(t *testing.T) {
 	p.write(t, "requirements.txt", "# other\n")
 	p.environment(t)
 	p.write(t, "requirements.txt", "")
-	r, edited := p.request(), false
-	r.Progress = func(now Progress) {
-		if now.Step == "copy" && !edited {
-			edited = true
-			p.write(t, "requirements.txt", "# other\n")
-		}
-	}
+	r := p.whileCopying(func() { p.write(t, "requirements.txt", "# other\n") })
 	rel, fresh, err := p.m.Make(t.Context(), r)
 	if err != nil || !fresh {
 		t.Fatal(fresh, err)
