@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -162,6 +163,7 @@ type screenOfShell struct {
 
 	mu   sync.Mutex
 	text bytes.Buffer
+	more chan struct{} // something was printed
 }
 
 func openScreen(t *testing.T, dir string, env []string, argv ...string) *screenOfShell {
@@ -192,7 +194,7 @@ func openScreen(t *testing.T, dir string, env []string, argv ...string) *screenO
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	s := &screenOfShell{t: t, master: master}
+	s := &screenOfShell{t: t, master: master, more: make(chan struct{}, 1)}
 	var read sync.WaitGroup
 	read.Go(func() {
 		for text := make([]byte, 4096); ; {
@@ -203,6 +205,10 @@ func openScreen(t *testing.T, dir string, env []string, argv ...string) *screenO
 			s.mu.Lock()
 			s.text.Write(text[:n])
 			s.mu.Unlock()
+			select {
+			case s.more <- struct{}{}:
+			default: // it was said, and not heard yet
+			}
 		}
 	})
 	t.Cleanup(func() {
@@ -228,6 +234,18 @@ func (s *screenOfShell) send(text string) {
 	}
 }
 
+// await waits until what was printed after so many bytes is as wanted.
+func (s *screenOfShell) await(at int, what string, holds func(string) bool) {
+	s.t.Helper()
+	for limit := time.After(30 * time.Second); !holds(s.since(at)); {
+		select {
+		case <-s.more:
+		case <-limit:
+			s.t.Fatalf("waited in vain for %s: %s", what, s.since(at))
+		}
+	}
+}
+
 // ready gives a command and waits until it was done. What it waits for is not
 // what is typed: the quotes.
 func (s *screenOfShell) ready(command string) {
@@ -236,10 +254,9 @@ func (s *screenOfShell) ready(command string) {
 	at := len(s.since(0))
 	s.send(fmt.Sprintf("%s; echo don''e-%d\r", command, s.asked))
 	want := fmt.Sprintf("done-%d", s.asked)
-	eventually(s.t, want+" and a prompt", func() (bool, string) {
-		got := s.since(at)
+	s.await(at, want+" and a prompt", func(got string) bool {
 		_, after, done := strings.Cut(got, want+"\r\n")
-		return done && strings.Contains(after, "$ "), got
+		return done && strings.Contains(after, "$ ")
 	})
 }
 
@@ -249,14 +266,8 @@ func (s *screenOfShell) complete(typed string, want []string) string {
 	s.t.Helper()
 	at := len(s.since(0))
 	s.send(typed + "\t")
-	eventually(s.t, fmt.Sprintf("%q after %q and Tab", want, typed), func() (bool, string) {
-		got := s.since(at)
-		for _, w := range want {
-			if !strings.Contains(got, w) {
-				return false, got
-			}
-		}
-		return true, got
+	s.await(at, fmt.Sprintf("%q after %q and Tab", want, typed), func(got string) bool {
+		return !slices.ContainsFunc(want, func(w string) bool { return !strings.Contains(got, w) })
 	})
 	s.ready("\x15:") // Ctrl-U
 	got, _, _ := strings.Cut(s.since(at), ":; echo don''e")

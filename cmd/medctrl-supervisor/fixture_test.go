@@ -147,15 +147,3 @@ func commands() []*cobra.Command {
 	}
 	return all
 }
-
-func eventually(t *testing.T, what string, holds func() (bool, string)) {
-	t.Helper()
-	said := ""
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		var ok bool
-		if ok, said = holds(); ok {
-			return
-		}
-	}
-	t.Fatalf("waited in vain for %s: %s", what, said)
-}
