@@ -84,7 +84,7 @@ func (s *Supervisor) sampleBuilds(ctx context.Context) {
 }
 
 func (s *Supervisor) sampleOnce(now time.Time) {
-	s.lookAtUsage()
+	s.lookAtUsage(s.hard)
 	for _, a := range s.all() {
 		next := control.Sample{Time: now, Queue: int(a.queue.Load())}
 		if u := a.usage.Load(); u != nil && a.view.Load().child != nil {

@@ -10,29 +10,7 @@ import (
 )
 
 // Usage answers what each build uses now.
-func (s *Supervisor) Usage(ctx context.Context) []control.Usage {
-	var all []control.Usage
-	var children []*process.Child
-	var of []int // the build of each child
-	for _, a := range s.all() {
-		v := a.view.Load()
-		u := control.Usage{Build: a.name, Queue: queueOf(v), LastGood: v.state.Serving.Since}
-		if v.child != nil {
-			children, of = append(children, v.child), append(of, len(all))
-		}
-		all = append(all, u)
-	}
-	used, err := s.table.Usage(ctx, children)
-	if err != nil {
-		s.log.Debug("what builds use cannot be found", "error", err)
-		return all
-	}
-	for i, u := range used {
-		b := &all[of[i]]
-		b.Processes, b.Memory, b.CPU = u.Processes, u.Memory, u.CPU
-	}
-	return all
-}
+func (s *Supervisor) Usage(ctx context.Context) []control.Usage { return s.lookAtUsage(ctx) }
 
 // queueOf is how many clients wait to be accepted; -1 where that is not known.
 func queueOf(v *view) int {
@@ -81,10 +59,10 @@ func (s *Supervisor) refreshUsage() {
 		under := make(chan struct{})
 		u.under = under
 		s.task(func() {
-			s.lookAtUsage()
+			s.lookAtUsage(s.hard)
 			u.mu.Lock()
 			defer u.mu.Unlock()
-			u.ended, u.under = time.Now(), nil
+			u.ended, u.under = time.Now(), nil // also where it could not be done
 			close(under)
 		})
 	}
@@ -96,25 +74,31 @@ func (s *Supervisor) refreshUsage() {
 	}
 }
 
-func (s *Supervisor) lookAtUsage() {
+// lookAtUsage answers what each build uses now, and lets its actor know.
+func (s *Supervisor) lookAtUsage(ctx context.Context) []control.Usage {
+	actors := s.all()
+	all := make([]control.Usage, len(actors))
 	var children []*process.Child
-	var of []*actor
-	for _, a := range s.all() {
+	var of []int // the actor of each child
+	for i, a := range actors {
 		v := a.view.Load()
+		all[i] = control.Usage{Build: a.name, Queue: queueOf(v), LastGood: v.state.Serving.Since}
+		a.queue.Store(int32(all[i].Queue))
 		if v.child != nil {
-			children, of = append(children, v.child), append(of, a)
+			children, of = append(children, v.child), append(of, i)
 		}
-		a.queue.Store(int32(queueOf(v)))
 	}
-	used, err := s.table.Usage(s.hard, children)
+	used, err := s.table.Usage(ctx, children)
 	if err != nil {
 		s.log.Debug("what builds use cannot be found", "error", err)
-		return
+		return all
 	}
 	now := time.Now()
-	for i, a := range of {
-		next := &usage{pid: children[i].Pid(), at: now, memory: used[i].Memory, total: used[i].CPU}
-		since, spent := now.Add(-children[i].Age()), next.total
+	for i, child := range children {
+		b, a := &all[of[i]], actors[of[i]]
+		b.Processes, b.Memory, b.CPU = used[i].Processes, used[i].Memory, used[i].CPU
+		next := &usage{pid: child.Pid(), at: now, memory: b.Memory, total: b.CPU}
+		since, spent := now.Add(-child.Age()), next.total
 		if before := a.usage.Load(); before != nil && before.pid == next.pid && now.Sub(before.at) < usageStale {
 			since, spent = before.at, next.total-before.total
 		}
@@ -123,6 +107,10 @@ func (s *Supervisor) lookAtUsage() {
 		}
 		a.usage.Store(next)
 	}
+	s.usage.mu.Lock()
+	defer s.usage.mu.Unlock()
+	s.usage.ended = now
+	return all
 }
 
 // FrontCounts answers what became of the front's requests.

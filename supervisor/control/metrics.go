@@ -141,6 +141,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	count := func(d *prometheus.Desc, v float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
+	defer cancel()
+	used := c.source.Usage(ctx) // first: the status shows what it finds and looks no second time
 	st := c.source.Status()
 	gauge(descBad, truthOf(st.Config.Error != ""))
 	for _, b := range st.Builds {
@@ -150,9 +153,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 			gauge(descState, truthOf(b.State == state), b.Name, state)
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
-	defer cancel()
-	for _, u := range c.source.Usage(ctx) {
+	for _, u := range used {
 		if u.Queue >= 0 {
 			gauge(descQueue, float64(u.Queue), u.Build)
 		}
