@@ -38,9 +38,9 @@ func hasGunicorn(venv string) bool {
 // other. Where it sees the interpreter's own packages their versions count too,
 // for what pip found there it did not install. The group counts because the
 // environment's files belong to it.
-func environmentID(p interpreter, requirements string, b config.Build, gid int) string {
+func environmentID(p Interpreter, requirements string, b config.Build, gid int) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "environment 2\n%s\n%s\n%s\n%q\n%d\n", p.path, p.version, requirements, b.PipArgs, gid)
+	fmt.Fprintf(h, "environment 2\n%s\n%s\n%s\n%q\n%d\n", p.Path, p.Version, requirements, b.PipArgs, gid)
 	if b.SystemSitePackages {
 		fmt.Fprintf(h, "%q\n", p.installed())
 	}
@@ -70,13 +70,13 @@ func (j *job) makeEnvironment(ctx context.Context) error {
 	if err := makeFolder(j.venv, 0o750, j.as.UID, j.as.GID); err != nil {
 		return err
 	}
-	argv := []string{j.python.path, "-m", "venv", "--without-pip"}
+	argv := []string{j.python.Path, "-m", "venv", "--without-pip"}
 	if j.b.SystemSitePackages {
 		argv = append(argv, "--system-site-packages")
 	}
 	err := j.exec(ctx, command{argv: append(argv, j.venv), dir: j.venv})
 	if err != nil && ctx.Err() == nil {
-		return fmt.Errorf("make a virtual environment with %s: %w; where its module venv is missing: apt install python3-venv", j.python.path, err)
+		return fmt.Errorf("make a virtual environment with %s: %w; where its module venv is missing: apt install python3-venv", j.python.Path, err)
 	}
 	return err
 }

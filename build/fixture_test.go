@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -126,11 +127,19 @@ func (p *project) write(t testing.TB, rel, text string) {
 	path := filepath.Join(p.Source, rel)
 	err := os.MkdirAll(filepath.Dir(path), 0o755)
 	if err == nil {
-		err = os.WriteFile(path, []byte(text), 0o644)
+		err = writeWhole(path, text, 0o644)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// writeWhole writes a file that may be a program: no process that another test
+// starts meanwhile has it open for writing, which would be ETXTBSY (execve(2)).
+func writeWhole(path, text string, mode os.FileMode) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return os.WriteFile(path, []byte(text), mode)
 }
 
 // whileCopying is a request during whose first copy something is done.

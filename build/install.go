@@ -30,7 +30,7 @@ func (j *job) runInstaller(ctx context.Context) error {
 			"--python", j.venvPython(),
 			"-r", j.b.RequirementsFile()}
 		err := j.exec(ctx, command{argv: argv, dir: j.b.Source})
-		if err == nil || ctx.Err() != nil || j.python.pip == nil {
+		if err == nil || ctx.Err() != nil || j.python.Pip == nil {
 			return err
 		}
 		fmt.Fprintf(j.log, "uv could not install the requirements (%v): pip tries\n", err) // it is a remark
@@ -62,11 +62,11 @@ func (j *job) uvWillDo() bool {
 }
 
 func (j *job) pip(ctx context.Context) error {
-	if j.python.pip == nil {
-		return fmt.Errorf("there is no pip for %s: apt install python3-pip, or python3-venv", j.python.path)
+	if j.python.Pip == nil {
+		return fmt.Errorf("there is no pip for %s: apt install python3-pip, or python3-venv", j.python.Path)
 	}
 	argv := make([]string, 0, 16)
-	for _, arg := range j.python.pip {
+	for _, arg := range j.python.Pip {
 		argv = append(argv, strings.ReplaceAll(arg, "{venv}", j.venv))
 	}
 	argv = append(argv, "install", "--no-input", "--disable-pip-version-check", "--no-warn-script-location")

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,18 +20,30 @@ import (
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
-// interpreters remembers what interpreters said of themselves.
-type interpreters struct {
-	mu   sync.Mutex
-	said map[string]interpreter // by path, size and time
+// Interpreters is what interpreters said of themselves, by what they were asked
+// and their program's path, size and time. A Maker of the same machine may begin
+// with what another one has found out.
+type Interpreters map[string]Interpreter
+
+// Interpreter is a Python and the pip that can install for it.
+type Interpreter struct {
+	Path    string   // what it calls itself: behind a shim of pyenv, the real one
+	Version string   // sys.version, with the build's date
+	Pip     []string // what stands before "install"; {venv} is filled in; nil: none
+	Sites   []string // where packages are that system_site_packages lets be seen
 }
 
-// interpreter is a Python and the pip that can install for it.
-type interpreter struct {
-	path    string   // what it calls itself: behind a shim of pyenv, the real one
-	version string   // sys.version, with the build's date
-	pip     []string // what stands before "install"; {venv} is filled in; nil: none
-	sites   []string // where packages are that system_site_packages lets be seen
+// interpreters remembers what interpreters said.
+type interpreters struct {
+	mu   sync.Mutex
+	said Interpreters
+}
+
+// Interpreters answers what is known of interpreters by now.
+func (m *Maker) Interpreters() Interpreters {
+	m.interpreters.mu.Lock()
+	defer m.interpreters.mu.Unlock()
+	return maps.Clone(m.interpreters.said)
 }
 
 // askPython prints what an interpreter is and how pip can be had: its own (22.3 or
@@ -61,39 +75,59 @@ print(json.dumps({"path": sys.executable, "version": sys.version.replace("\n", "
 const askLimit = 30 * time.Second
 
 // look answers what is known of the interpreter that a build names.
-func (p *interpreters) look(ctx context.Context, name string, env []string, as config.Identity) (interpreter, error) {
+func (p *interpreters) look(ctx context.Context, name string, env []string, as config.Identity) (Interpreter, error) {
 	path, err := lookPath(name, env)
 	if err != nil {
-		return interpreter{}, fmt.Errorf("find interpreter %q: %w; install it (apt install python3) or set python", name, err)
+		return Interpreter{}, fmt.Errorf("find interpreter %q: %w; install it (apt install python3) or set python", name, err)
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return interpreter{}, fmt.Errorf("look at interpreter: %w", err)
+		return Interpreter{}, fmt.Errorf("look at interpreter: %w", err)
 	}
-	key := fmt.Sprintf("%s %d %d %d", path, info.Size(), info.ModTime().UnixNano(), as.UID)
+	key := fmt.Sprintf("%08x %s %d %d %d", question(), path, info.Size(), info.ModTime().UnixNano(), as.UID)
 	p.mu.Lock()
 	known, ok := p.said[key]
 	p.mu.Unlock()
-	if ok {
+	if ok && known.lasts() {
 		return known, nil
 	}
 	known, err = ask(ctx, path, env, as) // unlocked: one that hangs holds up no other build
 	if err != nil {
-		return interpreter{}, fmt.Errorf("ask interpreter %s for its version: %w", path, err)
+		return Interpreter{}, fmt.Errorf("ask interpreter %s for its version: %w", path, err)
 	}
-	if !isScript(path) { // a shim, which may lead to another one tomorrow
+	if known.lasts() && !isScript(path) { // a shim may lead to another one tomorrow
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if p.said == nil {
-			p.said = map[string]interpreter{}
+			p.said = Interpreters{}
 		}
 		p.said[key] = known
 	}
 	return known, nil
 }
 
+// question tells askPython apart from what other versions of this program ask.
+var question = sync.OnceValue(func() uint32 { return crc32.ChecksumIEEE([]byte(askPython)) })
+
+// lasts says whether what is known holds on: a pip that was missing may be
+// installed at any time, and one that was there be removed.
+func (p Interpreter) lasts() bool {
+	if len(p.Pip) < 2 {
+		return false
+	}
+	file, _, inWheel := strings.Cut(p.Pip[1], ".whl/")
+	if inWheel {
+		file += ".whl"
+	}
+	if !filepath.IsAbs(file) { // "-m"
+		return true
+	}
+	_, err := os.Stat(file)
+	return err == nil
+}
+
 // ask runs the interpreter, as the build's user: it may be one of theirs.
-func ask(ctx context.Context, path string, env []string, as config.Identity) (interpreter, error) {
+func ask(ctx context.Context, path string, env []string, as config.Identity) (Interpreter, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, askLimit, fmt.Errorf("no answer after %v", askLimit))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, "-I", "-c", askPython)
@@ -103,43 +137,43 @@ func ask(ctx context.Context, path string, env []string, as config.Identity) (in
 	cmd.WaitDelay = time.Second                                                          // a grandchild may hold the pipes
 	out, err := cmd.Output()
 	if ctx.Err() != nil {
-		return interpreter{}, context.Cause(ctx)
+		return Interpreter{}, context.Cause(ctx)
 	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		lines := bytes.Split(bytes.TrimSpace(exit.Stderr), []byte("\n"))
-		return interpreter{}, fmt.Errorf("%w: %s", err, printable(string(lines[len(lines)-1])))
+		return Interpreter{}, fmt.Errorf("%w: %s", err, printable(string(lines[len(lines)-1])))
 	}
 	if err != nil {
-		return interpreter{}, err
+		return Interpreter{}, err
 	}
 	var said struct {
 		Path, Version, Pip string
 		Sites              []string
 	}
 	if err := json.Unmarshal(out, &said); err != nil {
-		return interpreter{}, fmt.Errorf("it answered %.100q: %w", out, err)
+		return Interpreter{}, fmt.Errorf("it answered %.100q: %w", out, err)
 	}
-	known := interpreter{path: said.Path, version: said.Version, sites: said.Sites}
-	if known.path == "" {
-		known.path = path
+	known := Interpreter{Path: said.Path, Version: said.Version, Sites: said.Sites}
+	if known.Path == "" {
+		known.Path = path
 	}
 	switch {
 	case said.Pip == "own":
-		known.pip = []string{known.path, "-m", "pip", "--python", "{venv}/bin/python"}
+		known.Pip = []string{known.Path, "-m", "pip", "--python", "{venv}/bin/python"}
 	case strings.HasSuffix(said.Pip, ".py"):
-		known.pip = []string{"{venv}/bin/python", said.Pip}
+		known.Pip = []string{"{venv}/bin/python", said.Pip}
 	case said.Pip != "":
-		known.pip = []string{"{venv}/bin/python", said.Pip + "/pip"}
+		known.Pip = []string{"{venv}/bin/python", said.Pip + "/pip"}
 	}
 	return known, nil
 }
 
 // installed answers the names and versions of the packages that the interpreter
 // has itself, as the names of their metadata say: cheap enough for each look.
-func (p interpreter) installed() []string {
+func (p Interpreter) installed() []string {
 	var all []string
-	for _, dir := range p.sites {
+	for _, dir := range p.Sites {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			continue // there is none

@@ -24,7 +24,7 @@ type job struct {
 	as    config.Identity
 	env   []string
 
-	python       interpreter
+	python       Interpreter
 	requirements string
 	venvID, venv string
 	source       tree

@@ -3,6 +3,7 @@ package build
 import (
 	"context"
 	"errors"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,6 +19,8 @@ type Options struct {
 	Log      hclog.Logger // nil: nothing is logged
 	Environ  []string     // our own environment, as os.Environ has it
 	Parallel int          // builds that may run at once, at least 1
+
+	Known Interpreters // from the start; nil: none
 }
 
 // Maker makes releases. Its methods may be called from many goroutines, Make
@@ -34,7 +37,7 @@ func New(o Options) *Maker {
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
 	}
-	m := &Maker{Options: o}
+	m := &Maker{Options: o, interpreters: interpreters{said: maps.Clone(o.Known)}}
 	m.slots.setLimit(o.Parallel)
 	return m
 }

@@ -222,7 +222,7 @@ func (j *job) stepCompile(ctx context.Context) (skipped bool, err error) {
 // (site(3) runs lines of theirs, hence -S). A file that does not compile, a
 // template for another Python say, matters only when it is imported.
 func (j *job) compile(ctx context.Context) error {
-	python, err := filepath.EvalSymlinks(j.python.path)
+	python, err := filepath.EvalSymlinks(j.python.Path)
 	if err != nil {
 		return err
 	}

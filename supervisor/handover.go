@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sys/unix"
 
+	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 	"github.com/medctrl/medctrl-supervisor/supervisor/listener"
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
@@ -28,7 +29,8 @@ const handoverVersion = 1
 const handoverKey = "MEDCTRL_HANDOVER"
 
 // handover is what a supervisor tells the one that is executed in its place:
-// descriptors, which are open in both. Everything else is found as after a crash.
+// descriptors, which are open in both, and what it would have to ask once more.
+// Everything else is found as after a crash.
 type handover struct {
 	Version int
 	From    string // the version of the one before
@@ -38,7 +40,8 @@ type handover struct {
 		Address string
 		FD      int
 	}
-	Sockets []handedSocket
+	Sockets      []handedSocket
+	Interpreters build.Interpreters // which take longer to ask than all the rest
 }
 
 // handedSocket is a build's socket, public or of a generation that ends.
@@ -143,6 +146,14 @@ func readHandover(fd int) (*handed, error) {
 		h.sockets[s.Build] = append(h.sockets[s.Build], l)
 	}
 	return h, errors.Join(errs...)
+}
+
+// known answers what the supervisor before knew of interpreters.
+func (h *handed) known() build.Interpreters {
+	if h == nil {
+		return nil
+	}
+	return h.Interpreters
 }
 
 // take answers the sockets of a build, which are the caller's then.

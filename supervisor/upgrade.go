@@ -166,7 +166,7 @@ func (s *Supervisor) execute(front *frontRun) error {
 
 // handOver lists what is kept open. closeAll closes what was opened for it.
 func (s *Supervisor) handOver(front *frontRun) (h *handover, closeAll func(), err error) {
-	h = &handover{Version: handoverVersion, From: s.Version, Lock: int(s.lock.File().Fd())}
+	h = &handover{Version: handoverVersion, From: s.Version, Lock: int(s.lock.File().Fd()), Interpreters: s.maker.Interpreters()}
 	var opened []*os.File
 	closeAll = func() {
 		for _, f := range opened {
