@@ -47,7 +47,7 @@ func (l leftover) pids() []int {
 // leftovers looks for what earlier supervisors of this root left running, by
 // build, the youngest generation first.
 func (s *Supervisor) leftovers() (map[string][]leftover, error) {
-	found, err := process.FindMarked(s.rootID + "/")
+	found, err := s.table.FindMarked(s.rootID + "/")
 	if err != nil {
 		return nil, err
 	}

@@ -361,7 +361,7 @@ func TestFoundKnowsTheLeader(t *testing.T) {
 		s.Listener = r
 		k := spawn(t, tb, s)
 		eventually(t, "four of them, the first the leader", func() bool {
-			found, err := FindMarked(s.Mark)
+			found, err := tb.FindMarked(s.Mark)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -402,7 +402,7 @@ func BenchmarkAdopt1000(b *testing.B) {
 		}
 		last = newTable(b)
 		began := time.Now()
-		found, err := FindMarked("bench/adopt/")
+		found, err := last.FindMarked("bench/adopt/")
 		if err != nil || len(found) != n {
 			b.Fatal(len(found), err)
 		}

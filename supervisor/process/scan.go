@@ -25,11 +25,10 @@ type Found struct {
 // FindMarked returns the live processes whose environment holds a mark with that
 // prefix, in no order. Zombies are dead. Processes whose environment we may not read
 // are left out (proc_pid_environ(5)). It reads all of /proc: for start-up, not for a loop.
-func FindMarked(prefix string) ([]Found, error) {
-	var r procReader
-	snap, err := r.read()
+func (t *Table) FindMarked(prefix string) ([]Found, error) {
+	snap, err := t.scans.fresh(context.Background())
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("find what carries a mark: %w", err)
 	}
 	var found []Found
 	for _, p := range snap.procs {

@@ -86,7 +86,7 @@ func TestEnvironmentLargerThanThePageIsReadWhole(t *testing.T) {
 	s.Env = append(s.Env, MarkKey+"=late/mark/1")
 	k := spawn(t, tb, s)
 	eventually(t, "the mark is found", func() bool {
-		found, err := FindMarked("late/mark/")
+		found, err := tb.FindMarked("late/mark/")
 		return err == nil && len(found) == 1 && found[0].Pid == k.Pid()
 	})
 }

@@ -145,7 +145,7 @@ func TestFindMarkedFindsByPrefix(t *testing.T) {
 	k := spawn(t, tb, s)
 	sleeper := pidsIn(t, filepath.Join(s.Dir, "pids"), 1)[0]
 	eventually(t, "three marked processes", func() bool {
-		found, err := FindMarked(s.Mark[:len(s.Mark)-3])
+		found, err := tb.FindMarked(s.Mark[:len(s.Mark)-3])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -158,7 +158,7 @@ func TestFindMarkedFindsByPrefix(t *testing.T) {
 		}
 		return len(found) == 3 && pids[k.Pid()].StartTime == k.StartTime() && pids[sleeper].Group == k.Pid()
 	})
-	if found, err := FindMarked("no/such/mark/"); err != nil || len(found) != 0 {
+	if found, err := tb.FindMarked("no/such/mark/"); err != nil || len(found) != 0 {
 		t.Errorf("found %v, %v", found, err)
 	}
 }
