@@ -1,6 +1,7 @@
 package state
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -64,12 +65,21 @@ func (s *Store) Save(name string, r Record) error {
 	r.Version = Version
 	b, err := json.MarshalIndent(r, "", " ")
 	if err == nil {
-		err = writeFile(file, append(b, '\n'))
+		err = put(file, append(b, '\n'))
 	}
 	if err != nil {
 		return fmt.Errorf("save state of %s: %w", name, err)
 	}
 	return nil
+}
+
+// put has file hold b. What holds it already is not written again: at a start nothing has changed for most builds. A file that has its name was
+// synced before it got that.
+func put(file string, b []byte) error {
+	if old, err := os.ReadFile(file); err == nil && bytes.Equal(old, b) {
+		return syncDir(filepath.Dir(file)) // whoever wrote it may have been killed before it came to this
+	}
+	return writeFile(file, b)
 }
 
 // Load returns the record of the build called name, and false where there is none. The error is a *VersionError or a *CorruptError where the file

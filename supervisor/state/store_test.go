@@ -214,6 +214,33 @@ func TestFailedSaveKeepsTheRecordBefore(t *testing.T) {
 	}
 }
 
+func TestSameRecordIsNotWrittenAgain(t *testing.T) {
+	t.Parallel()
+	s := mustOpen(t)
+	file := func() os.FileInfo {
+		info, err := os.Stat(filepath.Join(s.dir, "a.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info
+	}
+	save := func(n int) {
+		if err := s.Save("a", consistent(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	save(1)
+	first := file()
+	save(1)
+	if !os.SameFile(first, file()) {
+		t.Error("what was there already was written again")
+	}
+	save(2)
+	if r, _, err := s.Load("a"); err != nil || !reflect.DeepEqual(r, consistent(2)) {
+		t.Errorf("after another one %+v, %v", r, err)
+	}
+}
+
 func TestWritersOfOneProcessDoNotMix(t *testing.T) {
 	t.Parallel()
 	s := mustOpen(t)
