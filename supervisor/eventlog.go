@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"sync"
 
 	"github.com/hashicorp/go-hclog"
@@ -38,17 +39,22 @@ func newEventLog() *eventLog {
 func openEventLog(path string, log hclog.Logger) *eventLog {
 	l := newEventLog()
 	l.path, l.log = path, log
-	var past []control.Event
-	for _, name := range []string{path + ".1", path} {
+	var lines [][]byte
+	for _, name := range []string{path, path + ".1"} {
+		if len(lines) >= control.FeedKept {
+			break
+		}
 		text, err := os.ReadFile(name)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			log.Warn("earlier events cannot be read", "error", err)
 		}
-		for line := range bytes.Lines(text) {
-			var e control.Event
-			if json.Unmarshal(line, &e) == nil {
-				past = append(past, e)
-			}
+		lines = append(slices.Collect(bytes.Lines(text)), lines...)
+	}
+	var past []control.Event
+	for _, line := range lines[max(0, len(lines)-control.FeedKept):] {
+		var e control.Event
+		if json.Unmarshal(line, &e) == nil {
+			past = append(past, e)
 		}
 	}
 	l.feed = control.NewFeed(past)

@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-// feedKept is how many events a Feed holds: for those who ask later, and for
+// FeedKept is how many events a Feed holds at least: for those who ask later, and for
 // followers that are slow.
-const feedKept = 1000
+const FeedKept = 1000
 
 // Feed holds the last events for those who ask and wakes those who follow. A
 // follower costs whoever adds events nothing, however slow it is: it has a place in
@@ -29,7 +29,7 @@ type entry struct {
 // NewFeed begins with what happened before, oldest first.
 func NewFeed(past []Event) *Feed {
 	f := &Feed{more: make(chan struct{})}
-	for _, e := range past[max(0, len(past)-feedKept):] {
+	for _, e := range past[max(0, len(past)-FeedKept):] {
 		f.kept = append(f.kept, entry{Event: e})
 	}
 	f.added = len(f.kept)
@@ -40,8 +40,8 @@ func NewFeed(past []Event) *Feed {
 func (f *Feed) Add(e Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(f.kept) >= feedKept+feedKept/10 {
-		f.kept = slices.Delete(f.kept, 0, len(f.kept)-feedKept)
+	if len(f.kept) >= FeedKept+FeedKept/10 {
+		f.kept = slices.Delete(f.kept, 0, len(f.kept)-FeedKept)
 	}
 	f.kept = append(f.kept, entry{Event: e})
 	f.added++

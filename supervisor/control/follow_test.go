@@ -82,7 +82,7 @@ func TestSlowFollowersBlockNothingAndAreToldWhatTheyMissed(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for range 20 * feedKept { // far more than a socket holds
+	for range 20 * FeedKept { // far more than a socket holds
 		f.feed.Add(Event{Event: "e", Reason: strings.Repeat("x", 100)})
 	}
 	if _, err := c.Status(t.Context()); err != nil {
@@ -108,7 +108,7 @@ func TestDroppedFollowerIsToldByTheClient(t *testing.T) {
 		got <- c.Events(context.Background(), true, func(Event) error { once(); <-release; return nil })
 	}()
 	<-follows
-	for range 20 * feedKept {
+	for range 20 * FeedKept {
 		f.feed.Add(Event{Event: "e", Reason: strings.Repeat("x", 500)})
 	}
 	close(release)
@@ -120,13 +120,13 @@ func TestDroppedFollowerIsToldByTheClient(t *testing.T) {
 func TestFeedHoldsTheLastEvents(t *testing.T) {
 	t.Parallel()
 	var past []Event
-	for i := range 3 * feedKept {
+	for i := range 3 * FeedKept {
 		past = append(past, Event{Build: "a", Pid: i})
 	}
 	f := NewFeed(past)
-	for i := range 5 * feedKept {
+	for i := range 5 * FeedKept {
 		texts, added, missed, _ := f.after(0)
-		if missed != 0 || len(texts) < feedKept || len(texts) > feedKept+feedKept/10 || added != feedKept+i {
+		if missed != 0 || len(texts) < FeedKept || len(texts) > FeedKept+FeedKept/10 || added != FeedKept+i {
 			t.Fatalf("after %d more: %d held of %d, %d missed", i, len(texts), added, missed)
 		}
 		f.Add(Event{Build: "b", Pid: i})
@@ -143,7 +143,7 @@ func TestFeedHoldsTheLastEvents(t *testing.T) {
 		default:
 		}
 	}
-	if _, _, missed, _ := f.after(1); missed < 4*feedKept {
+	if _, _, missed, _ := f.after(1); missed < 4*FeedKept {
 		t.Errorf("%d missed", missed)
 	}
 }
