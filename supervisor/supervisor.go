@@ -85,7 +85,7 @@ type Supervisor struct {
 }
 
 // gcPercent trades a little CPU at events, which are rare, for memory, which is
-// there all the time.
+// there all the time; not while the supervisor starts, beside requests.
 const gcPercent = 25
 
 // ControlSocket is where the supervisor of a root is asked and told.
@@ -205,7 +205,6 @@ func (s *Supervisor) unlock() {
 // run is the supervisor's own goroutine: it takes signals, edits and requests
 // one after the other, until it is to stop and every actor has ended.
 func (s *Supervisor) run(ctx context.Context, signals <-chan os.Signal) error {
-	debug.SetGCPercent(gcPercent)
 	s.signals = signals
 	s.log.Info("supervisor starts", "version", s.Version, "pid", os.Getpid(), "root", s.root, "builds", len(s.Config.Builds))
 	if s.handed != nil {
@@ -236,6 +235,7 @@ func (s *Supervisor) run(ctx context.Context, signals <-chan os.Signal) error {
 	alive := s.notifier.due(life)
 	phases, rested := s.phases, (<-chan time.Time)(nil)
 	trimming := time.AfterFunc(trimAfter, func() {
+		debug.SetGCPercent(gcPercent)
 		if err := trim(); err != nil {
 			s.log.Debug("memory is not given back", "error", err)
 		}

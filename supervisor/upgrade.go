@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/supervisor/process"
@@ -38,9 +41,10 @@ func stateDir(root string) string { return filepath.Join(root, ".supervisor", "s
 var errUpgrading = errors.New("an upgrade is under way: try again in a moment")
 
 const (
-	acceptLimit  = 30 * time.Second       // for a new binary to say whether it accepts
-	upgradeLimit = 30 * time.Minute       // for what must not be cut off: a migration at most
-	upgradePoll  = 100 * time.Millisecond // between two looks at whether it is over
+	acceptLimit    = 30 * time.Second       // for a new binary to say whether it accepts
+	lowestPriority = 19                     // nice(2)
+	upgradeLimit   = 30 * time.Minute       // for what must not be cut off: a migration at most
+	upgradePoll    = 100 * time.Millisecond // between two looks at whether it is over
 )
 
 func (s *Supervisor) upgrading() bool { return s.succeed.Load() }
@@ -90,9 +94,16 @@ func (s *Supervisor) askSuccessor(ctx context.Context) (Acceptance, error) {
 	cmd := exec.CommandContext(ctx, s.Args[0], "-c", s.Config.Path, AcceptCommand)
 	cmd.Env = s.environ
 	cmd.WaitDelay = time.Second
+	var answer bytes.Buffer
 	var said strings.Builder
-	cmd.Stderr = &said
-	out, err := cmd.Output()
+	cmd.Stdout, cmd.Stderr = &answer, &said
+	err := cmd.Start()
+	if err == nil {
+		// The requests that are served meanwhile come first. One that keeps its priority is only a little in their way.
+		_ = unix.Setpriority(unix.PRIO_PROCESS, cmd.Process.Pid, lowestPriority)
+		err = cmd.Wait()
+	}
+	out := answer.Bytes()
 	if err != nil {
 		why := strings.TrimSpace(string(out) + said.String())
 		return Acceptance{}, fmt.Errorf("upgrade: the program at %s does not take over (%w): %s", s.Args[0], err, why)
