@@ -20,9 +20,14 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
 )
 
-// handoverVersion is that of the handover which is written, and the newest that
-// is read.
-const handoverVersion = 1
+// handoverVersion is the newest version of a handover that is written and read;
+// handoverOldest that which every successor must read, and handoverWatches the
+// first whose readers close Watches.
+const (
+	handoverVersion = 2
+	handoverWatches = 2
+	handoverOldest  = 1
+)
 
 // handoverKey is in the environment of a program that is executed in our place:
 // the descriptor from which it reads the handover.
@@ -42,6 +47,7 @@ type handover struct {
 	}
 	Sockets      []handedSocket
 	Interpreters build.Interpreters // which take longer to ask than all the rest
+	Watches      []int              // of inotify, only to be closed: see watches
 }
 
 // handedSocket is a build's socket, public or of a generation that ends.
@@ -72,6 +78,7 @@ func (h *handover) keep() (fd int, undo func(), err error) {
 	for _, s := range h.Sockets {
 		fds = append(fds, s.FD)
 	}
+	fds = append(fds, h.Watches...)
 	undo = func() {
 		for _, n := range fds {
 			unix.CloseOnExec(n)
@@ -90,6 +97,36 @@ func (h *handover) keep() (fd int, undo func(), err error) {
 		return -1, nil, fmt.Errorf("write handover: %w", err)
 	}
 	return fd, undo, nil
+}
+
+// watches lists our descriptors of inotify. Closing one takes up to 30 ms, for the
+// grace period after which the kernel frees its marks (Linux 6.18,
+// fsnotify_destroy_group). An exec waits for that, and the front's clients with it;
+// so the successor closes them, beside its work. Where there is no room for its own
+// meanwhile (inotify(7), max_user_instances) there are none to be kept.
+func watches() []int {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return nil // the exec takes longer
+	}
+	var all []int
+	for _, e := range entries {
+		fd, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		if what, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil && strings.HasSuffix(what, "inotify") {
+			all = append(all, fd)
+		}
+	}
+	for range all {
+		room, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+		if err != nil {
+			return nil
+		}
+		defer unix.Close(room) // it watches nothing, and so takes no time
+	}
+	return all
 }
 
 // handed is a handover that was read, until all of it is taken. A nil one has
@@ -136,6 +173,14 @@ func readHandover(fd int) (*handed, error) {
 	if h.Version > handoverVersion {
 		return nil, fmt.Errorf("it has version %d, known are those up to %d", h.Version, handoverVersion)
 	}
+	for _, n := range h.Watches {
+		unix.CloseOnExec(n)
+	}
+	go func() {
+		for _, n := range h.Watches {
+			unix.Close(n) // nobody reads it any more
+		}
+	}()
 	var errs []error
 	for _, s := range h.Sockets {
 		l, err := listener.Inherited(s.FD, s.Path)

@@ -72,7 +72,7 @@ func (s *Supervisor) Upgrade(ctx context.Context, progress func(string)) error {
 	progress(fmt.Sprintf("%s %s accepts the file and the state", s.Args[0], next.Version))
 	told := progressOf(progress)
 	for {
-		err := s.tryUpgrade(ctx)
+		err := s.tryUpgrade(ctx, next)
 		var busy *busyError
 		if !errors.As(err, &busy) {
 			return err
@@ -112,7 +112,7 @@ func (s *Supervisor) askSuccessor(ctx context.Context) (Acceptance, error) {
 	if err := json.Unmarshal(out, &a); err != nil {
 		return a, fmt.Errorf("upgrade: the program at %s is no supervisor that can take over: it answered %.100q", s.Args[0], out)
 	}
-	if a.Handover < handoverVersion {
+	if a.Handover < handoverOldest {
 		return a, fmt.Errorf("upgrade: %s %s is too old to take over from %s: stop and start it", s.Args[0], a.Version, s.Version)
 	}
 	return a, nil
@@ -120,7 +120,7 @@ func (s *Supervisor) askSuccessor(ctx context.Context) (Acceptance, error) {
 
 // tryUpgrade executes the successor, or answers a *busyError where that has to
 // wait.
-func (s *Supervisor) tryUpgrade(ctx context.Context) error {
+func (s *Supervisor) tryUpgrade(ctx context.Context, next Acceptance) error {
 	// Once without stopping anything, so that nobody waits for what takes long.
 	release, err := s.holdAll()
 	if err != nil {
@@ -138,13 +138,13 @@ func (s *Supervisor) tryUpgrade(ctx context.Context) error {
 		}
 	}
 	var failed error
-	err = s.do(ctx, func() { failed = s.execute(front) })
+	err = s.do(ctx, func() { failed = s.execute(next, front) })
 	return errors.Join(err, failed)
 }
 
 // execute is the last part, on the supervisor's own goroutine: nothing moves any
 // more, and the successor begins.
-func (s *Supervisor) execute(front *frontRun) error {
+func (s *Supervisor) execute(next Acceptance, front *frontRun) error {
 	if s.leaving || len(s.signals) > 0 {
 		return errors.New("upgrade: the supervisor was told something else meanwhile")
 	}
@@ -159,7 +159,7 @@ func (s *Supervisor) execute(front *frontRun) error {
 		return errors.New("upgrade: the state cannot be written, see the log")
 	}
 	s.events.flush()
-	h, closeAll, err := s.handOver(front)
+	h, closeAll, err := s.handOver(next, front)
 	defer closeAll()
 	if err != nil {
 		return err
@@ -176,8 +176,13 @@ func (s *Supervisor) execute(front *frontRun) error {
 }
 
 // handOver lists what is kept open. closeAll closes what was opened for it.
-func (s *Supervisor) handOver(front *frontRun) (h *handover, closeAll func(), err error) {
-	h = &handover{Version: handoverVersion, From: s.Version, Lock: int(s.lock.File().Fd()), Interpreters: s.maker.Interpreters()}
+func (s *Supervisor) handOver(next Acceptance, front *frontRun) (h *handover, closeAll func(), err error) {
+	h = &handover{
+		Version: min(next.Handover, handoverVersion), From: s.Version, Lock: int(s.lock.File().Fd()), Interpreters: s.maker.Interpreters(),
+	}
+	if h.Version >= handoverWatches {
+		h.Watches = watches()
+	}
 	var opened []*os.File
 	closeAll = func() {
 		for _, f := range opened {

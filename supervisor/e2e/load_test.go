@@ -157,6 +157,20 @@ func (tr *Traffic) WaitMore(t testing.TB, n int) {
 	})
 }
 
+// Since is how long the load has run.
+func (tr *Traffic) Since() time.Duration { return time.Since(tr.start) }
+
+// WaitUntil waits until a good answer has come to a request that was due when the load had run for so long.
+func (tr *Traffic) WaitUntil(t testing.TB, since time.Duration) {
+	t.Helper()
+	Eventually(t, 60*time.Second, fmt.Sprintf("an answer to what the load sends after %v", since), func() (bool, string) {
+		tr.mu.Lock()
+		defer tr.mu.Unlock()
+		n := len(tr.shots)
+		return n > 0 && tr.shots[n-1].Due >= since && tr.shots[n-1].Outcome == OK, fmt.Sprint(n, " so far")
+	})
+}
+
 // Stop sends no more, waits for the answers that are due, and says what became of every request. Later calls say the same.
 func (tr *Traffic) Stop() Result {
 	tr.halted.Do(func() { close(tr.halt) })
@@ -278,6 +292,16 @@ func summarise(shots []Shot) Result {
 		r.P50, r.P99, r.Slowest = latencies[n/2], latencies[n*99/100], latencies[n-1]
 	}
 	return r
+}
+
+// span is from when to when a load has run.
+type span struct{ from, to time.Duration }
+
+// Within is the result of what was due in one of the spans.
+func (r Result) Within(spans ...span) Result {
+	return summarise(slices.DeleteFunc(slices.Clone(r.Shots), func(s Shot) bool {
+		return !slices.ContainsFunc(spans, func(in span) bool { return in.from <= s.Due && s.Due < in.to })
+	}))
 }
 
 // Lost counts what was neither answered well nor refused with a 503.
