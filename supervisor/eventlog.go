@@ -34,31 +34,26 @@ func newEventLog() *eventLog {
 	return &eventLog{feed: control.NewFeed(nil), wake: make(chan struct{}, 1), log: hclog.NewNullLogger()}
 }
 
-// openEventLog begins with what earlier runs wrote to the file at path. What
-// cannot be read of it is left out: events explain, and decide nothing.
+// openEventLog begins with what earlier runs wrote to the file at path, as much of
+// it as is held. What cannot be read is left out: events explain, and decide nothing.
 func openEventLog(path string, log hclog.Logger) *eventLog {
 	l := newEventLog()
 	l.path, l.log = path, log
-	var lines [][]byte
-	for _, name := range []string{path, path + ".1"} {
-		if len(lines) >= control.FeedKept {
-			break
-		}
-		text, err := os.ReadFile(name)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			log.Warn("earlier events cannot be read", "error", err)
-		}
-		lines = append(slices.Collect(bytes.Lines(text)), lines...)
+	text := l.earlier(path)
+	if bytes.Count(text, []byte("\n")) < control.FeedKept {
+		text = slices.Concat(l.earlier(path+".1"), text)
 	}
-	var past []control.Event
-	for _, line := range lines[max(0, len(lines)-control.FeedKept):] {
-		var e control.Event
-		if json.Unmarshal(line, &e) == nil {
-			past = append(past, e)
-		}
-	}
-	l.feed = control.NewFeed(past)
+	l.feed = control.NewFeed(text)
 	return l
+}
+
+// earlier answers the text of a file of events.
+func (l *eventLog) earlier(path string) []byte {
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		l.log.Warn("earlier events cannot be read", "error", err)
+	}
+	return text
 }
 
 func (l *eventLog) add(e control.Event) {

@@ -131,7 +131,11 @@ func (backend) Act(context.Context, string, string, map[string]string, func(stri
 }
 
 func (backend) Events() *control.Feed {
-	return control.NewFeed([]control.Event{{Time: time.Now(), Build: "removed", Event: "exited"}, {Time: time.Now(), Build: "testing", Event: "exited"}})
+	f := control.NewFeed(nil)
+	for _, build := range []string{"removed", "testing"} {
+		f.Add(control.Event{Time: time.Now(), Build: build, Event: "exited"})
+	}
+	return f
 }
 
 func (backend) Usage(context.Context) []control.Usage { return nil }

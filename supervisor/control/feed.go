@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 	"sync"
@@ -15,6 +16,7 @@ const FeedKept = 1000
 // the feed, no copy of it. One that falls behind what is held is told so.
 type Feed struct {
 	mu    sync.Mutex
+	past  []byte // what NewFeed was given, until somebody asks
 	kept  []entry
 	added int           // events so far, those of earlier runs too
 	more  chan struct{} // closed and made anew by each event
@@ -26,14 +28,31 @@ type entry struct {
 	text []byte
 }
 
-// NewFeed begins with what happened before, oldest first.
-func NewFeed(past []Event) *Feed {
-	f := &Feed{more: make(chan struct{})}
-	for _, e := range past[max(0, len(past)-FeedKept):] {
-		f.kept = append(f.kept, entry{Event: e})
+// NewFeed begins with what happened before, oldest first: lines with the JSON of
+// one event each. They are read when somebody asks; one that is no event is left out.
+func NewFeed(past []byte) *Feed {
+	from := len(past)
+	for n := 0; n <= FeedKept && from > 0; n++ {
+		from = bytes.LastIndexByte(past[:from], '\n')
 	}
-	f.added = len(f.kept)
-	return f
+	return &Feed{past: bytes.Clone(past[max(from, 0):]), more: make(chan struct{})}
+}
+
+// read takes up what happened before. The caller holds mu.
+func (f *Feed) read() {
+	if f.past == nil {
+		return
+	}
+	var earlier []entry
+	for text := range bytes.Lines(f.past) {
+		var e Event
+		if json.Unmarshal(text, &e) == nil {
+			earlier = append(earlier, entry{Event: e})
+		}
+	}
+	f.past = nil
+	f.kept = append(earlier, f.kept...)
+	f.added += len(earlier)
 }
 
 // Add adds what happened now.
@@ -42,6 +61,7 @@ func (f *Feed) Add(e Event) {
 	defer f.mu.Unlock()
 	if len(f.kept) >= FeedKept+FeedKept/10 {
 		f.kept = slices.Delete(f.kept, 0, len(f.kept)-FeedKept)
+		f.past = nil // older still
 	}
 	f.kept = append(f.kept, entry{Event: e})
 	f.added++
@@ -53,6 +73,7 @@ func (f *Feed) Add(e Event) {
 func (f *Feed) Of(build string, n int) []Event {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.read()
 	var found []Event
 	for _, e := range slices.Backward(f.kept) {
 		if e.Build == build && len(found) < n {
@@ -69,6 +90,7 @@ func (f *Feed) Of(build string, n int) []Event {
 func (f *Feed) after(n int) (texts [][]byte, added, missed int, more <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.read()
 	first := f.added - len(f.kept)
 	if n > 0 {
 		missed = max(0, first-n)

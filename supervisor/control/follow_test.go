@@ -119,11 +119,15 @@ func TestDroppedFollowerIsToldByTheClient(t *testing.T) {
 
 func TestFeedHoldsTheLastEvents(t *testing.T) {
 	t.Parallel()
-	var past []Event
+	var past []byte
 	for i := range 3 * FeedKept {
-		past = append(past, Event{Build: "a", Pid: i})
+		past = fmt.Appendf(past, "{\"build\": \"a\", \"pid\": %d}\n", i)
 	}
-	f := NewFeed(past)
+	f := NewFeed(append(past, `{"build": "a", "pi`...))
+	if of := f.Of("a", 2); len(of) != 2 || of[1].Pid != 3*FeedKept-1 {
+		t.Fatalf("of earlier ones %v", of)
+	}
+	f = NewFeed(past)
 	for i := range 5 * FeedKept {
 		texts, added, missed, _ := f.after(0)
 		if missed != 0 || len(texts) < FeedKept || len(texts) > FeedKept+FeedKept/10 || added != FeedKept+i {

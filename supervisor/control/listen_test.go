@@ -150,7 +150,7 @@ func TestNoSupervisorSaysWhereItLooked(t *testing.T) {
 
 func TestServeEndsWhateverItsClientsDo(t *testing.T) {
 	t.Parallel()
-	f := &fake{feed: NewFeed([]Event{{Event: "first"}}), hold: make(chan struct{})}
+	f := &fake{feed: NewFeed([]byte(`{"event": "first"}`)), hold: make(chan struct{})}
 	path := filepath.Join(shortDir(t), "c")
 	stop := startAt(t, path, f)
 	idle, err := net.Dial("unix", path)
