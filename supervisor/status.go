@@ -18,8 +18,10 @@ import (
 
 // Status answers what runs now, builds in the order of the file; builds that
 // are still leaving come last.
-func (s *Supervisor) Status() control.Status {
-	s.refreshUsage()
+func (s *Supervisor) Status(usage bool) control.Status {
+	if usage {
+		s.refreshUsage()
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	st := control.Status{

@@ -109,7 +109,7 @@ type backend struct {
 	file string
 }
 
-func (b backend) Status() control.Status {
+func (b backend) Status(bool) control.Status {
 	return control.Status{Version: "1.0", Pid: 1, Started: time.Now(), Config: control.ConfigStatus{Path: b.file}, Builds: []control.BuildStatus{
 		{Name: "development", State: "running", Release: "20260103T000000-cccccc",
 			Releases: []string{"20260101T000000-aaaaaa", "20260102T000000-bbbbbb", "20260103T000000-cccccc"}},
@@ -118,7 +118,7 @@ func (b backend) Status() control.Status {
 }
 
 func (b backend) Detail(name string) (control.BuildDetail, error) {
-	for _, s := range b.Status().Builds {
+	for _, s := range b.Status(true).Builds {
 		if s.Name == name {
 			return control.BuildDetail{Status: s}, nil
 		}

@@ -128,8 +128,9 @@ func (c Client) Upgrade(ctx context.Context, progress func(string)) (Status, err
 	if err := c.follow(ctx, "/v1/upgrade", progress); !errors.Is(err, errBrokeOff) {
 		return Status{}, err
 	}
-	// It has been executed; its socket was open all the time.
-	return c.Status(ctx)
+	// It has been executed; its socket was open all the time. What builds use is not asked: it has enough to do, beside requests.
+	var s Status
+	return s, c.ask(ctx, http.MethodGet, "/v1/status?usage=no", &s)
 }
 
 // errBrokeOff means that the supervisor ended before it said a result.

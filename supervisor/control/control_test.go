@@ -32,7 +32,7 @@ type fake struct {
 }
 
 func (f *fake) Detail(name string) (BuildDetail, error) {
-	for _, b := range f.Status().Builds {
+	for _, b := range f.Status(true).Builds {
 		if b.Name == name {
 			return BuildDetail{Status: b}, nil
 		}
@@ -42,7 +42,7 @@ func (f *fake) Detail(name string) (BuildDetail, error) {
 
 func (f *fake) Samples() Samples { return Samples{Every: 30} }
 
-func (f *fake) Status() Status {
+func (f *fake) Status(bool) Status {
 	at := time.Date(2026, 11, 23, 10, 0, 0, 5e8, time.FixedZone("CET", 3600))
 	return Status{Version: "1.4.0", Pid: 812, Started: at, Config: ConfigStatus{Path: "builds.toml", Loaded: at},
 		Builds: []BuildStatus{{Name: "development", State: "running", Release: "r1", Pid: 913, Since: at, Healthy: true,
@@ -52,7 +52,7 @@ func (f *fake) Status() Status {
 // fakeSource has one build of everything.
 type fakeSource struct{}
 
-func (fakeSource) Status() Status { return (&fake{}).Status() }
+func (fakeSource) Status(usage bool) Status { return (&fake{}).Status(usage) }
 
 func (fakeSource) Usage(context.Context) []Usage {
 	return []Usage{{Build: "development", Queue: 3, Processes: 3, Memory: 1 << 20, CPU: 1500 * time.Millisecond, LastGood: time.Unix(1_700_000_000, 0)}}

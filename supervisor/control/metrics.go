@@ -24,7 +24,7 @@ type FrontCounts struct{ Requests, Unrouted, Retried, Refused, Lost uint64 }
 
 // Source is what metrics are read from when they are asked for.
 type Source interface {
-	Status() Status
+	Status(usage bool) Status
 	Usage(ctx context.Context) []Usage
 	FrontCounts() FrontCounts
 }
@@ -143,8 +143,8 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
 	defer cancel()
-	used := c.source.Usage(ctx) // first: the status shows what it finds and looks no second time
-	st := c.source.Status()
+	used := c.source.Usage(ctx)
+	st := c.source.Status(false) // it was just looked at
 	gauge(descBad, truthOf(st.Config.Error != ""))
 	for _, b := range st.Builds {
 		gauge(descUp, truthOf(b.Healthy && b.State == "running"), b.Name)

@@ -21,8 +21,9 @@ import (
 
 // Backend is what the API talks to. Its methods are called at the same time.
 type Backend interface {
-	// Status answers at once.
-	Status() Status
+	// Status answers at once. What builds use, where usage asks for that, is looked
+	// at for it, and otherwise as it was seen last.
+	Status(usage bool) Status
 	// Detail answers all that is known of one build.
 	Detail(name string) (BuildDetail, error)
 	// Samples answers how the builds did in the last hour.
@@ -209,8 +210,16 @@ func (a *api) post(w http.ResponseWriter, r *http.Request, then http.HandlerFunc
 	then(w, r)
 }
 
-func (a *api) status(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, a.backend.Status())
+func (a *api) status(w http.ResponseWriter, r *http.Request) {
+	usage := true
+	if text := r.URL.Query().Get("usage"); text != "" {
+		var err error
+		if usage, err = truth(text); err != nil {
+			refuse(w, http.StatusBadRequest, "usage: "+err.Error())
+			return
+		}
+	}
+	answer(w, http.StatusOK, a.backend.Status(usage))
 }
 
 func (a *api) detail(w http.ResponseWriter, name string) {

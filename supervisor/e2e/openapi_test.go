@@ -196,6 +196,8 @@ func TestTheAPIAnswersAsItsDescriptionSays(t *testing.T) {
 		return err == nil && s.Config.Error != "", fmt.Sprint(s.Config, err)
 	})
 	d.ask("GET", "/v1/status", 200)
+	d.ask("GET", "/v1/status?usage=no", 200)
+	d.ask("GET", "/v1/status?usage=maybe", 400)
 	d.ask("POST", "/v1/reload", 422)
 	d.ask("POST", "/v1/upgrade", 422) // with a file that the new one would not take
 	w.WriteConfig()
