@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -41,10 +42,9 @@ func stateDir(root string) string { return filepath.Join(root, ".supervisor", "s
 var errUpgrading = errors.New("an upgrade is under way: try again in a moment")
 
 const (
-	acceptLimit    = 30 * time.Second       // for a new binary to say whether it accepts
-	lowestPriority = 19                     // nice(2)
-	upgradeLimit   = 30 * time.Minute       // for what must not be cut off: a migration at most
-	upgradePoll    = 100 * time.Millisecond // between two looks at whether it is over
+	acceptLimit  = 30 * time.Second       // for a new binary to say whether it accepts
+	upgradeLimit = 30 * time.Minute       // for what must not be cut off: a migration at most
+	upgradePoll  = 100 * time.Millisecond // between two looks at whether it is over
 )
 
 func (s *Supervisor) upgrading() bool { return s.succeed.Load() }
@@ -97,10 +97,8 @@ func (s *Supervisor) askSuccessor(ctx context.Context) (Acceptance, error) {
 	var answer bytes.Buffer
 	var said strings.Builder
 	cmd.Stdout, cmd.Stderr = &answer, &said
-	err := cmd.Start()
+	err := startIdle(cmd)
 	if err == nil {
-		// The requests that are served meanwhile come first. One that keeps its priority is only a little in their way.
-		_ = unix.Setpriority(unix.PRIO_PROCESS, cmd.Process.Pid, lowestPriority)
 		err = cmd.Wait()
 	}
 	out := answer.Bytes()
@@ -116,6 +114,25 @@ func (s *Supervisor) askSuccessor(ctx context.Context) (Acceptance, error) {
 		return a, fmt.Errorf("upgrade: %s %s is too old to take over from %s: stop and start it", s.Args[0], a.Version, s.Version)
 	}
 	return a, nil
+}
+
+// startIdle starts cmd so that it runs when no one else would (SCHED_IDLE, sched(7)): the kernel takes a CPU with nothing else on it for an idle
+// one, so no request waits for it. A process begins with the policy of the thread that starts it, and nobody without privileges gets back from
+// this one: it is a thread of its own, which ends with its goroutine.
+func startIdle(cmd *exec.Cmd) error {
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() { // this one never ends; while it is held the next goroutine is on another
+			defer runtime.UnlockOSThread()
+			started <- startIdle(cmd)
+			return
+		}
+		// Where it cannot be had, it runs like any other.
+		_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}, 0)
+		started <- cmd.Start()
+	}()
+	return <-started
 }
 
 // tryUpgrade executes the successor, or answers a *busyError where that has to
