@@ -297,7 +297,7 @@ func summarise(shots []Shot) Result {
 // span is from when to when a load has run.
 type span struct{ from, to time.Duration }
 
-// Within is the result of what was due in one of the spans.
+// Within is the result of what was due in one of the spans. The gaps between spans are gaps of it too.
 func (r Result) Within(spans ...span) Result {
 	return summarise(slices.DeleteFunc(slices.Clone(r.Shots), func(s Shot) bool {
 		return !slices.ContainsFunc(spans, func(in span) bool { return in.from <= s.Due && s.Due < in.to })

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -34,36 +35,44 @@ func BenchmarkSupervisorKilled(b *testing.B) {
 	}
 }
 
-// BenchmarkUpgrade has the supervisor replaced every half second under 100 requests a second, in turn with the same load undisturbed, so that
-// a machine whose speed drifts is as slow for both. The front's clients wait while there is no program to serve them; the sockets' do not.
+// BenchmarkUpgrade has the supervisor replaced every half second under 100 requests a second, by the command or by a signal, in turn with the
+// same load undisturbed, so that a machine whose speed drifts is as slow for both. The front's clients wait while there is no program to serve
+// them; the sockets' do not.
 func BenchmarkUpgrade(b *testing.B) {
 	const pause, rounds = 500 * time.Millisecond, 10
-	for _, way := range []string{"socket", "front"} {
+	for _, way := range []string{"socket by signal", "socket by command", "front by signal"} {
 		b.Run(way, func(b *testing.B) {
 			w := NewWorld(b, One())
 			w.Serve("one")
-			start := func() *Traffic {
-				if way == "front" {
-					return w.FrontLoad("/one/", 100)
-				}
-				return w.Load("one", 100)
-			}
 			for b.Loop() {
-				tr := start()
+				tr := w.Load("one", 100)
+				if strings.HasPrefix(way, "front") {
+					tr.Stop()
+					tr = w.FrontLoad("/one/", 100)
+				}
 				tr.WaitMore(b, 100)
-				var busy, quiet []span
-				for range rounds {
+				before, upgrade := w.upgrades(), w.Upgrade
+				if strings.HasSuffix(way, "signal") {
+					upgrade = func() { w.Signal(syscall.SIGUSR2) }
+				}
+				segment := func(step func()) span {
 					begun := tr.Since()
 					for range deaths / rounds {
 						next := tr.Since() + pause
-						w.Upgrade()
+						step()
 						tr.WaitUntil(b, next)
 					}
-					middle := tr.Since()
-					tr.WaitUntil(b, middle+pause*deaths/rounds)
-					busy, quiet = append(busy, span{begun, middle}), append(quiet, span{middle, tr.Since()})
+					return span{begun, tr.Since()}
+				}
+				var busy, quiet []span
+				for range rounds {
+					busy = append(busy, segment(upgrade))
+					quiet = append(quiet, segment(func() {}))
 				}
 				r := tr.Stop()
+				if done := w.upgrades() - before; done != deaths {
+					b.Errorf("%d upgrades, want %d", done, deaths)
+				}
 				disturbed, undisturbed := r.Within(busy...), r.Within(quiet...)
 				b.ReportMetric(0, "ns/op")
 				b.ReportMetric(float64(disturbed.P99)/float64(undisturbed.P99), "p99-ratio")
@@ -76,3 +85,6 @@ func BenchmarkUpgrade(b *testing.B) {
 		})
 	}
 }
+
+// upgrades counts those that were done, by the log.
+func (w *World) upgrades() int { return strings.Count(w.Log(), "supervisor was upgraded") }
