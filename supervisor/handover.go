@@ -104,6 +104,10 @@ func (h *handover) keep() (fd int, undo func(), err error) {
 // fsnotify_destroy_group). An exec waits for that, and the front's clients with it;
 // so the successor closes them, beside its work. Where there is no room for its own
 // meanwhile (inotify(7), max_user_instances) there are none to be kept.
+//
+// None of them may be closed between this and the exec: the successor would close
+// what has its number by then. Those that we were given ourselves are closed before
+// an upgrade begins (watchesClosed), our own only at our end.
 func watches() []int {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -111,11 +115,7 @@ func watches() []int {
 	}
 	var all []int
 	for _, e := range entries {
-		fd, err := strconv.Atoi(e.Name())
-		if err != nil {
-			continue
-		}
-		if what, err := os.Readlink("/proc/self/fd/" + e.Name()); err == nil && strings.HasSuffix(what, "inotify") {
+		if fd, err := strconv.Atoi(e.Name()); err == nil && isWatch(fd) {
 			all = append(all, fd)
 		}
 	}
@@ -129,11 +129,38 @@ func watches() []int {
 	return all
 }
 
+func isWatch(fd int) bool {
+	what, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+	return err == nil && strings.HasSuffix(what, "inotify")
+}
+
+// closeWatches closes those of the supervisor before, beside what else is done.
+func (h *handed) closeWatches() {
+	h.Watches = slices.DeleteFunc(h.Watches, func(fd int) bool { return !isWatch(fd) })
+	for _, fd := range h.Watches {
+		unix.CloseOnExec(fd)
+	}
+	go func() {
+		defer close(h.closed)
+		for _, fd := range h.Watches {
+			unix.Close(fd) // nobody reads it any more
+		}
+	}()
+}
+
+// watchesClosed waits until they are.
+func (h *handed) watchesClosed() {
+	if h != nil {
+		<-h.closed
+	}
+}
+
 // handed is a handover that was read, until all of it is taken. A nil one has
 // nothing.
 type handed struct {
 	handover
 	sockets map[string][]*listener.Listener
+	closed  chan struct{} // closed when the Watches are
 }
 
 // takeHandover reads the handover that the environment names, if it does, and
@@ -166,21 +193,14 @@ func readHandover(fd int) (*handed, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &handed{sockets: map[string][]*listener.Listener{}}
+	h := &handed{sockets: map[string][]*listener.Listener{}, closed: make(chan struct{})}
 	if err := json.Unmarshal(text, &h.handover); err != nil {
 		return nil, err
 	}
 	if h.Version > handoverVersion {
 		return nil, fmt.Errorf("it has version %d, known are those up to %d", h.Version, handoverVersion)
 	}
-	for _, n := range h.Watches {
-		unix.CloseOnExec(n)
-	}
-	go func() {
-		for _, n := range h.Watches {
-			unix.Close(n) // nobody reads it any more
-		}
-	}()
+	h.closeWatches()
 	var errs []error
 	for _, s := range h.Sockets {
 		l, err := listener.Inherited(s.FD, s.Path)

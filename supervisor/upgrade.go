@@ -69,6 +69,7 @@ func (s *Supervisor) Upgrade(ctx context.Context, progress func(string)) error {
 	if err != nil {
 		return err
 	}
+	s.handed.watchesClosed()
 	progress(fmt.Sprintf("%s %s accepts the file and the state", s.Args[0], next.Version))
 	told := progressOf(progress)
 	for {
