@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -238,8 +239,9 @@ func (p *project) clean(t testing.TB) {
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v %v", left, err)
 	}
-	if n := len(marked(markName + filepath.Join(p.root, p.Name, releasesDir) + "/")); n > 0 {
-		t.Errorf("%d processes are left", n)
+	for pid, env := range marked(markName + filepath.Join(p.root, p.Name, releasesDir) + "/") {
+		dir := filepath.Join("/proc", strconv.Itoa(pid))
+		t.Errorf("process %d is left: %q %.60q, of %q", pid, read(t, filepath.Join(dir, "cmdline")), read(t, filepath.Join(dir, "stat")), env)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // child is a Make in a process of its own, which can be killed as a supervisor
@@ -16,11 +18,13 @@ import (
 type child struct {
 	cmd   *exec.Cmd
 	lines *bufio.Reader
+	lock  string
 }
 
 type childRequest struct {
 	Request
 	Stop string // the step before which it stops for good
+	Lock string // a file that it locks, as a supervisor does
 }
 
 const childEnv = "BUILD_TEST_REQUEST"
@@ -33,6 +37,7 @@ func TestMakeInAProcessOfItsOwn(t *testing.T) {
 	}
 	var r childRequest
 	must(t, json.Unmarshal([]byte(text), &r))
+	defer lockFile(t, r.Lock).Close()
 	r.Progress = func(p Progress) {
 		if p.Step == r.Stop && !p.Done {
 			fmt.Println("stopped")
@@ -46,9 +51,12 @@ func TestMakeInAProcessOfItsOwn(t *testing.T) {
 // startChild starts one that stops before a step, or nowhere.
 func (p *project) startChild(t *testing.T, stop string) *child {
 	t.Helper()
-	text, err := json.Marshal(map[string]any{"Root": p.root, "Build": p.Build, "Stop": stop})
+	c := &child{
+		cmd:  exec.Command(os.Args[0], "-test.run=^TestMakeInAProcessOfItsOwn$"),
+		lock: filepath.Join(t.TempDir(), "lock"),
+	}
+	text, err := json.Marshal(map[string]any{"Root": p.root, "Build": p.Build, "Stop": stop, "Lock": c.lock})
 	must(t, err)
-	c := &child{cmd: exec.Command(os.Args[0], "-test.run=^TestMakeInAProcessOfItsOwn$")}
 	c.cmd.Env = append(os.Environ(), childEnv+"="+string(text))
 	c.cmd.Stderr = os.Stderr
 	_, err = c.cmd.StdinPipe()
@@ -57,7 +65,7 @@ func (p *project) startChild(t *testing.T, stop string) *child {
 	must(t, err)
 	c.lines = bufio.NewReader(out)
 	must(t, c.cmd.Start())
-	t.Cleanup(c.kill)
+	t.Cleanup(func() { c.kill(t) })
 	return c
 }
 
@@ -69,10 +77,23 @@ func (c *child) says(t *testing.T) string {
 	return line
 }
 
-// kill kills the process that builds with -9. What it started goes on.
-func (c *child) kill() {
+// kill kills the process that builds with -9. What it started goes on. It
+// returns as soon as another supervisor would start: what was forked just before
+// holds the lock until it executes its program, and can be found from then on.
+func (c *child) kill(t *testing.T) {
+	t.Helper()
 	_ = c.cmd.Process.Kill() // it may have ended
 	_ = c.cmd.Wait()         // by the kill
+	must(t, lockFile(t, c.lock).Close())
+}
+
+// lockFile waits for the lock of a file and takes it.
+func lockFile(t *testing.T, path string) *os.File {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	must(t, err)
+	must(t, unix.Flock(int(f.Fd()), unix.LOCK_EX))
+	return f
 }
 
 func TestTidyAfterAKillAtAnyStep(t *testing.T) {
@@ -87,7 +108,7 @@ func TestTidyAfterAKillAtAnyStep(t *testing.T) {
 			if line := c.says(t); line != "stopped\n" {
 				t.Fatal(line)
 			}
-			c.kill()
+			c.kill(t)
 			p.recovers(t)
 		})
 	}
@@ -108,7 +129,7 @@ func TestTidyEndsTheStepsOfAKilledBuild(t *testing.T) {
 			}
 			c := p.startChild(t, "")
 			p.daemonStarted(t)
-			c.kill()
+			c.kill(t)
 			must(t, Tidy(p.root, p.Name))
 			p.daemonGone(t)
 			must(t, os.WriteFile(filepath.Join(p.data(), "recovered"), nil, 0o644))
@@ -122,7 +143,7 @@ func TestTidyLeavesAMigrationToItsEnd(t *testing.T) {
 	p := withDatabase(t, "{'ENGINE': 'django.db.backends.mysql', 'NAME': 'm'}")
 	c := p.startChild(t, "")
 	until(t, "the migration", p.migrating)
-	c.kill()
+	c.kill(t)
 	must(t, Tidy(p.root, p.Name))
 	if left, err := leftovers(filepath.Join(p.root, p.Name)); err != nil || len(left) != 1 {
 		t.Errorf("the folder of the one that migrates is gone: %v %v", left, err)

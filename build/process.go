@@ -201,13 +201,51 @@ func marked(mark string) map[int]string {
 	return found
 }
 
-// environOf answers "" where the process is another's, or gone.
+// A process in the middle of an exec has no environment yet, or none any more.
+const (
+	execLimit = 100 * time.Millisecond
+	execPoll  = time.Millisecond
+)
+
+// environOf answers "" where the process is another's, or gone. One in the middle
+// of an exec is waited for.
 func environOf(pid int) string {
-	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
-	if err != nil || len(text) == 0 {
+	before := ""
+	for limit := time.Now().Add(execLimit); ; {
+		text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
+		if err != nil {
+			return ""
+		}
+		if len(text) > 0 {
+			return string(append([]byte{0}, bytes.TrimRight(text, "\x00")...)) + "\x00"
+		}
+		now := environAt(pid)
+		if now == "" || now != "0" && now == before || time.Now().After(limit) { // the second: it has an empty one
+			return ""
+		}
+		before = now
+		time.Sleep(execPoll) // there is no event to wait for
+	}
+}
+
+// environAt answers the address of a process's environment, which is "0" in the
+// middle of an exec; "" for what has none: who is gone, zombies, the kernel's own
+// (field 50 of proc_pid_stat(5)).
+func environAt(pid int) string {
+	const third, flags, envStart = 3, 9, 50
+	const kernelThread = 0x00200000 // PF_KTHREAD, include/linux/sched.h
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
 		return ""
 	}
-	return string(append([]byte{0}, bytes.TrimRight(text, "\x00")...)) + "\x00"
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:])) // from the third on, the state: the second may hold anything
+	if len(fields) <= envStart-third || fields[0] == "Z" || fields[0] == "X" {
+		return ""
+	}
+	if n, err := strconv.ParseUint(fields[flags-third], 10, 64); err != nil || n&kernelThread != 0 {
+		return ""
+	}
+	return fields[envStart-third]
 }
 
 // markedEntry answers the first entry of an environment that is mark, or that

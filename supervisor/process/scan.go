@@ -179,7 +179,7 @@ func (r *procReader) read() (*snapshot, error) {
 		key := procImage{s.pid, s.start, s.envStart}
 		mark, known := r.marks[key]
 		if !known && !s.dead() {
-			mark, known = r.mark(int(dir.Fd()), name)
+			mark, known = r.mark(int(dir.Fd()), name, s)
 		}
 		p.mark = mark
 		if known && s.envStart != 0 {
@@ -194,17 +194,40 @@ func (r *procReader) read() (*snapshot, error) {
 	return newSnapshot(procs), nil
 }
 
-// mark reads a process's mark; known is false where that may be other next time.
-func (r *procReader) mark(proc int, name string) (mark string, known bool) {
-	environ, err := r.slurp(proc, name+"/environ", func(block []byte) bool {
-		_, found, whole := findMark(block)
-		return found && whole
-	})
-	if err != nil || len(environ) == 0 { // no right to read it, gone, or in the middle of an exec
-		return "", false
+// A process in the middle of an exec has no environment yet, or none any more.
+const (
+	execLimit = 100 * time.Millisecond
+	execPoll  = 200 * time.Microsecond
+)
+
+// mark reads a process's mark, of which s was read before; known is false where it may be other next time. A process in the
+// middle of an exec is waited for: the one that is missed then may be one that a supervisor had just started when it was killed.
+func (r *procReader) mark(proc int, name string, s stat) (mark string, known bool) {
+	for limit := time.Now().Add(execLimit); ; {
+		environ, err := r.slurp(proc, name+"/environ", func(block []byte) bool {
+			_, found, whole := findMark(block)
+			return found && whole
+		})
+		if err != nil { // no right to read it, or gone
+			return "", false
+		}
+		if len(environ) > 0 {
+			m, _, _ := findMark(environ)
+			return string(m), true
+		}
+		line, err := r.slurp(proc, name+"/stat", nil)
+		if err != nil {
+			return "", false
+		}
+		before := s.envStart
+		if s, err = parseStat(line); err != nil || s.dead() {
+			return "", false
+		}
+		if s.envStart != 0 && s.envStart == before || time.Now().After(limit) { // the former: it has an empty one
+			return "", false
+		}
+		time.Sleep(execPoll) // there is no event to wait for
 	}
-	m, _, _ := findMark(environ)
-	return string(m), true
 }
 
 // slurp reads a small file of /proc until its end or until enough says so. What

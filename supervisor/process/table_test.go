@@ -163,6 +163,24 @@ func TestFindMarkedFindsByPrefix(t *testing.T) {
 	}
 }
 
+// It has no environment for a moment in each exec: a supervisor that comes then must not miss it.
+func TestFindMarkedFindsWhoIsAlwaysInTheMiddleOfAnExec(t *testing.T) {
+	t.Parallel()
+	tb := newTable(t)
+	s := sh(t, `echo 'exec /bin/sh "$0"' > again; exec /bin/sh ./again`)
+	k := spawn(t, tb, s)
+	for range 300 {
+		var r procReader // one that has seen nothing yet, as at a start
+		snap, err := r.read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all := snap.byMark[s.Mark]; len(all) != 1 || snap.procs[all[0]].pid != k.Pid() {
+			t.Fatalf("found %d processes with its mark", len(all))
+		}
+	}
+}
+
 func TestBootIDIsStable(t *testing.T) {
 	t.Parallel()
 	a, err := BootID()
