@@ -13,9 +13,15 @@ import (
 // hashes remembers what files read as, so that a source of thousands of files
 // is looked at, not read, when one of them has changed.
 type hashes struct {
-	mu   sync.Mutex
-	said map[string]hashed // by absolute path
+	mu    sync.Mutex
+	said  map[string]hashed // by absolute path
+	reads slots
 }
+
+// readsAtOnce is how many sources are looked through at the same time: a thousand
+// builds that start would otherwise leave nobody else a processor, and have a
+// thread each in the file system.
+const readsAtOnce = 4
 
 type hashed struct {
 	is   state

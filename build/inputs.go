@@ -226,6 +226,10 @@ func contentHash(f *os.File, w io.Writer) (string, error) {
 
 // readTree reads the application at app as it is now.
 func (c *hashes) readTree(ctx context.Context, app string) (tree, error) {
+	if err := c.reads.take(ctx); err != nil {
+		return nil, err
+	}
+	defer c.reads.give()
 	root, err := os.OpenRoot(app)
 	if err != nil {
 		return nil, fmt.Errorf("read the application: %w", err)

@@ -175,6 +175,7 @@ func TestWhatFilesReadAsIsRememberedUntilTheyChange(t *testing.T) {
 	path := filepath.Join(app, "file")
 	must(t, os.WriteFile(path, []byte("a"), 0o644))
 	var c hashes
+	c.reads.setLimit(readsAtOnce)
 	fresh, err := c.readTree(t.Context(), app)
 	must(t, err)
 	if len(c.said) > 0 {

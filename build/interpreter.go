@@ -35,8 +35,17 @@ type Interpreter struct {
 
 // interpreters remembers what interpreters said.
 type interpreters struct {
-	mu   sync.Mutex
-	said Interpreters
+	mu     sync.Mutex
+	said   Interpreters
+	asking map[string]*answer
+}
+
+// answer is one that is awaited: a thousand builds that start have one Python to
+// ask, once.
+type answer struct {
+	done  chan struct{} // closed when the rest is there
+	known Interpreter
+	err   error
 }
 
 // Interpreters answers what is known of interpreters by now.
@@ -85,25 +94,52 @@ func (p *interpreters) look(ctx context.Context, name string, env []string, as c
 		return Interpreter{}, fmt.Errorf("look at interpreter: %w", err)
 	}
 	key := fmt.Sprintf("%08x %s %d %d %d", question(), path, info.Size(), info.ModTime().UnixNano(), as.UID)
-	p.mu.Lock()
-	known, ok := p.said[key]
-	p.mu.Unlock()
-	if ok && known.lasts() {
-		return known, nil
-	}
-	known, err = ask(ctx, path, env, as) // unlocked: one that hangs holds up no other build
-	if err != nil {
-		return Interpreter{}, fmt.Errorf("ask interpreter %s for its version: %w", path, err)
-	}
-	if known.lasts() && !isScript(path) { // a shim may lead to another one tomorrow
+	for {
 		p.mu.Lock()
-		defer p.mu.Unlock()
+		if known, ok := p.said[key]; ok && known.lasts() {
+			p.mu.Unlock()
+			return known, nil
+		}
+		a, awaited := p.asking[key]
+		if !awaited {
+			a = &answer{done: make(chan struct{})}
+			if p.asking == nil {
+				p.asking = map[string]*answer{}
+			}
+			p.asking[key] = a
+		}
+		p.mu.Unlock()
+		if !awaited { // unlocked: one that hangs holds up no build that names another
+			a.known, a.err = ask(ctx, path, env, as)
+			p.answered(key, path, a)
+		}
+		select {
+		case <-a.done:
+		case <-ctx.Done():
+			return Interpreter{}, context.Cause(ctx)
+		}
+		switch {
+		case awaited && (errors.Is(a.err, context.Canceled) || errors.Is(a.err, context.DeadlineExceeded)):
+			continue // whose build has been given up
+		case a.err != nil:
+			return Interpreter{}, fmt.Errorf("ask interpreter %s for its version: %w", path, a.err)
+		}
+		return a.known, nil
+	}
+}
+
+// answered lets everybody know what was said.
+func (p *interpreters) answered(key, path string, a *answer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if a.err == nil && a.known.lasts() && !isScript(path) { // a shim may lead to another one tomorrow
 		if p.said == nil {
 			p.said = Interpreters{}
 		}
-		p.said[key] = known
+		p.said[key] = a.known
 	}
-	return known, nil
+	delete(p.asking, key)
+	close(a.done)
 }
 
 // question tells askPython apart from what other versions of this program ask.

@@ -1,8 +1,12 @@
 package build
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/medctrl/medctrl-supervisor/config"
@@ -63,5 +67,36 @@ func TestInterpreterIsAskedAgainWhereThePipItHadMayBeAnother(t *testing.T) {
 	}
 	if p, known := lookedUp(t, shim, nil); p.Version != "3" || len(known) != 0 {
 		t.Errorf("of a shim %+v is kept", known)
+	}
+}
+
+func TestInterpreterThatManyBuildsNameIsAskedOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	shim, asked, free := filepath.Join(dir, "python"), filepath.Join(dir, "asked"), filepath.Join(dir, "free")
+	script := "#!/bin/sh\necho >>" + asked + "\nuntil [ -e " + free + " ]; do sleep 0.01; done\n" + strings.TrimPrefix(fakePython, "#!/bin/sh\n")
+	if err := writeWhole(shim, script, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	m := New(Options{})
+	as := config.Identity{UID: os.Getuid(), GID: os.Getgid()}
+	given, giveUp := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	look := func(ctx context.Context, want error) {
+		if _, err := m.interpreters.look(ctx, shim, os.Environ(), as); !errors.Is(err, want) {
+			t.Errorf("the answer is %v, want %v", err, want)
+		}
+	}
+	all.Go(func() { look(given, context.Canceled) })
+	until(t, "the first question", func() bool { return exists(asked) })
+	for range 20 {
+		all.Go(func() { look(t.Context(), nil) })
+	}
+	giveUp() // its own build only: somebody else asks
+	until(t, "the second question", func() bool { return len(read(t, asked)) > 1 })
+	must(t, os.WriteFile(free, nil, 0o600))
+	all.Wait()
+	if n := len(read(t, asked)); n > 20 {
+		t.Errorf("it was asked %d times by 21", n)
 	}
 }

@@ -39,6 +39,7 @@ func New(o Options) *Maker {
 	}
 	m := &Maker{Options: o, interpreters: interpreters{said: maps.Clone(o.Known)}}
 	m.slots.setLimit(o.Parallel)
+	m.hashes.reads.setLimit(readsAtOnce)
 	return m
 }
 

@@ -216,6 +216,8 @@ func (s *Supervisor) run(ctx context.Context, signals <-chan os.Signal) error {
 	s.task(func() { s.guard.run(life) })
 	s.task(func() { journal.Watch(life, s.journals, journal.Policy{}, journalEvery, s.log.Named("journal")) })
 
+	// What is there comes first: a look at the inputs of a thousand builds takes longer than to adopt all of them.
+	openGate := s.gate.close()
 	found, err := s.leftovers()
 	if err != nil {
 		s.log.Error("what an earlier run left cannot be looked for", "error", err)
@@ -229,6 +231,7 @@ func (s *Supervisor) run(ctx context.Context, signals <-chan os.Signal) error {
 		<-up
 	}
 	s.serveControl(life) // there is something to say now
+	openGate()
 	s.task(func() { s.sampleBuilds(life) })
 	s.handed.drop()
 	s.notifier.ready(s.summary())
