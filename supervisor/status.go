@@ -17,7 +17,7 @@ import (
 )
 
 // Status answers what runs now, builds in the order of the file; builds that
-// are still leaving come last.
+// are still leaving come last. What they use is looked at first where usage says so.
 func (s *Supervisor) Status(usage bool) control.Status {
 	if usage {
 		s.refreshUsage()
