@@ -61,7 +61,8 @@ func (f *Front) Serve(ctx context.Context, ln net.Listener, drain time.Duration)
 
 	deadline, cancel := context.WithTimeout(base, drain)
 	defer cancel()
-	conns.Close() // what it answers, serving says
+	clients.ending.Store(true) // before nobody listens, so that whoever sees that is told
+	conns.Close()              // what it answers, serving says
 	err := clients.drain(deadline)
 	over := underWay.over()
 	if err == nil {
@@ -123,10 +124,9 @@ const (
 	idleFor = 50 * time.Millisecond
 )
 
-// drain answers what was accepted, closing each connection after it, and returns
-// when none is left or ctx ends. The listener is closed already.
+// drain waits until what was accepted is answered, and its connection closed after
+// it, or ctx ends. The listener is closed already, and ending is true.
 func (c *clients) drain(ctx context.Context) error {
-	c.ending.Store(true)
 	for pause := time.Millisecond; ; pause = min(2*pause, 20*time.Millisecond) {
 		if c.closeSilent() == 0 {
 			return nil
