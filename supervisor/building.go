@@ -178,6 +178,10 @@ func (a *actor) listReleases() {
 		a.warn("list releases", err)
 		return
 	}
+	a.listed(releases)
+}
+
+func (a *actor) listed(releases []build.Release) {
 	ids := make([]string, len(releases))
 	for i, r := range releases {
 		ids[i] = r.ID

@@ -23,6 +23,7 @@ type notifier struct {
 	watchdog time.Duration // how often it must hear from us; 0: need not
 	said     string        // the last STATUS
 	failing  bool          // it could not be told the last time
+	ends     bool          // it was told that we stop
 }
 
 // notifyPatience is how long the service manager may take to have room for what
@@ -72,6 +73,9 @@ func (n *notifier) tell(states ...string) {
 // ready says that every build was taken up: it serves, or is built. That may
 // take minutes, and a start that waited for it would be taken for one that hangs.
 func (n *notifier) ready(status string) {
+	if n.ends {
+		return
+	}
 	n.said = status
 	n.tell("READY=1", "STATUS="+status)
 }
@@ -85,8 +89,12 @@ func (n *notifier) reloading() {
 	n.tell("RELOADING=1", fmt.Sprintf("MONOTONIC_USEC=%d", now.Nano()/1000))
 }
 
-func (n *notifier) stopping() { n.tell("STOPPING=1", "STATUS=builds drain") }
-func (n *notifier) alive()    { n.tell("WATCHDOG=1") }
+func (n *notifier) stopping() {
+	n.ends = true
+	n.tell("STOPPING=1", "STATUS=builds drain")
+}
+
+func (n *notifier) alive() { n.tell("WATCHDOG=1") }
 
 // status says how the builds are, where that is news.
 func (n *notifier) status(now string) {

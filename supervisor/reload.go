@@ -18,9 +18,8 @@ import (
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/supervisor/front"
-	"github.com/medctrl/medctrl-supervisor/supervisor/listener"
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
-	"github.com/medctrl/medctrl-supervisor/supervisor/state"
+	"github.com/medctrl/medctrl-supervisor/supervisor/process"
 )
 
 var shutdown machine.Event = machine.Shutdown{}
@@ -147,14 +146,18 @@ func (s *Supervisor) fileTouched() {
 func (s *Supervisor) apply(cfg *config.Config) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.leaving {
-		return
+	if !s.leaving {
+		s.applyBuilds(cfg, s.applyShared(cfg))
 	}
+}
+
+// applyShared does so for what the builds share, and answers what is to be done
+// for each. The caller holds mu.
+func (s *Supervisor) applyShared(cfg *config.Config) config.Plan {
 	before := s.cfg
 	if before == nil {
 		before = &config.Config{Root: cfg.Root}
 	}
-	plan := config.Diff(before, cfg)
 	s.cfg, s.loaded = cfg, time.Now()
 	s.log.SetLevel(hclog.LevelFromString(cfg.Supervisor.LogLevel))
 	s.maker.SetParallel(cfg.Supervisor.MaxParallelBuilds)
@@ -166,6 +169,18 @@ func (s *Supervisor) apply(cfg *config.Config) {
 	if before.Supervisor.Front != cfg.Supervisor.Front {
 		s.placeFront(cfg.Supervisor.Front)
 	}
+	if err := process.MakeRoom(descriptorsEach * len(cfg.Builds)); err != nil {
+		s.log.Debug("descriptors are opened one after the other", "error", err)
+	}
+	return config.Diff(before, cfg)
+}
+
+// descriptorsEach is how many a build that serves needs, a pidfd and two of its
+// listener, and one for what goes on beside.
+const descriptorsEach = 4
+
+// applyBuilds carries out a plan. The caller holds mu.
+func (s *Supervisor) applyBuilds(cfg *config.Config, plan config.Plan) {
 	for _, name := range plan.Removed {
 		if a, ok := s.actors[name]; ok {
 			a.post(machine.Removed{})
@@ -192,43 +207,6 @@ func (s *Supervisor) configure(b config.Build, rebuild bool) {
 		a = s.enlist(b)
 	}
 	a.post(configured{entry: &b, rebuild: rebuild})
-}
-
-// enlist makes and starts the actor of a build.
-func (s *Supervisor) enlist(b config.Build) *actor {
-	a := newActor(s, b.Name, s.hard)
-	if err := build.Tidy(s.root, b.Name); err != nil {
-		a.log.Warn("leftovers of an earlier run stay", "error", err)
-	}
-	if err := listener.Tidy(a.dir); err != nil {
-		a.log.Warn("socket names of an earlier run stay", "error", err)
-	}
-	s.recall(a)
-	a.entry = &b
-	a.health.Store(&b.Health)
-	a.listReleases()
-	s.actors[b.Name] = a
-	a.post(adopted{s.found[b.Name], s.handed.take(b.Name)})
-	delete(s.found, b.Name)
-	return a
-}
-
-// recall restores what is written of an earlier run. A file that cannot be read
-// is kept aside for a look, so that it is not in the way.
-func (s *Supervisor) recall(a *actor) {
-	record, found, err := s.store.Load(a.name)
-	var corrupt *state.CorruptError
-	switch {
-	case errors.As(err, &corrupt):
-		aside, failed := s.store.SetAside(a.name)
-		a.warn("set state aside", failed)
-		a.log.Error("state of an earlier run is not readable, the build starts without it", "error", err, "kept", aside)
-	case err != nil:
-		a.log.Error("state of an earlier run cannot be read, the build starts without it", "error", err)
-	case found:
-		a.restore(record)
-		a.missing(record, s.found[a.name])
-	}
 }
 
 // retired takes an actor that has ended off the list. Where its build has come

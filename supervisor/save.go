@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -156,9 +157,13 @@ func (a *actor) role(n int) string {
 	return "retiring"
 }
 
-// restore begins an actor's life where the record of an earlier one left off.
-func (a *actor) restore(r state.Record) {
+// restore begins an actor's life where the record of an earlier one left off,
+// as far as it has the releases still.
+func (a *actor) restore(r state.Record, releases []build.Release) {
 	st := a.state
+	kept := func(id string) bool {
+		return slices.ContainsFunc(releases, func(r build.Release) bool { return r.ID == id })
+	}
 	st.LastBuilt, st.Previous = r.LastBuilt, r.Previous
 	st.Restarts, st.LastExit = r.Restarts, r.LastExit
 	st.Spawned = max(r.NextGeneration-1, 0)
@@ -174,10 +179,10 @@ func (a *actor) restore(r state.Record) {
 			st.Bad[machine.Version{Release: release, RunKey: runKey}] = reason
 		}
 	}
-	if _, err := build.Get(a.sup.root, a.name, r.Proven); r.Proven != "" && err == nil {
+	if kept(r.Proven) {
 		st.Proven = machine.Version{Release: r.Proven, RunKey: r.ProvenRunKey}
 	}
-	if _, err := build.Get(a.sup.root, a.name, r.Fallback); r.Fallback != "" && err == nil {
+	if kept(r.Fallback) {
 		st.Fallback = machine.Version{Release: r.Fallback, RunKey: r.FallbackRunKey}
 	}
 	a.before = map[int]state.Generation{}
@@ -187,7 +192,8 @@ func (a *actor) restore(r state.Record) {
 	if r.Release == "" {
 		return
 	}
-	if _, err := build.Get(a.sup.root, a.name, r.Release); err != nil {
+	if !kept(r.Release) {
+		_, err := build.Get(a.sup.root, a.name, r.Release)
 		a.log.Warn("release of the last run is not there any more, it is built again", "release", r.Release, "error", err)
 		st.LastBuilt = ""
 		return

@@ -57,9 +57,10 @@ type Supervisor struct {
 	requests chan func() // for the goroutine of Run
 	hard     context.Context
 	kill     context.CancelFunc
-	logs     atomic.Value          // string: the folder of the children's logs
-	found    map[string][]leftover // what an earlier run left, until each build takes its own
-	ended    chan struct{}         // closed when run takes no requests any more
+	logs     atomic.Value            // string: the folder of the children's logs
+	found    map[string][]leftover   // what an earlier run left, until each build takes its own
+	records  map[string]state.Record // the same of what it wrote, as it was when we began
+	ended    chan struct{}           // closed when run takes no requests any more
 
 	mu        sync.RWMutex
 	actors    map[string]*actor
@@ -146,7 +147,7 @@ func begin(o Options) (_ *Supervisor, err error) {
 	if s.bootID, err = process.BootID(); err != nil {
 		return nil, err
 	}
-	if err = state.Understood(stateDir(s.root)); err != nil {
+	if s.records, err = state.Understood(stateDir(s.root)); err != nil {
 		return nil, err
 	}
 	if s.store, err = state.Open(stateDir(s.root)); err != nil {
@@ -211,30 +212,22 @@ func (s *Supervisor) run(ctx context.Context, signals <-chan os.Signal) error {
 		s.log.Info("supervisor was upgraded", "from", s.handed.From, "to", s.Version)
 	}
 	life, end := context.WithCancel(context.Background())
-	s.task(func() { s.saver.run(life) })
 	s.task(func() { s.events.run(life.Done()) })
 	s.task(func() { s.guard.run(life) })
 	s.task(func() { journal.Watch(life, s.journals, journal.Policy{}, journalEvery, s.log.Named("journal")) })
 
-	// What is there comes first: a look at the inputs of a thousand builds takes longer than to adopt all of them.
-	openGate := s.gate.close()
+	openGate := s.gate.close() // until no build has anything left to take up
 	found, err := s.leftovers()
 	if err != nil {
 		s.log.Error("what an earlier run left cannot be looked for", "error", err)
 	}
 	s.found = found
 	s.endForeign(found)
-	s.apply(s.Config)
-	for _, a := range s.all() {
-		up := make(takenUp)
-		a.post(up)
-		<-up
-	}
-	s.serveControl(life) // there is something to say now
-	openGate()
+	s.takeUp(s.Config)
+	s.task(func() { s.saver.run(life) }) // not before: who makes or removes a name waits for a disk that syncs
+	s.serveControl(life)                 // there is something to say now
+	begun := s.takenUp()
 	s.task(func() { s.sampleBuilds(life) })
-	s.handed.drop()
-	s.notifier.ready(s.summary())
 	alive := s.notifier.due(life)
 	phases, rested := s.phases, (<-chan time.Time)(nil)
 	trimming := time.AfterFunc(trimAfter, func() {
@@ -257,6 +250,10 @@ func (s *Supervisor) run(ctx context.Context, signals <-chan os.Signal) error {
 			s.touched(ids)
 		case f := <-s.requests:
 			f()
+		case <-begun:
+			begun = nil
+			openGate()
+			s.notifier.ready(s.summary())
 		case <-alive:
 			s.notifier.alive()
 		case <-phases:

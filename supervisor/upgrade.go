@@ -34,7 +34,8 @@ type Acceptance struct {
 // Accept says whether this program could take over the supervision of cfg: the
 // error is why not, of a state that a later version wrote.
 func Accept(cfg *config.Config, version string) (Acceptance, error) {
-	return Acceptance{version, handoverVersion}, state.Understood(stateDir(cfg.Root))
+	_, err := state.Understood(stateDir(cfg.Root))
+	return Acceptance{version, handoverVersion}, err
 }
 
 func stateDir(root string) string { return filepath.Join(root, ".supervisor", "state") }

@@ -1,6 +1,12 @@
 package e2e
 
 import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -84,6 +90,119 @@ func BenchmarkUpgrade(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkAdopt kills the supervisor of 1,000 builds that serve, starts it again, and measures how long it takes from there to its first answer
+// to `status`, by when all are adopted, and how many threads it has then. The same for an upgrade in place.
+func BenchmarkAdopt(b *testing.B) {
+	const builds = 1000
+	w := NewWorld(b)
+	w.Supervisor = []string{fmt.Sprintf("max_parallel_builds = %d", runtime.NumCPU())}
+	w.Defaults = append(w.Defaults, "collectstatic = false", `command = ["{python}", "-I", "-S", "idle_server.py"]`)
+	names, entries := w.many(builds)
+	w.SetBuilds(entries...)
+	w.Start()
+	for _, name := range names {
+		Eventually(b, time.Hour, "a release of "+name, func() (bool, string) { // to ask for the status all the time would slow it down
+			_, err := os.Lstat(filepath.Join(w.Root, name, "current"))
+			return err == nil, fmt.Sprint(err)
+		})
+	}
+	before := w.adopted(b, builds, time.Minute)
+	again := func(b *testing.B, how func() (begun time.Time)) {
+		var slowest, total time.Duration
+		threads, rounds := 0, 0
+		for b.Loop() {
+			begun := how()
+			now := w.adopted(b, builds, time.Minute)
+			took := time.Since(begun)
+			if !maps.Equal(now, before) {
+				b.Error("not the same processes serve")
+			}
+			slowest, total, rounds = max(slowest, took), total+took, rounds+1
+			threads = max(threads, w.threads())
+			<-time.After(3 * time.Second) // a start ends with a look at every source
+		}
+		b.ReportMetric(0, "ns/op")
+		b.ReportMetric(ms(total)/float64(rounds), "ms-mean")
+		b.ReportMetric(ms(slowest), "ms-slowest")
+		b.ReportMetric(float64(threads), "threads")
+	}
+	b.Run("killed", func(b *testing.B) {
+		again(b, func() time.Time {
+			w.Signal(syscall.SIGKILL)
+			w.WaitEnd(10 * time.Second)
+			begun := time.Now()
+			w.Start()
+			return begun
+		})
+	})
+	b.Run("upgraded", func(b *testing.B) {
+		again(b, func() time.Time {
+			begun, n := time.Now(), w.upgrades()
+			w.Signal(syscall.SIGUSR2)
+			Eventually(b, time.Minute, "the upgrade", func() (bool, string) { return w.upgrades() > n, "" })
+			return begun
+		})
+	})
+}
+
+// many answers the names and entries of n builds with a small source each, which it makes.
+func (w *World) many(n int) (names, entries []string) {
+	w.t.Helper()
+	server, err := os.ReadFile("testdata/idle_server.py")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for i := range n {
+		name := fmt.Sprintf("b%d", i)
+		app := filepath.Join(w.Dir, "many", name, "API")
+		settings := filepath.Join(app, "api_settings", "settings")
+		err := os.MkdirAll(settings, 0o755)
+		for path, text := range map[string][]byte{
+			filepath.Join(settings, "deploy_"+name+".py"):        nil,
+			filepath.Join(app, "manage.py"):                      nil,
+			filepath.Join(app, "idle_server.py"):                 server,
+			filepath.Join(filepath.Dir(app), "requirements.txt"): nil,
+		} {
+			err = errors.Join(err, os.WriteFile(path, text, 0o644))
+		}
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		names = append(names, name)
+		entries = append(entries, Entry(name, fmt.Sprintf("source = %q", "many/"+name)))
+	}
+	return names, entries
+}
+
+// adopted waits for an answer to `status` by which n builds serve, and answers their pids.
+func (w *World) adopted(t testing.TB, n int, limit time.Duration) map[string]int {
+	t.Helper()
+	pids := map[string]int{}
+	Eventually(t, limit, fmt.Sprintf("%d builds that serve", n), func() (bool, string) {
+		st, err := w.Status()
+		if err != nil {
+			return false, err.Error()
+		}
+		clear(pids)
+		for _, b := range st.Builds {
+			if b.State == "running" {
+				pids[b.Name] = b.Pid
+			}
+		}
+		return len(pids) == n, fmt.Sprintf("%d serve", len(pids))
+	})
+	return pids
+}
+
+// threads is how many the supervisor has.
+func (w *World) threads() int {
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", w.Pid()))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return len(tasks)
 }
 
 // upgrades counts those that were done, by the log.

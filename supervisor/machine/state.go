@@ -117,15 +117,15 @@ type Phase string
 //	   │
 //	stopping ◄── any of them
 //
-//	stopped            -> running    Adopted
-//	stopped, stopping  -> building   Configured, Start, RestartNow
+//	stopped, stopping  -> building   Start, RestartNow
+//	stopping, starting -> building   Configured
 //	stopping           -> starting   Configured, Start, RestartNow
 //	stopped            -> starting   Configured, Start, RestartNow, Rebuild, Rollback, BuildDone
 //	building           -> failed     BuildFailed
 //	building           -> starting   BuildDone, Rollback
 //	failed             -> building   Timer, InputsChanged, Configured, Start, RestartNow, Rebuild
 //	failed             -> starting   Rollback
-//	starting           -> running    Swapped, Ready
+//	starting           -> running    Adopted, Swapped, Ready
 //	starting           -> backoff    ProofFailed, Exited, SpawnFailed, SwapFailed
 //	backoff            -> starting   Timer, BuildDone, Configured, Start, RestartNow, Rebuild, Rollback, Opened
 //	running            -> starting   Exited
@@ -164,6 +164,8 @@ func (s State) Phase() Phase {
 	switch {
 	case s.Want == WantUnknown && s.Serving.N != 0:
 		return PhaseRunning // adopted, and what the file says comes next
+	case s.Want == WantUnknown:
+		return PhaseStarting // the same, of what is yet to be started or built
 	case s.Want != WantServe:
 		if s.busy() {
 			return PhaseStopping

@@ -44,15 +44,15 @@ func Open(dir string) (*Store, error) {
 	return &Store{dir: dir, one: map[string]*sync.Mutex{}}, nil
 }
 
-// Understood returns a *VersionError where a later supervisor than this one wrote a file in dir. It changes nothing, so it may be asked
-// beside a supervisor that runs. A file that is broken is not its matter.
-func Understood(dir string) error {
-	_, err := (&Store{dir: dir, one: map[string]*sync.Mutex{}}).All()
+// Understood returns the records in dir, by build, or a *VersionError where a later supervisor than this one wrote one of them. It changes
+// nothing, so it may be asked beside a supervisor that runs. A file that is broken is not its matter.
+func Understood(dir string) (map[string]Record, error) {
+	all, err := (&Store{dir: dir, one: map[string]*sync.Mutex{}}).All()
 	var later *VersionError
 	if errors.As(err, &later) {
-		return later
+		return nil, later
 	}
-	return nil
+	return all, nil
 }
 
 // Save writes the record of the build called name. When it returns nil the record is on the disk; otherwise the one before is.
