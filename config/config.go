@@ -115,9 +115,9 @@ func (c *Config) Socket(name string) string { return filepath.Join(c.Root, name,
 
 // Build answers the entry of that name.
 func (c *Config) Build(name string) (Build, bool) {
-	for _, b := range c.Builds {
-		if b.Name == name {
-			return b, true
+	for i := range c.Builds { // an entry is large to copy, and files have many
+		if c.Builds[i].Name == name {
+			return c.Builds[i], true
 		}
 	}
 	return Build{}, false

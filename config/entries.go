@@ -258,7 +258,7 @@ func (l *loader) names(c *Config, b *Build, from origins, path string) {
 		return
 	}
 	if c.Root != "" {
-		apart(c, b, wrong)
+		l.apart(c, b, wrong)
 	}
 	l.inSource(b, from, wrong)
 }
@@ -286,8 +286,8 @@ func (l *loader) python(b *Build, search string, wrong func(key, about, format s
 
 // apart refuses a root that would be copied with the application, or watched
 // with the source, and a source among what the root holds.
-func apart(c *Config, b *Build, wrong func(key, about, format string, args ...any)) {
-	root, source, app := resolved(c.Root), resolved(b.Source), resolved(b.AppPath())
+func (l *loader) apart(c *Config, b *Build, wrong func(key, about, format string, args ...any)) {
+	root, source, app := l.links.follow(c.Root), l.links.follow(b.Source), l.links.follow(b.AppPath())
 	switch {
 	case root == app || within(app, root), root == source || within(root, source):
 		wrong("source", "", "source = %s and root = %s: one may not be inside the other's application", show(b.Source), show(c.Root))
@@ -296,15 +296,23 @@ func apart(c *Config, b *Build, wrong func(key, about, format string, args ...an
 	}
 }
 
-// resolved follows the links in path as far as it is there.
-func resolved(path string) string {
-	if to, err := filepath.EvalSymlinks(path); err == nil {
-		return to
+// links remembers where paths lead to: those of many builds begin alike.
+type links map[string]string
+
+// follow follows the links in path, which is clean, as far as it is there.
+func (l links) follow(path string) string {
+	folder := filepath.Dir(path)
+	if to, ok := l[path]; ok || folder == path {
+		return cmp.Or(to, path)
 	}
-	if folder := filepath.Dir(path); folder != path {
-		return filepath.Join(resolved(folder), filepath.Base(path))
+	to := filepath.Join(l.follow(folder), filepath.Base(path))
+	if info, err := os.Lstat(to); err == nil && info.Mode()&os.ModeSymlink != 0 {
+		if end, err := filepath.EvalSymlinks(to); err == nil {
+			to = end
+		}
 	}
-	return path
+	l[path] = to
+	return to
 }
 
 func (l *loader) inSource(b *Build, from origins, wrong func(key, about, format string, args ...any)) {

@@ -32,7 +32,7 @@ func load(path string, settings bool) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find %s: %w", path, err)
 	}
-	l := &loader{file: path, dir: filepath.Dir(abs)}
+	l := &loader{file: path, dir: filepath.Dir(abs), links: links{}}
 	c := l.load(withoutBOM(text))
 	if settings {
 		l.settings(c)
@@ -52,6 +52,7 @@ type loader struct {
 	dir   string // relative paths begin here
 	at    *positions
 	paths []string // of the positions of the builds
+	links links
 	errs  Errors
 }
 

@@ -104,7 +104,8 @@ func idle(b *testing.B, n int) *Supervisor {
 		b.Fatal(err)
 	}
 	s := &Supervisor{Options: Options{Config: &config.Config{}}, hard: context.Background(), log: log, root: root, rootID: "idle", table: table, guard: newGuard(log), events: newEventLog(),
-		saver: newSaver(store, log), actors: map[string]*actor{}, ended: make(chan struct{})}
+		saver: newSaver(store, log), actors: map[string]*actor{}, ended: make(chan struct{}), begun: make(chan struct{})}
+	close(s.begun)
 	s.logs.Store(root)
 	s.metrics, s.front = control.NewMetrics("test", s), front.New(log)
 	hard, kill := context.WithCancel(context.Background())

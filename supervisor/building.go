@@ -28,7 +28,7 @@ func (a *actor) startBuild(e machine.Build) {
 	}
 	a.spawnTask(func(context.Context) {
 		defer cancel()
-		if !a.sup.gate.enter(ctx, a) {
+		if !a.sup.settled(ctx) || !a.sup.gate.enter(ctx, a) {
 			a.post(machine.BuildFailed{Seq: e.Seq, Cancelled: true})
 			return
 		}
@@ -160,7 +160,10 @@ func (a *actor) prune() {
 	for _, g := range a.generations {
 		inUse = append(inUse, g.version.Release) // a retiring one still runs from it
 	}
-	a.spawnTask(func(context.Context) {
+	a.spawnTask(func(ctx context.Context) {
+		if !a.sup.settled(ctx) {
+			return
+		}
 		reach("before", "releases are pruned")
 		a.warn("prune releases", build.Prune(a.sup.root, *entry, inUse...))
 		reach("after", "releases are pruned")

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
 
 	"github.com/medctrl/medctrl-supervisor/build"
@@ -25,6 +26,18 @@ func (s *Supervisor) takeUp(cfg *config.Config) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.applyBuilds(cfg, plan)
+}
+
+// settled waits until every build was taken up: what can wait for that leaves a
+// supervisor of many builds the processor and the disk to come back sooner. False
+// is that ctx ended.
+func (s *Supervisor) settled(ctx context.Context) bool {
+	select {
+	case <-s.begun:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // takenUp answers what is closed when every actor has taken up all it was sent.

@@ -82,7 +82,7 @@ func (g *gate) inside(a *actor) bool {
 	return g.in[a]
 }
 
-// close shuts the gate until open is called, or that of a close after it.
+// close shuts the gate until open is called.
 func (g *gate) close() (open func()) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -91,9 +91,7 @@ func (g *gate) close() (open func()) {
 	return sync.OnceFunc(func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		if g.shut == shut {
-			g.shut = nil
-		}
+		g.shut = nil
 		close(shut)
 	})
 }

@@ -61,6 +61,7 @@ type Supervisor struct {
 	found    map[string][]leftover   // what an earlier run left, until each build takes its own
 	records  map[string]state.Record // the same of what it wrote, as it was when we began
 	ended    chan struct{}           // closed when run takes no requests any more
+	begun    chan struct{}           // closed when every build was taken up
 
 	mu        sync.RWMutex
 	actors    map[string]*actor
@@ -86,8 +87,12 @@ type Supervisor struct {
 }
 
 // gcPercent trades a little CPU at events, which are rare, for memory, which is
-// there all the time; not while the supervisor starts, beside requests.
-const gcPercent = 25
+// there all the time. While the supervisor starts, beside requests, it is the other
+// way round: until trimAfter it is gcStarting.
+const (
+	gcStarting = 400
+	gcPercent  = 25
+)
 
 // ControlSocket is where the supervisor of a root is asked and told.
 func ControlSocket(root string) string {
@@ -118,7 +123,7 @@ func begin(o Options) (_ *Supervisor, err error) {
 	s := &Supervisor{
 		Options: o, log: o.Log, root: o.Config.Root, started: time.Now(),
 		front:    front.New(o.Log.Named("front")),
-		requests: make(chan func()), ended: make(chan struct{}), actors: map[string]*actor{}, inputs: map[string]string{},
+		requests: make(chan func()), ended: make(chan struct{}), begun: make(chan struct{}), actors: map[string]*actor{}, inputs: map[string]string{},
 	}
 	s.metrics = control.NewMetrics(o.Version, s)
 	if s.handed, s.environ, err = takeHandover(o.Environ); err != nil {
@@ -207,6 +212,7 @@ func (s *Supervisor) unlock() {
 // one after the other, until it is to stop and every actor has ended.
 func (s *Supervisor) run(ctx context.Context, signals <-chan os.Signal) error {
 	s.signals = signals
+	debug.SetGCPercent(gcStarting)
 	s.log.Info("supervisor starts", "version", s.Version, "pid", os.Getpid(), "root", s.root, "builds", len(s.Config.Builds))
 	if s.handed != nil {
 		s.log.Info("supervisor was upgraded", "from", s.handed.From, "to", s.Version)
@@ -216,7 +222,6 @@ func (s *Supervisor) run(ctx context.Context, signals <-chan os.Signal) error {
 	s.task(func() { s.guard.run(life) })
 	s.task(func() { journal.Watch(life, s.journals, journal.Policy{}, journalEvery, s.log.Named("journal")) })
 
-	openGate := s.gate.close() // until no build has anything left to take up
 	found, err := s.leftovers()
 	if err != nil {
 		s.log.Error("what an earlier run left cannot be looked for", "error", err)
@@ -224,9 +229,12 @@ func (s *Supervisor) run(ctx context.Context, signals <-chan os.Signal) error {
 	s.found = found
 	s.endForeign(found)
 	s.takeUp(s.Config)
-	s.task(func() { s.saver.run(life) }) // not before: who makes or removes a name waits for a disk that syncs
-	s.serveControl(life)                 // there is something to say now
+	s.serveControl(life) // there is something to say now
 	begun := s.takenUp()
+	s.task(func() {
+		s.settled(life) // who makes or removes a name waits for a disk that syncs
+		s.saver.run(life)
+	})
 	s.task(func() { s.sampleBuilds(life) })
 	alive := s.notifier.due(life)
 	phases, rested := s.phases, (<-chan time.Time)(nil)
@@ -252,7 +260,7 @@ func (s *Supervisor) run(ctx context.Context, signals <-chan os.Signal) error {
 			f()
 		case <-begun:
 			begun = nil
-			openGate()
+			close(s.begun)
 			s.notifier.ready(s.summary())
 		case <-alive:
 			s.notifier.alive()

@@ -50,8 +50,10 @@ func (t *Table) UseCgroups(name string) error {
 			return fs.SkipDir
 		case !d.IsDir():
 			return nil
-		case d.Name() == name && path != own:
-			t.cgroups.all = append(t.cgroups.all, path)
+		case d.Name() == name:
+			if path != own {
+				t.cgroups.all = append(t.cgroups.all, path)
+			}
 			return fs.SkipDir
 		}
 		return nil
