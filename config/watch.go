@@ -44,6 +44,7 @@ type Watcher struct {
 	ways  ways
 	set   chan []Target
 	out   chan []string
+	idle  chan struct{} // received from when nothing is left to be done
 	stop  chan struct{}
 	done  chan struct{}
 	close func() error
@@ -79,7 +80,7 @@ func NewWatcher(log hclog.Logger) (*Watcher, error) {
 func newWatcher(log hclog.Logger, how ways) *Watcher {
 	w := &Watcher{
 		log: log, ways: how, set: make(chan []Target), out: make(chan []string),
-		stop: make(chan struct{}), done: make(chan struct{}),
+		idle: make(chan struct{}), stop: make(chan struct{}), done: make(chan struct{}),
 		known: map[string]bool{}, folders: map[string]bool{}, polled: map[string]string{}, pending: map[string]bool{},
 	}
 	w.close = sync.OnceValue(w.end)
@@ -92,6 +93,14 @@ func newWatcher(log hclog.Logger, how ways) *Watcher {
 func (w *Watcher) Set(targets []Target) {
 	select {
 	case w.set <- targets:
+	case <-w.done:
+	}
+}
+
+// Wait waits until what was Set is watched.
+func (w *Watcher) Wait() {
+	select {
+	case w.idle <- struct{}{}:
 	case <-w.done:
 	}
 }
@@ -151,6 +160,7 @@ func (w *Watcher) run() {
 			came := w.watch()
 			touch(slices.DeleteFunc(came, func(id string) bool { return !slices.EqualFunc(of(before, id), of(targets, id), Target.equal) })...)
 			touch(w.unknown()...)
+		case <-w.idle:
 		case e := <-events:
 			if e.Op&(fsnotify.Create|fsnotify.Remove|fsnotify.Rename) != 0 {
 				delete(w.folders, e.Name) // it is another now, or not there

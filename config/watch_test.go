@@ -468,6 +468,24 @@ func TestWatchesThatAreNotWantedAreGivenBack(t *testing.T) {
 	}
 }
 
+func TestAfterWaitWhatWasSetIsWatched(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	v := watch(t, s)
+	for i := range 20 {
+		file := s.write(fmt.Sprintf("a%d/file", i), "")
+		v.w.Set([]Target{{ID: "one", Files: []string{file}}})
+		v.w.Wait()
+		if all := v.w.ways.notify.WatchList(); !slices.Contains(all, filepath.Dir(file)) {
+			t.Fatalf("watched are %q, not the folder of %s", all, file)
+		}
+	}
+	if err := v.w.Close(); err != nil {
+		t.Error(err)
+	}
+	v.w.Wait() // for nothing
+}
+
 func TestWhatComesWhileTheWatchBeginsIsTold(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -47,7 +47,7 @@ type handover struct {
 	}
 	Sockets      []handedSocket
 	Interpreters build.Interpreters // which take longer to ask than all the rest
-	Watches      []int              // of inotify, only to be closed: see watches
+	Watches      []int              // of inotify, only to be kept and then closed: see watches
 }
 
 // handedSocket is a build's socket, public or of a generation that ends.
@@ -102,8 +102,11 @@ func (h *handover) keep() (fd int, undo func(), err error) {
 // watches lists our descriptors of inotify. Closing one takes up to 30 ms, for the
 // grace period after which the kernel frees its marks (Linux 6.18,
 // fsnotify_destroy_group). An exec waits for that, and the front's clients with it;
-// so the successor closes them, beside its work. Where there is no room for its own
-// meanwhile (inotify(7), max_user_instances) there are none to be kept.
+// so the successor closes them, beside its work. It does so when its own are there:
+// for the first watch of a folder the kernel goes through all names that it
+// remembers of that, and whoever opens anything below waits, gunicorn too
+// (fsnotify_recalc_mask; 8 ms for /tmp with 300,000 names). Where there is no room
+// for its own meanwhile (inotify(7), max_user_instances) there are none to be kept.
 //
 // None of them may be closed between this and the exec: the successor would close
 // what has its number by then. Those that we were given ourselves are closed before
@@ -134,18 +137,23 @@ func isWatch(fd int) bool {
 	return err == nil && strings.HasSuffix(what, "inotify")
 }
 
-// closeWatches closes those of the supervisor before, beside what else is done.
-func (h *handed) closeWatches() {
+// takeWatches makes those of the supervisor before ours.
+func (h *handed) takeWatches() {
 	h.Watches = slices.DeleteFunc(h.Watches, func(fd int) bool { return !isWatch(fd) })
 	for _, fd := range h.Watches {
 		unix.CloseOnExec(fd)
 	}
-	go func() {
-		defer close(h.closed)
-		for _, fd := range h.Watches {
-			unix.Close(fd) // nobody reads it any more
-		}
-	}()
+}
+
+// closeWatches closes those of the supervisor before.
+func (h *handed) closeWatches() {
+	if h == nil {
+		return
+	}
+	for _, fd := range h.Watches {
+		unix.Close(fd) // nobody reads it any more
+	}
+	close(h.closed)
 }
 
 // watchesClosed waits until they are.
@@ -200,7 +208,7 @@ func readHandover(fd int) (*handed, error) {
 	if h.Version > handoverVersion {
 		return nil, fmt.Errorf("it has version %d, known are those up to %d", h.Version, handoverVersion)
 	}
-	h.closeWatches()
+	h.takeWatches()
 	var errs []error
 	for _, s := range h.Sockets {
 		l, err := listener.Inherited(s.FD, s.Path)

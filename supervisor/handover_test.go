@@ -62,6 +62,10 @@ func TestSuccessorClosesWatchesAndNothingThatHasTheirNumbers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if is, survives := open(watch); !is || survives {
+		t.Errorf("before the successor has its own watches: open %v, survives an exec %v", is, survives)
+	}
+	got.closeWatches()
 	got.watchesClosed()
 	if is, _ := open(watch); is {
 		t.Error("the watch is still open")

@@ -235,6 +235,12 @@ func (s *Supervisor) run(ctx context.Context, signals <-chan os.Signal) error {
 		s.settled(life) // who makes or removes a name waits for a disk that syncs
 		s.saver.run(life)
 	})
+	s.task(func() {
+		if s.settled(life) {
+			s.watcher.Wait()
+		}
+		s.handed.closeWatches()
+	})
 	s.task(func() { s.sampleBuilds(life) })
 	alive := s.notifier.due(life)
 	phases, rested := s.phases, (<-chan time.Time)(nil)
