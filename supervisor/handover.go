@@ -47,6 +47,7 @@ type handover struct {
 	}
 	Sockets      []handedSocket
 	Interpreters build.Interpreters // which take longer to ask than all the rest
+	Cgroups      []string           // and these to find
 	Watches      []int              // of inotify, only to be kept and then closed: see watches
 }
 
@@ -227,6 +228,14 @@ func (h *handed) known() build.Interpreters {
 		return nil
 	}
 	return h.Interpreters
+}
+
+// cgroups answers where the supervisor before had cgroups for its children.
+func (h *handed) cgroups() []string {
+	if h == nil {
+		return nil
+	}
+	return h.Cgroups
 }
 
 // take answers the sockets of a build, which are the caller's then.

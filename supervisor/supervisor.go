@@ -164,7 +164,7 @@ func begin(o Options) (_ *Supervisor, err error) {
 	if s.table, err = process.NewTable("", s.log.Named("process")); err != nil {
 		return nil, err
 	}
-	if err := s.table.UseCgroups("medctrl-" + s.rootID); err != nil {
+	if err := s.table.UseCgroups("medctrl-"+s.rootID, s.handed.cgroups()...); err != nil {
 		s.log.Debug("children get no cgroups, their trees are found by mark and session", "error", err)
 	}
 	if s.watcher, err = config.NewWatcher(s.log.Named("watch")); err != nil {

@@ -198,6 +198,7 @@ func (s *Supervisor) execute(next Acceptance, front *frontRun) error {
 func (s *Supervisor) handOver(next Acceptance, front *frontRun) (h *handover, closeAll func(), err error) {
 	h = &handover{
 		Version: min(next.Handover, handoverVersion), From: s.Version, Lock: int(s.lock.File().Fd()), Interpreters: s.maker.Interpreters(),
+		Cgroups: s.table.Cgroups(),
 	}
 	if h.Version >= handoverWatches {
 		h.Watches = watches()

@@ -125,6 +125,36 @@ func TestCgroupsOfADeadSupervisorAreFound(t *testing.T) {
 	}
 }
 
+func TestCgroupsThatAreKnownAreNotLookedFor(t *testing.T) {
+	t.Parallel()
+	before, name := inCgroups(t)
+	elsewhere := filepath.Join(filepath.Dir(before.cgroups.own), name+"-else", name)
+	if err := os.MkdirAll(filepath.Join(elsewhere, "1:one:1"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(removeCgroup(filepath.Dir(elsewhere)), removeCgroup(before.cgroups.own)); err != nil {
+			t.Error(err)
+		}
+	})
+	own := []string{before.cgroups.own}
+	for _, c := range []struct{ known, want []string }{
+		{nil, append(own, elsewhere)},
+		{append(own, elsewhere), append(own, elsewhere)},
+		{[]string{elsewhere}, append(own, elsewhere)},
+		{own, own},
+		{append(own, "/sys/fs/cgroup/another"), own},
+	} {
+		tb := newTable(t)
+		if err := tb.UseCgroups(name, c.known...); err != nil {
+			t.Fatal(err)
+		}
+		if got := tb.Cgroups(); !slices.Equal(got, c.want) {
+			t.Errorf("cgroups are in %q, want %q, with %q known", got, c.want, c.known)
+		}
+	}
+}
+
 func TestChildIsStartedAlsoWhereItsCgroupCannotBeMade(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*Table){
