@@ -63,6 +63,7 @@ func (f *Front) Serve(ctx context.Context, ln net.Listener, drain time.Duration)
 	defer cancel()
 	clients.ending.Store(true) // before nobody listens, so that whoever sees that is told
 	conns.Close()              // what it answers, serving says
+	<-serving                  // only then is everybody known who was accepted
 	err := clients.drain(deadline)
 	over := underWay.over()
 	if err == nil {
@@ -75,7 +76,6 @@ func (f *Front) Serve(ctx context.Context, ln net.Listener, drain time.Duration)
 	cutOff()
 	server.Close() // nothing is left to be graceful about
 	<-over
-	<-serving
 	if err != nil {
 		return fmt.Errorf("drain http on %s: requests cut off after %v: %w", ln.Addr(), drain, err)
 	}

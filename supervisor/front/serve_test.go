@@ -346,6 +346,48 @@ func TestBusyConnectionIsToldOfTheEnd(t *testing.T) {
 	}
 }
 
+// lateListener has accepted a connection, which its server hears of when it has closed it.
+type lateListener struct {
+	pipeListener
+	late chan net.Conn
+}
+
+func (l lateListener) Accept() (net.Conn, error) {
+	<-l.done
+	select {
+	case c := <-l.late:
+		return c, nil
+	default:
+		return nil, net.ErrClosed
+	}
+}
+
+// Between the kernel's accept and the server's knowing of it there is a moment, in which the end must not come.
+func TestWhoWasAcceptedLastIsAnswered(t *testing.T) {
+	t.Parallel()
+	f := New(hclog.NewNullLogger())
+	ours, theirs := net.Pipe()
+	ours.SetDeadline(time.Now().Add(10 * time.Second))
+	ln := lateListener{pipeListener{make(chan net.Conn), make(chan struct{})}, make(chan net.Conn, 1)}
+	ln.late <- theirs
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- f.Serve(ctx, ln, time.Minute) }()
+	stop()
+	go io.WriteString(ours, "GET /no HTTP/1.1\r\nHost: x\r\n\r\n") // what goes wrong is seen by the answer
+	resp, err := http.ReadResponse(bufio.NewReader(ours), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if _, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusNotFound || !resp.Close {
+		t.Errorf("answered %s (%v), the last: %t", resp.Status, err, resp.Close)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestWhatHasArrivedUnreadIsNotSilence(t *testing.T) {
 	t.Parallel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
