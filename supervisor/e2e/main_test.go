@@ -12,12 +12,16 @@ import (
 	"testing"
 )
 
-// binDir holds the binary under test for as long as the tests run.
+// binDir holds the binary under test, and the folders of the tests, for as long as they run. Not each of those in /tmp itself: the
+// supervisors under test watch the folder that theirs is in, and the kernel goes through all names in it when one begins to.
 var binDir string
 
 func TestMain(m *testing.M) {
 	code := func() int {
-		dir, err := os.MkdirTemp("", "mcbin")
+		dir, err := os.MkdirTemp("", "mc")
+		if err == nil {
+			err = os.Chmod(dir, 0o755) // gunicorns of other users run below
+		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
