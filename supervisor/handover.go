@@ -47,7 +47,7 @@ type handover struct {
 	}
 	Sockets      []handedSocket
 	Interpreters build.Interpreters // which take longer to ask than all the rest
-	Cgroups      []string           // and these to find
+	Cgroups      []string           // folders of the children's, which take long to find: process.Table.UseCgroups
 	Watches      []int              // of inotify, only to be kept and then closed: see watches
 }
 
