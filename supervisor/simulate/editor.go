@@ -71,7 +71,7 @@ func (s *site) remove() {
 		return
 	}
 	s.entry = nil
-	s.sure = false
+	s.unsure()
 	if s.wish == wishStopped {
 		s.wish = wishUnsure
 	}
@@ -89,6 +89,9 @@ func (s *site) add() {
 	b := s.last
 	s.entry = &b
 	s.editedAt = s.w.now()
+	if !b.Autostart {
+		s.wish = wishUnsure
+	}
 	s.disturb()
 	s.tell("an editor puts the build into the file")
 	s.w.saved()

@@ -170,7 +170,10 @@ func (w *World) stopped(inc *incarnation) {
 	inc.stopping = true
 	w.disturb()
 	for _, s := range w.order {
-		s.sure = false
+		s.unsure()
+		if !s.last.Autostart {
+			s.wish = wishUnsure
+		}
 	}
 	inc.signal(stopSignal)
 }
@@ -204,7 +207,7 @@ func (s *site) supervisorDied() {
 	})
 	if pending || s.w.now()-s.wishAt < 10*time.Second || s.last.Autostart == false {
 		s.wish = wishUnsure
-		s.sure = false
+		s.unsure()
 	}
 	for _, c := range s.commands {
 		c.over = true

@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -85,7 +86,7 @@ func (w *World) calmDown(h *history) {
 	}
 	for _, s := range w.order {
 		s.boots = nil
-		if h.edits || s.inputs.bad() {
+		if h.edits || s.inputs.bad() || slices.ContainsFunc(s.releases, func(r *release) bool { return r.inputs.bad() }) {
 			s.edit(bootWell, "")
 		}
 		if s.entry != nil && s.wish == wishUnsure && h.edits {

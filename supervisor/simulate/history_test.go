@@ -15,6 +15,29 @@ func liveOne(t *testing.T, h *history, p plant) (w *World) {
 	return w
 }
 
+// A seed is a history: the same one happens each time.
+func TestSameSeedSameStory(t *testing.T) {
+	first, n := number("SEED", 1), number("N", 5)
+	for seed := first; seed < first+n; seed++ {
+		var w *World
+		for range 10 {
+			again := liveOne(t, planned(seed), nil)
+			if w != nil && w.story.Sum() != again.story.Sum() {
+				i := 0
+				for i < len(w.story.moments) && i < len(again.story.moments) && w.story.moments[i] == again.story.moments[i] {
+					i++
+				}
+				cut := func(s story) string {
+					return (&story{moments: s.moments[max(0, min(i-8, len(s.moments))):min(len(s.moments), i+8)]}).String()
+				}
+				t.Errorf("seed %d: two stories, first\n%sand then\n%s", seed, cut(w.story), cut(again.story))
+				break
+			}
+			w = again
+		}
+	}
+}
+
 func number(key string, otherwise uint64) uint64 {
 	if n, err := strconv.ParseUint(os.Getenv(key), 10, 64); err == nil {
 		return n

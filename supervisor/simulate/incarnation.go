@@ -34,6 +34,7 @@ type incarnation struct {
 	slots    slots
 	stopping bool
 	began    time.Duration
+	boot     int             // of the machine
 	life     context.Context // ends with it
 	cut      context.CancelFunc
 }

@@ -371,7 +371,18 @@ func (k sockets) Guard(b layout.Build, touched func()) {
 	}
 }
 
-// Tidy removes what half-made sockets left: here there are none, bind and name are one.
-func (k sockets) Tidy(string) error { return nil }
+// Tidy removes the names that lead to nobody.
+func (k sockets) Tidy(name string) error {
+	if !k.lock() {
+		return nil
+	}
+	defer k.w.mu.Unlock()
+	for path, sock := range k.w.names {
+		if sock.site.name == name && !sock.held() {
+			delete(k.w.names, path)
+		}
+	}
+	return nil
+}
 
 var errReadOnly = errors.New("read-only file system")

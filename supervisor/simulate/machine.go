@@ -60,18 +60,18 @@ func (w *World) begin(inc *incarnation) {
 	if inc.dead {
 		return
 	}
-	cfg, err := w.file.load(w)
+	cfg, err := w.file.load(w, inc)
 	if err != nil {
 		w.tell("world", "no supervisor starts, the file is bad")
 		w.after(5*time.Second, func() { w.begin(inc) })
 		return
 	}
 	w.sup, w.starting = inc, false
-	inc.began = w.now()
+	inc.began, inc.boot = w.now(), w.boots
 	w.tell("world", fmt.Sprintf("supervisor %d starts", inc.n))
 	for _, s := range w.order {
 		if s.wish != wishServe || s.entry == nil {
-			s.sure = false
+			s.unsure()
 		}
 	}
 	w.running.Add(1)
@@ -204,7 +204,7 @@ type file struct {
 	bad     bool
 }
 
-func (f *file) load(w *World) (*config.Config, error) {
+func (f *file) load(w *World, inc *incarnation) (*config.Config, error) {
 	if f.bad {
 		return nil, fmt.Errorf("builds.toml:%d:1: made up", f.version)
 	}
@@ -214,6 +214,7 @@ func (f *file) load(w *World) (*config.Config, error) {
 	}
 	for _, s := range w.order {
 		if s.entry != nil {
+			s.seenBy = inc.n
 			cfg.Builds = append(cfg.Builds, *s.entry)
 		}
 	}
@@ -225,7 +226,7 @@ type files struct{ *incarnation }
 func (k files) Load(string) (*config.Config, error) {
 	k.w.mu.Lock()
 	defer k.w.mu.Unlock()
-	return k.w.file.load(k.w)
+	return k.w.file.load(k.w, k.incarnation)
 }
 
 func (k files) Inputs(entry config.Build) supervisor.Inputs {
@@ -376,15 +377,15 @@ func (w *World) left(inc *incarnation) {
 		for _, t := range s.trees {
 			s.breaks("nothing of ours is left after a stop", "%v still runs", t)
 		}
-		for path := range w.names {
-			if w.siteAt(path) == s {
+		for path, k := range w.names {
+			if w.siteAt(path) == s && (k.held() || !s.forgotten()) {
 				s.breaks("nothing of ours is left after a stop", "%s is still there", strings.TrimPrefix(path, string(Root)))
 			}
 		}
 		if s.hooks > 0 {
 			s.breaks("nothing of ours is left after a stop", "%d hooks still run", s.hooks)
 		}
-		if s.half != "" {
+		if s.half != "" && !s.forgotten() {
 			s.breaks("nothing of ours is left after a stop", "half a release")
 		}
 		s.named, s.sure, s.why, s.since = false, false, "the supervisor stopped", w.now()

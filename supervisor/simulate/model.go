@@ -29,6 +29,7 @@ type model struct {
 	rolled        bool          // rolled back, or built anew by hand, since the last edit
 	editedAt      time.Duration
 	removedAt     time.Duration
+	seenBy        int // the last supervisor that has read of it in the file
 	attempts      int
 	starts        int
 	longestAnswer time.Duration
@@ -54,7 +55,7 @@ type work struct {
 // reachable says that whoever connects must find somebody.
 func (s *site) reachable() bool {
 	w := s.w
-	return w.sup != nil && !w.sup.hard && !w.ending && s.entry != nil && s.sure && s.named
+	return w.sup != nil && !w.sup.hard && !w.sup.stopping && !w.ending && s.entry != nil && s.sure && s.named
 }
 
 // bound is that the supervisor has made a socket at a path.
@@ -116,7 +117,7 @@ func (s *site) nameRemoved(path string) {
 
 // unsure is that something was asked for, or happened, after which it is not certain that the build
 // is to serve.
-func (s *site) unsure() { s.sure = false }
+func (s *site) unsure() { s.sure, s.spared = false, false }
 
 // disturb notes a fault, after which it may take a while until all is well.
 func (s *site) disturb() {
@@ -163,6 +164,6 @@ func (s *site) wants() *config.Build {
 	return &b
 }
 
-// leftSeen says that the running supervisor has seen the build leave the file: what one that died
-// before that wrote may stay.
-func (s *site) leftSeen() bool { return s.w.sup.began < s.removedAt }
+// forgotten says that the running supervisor does not know of the build: what one that died before it
+// saw it leave the file has left of it may stay.
+func (s *site) forgotten() bool { return s.entry == nil && (s.w.sup == nil || s.seenBy != s.w.sup.n) }

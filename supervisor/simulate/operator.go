@@ -28,7 +28,11 @@ func (s *site) ask(action, to string, noWait bool) {
 	}
 	c := &command{action: action, to: to, noWait: noWait, at: w.now()}
 	s.commands = append(s.commands, c)
-	s.tell("an operator asks to %s %s", action, to)
+	patience := ""
+	if noWait {
+		patience = " and does not wait"
+	}
+	s.tell("an operator asks to %s%s%s", action, strings.TrimSuffix(" "+to, " "), patience)
 	args := map[string]string{}
 	if to != "" {
 		args["to"] = to
@@ -38,8 +42,11 @@ func (s *site) ask(action, to string, noWait bool) {
 	}
 	switch {
 	case action == "stop":
-		s.sure = false
+		s.unsure()
 		s.wish, s.wishBy = wishUnsure, c
+		if inc.stopping || w.now()-s.removedAt < time.Minute { // it stops, but not by this hand
+			s.wishBy = nil
+		}
 	case action == "start" || action == "restart":
 		if s.wish != wishServe {
 			s.wish = wishUnsure
@@ -82,7 +89,7 @@ func (s *site) result(c *command, err error) {
 	if s.wishBy == c && !errors.Is(err, control.ErrNoBuild) && s.entry != nil {
 		switch {
 		case c.action != "stop":
-			if s.wish == wishUnsure && w.disk.good() {
+			if s.wish == wishUnsure && w.disk.good() && !(w.sup != nil && w.sup.stopping) {
 				s.wish = wishServe
 			}
 		case err == nil && w.disk.good():

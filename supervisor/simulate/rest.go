@@ -15,17 +15,17 @@ func (s *site) atRest(h *history) {
 		return // said elsewhere
 	}
 	path := s.paths.Socket()
-	if w.names[s.paths.Staging()] != nil {
+	if k := w.names[s.paths.Staging()]; k != nil && (k.held() || !s.forgotten()) {
 		s.breaks(promise, "a candidate's socket is left")
 	}
 	if s.entry == nil || s.wish == wishStopped {
 		for _, t := range s.trees {
 			s.breaks(promise, "%v runs, though the build is not to serve", t)
 		}
-		if w.names[path] != nil {
+		if k := w.names[path]; k != nil && k.held() {
 			s.breaks(promise, "the public name is there, though the build is not to serve")
 		}
-		if _, ok := w.disk.records[s.name]; ok && s.entry == nil && s.leftSeen() {
+		if _, ok := w.disk.records[s.name]; ok && s.entry == nil && !s.forgotten() {
 			s.breaks(promise, "the record of a build that is not in the file is left")
 		}
 		return

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Story is what happened in a history, in order.
-type Story struct {
+// story is what happened in a history, in order.
+type story struct {
 	moments []moment
 	sum     uint64
 }
@@ -20,17 +20,17 @@ type moment struct {
 
 // Sum stands for the whole story. Two things that happen at the same instant may be told in either
 // order: the sum is the same.
-func (s *Story) Sum() uint64 { return s.sum }
+func (s *story) Sum() uint64 { return s.sum }
 
-func (s *Story) add(m moment) {
+func (s *story) add(m moment) {
 	s.moments = append(s.moments, m)
 	s.sum += mix(hash(m.who) ^ mix(hash(m.what)^mix(uint64(m.at))))
 }
 
 // String is for people: the last n moments, a line each; 0 is all.
-func (s *Story) String() string { return s.last(0) }
+func (s *story) String() string { return s.last(0) }
 
-func (s *Story) last(n int) string {
+func (s *story) last(n int) string {
 	all := s.moments
 	var b strings.Builder
 	if n > 0 && len(all) > n {

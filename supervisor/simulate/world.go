@@ -22,7 +22,7 @@ type World struct {
 	began time.Time
 	over  bool
 	dice  dice
-	story Story
+	story story
 
 	sites     map[string]*site // by build; one that has left the file stays
 	order     []*site
