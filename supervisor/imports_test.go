@@ -18,9 +18,10 @@ const module = "github.com/medctrl/medctrl-supervisor/"
 // for tests only.
 var mayImport = map[string][]string{
 	"cmd/medctrl-supervisor": {"supervisor", "supervisor/control", "supervisor/process", "config"},
-	"config":                 {},
-	"build":                  {"config"},
-	"supervisor": {"build", "config", "supervisor/machine", "supervisor/process", "supervisor/listener",
+	"config":                 {"config/layout"},
+	"config/layout":          {},
+	"build":                  {"config", "config/layout"},
+	"supervisor": {"build", "config", "config/layout", "supervisor/machine", "supervisor/process", "supervisor/listener",
 		"supervisor/health", "supervisor/state", "supervisor/journal", "supervisor/control", "supervisor/front", "supervisor/dashboard"},
 	"supervisor/machine":   {},
 	"supervisor/process":   {"supervisor/oldkernel"},
