@@ -8,11 +8,10 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
-	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/sockaddr"
 )
 
 const (
@@ -74,7 +73,7 @@ func (e *dialError) Unwrap() error { return e.err }
 func dial(ctx context.Context, socket string) (net.Conn, error) {
 	deadline := time.Now().Add(fullQueueWait)
 	for tries := 1; ; tries++ {
-		conn, err := connect(ctx, socket)
+		conn, err := sockaddr.Dial(ctx, socket)
 		if err == nil {
 			return conn, nil
 		}
@@ -86,22 +85,6 @@ func dial(ctx context.Context, socket string) (net.Conn, error) {
 			return nil, &dialError{err}
 		}
 	}
-}
-
-// maxSocketPath is what sockaddr_un takes, without its final zero (unix(7)).
-const maxSocketPath = 107
-
-func connect(ctx context.Context, socket string) (net.Conn, error) {
-	var d net.Dialer
-	if len(socket) <= maxSocketPath {
-		return d.DialContext(ctx, "unix", socket)
-	}
-	dir, err := os.Open(filepath.Dir(socket))
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	return d.DialContext(ctx, "unix", "/proc/self/fd/"+strconv.Itoa(int(dir.Fd()))+"/"+filepath.Base(socket))
 }
 
 // pause waits for mean, half more or less, or until ctx ends.

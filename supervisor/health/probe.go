@@ -7,6 +7,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/sockaddr"
 )
 
 // Timeout is how long a probe may take when Probe.Timeout is 0.
@@ -64,7 +66,7 @@ func (p Probe) ask(ctx context.Context) *Error {
 	if strings.ContainsFunc(p.Path+p.Host, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 		return &Error{Kind: Broken, Err: fmt.Errorf("path %q or host %q cannot stand in a request: they hold a space or a control character", p.Path, p.Host)}
 	}
-	c, err := dial(ctx, p.Socket)
+	c, err := sockaddr.Dial(ctx, p.Socket)
 	if err != nil {
 		return &Error{Kind: kindOfConnect(err), Err: err}
 	}

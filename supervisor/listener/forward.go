@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/sockaddr"
 )
 
 // Forward takes the clients that wait in the queue and passes each, both ways, to the socket at path to: for the queue of a
@@ -121,19 +123,16 @@ func (p passage) carry(c *client, server *net.UnixConn) (answered int64) {
 }
 
 // dial connects to the server, again and again while it does not listen or its queue is full.
-func (p passage) dial(ctx context.Context) (server *net.UnixConn, err error) {
+func (p passage) dial(ctx context.Context) (*net.UnixConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.connect)
 	defer cancel()
 	for wait := tick; ; wait = min(2*wait, 10*tick) {
-		err = withAddress(p.to, func(addr string) error {
-			c, err := new(net.Dialer).DialContext(ctx, "unix", addr)
-			if err == nil {
-				server = c.(*net.UnixConn)
-			}
-			return err
-		})
-		if err == nil || pause(ctx, wait) != nil {
-			return server, err
+		c, err := sockaddr.Dial(ctx, p.to)
+		if err == nil {
+			return c.(*net.UnixConn), nil
+		}
+		if pause(ctx, wait) != nil {
+			return nil, err
 		}
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/sockaddr"
 )
 
 // Backlog is the length asked for when Options.Backlog is 0. The kernel cuts it to net.core.somaxconn, which is 4096 from
@@ -52,7 +54,7 @@ type Listener struct {
 
 // Bind makes a listening socket and gives it the name path. A socket that has the name already loses it in the same
 // instant that the new one gets it; anything else under that name is left alone and is an error that wraps fs.ErrExist. The folder
-// must exist. Paths beyond the 107 bytes of a socket address are reached through /proc/self/fd.
+// must exist. The path may be of any length (supervisor/sockaddr).
 //
 // Owner and mode are set between bind(2) and listen(2), while connect(2) still answers ECONNREFUSED, so no client ever
 // gets in with other rights; the process's umask is not touched.
@@ -123,7 +125,7 @@ func (l *Listener) identify() error {
 // bindTo binds the socket to path, where a socket of an earlier boot that had the same inode number may still lie.
 func (l *Listener) bindTo(path string) error {
 	try := func() error {
-		return withAddress(path, func(addr string) error {
+		return sockaddr.With(path, func(addr string) error {
 			return os.NewSyscallError("bind", unix.Bind(l.fd, &unix.SockaddrUnix{Name: addr}))
 		})
 	}
@@ -211,6 +213,8 @@ func (l *Listener) dup() (int, error) {
 	n, err := unix.FcntlInt(uintptr(l.fd), unix.F_DUPFD_CLOEXEC, 0)
 	return n, os.NewSyscallError("dup", err)
 }
+
+func procPath(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 
 func spareName(path string, inode uint64) string {
 	return "." + filepath.Base(path) + "." + strconv.FormatUint(inode, 10)

@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"net"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/sockaddr"
 )
 
 // short makes a folder with a path short enough for sockets.
@@ -45,7 +48,7 @@ func connect(path string) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	err = withAddress(path, func(addr string) error { return unix.Connect(fd, &unix.SockaddrUnix{Name: addr}) })
+	err = sockaddr.With(path, func(addr string) error { return unix.Connect(fd, &unix.SockaddrUnix{Name: addr}) })
 	if err != nil {
 		unix.Close(fd)
 	}
@@ -54,11 +57,7 @@ func connect(path string) (int, error) {
 
 func dial(t testing.TB, path string) *net.UnixConn {
 	t.Helper()
-	var c net.Conn
-	err := withAddress(path, func(addr string) (err error) {
-		c, err = net.Dial("unix", addr)
-		return err
-	})
+	c, err := sockaddr.Dial(context.Background(), path)
 	if err != nil {
 		t.Fatal(err)
 	}

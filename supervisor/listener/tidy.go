@@ -9,6 +9,8 @@ import (
 	"regexp"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/sockaddr"
 )
 
 // asideSuffix marks a spare's second link on its way to being renamed.
@@ -45,7 +47,7 @@ func dead(path string) bool {
 		return false
 	}
 	defer unix.Close(fd)
-	err = withAddress(path, func(addr string) error {
+	err = sockaddr.With(path, func(addr string) error {
 		return unix.Connect(fd, &unix.SockaddrUnix{Name: addr})
 	})
 	info, statErr := os.Lstat(path)
