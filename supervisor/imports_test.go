@@ -23,7 +23,7 @@ var mayImport = map[string][]string{
 	"build":                  {"config", "config/layout"},
 	"supervisor": {"build", "config", "config/layout", "supervisor/machine", "supervisor/process", "supervisor/listener",
 		"supervisor/health", "supervisor/state", "supervisor/journal", "supervisor/control", "supervisor/front", "supervisor/dashboard",
-		"supervisor/sdnotify", "supervisor/eventlog"},
+		"supervisor/sdnotify", "supervisor/eventlog", "supervisor/killpoint"},
 	"supervisor/machine":   {},
 	"supervisor/process":   {"supervisor/oldkernel"},
 	"supervisor/listener":  {"supervisor/sockaddr", "supervisor/oldkernel"},
@@ -36,6 +36,7 @@ var mayImport = map[string][]string{
 	"supervisor/eventlog":  {},
 	"supervisor/front":     {"supervisor/sockaddr"},
 	"supervisor/dashboard": {},
+	"supervisor/killpoint": {},
 	"supervisor/oldkernel": {},
 	"supervisor/e2e":       {"supervisor/oldkernel"},
 }
