@@ -73,8 +73,26 @@ func (t *Table) FindTasks(prefix string) ([]string, error) {
 // EndTask ends what is left of a task, whoever started it, and returns when nothing of it
 // is running. It works as End does.
 func (t *Table) EndTask(ctx context.Context, task string, grace time.Duration) error {
-	if err := t.remains(0, 0, taskTag(task)).End(ctx, grace); err != nil {
+	tag := taskTag(task)
+	c := t.childOf(tag)
+	if c == nil {
+		c = t.remains(0, 0, tag)
+	}
+	if err := c.End(ctx, grace); err != nil {
 		return fmt.Errorf("end what is left of %s: %w", task, err)
+	}
+	return nil
+}
+
+// childOf returns the running child with that tag, or nil. Through another Child its exit
+// would be taken from the one that is to tell it.
+func (t *Table) childOf(tag string) *Child {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, w := range t.watches {
+		if w.child != nil && w.child.tag == tag {
+			return w.child
+		}
 	}
 	return nil
 }
