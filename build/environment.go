@@ -74,7 +74,7 @@ func (j *job) makeEnvironment(ctx context.Context) error {
 	if j.b.SystemSitePackages {
 		argv = append(argv, "--system-site-packages")
 	}
-	err := j.exec(ctx, command{argv: append(argv, j.venv), dir: j.venv})
+	err := j.exec(ctx, Command{Argv: append(argv, j.venv), Dir: j.venv})
 	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("make a virtual environment with %s: %w; where its module venv is missing: apt install python3-venv", j.python.Path, err)
 	}
@@ -95,12 +95,12 @@ func (j *job) install(ctx context.Context) error {
 		return errChanged
 	}
 	mark := ""
-	if j.exec(ctx, command{argv: []string{j.venvPython(), "-I", "-c", lookForGunicorn}, dir: j.venv}) == nil {
+	if j.exec(ctx, Command{Argv: []string{j.venvPython(), "-I", "-c", lookForGunicorn}, Dir: j.venv}) == nil {
 		mark = withGunicorn
 	} else if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	endMarked(j.mark()) // nobody is left who could write into what follows
+	// Nothing is left of these commands that could write into what follows.
 	if err := sealEnvironment(j.venv, j.as); err != nil {
 		return err
 	}

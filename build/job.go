@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -38,8 +39,9 @@ type job struct {
 	took  []StepTime
 	stale []string // sources without bytecode
 
-	compiling chan error // result of what compiles beside the other steps
-	manager   *manager   // what runs manage.py
+	started   atomic.Int32 // how many commands were started
+	compiling chan error   // result of what compiles concurrently with the other steps
+	manager   *manager     // what runs manage.py
 }
 
 // step is one step of a build.
@@ -213,9 +215,8 @@ func (j *job) finish(ctx context.Context) (Release, error) {
 		return rel, err
 	}
 	limited, cancel := context.WithTimeout(ctx, afterWork)
-	gone(limited)
+	gone(limited) // what it left behind would not end with the release
 	cancel()
-	endMarked(j.mark()) // what a step left behind would not end with the release
 	if err := seal(j.temp, j.as.GID); err != nil {
 		return rel, err
 	}
@@ -241,10 +242,9 @@ func (j *job) stopAll() {
 		<-j.compiling // its context has ended
 	}
 	if m := j.manager; m != nil {
-		m.process.end()
+		end(m.process)
 		m.conn.Close() // nothing was written that could be lost
 	}
-	endMarked(j.mark())
 }
 
 // abandon keeps the log of a failed build and removes the rest.

@@ -16,6 +16,7 @@ import (
 
 // Options are what a Maker is given once.
 type Options struct {
+	Runner   Runner       // required
 	Log      hclog.Logger // nil: nothing is logged
 	Environ  []string     // our own environment, as os.Environ has it
 	Parallel int          // builds that may run at once, at least 1
@@ -37,7 +38,7 @@ func New(o Options) *Maker {
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
 	}
-	m := &Maker{Options: o, interpreters: interpreters{said: maps.Clone(o.Known)}}
+	m := &Maker{Options: o, interpreters: interpreters{runner: o.Runner, said: maps.Clone(o.Known)}}
 	m.slots.setLimit(o.Parallel)
 	m.hashes.reads.setLimit(readsAtOnce)
 	return m

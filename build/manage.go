@@ -24,7 +24,7 @@ var driver string
 // the commands themselves do (on an example 0.28 of the 0.30 s of CPU of
 // `check`), so they share one loading.
 type manager struct {
-	process *process
+	process Process
 	conn    *net.UnixConn // descriptor 3 of the process
 }
 
@@ -75,8 +75,9 @@ func (j *job) migrate(ctx context.Context) error {
 func (j *job) needManager() error {
 	if j.manager != nil {
 		select {
-		case <-j.manager.process.done:
+		case <-j.manager.process.Done():
 			j.manager.conn.Close() // its other end is gone
+			end(j.manager.process) // what it left behind
 			j.manager = nil
 		default:
 			return nil
@@ -94,7 +95,7 @@ func (j *job) needManager() error {
 	if err != nil {
 		return fmt.Errorf("make socket to manage.py: %w", err)
 	}
-	p, err := j.start(command{argv: []string{j.venvPython(), "-c", driver}, dir: j.app(), extra: childs})
+	p, err := j.start(Command{Argv: []string{j.venvPython(), "-c", driver}, Dir: j.app(), Extra: childs})
 	if err != nil {
 		conn.Close()
 		return err
@@ -111,14 +112,14 @@ func (j *job) ask(ctx context.Context, request string) (alive bool, err error) {
 	go func() { served <- j.serve(conn, request) }()
 	select {
 	case err = <-served:
-	case <-p.done:
+	case <-p.Done():
 		// A daemon that it left may hold its end of the socket for ever.
 		_ = conn.SetReadDeadline(time.Now()) // of an open socket
 		if <-served != nil {
-			return false, p.err
+			return false, p.Wait(ctx, afterTerm)
 		}
 	case <-ctx.Done():
-		p.end()
+		end(p)
 		conn.Close() // where a grandchild still holds the other end
 		<-served
 		return false, context.Cause(ctx)
@@ -127,10 +128,10 @@ func (j *job) ask(ctx context.Context, request string) (alive bool, err error) {
 		return true, nil
 	}
 	if errors.Is(err, errHungUp) {
-		err = p.wait(ctx) // its exit code tells more
+		err = p.Wait(ctx, afterTerm) // its exit code tells more
 		return false, err
 	}
-	p.end()
+	end(p)
 	return false, err
 }
 
@@ -198,5 +199,5 @@ func (j *job) dismiss() (gone func(context.Context)) {
 	}
 	j.manager = nil
 	m.conn.Close() // nothing was written that could be lost
-	return func(ctx context.Context) { _ = m.process.wait(ctx) }
+	return func(ctx context.Context) { _ = m.process.Wait(ctx, afterTerm) }
 }

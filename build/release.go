@@ -161,15 +161,6 @@ func SetCurrent(root, name, id string) error {
 	return nil
 }
 
-// Current answers the release that root/NAME/current leads to.
-func Current(root, name string) (id string, err error) {
-	to, err := os.Readlink(filepath.Join(root, name, "current"))
-	if err != nil {
-		return "", fmt.Errorf("read link to the current release: %w", err)
-	}
-	return filepath.Base(to), nil
-}
-
 // ReadLog answers the log of the newest build: one that runs, else one that
 // failed after the newest release, else that of the newest release. Names say
 // which is the newest: file times follow a clock that may have been set back.

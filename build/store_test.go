@@ -21,6 +21,18 @@ type store struct {
 
 func newStore(t *testing.T) store { return store{t, t.TempDir()} }
 
+// tidy runs Tidy on the build "one".
+func (s store) tidy() {
+	s.Helper()
+	must(s, New(Options{Runner: newRunner(s)}).Tidy(s.root, "one"))
+}
+
+// current returns the release that the link leads to.
+func (s store) current() (string, error) {
+	to, err := os.Readlink(s.dir("current"))
+	return filepath.Base(to), err
+}
+
 func (s store) dir(parts ...string) string {
 	return filepath.Join(append([]string{s.root, "one"}, parts...)...)
 }
@@ -75,7 +87,7 @@ func TestPruneKeepsWhatIsNewestInUseOrNotOurs(t *testing.T) {
 	}
 	must(t, using.Close())
 	must(t, Prune(s.root, b, rel1))
-	must(t, Tidy(s.root, "one"))
+	s.tidy()
 	for path, want := range map[string]bool{
 		s.dir(releasesDir, rel1): true, s.dir(releasesDir, rel2): false, s.dir(releasesDir, rel3): true, s.dir(releasesDir, rel4): true,
 		s.dir(venvsDir, venvA): true, s.dir(venvsDir, venvB): false, s.dir(venvsDir, venvC): true,
@@ -100,11 +112,11 @@ func TestTidyRemovesWhatIsHalf(t *testing.T) {
 	} {
 		must(t, os.MkdirAll(filepath.Join(path, "something"), 0o755))
 	}
-	must(t, Tidy(s.root, "one"))
+	s.tidy()
 	if got := append(s.entries(releasesDir), s.entries(venvsDir)...); !slices.Equal(got, []string{rel1, venvA}) || len(s.entries("")) != 2 {
 		t.Errorf("left: %v, %v", got, s.entries(""))
 	}
-	must(t, Tidy(s.root, "never_built"))
+	must(t, New(Options{Runner: newRunner(t)}).Tidy(s.root, "never_built"))
 }
 
 func TestListHoldsOnlyWhatIsComplete(t *testing.T) {
@@ -162,7 +174,7 @@ func TestCurrentIsNeverMissing(t *testing.T) {
 	s := newStore(t)
 	s.add(rel1, venvA)
 	s.add(rel2, venvA)
-	if id, err := Current(s.root, "one"); err == nil {
+	if id, err := s.current(); err == nil {
 		t.Errorf("current is %s before it was set", id)
 	}
 	must(t, SetCurrent(s.root, "one", rel1))
@@ -170,7 +182,7 @@ func TestCurrentIsNeverMissing(t *testing.T) {
 	stop := make(chan struct{})
 	readers.Go(func() {
 		for {
-			if id, err := Current(s.root, "one"); err != nil || id != rel1 && id != rel2 || !exists(s.dir("current", recordFile)) {
+			if id, err := s.current(); err != nil || id != rel1 && id != rel2 || !exists(s.dir("current", recordFile)) {
 				t.Errorf("current is %q %v", id, err)
 			}
 			select {
@@ -188,7 +200,7 @@ func TestCurrentIsNeverMissing(t *testing.T) {
 	// What a kill left half-way is in nobody's way.
 	must(t, os.Symlink("nowhere", s.dir(tempPrefix+"current")))
 	must(t, SetCurrent(s.root, "one", rel1))
-	if id, err := Current(s.root, "one"); id != rel1 {
+	if id, err := s.current(); id != rel1 {
 		t.Error(id, err)
 	}
 }

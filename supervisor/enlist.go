@@ -64,7 +64,7 @@ func (s *Supervisor) takenUp() <-chan struct{} {
 // enlist makes and starts the actor of a build.
 func (s *Supervisor) enlist(b config.Build) *actor {
 	a := newActor(s, b.Name, s.hard)
-	if err := build.Tidy(s.root, b.Name); err != nil {
+	if err := s.maker.Tidy(s.root, b.Name); err != nil {
 		a.log.Warn("leftovers of an earlier run stay", "error", err)
 	}
 	if err := listener.Tidy(a.dir); err != nil {

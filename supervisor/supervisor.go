@@ -173,7 +173,7 @@ func begin(o Options) (_ *Supervisor, err error) {
 	s.guard = newGuard(s.log.Named("guard"))
 	s.saver = newSaver(s.store, s.log.Named("state"))
 	s.maker = build.New(build.Options{
-		Log: s.log.Named("build"), Environ: s.environ, Parallel: o.Config.Supervisor.MaxParallelBuilds, Known: s.handed.known(),
+		Runner: newRunner(s.table), Log: s.log.Named("build"), Environ: s.environ, Parallel: o.Config.Supervisor.MaxParallelBuilds, Known: s.handed.known(),
 	})
 	s.hard, s.kill = context.WithCancel(context.Background())
 	return s, nil

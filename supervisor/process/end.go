@@ -223,14 +223,14 @@ func (c *Child) members(snap *snapshot, known map[procID]bool) []proc {
 	leader := 0
 	switch {
 	case c.lost:
-		if snap.claims(c.pid, c.start, c.mark) {
+		if snap.claims(c.pid, c.start, c.tag) {
 			leader = c.pid
 		}
 	case byNumber && !(err == errGroupUnsure && snap.recycled(c.pid, c.start)):
 		leader = c.pid
 	}
 	// Read after the table: who has a number now that another had there is found gone by its start time.
-	return snap.tree(leader, c.mark, os.Getpid(), known, cgroupPids(c.cgroup)...)
+	return snap.tree(leader, c.tag, os.Getpid(), known, cgroupPids(c.cgroup)...)
 }
 
 // recycled reports whether the pid belongs to another process now.
