@@ -17,6 +17,7 @@ import (
 
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/watch"
 	"github.com/medctrl/medctrl-supervisor/supervisor/front"
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
 	"github.com/medctrl/medctrl-supervisor/supervisor/process"
@@ -63,7 +64,7 @@ func (s *Supervisor) reload(dry bool) ([]string, error) {
 func (s *Supervisor) watchMending(err error) {
 	var wrong config.Errors
 	if errors.As(err, &wrong) {
-		s.watcher.Set(append(targets(s.current()), config.Target{Files: wrong.About()}))
+		s.watcher.Set(append(targets(s.current()), watch.Target{Files: wrong.About()}))
 	}
 }
 
@@ -237,10 +238,10 @@ func routes(cfg *config.Config) []front.Route {
 }
 
 // targets lists what is watched: the file, and what goes into each build.
-func targets(cfg *config.Config) []config.Target {
-	all := []config.Target{{Files: []string{cfg.Path}}}
+func targets(cfg *config.Config) []watch.Target {
+	all := []watch.Target{{Files: []string{cfg.Path}}}
 	for _, b := range cfg.Builds {
-		t := config.Target{ID: b.Name, Files: inputFiles(b)}
+		t := watch.Target{ID: b.Name, Files: inputFiles(b)}
 		if b.WatchSource {
 			t.Trees = []string{b.Source}
 		}

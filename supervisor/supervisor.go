@@ -17,6 +17,7 @@ import (
 
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/watch"
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 	"github.com/medctrl/medctrl-supervisor/supervisor/front"
 	"github.com/medctrl/medctrl-supervisor/supervisor/journal"
@@ -53,7 +54,7 @@ type Supervisor struct {
 	guard   *guard
 	usage   usageLook
 
-	watcher  *config.Watcher
+	watcher  *watch.Watcher
 	requests chan func() // for the goroutine of Run
 	hard     context.Context
 	kill     context.CancelFunc
@@ -167,7 +168,7 @@ func begin(o Options) (_ *Supervisor, err error) {
 	if err := s.table.UseCgroups("medctrl-"+s.rootID, s.handed.cgroups()...); err != nil {
 		s.log.Debug("children get no cgroups, their trees are found by mark and session", "error", err)
 	}
-	if s.watcher, err = config.NewWatcher(s.log.Named("watch")); err != nil {
+	if s.watcher, err = watch.New(s.log.Named("watch")); err != nil {
 		return nil, err
 	}
 	s.guard = newGuard(s.log.Named("guard"))

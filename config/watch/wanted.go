@@ -1,20 +1,17 @@
-package config
+package watch
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 )
 
-// wanted says which names in which folders are about which IDs; the name "" is
-// any. A folder stands under its path without links: inotify knows a folder once,
-// however it is reached.
+// wanted says which names in which folders are about which IDs; the name "" is any. A folder stands
+// under its path without links: inotify knows a folder once, however it is reached.
 type wanted map[string]map[string][]string
 
 func wantedBy(targets []Target) wanted {
@@ -36,16 +33,16 @@ func wantedBy(targets []Target) wanted {
 	return w
 }
 
-// follow wants path told of: itself in its folder, that folder in its own (it
-// may be replaced), every link on the way and what it leads to, and as much of
-// it as is missing in what is there.
+// follow adds all by which what path leads to may change: its name in its folder, that folder in its own
+// (it may be replaced), every link on the way and what it leads to, and, where a part of path is missing,
+// the first missing name in the last folder that is there.
 func (w wanted) follow(path, id string, seen map[string]bool) {
 	if seen[path] {
 		return
 	}
 	seen[path] = true
-	// Above the folder of a real folder that is wanted only links may move. One
-	// that came while we looked does not count: what it holds came unseen.
+	// Above the folder of a real folder that is wanted only links may move. A folder that came while
+	// we looked does not count: there are no events of what it holds.
 	settled, held := false, false
 	for at := path; ; at = filepath.Dir(at) {
 		folder := filepath.Dir(at)
@@ -71,14 +68,14 @@ func (w wanted) follow(path, id string, seen map[string]bool) {
 	}
 }
 
-// leadsRound says that a link leads to itself in the end. It is watched all the
-// same, and followed when it is mended.
+// leadsRound reports whether a link leads to itself in the end. It is watched all the same, and followed
+// when it is fixed.
 func leadsRound(link string) bool {
 	_, err := os.Stat(link)
 	return errors.Is(err, syscall.ELOOP)
 }
 
-// want says whether folder is there.
+// want adds a name in folder, and reports whether that is there.
 func (w wanted) want(folder, name, id string) bool {
 	folder, err := filepath.EvalSymlinks(folder)
 	if err != nil {
@@ -93,7 +90,7 @@ func (w wanted) want(folder, name, id string) bool {
 	return true
 }
 
-// differ answers the IDs that have names in the one and not in the other.
+// differ returns the IDs that have names in one of the two and not in the other.
 func (w wanted) differ(other wanted) []string {
 	ids := map[string]bool{}
 	for _, pair := range [][2]wanted{{w, other}, {other, w}} {
@@ -110,7 +107,7 @@ func (w wanted) differ(other wanted) []string {
 	return slices.Sorted(maps.Keys(ids))
 }
 
-// walk visits what is in a tree and no noise; the tree may be reached by a link.
+// walk visits what is in a tree except noise; the tree may be reached by a link.
 func walk(tree string, visit func(path string, d fs.DirEntry)) {
 	tree, err := filepath.EvalSymlinks(tree)
 	if err != nil {
@@ -119,7 +116,7 @@ func walk(tree string, visit func(path string, d fs.DirEntry)) {
 	_ = filepath.WalkDir(tree, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
-			return nil // it went meanwhile, and its folder tells
+			return nil // it has gone meanwhile, and its folder has the event
 		case path == tree || !noise(d.Name()):
 			visit(path, d)
 		case d.IsDir():
@@ -127,61 +124,4 @@ func walk(tree string, visit func(path string, d fs.DirEntry)) {
 		}
 		return nil
 	})
-}
-
-// look answers what the files of an ID look like, without reading them.
-func look(targets []Target, id string) string {
-	var s strings.Builder
-	stat := func(path string) {
-		info, err := os.Stat(path)
-		if err != nil {
-			return // it is missing
-		}
-		fmt.Fprintf(&s, "%s %v %d %d", path, info.Mode(), info.Size(), info.ModTime().UnixNano())
-		if sys, ok := info.Sys().(*syscall.Stat_t); ok {
-			fmt.Fprintf(&s, " %d %v", sys.Ino, sys.Ctim)
-		}
-		s.WriteByte('\n')
-	}
-	for _, t := range targets {
-		if t.ID != id {
-			continue
-		}
-		for _, file := range t.Files {
-			stat(file)
-		}
-		for _, tree := range t.Trees {
-			walk(tree, func(path string, d fs.DirEntry) {
-				if !d.IsDir() {
-					stat(path)
-				}
-			})
-		}
-	}
-	return s.String()
-}
-
-// remote says that folder is on a file system that another machine, or a
-// program behind FUSE, may change without inotify telling (statfs(2)).
-func remote(folder string) bool {
-	var s syscall.Statfs_t
-	if err := syscall.Statfs(folder, &s); err != nil {
-		return false
-	}
-	return slices.Contains(remoteTypes[:], uint32(s.Type))
-}
-
-var remoteTypes = [...]uint32{
-	0x6969,     // NFS
-	0x517b,     // SMB
-	0xff534d42, // CIFS
-	0xfe534d42, // SMB2
-	0x01021997, // 9p: virtual machines' shared folders
-	0x65735546, // FUSE: sshfs, virtiofs too
-	0x00c36400, // Ceph
-	0x0bd00bd0, // Lustre
-	0x786f4256, // VirtualBox's shared folders
-	0x5346414f, // AFS
-	0x01161970, // GFS2
-	0x7461636f, // OCFS2
 }

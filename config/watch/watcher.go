@@ -1,4 +1,4 @@
-package config
+package watch
 
 import (
 	"errors"
@@ -16,7 +16,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// Target is a set of files and folders whose changes are told under one ID.
+// Target is a set of files and folders whose changes are told under one ID. Several may have the same.
 type Target struct {
 	ID    string
 	Files []string
@@ -28,47 +28,46 @@ func (t Target) equal(other Target) bool {
 }
 
 const (
-	quiet     = 200 * time.Millisecond // as long as nothing more must happen before a change is told
-	restless  = time.Second            // told after that all the same
+	quiet     = 200 * time.Millisecond // this long nothing more must happen before a change is told
+	restless  = time.Second            // after that it is told all the same
 	pollEvery = time.Second
 )
 
-// Watcher tells when files are touched: replaced, renamed over, written, linked
-// anew, removed or made. It watches folders, not files: editors rename and
-// config maps swap links. What the contents say is for the caller to find out.
+// Watcher tells when files are touched: replaced, renamed over, written, linked to something else,
+// removed or made. It watches folders, not files, because editors rename and config maps swap links.
 //
-// Where a folder cannot be watched (fs.inotify limits, network file systems) it
-// looks at its files every second instead, and says so in the log.
+// Where a folder cannot be watched (fs.inotify limits, network file systems) it looks at the files in it
+// every second instead, and the log says so.
 type Watcher struct {
 	log   hclog.Logger
 	ways  ways
 	set   chan []Target
 	out   chan []string
-	idle  chan struct{} // received from when nothing is left to be done
+	idle  chan struct{} // received from between two pieces of work
 	stop  chan struct{}
 	done  chan struct{}
 	close func() error
 
-	// Of the goroutine.
+	// Used by run only.
 	targets []Target
 	known   map[string]bool // files that were watched before
 	folders map[string]bool // watched
-	wanted  wanted
+	wanted  wanted          // what the targets were found to need when that was last looked at
 	poll    *time.Ticker
 	polling bool
 	polled  map[string]string // by ID: what its files looked like
-	pending map[string]bool
+	pending map[string]bool   // IDs to be told when it is quiet
 }
 
-// ways is how a Watcher learns of changes.
+// ways are how a Watcher learns of changes.
 type ways struct {
-	notify *fsnotify.Watcher // nil: inotify cannot be had at all
+	notify *fsnotify.Watcher // nil: there is no inotify
 	add    func(folder string) error
-	remote func(folder string) bool // changes that others make are not told
+	remote func(folder string) bool // inotify does not tell of changes that others make there
 }
 
-// NewWatcher begins to watch; Set says what.
-func NewWatcher(log hclog.Logger) (*Watcher, error) {
+// New returns a Watcher, whose goroutine ends with Close. Set says what it watches.
+func New(log hclog.Logger) (*Watcher, error) {
 	notify, err := fsnotify.NewWatcher()
 	if err != nil {
 		log.Warn("files cannot be watched, they are looked at every second", "error", err)
@@ -88,8 +87,8 @@ func newWatcher(log hclog.Logger, how ways) *Watcher {
 	return w
 }
 
-// Set replaces what is watched. A file that is new to it is told once: it may
-// have changed between when it was read and now.
+// Set replaces what is watched. A file that was not watched before is told once: it may have changed
+// since the caller read it.
 func (w *Watcher) Set(targets []Target) {
 	select {
 	case w.set <- targets:
@@ -105,11 +104,11 @@ func (w *Watcher) Wait() {
 	}
 }
 
-// C delivers the sorted IDs of targets that were touched, when it has been
-// quiet for 200 ms, at the latest after a second.
+// C delivers the sorted IDs of targets that were touched, once nothing more has happened for 200 ms, or
+// after a second at the latest.
 func (w *Watcher) C() <-chan []string { return w.out }
 
-// Close ends watching.
+// Close ends the watching and waits for the goroutine.
 func (w *Watcher) Close() error { return w.close() }
 
 func (w *Watcher) end() error {
@@ -163,12 +162,12 @@ func (w *Watcher) run() {
 		case <-w.idle:
 		case e := <-events:
 			if e.Op&(fsnotify.Create|fsnotify.Remove|fsnotify.Rename) != 0 {
-				delete(w.folders, e.Name) // it is another now, or not there
+				delete(w.folders, e.Name) // it is another one now, or gone
 			}
 			touch(w.touchedBy(e)...)
 		case err := <-errs:
-			// An overflow of the kernel's queue: anything may have changed.
-			w.log.Debug("watching files hit an error, all are looked at", "error", err)
+			// The kernel's queue may have overflowed: anything may have changed.
+			w.log.Debug("watching files hit an error, all count as touched", "error", err)
 			touch(w.all()...)
 		case <-w.poll.C:
 			touch(w.looked()...)
@@ -186,7 +185,7 @@ func (w *Watcher) run() {
 	}
 }
 
-// of answers the targets with an ID.
+// of returns the targets with an ID.
 func of(targets []Target, id string) []Target {
 	var all []Target
 	for _, t := range targets {
@@ -197,8 +196,8 @@ func of(targets []Target, id string) []Target {
 	return all
 }
 
-// unknown answers the IDs of files that are watched for the first time. What
-// has a tree is left out: to look through it costs more than it is worth.
+// unknown returns the IDs of files that are watched for the first time. A target with a tree is left
+// out: for its receiver to look through it costs more than it is worth.
 func (w *Watcher) unknown() []string {
 	var ids []string
 	now := map[string]bool{}
@@ -223,8 +222,8 @@ func (w *Watcher) all() []string {
 	return ids
 }
 
-// touchedBy answers the IDs that an event is about. A change of rights may make
-// a file readable; in a tree there are too many that mean nothing.
+// touchedBy returns the IDs that an event is about. A change of rights may make a file readable; in a
+// tree there are too many that mean nothing.
 func (w *Watcher) touchedBy(e fsnotify.Event) []string {
 	folder, name := filepath.Split(e.Name)
 	names := w.wanted[filepath.Clean(folder)]
@@ -235,7 +234,7 @@ func (w *Watcher) touchedBy(e fsnotify.Event) []string {
 	return append(ids, names[""]...)
 }
 
-// noise is what editors and Python leave beside a file.
+// noise reports whether a name is of what editors, Python and version control leave next to files.
 func noise(name string) bool {
 	return name == ".git" || name == "__pycache__" || name == "node_modules" || name == "4913" ||
 		strings.HasSuffix(name, ".pyc") || strings.HasSuffix(name, "~") || strings.HasSuffix(name, ".swp") ||
@@ -243,16 +242,15 @@ func noise(name string) bool {
 		strings.HasPrefix(name, "#") && strings.HasSuffix(name, "#")
 }
 
-// watch brings the watched folders in line with the targets and with what is on
-// the disk now. It answers the IDs for which that was another before: folders
-// came or went, or links, of which the events may not be read yet, and would
-// mean nothing any more.
+// watch brings the watched folders in line with the targets and with what is on the disk now. It returns
+// the IDs for which other names are wanted than before: folders or links came or went, and their events
+// may not have been read yet and would mean nothing any more.
 func (w *Watcher) watch() []string {
 	before := w.wanted
 	blind := map[string]error{} // by ID: why its files must be polled
-	// What comes into a folder between the look at it and the beginning of its
-	// watch is not told: look again, until there is no new one. Something that
-	// makes folders faster than that is told of all the same.
+	// Of what comes into a folder between the look at it and the beginning of its watch there is no
+	// event: look again, until there is no new folder. Something that makes folders faster than that
+	// is told of all the same.
 	for again, n := true, 0; again && n < 8; n++ {
 		w.wanted, again = wantedBy(w.targets), false
 		clear(blind)
@@ -272,7 +270,7 @@ func (w *Watcher) watch() []string {
 	}
 	for folder := range w.folders {
 		if w.wanted[folder] == nil {
-			_ = w.ways.notify.Remove(folder) // it may be gone already, which is as good
+			_ = w.ways.notify.Remove(folder) // it may be gone already, which is just as good
 			delete(w.folders, folder)
 		}
 	}
@@ -281,12 +279,12 @@ func (w *Watcher) watch() []string {
 		if _, ok := w.polled[id]; ok {
 			continue
 		}
-		if w.ways.notify != nil { // else it was said for all
+		if w.ways.notify != nil { // else New has said it for all
 			w.log.Warn("files cannot be watched, they are looked at every second", "build", id, "error", why)
 		}
 		w.polled[id] = look(w.targets, id)
 	}
-	if polling := len(w.polled) > 0; polling != w.polling { // else other targets' changes would put it off
+	if polling := len(w.polled) > 0; polling != w.polling { // else changes of other targets would put the tick off
 		w.polling = polling
 		w.poll.Stop()
 		if polling {
@@ -297,13 +295,13 @@ func (w *Watcher) watch() []string {
 }
 
 var (
-	errNoInotify = errors.New("inotify is not to be had")
+	errNoInotify = errors.New("there is no inotify")
 	errRemote    = errors.New("a file system that others may change unseen")
 )
 
-// add watches a folder, anew each time: one that was removed and made again has
-// lost its watch, and adding one that is there costs nothing. An error means that
-// changes in it may not be told.
+// add watches a folder, again each time: one that was removed and made again has lost its watch, and
+// adding one that is there costs nothing. An error means that there may be changes in it without an
+// event.
 func (w *Watcher) add(folder string) error {
 	if w.ways.notify == nil {
 		return errNoInotify
@@ -313,7 +311,7 @@ func (w *Watcher) add(folder string) error {
 	case err == nil:
 		w.folders[folder] = true
 	case errors.Is(err, fs.ErrNotExist):
-		return nil // it went just now, and its own folder tells
+		return nil // it has just gone, and its own folder has the event
 	case errors.Is(err, syscall.ENOSPC):
 		return fmt.Errorf("watch %s: %w; raise fs.inotify.max_user_watches", folder, err)
 	default:
@@ -323,16 +321,4 @@ func (w *Watcher) add(folder string) error {
 		return fmt.Errorf("watch %s: %w", folder, errRemote)
 	}
 	return nil
-}
-
-// looked answers the IDs whose files look different from the last time.
-func (w *Watcher) looked() []string {
-	var ids []string
-	for id, before := range w.polled {
-		if now := look(w.targets, id); now != before {
-			w.polled[id] = now
-			ids = append(ids, id)
-		}
-	}
-	return ids
 }

@@ -1,4 +1,4 @@
-package config
+package watch
 
 import (
 	"bytes"
@@ -48,7 +48,7 @@ type watching struct {
 func watch(t *testing.T, s site, targets ...Target) watching {
 	t.Helper()
 	log := &record{}
-	w, err := NewWatcher(log.logger())
+	w, err := New(log.logger())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -317,7 +317,7 @@ func TestFilesThatAreNewToTheWatchAreToldOnce(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	log := &record{}
-	w, err := NewWatcher(log.logger())
+	w, err := New(log.logger())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -425,7 +425,7 @@ func TestCloseLeavesNothing(t *testing.T) { // not parallel: it counts
 	}
 	goroutines, files := runtime.NumGoroutine(), open()
 	for range 20 {
-		w, err := NewWatcher(hclog.NewNullLogger())
+		w, err := New(hclog.NewNullLogger())
 		if err != nil {
 			t.Fatal(err)
 		}
