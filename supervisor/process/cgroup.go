@@ -226,6 +226,12 @@ func cgroupPids(dir string) (pids []int) {
 	return pids
 }
 
+// isEmptyCgroup reports whether the kernel says that no process is alive in dir and below.
+func isEmptyCgroup(dir string) bool {
+	events, err := os.ReadFile(filepath.Join(dir, "cgroup.events"))
+	return err == nil && bytes.Contains(events, []byte("populated 0\n"))
+}
+
 // killCgroup kills all in dir and below at once, also who is being forked meanwhile (cgroup.kill, Linux 5.14). Where the kernel
 // cannot, the tree is killed one by one, as without a cgroup.
 func killCgroup(dir string) {

@@ -17,6 +17,7 @@ type Child struct {
 	start  uint64
 	tag    string // what its tree carries, see Spec.tag
 	cgroup string // its own, or ""
+	inside bool   // it began in cgroup for certain
 	exited func(Exit)
 	done   chan struct{} // closed when exit is known
 

@@ -30,6 +30,12 @@ func (c *Child) End(ctx context.Context, grace time.Duration) error {
 	if err := c.end(ctx, grace); err != nil {
 		return fmt.Errorf("end the tree of process %d: %w", c.pid, err)
 	}
+	c.release()
+	return nil
+}
+
+// release gives back what is kept to reach a tree that has ended.
+func (c *Child) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended, c.empty = true, true
@@ -39,7 +45,6 @@ func (c *Child) End(ctx context.Context, grace time.Duration) error {
 			c.table.log.Debug("cgroup of a tree cannot be removed", "pid", c.pid, "error", err)
 		}
 	}
-	return nil
 }
 
 // ending is one End.

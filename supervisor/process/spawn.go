@@ -60,7 +60,8 @@ func (t *Table) Spawn(s Spec, exited func(Exit)) (*Child, error) {
 	start, err := StartTime(pid)
 	c := &Child{
 		table: t, pid: pid, start: start, tag: s.tag(), cgroup: img.cgroup, exited: exited,
-		pidfd: pidfd, done: make(chan struct{}),
+		inside: img.cgroup != "" && !t.stepOnly, // an exec step does not say whether it could enter
+		pidfd:  pidfd, done: make(chan struct{}),
 	}
 	if err == nil {
 		err = t.add(&watch{pidfd: pidfd, child: c, done: c.done})

@@ -32,16 +32,29 @@ func (c *Child) Wait(ctx context.Context, grace time.Duration) (Exit, error) {
 	if cause == nil {
 		grace = 0
 	}
-	limited, cancel := context.WithTimeout(context.Background(), grace+killPatience)
-	defer cancel()
-	if err := c.End(limited, grace); err != nil {
-		c.table.log.Warn("command left processes that cannot be ended", "pid", c.pid, "error", err)
+	if cause == nil && c.leftNothing() {
+		c.release()
+	} else {
+		limited, cancel := context.WithTimeout(context.Background(), grace+killPatience)
+		defer cancel()
+		if err := c.End(limited, grace); err != nil {
+			c.table.log.Warn("command left processes that cannot be ended", "pid", c.pid, "error", err)
+		}
 	}
 	exit, ended := c.Exited()
 	if !ended {
 		exit = Exit{Code: -1, Unknown: true}
 	}
 	return exit, cause
+}
+
+// leftNothing reports whether it is certain, without a reading of the process table, that
+// the child left no process behind: it has ended, its group is empty and so is the cgroup in
+// which it began.
+func (c *Child) leftNothing() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.inside && c.reaped && c.empty && isEmptyCgroup(c.cgroup)
 }
 
 // FindTasks returns each Task that begins with prefix and of which a process is running or

@@ -226,3 +226,30 @@ func TestSpecThatContradictsItselfIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// A step of a build must not cost a reading of the process table, which takes long where a
+// thousand builds are served.
+func TestWaitReadsTheProcessTableOnlyWhereItMust(t *testing.T) {
+	t.Parallel()
+	for script, reads := range map[string]bool{
+		"exit 0": false,
+		"setsid sleep 1000 & while [ $(cat /proc/$!/comm) != sleep ]; do :; done": true,
+	} {
+		t.Run(script, func(t *testing.T) {
+			t.Parallel()
+			tb, _ := inCgroups(t)
+			s := task(t, script)
+			k := spawn(t, tb, s)
+			<-k.Done()
+			if canClone && k.leftNothing() == reads {
+				t.Errorf("the process table is read: %v", !reads)
+			}
+			if exit, err := k.Wait(t.Context(), 0); err != nil || !exit.Clean() {
+				t.Fatal(exit, err)
+			}
+			if tasks, err := tb.FindTasks(s.Task); err != nil || len(tasks) != 0 {
+				t.Errorf("left are %q, error %v", tasks, err)
+			}
+		})
+	}
+}
