@@ -76,7 +76,7 @@ type (
 	Save struct{}
 	// Note tells people and followers of events what happened.
 	Note struct {
-		Event   string
+		Event   EventName
 		N       int
 		Release string
 		Reason  string

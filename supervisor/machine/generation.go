@@ -36,7 +36,7 @@ func (t *turn) swapped(n int) {
 	}
 	t.Restarts += b2i(before == t.Proven)
 	t.restartAt(time.Time{})
-	t.note("took_over", t.Serving, "")
+	t.note(EventTookOver, t.Serving, "")
 	if old.N != 0 {
 		t.retire(old)
 	}
@@ -90,7 +90,7 @@ func (t *turn) adopted(e Adopted) {
 	if e.Since.IsZero() {
 		t.Serving.Since = t.now
 	}
-	t.note("adopted", t.Serving, "")
+	t.note(EventAdopted, t.Serving, "")
 	t.serves()
 }
 
@@ -121,11 +121,11 @@ func (t *turn) ready(n int) {
 	case n == 0:
 	case n == t.Candidate.N && !t.Candidate.Ready:
 		t.Candidate.Ready = true
-		t.note("proved", t.Candidate, "")
+		t.note(EventProved, t.Candidate, "")
 	case n == t.Serving.N && !t.Serving.Ready:
 		t.Serving.Ready, t.Serving.Since = true, t.now
 		t.Trouble = ""
-		t.note("recovered", t.Serving, "")
+		t.note(EventRecovered, t.Serving, "")
 		t.serves()
 	}
 }
@@ -168,7 +168,7 @@ func (t *turn) candidateFailed(reason string, transient bool) {
 	c := t.Candidate
 	t.Candidate, t.Swapping = Generation{}, false
 	t.end(c.N)
-	t.note("candidate_failed", c, reason)
+	t.note(EventCandidateFailed, c, reason)
 	t.LastExit = reason
 	t.Again = t.Again || c.Asked && transient
 	t.Trouble = fmt.Sprintf("release %s was not taken: %s", c.Version.Release, reason)
@@ -194,7 +194,7 @@ func (t *turn) died(reason string, clean bool) {
 	// TERM before the successor starts: orphaned workers finish what they hold
 	// (gunicorn, kill -9 of the master).
 	t.end(g.N)
-	t.note("exited", g, reason)
+	t.note(EventExited, g, reason)
 	t.stableAt(time.Time{})
 	t.LastExit = reason
 	t.Trouble = reason
@@ -222,7 +222,7 @@ func (t *turn) giveWay(g Generation, reason string) {
 	}
 	t.condemn(g.Version, reason)
 	t.Trouble = fmt.Sprintf("release %s gave way to %s: %s", g.Version.Release, t.Fallback.Release, reason)
-	t.note("gave_way", g, reason)
+	t.note(EventGaveWay, g, reason)
 }
 
 func (t *turn) probeOK(n int) {
@@ -240,7 +240,7 @@ func (t *turn) probeOK(n int) {
 	t.Serving.Unhealthy = false
 	t.Trouble = ""
 	t.candidateAt(time.Time{})
-	t.note("healthy", t.Serving, "")
+	t.note(EventHealthy, t.Serving, "")
 	if t.Candidate.N != 0 && t.Candidate.Version == t.Serving.Version && !t.Candidate.Asked && !t.Swapping {
 		t.dropCandidate() // it was to replace what is well again
 	}
@@ -257,7 +257,7 @@ func (t *turn) probeFailed(e ProbeFailed) {
 		return
 	}
 	t.Serving.Unhealthy = true
-	t.note("unhealthy", t.Serving, e.Reason)
+	t.note(EventUnhealthy, t.Serving, e.Reason)
 	t.hungGivesWay()
 }
 

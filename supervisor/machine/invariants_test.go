@@ -210,13 +210,13 @@ func (w *world) bounded(f SetTimer) {
 // noted takes what the machine tells people as its word for what it decided.
 func (w *world) noted(f Note) {
 	switch f.Event {
-	case "took_over", "recovered", "healthy", "stable":
+	case EventTookOver, EventRecovered, EventHealthy, EventStable:
 		w.refused = false
-	case "candidate_failed":
+	case EventCandidateFailed:
 		w.refused = true
 	}
 	switch f.Event {
-	case "took_over":
+	case EventTookOver:
 		v := w.tree(f.N).version
 		if v.Release != w.served.Release {
 			w.deaths, w.since, w.unstable, w.missed = 0, 0, true, false
@@ -225,9 +225,9 @@ func (w *world) noted(f Note) {
 		delete(w.bad, v)
 		delete(w.failed, v)
 		w.prune()
-	case "unhealthy":
+	case EventUnhealthy:
 		w.missed = true
-	case "gave_way":
+	case EventGaveWay:
 		w.require(w.unstable, "release %s gives way though it was stable", f.Release)
 		w.require(w.since >= 2 || w.missed, "release %s gives way after %d deaths", f.Release, w.since)
 		w.condemned(w.tree(f.N).version)
@@ -240,10 +240,10 @@ func (w *world) noted(f Note) {
 		if w.since >= 2 {
 			w.served, w.deaths, w.unstable = w.s.Proven, 1, false
 		}
-	case "stable":
+	case EventStable:
 		w.require(w.public == f.N && w.s.Serving.Misses == 0, "%d is stable though its last probe failed", f.N)
 		w.deaths, w.since, w.unstable = 0, 0, false
-	case "adopted", "proved", "recovered", "candidate_failed", "exited", "healthy", "stopping":
+	case EventAdopted, EventProved, EventRecovered, EventCandidateFailed, EventExited, EventHealthy, EventStopping:
 		w.tree(f.N)
 	default:
 		w.require(false, "a note of an unknown event %q", f.Event)

@@ -105,7 +105,7 @@ func (t *turn) windDown() {
 		t.Open = false
 	}
 	if t.Serving.N != 0 {
-		t.note("stopping", t.Serving, "")
+		t.note(EventStopping, t.Serving, "")
 		t.retire(t.Serving)
 		t.Serving = Generation{}
 	}

@@ -36,7 +36,7 @@ type turn struct {
 
 func (t *turn) do(e Effect) { t.effects = append(t.effects, e) }
 
-func (t *turn) note(event string, g Generation, reason string) {
+func (t *turn) note(event EventName, g Generation, reason string) {
 	t.do(Note{Event: event, N: g.N, Release: g.Version.Release, Reason: reason})
 }
 
@@ -123,7 +123,7 @@ func (t *turn) timer(k TimerKind) {
 		t.Failures = 0
 		t.Fallback = Version{}
 		t.Trouble = ""
-		t.note("stable", t.Serving, "")
+		t.note(EventStable, t.Serving, "")
 	}
 }
 
