@@ -15,7 +15,7 @@
 //     last read and the truncation is lost (measured: up to 2 ms of it with two
 //     writers at full speed). [Watch] says so once for a file.
 //   - The copy is on disk before the cut. A crash at any point leaves it clear
-//     which of the two was done, and the next Rotate or Watch finishes or
+//     which of the two was done, and the next rotation finishes or
 //     undoes it. (Only where a file's next megabytes are byte for byte those cut
 //     off is it not clear: then one of the equal halves is dropped.)
 //   - Files are made with mode 0640 at most, never more than the log's own, and

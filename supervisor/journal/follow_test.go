@@ -33,7 +33,7 @@ func TestFollowerGetsEachLineOnceAcrossRotations(t *testing.T) {
 				return
 			}
 			if i%3000 == 2999 {
-				if _, err := Rotate(path, Policy{MaxBytes: 64 << 10}); err != nil {
+				if _, err := rotate(path, Policy{MaxBytes: 64 << 10}); err != nil {
 					written <- err
 					return
 				}

@@ -29,15 +29,6 @@ func (p Policy) orDefault() Policy {
 	return p
 }
 
-// Rotate moves the older part of the log at path to path.1, path.1 to path.2
-// and so on, if that is due. One call moves about 2*p.MaxBytes at most: a log
-// that grew unwatched takes several. A missing log is not due. No two calls for
-// a path may run at the same time, in whatever process.
-func Rotate(path string, p Policy) (rotated bool, err error) {
-	how, err := newRotation(path, p).run()
-	return how != notDue, err
-}
-
 // manner says how a log was rotated.
 type manner int
 
@@ -47,9 +38,13 @@ const (
 	truncated // what was written between the last read and the truncation is lost
 )
 
-// rotation is one rotation of one log. On its way the copy is path.copy while
-// it may be incomplete, and path.cut from when it is whole and on disk until
-// the log was cut and the copy became path.1.
+// rotation is one rotation of one log: it moves the older part of the log at path to path.1, path.1
+// to path.2 and so on, if that is due. It moves about 2*MaxBytes at most: a log that grew unwatched
+// takes several. A missing log is not due. No two may run on a path at the same time, in whatever
+// process.
+//
+// On its way the copy is path.copy while it may be incomplete, and path.cut from when it is whole
+// and on disk until the log was cut and the copy became path.1.
 type rotation struct {
 	path     string
 	policy   Policy

@@ -115,6 +115,12 @@ func canCollapse(t *testing.T, dir string) bool {
 	return collapse(f, 1<<19) == nil
 }
 
+// rotate rotates a log once, if that is due.
+func rotate(path string, p Policy) (rotated bool, err error) {
+	how, err := newRotation(path, p).run()
+	return how != notDue, err
+}
+
 // rotateUnderLoad has two processes write to a log while it is rotated, times
 // over, and answers what is kept of it and how many lines each wrote.
 func rotateUnderLoad(t *testing.T, dir string, times int, want manner) (text []byte, wrote map[string]int) {
@@ -246,7 +252,7 @@ func TestCrashAtAnyStepLosesAndDoublesNothing(t *testing.T) {
 					next := 0
 					for range 3 { // so that there is something to shift
 						next = write(t, path, next, 100_000)
-						if rotated, err := Rotate(path, p); !rotated || err != nil {
+						if rotated, err := rotate(path, p); !rotated || err != nil {
 							t.Fatal(rotated, err)
 						}
 					}
@@ -266,7 +272,7 @@ func TestCrashAtAnyStepLosesAndDoublesNothing(t *testing.T) {
 					}
 					next = write(t, path, next, meanwhile)
 					for range 10 {
-						if _, err := Rotate(path, p); err != nil {
+						if _, err := rotate(path, p); err != nil {
 							t.Fatal(err)
 						}
 					}
@@ -291,7 +297,7 @@ func TestHalfACopyIsThrownAway(t *testing.T) {
 	if err := os.WriteFile(path+".copy", []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if rotated, err := Rotate(path, Policy{}); rotated || err != nil {
+	if rotated, err := rotate(path, Policy{}); rotated || err != nil {
 		t.Errorf("%v %v", rotated, err)
 	}
 	if exists(path+".copy") || count(t, all(t, path))["one"] != next {
@@ -305,7 +311,7 @@ func TestOnlySoManyAreKept(t *testing.T) {
 	next := 0
 	for range 8 {
 		next = write(t, path, next, 40_000)
-		if rotated, err := Rotate(path, Policy{MaxBytes: 10_000, Keep: 5}); !rotated || err != nil {
+		if rotated, err := rotate(path, Policy{MaxBytes: 10_000, Keep: 5}); !rotated || err != nil {
 			t.Fatal(rotated, err)
 		}
 	}
@@ -313,7 +319,7 @@ func TestOnlySoManyAreKept(t *testing.T) {
 		t.Error("want five")
 	}
 	write(t, path, next, 40_000)
-	if rotated, err := Rotate(path, Policy{MaxBytes: 10_000, Keep: 2}); !rotated || err != nil {
+	if rotated, err := rotate(path, Policy{MaxBytes: 10_000, Keep: 2}); !rotated || err != nil {
 		t.Fatal(rotated, err)
 	}
 	if !exists(path+".2") || exists(path+".3") {
@@ -331,7 +337,7 @@ func TestHugeLogIsRotatedInParts(t *testing.T) {
 	next := write(t, path, 0, 1_000_000)
 	p := Policy{MaxBytes: 64 << 10, Keep: 100}
 	for {
-		rotated, err := Rotate(path, p)
+		rotated, err := rotate(path, p)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -363,7 +369,7 @@ func TestNothingButThePlainLogIsTouched(t *testing.T) {
 		if err := bend(path); err != nil {
 			t.Fatal(err)
 		}
-		if rotated, err := Rotate(path, Policy{MaxBytes: 1000}); rotated || err == nil {
+		if rotated, err := rotate(path, Policy{MaxBytes: 1000}); rotated || err == nil {
 			t.Errorf("%s: %v %v", name, rotated, err)
 		}
 		if _, err := Tail(path, 1); err == nil && name != "hardlink" {
@@ -381,7 +387,7 @@ func TestNothingButThePlainLogIsTouched(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if rotated, err := Rotate(path, Policy{MaxBytes: 1000, Keep: 1}); !rotated || err != nil {
+	if rotated, err := rotate(path, Policy{MaxBytes: 1000, Keep: 1}); !rotated || err != nil {
 		t.Errorf("%v %v", rotated, err)
 	}
 	if !bytes.Equal(before, all(t, other)) {
@@ -397,7 +403,7 @@ func TestRotatedFileIsNoMoreReadableThanTheLog(t *testing.T) {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}
-		if rotated, err := Rotate(path, Policy{MaxBytes: 1000}); !rotated || err != nil {
+		if rotated, err := rotate(path, Policy{MaxBytes: 1000}); !rotated || err != nil {
 			t.Fatal(rotated, err)
 		}
 		info, err := os.Stat(path + ".1")
@@ -413,12 +419,12 @@ func TestRotatedFileIsNoMoreReadableThanTheLog(t *testing.T) {
 func TestMissingAndSmallLogsAreNotDue(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "a.log")
-	if rotated, err := Rotate(path, Policy{}); rotated || err != nil {
+	if rotated, err := rotate(path, Policy{}); rotated || err != nil {
 		t.Errorf("missing: %v %v", rotated, err)
 	}
 	write(t, path, 0, 1000)
 	for _, p := range []Policy{{}, {MaxBytes: 10}} { // less than a block
-		if rotated, err := Rotate(path, p); rotated || err != nil {
+		if rotated, err := rotate(path, p); rotated || err != nil {
 			t.Errorf("small: %v %v", rotated, err)
 		}
 	}
