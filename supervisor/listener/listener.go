@@ -150,8 +150,9 @@ func (l *Listener) own(o Options) error {
 		return os.NewSyscallError("fstat", err)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		spare := l.spare
 		l.spare = "" // not ours to remove
-		return fmt.Errorf("%s was replaced by something that is not a socket: %w", l.spare, fs.ErrExist)
+		return fmt.Errorf("%s was replaced by something that is not a socket: %w", spare, fs.ErrExist)
 	}
 	l.dev, l.ino = uint64(st.Dev), st.Ino
 	// The mode first: a plain user may change it only while the file is still theirs.
