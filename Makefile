@@ -61,7 +61,8 @@ run: needs-run build
 	@echo
 	@exec $(binary) -c examples/builds.toml
 
-run_unit = $(GO) test $(race) -timeout 10m $(TESTFLAGS) $$($(GO) list ./... | grep -v /e2e$$)
+# A program with the race detector sleeps for a second at its end, unless it is told not to.
+run_unit = GORACE=atexit_sleep_ms=0 $(GO) test $(race) -timeout 10m $(TESTFLAGS) $$($(GO) list ./... | grep -v /e2e$$)
 # Without the race detector: what is tested there is the binary, which has none, and the load is generated at a third of the cost.
 run_e2e = $(GO) test -timeout 10m $(TESTFLAGS) ./supervisor/e2e
 

@@ -56,7 +56,8 @@ func writeLines(path, name string) int {
 func startWriter(t *testing.T, path, name string) (stop func() int) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "JOURNAL_TEST_WRITE="+path, "JOURNAL_TEST_NAME="+name)
+	cmd.Env = append(os.Environ(), "JOURNAL_TEST_WRITE="+path, "JOURNAL_TEST_NAME="+name,
+		"GORACE=atexit_sleep_ms=0") // it would sleep for a second at its end
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -350,6 +351,49 @@ func TestHugeLogIsRotatedInParts(t *testing.T) {
 	}
 	if Size(path) >= p.MaxBytes || count(t, all(t, path))["one"] != next {
 		t.Errorf("%d bytes left", Size(path))
+	}
+}
+
+func TestOnAFullDiskTheOldestGivesWay(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "a.log")
+	p := Policy{MaxBytes: 10_000, Keep: 5}
+	for next := range 3 {
+		write(t, path, next, 40_000)
+		if rotated, err := rotate(path, p); !rotated || err != nil {
+			t.Fatal(rotated, err)
+		}
+	}
+	write(t, path, 0, 40_000)
+	before := all(t, path)
+	r := newRotation(path, p)
+	full := 1 // that often
+	r.at = func(step string) error {
+		if step == "copied" && full > 0 {
+			full--
+			return unix.ENOSPC
+		}
+		return nil
+	}
+	if how, err := r.run(); how == notDue || err != nil {
+		t.Fatal(how, err)
+	}
+	if !exists(path+".3") || exists(path+".4") || exists(path+".copy") {
+		t.Error("want the three newest parts")
+	}
+	if after := all(t, path); len(after) >= len(before) || !bytes.HasSuffix(before, after) {
+		t.Error("what is kept is not the newest of what there was")
+	}
+	// With nothing to give up, the log stays as it is and the error says why.
+	other := filepath.Join(t.TempDir(), "b.log")
+	next := write(t, other, 0, 40_000)
+	r = newRotation(other, p)
+	r.at = func(string) error { return unix.ENOSPC }
+	if _, err := r.run(); !errors.Is(err, unix.ENOSPC) || !strings.Contains(err.Error(), other) {
+		t.Errorf("error %v", err)
+	}
+	if count(t, all(t, other))["one"] != next || exists(other+".copy") || exists(other+".cut") {
+		t.Error("the log has changed, or half a copy is left")
 	}
 }
 
