@@ -21,8 +21,8 @@ var states = [...]string{
 // version.
 const (
 	EventAdopted         = "adopted"          // a new supervisor found what serves
-	EventBuilt           = "built"            // a build made a release
-	EventBuildFailed     = "build_failed"     // a build made none
+	EventBuilt           = "built"            // an attempt made a release
+	EventBuildFailed     = "build_failed"     // an attempt made none
 	EventProved          = "proved"           // a candidate passed its check
 	EventTookOver        = "took_over"        // a candidate was given the public name
 	EventCandidateFailed = "candidate_failed" // a candidate ended or failed its check

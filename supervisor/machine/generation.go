@@ -43,9 +43,9 @@ func (t *turn) swapped(n int) {
 	t.serves()
 }
 
-// goneBefore keeps what another release took over from: to go back to by hand,
-// and by itself while that one is not stable. What was stable last is better to
-// go back to than what came and went since; what is known to be bad is neither.
+// goneBefore keeps what another release took over from: to go back to by hand, and by itself while
+// that one is not stable. What was stable last is better to go back to than what came and went
+// since; what is known to be bad is neither.
 func (t *turn) goneBefore(v Version, stable bool) {
 	t.Previous = ""
 	if _, bad := t.Bad[v]; bad {
@@ -70,8 +70,8 @@ func (t *turn) serves() {
 	t.stableAt(t.now.Add(t.Policy.StableAfter))
 }
 
-// adopted begins a life where an earlier supervisor's left off. What it left
-// had been proved, or it would not have the name; its probes will tell.
+// adopted begins a life where an earlier supervisor's left off. What it left had passed its check,
+// or it would not have the name; its probes will tell.
 func (t *turn) adopted(e Adopted) {
 	if t.Want != WantUnknown && t.Want != WantStopped || t.Serving.N != 0 {
 		return
@@ -160,10 +160,9 @@ func (t *turn) ending(n int) {
 	t.Ending = append(slices.Clone(t.Ending), n)
 }
 
-// candidateFailed ends the candidate. Its version is bad and not tried again
-// until an input changes or somebody asks, unless that would leave nothing to
-// serve, or the failure says nothing about it (transient), or it is what
-// served before.
+// candidateFailed ends the candidate. Its version is bad and not tried again until an input changes
+// or somebody asks, unless that would leave nothing to serve, or the failure says nothing about it
+// (transient), or it is what served before.
 func (t *turn) candidateFailed(reason string, transient bool) {
 	c := t.Candidate
 	t.Candidate, t.Swapping = Generation{}, false
@@ -171,7 +170,7 @@ func (t *turn) candidateFailed(reason string, transient bool) {
 	t.note(EventCandidateFailed, c, reason)
 	t.LastExit = reason
 	t.Again = t.Again || c.Asked && transient
-	t.Trouble = fmt.Sprintf("release %s was not taken: %s", c.Version.Release, reason)
+	t.Trouble = fmt.Sprintf("release %s did not take over: %s", c.Version.Release, reason)
 	if !transient && c.Version != t.Proven {
 		t.condemn(c.Version, reason)
 		t.hungGivesWay()
@@ -182,17 +181,17 @@ func (t *turn) candidateFailed(reason string, transient bool) {
 	}
 }
 
-// givesWayAfter is how many deaths before it was stable make a new release
-// give way to the one before. One may be an accident from outside.
+// givesWayAfter is how many deaths before it was stable make a new release give way to the one
+// before. One may be an accident from outside.
 const givesWayAfter = 2
 
-// died ends what is left of the serving generation and decides when the
-// public listener is served again, and by what.
+// died ends what is left of the serving generation and decides when the public listener is served
+// again, and by what.
 func (t *turn) died(reason string, clean bool) {
 	g := t.Serving
 	t.Serving, t.Again = Generation{}, false
-	// TERM before the successor starts: orphaned workers finish what they hold
-	// (gunicorn, kill -9 of the master).
+	// TERM before the successor starts: orphaned workers finish what they hold (gunicorn, kill -9
+	// of the master).
 	t.end(g.N)
 	t.note(EventExited, g, reason)
 	t.stableAt(time.Time{})
@@ -214,8 +213,8 @@ func (t *turn) died(reason string, clean bool) {
 	}
 }
 
-// giveWay makes the release before the serving one the one that should serve,
-// unless a newer one is on its way: that may be the mend.
+// giveWay makes the release before the serving one the one that should serve, unless a newer one is
+// on its way: that may be the fix.
 func (t *turn) giveWay(g Generation, reason string) {
 	if t.target().Release == g.Version.Release {
 		t.Release = t.Fallback.Release
@@ -261,9 +260,9 @@ func (t *turn) probeFailed(e ProbeFailed) {
 	t.hungGivesWay()
 }
 
-// hungGivesWay goes back from a new release that hangs, unless a newer one is
-// being tried or the one before is known to be bad by now. The hung one serves
-// until the other is proved once more.
+// hungGivesWay goes back from a new release that hangs, unless a newer one is being tried or the
+// one before is known to be bad by now. The hung one serves until the other has passed its check
+// once more.
 func (t *turn) hungGivesWay() {
 	if !t.Serving.Unhealthy || t.Fallback.Release == "" || t.target().Release != t.Serving.Version.Release {
 		return

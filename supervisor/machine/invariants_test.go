@@ -120,8 +120,8 @@ func (w *world) heard(e Event) {
 	}
 }
 
-// asked says that a person asked, or an input changed: every backoff ends, and
-// what was bad may be tried again.
+// asked says that a person asked, or an input changed: every backoff ends, and what was bad may be
+// tried again.
 func (w *world) asked() {
 	w.fresh()
 	clear(w.bad)
@@ -133,8 +133,8 @@ func (w *world) built(before State, e BuildDone) {
 	b := w.build
 	w.build = nil
 	if e.Seq <= before.Pinned {
-		// Where it copied its inputs after the rollback it may hold an edit that
-		// came after it too, and hides it. Nobody can tell.
+		// Where it copied its inputs after the rollback it may hold an edit that came after it too,
+		// and hides it. Nobody can tell.
 		w.moved = max(w.moved, b.inputs)
 	}
 	if e.Seq <= before.Pinned && before.NeedBuild == NeedNone && b.inputs == w.pinned.inputs {

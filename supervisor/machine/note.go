@@ -22,7 +22,7 @@ const (
 
 // The events that whoever runs the machine adds, about what the machine does not see.
 const (
-	EventBuilt       EventName = "built"        // a build made a release
-	EventBuildFailed EventName = "build_failed" // a build made none
+	EventBuilt       EventName = "built"        // an attempt made a release
+	EventBuildFailed EventName = "build_failed" // an attempt made none
 	EventStopped     EventName = "stopped"      // the last process of a stopped build ended
 )

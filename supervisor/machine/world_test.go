@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// world is made up: it carries out the effects of one machine as honestly as
-// the real one would, faults and late news included, and refuses those that
-// make no sense where they come. What happens next is rolled; a roll of zero is
-// always the dull outcome, so that a failing history shrinks to a calm one.
+// world is made up: it carries out the effects of one machine as honestly as the real one would,
+// faults and late news included, and refuses those that make no sense where they come. What happens
+// next is rolled; a roll of zero is always the dull outcome, so that a failing history shrinks to a
+// calm one.
 type world struct {
 	dice  uint64
 	fatal func(history string)
@@ -49,7 +49,7 @@ type tree struct {
 	leaving bool // told to end
 	ended   bool // nothing is left of it
 	watched bool
-	ready   bool // the machine was told that it is proved
+	ready   bool // the machine was told that it has passed its check
 	failed  bool // the machine was told that it failed or exited
 }
 
@@ -91,8 +91,8 @@ func newWorld(fatal func(history string)) *world {
 	}
 }
 
-// take gives the machine an event and carries out what it wants done. Answers
-// of effects that are over at once are taken next, before anything else.
+// take gives the machine an event and carries out what it wants done. The results of effects
+// that are over at once come next, before anything else.
 func (w *world) take(e Event) {
 	for queue := []Event{e}; len(queue) > 0; queue = queue[1:] {
 		e := queue[0]
@@ -117,8 +117,8 @@ func (w *world) take(e Event) {
 	w.atPeace()
 }
 
-// carryOut does what the machine wants. Its answer, where there is one, comes
-// before any other event.
+// carryOut does what the machine wants. Its result, where there is one, comes before any other
+// event.
 func (w *world) carryOut(f Effect) Event {
 	switch f := f.(type) {
 	case Open:
