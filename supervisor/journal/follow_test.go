@@ -55,7 +55,8 @@ func TestFollowerGetsEachLineOnceAcrossRotations(t *testing.T) {
 	if err := <-written; err != nil {
 		t.Fatal(err)
 	}
-	// What was rotated away between two looks cannot be told any more; what is told is told once and in order.
+	// What was rotated away between two looks cannot be told any more; what is told is told once
+	// and in order.
 	next := -1
 	for line := range bytes.Lines(got.Bytes()) {
 		var n int

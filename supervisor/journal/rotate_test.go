@@ -27,8 +27,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// writeLines appends numbered lines of differing lengths to path until its
-// standard input ends, and prints how many there were.
+// writeLines appends numbered lines of differing lengths to path until its standard input ends, and
+// prints how many there were.
 func writeLines(path, name string) int {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
 	if err != nil {
@@ -51,8 +51,7 @@ func writeLines(path, name string) int {
 	}
 }
 
-// startWriter runs a writer in a process of its own; stop answers how many
-// lines it wrote.
+// startWriter runs a writer in a process of its own; stop returns how many lines it wrote.
 func startWriter(t *testing.T, path, name string) (stop func() int) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -122,8 +121,8 @@ func rotate(path string, p Policy) (rotated bool, err error) {
 	return how != notDue, err
 }
 
-// rotateUnderLoad has two processes write to a log while it is rotated, times
-// over, and answers what is kept of it and how many lines each wrote.
+// rotateUnderLoad has two processes write to a log while it is rotated, times over, and returns
+// what is kept of it and how many lines each wrote.
 func rotateUnderLoad(t *testing.T, dir string, times int, want manner) (text []byte, wrote map[string]int) {
 	t.Helper()
 	path := filepath.Join(dir, "a.log")
@@ -155,8 +154,7 @@ func rotateUnderLoad(t *testing.T, dir string, times int, want manner) (text []b
 	return all(t, path), wrote
 }
 
-// count reads the writers' lines and fails where one is not whole, doubled or
-// out of order.
+// count reads the writers' lines and fails where one is not whole, doubled or out of order.
 func count(t *testing.T, text []byte) (read map[string]int) {
 	t.Helper()
 	read, next := map[string]int{}, map[string]int{}

@@ -147,7 +147,8 @@ func TestNoConnectFailsDuringAThousandTakes(t *testing.T) {
 		if err := standby.Take(public); err != nil {
 			t.Fatalf("take %d: %v", i, err)
 		}
-		// Every other time it had a name of its own until then, as a candidate on its staging socket.
+		// Every other time it had a name of its own until then, as a candidate on its staging
+		// socket.
 		serving, standby = standby, serving
 		if i%2 == 0 {
 			standby.mu.Lock()

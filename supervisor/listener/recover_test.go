@@ -34,7 +34,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// actSupervise stands in for a supervisor that is going to be killed: it makes a listener and a child that serves on it.
+// actSupervise stands in for a supervisor that is going to be killed: it makes a listener and a
+// child that serves on it.
 func actSupervise(args []string) error {
 	l, err := Bind(args[0], keep)
 	if err != nil {

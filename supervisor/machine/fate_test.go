@@ -2,7 +2,7 @@ package machine
 
 import "time"
 
-// live lets things happen, in any order: one for each number, which is rolled dice enough for it.
+// live lets things happen, in any order: one for each number, which is randomness enough for it.
 func (w *world) live(history []uint64) {
 	for _, dice := range history {
 		if w.gone {

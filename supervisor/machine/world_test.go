@@ -188,7 +188,7 @@ func (w *world) spawn(f Spawn) Event {
 	if f.Public {
 		w.require(w.named && !w.refuses, "%d on a public listener that is not there, or refuses", f.N)
 		w.require(w.public == 0, "%d beside %d on the public listener", f.N, w.public)
-		w.require(w.proved[f.Version], "%v, never proved, on the public listener", f.Version)
+		w.require(w.proved[f.Version], "%v, which never passed its check, on the public listener", f.Version)
 		w.public = f.N
 	}
 	w.spawned(f)
@@ -202,7 +202,7 @@ func (w *world) spawn(f Spawn) Event {
 func (w *world) swap(n int) Event {
 	g := w.tree(n)
 	w.require(w.named && !w.refuses, "swaps a name that is not there, or refuses on it")
-	w.require(g.staged && g.ready && !g.failed && !g.leaving, "gives the name to %d, which is not proved or not there", n)
+	w.require(g.staged && g.ready && !g.failed && !g.leaving, "gives the name to %d, which has not passed its check or is not there", n)
 	if w.roll(10) == 9 {
 		return SwapFailed{N: n, Reason: "read-only file system"}
 	}

@@ -150,12 +150,12 @@ func TestRootKeepsItsID(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "id"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	mended, err := RootID(dir)
-	if err != nil || mended == first || !rootIDs.MatchString(mended) {
-		t.Errorf("after it was emptied: %q, %v", mended, err)
+	fixed, err := RootID(dir)
+	if err != nil || fixed == first || !rootIDs.MatchString(fixed) {
+		t.Errorf("after it was emptied: %q, %v", fixed, err)
 	}
-	if again, err := RootID(dir); again != mended || err != nil {
-		t.Errorf("%s, then %s, %v", mended, again, err)
+	if again, err := RootID(dir); again != fixed || err != nil {
+		t.Errorf("%s, then %s, %v", fixed, again, err)
 	}
 }
 
