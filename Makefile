@@ -11,8 +11,10 @@ FUZZTIME ?= 60s
 FUZZ ?= .
 # Which benchmarks `make bench` runs.
 BENCH ?= .
-# More flags for `make test`, for example TESTFLAGS='-run TestMainJob -v'.
+# More flags for `make test`, `make unit`, `make e2e` and `make cover`, for example TESTFLAGS='-run TestMainJob -v'.
 TESTFLAGS ?=
+# The least coverage, in per cent, that `make cover` accepts of a package below supervisor.
+COVER ?= 85
 STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 binary := bin/medctrl-supervisor
@@ -26,7 +28,10 @@ race = $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 help:
 	@echo 'make run      builds the supervisor and runs it on examples/builds.toml; installs what that needs, saying so first'
 	@echo 'make build    the static binary, $(binary), its manual pages and completions, $(share)'
-	@echo 'make test     every test, end to end ones too; installs what they need'
+	@echo 'make unit     the tests of each package: under a minute, needs nothing but Go, also not root'
+	@echo 'make e2e      the tests of the binary with real gunicorn, Django and Nginx: minutes; installs what they need'
+	@echo 'make test     make unit and make e2e concurrently, then each fuzz target for a second'
+	@echo 'make cover    how much of each package its own unit tests cover; fails where that is under COVER=$(COVER) %'
 	@echo 'make lint     gofmt, go vet, staticcheck, and the scripts'
 	@echo 'make fuzz     each fuzz target for FUZZTIME=$(FUZZTIME); FUZZ=PATTERN for some of them'
 	@echo 'make bench    the benchmarks; BENCH=PATTERN for some of them'
@@ -56,14 +61,30 @@ run: needs-run build
 	@echo
 	@exec $(binary) -c examples/builds.toml
 
+# A program with the race detector sleeps for a second at its end, unless it is told not to.
+run_unit = GORACE=atexit_sleep_ms=0 $(GO) test $(race) -timeout 10m $(TESTFLAGS) $$($(GO) list ./... | grep -v /e2e$$)
+# Without the race detector: what is tested there is the binary, which has none, and the load is generated at a third of the cost.
+run_e2e = $(GO) test -timeout 10m $(TESTFLAGS) ./supervisor/e2e
+
+.PHONY: unit
+unit:
+	@$(run_unit)
+
+.PHONY: e2e
+e2e: needs-test
+	@$(run_e2e)
+
 .PHONY: test
 test: needs-test
-	@# End to end without the race detector: what is tested there is the binary, which has none, and the load is generated at a third of the cost.
-	@$(GO) test -timeout 10m $(TESTFLAGS) ./supervisor/e2e & e2e=$$!; \
+	@$(run_e2e) & e2e=$$!; \
 		trap 'kill $$e2e 2>/dev/null' INT TERM; failed=0; \
-		$(GO) test $(race) -timeout 10m $(TESTFLAGS) $$($(GO) list ./... | grep -v /e2e$$) || failed=1; \
+		$(run_unit) || failed=1; \
 		wait $$e2e || failed=1; exit $$failed
 	@GO=$(GO) .ci/fuzz 1s
+
+.PHONY: cover
+cover:
+	@GO=$(GO) .ci/cover '$(COVER)' $(TESTFLAGS)
 
 .PHONY: lint
 lint:
