@@ -4,20 +4,83 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/supervisor/control"
+	"github.com/medctrl/medctrl-supervisor/supervisor/dashboard"
+	"github.com/medctrl/medctrl-supervisor/supervisor/front"
 )
 
 // frontRetry is how long the front waits for an address that is taken.
 const frontRetry = 3 * time.Second
 
-// frontDrain is how long requests in flight may take when the front moves or
-// stops.
+// frontDrain is how long requests in flight may take when the front moves or stops.
 const frontDrain = 30 * time.Second
 
-// frontRun is the front at one address. Its socket outlasts what is served on
-// it: while nothing is, clients wait in its queue.
+// frontend is the embedded front, with the dashboard behind it, as the file has them. Only the
+// supervisor's own goroutine changes it.
+type frontend struct {
+	log   hclog.Logger
+	past  Past
+	api   *Supervisor // what the dashboard shows
+	front *front.Front
+	run   atomic.Pointer[frontRun] // nil: there is no front
+	page  *dashboardPage           // nil: there is none
+	tasks *sync.WaitGroup
+}
+
+func newFrontend(log hclog.Logger, past Past, api *Supervisor) *frontend {
+	return &frontend{log: log, past: past, api: api, front: front.New(log.Named("front")), tasks: &api.tasks}
+}
+
+// apply makes the front follow cfg.
+func (f *frontend) apply(cfg *config.Config) {
+	f.front.SetRoutes(append(routes(cfg), f.dashboardRoute(cfg.Supervisor)...))
+	run := f.run.Load()
+	switch addr := cfg.Supervisor.Front; {
+	case run == nil && addr == "", run != nil && run.addr == addr:
+		return
+	case addr == "":
+		f.end()
+	default:
+		f.end()
+		ctx, cancel := context.WithCancel(context.Background())
+		run := &frontRun{addr: addr, end: cancel, ln: f.past.Front(addr)}
+		f.run.Store(run)
+		f.tasks.Go(func() { f.serve(ctx, run) })
+	}
+}
+
+// end ends the front, and says whether there was one.
+func (f *frontend) end() bool {
+	run := f.run.Swap(nil)
+	if run != nil {
+		run.end()
+	}
+	return run != nil
+}
+
+func (f *frontend) counts() control.FrontCounts { return control.FrontCounts(f.front.Stats()) }
+
+func routes(cfg *config.Config) []front.Route {
+	var all []front.Route
+	for _, b := range cfg.Builds {
+		if b.Location != "" {
+			all = append(all, front.Route{Build: b.Name, Location: b.Location, Socket: cfg.Socket(b.Name)})
+		}
+	}
+	return all
+}
+
+// frontRun is the front at one address. Its socket outlasts what is served on it: while nothing is,
+// clients wait in its queue.
 type frontRun struct {
 	addr string
 	end  context.CancelFunc // closes the socket too
@@ -29,34 +92,15 @@ type frontRun struct {
 	halted chan struct{}      // not nil: nothing is to be served until it is closed
 }
 
-// placeFront moves the embedded front to an address; "" ends it. The caller
-// holds mu.
-func (s *Supervisor) placeFront(addr string) {
-	if s.moveFront != nil {
-		s.moveFront.end()
-		s.moveFront = nil
-	}
-	if addr == "" {
-		return
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	run := &frontRun{addr: addr, end: cancel}
-	if s.handed != nil {
-		run.ln = s.handed.takeFront(addr, s.log)
-	}
-	s.moveFront = run
-	s.task(func() { s.serveFront(ctx, run) })
-}
-
-// serveFront serves run until ctx ends. An address that is taken is tried
-// again: what Nginx serves must not suffer from it.
-func (s *Supervisor) serveFront(ctx context.Context, run *frontRun) {
+// serve serves run until ctx ends. An address that is taken is tried again: what Nginx serves must
+// not suffer from it.
+func (f *frontend) serve(ctx context.Context, run *frontRun) {
 	defer run.close()
 	said := ""
 	for {
 		err := run.open(ctx)
 		if err == nil {
-			err = s.serveOnce(ctx, run)
+			err = f.serveOnce(ctx, run)
 		}
 		if ctx.Err() != nil {
 			return
@@ -66,7 +110,7 @@ func (s *Supervisor) serveFront(ctx context.Context, run *frontRun) {
 		}
 		if err.Error() != said {
 			said = err.Error()
-			s.log.Error("front cannot serve, it is tried again", "address", run.addr, "error", err)
+			f.log.Error("front cannot serve, it is tried again", "address", run.addr, "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -99,7 +143,7 @@ func (r *frontRun) close() {
 
 // serveOnce serves until ctx ends or it is halted, and where it is, waits until
 // that is over.
-func (s *Supervisor) serveOnce(ctx context.Context, run *frontRun) error {
+func (f *frontend) serveOnce(ctx context.Context, run *frontRun) error {
 	served, stop := context.WithCancel(ctx)
 	defer stop()
 	idle := make(chan struct{})
@@ -119,8 +163,8 @@ func (s *Supervisor) serveOnce(ctx context.Context, run *frontRun) error {
 	}
 	run.stop, run.idle = stop, idle
 	run.mu.Unlock()
-	s.log.Info("front listens", "address", ln.Addr().String())
-	err = s.front.Serve(served, ln, frontDrain)
+	f.log.Info("front listens", "address", ln.Addr().String())
+	err = f.front.Serve(served, ln, frontDrain)
 	run.mu.Lock()
 	run.stop = nil
 	run.mu.Unlock()
@@ -130,7 +174,7 @@ func (s *Supervisor) serveOnce(ctx context.Context, run *frontRun) error {
 		return err
 	}
 	if err != nil {
-		s.log.Warn("requests under way did not end in time", "error", err)
+		f.log.Warn("requests under way did not end in time", "error", err)
 	}
 	return nil
 }
@@ -153,9 +197,8 @@ func fileOf(ln net.Listener) (*os.File, error) {
 	return tcp.File()
 }
 
-// halt lets the requests under way end, and takes no others until the answered
-// goOn is called: clients wait in the queue. The error is ctx's, before all have
-// ended.
+// halt lets the requests under way end, and accepts no others until goOn is called: clients wait in
+// the queue. The error is ctx's, before all have ended.
 func (r *frontRun) halt(ctx context.Context) (goOn func(), err error) {
 	halted := make(chan struct{})
 	r.mu.Lock()
@@ -180,8 +223,8 @@ func (r *frontRun) halt(ctx context.Context) (goOn func(), err error) {
 	}
 }
 
-// keep answers a descriptor of the socket for the program that is executed in
-// our place; nil where there is none. The caller closes it.
+// keep returns a descriptor of the socket for the program that is executed in our place; nil where
+// there is none. The caller closes it.
 func (r *frontRun) keep() (*os.File, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -189,4 +232,42 @@ func (r *frontRun) keep() (*os.File, error) {
 		return nil, nil
 	}
 	return fileOf(r.ln)
+}
+
+// dashboardPage is the dashboard as the file has it.
+type dashboardPage struct {
+	path, token string
+	handler     http.Handler
+	end         context.CancelFunc // of its streams
+}
+
+// dashboardRoute is the front's route to the dashboard, where there is one. An edit that moves it or
+// takes it away ends what it streams; any other leaves that alone.
+func (f *frontend) dashboardRoute(c config.Supervisor) []front.Route {
+	if p := f.page; p != nil && (p.path != c.Dashboard || p.token != c.DashboardWrite) {
+		p.end()
+		f.page = nil
+	}
+	if c.Dashboard == "" {
+		return nil
+	}
+	if f.page == nil {
+		f.page = f.newDashboard(c.Dashboard, c.DashboardWrite)
+	}
+	return []front.Route{{Build: "the dashboard", Location: c.Dashboard, Handler: f.page.handler}}
+}
+
+func (f *frontend) newDashboard(path, token string) *dashboardPage {
+	o := dashboard.Options{API: control.NewHandler(f.api, f.api.metrics, f.log.Named("dashboard"))}
+	if token != "" {
+		o.Token = func() (string, error) { return config.ReadToken(token) } // anew each time: it may be changed
+	}
+	page := dashboard.New(o)
+	life, end := context.WithCancel(context.Background())
+	return &dashboardPage{path: path, token: token, end: end, handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		defer context.AfterFunc(life, cancel)()
+		page.ServeHTTP(w, r.WithContext(ctx))
+	})}
 }

@@ -2,20 +2,17 @@ package supervisor
 
 import (
 	"context"
-	"errors"
 	"path/filepath"
 	"sync"
 
 	"github.com/fsnotify/fsnotify"
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/medctrl/medctrl-supervisor/supervisor/listener"
-	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
+	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 
-// guard watches the folders of the public sockets, so that a name that
-// somebody removed is back within milliseconds. Where inotify cannot be had,
-// the next health probe finds it missing.
+// guard watches the folders of the public sockets, so that a name that somebody removed is back
+// within milliseconds. Where inotify cannot be had, the next health probe finds it missing.
 type guard struct {
 	log     hclog.Logger
 	watcher *fsnotify.Watcher // nil: inotify cannot be had
@@ -32,34 +29,31 @@ func newGuard(log hclog.Logger) *guard {
 	return &guard{log: log, watcher: w, touched: map[string]func(){}}
 }
 
-// watch calls touched, which must not block, when a socket in dir may have
-// lost its name.
-func (g *guard) watch(dir string, touched func()) {
+// Guard calls touched, which must not block, when a socket in the build's folder may have lost its
+// name; nil ends that.
+func (g *guard) Guard(b layout.Build, touched func()) {
 	if g.watcher == nil {
 		return
 	}
 	g.mu.Lock()
-	g.touched[dir] = touched
-	g.mu.Unlock()
-	if err := g.watcher.Add(dir); err != nil {
-		g.log.Warn("folder of a socket cannot be watched, a removed name is found by the next probe", "path", dir, "error", err)
+	if touched == nil {
+		delete(g.touched, b.Dir())
+	} else {
+		g.touched[b.Dir()] = touched
 	}
-}
-
-// forget undoes watch.
-func (g *guard) forget(dir string) {
-	if g.watcher == nil {
+	g.mu.Unlock()
+	if touched == nil {
+		// It fails where the folder is gone or was never watched: nothing is left to undo.
+		_ = g.watcher.Remove(b.Dir())
 		return
 	}
-	g.mu.Lock()
-	delete(g.touched, dir)
-	g.mu.Unlock()
-	// It errs where the folder is gone or was never watched: nothing is left to undo.
-	_ = g.watcher.Remove(dir)
+	if err := g.watcher.Add(b.Dir()); err != nil {
+		g.log.Warn("folder of a socket cannot be watched, a removed name is found by the next probe", "path", b.Dir(), "error", err)
+	}
 }
 
-// run passes on what the kernel reports until ctx ends.
-func (g *guard) run(ctx context.Context) {
+// Run passes on what the kernel reports until ctx ends.
+func (g *guard) Run(ctx context.Context) {
 	if g.watcher == nil {
 		return
 	}
@@ -88,30 +82,4 @@ func (g *guard) run(ctx context.Context) {
 			g.log.Warn("folders of sockets are not watched closely, a removed name is found by the next probe", "error", err)
 		}
 	}
-}
-
-// nameTouched tells an actor that its public socket may have lost its name.
-type nameTouched struct{}
-
-// keepName gives the public socket its name back, where somebody took it. A
-// socket that cannot have it again is replaced by that of another generation.
-func (a *actor) keepName() machine.Event {
-	if a.public == nil {
-		return nil
-	}
-	named := a.public.l.Named()
-	err := a.public.l.Restore()
-	switch {
-	case err == nil && !named:
-		a.log.Warn("public socket had lost its name and has it back", "path", a.socketPath)
-	case err == nil:
-	case named:
-		a.log.Debug("spare name of the public socket cannot be made", "error", err)
-	case errors.Is(err, listener.ErrNoSpare) && a.state.Candidate.N == 0:
-		a.log.Error("public socket has lost its name for good, another takes its place", "error", err)
-		return machine.RestartNow{}
-	default:
-		a.log.Error("public socket has lost its name", "error", err)
-	}
-	return nil
 }

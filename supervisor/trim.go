@@ -7,14 +7,29 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// trimAfter is how long after the start memory that only the start needed is
-// given back.
-const trimAfter = 20 * time.Second
+// gcPercent trades a little CPU at events, which are rare, for memory, which is there all the time.
+// While the supervisor starts, concurrently with requests, it is the other way round: gcStarting.
+const (
+	gcStarting = 400
+	gcPercent  = 25
+)
+
+// Memory trades memory for CPU while the supervisor starts, and gives back what only the start
+// needed once it has settled.
+func (p program) Memory(settled bool) {
+	if !settled {
+		debug.SetGCPercent(gcStarting)
+		return
+	}
+	debug.SetGCPercent(gcPercent)
+	if err := trim(); err != nil {
+		p.log.Debug("memory is not given back", "error", err)
+	}
+}
 
 // trim gives back what only the start needed: free heap, and the pages of our own
 // program's file, of which idling touches a tenth. They are mapped again from the
