@@ -53,41 +53,23 @@ func changed(path string) time.Time {
 	return info.ModTime()
 }
 
-// buildLogEvery is how often a build's log is looked at for more.
-const buildLogEvery = 200 * time.Millisecond
-
+// buildLog calls each with what the last attempt printed.
 func (s *Supervisor) buildLog(ctx context.Context, name string, q control.LogQuery, each func([]byte) error) error {
-	var said []byte
-	for {
-		text, err := build.ReadLog(s.Config.Root, name)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		more, same := bytes.CutPrefix(text, said)
-		if !same {
-			more = text // of another build
-		}
-		if said == nil && q.Lines > 0 {
-			all := bytes.SplitAfter(bytes.TrimSuffix(more, []byte("\n")), []byte("\n"))
-			more = append(bytes.Join(all[max(0, len(all)-q.Lines):], nil), '\n')
+	first := true
+	return build.FollowLog(ctx, s.Config.Root, name, q.Follow, func(more []byte) error {
+		if first && q.Lines > 0 {
+			lines := linesOf(more)
+			lines = lines[max(0, len(lines)-q.Lines):]
 			if !q.Since.IsZero() {
-				more = []byte(strings.Join(journal.Since(linesOf(more), q.Since, time.Now(), time.Local), "\n") + "\n")
+				lines = journal.Since(lines, q.Since, time.Now(), time.Local)
 			}
+			more = []byte(strings.Join(lines, "\n") + "\n")
 		}
-		if said = text; len(bytes.TrimSpace(more)) > 0 {
-			if err := each(more); err != nil {
-				return err
-			}
-		}
-		if !q.Follow {
+		if first = false; len(bytes.TrimSpace(more)) == 0 {
 			return nil
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(buildLogEvery):
-		}
-	}
+		return each(more)
+	})
 }
 
 func linesOf(text []byte) []string {

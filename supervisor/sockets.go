@@ -1,27 +1,25 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 
-	"github.com/hashicorp/go-hclog"
-
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 	"github.com/medctrl/medctrl-supervisor/supervisor/listener"
 	"github.com/medctrl/medctrl-supervisor/supervisor/public"
+	"github.com/medctrl/medctrl-supervisor/supervisor/server"
 )
 
 // sockets are those of this machine (Sockets).
 type sockets struct {
-	root layout.Root
-	*guard
+	root  layout.Root
+	guard *listener.Guard
 }
-
-func newSockets(root layout.Root, log hclog.Logger) sockets { return sockets{root, newGuard(log)} }
 
 // socket is one of them (public.Listener).
 type socket struct{ *listener.Listener }
@@ -38,7 +36,7 @@ func (s socket) Restore() error {
 // Bind makes a listener with the build's owner, group and mode, and the build's folder. Others must
 // be able to reach the socket through that, nothing else.
 func (sockets) Bind(path string, entry *config.Build) (public.Listener, error) {
-	if err := makeFolder(filepath.Dir(path), 0o755, -1); err != nil {
+	if err := server.MakeFolder(filepath.Dir(path), 0o755, -1); err != nil {
 		return nil, err
 	}
 	o, err := config.IdentityOf(*entry)
@@ -74,3 +72,9 @@ func (sockets) Remove(path string) error {
 
 // Tidy removes spare names of an earlier run.
 func (s sockets) Tidy(name string) error { return listener.Tidy(s.root.Build(name).Dir()) }
+
+// Guard calls touched when a socket in the build's folder may have lost its name.
+func (s sockets) Guard(b layout.Build, touched func()) { s.guard.Watch(b.Dir(), touched) }
+
+// Run reports lost names.
+func (s sockets) Run(ctx context.Context) { s.guard.Run(ctx) }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
@@ -46,8 +47,8 @@ type Supervisor struct {
 
 	fleet  atomic.Pointer[fleet]
 	shared *actor.Fleet
-	inputs map[string]Inputs // by build: what its watched files are; of our own goroutine
-	logs   atomic.Value      // string: the folder of the children's logs
+	inputs map[string]build.Watched // by build: what its watched files are; of our own goroutine
+	logs   atomic.Value             // string: the folder of the children's logs
 
 	saver    *saver
 	reports  *reports
@@ -96,7 +97,7 @@ func begin(o Options) *Supervisor {
 	hard, kill := context.WithCancel(context.Background())
 	s := &Supervisor{
 		Options: o, world: o.World, log: o.Log, started: time.Now(),
-		inputs:   map[string]Inputs{},
+		inputs:   map[string]build.Watched{},
 		saver:    newSaver(o.World.Store, o.Log.Named("state"), o.Reach),
 		notifier: sdnotify.New(o.Environ, o.Log.Named("notify")), phases: make(chan struct{}, 1),
 		requests: make(chan func()), ended: make(chan struct{}), begun: make(chan struct{}),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -16,6 +17,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/eventlog"
 	"github.com/medctrl/medctrl-supervisor/supervisor/handover"
 	"github.com/medctrl/medctrl-supervisor/supervisor/journal"
+	"github.com/medctrl/medctrl-supervisor/supervisor/listener"
 	"github.com/medctrl/medctrl-supervisor/supervisor/process"
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
 )
@@ -75,7 +77,7 @@ func thisMachine(o *Options) (_ *World, err error) {
 	w.Events, w.PastEvents = eventlog.Open(root.Events(), log.Named("events"), control.FeedKept)
 	commands := &commands{path: root.Control(), log: log.Named("control"), given: given.TakeControl()}
 	w.Trees = trees{table: table}
-	w.Sockets = newSockets(root, log.Named("guard"))
+	w.Sockets = sockets{root: root, guard: listener.NewGuard(log.Named("guard"))}
 	w.Releases = releases{root: root, Maker: maker}
 	w.Host = host{environ: environ}
 	w.Files = files{}
@@ -154,3 +156,23 @@ func (p program) Rotate(ctx context.Context, paths func() []string) {
 
 // Room makes room for n descriptors at once.
 func (program) Room(n int) error { return process.MakeRoom(n) }
+
+// gcPercent trades a little CPU at events, which are rare, for memory, which is there all the time.
+// While the supervisor starts, concurrently with requests, it is the other way round: gcStarting.
+const (
+	gcStarting = 400
+	gcPercent  = 25
+)
+
+// Memory trades memory for CPU while the supervisor starts, and gives back what only the start
+// needed once it has settled.
+func (p program) Memory(settled bool) {
+	if !settled {
+		debug.SetGCPercent(gcStarting)
+		return
+	}
+	debug.SetGCPercent(gcPercent)
+	if err := process.Trim(); err != nil {
+		p.log.Debug("memory is not given back", "error", err)
+	}
+}

@@ -2,16 +2,11 @@ package supervisor
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
@@ -32,7 +27,7 @@ func (t tree) Terminate() error { return t.SignalGroup(syscall.SIGTERM) }
 // Start starts a server.
 func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server.Words, error) {
 	for _, f := range s.Launch.Files {
-		if err := writeFile(f); err != nil {
+		if err := f.Write(); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -42,12 +37,11 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 	}
 	var words server.Words
 	if s.Launch.Server.SaysReady() {
-		ours, childs, err := readyPair()
-		if err != nil {
+		var err error
+		if words, spec.Ready, err = server.Pair(); err != nil {
 			return nil, nil, err
 		}
-		defer childs.Close() // the child has its own
-		spec.Ready, words = childs, readyWords{ours}
+		defer spec.Ready.Close() // the child has its own
 	}
 	child, err := t.table.Spawn(spec, exitOf(exited))
 	if err != nil {
@@ -142,83 +136,4 @@ func credential(id config.Identity) *process.Credential {
 		c.GID = uint32(id.GID)
 	}
 	return c
-}
-
-// readyPair makes the two ends over which workers say that they are ready: ours, and the one the
-// child inherits. Datagrams, so that no word of one worker mixes with another's.
-func readyPair() (ours, childs *os.File, err error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return nil, nil, fmt.Errorf("make readiness socket: %w", err)
-	}
-	return os.NewFile(uintptr(fds[0]), "ready"), os.NewFile(uintptr(fds[1]), "ready of child"), nil
-}
-
-// readyWords is our end of it (server.Words).
-type readyWords struct{ *os.File }
-
-// Next returns the next word.
-func (w readyWords) Next(ctx context.Context) ([]byte, error) {
-	stop := context.AfterFunc(ctx, func() {
-		// A deadline in the past makes Read return; the only error is that the file is closed, which
-		// does so too.
-		_ = w.SetReadDeadline(time.Unix(1, 0))
-	})
-	defer stop()
-	word := make([]byte, 64)
-	n, err := w.Read(word)
-	return word[:n], err
-}
-
-// writeFile makes a generated file, whatever our umask, where it is missing or is not as it should
-// be, and its folder.
-func writeFile(f server.File) error {
-	dir := filepath.Dir(f.Path)
-	if err := makeFolder(dir, 0o750, f.GID); err != nil {
-		return err
-	}
-	if have, err := os.ReadFile(f.Path); err == nil && string(have) == f.Text {
-		return nil
-	}
-	temp, err := os.CreateTemp(dir, "."+filepath.Base(f.Path)+"-*.tmp")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", f.Path, err)
-	}
-	_, err = temp.WriteString(f.Text)
-	if err == nil {
-		err = temp.Chmod(f.Mode)
-	}
-	if err == nil && f.GID >= 0 {
-		err = temp.Chown(-1, f.GID)
-	}
-	if closing := temp.Close(); err == nil {
-		err = closing
-	}
-	if err == nil {
-		err = os.Rename(temp.Name(), f.Path)
-	}
-	if err != nil {
-		os.Remove(temp.Name()) // what failed is reported, not this
-		return fmt.Errorf("write %s: %w", f.Path, err)
-	}
-	return nil
-}
-
-// makeFolder makes a folder, whatever our umask, and gives it to the group gid (-1: our own). One
-// that is there is left as it is.
-func makeFolder(path string, mode os.FileMode, gid int) error {
-	err := os.Mkdir(path, mode)
-	if errors.Is(err, os.ErrExist) {
-		return nil
-	}
-	if err == nil {
-		err = os.Chmod(path, mode)
-	}
-	if err == nil && gid >= 0 {
-		err = os.Chown(path, -1, gid)
-	}
-	if err != nil {
-		return fmt.Errorf("make folder %s: %w", path, err)
-	}
-	return nil
 }

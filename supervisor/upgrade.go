@@ -11,6 +11,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
+	"github.com/medctrl/medctrl-supervisor/supervisor/front"
 	"github.com/medctrl/medctrl-supervisor/supervisor/handover"
 	"github.com/medctrl/medctrl-supervisor/supervisor/public"
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
@@ -113,22 +114,22 @@ func (s *Supervisor) tryUpgrade(ctx context.Context, next Acceptance) error {
 		return err
 	}
 	release()
-	front := s.frontend.run.Load()
-	if front != nil {
-		goOn, err := front.halt(ctx)
+	place := s.frontend.place.Load()
+	if place != nil {
+		goOn, err := place.Halt(ctx)
 		defer goOn()
 		if err != nil {
 			return fmt.Errorf("upgrade: requests of the front under way: %w", err)
 		}
 	}
 	var failed error
-	err = s.do(ctx, func() { failed = s.execute(next, front) })
+	err = s.do(ctx, func() { failed = s.execute(next, place) })
 	return errors.Join(err, failed)
 }
 
 // execute is the last part, on the supervisor's own goroutine: nothing moves any more, and the
 // successor begins.
-func (s *Supervisor) execute(next Acceptance, front *frontRun) error {
+func (s *Supervisor) execute(next Acceptance, place *front.Place) error {
 	if s.fleet.Load().leaving || len(s.Signals) > 0 {
 		return errors.New("upgrade: the supervisor was told something else meanwhile")
 	}
@@ -152,13 +153,13 @@ func (s *Supervisor) execute(next Acceptance, front *frontRun) error {
 	}
 	s.world.Events.Flush()
 	going := Succession{Next: next, Sockets: map[string][]public.Listener{}}
-	if front != nil {
-		if going.Front, err = front.keep(); err != nil {
+	if place != nil {
+		if going.Front, err = place.File(); err != nil {
 			return fmt.Errorf("upgrade: %w", err)
 		}
 		if going.Front != nil {
 			defer going.Front.Close() // a duplicate
-			going.FrontAddress = front.addr
+			going.FrontAddress = place.Address()
 		}
 	}
 	for _, a := range all {

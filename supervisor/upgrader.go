@@ -8,12 +8,10 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"golang.org/x/sys/unix"
 
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/supervisor/handover"
@@ -42,7 +40,7 @@ func (u *upgrader) Ask(ctx context.Context) (Acceptance, error) {
 	cmd.WaitDelay = time.Second
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
-	err := startIdle(cmd)
+	err := process.StartIdle(cmd)
 	if err == nil {
 		err = cmd.Wait()
 	}
@@ -61,26 +59,6 @@ func (u *upgrader) Ask(ctx context.Context) (Acceptance, error) {
 	// what has its number by then.
 	u.given.WatchesClosed()
 	return a, nil
-}
-
-// startIdle starts cmd so that it runs when no one else would (SCHED_IDLE, sched(7)): the kernel
-// takes a CPU with nothing else on it for an idle one, so no request waits for it. A process begins
-// with the policy of the thread that starts it, and nobody without privileges gets back from this
-// one: it is a thread of its own, which ends with its goroutine.
-func startIdle(cmd *exec.Cmd) error {
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		if unix.Gettid() == unix.Getpid() { // this one never ends; while it is held the next goroutine is on another
-			defer runtime.UnlockOSThread()
-			started <- startIdle(cmd)
-			return
-		}
-		// Where it cannot be had, it runs like any other.
-		_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}, 0)
-		started <- cmd.Start()
-	}()
-	return <-started
 }
 
 // Execute executes it.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/watch"
 	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
@@ -92,15 +93,9 @@ type Files interface {
 	// Load reads builds.toml.
 	Load(path string) (*config.Config, error)
 	// Inputs reads the files of an entry that are watched.
-	Inputs(entry config.Build) Inputs
+	Inputs(entry config.Build) build.Watched
 	// MakeFolder makes a folder with all above it, where it is missing.
 	MakeFolder(path string, mode fs.FileMode) error
-}
-
-// Inputs is what the watched files of an entry are at a moment.
-type Inputs struct {
-	Files []string
-	Hash  string // of what they read as
 }
 
 // Watcher tells when files are touched ([watch.Watcher]).

@@ -39,14 +39,6 @@ type Place struct {
 	GID     int // group that may read generated files; -1: the supervisor's own
 }
 
-// File is a generated file. It is written again where it is missing or changed; its folder is made.
-type File struct {
-	Path string
-	Text string
-	Mode fs.FileMode // of the file; its folder can be entered by the group as well
-	GID  int         // group of both; -1: the supervisor's own
-}
-
 // Launch is all that is needed to start a version again without reading anything: a crash is
 // answered from memory.
 type Launch struct {

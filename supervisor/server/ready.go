@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Words is where a server's workers say that they are ready, one word at a time.
@@ -40,4 +44,31 @@ func Await(ctx context.Context, words Words, alive func(pid int) bool) error {
 			return nil
 		}
 	}
+}
+
+// Pair makes the two ends over which workers say that they are ready: ours, and the descriptor that
+// the server inherits as MEDCTRL_READY_FD. Datagrams, so that no word of one worker mixes with
+// another's.
+func Pair() (ours Words, servers *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make readiness socket: %w", err)
+	}
+	return datagrams{os.NewFile(uintptr(fds[0]), "ready")}, os.NewFile(uintptr(fds[1]), "ready of the server"), nil
+}
+
+// datagrams is our end of a Pair.
+type datagrams struct{ *os.File }
+
+// Next returns the next word.
+func (d datagrams) Next(ctx context.Context) ([]byte, error) {
+	stop := context.AfterFunc(ctx, func() {
+		// A deadline in the past makes Read return; the only error is that the file is closed, which
+		// does so too.
+		_ = d.SetReadDeadline(time.Unix(1, 0))
+	})
+	defer stop()
+	word := make([]byte, 64)
+	n, err := d.Read(word)
+	return word[:n], err
 }

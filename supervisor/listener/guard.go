@@ -1,4 +1,4 @@
-package supervisor
+package listener
 
 import (
 	"context"
@@ -7,53 +7,52 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 	"github.com/hashicorp/go-hclog"
-
-	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 
-// guard watches the folders of the public sockets, so that a name that somebody removed is back
+// Guard watches the folders of the public sockets, so that a name that somebody removed is back
 // within milliseconds. Where inotify cannot be had, the next health probe finds it missing.
-type guard struct {
+type Guard struct {
 	log     hclog.Logger
 	watcher *fsnotify.Watcher // nil: inotify cannot be had
 	mu      sync.Mutex
 	touched map[string]func() // by folder
 }
 
-func newGuard(log hclog.Logger) *guard {
+// NewGuard returns a Guard that watches nothing yet.
+func NewGuard(log hclog.Logger) *Guard {
 	w, err := fsnotify.NewWatcher()
 	if err != nil {
 		log.Warn("folders of sockets cannot be watched, a removed name is found by the next probe", "error", err)
 		w = nil
 	}
-	return &guard{log: log, watcher: w, touched: map[string]func(){}}
+	return &Guard{log: log, watcher: w, touched: map[string]func(){}}
 }
 
-// Guard calls touched, which must not block, when a socket in the build's folder may have lost its
-// name; nil ends that.
-func (g *guard) Guard(b layout.Build, touched func()) {
+// Watch calls touched, which must not block, when a socket in dir may have lost its name; nil ends
+// that.
+func (g *Guard) Watch(dir string, touched func()) {
 	if g.watcher == nil {
 		return
 	}
 	g.mu.Lock()
 	if touched == nil {
-		delete(g.touched, b.Dir())
+		delete(g.touched, dir)
 	} else {
-		g.touched[b.Dir()] = touched
+		g.touched[dir] = touched
 	}
 	g.mu.Unlock()
 	if touched == nil {
 		// It fails where the folder is gone or was never watched: nothing is left to undo.
-		_ = g.watcher.Remove(b.Dir())
+		_ = g.watcher.Remove(dir)
 		return
 	}
-	if err := g.watcher.Add(b.Dir()); err != nil {
-		g.log.Warn("folder of a socket cannot be watched, a removed name is found by the next probe", "path", b.Dir(), "error", err)
+	if err := g.watcher.Add(dir); err != nil {
+		g.log.Warn("folder of a socket cannot be watched, a removed name is found by the next probe", "path", dir, "error", err)
 	}
 }
 
 // Run passes on what the kernel reports until ctx ends.
-func (g *guard) Run(ctx context.Context) {
+func (g *Guard) Run(ctx context.Context) {
 	if g.watcher == nil {
 		return
 	}

@@ -1,4 +1,4 @@
-package supervisor
+package process
 
 import (
 	"bufio"
@@ -11,30 +11,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// gcPercent trades a little CPU at events, which are rare, for memory, which is there all the time.
-// While the supervisor starts, concurrently with requests, it is the other way round: gcStarting.
-const (
-	gcStarting = 400
-	gcPercent  = 25
-)
-
-// Memory trades memory for CPU while the supervisor starts, and gives back what only the start
-// needed once it has settled.
-func (p program) Memory(settled bool) {
-	if !settled {
-		debug.SetGCPercent(gcStarting)
-		return
-	}
-	debug.SetGCPercent(gcPercent)
-	if err := trim(); err != nil {
-		p.log.Debug("memory is not given back", "error", err)
-	}
-}
-
-// trim gives back what only the start needed: free heap, and the pages of our own
+// Trim gives back memory that only the start of this program needed: free heap, and the pages of our own
 // program's file, of which idling touches a tenth. They are mapped again from the
 // page cache as they are used (madvise(2), MADV_DONTNEED).
-func trim() error {
+func Trim() error {
 	debug.FreeOSMemory()
 	const fixed = 2 // ET_EXEC: in any other the loader has written to what is read-only now (elf(5))
 	exe, err := os.Open("/proc/self/exe")
