@@ -235,11 +235,11 @@ func must(t testing.TB, err error) {
 // clean asserts that nothing unfinished is left.
 func (p *project) clean(t testing.TB) {
 	t.Helper()
-	left, err := leftovers(filepath.Join(p.root, p.Name))
+	left, err := leftovers(folderOf(p.root, p.Name))
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v %v", left, err)
 	}
-	for pid, env := range marked(markName + filepath.Join(p.root, p.Name, releasesDir) + "/") {
+	for pid, env := range marked(markName + filepath.Join(p.root, p.Name, "releases") + "/") {
 		dir := filepath.Join("/proc", strconv.Itoa(pid))
 		t.Errorf("process %d is left: %q %.60q, of %q", pid, read(t, filepath.Join(dir, "cmdline")), read(t, filepath.Join(dir, "stat")), env)
 	}

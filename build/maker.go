@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -125,7 +124,7 @@ func (m *Maker) Make(ctx context.Context, r Request) (rel Release, fresh bool, e
 
 // prepare finds out what would be built, without changing anything.
 func (m *Maker) prepare(ctx context.Context, r Request) (_ *job, err error) {
-	j := &job{maker: m, Request: r, b: r.Build, dir: filepath.Join(r.Root, r.Build.Name)}
+	j := &job{maker: m, Request: r, b: r.Build, dir: folderOf(r.Root, r.Build.Name)}
 	if j.as, err = config.IdentityOf(j.b); err != nil {
 		return nil, err
 	}
@@ -140,7 +139,7 @@ func (m *Maker) prepare(ctx context.Context, r Request) (_ *job, err error) {
 		return nil, err
 	}
 	j.venvID = environmentID(j.python, j.requirements, j.b, j.as.GID)
-	j.venv = filepath.Join(j.dir, venvsDir, j.venvID)
+	j.venv = j.dir.Venv(j.venvID)
 	app, err := resolved(j.b)
 	if err != nil {
 		return nil, err

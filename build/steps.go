@@ -21,7 +21,7 @@ func (j *job) start(c command) (*process, error) {
 		"DJANGO_SETTINGS_MODULE="+j.b.SettingsModule(),
 		"VIRTUAL_ENV="+j.venv,
 		"MEDCTRL_BUILD="+j.b.Name, "MEDCTRL_RELEASE="+j.id,
-		"MEDCTRL_DATA="+filepath.Join(j.dir, "data")), c.env...)
+		"MEDCTRL_DATA="+j.dir.Data()), c.env...)
 	c.as, c.umask = j.as, j.b.Umask
 	return c.start(j.log, j.mark())
 }

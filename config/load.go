@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 
 // Load reads and validates the file at path, with everything it names: source,
@@ -139,7 +141,7 @@ func (l *loader) root(c *Config, file tomlTable) {
 		return
 	}
 	c.Root = l.resolve(c.Root)
-	if n := len(filepath.Join(c.Root, ".supervisor", "control.sock")); n > maxSocketPath {
+	if n := len(layout.Root(c.Root).Control()); n > maxSocketPath {
 		l.wrong(l.at.value("root"), "root", "root = %s: the path of the control socket in it would have %d bytes and may have %d: choose a shorter root",
 			show(v), n, maxSocketPath)
 	}
@@ -166,7 +168,7 @@ func (l *loader) resolve(path string) string {
 func (l *loader) supervisor(c *Config, file tomlTable) {
 	c.Supervisor = Supervisor{
 		LogLevel: "info", LogFormat: "text", MaxParallelBuilds: 1,
-		LogDir: filepath.Join(c.Root, ".supervisor", "logs"),
+		LogDir: layout.Root(c.Root).Logs(),
 	}
 	t, ok := l.table("supervisor", "supervisor", file["supervisor"])
 	if !ok {
