@@ -49,7 +49,7 @@ func environmentID(p Interpreter, requirements string, b config.Build, gid int) 
 }
 
 // useEnvironments keeps Prune from environments that a build uses before a
-// release does, until the answered file is closed.
+// release does, until the returned file is closed.
 func useEnvironments(dir layout.Build) (*os.File, error) {
 	f, err := os.Open(dir.Venvs())
 	if err != nil {

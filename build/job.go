@@ -39,7 +39,7 @@ type job struct {
 	took  []StepTime
 	stale []string // sources without bytecode
 
-	compiling chan error // result of what compiles beside the other steps
+	compiling chan error // result of compiling concurrently with the other steps
 	manager   *manager   // what runs manage.py
 }
 

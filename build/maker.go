@@ -42,7 +42,7 @@ func New(o Options) *Maker {
 	return m
 }
 
-// SetParallel changes how many builds may run at once. Those that run go on.
+// SetParallel changes how many builds may run at once. Running ones go on.
 func (m *Maker) SetParallel(n int) { m.slots.setLimit(n) }
 
 // Request is one build to make.
@@ -79,7 +79,7 @@ var errSame = errors.New("the inputs are those of a release that is there")
 const restarts = 3
 
 // Make makes a release of the inputs as they are now. Where a complete release
-// of the very same inputs is there it answers that one, not fresh, and runs
+// of the very same inputs is there it returns that one, not fresh, and runs
 // nothing. A failed step comes back as *StepError; a cancelled ctx as its error,
 // unless the release was complete already.
 func (m *Maker) Make(ctx context.Context, r Request) (rel Release, fresh bool, err error) {
@@ -169,7 +169,7 @@ func withHome(env, own []string, as config.Identity) []string {
 	return append(env, "HOME="+as.Home)
 }
 
-// same answers the newest release of the same inputs, unless a new one is to be
+// same returns the newest release of the same inputs, unless a new one is to be
 // made of them all the same.
 func (j *job) same() (Release, bool) {
 	for i := len(j.all) - 1; i >= 0 && !j.Force; i-- {

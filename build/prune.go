@@ -128,7 +128,7 @@ func leftovers(dir layout.Build) (left []string, err error) {
 }
 
 // endSteps kills the processes of steps that carry a mark beginning with mark,
-// and answers the folders of those that migrate and so are left alone.
+// and returns the folders of those that are migrating and so are left alone.
 func endSteps(mark string) (busy map[string]bool) {
 	busy = map[string]bool{}
 	marks := map[string]bool{}

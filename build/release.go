@@ -49,8 +49,8 @@ func appFolder(appDir string) string {
 }
 
 const (
-	// tempPrefix begins the names of what is not finished. Only that, and what has a record of ours, is
-	// ever removed.
+	// tempPrefix begins the names of what is not finished. Only that, and what has a record of
+	// ours, is ever removed.
 	tempPrefix = ".tmp-"
 	oldPrefix  = "old-" // after it, for what is being removed
 )
@@ -64,7 +64,7 @@ func folderOf(root, name string) layout.Build { return layout.Root(root).Build(n
 
 var releaseID = regexp.MustCompile(`^[0-9]{8}T[0-9]{6}-[0-9a-f]{6}$`)
 
-// List answers the complete releases of a build, oldest first.
+// List returns the complete releases of a build, oldest first.
 func List(root, name string) ([]Release, error) {
 	entries, err := os.ReadDir(folderOf(root, name).Releases()) // sorted, so by time
 	if errors.Is(err, fs.ErrNotExist) {
@@ -85,7 +85,7 @@ func List(root, name string) ([]Release, error) {
 	return all, nil
 }
 
-// Get answers one complete release. A folder without a record of ours is none.
+// Get returns one complete release. A folder without a record of ours is none.
 func Get(root, name, id string) (Release, error) {
 	if !releaseID.MatchString(id) {
 		return Release{}, fmt.Errorf("release %q of %s: that is no release's name", id, name)
@@ -122,8 +122,8 @@ func nextID(now time.Time, hash string, taken []string) string {
 	return now.Format(form) + "-" + hash[:6]
 }
 
-// names answers all identities that folders of a build have, of releases and of
-// what is not one, yet or any more.
+// names returns all identities that folders of a build have: of releases, and of what is not one
+// yet or is being removed.
 func names(dir layout.Build) ([]string, error) {
 	entries, err := os.ReadDir(dir.Releases())
 	if err != nil {
@@ -160,7 +160,7 @@ func SetCurrent(root, name, id string) error {
 	return nil
 }
 
-// Current answers the release that root/NAME/current leads to.
+// Current returns the release that root/NAME/current leads to.
 func Current(root, name string) (id string, err error) {
 	to, err := os.Readlink(folderOf(root, name).Current())
 	if err != nil {
@@ -169,7 +169,7 @@ func Current(root, name string) (id string, err error) {
 	return filepath.Base(to), nil
 }
 
-// ReadLog answers the log of the newest build: one that runs, else one that
+// ReadLog returns the log of the newest build: the running one, else one that
 // failed after the newest release, else that of the newest release. Names say
 // which is the newest: file times follow a clock that may have been set back.
 func ReadLog(root, name string) ([]byte, error) {

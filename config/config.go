@@ -112,7 +112,7 @@ func (b Build) AppPath() string { return filepath.Join(b.Source, b.AppDir) }
 // Socket is the public socket of a build.
 func (c *Config) Socket(name string) string { return layout.Root(c.Root).Build(name).Socket() }
 
-// Build answers the entry of that name.
+// Build returns the entry of that name.
 func (c *Config) Build(name string) (Build, bool) {
 	for i := range c.Builds { // an entry is large to copy, and files have many
 		if c.Builds[i].Name == name {

@@ -65,7 +65,7 @@ func (l *loader) wrong(at place, key, format string, args ...any) {
 	l.errs = append(l.errs, Error{File: l.file, Line: at.line, Col: at.col, Key: key, Msg: fmt.Sprintf(format, args...)})
 }
 
-// load answers what of the file is good, and gathers what is not.
+// load returns what is good in the file, and gathers what is not.
 func (l *loader) load(text []byte) *Config {
 	c := &Config{}
 	file, at, wrong := decode(text)
@@ -228,7 +228,7 @@ func (l *loader) logDir(s *Supervisor, v any) (want string) {
 	return ""
 }
 
-// table answers v as a table; a value of another kind is an error.
+// table returns v as a table; a value of another kind is an error.
 func (l *loader) table(path, name string, v any) (tomlTable, bool) {
 	if v == nil {
 		return nil, false

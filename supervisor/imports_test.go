@@ -13,9 +13,8 @@ import (
 
 const module = "github.com/medctrl/medctrl-supervisor/"
 
-// mayImport is who may import whom of our packages. A package that is not here
-// may not be imported by anybody and fails the test until it is. supervisor/oldkernel is
-// for tests only.
+// mayImport says which of our packages a package may import. One that is not here fails the test
+// until it is. supervisor/oldkernel is for tests only.
 var mayImport = map[string][]string{
 	"cmd/medctrl-supervisor": {"supervisor", "supervisor/control", "supervisor/process", "config"},
 	"config":                 {"config/layout"},

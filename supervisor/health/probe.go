@@ -14,18 +14,20 @@ import (
 // Timeout is how long a probe may take when Probe.Timeout is 0.
 const Timeout = 2 * time.Second
 
-// Probe is one question: GET Path on the unix socket Socket, as Host. The zero Path is "/", the zero Host "localhost".
+// Probe is one question: GET Path on the unix socket Socket, as Host. The zero Path is "/", the
+// zero Host "localhost".
 type Probe struct {
 	Socket, Path, Host string
 	Min, Max           int           // the statuses that are good, both included; Max 0 means 499
 	Timeout            time.Duration // for all of it, from connect to the last byte; 0 means Timeout
 }
 
-// Do asks once, and returns how long it took and nil where the answer was whole and as expected. Redirects are answers like
-// others and not followed; of a body at most 64 KiB are read.
+// Do asks once, and returns how long it took and nil where the response was whole and as expected.
+// Redirects are responses like others and not followed; of a body at most 64 KiB are read.
 //
-// The error is an *Error, whose text is for operators and whose Kind tells why, unless ctx was cancelled: then there is no verdict,
-// and the error wraps context.Canceled. A ctx whose deadline comes before Timeout shortens it.
+// The error is an *Error, whose text is for operators and whose Kind tells why, unless ctx was
+// cancelled: then there is no verdict, and the error wraps context.Canceled. A ctx whose deadline
+// comes before Timeout shortens it.
 func (p Probe) Do(ctx context.Context) (took time.Duration, err error) {
 	p = p.withDefaults()
 	start := time.Now()
@@ -72,7 +74,8 @@ func (p Probe) ask(ctx context.Context) *Error {
 	}
 	defer c.Close()
 	defer interrupt(ctx, c)()
-	// A server may answer and close before it has read the request, so what was written badly may be answered well.
+	// A server may answer and close before it has read the request, so a failed write may still get
+	// a good response.
 	_, writeErr := c.Write([]byte("GET " + p.Path + " HTTP/1.1\r\nHost: " + p.Host +
 		"\r\nUser-Agent: medctrl-supervisor/health\r\nAccept: */*\r\nConnection: close\r\n\r\n"))
 	status, err := readAnswer(c)
@@ -98,7 +101,8 @@ func (p Probe) want() string {
 	return fmt.Sprintf("%d-%d", p.Min, p.Max)
 }
 
-// interrupt makes ctx's end, and its deadline, that of c. What it returns waits for the part that runs aside.
+// interrupt makes ctx's end, and its deadline, that of c. What it returns waits for its own
+// goroutine, if that has started.
 func interrupt(ctx context.Context, c net.Conn) (release func()) {
 	if d, ok := ctx.Deadline(); ok {
 		c.SetDeadline(d)

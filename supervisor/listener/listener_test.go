@@ -192,7 +192,8 @@ func TestNameNeverLeadsToASocketThatDoesNotListen(t *testing.T) {
 		if err := l.Unlink(); err != nil {
 			t.Error(err)
 		}
-		// Closed only at the end: a client that looked the name up just before Unlink may connect just after.
+		// Closed only at the end: a client that looked the name up just before Unlink may connect
+		// just after.
 		defer l.Close()
 	}
 	close(stop)
