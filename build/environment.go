@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 
 // completeFile is written last into an environment; one without it is half.
@@ -48,9 +49,9 @@ func environmentID(p Interpreter, requirements string, b config.Build, gid int) 
 }
 
 // useEnvironments keeps Prune from environments that a build uses before a
-// release does, until the answered file is closed.
-func useEnvironments(dir string) (*os.File, error) {
-	f, err := os.Open(filepath.Join(dir, venvsDir))
+// release does, until the returned file is closed.
+func useEnvironments(dir layout.Build) (*os.File, error) {
+	f, err := os.Open(dir.Venvs())
 	if err != nil {
 		return nil, fmt.Errorf("hold environments: %w", err)
 	}

@@ -234,11 +234,11 @@ func must(t testing.TB, err error) {
 // clean asserts that nothing unfinished is left.
 func (p *project) clean(t testing.TB) {
 	t.Helper()
-	left, err := leftovers(filepath.Join(p.root, p.Name))
+	left, err := leftovers(folderOf(p.root, p.Name))
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v %v", left, err)
 	}
-	if marks, err := p.m.Runner.Running(filepath.Join(p.root, p.Name, releasesDir) + "/"); err != nil || len(marks) > 0 {
+	if marks, err := p.m.Runner.Running(filepath.Join(p.root, p.Name, "releases") + "/"); err != nil || len(marks) > 0 {
 		t.Errorf("processes are left of %q, error %v", marks, err)
 	}
 }

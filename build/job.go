@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 
 // job is one Make.
@@ -21,7 +22,7 @@ type job struct {
 	Request
 	maker *Maker
 	b     config.Build
-	dir   string // root/NAME
+	dir   layout.Build
 	as    config.Identity
 	env   []string
 
@@ -112,16 +113,16 @@ func (j *job) folders() error {
 	if err := os.MkdirAll(filepath.Dir(j.Root), 0o755); err != nil {
 		return fmt.Errorf("make folder: %w", err)
 	}
-	data := filepath.Join(j.dir, "data")
+	data := j.dir.Data()
 	for _, f := range []struct {
 		path     string
 		mode     fs.FileMode
 		uid, gid int
 	}{
 		{j.Root, 0o755, -1, -1},
-		{j.dir, 0o755, -1, -1}, // Nginx reaches the socket through it
-		{filepath.Join(j.dir, releasesDir), 0o711, -1, -1},
-		{filepath.Join(j.dir, venvsDir), 0o711, -1, -1},
+		{j.dir.Dir(), 0o755, -1, -1}, // Nginx reaches the socket through it
+		{j.dir.Releases(), 0o711, -1, -1},
+		{j.dir.Venvs(), 0o711, -1, -1},
 		{data, 0o750, j.as.UID, j.as.GID},
 	} {
 		if err := makeFolder(f.path, f.mode, f.uid, f.gid); err != nil {
@@ -144,12 +145,12 @@ func (j *job) claim() error {
 		return err
 	}
 	j.id = nextID(time.Now(), j.hash, taken)
-	temp := filepath.Join(j.dir, releasesDir, tempPrefix+j.id)
+	temp := unfinished(j.dir.Release(j.id).Dir())
 	if err := os.Mkdir(temp, 0o750); err != nil {
 		return fmt.Errorf("make folder for the release: %w", err)
 	}
 	j.temp = temp
-	j.log, err = os.OpenFile(filepath.Join(j.temp, logFile), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o640)
+	j.log, err = os.OpenFile(layout.Release(j.temp).Log(), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o640)
 	if err != nil {
 		return fmt.Errorf("open build log: %w", err)
 	}
@@ -186,7 +187,7 @@ func (j *job) step(ctx context.Context, s step) error {
 	if err != nil {
 		lines := tail(j.log, offset)
 		fmt.Fprintf(j.log, "== %s failed: %v\n", s.name, err) // where the disk is full the error says so
-		return &StepError{Build: j.b.Name, Step: s.name, Err: err, Tail: lines, Log: filepath.Join(j.dir, failedLog)}
+		return &StepError{Build: j.b.Name, Step: s.name, Err: err, Tail: lines, Log: j.dir.FailedLog()}
 	}
 	j.took = append(j.took, StepTime{Name: s.name, Took: p.Elapsed, Skipped: p.Skipped})
 	j.say(p)
@@ -206,7 +207,7 @@ func (j *job) finish(ctx context.Context) (Release, error) {
 	rel := Release{ID: j.id, Hash: j.hash, VenvID: j.venvID, Created: time.Now().UTC(), Steps: j.took}
 	text, err := json.MarshalIndent(rel, "", "  ")
 	if err == nil {
-		err = os.WriteFile(filepath.Join(j.temp, recordFile), append(text, '\n'), 0o640)
+		err = os.WriteFile(layout.Release(j.temp).Record(), append(text, '\n'), 0o640)
 	}
 	if err != nil {
 		return rel, fmt.Errorf("write record of the release: %w", err)
@@ -223,10 +224,10 @@ func (j *job) finish(ctx context.Context) (Release, error) {
 	if err := syncTree(j.temp); err != nil {
 		return rel, err
 	}
-	if err := os.Remove(filepath.Join(j.dir, failedLog)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(j.dir.FailedLog()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return rel, fmt.Errorf("remove the log of a build before: %w", err)
 	}
-	rel.Dir, rel.Venv = filepath.Join(j.dir, releasesDir, j.id), j.venv
+	rel.Dir, rel.Venv = j.dir.Release(j.id).Dir(), j.venv
 	if err := os.Rename(j.temp, rel.Dir); err != nil {
 		return rel, fmt.Errorf("name the release: %w", err)
 	}
@@ -253,7 +254,7 @@ func (j *job) abandon(why error) {
 		return
 	}
 	if !errors.Is(why, errSame) {
-		err := os.Rename(filepath.Join(j.temp, logFile), filepath.Join(j.dir, failedLog))
+		err := os.Rename(layout.Release(j.temp).Log(), j.dir.FailedLog())
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			j.maker.Log.Warn("log of the failed build is lost", "build", j.b.Name, "error", err)
 		}

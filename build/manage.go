@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 
 //go:embed driver.py
@@ -170,7 +172,7 @@ func (j *job) handOutLock(conn *net.UnixConn, name string) error {
 		j.maker.Log.Warn("the database lies in the release and is lost with it: put it under MEDCTRL_DATA",
 			"build", j.b.Name, "path", strings.TrimPrefix(path, j.temp+"/"))
 	}
-	dir := filepath.Join(j.Root, ".supervisor", "migrate")
+	dir := layout.Root(j.Root).MigrationLocks()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make folder for migration locks: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 
 // Prune removes releases beyond the b.KeepReleases newest, but none of inUse,
@@ -33,7 +34,7 @@ func Prune(root string, b config.Build, inUse ...string) error {
 }
 
 func pruneEnvironments(root, name string) error {
-	venvs := filepath.Join(root, name, venvsDir)
+	venvs := folderOf(root, name).Venvs()
 	f, err := os.Open(venvs)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -86,11 +87,11 @@ func discard(dir string) error {
 // half-way: it goes on, with its folder and its lock, and the Tidy after it
 // removes the rest. For start-up, when no build of that name runs.
 func (m *Maker) Tidy(root, name string) error {
-	left, err := leftovers(filepath.Join(root, name))
+	left, err := leftovers(folderOf(root, name))
 	if len(left) == 0 {
 		return err
 	}
-	busy, eerr := endSteps(m.Runner, filepath.Join(root, name, releasesDir))
+	busy, eerr := endSteps(m.Runner, folderOf(root, name).Releases())
 	if busy == nil {
 		return errors.Join(err, eerr) // one of the folders may be of a migration
 	}
@@ -106,10 +107,9 @@ func (m *Maker) Tidy(root, name string) error {
 	return errors.Join(errs...)
 }
 
-func leftovers(dir string) (left []string, err error) {
+func leftovers(dir layout.Build) (left []string, err error) {
 	var errs []error
-	for _, folder := range []string{"", releasesDir, venvsDir} {
-		parent := filepath.Join(dir, folder)
+	for _, parent := range []string{dir.Dir(), dir.Releases(), dir.Venvs()} {
 		entries, err := os.ReadDir(parent)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("look for leftovers: %w", err))
@@ -119,11 +119,11 @@ func leftovers(dir string) (left []string, err error) {
 			name, temporary := strings.CutPrefix(e.Name(), tempPrefix)
 			name = strings.TrimPrefix(name, oldPrefix)
 			ours := map[string]bool{
-				"":          temporary && name == "current",
-				releasesDir: temporary && releaseID.MatchString(name),
-				venvsDir:    venvID.MatchString(name) && (temporary || !complete(path)),
+				dir.Dir():      temporary && name == filepath.Base(dir.Current()),
+				dir.Releases(): temporary && releaseID.MatchString(name),
+				dir.Venvs():    venvID.MatchString(name) && (temporary || !complete(path)),
 			}
-			if ours[folder] {
+			if ours[parent] {
 				left = append(left, path)
 			}
 		}

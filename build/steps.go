@@ -21,7 +21,7 @@ func (j *job) start(c Command) (Process, error) {
 		"DJANGO_SETTINGS_MODULE="+j.b.SettingsModule(),
 		"VIRTUAL_ENV="+j.venv,
 		"MEDCTRL_BUILD="+j.b.Name, "MEDCTRL_RELEASE="+j.id,
-		"MEDCTRL_DATA="+filepath.Join(j.dir, "data")), c.Env...)
+		"MEDCTRL_DATA="+j.dir.Data()), c.Env...)
 	c.User, c.Umask = credential(j.as), j.b.Umask
 	return j.startMarked(c)
 }
@@ -180,14 +180,14 @@ func (j *job) stepInstall(ctx context.Context) (bool, error) {
 	return false, j.needGunicorn()
 }
 
-// fewStale is up to how many files are compiled beside check and migrate, which
+// fewStale is up to how many files are compiled next to check and migrate, which
 // compile these few for themselves meanwhile. More are compiled before them:
 // compiling a whole application twice at once would take longer.
 const fewStale = 40
 
 func (j *job) compilesFirst() bool { return len(j.stale) > fewStale }
 
-// startCompiling compiles beside the steps that follow.
+// startCompiling compiles next to the steps that follow.
 func (j *job) startCompiling(ctx context.Context) {
 	if len(j.stale) == 0 {
 		return

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 
 // Load reads and validates the file at path, with everything it names: source,
@@ -63,7 +65,7 @@ func (l *loader) wrong(at place, key, format string, args ...any) {
 	l.errs = append(l.errs, Error{File: l.file, Line: at.line, Col: at.col, Key: key, Msg: fmt.Sprintf(format, args...)})
 }
 
-// load answers what of the file is good, and gathers what is not.
+// load returns what is good in the file, and gathers what is not.
 func (l *loader) load(text []byte) *Config {
 	c := &Config{}
 	file, at, wrong := decode(text)
@@ -139,7 +141,7 @@ func (l *loader) root(c *Config, file tomlTable) {
 		return
 	}
 	c.Root = l.resolve(c.Root)
-	if n := len(filepath.Join(c.Root, ".supervisor", "control.sock")); n > maxSocketPath {
+	if n := len(layout.Root(c.Root).Control()); n > maxSocketPath {
 		l.wrong(l.at.value("root"), "root", "root = %s: the path of the control socket in it would have %d bytes and may have %d: choose a shorter root",
 			show(v), n, maxSocketPath)
 	}
@@ -166,7 +168,7 @@ func (l *loader) resolve(path string) string {
 func (l *loader) supervisor(c *Config, file tomlTable) {
 	c.Supervisor = Supervisor{
 		LogLevel: "info", LogFormat: "text", MaxParallelBuilds: 1,
-		LogDir: filepath.Join(c.Root, ".supervisor", "logs"),
+		LogDir: layout.Root(c.Root).Logs(),
 	}
 	t, ok := l.table("supervisor", "supervisor", file["supervisor"])
 	if !ok {
@@ -226,7 +228,7 @@ func (l *loader) logDir(s *Supervisor, v any) (want string) {
 	return ""
 }
 
-// table answers v as a table; a value of another kind is an error.
+// table returns v as a table; a value of another kind is an error.
 func (l *loader) table(path, name string, v any) (tomlTable, bool) {
 	if v == nil {
 		return nil, false

@@ -1,7 +1,7 @@
 // Package layout says where everything lies on disk.
 //
-// It only makes paths and touches no file. Below a root everything is either the supervisor's own or
-// belongs to one build:
+// It only makes paths and touches no file. Below a root everything is either the supervisor's own
+// or belongs to one build:
 //
 //	ROOT/.supervisor/            Root.Own: only the supervisor's user may enter it
 //	    lock, id                 one supervisor for a root, the root's identity; supervisor/state names them

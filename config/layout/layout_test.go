@@ -7,7 +7,8 @@ import (
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 
-// Folders of the versions before hold these very names, and so do the files of Nginx and of backups.
+// Folders of the versions before hold these very names, and so do the files of Nginx and of
+// backups.
 func TestPathsAreThoseOfTheContract(t *testing.T) {
 	t.Parallel()
 	root := layout.Root("/opt/medctrl/backend")

@@ -53,8 +53,8 @@ func look(targets []Target, id string) string {
 	return s.String()
 }
 
-// remote reports whether folder is on a file system that another machine, or a program behind FUSE, may
-// change without an event of inotify (statfs(2)).
+// remote reports whether folder is on a file system that another machine, or a program behind FUSE,
+// may change without an event of inotify (statfs(2)).
 func remote(folder string) bool {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(folder, &s); err != nil {

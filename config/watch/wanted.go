@@ -33,16 +33,16 @@ func wantedBy(targets []Target) wanted {
 	return w
 }
 
-// follow adds all by which what path leads to may change: its name in its folder, that folder in its own
-// (it may be replaced), every link on the way and what it leads to, and, where a part of path is missing,
-// the first missing name in the last folder that is there.
+// follow adds all by which what path leads to may change: its name in its folder, that folder in
+// its own (it may be replaced), every link on the way and what it leads to, and, where a part of
+// path is missing, the first missing name in the last folder that is there.
 func (w wanted) follow(path, id string, seen map[string]bool) {
 	if seen[path] {
 		return
 	}
 	seen[path] = true
-	// Above the folder of a real folder that is wanted only links may move. A folder that came while
-	// we looked does not count: there are no events of what it holds.
+	// Above the folder of a real folder that is wanted only links may move. A folder that came
+	// while we looked does not count: there are no events of what it holds.
 	settled, held := false, false
 	for at := path; ; at = filepath.Dir(at) {
 		folder := filepath.Dir(at)
@@ -68,8 +68,8 @@ func (w wanted) follow(path, id string, seen map[string]bool) {
 	}
 }
 
-// leadsRound reports whether a link leads to itself in the end. It is watched all the same, and followed
-// when it is fixed.
+// leadsRound reports whether a link leads to itself in the end. It is watched all the same, and
+// followed when it is fixed.
 func leadsRound(link string) bool {
 	_, err := os.Stat(link)
 	return errors.Is(err, syscall.ELOOP)

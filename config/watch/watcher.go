@@ -16,7 +16,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// Target is a set of files and folders whose changes are told under one ID. Several may have the same.
+// Target is a set of files and folders whose changes are told under one ID. Several may have the
+// same.
 type Target struct {
 	ID    string
 	Files []string
@@ -34,10 +35,11 @@ const (
 )
 
 // Watcher tells when files are touched: replaced, renamed over, written, linked to something else,
-// removed or made. It watches folders, not files, because editors rename and config maps swap links.
+// removed or made. It watches folders, not files, because editors rename and config maps swap
+// links.
 //
-// Where a folder cannot be watched (fs.inotify limits, network file systems) it looks at the files in it
-// every second instead, and the log says so.
+// Where a folder cannot be watched (fs.inotify limits, network file systems) it looks at the files
+// in it every second instead, and the log says so.
 type Watcher struct {
 	log   hclog.Logger
 	ways  ways
@@ -87,8 +89,8 @@ func newWatcher(log hclog.Logger, how ways) *Watcher {
 	return w
 }
 
-// Set replaces what is watched. A file that was not watched before is told once: it may have changed
-// since the caller read it.
+// Set replaces what is watched. A file that was not watched before is told once: it may have
+// changed since the caller read it.
 func (w *Watcher) Set(targets []Target) {
 	select {
 	case w.set <- targets:
@@ -104,8 +106,8 @@ func (w *Watcher) Wait() {
 	}
 }
 
-// C delivers the sorted IDs of targets that were touched, once nothing more has happened for 200 ms, or
-// after a second at the latest.
+// C delivers the sorted IDs of targets that were touched, once nothing more has happened for 200
+// ms, or after a second at the latest.
 func (w *Watcher) C() <-chan []string { return w.out }
 
 // Close ends the watching and waits for the goroutine.
@@ -196,8 +198,8 @@ func of(targets []Target, id string) []Target {
 	return all
 }
 
-// unknown returns the IDs of files that are watched for the first time. A target with a tree is left
-// out: for its receiver to look through it costs more than it is worth.
+// unknown returns the IDs of files that are watched for the first time. A target with a tree is
+// left out: for its receiver to look through it costs more than it is worth.
 func (w *Watcher) unknown() []string {
 	var ids []string
 	now := map[string]bool{}
@@ -222,8 +224,8 @@ func (w *Watcher) all() []string {
 	return ids
 }
 
-// touchedBy returns the IDs that an event is about. A change of rights may make a file readable; in a
-// tree there are too many that mean nothing.
+// touchedBy returns the IDs that an event is about. A change of rights may make a file readable; in
+// a tree there are too many that mean nothing.
 func (w *Watcher) touchedBy(e fsnotify.Event) []string {
 	folder, name := filepath.Split(e.Name)
 	names := w.wanted[filepath.Clean(folder)]
@@ -242,15 +244,15 @@ func noise(name string) bool {
 		strings.HasPrefix(name, "#") && strings.HasSuffix(name, "#")
 }
 
-// watch brings the watched folders in line with the targets and with what is on the disk now. It returns
-// the IDs for which other names are wanted than before: folders or links came or went, and their events
-// may not have been read yet and would mean nothing any more.
+// watch brings the watched folders in line with the targets and with what is on the disk now. It
+// returns the IDs for which other names are wanted than before: folders or links came or went, and
+// their events may not have been read yet and would mean nothing any more.
 func (w *Watcher) watch() []string {
 	before := w.wanted
 	blind := map[string]error{} // by ID: why its files must be polled
 	// Of what comes into a folder between the look at it and the beginning of its watch there is no
-	// event: look again, until there is no new folder. Something that makes folders faster than that
-	// is told of all the same.
+	// event: look again, until there is no new folder. Something that makes folders faster than
+	// that is told of all the same.
 	for again, n := true, 0; again && n < 8; n++ {
 		w.wanted, again = wantedBy(w.targets), false
 		clear(blind)
@@ -299,9 +301,9 @@ var (
 	errRemote    = errors.New("a file system that others may change unseen")
 )
 
-// add watches a folder, again each time: one that was removed and made again has lost its watch, and
-// adding one that is there costs nothing. An error means that there may be changes in it without an
-// event.
+// add watches a folder, again each time: one that was removed and made again has lost its watch,
+// and adding one that is there costs nothing. An error means that there may be changes in it
+// without an event.
 func (w *Watcher) add(folder string) error {
 	if w.ways.notify == nil {
 		return errNoInotify

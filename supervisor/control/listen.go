@@ -22,7 +22,7 @@ type Socket struct {
 }
 
 // Listen makes the socket at path, mode 0600, in a folder that is made with
-// mode 0700. It takes the place of a socket nobody listens on; one that answers
+// mode 0700. It takes the place of a socket nobody listens on; one with a listener
 // and anything that is not a socket are left alone, which is an error.
 func Listen(path string) (*Socket, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {

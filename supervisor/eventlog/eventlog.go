@@ -38,9 +38,10 @@ type Log struct {
 	failing bool       // the last write failed
 }
 
-// Open returns the Log of the file at path, which need not exist, and what earlier runs wrote to it:
-// whole lines, at least enough of them where there are so many, oldest first. The last one may be half
-// a line, from a run that was killed while it wrote. What cannot be read is logged and left out.
+// Open returns the Log of the file at path, which need not exist, and what earlier runs wrote to
+// it: whole lines, at least enough of them where there are so many, oldest first. The last one may
+// be half a line, from a run that was killed while it wrote. What cannot be read is logged and left
+// out.
 func Open(path string, log hclog.Logger, enough int) (l *Log, past []byte) {
 	l = &Log{path: path, log: log, wake: make(chan struct{}, 1)}
 	past = l.earlier(path)
@@ -66,7 +67,8 @@ func (l *Log) earlier(path string) []byte {
 	return text
 }
 
-// Add has Run or Flush write line as JSON, which must not change any more. It never waits for a disk.
+// Add has Run or Flush write line as JSON, which must not change any more. It never waits for a
+// disk.
 func (l *Log) Add(line any) {
 	if l.path == "" {
 		return
@@ -97,8 +99,8 @@ func (l *Log) Run(done <-chan struct{}) {
 	}
 }
 
-// Flush writes what was added before and is not written yet. When it returns, that is in the file, or
-// lost to the next run because it cannot be written, which is logged.
+// Flush writes what was added before and is not written yet. When it returns, that is in the file,
+// or lost to the next run because it cannot be written, which is logged.
 func (l *Log) Flush() {
 	l.writing.Lock()
 	defer l.writing.Unlock()
@@ -140,7 +142,8 @@ func (l *Log) encode(lines []any) []byte {
 	return text.Bytes()
 }
 
-// write appends text to the file, after a new file was begun where the old one has become too large.
+// write appends text to the file, after a new file was begun where the old one has become too
+// large.
 func (l *Log) write(text []byte) error {
 	if err := l.rotate(); err != nil {
 		return err

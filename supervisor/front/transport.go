@@ -48,8 +48,8 @@ func http1() *http.Protocols {
 }
 
 // buildConn leaves it to Read to say that the build has closed the connection.
-// A build may answer without reading the whole body (413) and close: then the
-// next write fails while the answer waits to be read, and http.Transport would
+// A build may respond without reading the whole body (413) and close: then the
+// next write fails while the response waits to be read, and http.Transport would
 // report the write.
 type buildConn struct{ net.Conn }
 
@@ -132,14 +132,14 @@ func repeatable(r *http.Request) bool {
 }
 
 // broken tells whether err came after a connection was made and before the
-// answer's head was whole. Half a head may look like anything to net/http.
+// head of the response was whole. Half a head may look like anything to net/http.
 func broken(err error) bool {
 	var notServing *dialError // dial has tried again
 	var timeout net.Error
 	return !errors.As(err, &notServing) && !(errors.As(err, &timeout) && timeout.Timeout())
 }
 
-// countedBody counts an answer's body that broke off as a lost request.
+// countedBody counts a response whose body broke off as a lost request.
 type countedBody struct {
 	io.ReadCloser
 	ctx   context.Context

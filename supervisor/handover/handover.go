@@ -2,17 +2,18 @@ package handover
 
 import "encoding/json"
 
-// Newest is the version of a Handover that is written for a successor that reads it, and Oldest is that
-// which every successor must read. A supervisor of version watchesSince or later closes Watches.
+// Newest is the version of a Handover that is written for a successor that reads it, and Oldest is
+// that which every successor must read. A supervisor of version watchesSince or later closes
+// Watches.
 const (
 	Newest       = 2
 	Oldest       = 1
 	watchesSince = 2
 )
 
-// Handover is what one supervisor tells the next. Descriptors are numbers; 0 is none. Those of one that
-// is given stay their owners' and must stay open until the exec. Those of one that is taken belong to
-// the Handover until they are taken from it.
+// Handover is what one supervisor tells the next. Descriptors are numbers; 0 is none. Those of one
+// that is given stay their owners' and must stay open until the exec. Those of one that is taken
+// belong to the Handover until they are taken from it.
 //
 // Its methods must not be called concurrently, except CloseWatches and WatchesClosed.
 type Handover struct {

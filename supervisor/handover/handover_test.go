@@ -18,8 +18,8 @@ import (
 
 // The tests are not parallel: descriptors are the process's, and their numbers are used again.
 
-// file returns the descriptor of a file of its own, which is closed at the test's end unless it is by
-// then.
+// file returns the descriptor of a file of its own, which is closed at the test's end unless it is
+// by then.
 func file(t *testing.T) int {
 	t.Helper()
 	fd, err := unix.Open(filepath.Join(t.TempDir(), "f"), unix.O_CREAT|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
@@ -197,8 +197,8 @@ func TestZeroHandoverHasNothing(t *testing.T) {
 	}
 }
 
-// What supervisors of these versions wrote and read before this package was: an upgrade in place from
-// any of them, and back to it, loses nothing.
+// What supervisors of these versions wrote and read before this package was: an upgrade in place
+// from any of them, and back to it, loses nothing.
 func TestTextIsThatOfTheVersionsBefore(t *testing.T) {
 	lock, control, front, socket, watch := file(t), file(t), file(t), file(t), inotify(t)
 	const form = `{"Version":%d,"From":"1.3.0","Lock":%d,"Control":%d,"Front":{"Address":"127.0.0.1:8080","FD":%d},` +

@@ -9,14 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// key is in the environment of a program that is executed in our place: the descriptor from which it
-// reads the Handover.
+// key is in the environment of a program that is executed in our place: the descriptor from which
+// it reads the Handover.
 const key = "MEDCTRL_HANDOVER"
 
-// Keep writes h for a successor that reads versions up to newest and has the descriptors in it survive
-// the exec: entry is for the successor's environment. undo takes that back, for an exec that failed;
-// where Keep itself fails nothing is changed. From Keep to the exec no process may be started, which
-// would get the descriptors too.
+// Keep writes h for a successor that reads versions up to newest and has the descriptors in it
+// survive the exec: entry is for the successor's environment. undo takes that back, for an exec
+// that failed; where Keep itself fails nothing is changed. From Keep to the exec no process may be
+// started, which would get the descriptors too.
 func (h Handover) Keep(newest int) (entry string, undo func(), err error) {
 	if newest < Oldest {
 		return "", nil, fmt.Errorf("write handover: versions up to %d are read, want %d at least", newest, Oldest)

@@ -20,8 +20,8 @@ const maxBytes = 64 << 20
 
 // Take reads the Handover that environ, which has the form of os.Environ, names, and returns the
 // environment without the entry. From then on none of its descriptors reaches a program that is
-// executed. Where there is none, or it cannot be read, it is the zero one. The error says what cannot
-// be taken over; what can be is in the Handover all the same.
+// executed. Where there is none, or it cannot be read, it is the zero one. The error says what
+// cannot be taken over; what can be is in the Handover all the same.
 func Take(environ []string) (h Handover, rest []string, err error) {
 	i := slices.IndexFunc(environ, func(e string) bool { return strings.HasPrefix(e, key+"=") })
 	if i < 0 {
@@ -63,7 +63,8 @@ func read(fd int) (Handover, error) {
 	return h, nil
 }
 
-// firstFD is the first descriptor that is no standard one: the Go runtime opens those that were closed.
+// firstFD is the first descriptor that is no standard one: the Go runtime opens those that were
+// closed.
 const firstFD = 3
 
 // own makes the descriptors ours alone. One that is not open is named in the error and left out.
@@ -92,7 +93,8 @@ func (h *Handover) own() error {
 	return errors.Join(errs...)
 }
 
-// ownWatches has CloseWatches close the watches, and nothing else that has one of their numbers by now.
+// ownWatches has CloseWatches close the watches, and nothing else that has one of their numbers by
+// now.
 func (h *Handover) ownWatches() {
 	h.Watches = slices.DeleteFunc(h.Watches, func(fd int) bool { return !isWatch(fd) })
 	if len(h.Watches) == 0 {
@@ -148,8 +150,8 @@ func (h *Handover) TakeSockets(build string) []Socket {
 	return taken
 }
 
-// Drop closes the sockets that nobody took, of builds and of the front: the configuration has changed
-// in that very moment.
+// Drop closes the sockets that nobody took, of builds and of the front: the configuration has
+// changed in that very moment.
 func (h *Handover) Drop() {
 	fds := []*int{&h.Front.FD}
 	for i := range h.Sockets {
@@ -170,8 +172,8 @@ func (h *Handover) CloseWatches() {
 	}
 }
 
-// WatchesClosed waits until CloseWatches was called and is done. Where there are no watches it returns at
-// once.
+// WatchesClosed waits until CloseWatches was called and is done. Where there are no watches it
+// returns at once.
 func (h *Handover) WatchesClosed() {
 	if h.closed != nil {
 		<-h.closed

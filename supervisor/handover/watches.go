@@ -12,8 +12,8 @@ const ownFDs = "/proc/self/fd/"
 
 // Watches lists the descriptors of inotify that this process has, to be given to a successor, which
 // closes them. Closing one takes up to 30 ms, for the grace period after which the kernel frees its
-// marks (Linux 6.18, fsnotify_destroy_group), and an exec would wait for that, and the clients of the
-// front with it.
+// marks (Linux 6.18, fsnotify_destroy_group), and an exec would wait for that, and the clients of
+// the front with it.
 //
 // The successor closes them when it has its own: for the first watch of a folder the kernel goes
 // through all names that it remembers of that, and whoever opens anything below waits, gunicorn too
@@ -21,8 +21,8 @@ const ownFDs = "/proc/self/fd/"
 // meanwhile (inotify(7), max_user_instances), Watches returns none, and the exec takes longer.
 //
 // None of them may be closed between this call and the exec: the successor would close what has its
-// number by then, if that is a watch too. So those that this process was given itself must be closed
-// before (WatchesClosed), and its own only at its end.
+// number by then, if that is a watch too. So those that this process was given itself must be
+// closed before (WatchesClosed), and its own only at its end.
 func Watches() []int {
 	entries, err := os.ReadDir(ownFDs)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The environment of a test. Moments is the file to which each moment is appended as a line
-// "WHEN WHAT#TIMES", TIMES counted from 1 by each process. DieAt is the one of these lines at which the
+// The environment of a test. Moments is the file to which each moment is appended as a line "WHEN
+// WHAT#TIMES", TIMES counted from 1 by each process. DieAt is the one of these lines at which the
 // process kills itself with SIGKILL; "never" has it stop itself with SIGSTOP at each instead, until
 // somebody continues it.
 const (
@@ -22,8 +22,8 @@ const (
 	dieAtKey   = "MEDCTRL_TEST_DIE_AT"
 )
 
-// reached counts how often this process came by each moment. Moments are reached from everywhere, so
-// there is nobody to hand it to; programs for users have no such variable.
+// reached counts how often this process came by each moment. Moments are reached from everywhere,
+// so there is nobody to hand it to; programs for users have no such variable.
 var reached = struct {
 	sync.Mutex
 	times map[string]int

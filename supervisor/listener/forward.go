@@ -80,7 +80,7 @@ type passage struct {
 	to      string
 	build   string        // as named to a client that cannot be passed
 	connect time.Duration // how long to try
-	linger  time.Duration // how long a client may take to finish once it has its answer
+	linger  time.Duration // how long a client may take to finish once it has its response
 }
 
 // pass carries one client and closes it. It reports whether the client was carried to the end.
@@ -88,7 +88,7 @@ func (p passage) pass(ctx context.Context, c *client) bool {
 	defer c.Close()
 	server, err := p.dial(ctx)
 	if err != nil {
-		// Not ctx: that may have ended, and the client still gets its answer.
+		// Not ctx: that may have ended, and the client still gets its response.
 		unavailable(p.build, time.Second).give(context.WithoutCancel(ctx), c, limits{head: p.linger, linger: p.linger})
 		return false
 	}
@@ -117,7 +117,7 @@ func (p passage) carry(c *client, server *net.UnixConn) (answered int64) {
 		io.Copy(io.Discard, c)
 	})
 	answered, err := io.CopyBuffer(c, struct{ io.Reader }{server}, make([]byte, copyBytes))
-	if !errors.Is(err, os.ErrDeadlineExceeded) { // after that, the end of ctx, there may be an answer of ours
+	if !errors.Is(err, os.ErrDeadlineExceeded) { // after that, the end of ctx, there may be a response of ours
 		c.CloseWrite() // also where the server broke off: the client sees the end that it would have seen there
 	}
 	c.SetReadDeadline(time.Now().Add(p.linger))

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Notifier tells one service manager. Its methods must not be called concurrently, except Wanted and
-// Due, which may be called from anywhere. The zero Notifier tells nobody.
+// Notifier tells one service manager. Its methods must not be called concurrently, except Wanted
+// and Due, which may be called from anywhere. The zero Notifier tells nobody.
 type Notifier struct {
 	log      hclog.Logger
 	to       *net.UnixAddr // nil: nobody wants to know
@@ -57,9 +57,9 @@ func New(environ []string, log hclog.Logger) *Notifier {
 // Wanted reports whether a service manager wants to be told.
 func (n *Notifier) Wanted() bool { return n.to != nil }
 
-// Ready says that the start, or the reload that Reloading announced, is over, and how things are now.
-// It does nothing once Stopping was called: a reload may end during a stop, and a service manager that
-// is told READY=1 then expects the program to stay.
+// Ready says that the start, or the reload that Reloading announced, is over, and how things are
+// now. It does nothing once Stopping was called: a reload may end during a stop, and a service
+// manager that is told READY=1 then expects the program to stay.
 func (n *Notifier) Ready(status string) {
 	if n.ends {
 		return
@@ -95,8 +95,8 @@ func (n *Notifier) Status(status string) {
 	n.tell("STATUS=" + status)
 }
 
-// Due returns a channel that ticks twice as often as the service manager must hear Alive, or nil where
-// it need not hear it. Whoever no longer wants the channel drops it.
+// Due returns a channel that ticks twice as often as the service manager must hear Alive, or nil
+// where it need not hear it. Whoever no longer wants the channel drops it.
 func (n *Notifier) Due() <-chan time.Time {
 	if n.watchdog == 0 {
 		return nil

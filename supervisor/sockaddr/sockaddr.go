@@ -16,8 +16,8 @@ const Max = 107
 
 // With calls use with an address that leads to path, and returns what use returns. The address is
 // path itself or, where that is too long, its last element below /proc/self/fd/N, where N is a
-// descriptor of its folder. That descriptor is open only during the call, so the address must not be
-// kept. An error that use did not return says that the folder cannot be opened, or that the last
+// descriptor of its folder. That descriptor is open only during the call, so the address must not
+// be kept. An error that use did not return says that the folder cannot be opened, or that the last
 // element alone is too long.
 func With(path string, use func(addr string) error) error {
 	if len(path) <= Max {
@@ -36,8 +36,8 @@ func With(path string, use func(addr string) error) error {
 	return use(below + name)
 }
 
-// Dial connects to the stream socket at path. It does not wait for room in the socket's queue: a full
-// one is EAGAIN at once (connect(2)).
+// Dial connects to the stream socket at path. It does not wait for room in the socket's queue: a
+// full one is EAGAIN at once (connect(2)).
 func Dial(ctx context.Context, path string) (conn net.Conn, err error) {
 	err = With(path, func(addr string) error {
 		var d net.Dialer

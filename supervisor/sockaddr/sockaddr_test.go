@@ -15,7 +15,8 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/sockaddr"
 )
 
-// at is the path of name in a temporary folder, with a folder in between so that it has length bytes.
+// at is the path of name in a temporary folder, with a folder in between so that it has length
+// bytes.
 func at(t *testing.T, length int, name string) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "s") // shorter than t.TempDir
