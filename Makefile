@@ -33,15 +33,15 @@ help:
 	@echo 'make install  the binary to DESTDIR/PREFIX/bin, the rest to DESTDIR/PREFIX/share; PREFIX=$(PREFIX)'
 	@echo 'make clean    removes bin/ and run/ (what `make run` built, with its data)'
 
-# The pages are written by a program for this machine, whatever the binary is for, and dated by the commit: the same source
-# makes the same pages.
+# The pages are written by a program of their own, which is built for this machine, whatever the binary is for. They are dated
+# by the commit: the same source makes the same pages.
 flags = -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(version)'
 .PHONY: build
 build: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
 build:
 	CGO_ENABLED=0 $(GO) build $(flags) -o $(binary) ./cmd/medctrl-supervisor
 	rm -rf $(share)
-	CGO_ENABLED=0 env -u GOOS -u GOARCH $(GO) run $(flags) ./cmd/medctrl-supervisor pages $(share) .
+	CGO_ENABLED=0 env -u GOOS -u GOARCH $(GO) run $(flags) ./cmd/medctrl-pages $(share) .
 
 .PHONY: run
 run: needs-run build

@@ -17,7 +17,10 @@ const module = "github.com/medctrl/medctrl-supervisor/"
 // may not be imported by anybody and fails the test until it is. supervisor/oldkernel is
 // for tests only.
 var mayImport = map[string][]string{
-	"cmd/medctrl-supervisor": {"supervisor", "supervisor/control", "supervisor/process", "config"},
+	"cmd/medctrl-supervisor": {"cmd/cli", "supervisor/process"},
+	"cmd/medctrl-pages":      {"cmd/cli"},
+	"cmd/cli":                {"cmd/cli/show", "config", "supervisor", "supervisor/control"},
+	"cmd/cli/show":           {"supervisor/control"},
 	"config":                 {},
 	"build":                  {"config"},
 	"supervisor": {"build", "config", "supervisor/machine", "supervisor/process", "supervisor/listener",
