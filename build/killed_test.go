@@ -145,7 +145,7 @@ func TestTidyLeavesAMigrationToItsEnd(t *testing.T) {
 	until(t, "the migration", p.migrating)
 	c.kill(t)
 	must(t, p.m.Tidy(p.root, p.Name))
-	if left, err := leftovers(filepath.Join(p.root, p.Name)); err != nil || len(left) != 1 {
+	if left, err := leftovers(folderOf(p.root, p.Name)); err != nil || len(left) != 1 {
 		t.Errorf("the folder of the one that migrates is gone: %v %v", left, err)
 	}
 	next := p.start(t)

@@ -50,6 +50,9 @@ supervisor ends, which is exit code 1.`,
 				}
 				return write(e)
 			})
+			if follow && cmd.Context().Err() != nil {
+				return nil // they were followed long enough
+			}
 			if err != nil || follow || len(patterns) == 0 {
 				return requested(err)
 			}

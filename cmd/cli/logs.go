@@ -85,9 +85,14 @@ func copyLogs(ctx context.Context, cl control.Client, out io.Writer, names []str
 	return first
 }
 
+// copyLog writes the log of one build to out until it ends, or ctx, which is no error.
 func copyLog(ctx context.Context, cl control.Client, out io.Writer, name string, q control.LogQuery) error {
-	return cl.Log(ctx, name, q, func(text []byte) error {
+	err := cl.Log(ctx, name, q, func(text []byte) error {
 		_, err := out.Write(text)
 		return err
 	})
+	if ctx.Err() != nil {
+		return nil // also where it ended before the log began
+	}
+	return err
 }

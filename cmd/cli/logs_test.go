@@ -45,18 +45,17 @@ func TestLogsAreFollowedUntilTheSupervisorEnds(t *testing.T) {
 	if code := end(); code != 0 {
 		t.Errorf("Ctrl-C: exit %d", code)
 	}
-	for _, args := range [][]string{{"logs", "-f"}, {"logs", "-f", "testing"}} {
-		out, end = d.start(args...)
-		out.awaitText("a line of testing\n")
-		if len(args) == 3 {
-			stop()
-			out.awaitText("the supervisor ended")
-			if code := end(); code != exitFailed {
-				t.Errorf("%v: exit %d: %s", args, code, out.since(0))
-			}
-			continue
+	one, endOne := d.start("logs", "-f", "testing")
+	one.awaitText("a line of testing\n")
+	all, endAll := d.start("logs", "-f")
+	all.awaitText("a line of testing\n")
+	all.awaitText("a line of development\n")
+	stop()
+	for out, end := range map[*transcript]func() int{one: endOne, all: endAll} {
+		out.awaitText("the supervisor ended")
+		if code := end(); code != exitFailed {
+			t.Errorf("exit %d: %s", code, out.since(0))
 		}
-		end()
 	}
 }
 
@@ -99,6 +98,11 @@ func TestEventsAreFollowedUntilTheSupervisorEnds(t *testing.T) {
 	out, end := d.start("events", "-f", "dev*")
 	f.Events().Add(control.Event{Time: time.Now(), Build: "testing", Event: "exited"})
 	f.Events().Add(control.Event{Time: time.Now(), Build: "development", Event: "exited"})
+	out.awaitText(" development: exited\n")
+	if code := end(); code != 0 {
+		t.Errorf("Ctrl-C: exit %d", code)
+	}
+	out, end = d.start("events", "-f", "dev*")
 	out.awaitText(" development: exited\n")
 	if strings.Contains(out.since(0), "testing") {
 		t.Errorf("events of others: %s", out.since(0))

@@ -46,6 +46,8 @@ read --json.`,
 				look := show.LookOf(out) // a terminal may be resized
 				text, err := statusText(ctx, cl, patterns, asJSON, look)
 				switch {
+				case err != nil && watch && ctx.Err() != nil:
+					return nil // it was watched long enough
 				case err != nil:
 					return err
 				case watch && !asJSON && show.IsTerminal(out):
