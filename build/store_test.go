@@ -182,7 +182,7 @@ func TestCurrentIsNeverMissing(t *testing.T) {
 	stop := make(chan struct{})
 	readers.Go(func() {
 		for {
-			if id, err := s.current(); err != nil || id != rel1 && id != rel2 || !exists(s.dir("current", recordFile)) {
+			if id, err := s.current(); err != nil || id != rel1 && id != rel2 || !exists(s.dir("current", "release.json")) {
 				t.Errorf("current is %q %v", id, err)
 			}
 			select {
