@@ -51,8 +51,7 @@ type Health struct {
 // Hooks are commands that events of a build call.
 type Hooks struct{ AfterSwap, OnFailure []string }
 
-// Build is one entry [[build]], with [defaults] and the defaults of the keys
-// filled in.
+// Build is one entry [[build]], with [defaults] and the defaults of the keys filled in.
 type Build struct {
 	Name               string
 	Source             string
@@ -113,7 +112,7 @@ func (c *Config) BuildDir(name string) string { return filepath.Join(c.Root, nam
 // Socket is the public socket of a build.
 func (c *Config) Socket(name string) string { return filepath.Join(c.Root, name, "gunicorn.sock") }
 
-// Build answers the entry of that name.
+// Build returns the entry of that name.
 func (c *Config) Build(name string) (Build, bool) {
 	for i := range c.Builds { // an entry is large to copy, and files have many
 		if c.Builds[i].Name == name {
