@@ -53,8 +53,7 @@ type Health struct {
 // Hooks are commands that events of a build call.
 type Hooks struct{ AfterSwap, OnFailure []string }
 
-// Build is one entry [[build]], with [defaults] and the defaults of the keys
-// filled in.
+// Build is one entry [[build]], with [defaults] and the defaults of the keys filled in.
 type Build struct {
 	Name               string
 	Source             string

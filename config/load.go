@@ -16,13 +16,13 @@ import (
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 
-// Load reads and validates the file at path, with everything it names: source,
-// settings, interpreter, users. What is wrong with the contents comes back as
-// Errors, all of it at once; another error means that the file cannot be read.
+// Load reads and validates the file at path, with everything it names: source, settings,
+// interpreter, users. What is wrong with the contents comes back as Errors, all of it at once;
+// another error means that the file cannot be read.
 func Load(path string) (*Config, error) { return load(path, false) }
 
-// Check is Load that looks into the settings files too, for what is left of
-// their template (see [CheckSettings]).
+// Check is Load that looks into the settings files too, for what is left of their template (see
+// [CheckSettings]).
 func Check(path string) (*Config, error) { return load(path, true) }
 
 func load(path string, settings bool) (*Config, error) {
@@ -109,8 +109,8 @@ func (l *loader) unknown(path, name string, known []string) {
 	l.wrong(l.at.key(path), path, "unknown key %s%s", shownKey(name), hint)
 }
 
-// elsewhere says where a key belongs that stands in the wrong table: in TOML,
-// what follows a [table] is in it.
+// elsewhere says where a key belongs that stands in the wrong table: in TOML, what follows a
+// [table] is in it.
 func elsewhere(name string, known []string) string {
 	for _, t := range []struct {
 		keys  []string

@@ -255,8 +255,8 @@ func (a *Actor) begun(ctx context.Context) bool {
 }
 
 // event tells people what happened outside the machine.
-func (a *Actor) event(event, release, reason string) {
-	a.Ports.Reports.Event(Event{Time: time.Now(), Build: a.name, Event: event, Release: release, Reason: reason})
+func (a *Actor) event(event machine.EventName, release, reason string) {
+	a.Ports.Reports.Event(Event{Time: time.Now(), Build: a.name, Event: string(event), Release: release, Reason: reason})
 }
 
 // warn logs an error that nothing else can be done about.

@@ -140,9 +140,9 @@ func (a *Actor) noted(e machine.Note) {
 	case machine.EventStopping:
 		a.log.Info("build stops", args...)
 	default:
-		a.log.Debug("generation was "+e.Event, args...)
+		a.log.Debug("generation was "+string(e.Event), args...)
 	}
-	a.Ports.Reports.Event(Event{Time: time.Now(), Build: a.name, Event: e.Event, Release: e.Release, Pid: pid, Reason: e.Reason})
+	a.Ports.Reports.Event(Event{Time: time.Now(), Build: a.name, Event: string(e.Event), Release: e.Release, Pid: pid, Reason: e.Reason})
 	a.callHook(e.Event, e.Release, e.Reason)
 }
 

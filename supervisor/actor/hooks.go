@@ -19,7 +19,7 @@ type hooks struct {
 const hookLimit = 30 * time.Second
 
 // hookFor returns the hook that an event of a build calls.
-func hookFor(h config.Hooks, event string) []string {
+func hookFor(h config.Hooks, event machine.EventName) []string {
 	switch event {
 	case machine.EventTookOver:
 		return h.AfterSwap
@@ -31,13 +31,13 @@ func hookFor(h config.Hooks, event string) []string {
 
 // callHook runs the hook of an event, if the build has one, concurrently: what becomes of it is
 // logged and changes nothing.
-func (a *Actor) callHook(event, release, reason string) {
+func (a *Actor) callHook(event machine.EventName, release, reason string) {
 	entry := a.entry
 	argv := hookFor(entry.Hooks, event)
 	if len(argv) == 0 || a.state.Want != machine.WantServe {
 		return
 	}
-	about := []string{"MEDCTRL_BUILD=" + a.name, "MEDCTRL_RELEASE=" + release, "MEDCTRL_EVENT=" + event,
+	about := []string{"MEDCTRL_BUILD=" + a.name, "MEDCTRL_RELEASE=" + release, "MEDCTRL_EVENT=" + string(event),
 		"MEDCTRL_REASON=" + reason, "MEDCTRL_DATA=" + a.paths.Data()}
 	a.task(func(context.Context) {
 		begun := time.Now()

@@ -55,7 +55,10 @@ type (
 	// releasesListed says which releases are kept.
 	releasesListed []string
 	// hookDue says that something happened outside the machine for which there may be a hook.
-	hookDue struct{ event, reason string }
+	hookDue struct {
+		event  machine.EventName
+		reason string
+	}
 )
 
 func (configured) message()     {}

@@ -3,7 +3,7 @@ package machine
 // EventName names what happened to a build, for people: in `events`, in the hooks' MEDCTRL_EVENT,
 // in the dashboard. The contract shows the names, so they stay. (Not to be confused with [Event],
 // which is what the machine is told.)
-type EventName = string
+type EventName string
 
 // The events that the machine tells of, by [Note].
 const (
