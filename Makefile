@@ -30,7 +30,7 @@ help:
 	@echo 'make build    the static binary, $(binary), its manual pages and completions, $(share)'
 	@echo 'make unit     the tests of each package: under a minute, needs nothing but Go, also not root'
 	@echo 'make e2e      the tests of the binary with real gunicorn, Django and Nginx: minutes; installs what they need'
-	@echo 'make test     make unit and make e2e concurrently, then each fuzz target for a second'
+	@echo 'make test     make unit, with the race detector, and make e2e concurrently, then each fuzz target for a second'
 	@echo 'make cover    how much of each package its own unit tests cover; fails where that is under COVER=$(COVER) %'
 	@echo 'make lint     gofmt, go vet, staticcheck, and the scripts'
 	@echo 'make fuzz     each fuzz target for FUZZTIME=$(FUZZTIME); FUZZ=PATTERN for some of them'
@@ -62,7 +62,7 @@ run: needs-run build
 	@exec $(binary) -c examples/builds.toml
 
 # A program with the race detector sleeps for a second at its end, unless it is told not to.
-run_unit = GORACE=atexit_sleep_ms=0 $(GO) test $(race) -timeout 10m $(TESTFLAGS) $$($(GO) list ./... | grep -v /e2e$$)
+run_unit = GORACE=atexit_sleep_ms=0 $(GO) test -timeout 10m $(TESTFLAGS) $$($(GO) list ./... | grep -v /e2e$$)
 # Without the race detector: what is tested there is the binary, which has none, and the load is generated at a third of the cost.
 run_e2e = $(GO) test -timeout 10m $(TESTFLAGS) ./supervisor/e2e
 
@@ -78,7 +78,7 @@ e2e: needs-test
 test: needs-test
 	@$(run_e2e) & e2e=$$!; \
 		trap 'kill $$e2e 2>/dev/null' INT TERM; failed=0; \
-		$(run_unit) || failed=1; \
+		$(run_unit) $(race) || failed=1; \
 		wait $$e2e || failed=1; exit $$failed
 	@GO=$(GO) .ci/fuzz 1s
 
