@@ -11,8 +11,10 @@ FUZZTIME ?= 60s
 FUZZ ?= .
 # Which benchmarks `make bench` runs.
 BENCH ?= .
-# More flags for `make test`, for example TESTFLAGS='-run TestMainJob -v'.
+# More flags for `make test`, `make unit`, `make e2e` and `make cover`, for example TESTFLAGS='-run TestMainJob -v'.
 TESTFLAGS ?=
+# The least coverage, in per cent, that `make cover` accepts of a package below supervisor.
+COVER ?= 85
 STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 binary := bin/medctrl-supervisor
@@ -26,22 +28,25 @@ race = $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 help:
 	@echo 'make run      builds the supervisor and runs it on examples/builds.toml; installs what that needs, saying so first'
 	@echo 'make build    the static binary, $(binary), its manual pages and completions, $(share)'
-	@echo 'make test     every test, end to end ones too; installs what they need'
+	@echo 'make unit     the tests of each package: under a minute, needs nothing but Go, also not root'
+	@echo 'make e2e      the tests of the binary with real gunicorn, Django and Nginx: minutes; installs what they need'
+	@echo 'make test     make unit, with the race detector, and make e2e concurrently, then each fuzz target for a second'
+	@echo 'make cover    how much of each package its own unit tests cover; fails where that is under COVER=$(COVER) %'
 	@echo 'make lint     gofmt, go vet, staticcheck, and the scripts'
 	@echo 'make fuzz     each fuzz target for FUZZTIME=$(FUZZTIME); FUZZ=PATTERN for some of them'
 	@echo 'make bench    the benchmarks; BENCH=PATTERN for some of them'
 	@echo 'make install  the binary to DESTDIR/PREFIX/bin, the rest to DESTDIR/PREFIX/share; PREFIX=$(PREFIX)'
 	@echo 'make clean    removes bin/ and run/ (what `make run` built, with its data)'
 
-# The pages are written by a program for this machine, whatever the binary is for, and dated by the commit: the same source
-# makes the same pages.
+# The pages are written by a program of their own, which is built for this machine, whatever the binary is for. They are dated
+# by the commit: the same source makes the same pages.
 flags = -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(version)'
 .PHONY: build
 build: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
 build:
 	CGO_ENABLED=0 $(GO) build $(flags) -o $(binary) ./cmd/medctrl-supervisor
 	rm -rf $(share)
-	CGO_ENABLED=0 env -u GOOS -u GOARCH $(GO) run $(flags) ./cmd/medctrl-supervisor pages $(share) .
+	CGO_ENABLED=0 env -u GOOS -u GOARCH $(GO) run $(flags) ./cmd/medctrl-pages $(share) .
 
 .PHONY: run
 run: needs-run build
@@ -56,21 +61,37 @@ run: needs-run build
 	@echo
 	@exec $(binary) -c examples/builds.toml
 
+# A program with the race detector sleeps for a second at its end, unless it is told not to.
+run_unit = GORACE=atexit_sleep_ms=0 $(GO) test -timeout 10m $(TESTFLAGS) $$($(GO) list ./... | grep -v /e2e$$)
+# Without the race detector: what is tested there is the binary, which has none, and the load is generated at a third of the cost.
+run_e2e = $(GO) test -timeout 10m $(TESTFLAGS) ./supervisor/e2e
+
+.PHONY: unit
+unit:
+	@$(run_unit)
+
+.PHONY: e2e
+e2e: needs-test
+	@$(run_e2e)
+
 .PHONY: test
 test: needs-test
-	@# End to end without the race detector: what is tested there is the binary, which has none, and the load is generated at a third of the cost.
-	@$(GO) test -timeout 10m $(TESTFLAGS) ./supervisor/e2e & e2e=$$!; \
+	@$(run_e2e) & e2e=$$!; \
 		trap 'kill $$e2e 2>/dev/null' INT TERM; failed=0; \
-		$(GO) test $(race) -timeout 10m $(TESTFLAGS) $$($(GO) list ./... | grep -v /e2e$$) || failed=1; \
+		$(run_unit) $(race) || failed=1; \
 		wait $$e2e || failed=1; exit $$failed
 	@GO=$(GO) .ci/fuzz 1s
+
+.PHONY: cover
+cover:
+	@GO=$(GO) .ci/cover '$(COVER)' $(TESTFLAGS)
 
 .PHONY: lint
 lint:
 	@unformatted=$$(find . -path ./run -prune -o -name '*.go' -print0 | xargs -0 gofmt -l); \
 		[ -z "$$unformatted" ] || { echo "gofmt -w would change:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags killpoints ./supervisor
+	$(GO) vet -tags killpoints ./supervisor/killpoint
 	$(GO) run $(STATICCHECK) ./...
 	@for script in .ci/*; do bash -n "$$script"; done
 	@if command -v shellcheck >/dev/null; then shellcheck .ci/*; fi

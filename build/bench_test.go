@@ -42,7 +42,7 @@ func example(t testing.TB) config.Build {
 func BenchmarkSettingsEdit(b *testing.B) {
 	needDjango(b)
 	entry, root := example(b), filepath.Join(b.TempDir(), "root")
-	m := New(Options{Environ: os.Environ(), Parallel: 1})
+	m := New(Options{Runner: newRunner(b), Environ: os.Environ(), Parallel: 1})
 	if _, _, err := m.Make(context.Background(), Request{Root: root, Build: entry}); err != nil {
 		b.Fatal(err)
 	}

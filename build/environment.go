@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 
 // completeFile is written last into an environment; one without it is half.
@@ -48,9 +49,9 @@ func environmentID(p Interpreter, requirements string, b config.Build, gid int) 
 }
 
 // useEnvironments keeps Prune from environments that a build uses before a
-// release does, until the answered file is closed.
-func useEnvironments(dir string) (*os.File, error) {
-	f, err := os.Open(filepath.Join(dir, venvsDir))
+// release does, until the returned file is closed.
+func useEnvironments(dir layout.Build) (*os.File, error) {
+	f, err := os.Open(dir.Venvs())
 	if err != nil {
 		return nil, fmt.Errorf("hold environments: %w", err)
 	}
@@ -74,7 +75,7 @@ func (j *job) makeEnvironment(ctx context.Context) error {
 	if j.b.SystemSitePackages {
 		argv = append(argv, "--system-site-packages")
 	}
-	err := j.exec(ctx, command{argv: append(argv, j.venv), dir: j.venv})
+	err := j.exec(ctx, Command{Argv: append(argv, j.venv), Dir: j.venv})
 	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("make a virtual environment with %s: %w; where its module venv is missing: apt install python3-venv", j.python.Path, err)
 	}
@@ -95,12 +96,12 @@ func (j *job) install(ctx context.Context) error {
 		return errChanged
 	}
 	mark := ""
-	if j.exec(ctx, command{argv: []string{j.venvPython(), "-I", "-c", lookForGunicorn}, dir: j.venv}) == nil {
+	if j.exec(ctx, Command{Argv: []string{j.venvPython(), "-I", "-c", lookForGunicorn}, Dir: j.venv}) == nil {
 		mark = withGunicorn
 	} else if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	endMarked(j.mark()) // nobody is left who could write into what follows
+	// Nothing is left of these commands that could write into what follows.
 	if err := sealEnvironment(j.venv, j.as); err != nil {
 		return err
 	}

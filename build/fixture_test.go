@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -48,7 +47,7 @@ func newProject(t testing.TB, manage string) *project {
 			Migrate: true, Check: true, Umask: 0o027, KeepReleases: 3, StepTimeout: time.Minute,
 		},
 		root: filepath.Join(dir, "root"),
-		m:    New(Options{Environ: os.Environ(), Parallel: 2}),
+		m:    New(Options{Runner: newRunner(t), Environ: os.Environ(), Parallel: 2}),
 	}
 	if _, err := os.Stat(distribution); err != nil {
 		t.Skipf("%s is not there: apt install python3", distribution)
@@ -235,13 +234,12 @@ func must(t testing.TB, err error) {
 // clean asserts that nothing unfinished is left.
 func (p *project) clean(t testing.TB) {
 	t.Helper()
-	left, err := leftovers(filepath.Join(p.root, p.Name))
+	left, err := leftovers(folderOf(p.root, p.Name))
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v %v", left, err)
 	}
-	for pid, env := range marked(markName + filepath.Join(p.root, p.Name, releasesDir) + "/") {
-		dir := filepath.Join("/proc", strconv.Itoa(pid))
-		t.Errorf("process %d is left: %q %.60q, of %q", pid, read(t, filepath.Join(dir, "cmdline")), read(t, filepath.Join(dir, "stat")), env)
+	if marks, err := p.m.Runner.Running(filepath.Join(p.root, p.Name, "releases") + "/"); err != nil || len(marks) > 0 {
+		t.Errorf("processes are left of %q, error %v", marks, err)
 	}
 }
 

@@ -29,7 +29,7 @@ func (j *job) runInstaller(ctx context.Context) error {
 		argv := []string{uv, "pip", "install", "--no-config", "--link-mode", "copy", "--compile-bytecode",
 			"--python", j.venvPython(),
 			"-r", j.b.RequirementsFile()}
-		err := j.exec(ctx, command{argv: argv, dir: j.b.Source})
+		err := j.exec(ctx, Command{Argv: argv, Dir: j.b.Source})
 		if err == nil || ctx.Err() != nil || j.python.Pip == nil {
 			return err
 		}
@@ -83,9 +83,9 @@ func (j *job) pip(ctx context.Context) error {
 		argv = append(argv, "-r", path)
 	}
 	argv = append(argv, "-r", j.b.RequirementsFile())
-	c := command{argv: append(argv, args...), dir: j.b.Source}
+	c := Command{Argv: append(argv, args...), Dir: j.b.Source}
 	if proxy != "" {
-		c.env = []string{"PIP_PROXY=" + proxy}
+		c.Env = []string{"PIP_PROXY=" + proxy}
 	}
 	return j.exec(ctx, c)
 }

@@ -1,12 +1,12 @@
 package build
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -14,8 +14,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/medctrl/medctrl-supervisor/config"
 )
@@ -35,6 +36,7 @@ type Interpreter struct {
 
 // interpreters remembers what interpreters said.
 type interpreters struct {
+	runner Runner
 	mu     sync.Mutex
 	said   Interpreters
 	asking map[string]*answer
@@ -110,7 +112,7 @@ func (p *interpreters) look(ctx context.Context, name string, env []string, as c
 		}
 		p.mu.Unlock()
 		if !awaited { // unlocked: one that hangs holds up no build that names another
-			a.known, a.err = ask(ctx, path, env, as)
+			a.known, a.err = p.ask(ctx, path, env, as)
 			p.answered(key, path, a)
 		}
 		select {
@@ -163,32 +165,44 @@ func (p Interpreter) lasts() bool {
 }
 
 // ask runs the interpreter, as the build's user: it may be one of theirs.
-func ask(ctx context.Context, path string, env []string, as config.Identity) (Interpreter, error) {
+func (p *interpreters) ask(ctx context.Context, path string, env []string, as config.Identity) (Interpreter, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, askLimit, fmt.Errorf("no answer after %v", askLimit))
 	defer cancel()
-	cmd := exec.CommandContext(ctx, path, "-I", "-c", askPython)
-	cmd.Dir, cmd.Env = "/", env
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Credential: credential(as)}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } // not yet waited for
-	cmd.WaitDelay = time.Second                                                          // a grandchild may hold the pipes
-	out, err := cmd.Output()
-	if ctx.Err() != nil {
-		return Interpreter{}, context.Cause(ctx)
-	}
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		lines := bytes.Split(bytes.TrimSpace(exit.Stderr), []byte("\n"))
-		return Interpreter{}, fmt.Errorf("%w: %s", err, printable(string(lines[len(lines)-1])))
-	}
+	out, err := memoryFile("interpreter's answer")
 	if err != nil {
+		return Interpreter{}, err
+	}
+	defer out.Close() // it is in memory: nothing is lost
+	complaint, err := memoryFile("interpreter's complaint")
+	if err != nil {
+		return Interpreter{}, err
+	}
+	defer complaint.Close()
+	// Without a mark: no Tidy would look for it.
+	asked, err := p.runner.Start(Command{
+		Argv: []string{path, "-I", "-c", askPython}, Dir: "/", Env: env, User: credential(as), Umask: 0o022,
+		Stdout: out, Stderr: complaint,
+	})
+	if err != nil {
+		return Interpreter{}, err
+	}
+	if err := asked.Wait(ctx, 0); err != nil {
+		if lines := tail(complaint, 0); len(lines) > 0 && ctx.Err() == nil {
+			err = fmt.Errorf("%w: %s", err, lines[len(lines)-1])
+		}
 		return Interpreter{}, err
 	}
 	var said struct {
 		Path, Version, Pip string
 		Sites              []string
 	}
-	if err := json.Unmarshal(out, &said); err != nil {
-		return Interpreter{}, fmt.Errorf("it answered %.100q: %w", out, err)
+	const most = 1 << 20
+	text, err := io.ReadAll(io.NewSectionReader(out, 0, most))
+	if err != nil {
+		return Interpreter{}, err
+	}
+	if err := json.Unmarshal(text, &said); err != nil {
+		return Interpreter{}, fmt.Errorf("it answered %.100q: %w", text, err)
 	}
 	known := Interpreter{Path: said.Path, Version: said.Version, Sites: said.Sites}
 	if known.Path == "" {
@@ -203,6 +217,15 @@ func ask(ctx context.Context, path string, env []string, as config.Identity) (In
 		known.Pip = []string{"{venv}/bin/python", said.Pip + "/pip"}
 	}
 	return known, nil
+}
+
+// memoryFile makes a file without a name that is gone when it is closed.
+func memoryFile(name string) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("make a file in memory: %w", os.NewSyscallError("memfd_create", err))
+	}
+	return os.NewFile(uintptr(fd), name), nil
 }
 
 // installed answers the names and versions of the packages that the interpreter

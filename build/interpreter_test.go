@@ -16,7 +16,7 @@ import (
 // interpreter, and what it knows then.
 func lookedUp(t *testing.T, name string, known Interpreters) (Interpreter, Interpreters) {
 	t.Helper()
-	m := New(Options{Known: known})
+	m := New(Options{Runner: newRunner(t), Known: known})
 	p, err := m.interpreters.look(t.Context(), name, os.Environ(), config.Identity{UID: os.Getuid(), GID: os.Getgid()})
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +78,7 @@ func TestInterpreterThatManyBuildsNameIsAskedOnce(t *testing.T) {
 	if err := writeWhole(shim, script, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	m := New(Options{})
+	m := New(Options{Runner: newRunner(t)})
 	as := config.Identity{UID: os.Getuid(), GID: os.Getgid()}
 	given, giveUp := context.WithCancel(t.Context())
 	var all sync.WaitGroup

@@ -9,10 +9,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 
 // job is one Make.
@@ -20,7 +22,7 @@ type job struct {
 	Request
 	maker *Maker
 	b     config.Build
-	dir   string // root/NAME
+	dir   layout.Build
 	as    config.Identity
 	env   []string
 
@@ -38,8 +40,9 @@ type job struct {
 	took  []StepTime
 	stale []string // sources without bytecode
 
-	compiling chan error // result of what compiles beside the other steps
-	manager   *manager   // what runs manage.py
+	started   atomic.Int32 // how many commands were started
+	compiling chan error   // result of what compiles concurrently with the other steps
+	manager   *manager     // what runs manage.py
 }
 
 // step is one step of a build.
@@ -110,16 +113,16 @@ func (j *job) folders() error {
 	if err := os.MkdirAll(filepath.Dir(j.Root), 0o755); err != nil {
 		return fmt.Errorf("make folder: %w", err)
 	}
-	data := filepath.Join(j.dir, "data")
+	data := j.dir.Data()
 	for _, f := range []struct {
 		path     string
 		mode     fs.FileMode
 		uid, gid int
 	}{
 		{j.Root, 0o755, -1, -1},
-		{j.dir, 0o755, -1, -1}, // Nginx reaches the socket through it
-		{filepath.Join(j.dir, releasesDir), 0o711, -1, -1},
-		{filepath.Join(j.dir, venvsDir), 0o711, -1, -1},
+		{j.dir.Dir(), 0o755, -1, -1}, // Nginx reaches the socket through it
+		{j.dir.Releases(), 0o711, -1, -1},
+		{j.dir.Venvs(), 0o711, -1, -1},
 		{data, 0o750, j.as.UID, j.as.GID},
 	} {
 		if err := makeFolder(f.path, f.mode, f.uid, f.gid); err != nil {
@@ -142,12 +145,12 @@ func (j *job) claim() error {
 		return err
 	}
 	j.id = nextID(time.Now(), j.hash, taken)
-	temp := filepath.Join(j.dir, releasesDir, tempPrefix+j.id)
+	temp := unfinished(j.dir.Release(j.id).Dir())
 	if err := os.Mkdir(temp, 0o750); err != nil {
 		return fmt.Errorf("make folder for the release: %w", err)
 	}
 	j.temp = temp
-	j.log, err = os.OpenFile(filepath.Join(j.temp, logFile), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o640)
+	j.log, err = os.OpenFile(layout.Release(j.temp).Log(), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o640)
 	if err != nil {
 		return fmt.Errorf("open build log: %w", err)
 	}
@@ -184,7 +187,7 @@ func (j *job) step(ctx context.Context, s step) error {
 	if err != nil {
 		lines := tail(j.log, offset)
 		fmt.Fprintf(j.log, "== %s failed: %v\n", s.name, err) // where the disk is full the error says so
-		return &StepError{Build: j.b.Name, Step: s.name, Err: err, Tail: lines, Log: filepath.Join(j.dir, failedLog)}
+		return &StepError{Build: j.b.Name, Step: s.name, Err: err, Tail: lines, Log: j.dir.FailedLog()}
 	}
 	j.took = append(j.took, StepTime{Name: s.name, Took: p.Elapsed, Skipped: p.Skipped})
 	j.say(p)
@@ -204,7 +207,7 @@ func (j *job) finish(ctx context.Context) (Release, error) {
 	rel := Release{ID: j.id, Hash: j.hash, VenvID: j.venvID, Created: time.Now().UTC(), Steps: j.took}
 	text, err := json.MarshalIndent(rel, "", "  ")
 	if err == nil {
-		err = os.WriteFile(filepath.Join(j.temp, recordFile), append(text, '\n'), 0o640)
+		err = os.WriteFile(layout.Release(j.temp).Record(), append(text, '\n'), 0o640)
 	}
 	if err != nil {
 		return rel, fmt.Errorf("write record of the release: %w", err)
@@ -213,19 +216,18 @@ func (j *job) finish(ctx context.Context) (Release, error) {
 		return rel, err
 	}
 	limited, cancel := context.WithTimeout(ctx, afterWork)
-	gone(limited)
+	gone(limited) // what it left behind would not end with the release
 	cancel()
-	endMarked(j.mark()) // what a step left behind would not end with the release
 	if err := seal(j.temp, j.as.GID); err != nil {
 		return rel, err
 	}
 	if err := syncTree(j.temp); err != nil {
 		return rel, err
 	}
-	if err := os.Remove(filepath.Join(j.dir, failedLog)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Remove(j.dir.FailedLog()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return rel, fmt.Errorf("remove the log of a build before: %w", err)
 	}
-	rel.Dir, rel.Venv = filepath.Join(j.dir, releasesDir, j.id), j.venv
+	rel.Dir, rel.Venv = j.dir.Release(j.id).Dir(), j.venv
 	if err := os.Rename(j.temp, rel.Dir); err != nil {
 		return rel, fmt.Errorf("name the release: %w", err)
 	}
@@ -241,10 +243,9 @@ func (j *job) stopAll() {
 		<-j.compiling // its context has ended
 	}
 	if m := j.manager; m != nil {
-		m.process.end()
+		end(m.process)
 		m.conn.Close() // nothing was written that could be lost
 	}
-	endMarked(j.mark())
 }
 
 // abandon keeps the log of a failed build and removes the rest.
@@ -253,7 +254,7 @@ func (j *job) abandon(why error) {
 		return
 	}
 	if !errors.Is(why, errSame) {
-		err := os.Rename(filepath.Join(j.temp, logFile), filepath.Join(j.dir, failedLog))
+		err := os.Rename(layout.Release(j.temp).Log(), j.dir.FailedLog())
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			j.maker.Log.Warn("log of the failed build is lost", "build", j.b.Name, "error", err)
 		}

@@ -44,7 +44,7 @@ func TestMakeInAProcessOfItsOwn(t *testing.T) {
 			_, _ = io.Copy(io.Discard, os.Stdin) // until it is killed
 		}
 	}
-	rel, _, err := New(Options{Environ: os.Environ()}).Make(t.Context(), r.Request)
+	rel, _, err := New(Options{Runner: newRunner(t), Environ: os.Environ()}).Make(t.Context(), r.Request)
 	fmt.Println("made", rel.ID, err)
 }
 
@@ -130,7 +130,7 @@ func TestTidyEndsTheStepsOfAKilledBuild(t *testing.T) {
 			c := p.startChild(t, "")
 			p.daemonStarted(t)
 			c.kill(t)
-			must(t, Tidy(p.root, p.Name))
+			must(t, p.m.Tidy(p.root, p.Name))
 			p.daemonGone(t)
 			must(t, os.WriteFile(filepath.Join(p.data(), "recovered"), nil, 0o644))
 			p.recovers(t)
@@ -144,8 +144,8 @@ func TestTidyLeavesAMigrationToItsEnd(t *testing.T) {
 	c := p.startChild(t, "")
 	until(t, "the migration", p.migrating)
 	c.kill(t)
-	must(t, Tidy(p.root, p.Name))
-	if left, err := leftovers(filepath.Join(p.root, p.Name)); err != nil || len(left) != 1 {
+	must(t, p.m.Tidy(p.root, p.Name))
+	if left, err := leftovers(folderOf(p.root, p.Name)); err != nil || len(left) != 1 {
 		t.Errorf("the folder of the one that migrates is gone: %v %v", left, err)
 	}
 	next := p.start(t)
@@ -161,7 +161,7 @@ func TestTidyLeavesAMigrationToItsEnd(t *testing.T) {
 // recovers asserts that Tidy leaves nothing half, and that a build can be made.
 func (p *project) recovers(t *testing.T) {
 	t.Helper()
-	must(t, Tidy(p.root, p.Name))
+	must(t, p.m.Tidy(p.root, p.Name))
 	p.clean(t)
 	r := p.request()
 	r.Force = true

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +15,7 @@ import (
 
 // Options are what a Maker is given once.
 type Options struct {
+	Runner   Runner       // required
 	Log      hclog.Logger // nil: nothing is logged
 	Environ  []string     // our own environment, as os.Environ has it
 	Parallel int          // builds that may run at once, at least 1
@@ -37,13 +37,13 @@ func New(o Options) *Maker {
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
 	}
-	m := &Maker{Options: o, interpreters: interpreters{said: maps.Clone(o.Known)}}
+	m := &Maker{Options: o, interpreters: interpreters{runner: o.Runner, said: maps.Clone(o.Known)}}
 	m.slots.setLimit(o.Parallel)
 	m.hashes.reads.setLimit(readsAtOnce)
 	return m
 }
 
-// SetParallel changes how many builds may run at once. Those that run go on.
+// SetParallel changes how many builds may run at once. Running ones go on.
 func (m *Maker) SetParallel(n int) { m.slots.setLimit(n) }
 
 // Request is one build to make.
@@ -80,7 +80,7 @@ var errSame = errors.New("the inputs are those of a release that is there")
 const restarts = 3
 
 // Make makes a release of the inputs as they are now. Where a complete release
-// of the very same inputs is there it answers that one, not fresh, and runs
+// of the very same inputs is there it returns that one, not fresh, and runs
 // nothing. A failed step comes back as *StepError; a cancelled ctx as its error,
 // unless the release was complete already.
 func (m *Maker) Make(ctx context.Context, r Request) (rel Release, fresh bool, err error) {
@@ -125,7 +125,7 @@ func (m *Maker) Make(ctx context.Context, r Request) (rel Release, fresh bool, e
 
 // prepare finds out what would be built, without changing anything.
 func (m *Maker) prepare(ctx context.Context, r Request) (_ *job, err error) {
-	j := &job{maker: m, Request: r, b: r.Build, dir: filepath.Join(r.Root, r.Build.Name)}
+	j := &job{maker: m, Request: r, b: r.Build, dir: folderOf(r.Root, r.Build.Name)}
 	if j.as, err = config.IdentityOf(j.b); err != nil {
 		return nil, err
 	}
@@ -140,7 +140,7 @@ func (m *Maker) prepare(ctx context.Context, r Request) (_ *job, err error) {
 		return nil, err
 	}
 	j.venvID = environmentID(j.python, j.requirements, j.b, j.as.GID)
-	j.venv = filepath.Join(j.dir, venvsDir, j.venvID)
+	j.venv = j.dir.Venv(j.venvID)
 	app, err := resolved(j.b)
 	if err != nil {
 		return nil, err
@@ -170,7 +170,7 @@ func withHome(env, own []string, as config.Identity) []string {
 	return append(env, "HOME="+as.Home)
 }
 
-// same answers the newest release of the same inputs, unless a new one is to be
+// same returns the newest release of the same inputs, unless a new one is to be
 // made of them all the same.
 func (j *job) same() (Release, bool) {
 	for i := len(j.all) - 1; i >= 0 && !j.Force; i-- {

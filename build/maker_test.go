@@ -259,7 +259,7 @@ func TestNewestLogIsThatOfTheLastBuild(t *testing.T) {
 		return string(log)
 	}
 	contains(t, newest(), "compile")
-	logs, err := filepath.Glob(filepath.Join(p.root, "one/releases/*", logFile))
+	logs, err := filepath.Glob(filepath.Join(p.root, "one/releases/*", "build.log"))
 	if err != nil || len(logs) != 1 {
 		t.Fatal(logs, err)
 	}

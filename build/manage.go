@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 
 //go:embed driver.py
@@ -24,7 +26,7 @@ var driver string
 // the commands themselves do (on an example 0.28 of the 0.30 s of CPU of
 // `check`), so they share one loading.
 type manager struct {
-	process *process
+	process Process
 	conn    *net.UnixConn // descriptor 3 of the process
 }
 
@@ -75,8 +77,9 @@ func (j *job) migrate(ctx context.Context) error {
 func (j *job) needManager() error {
 	if j.manager != nil {
 		select {
-		case <-j.manager.process.done:
+		case <-j.manager.process.Done():
 			j.manager.conn.Close() // its other end is gone
+			end(j.manager.process) // what it left behind
 			j.manager = nil
 		default:
 			return nil
@@ -94,7 +97,7 @@ func (j *job) needManager() error {
 	if err != nil {
 		return fmt.Errorf("make socket to manage.py: %w", err)
 	}
-	p, err := j.start(command{argv: []string{j.venvPython(), "-c", driver}, dir: j.app(), extra: childs})
+	p, err := j.start(Command{Argv: []string{j.venvPython(), "-c", driver}, Dir: j.app(), Extra: childs})
 	if err != nil {
 		conn.Close()
 		return err
@@ -111,14 +114,14 @@ func (j *job) ask(ctx context.Context, request string) (alive bool, err error) {
 	go func() { served <- j.serve(conn, request) }()
 	select {
 	case err = <-served:
-	case <-p.done:
+	case <-p.Done():
 		// A daemon that it left may hold its end of the socket for ever.
 		_ = conn.SetReadDeadline(time.Now()) // of an open socket
 		if <-served != nil {
-			return false, p.err
+			return false, p.Wait(ctx, afterTerm)
 		}
 	case <-ctx.Done():
-		p.end()
+		end(p)
 		conn.Close() // where a grandchild still holds the other end
 		<-served
 		return false, context.Cause(ctx)
@@ -127,10 +130,10 @@ func (j *job) ask(ctx context.Context, request string) (alive bool, err error) {
 		return true, nil
 	}
 	if errors.Is(err, errHungUp) {
-		err = p.wait(ctx) // its exit code tells more
+		err = p.Wait(ctx, afterTerm) // its exit code tells more
 		return false, err
 	}
-	p.end()
+	end(p)
 	return false, err
 }
 
@@ -169,7 +172,7 @@ func (j *job) handOutLock(conn *net.UnixConn, name string) error {
 		j.maker.Log.Warn("the database lies in the release and is lost with it: put it under MEDCTRL_DATA",
 			"build", j.b.Name, "path", strings.TrimPrefix(path, j.temp+"/"))
 	}
-	dir := filepath.Join(j.Root, ".supervisor", "migrate")
+	dir := layout.Root(j.Root).MigrationLocks()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make folder for migration locks: %w", err)
 	}
@@ -198,5 +201,5 @@ func (j *job) dismiss() (gone func(context.Context)) {
 	}
 	j.manager = nil
 	m.conn.Close() // nothing was written that could be lost
-	return func(ctx context.Context) { _ = m.process.wait(ctx) }
+	return func(ctx context.Context) { _ = m.process.Wait(ctx, afterTerm) }
 }

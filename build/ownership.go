@@ -131,18 +131,3 @@ func owned(info fs.FileInfo, uid, gid uint32) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return ok && stat.Uid == uid && stat.Gid == gid
 }
-
-// credential answers whom a step runs as, nil for ourselves.
-func credential(id config.Identity) *syscall.Credential {
-	if id.Own() {
-		return nil
-	}
-	c := &syscall.Credential{Uid: uint32(os.Geteuid()), Gid: uint32(os.Getegid()), Groups: id.Groups}
-	if id.UID >= 0 {
-		c.Uid = uint32(id.UID)
-	}
-	if id.GID >= 0 {
-		c.Gid = uint32(id.GID)
-	}
-	return c
-}

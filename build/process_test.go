@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -229,28 +228,5 @@ func TestCommandsBeginAlikeWhateverTheOneBeforeDid(t *testing.T) {
 	p.made(t)
 	if want := "0027 True\ncheck --deploy\n0027 True\nmigrate --noinput\n0027 True\ncollectstatic --noinput\n"; p.did(t) != want {
 		t.Errorf("manage.py did %q", p.did(t))
-	}
-}
-
-// It has no environment for a moment in each exec: it must not be missed then.
-func TestProcessInTheMiddleOfAnExecIsFound(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	must(t, writeWhole(filepath.Join(dir, "again"), `exec /bin/sh "$0"`, 0o600))
-	cmd := exec.Command("/bin/sh", filepath.Join(dir, "again"))
-	cmd.Env = []string{markName + dir}
-	must(t, cmd.Start())
-	defer func() {
-		_ = cmd.Process.Kill() // it runs for ever
-		_ = cmd.Wait()         // by the kill
-	}()
-	for range 300 {
-		if found := marked(markName + dir); len(found) != 1 {
-			t.Fatalf("found %v", found)
-		}
-	}
-	endMarked(markName + dir)
-	if found := marked(markName + dir); len(found) != 0 {
-		t.Errorf("left are %v", found)
 	}
 }

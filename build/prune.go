@@ -1,6 +1,7 @@
 package build
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 
 // Prune removes releases beyond the b.KeepReleases newest, but none of inUse,
@@ -32,7 +34,7 @@ func Prune(root string, b config.Build, inUse ...string) error {
 }
 
 func pruneEnvironments(root, name string) error {
-	venvs := filepath.Join(root, name, venvsDir)
+	venvs := folderOf(root, name).Venvs()
 	f, err := os.Open(venvs)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -84,13 +86,16 @@ func discard(dir string) error {
 // environments, and the processes of their steps. A migration is not ended
 // half-way: it goes on, with its folder and its lock, and the Tidy after it
 // removes the rest. For start-up, when no build of that name runs.
-func Tidy(root, name string) error {
-	left, err := leftovers(filepath.Join(root, name))
+func (m *Maker) Tidy(root, name string) error {
+	left, err := leftovers(folderOf(root, name))
 	if len(left) == 0 {
 		return err
 	}
-	errs := []error{err}
-	busy := endSteps(markName + filepath.Join(root, name, releasesDir, tempPrefix))
+	busy, eerr := endSteps(m.Runner, folderOf(root, name).Releases())
+	if busy == nil {
+		return errors.Join(err, eerr) // one of the folders may be of a migration
+	}
+	errs := []error{err, eerr}
 	for _, path := range left {
 		if busy[path] {
 			continue
@@ -102,10 +107,9 @@ func Tidy(root, name string) error {
 	return errors.Join(errs...)
 }
 
-func leftovers(dir string) (left []string, err error) {
+func leftovers(dir layout.Build) (left []string, err error) {
 	var errs []error
-	for _, folder := range []string{"", releasesDir, venvsDir} {
-		parent := filepath.Join(dir, folder)
+	for _, parent := range []string{dir.Dir(), dir.Releases(), dir.Venvs()} {
 		entries, err := os.ReadDir(parent)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("look for leftovers: %w", err))
@@ -115,11 +119,11 @@ func leftovers(dir string) (left []string, err error) {
 			name, temporary := strings.CutPrefix(e.Name(), tempPrefix)
 			name = strings.TrimPrefix(name, oldPrefix)
 			ours := map[string]bool{
-				"":          temporary && name == "current",
-				releasesDir: temporary && releaseID.MatchString(name),
-				venvsDir:    venvID.MatchString(name) && (temporary || !complete(path)),
+				dir.Dir():      temporary && name == filepath.Base(dir.Current()),
+				dir.Releases(): temporary && releaseID.MatchString(name),
+				dir.Venvs():    venvID.MatchString(name) && (temporary || !complete(path)),
 			}
-			if ours[folder] {
+			if ours[parent] {
 				left = append(left, path)
 			}
 		}
@@ -127,23 +131,27 @@ func leftovers(dir string) (left []string, err error) {
 	return left, errors.Join(errs...)
 }
 
-// endSteps kills the processes of steps that carry a mark beginning with mark,
-// and answers the folders of those that migrate and so are left alone.
-func endSteps(mark string) (busy map[string]bool) {
-	busy = map[string]bool{}
-	marks := map[string]bool{}
-	for _, env := range marked(mark) {
-		entry, _ := markedEntry(env, mark)
-		marks[entry] = true
+// endSteps kills the processes of steps whose releases are prepared in releases, and
+// returns the folders of those that migrate and so are left alone.
+func endSteps(r Runner, releases string) (busy map[string]bool, err error) {
+	marks, err := r.Running(filepath.Join(releases, tempPrefix))
+	if err != nil {
+		return nil, err
 	}
-	for entry := range marks {
-		if dir := strings.TrimPrefix(entry, markName); locked(filepath.Join(dir, migratesFile)) {
+	ctx, cancel := context.WithTimeout(context.Background(), afterKill)
+	defer cancel()
+	busy = map[string]bool{}
+	var errs []error
+	for _, mark := range marks {
+		// The folder alone is the mark where an earlier version of this program started it.
+		folder, _, _ := strings.Cut(strings.TrimPrefix(mark, releases+"/"), "/")
+		if dir := filepath.Join(releases, folder); locked(filepath.Join(dir, migratesFile)) {
 			busy[dir] = true
 		} else {
-			endMarked(entry)
+			errs = append(errs, r.End(ctx, mark))
 		}
 	}
-	return busy
+	return busy, errors.Join(errs...)
 }
 
 // locked says whether a process holds the lock of a file.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 
 // Release is a finished result of building, a folder that does not change.
@@ -48,26 +49,24 @@ func appFolder(appDir string) string {
 }
 
 const (
-	releasesDir = "releases"
-	venvsDir    = "venvs"
-	recordFile  = "release.json"
-	logFile     = "build.log"
-	// failedLog is the log of the last build that did not become a release, where
-	// none was made after it.
-	failedLog = "build-failed.log"
-	// tempPrefix begins the names of what is not finished; only that, and what
-	// has a record of ours, is ever removed.
+	// tempPrefix begins the names of what is not finished. Only that, and what has a record of
+	// ours, is ever removed.
 	tempPrefix = ".tmp-"
 	oldPrefix  = "old-" // after it, for what is being removed
 )
 
+// unfinished is the name next to path of what becomes path when it is finished.
+func unfinished(path string) string {
+	return filepath.Join(filepath.Dir(path), tempPrefix+filepath.Base(path))
+}
+
+func folderOf(root, name string) layout.Build { return layout.Root(root).Build(name) }
+
 var releaseID = regexp.MustCompile(`^[0-9]{8}T[0-9]{6}-[0-9a-f]{6}$`)
 
-func releasesOf(root, name string) string { return filepath.Join(root, name, releasesDir) }
-
-// List answers the complete releases of a build, oldest first.
+// List returns the complete releases of a build, oldest first.
 func List(root, name string) ([]Release, error) {
-	entries, err := os.ReadDir(releasesOf(root, name)) // sorted, so by time
+	entries, err := os.ReadDir(folderOf(root, name).Releases()) // sorted, so by time
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -86,13 +85,13 @@ func List(root, name string) ([]Release, error) {
 	return all, nil
 }
 
-// Get answers one complete release. A folder without a record of ours is none.
+// Get returns one complete release. A folder without a record of ours is none.
 func Get(root, name, id string) (Release, error) {
 	if !releaseID.MatchString(id) {
 		return Release{}, fmt.Errorf("release %q of %s: that is no release's name", id, name)
 	}
-	dir := filepath.Join(releasesOf(root, name), id)
-	text, err := os.ReadFile(filepath.Join(dir, recordFile))
+	dir := folderOf(root, name).Release(id)
+	text, err := os.ReadFile(dir.Record())
 	if err != nil {
 		return Release{}, fmt.Errorf("read release %s of %s: %w", id, name, err)
 	}
@@ -103,7 +102,7 @@ func Get(root, name, id string) (Release, error) {
 	if r.ID != id || !venvID.MatchString(r.VenvID) {
 		return Release{}, fmt.Errorf("read release %s of %s: its record is of another", id, name)
 	}
-	r.Dir, r.Venv = dir, filepath.Join(root, name, venvsDir, r.VenvID)
+	r.Dir, r.Venv = dir.Dir(), folderOf(root, name).Venv(r.VenvID)
 	if !complete(r.Venv) {
 		return Release{}, fmt.Errorf("release %s of %s: its environment %s is not there", id, name, r.Venv)
 	}
@@ -123,10 +122,10 @@ func nextID(now time.Time, hash string, taken []string) string {
 	return now.Format(form) + "-" + hash[:6]
 }
 
-// names answers all identities that folders of a build have, of releases and of
-// what is not one, yet or any more.
-func names(dir string) ([]string, error) {
-	entries, err := os.ReadDir(filepath.Join(dir, releasesDir))
+// names returns all identities that folders of a build have: of releases, and of what is not one
+// yet or is being removed.
+func names(dir layout.Build) ([]string, error) {
+	entries, err := os.ReadDir(dir.Releases())
 	if err != nil {
 		return nil, fmt.Errorf("list releases: %w", err)
 	}
@@ -142,12 +141,12 @@ func names(dir string) ([]string, error) {
 
 // SetCurrent makes root/NAME/current lead to a release, in one step.
 func SetCurrent(root, name, id string) error {
-	link := filepath.Join(root, name, "current")
-	to := filepath.Join(releasesDir, id)
+	dir := folderOf(root, name)
+	link, to := dir.Current(), dir.CurrentTo(id)
 	if now, err := os.Readlink(link); err == nil && now == to {
 		return nil
 	}
-	temp := filepath.Join(root, name, tempPrefix+"current")
+	temp := unfinished(link)
 	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("link current release: %w", err)
 	}
@@ -161,20 +160,12 @@ func SetCurrent(root, name, id string) error {
 	return nil
 }
 
-// Current answers the release that root/NAME/current leads to.
-func Current(root, name string) (id string, err error) {
-	to, err := os.Readlink(filepath.Join(root, name, "current"))
-	if err != nil {
-		return "", fmt.Errorf("read link to the current release: %w", err)
-	}
-	return filepath.Base(to), nil
-}
-
 // ReadLog answers the log of the newest build: one that runs, else one that
 // failed after the newest release, else that of the newest release. Names say
 // which is the newest: file times follow a clock that may have been set back.
 func ReadLog(root, name string) ([]byte, error) {
-	entries, err := os.ReadDir(releasesOf(root, name))
+	dir := folderOf(root, name)
+	entries, err := os.ReadDir(dir.Releases())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read build log of %s: %w", name, err)
 	}
@@ -184,12 +175,12 @@ func ReadLog(root, name string) ([]byte, error) {
 		switch {
 		case !releaseID.MatchString(id):
 		case runs:
-			running = filepath.Join(releasesOf(root, name), e.Name(), logFile)
+			running = dir.Release(e.Name()).Log()
 		default:
-			made = filepath.Join(releasesOf(root, name), e.Name(), logFile)
+			made = dir.Release(e.Name()).Log()
 		}
 	}
-	failed := filepath.Join(root, name, failedLog) // a release that is made removes it
+	failed := dir.FailedLog() // a release that is made removes it
 	newest := failed
 	for _, path := range []string{running, failed, made} {
 		if _, err := os.Stat(path); err == nil {

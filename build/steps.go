@@ -7,39 +7,43 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
-// start starts a command of the current step with the build's environment, user
-// and umask.
-func (j *job) start(c command) (*process, error) {
-	c.env = append(append(j.env[:len(j.env):len(j.env)],
+// start starts a command of the current step with the build's environment, user and umask.
+func (j *job) start(c Command) (Process, error) {
+	c.Env = append(append(j.env[:len(j.env):len(j.env)],
 		"PYTHONUNBUFFERED=1",
 		"PYTHONDONTWRITEBYTECODE=1", // compiling is a step of its own
 		"DJANGO_SETTINGS_MODULE="+j.b.SettingsModule(),
 		"VIRTUAL_ENV="+j.venv,
 		"MEDCTRL_BUILD="+j.b.Name, "MEDCTRL_RELEASE="+j.id,
-		"MEDCTRL_DATA="+filepath.Join(j.dir, "data")), c.env...)
-	c.as, c.umask = j.as, j.b.Umask
-	return c.start(j.log, j.mark())
+		"MEDCTRL_DATA="+j.dir.Data()), c.Env...)
+	c.User, c.Umask = credential(j.as), j.b.Umask
+	return j.startMarked(c)
 }
 
-func (j *job) exec(ctx context.Context, c command) error {
+// startMarked starts a command that writes to the build's log. Its mark begins with the
+// folder in which the release is prepared, so that it is found by Tidy and never taken for
+// what serves the release later.
+func (j *job) startMarked(c Command) (Process, error) {
+	c.Stdout = j.log
+	c.Mark = j.temp + "/" + strconv.Itoa(int(j.started.Add(1)))
+	return j.maker.Runner.Start(c)
+}
+
+// exec runs a command of the current step to its end, or until ctx ends.
+func (j *job) exec(ctx context.Context, c Command) error {
 	p, err := j.start(c)
 	if err != nil {
 		return err
 	}
-	return p.wait(ctx)
+	return p.Wait(ctx, afterTerm)
 }
 
-// markName is in the environment of every process of a build, with the folder
-// in which the release is prepared: by it they are found, of this very build
-// and of no other, nor what serves the release later.
-const markName = "MEDCTRL_STEP="
-
-func (j *job) mark() string       { return markName + j.temp }
 func (j *job) app() string        { return filepath.Join(j.temp, appFolder(j.b.AppDir)) }
 func (j *job) venvPython() string { return filepath.Join(j.venv, "bin", "python") }
 
@@ -176,14 +180,14 @@ func (j *job) stepInstall(ctx context.Context) (bool, error) {
 	return false, j.needGunicorn()
 }
 
-// fewStale is up to how many files are compiled beside check and migrate, which
+// fewStale is up to how many files are compiled next to check and migrate, which
 // compile these few for themselves meanwhile. More are compiled before them:
 // compiling a whole application twice at once would take longer.
 const fewStale = 40
 
 func (j *job) compilesFirst() bool { return len(j.stale) > fewStale }
 
-// startCompiling compiles beside the steps that follow.
+// startCompiling compiles next to the steps that follow.
 func (j *job) startCompiling(ctx context.Context) {
 	if len(j.stale) == 0 {
 		return
@@ -233,10 +237,14 @@ func (j *job) compile(ctx context.Context) error {
 	if len(j.stale) <= fewStale {
 		what = j.stale
 	}
-	return command{
-		argv: append([]string{python, "-I", "-S", "-m", "compileall", "-q"}, what...),
-		dir:  j.app(), env: j.env, as: config.Identity{UID: -1, GID: -1}, umask: 0o027,
-	}.run(ctx, j.log, j.mark())
+	p, err := j.startMarked(Command{
+		Argv: append([]string{python, "-I", "-S", "-m", "compileall", "-q"}, what...),
+		Dir:  j.app(), Env: j.env, Umask: 0o027,
+	})
+	if err != nil {
+		return err
+	}
+	return p.Wait(ctx, afterTerm)
 }
 
 func (j *job) stepCheck(ctx context.Context) (bool, error) {

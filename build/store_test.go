@@ -21,18 +21,30 @@ type store struct {
 
 func newStore(t *testing.T) store { return store{t, t.TempDir()} }
 
+// tidy runs Tidy on the build "one".
+func (s store) tidy() {
+	s.Helper()
+	must(s, New(Options{Runner: newRunner(s)}).Tidy(s.root, "one"))
+}
+
+// current returns the release that the link leads to.
+func (s store) current() (string, error) {
+	to, err := os.Readlink(s.dir("current"))
+	return filepath.Base(to), err
+}
+
 func (s store) dir(parts ...string) string {
 	return filepath.Join(append([]string{s.root, "one"}, parts...)...)
 }
 
 func (s store) add(id, venv string) {
 	s.Helper()
-	must(s, os.MkdirAll(s.dir(venvsDir, venv), 0o755))
-	must(s, markComplete(s.dir(venvsDir, venv), ""))
-	must(s, os.MkdirAll(s.dir(releasesDir, id), 0o755))
+	must(s, os.MkdirAll(s.dir("venvs", venv), 0o755))
+	must(s, markComplete(s.dir("venvs", venv), ""))
+	must(s, os.MkdirAll(s.dir("releases", id), 0o755))
 	text, err := json.Marshal(Release{ID: id, VenvID: venv})
 	must(s, err)
-	must(s, os.WriteFile(s.dir(releasesDir, id, recordFile), text, 0o644))
+	must(s, os.WriteFile(s.dir("releases", id, "release.json"), text, 0o644))
 }
 
 func (s store) entries(folder string) (all []string) {
@@ -59,26 +71,26 @@ func TestPruneKeepsWhatIsNewestInUseOrNotOurs(t *testing.T) {
 	s.add(rel3, venvC)
 	s.add(rel4, venvC)
 	foreign := []string{
-		s.dir(releasesDir, "20250101T000000-aaaaaa"), // no record of ours
-		s.dir(releasesDir, "keep"), s.dir(releasesDir, ".tmp-mine"), s.dir(venvsDir, "mine"), s.dir(venvsDir, ".tmp-old-mine"), s.dir("dddddddddddddddd"), s.dir(".tmp-mine"),
+		s.dir("releases", "20250101T000000-aaaaaa"), // no record of ours
+		s.dir("releases", "keep"), s.dir("releases", ".tmp-mine"), s.dir("venvs", "mine"), s.dir("venvs", ".tmp-old-mine"), s.dir("dddddddddddddddd"), s.dir(".tmp-mine"),
 	}
 	for _, path := range foreign {
 		must(t, os.MkdirAll(path, 0o755))
 	}
 	b := config.Build{Name: "one", KeepReleases: 2}
 	// A build may just have found an environment, and has no release yet.
-	using, err := useEnvironments(s.dir())
+	using, err := useEnvironments(folderOf(s.root, "one"))
 	must(t, err)
 	must(t, Prune(s.root, b, rel1))
-	if !exists(s.dir(venvsDir, venvB)) {
+	if !exists(s.dir("venvs", venvB)) {
 		t.Error("an environment was removed under a build")
 	}
 	must(t, using.Close())
 	must(t, Prune(s.root, b, rel1))
-	must(t, Tidy(s.root, "one"))
+	s.tidy()
 	for path, want := range map[string]bool{
-		s.dir(releasesDir, rel1): true, s.dir(releasesDir, rel2): false, s.dir(releasesDir, rel3): true, s.dir(releasesDir, rel4): true,
-		s.dir(venvsDir, venvA): true, s.dir(venvsDir, venvB): false, s.dir(venvsDir, venvC): true,
+		s.dir("releases", rel1): true, s.dir("releases", rel2): false, s.dir("releases", rel3): true, s.dir("releases", rel4): true,
+		s.dir("venvs", venvA): true, s.dir("venvs", venvB): false, s.dir("venvs", venvC): true,
 	} {
 		if exists(path) != want {
 			t.Errorf("%s: there is %v, want %v", path, !want, want)
@@ -96,15 +108,15 @@ func TestTidyRemovesWhatIsHalf(t *testing.T) {
 	s := newStore(t)
 	s.add(rel1, venvA)
 	for _, path := range []string{
-		s.dir(releasesDir, tempPrefix+rel2), s.dir(releasesDir, tempPrefix+oldPrefix+rel3), s.dir(venvsDir, venvB), s.dir(venvsDir, tempPrefix+oldPrefix+venvC), s.dir(tempPrefix + "current"),
+		s.dir("releases", tempPrefix+rel2), s.dir("releases", tempPrefix+oldPrefix+rel3), s.dir("venvs", venvB), s.dir("venvs", tempPrefix+oldPrefix+venvC), s.dir(tempPrefix + "current"),
 	} {
 		must(t, os.MkdirAll(filepath.Join(path, "something"), 0o755))
 	}
-	must(t, Tidy(s.root, "one"))
-	if got := append(s.entries(releasesDir), s.entries(venvsDir)...); !slices.Equal(got, []string{rel1, venvA}) || len(s.entries("")) != 2 {
+	s.tidy()
+	if got := append(s.entries("releases"), s.entries("venvs")...); !slices.Equal(got, []string{rel1, venvA}) || len(s.entries("")) != 2 {
 		t.Errorf("left: %v, %v", got, s.entries(""))
 	}
-	must(t, Tidy(s.root, "never_built"))
+	must(t, New(Options{Runner: newRunner(t)}).Tidy(s.root, "never_built"))
 }
 
 func TestListHoldsOnlyWhatIsComplete(t *testing.T) {
@@ -117,12 +129,12 @@ func TestListHoldsOnlyWhatIsComplete(t *testing.T) {
 	s.add(rel1, venvA)
 	s.add(rel3, venvB)
 	s.add(rel4, venvA)
-	must(t, os.Remove(s.dir(venvsDir, venvB, completeFile)))
-	must(t, os.WriteFile(s.dir(releasesDir, rel4, recordFile), []byte(`{"id": "`+rel4+`", "venv": ".."}`), 0o644))
-	must(t, os.Mkdir(s.dir(releasesDir, "20260101T000009-aaaaaa"), 0o755))
+	must(t, os.Remove(s.dir("venvs", venvB, completeFile)))
+	must(t, os.WriteFile(s.dir("releases", rel4, "release.json"), []byte(`{"id": "`+rel4+`", "venv": ".."}`), 0o644))
+	must(t, os.Mkdir(s.dir("releases", "20260101T000009-aaaaaa"), 0o755))
 	all, err := List(s.root, "one")
 	must(t, err)
-	if len(all) != 2 || all[0].ID != rel1 || all[1].ID != rel2 || all[1].Dir != s.dir(releasesDir, rel2) || all[1].Venv != s.dir(venvsDir, venvA) {
+	if len(all) != 2 || all[0].ID != rel1 || all[1].ID != rel2 || all[1].Dir != s.dir("releases", rel2) || all[1].Venv != s.dir("venvs", venvA) {
 		t.Errorf("%+v", all)
 	}
 	for _, id := range []string{rel3, rel4, "20260101T000009-aaaaaa", "../one", ""} {
@@ -150,7 +162,7 @@ func TestReleasesStayInOrderWhateverTheClockSays(t *testing.T) {
 		}
 	}
 	p := newProject(t, "")
-	ahead := filepath.Join(p.root, p.Name, releasesDir, time.Now().AddDate(1, 0, 0).UTC().Format("20060102T150405")+"-ffffff")
+	ahead := filepath.Join(p.root, p.Name, "releases", time.Now().AddDate(1, 0, 0).UTC().Format("20060102T150405")+"-ffffff")
 	must(t, os.MkdirAll(ahead, 0o755))
 	if rel := p.made(t); rel.ID <= filepath.Base(ahead) {
 		t.Errorf("%s does not come after %s", rel.ID, ahead)
@@ -162,7 +174,7 @@ func TestCurrentIsNeverMissing(t *testing.T) {
 	s := newStore(t)
 	s.add(rel1, venvA)
 	s.add(rel2, venvA)
-	if id, err := Current(s.root, "one"); err == nil {
+	if id, err := s.current(); err == nil {
 		t.Errorf("current is %s before it was set", id)
 	}
 	must(t, SetCurrent(s.root, "one", rel1))
@@ -170,7 +182,7 @@ func TestCurrentIsNeverMissing(t *testing.T) {
 	stop := make(chan struct{})
 	readers.Go(func() {
 		for {
-			if id, err := Current(s.root, "one"); err != nil || id != rel1 && id != rel2 || !exists(s.dir("current", recordFile)) {
+			if id, err := s.current(); err != nil || id != rel1 && id != rel2 || !exists(s.dir("current", "release.json")) {
 				t.Errorf("current is %q %v", id, err)
 			}
 			select {
@@ -188,7 +200,7 @@ func TestCurrentIsNeverMissing(t *testing.T) {
 	// What a kill left half-way is in nobody's way.
 	must(t, os.Symlink("nowhere", s.dir(tempPrefix+"current")))
 	must(t, SetCurrent(s.root, "one", rel1))
-	if id, err := Current(s.root, "one"); id != rel1 {
+	if id, err := s.current(); id != rel1 {
 		t.Error(id, err)
 	}
 }
@@ -200,8 +212,8 @@ func TestLogIsThatOfTheNewestBuild(t *testing.T) {
 		t.Errorf("of a build that was never built: %q", text)
 	}
 	s.add(rel1, venvA)
-	must(t, os.MkdirAll(s.dir(releasesDir, tempPrefix+rel2), 0o755))
-	for i, path := range []string{s.dir(releasesDir, rel1, logFile), s.dir(failedLog), s.dir(releasesDir, tempPrefix+rel2, logFile)} {
+	must(t, os.MkdirAll(s.dir("releases", tempPrefix+rel2), 0o755))
+	for i, path := range []string{s.dir("releases", rel1, "build.log"), s.dir("build-failed.log"), s.dir("releases", tempPrefix+rel2, "build.log")} {
 		must(t, os.WriteFile(path, []byte(path), 0o644))
 		when := time.Now().Add(time.Duration(i) * time.Minute)
 		must(t, os.Chtimes(path, when, when))

@@ -15,8 +15,8 @@ var braces = []string{"{python}", "{venv}", "{release}", "{app}", "{data}"}
 // braced is what looks like one of them; other braces are the command's own.
 var braced = regexp.MustCompile(`\{[A-Za-z_][A-Za-z0-9_]*\}`)
 
-// command refuses a command that cannot be started. An empty list is none, so
-// that a build can go without the command of [defaults].
+// command refuses a command that cannot be started. An empty list is none, so that a build can go
+// without the command of [defaults].
 func command(v any) []part {
 	var all []part
 	for i, arg := range v.([]string) {
@@ -67,8 +67,7 @@ var ownVariables = []string{
 	"MEDCTRL_STEP", "MEDCTRL_MIGRATES", "MEDCTRL_HANDOVER", "MEDCTRL_EVENT", "MEDCTRL_REASON",
 }
 
-// variable answers what is wanted in place of a variable that a build may not
-// set, or "".
+// variable returns what is wanted in place of a variable that a build may not set, or "".
 func variable(name string) string {
 	switch {
 	case !envName.MatchString(name):
@@ -98,11 +97,10 @@ var refusedShort = map[byte]string{
 	'v': "version", 'h': "help",
 }
 
-// gunicornArgs refuses arguments that would fight the supervisor, written in any
-// way that gunicorn's parser (argparse) takes: --pid=X, -pX, -Rp X (-R has no
-// value), --pi X (any beginning of a long flag that is unambiguous; one that is
-// not, gunicorn refuses). A word that is no flag's value would be the
-// application, and what stands after -- too.
+// gunicornArgs refuses arguments that would fight the supervisor, written in any way that
+// gunicorn's parser (argparse) takes: --pid=X, -pX, -Rp X (-R has no value), --pi X (any beginning
+// of a long flag that is unambiguous; one that is not, gunicorn refuses). A word that is no flag's
+// value would be the application, and what stands after -- too.
 func gunicornArgs(v any) []part {
 	var all []part
 	wrong := func(i int, arg, want string) { all = append(all, part{strconv.Itoa(i), arg, want}) }
@@ -137,7 +135,7 @@ func gunicornArgs(v any) []part {
 	return all
 }
 
-// longFlag answers the refused flag that name means, or "".
+// longFlag returns the refused flag that name means, or "".
 func longFlag(name string) string {
 	if _, ok := refusedArgs[name]; ok {
 		return name

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 
 // Config is a valid builds.toml. Its paths are absolute.
@@ -51,8 +53,7 @@ type Health struct {
 // Hooks are commands that events of a build call.
 type Hooks struct{ AfterSwap, OnFailure []string }
 
-// Build is one entry [[build]], with [defaults] and the defaults of the keys
-// filled in.
+// Build is one entry [[build]], with [defaults] and the defaults of the keys filled in.
 type Build struct {
 	Name               string
 	Source             string
@@ -107,13 +108,10 @@ func (b Build) RequirementsFile() string { return filepath.Join(b.Source, b.Requ
 // AppPath is the Django project in the source.
 func (b Build) AppPath() string { return filepath.Join(b.Source, b.AppDir) }
 
-// BuildDir is the folder of a build.
-func (c *Config) BuildDir(name string) string { return filepath.Join(c.Root, name) }
-
 // Socket is the public socket of a build.
-func (c *Config) Socket(name string) string { return filepath.Join(c.Root, name, "gunicorn.sock") }
+func (c *Config) Socket(name string) string { return layout.Root(c.Root).Build(name).Socket() }
 
-// Build answers the entry of that name.
+// Build returns the entry of that name.
 func (c *Config) Build(name string) (Build, bool) {
 	for i := range c.Builds { // an entry is large to copy, and files have many
 		if c.Builds[i].Name == name {

@@ -13,9 +13,9 @@ import (
 // minToken is how many characters a token has at least.
 const minToken = 16
 
-// ReadToken reads the token of those who may do more than look at the dashboard: the
-// first line of the file at path, without the spaces around it. The error is that it
-// cannot be read, may be read by everybody, or is too short to be a secret.
+// ReadToken reads the token of those who may do more than look at the dashboard: the first line of
+// the file at path, without the spaces around it. The error is that it cannot be read, may be read
+// by everybody, or is too short to be a secret.
 func ReadToken(path string) (string, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -48,7 +48,7 @@ func ReadToken(path string) (string, error) {
 	return line, nil
 }
 
-// dashboardPath answers what is wanted in place of a path, "" where it will do.
+// dashboardPath returns what is wanted in place of a path, "" where it will do.
 func dashboardPath(path string) string {
 	const want = `a path that begins and ends with a slash, such as "/-/"`
 	bare := strings.TrimSuffix(path, "/")
@@ -76,8 +76,8 @@ func (l *loader) dashboard(c *Config) {
 	}
 }
 
-// overlap says that a dashboard and a build would take each other's paths. A build
-// of the whole site does without the dashboard's: everything is below it.
+// overlap says that a dashboard and a build would take each other's paths. A build of the whole
+// site does without the dashboard's: everything is below it.
 func overlap(dashboard, location string) bool {
 	if location == "" || location == "/" {
 		return false

@@ -20,7 +20,7 @@ type Plan struct {
 	Supervisor     []string // keys of [supervisor], and root
 }
 
-// Diff answers what must be done to go from one Config to another.
+// Diff returns what must be done to go from one Config to another.
 func Diff(old, next *Config) Plan {
 	var p Plan
 	for _, b := range next.Builds {
@@ -77,8 +77,7 @@ func (p Plan) Empty() bool {
 	return len(p.Added)+len(p.Removed)+len(p.Changed)+len(p.Supervisor) == 0
 }
 
-// String is one line for each build that differs, and for the supervisor; ""
-// where nothing does.
+// String is one line for each build that differs, and for the supervisor; "" where nothing does.
 func (p Plan) String() string {
 	var s strings.Builder
 	for _, name := range p.Added {

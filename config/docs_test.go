@@ -12,8 +12,8 @@ import (
 // row is a line of a table of the documentation.
 type row struct{ names, defaults, cost string }
 
-// tables reads the tables of docs/configuration.md whose first column is a key,
-// by the heading they stand under.
+// tables reads the tables of docs/configuration.md whose first column is a key, by the heading they
+// stand under.
 func tables(t *testing.T) map[string][]row {
 	t.Helper()
 	text, err := os.ReadFile("../docs/configuration.md")
@@ -42,8 +42,8 @@ func tables(t *testing.T) map[string][]row {
 	return all
 }
 
-// each calls f with every key of a table, its default and its cost. One default
-// is for all keys of its row.
+// each calls f with every key of a table, its default and its cost. One default is for all keys of
+// its row.
 func each(t *testing.T, rows []row, f func(name, standard, cost string)) {
 	t.Helper()
 	for _, r := range rows {

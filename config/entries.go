@@ -42,7 +42,7 @@ func (l *loader) builds(c *Config, file tomlTable) {
 	}
 	for i, t := range l.entries(file["build"]) {
 		if t == nil {
-			continue // it was said
+			continue // already reported
 		}
 		path := join("build", strconv.Itoa(i))
 		l.paths = append(l.paths, path)
@@ -56,7 +56,7 @@ func (l *loader) builds(c *Config, file tomlTable) {
 	l.unique(c)
 }
 
-// entries answers the tables of build, however they are written.
+// entries returns the tables of build, however they are written.
 func (l *loader) entries(v any) []tomlTable {
 	const want = "tables, [[build]], once for each build"
 	switch v := v.(type) {
@@ -86,7 +86,7 @@ type origins map[string]origin
 
 type origin struct {
 	path string // of its position
-	bad  bool   // it was refused: nothing more is said of it
+	bad  bool   // it was refused: nothing more is reported about it
 }
 
 // entry takes the keys of one entry, or of [defaults].
@@ -148,7 +148,7 @@ func (l *loader) one(b *Build, known []key, name string, v any, at string, from 
 	from[prefix+name] = origin{at, bad}
 }
 
-// strangers answers the parts of a list or table of texts that are no texts.
+// strangers returns the parts of a list or table of texts that are not texts.
 func strangers(v any, want string) []part {
 	var all []part
 	switch v := v.(type) {
@@ -284,8 +284,8 @@ func (l *loader) python(b *Build, search string, wrong func(key, about, format s
 	wrong("python", about, "python = %s: there is no such program: install it, or give its path", show(b.Python))
 }
 
-// apart refuses a root that would be copied with the application, or watched
-// with the source, and a source among what the root holds.
+// apart refuses a root that would be copied with the application, or watched with the source, and a
+// source among what the root holds.
 func (l *loader) apart(c *Config, b *Build, wrong func(key, about, format string, args ...any)) {
 	root, source, app := l.links.follow(c.Root), l.links.follow(b.Source), l.links.follow(b.AppPath())
 	switch {

@@ -8,10 +8,9 @@ import (
 	"strings"
 )
 
-// Environ is the environment of a build's steps and of its server: of our own
-// (own, as os.Environ has it) PATH, LANG, LC_*, TZ and HOME, then env_file, then
-// env, each winning over what came before; sorted. The file is read at each
-// call; an error names its line.
+// Environ is the environment of a build's steps and of its server: of our own (own, as os.Environ
+// has it) PATH, LANG, LC_*, TZ and HOME, then env_file, then env, each winning over what came
+// before; sorted. The file is read at each call; an error names its line.
 func Environ(b Build, own []string) ([]string, error) {
 	env := map[string]string{}
 	for _, entry := range own {
@@ -36,10 +35,10 @@ func Environ(b Build, own []string) ([]string, error) {
 	return all, nil
 }
 
-// readEnvFile reads lines NAME=VALUE, close to systemd's EnvironmentFile: empty
-// lines and those that begin with # or ; are comments, "export " may stand
-// before, quotes around a value are taken off. What goes on in the next line is
-// refused, rather than read as something else. All that is wrong is answered.
+// readEnvFile reads lines NAME=VALUE, close to systemd's EnvironmentFile: empty lines and those
+// that begin with # or ; are comments, "export " may stand before, quotes around a value are taken
+// off. What goes on in the next line is refused, rather than read as something else. All that is
+// wrong is returned.
 func readEnvFile(path string) (map[string]string, []error) {
 	text, err := readText(path)
 	if err != nil {
@@ -52,8 +51,8 @@ func readEnvFile(path string) (map[string]string, []error) {
 	return env, errs
 }
 
-// parseEnv answers what the lines say; its errors begin with the line's number,
-// and never show the line, which may hold a secret.
+// parseEnv returns what the lines say; its errors begin with the line's number, and never show the
+// line, which may hold a secret.
 func parseEnv(text []byte) (map[string]string, []error) {
 	env := map[string]string{}
 	var errs []error

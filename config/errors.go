@@ -7,8 +7,7 @@ import (
 	"strings"
 )
 
-// Error is one mistake in a file. Line and Col begin at 1; 0 where it is about
-// the whole file.
+// Error is one mistake in a file. Line and Col begin at 1; 0 where it is about the whole file.
 type Error struct {
 	File      string
 	Line, Col int
@@ -37,8 +36,8 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// About lists the files and folders outside that are missing or bad: a change of
-// one may mend it all.
+// About lists the files and folders outside that are missing or bad: a change of one may fix it
+// all.
 func (e Errors) About() []string {
 	var all []string
 	for _, one := range e {

@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// site is a folder with all that a valid builds.toml names: src with an
-// application and settings for the builds one, two and three, and an interpreter.
+// site is a folder with all that a valid builds.toml names: src with an application and settings
+// for the builds one, two and three, and an interpreter.
 type site struct {
 	t   testing.TB
 	dir string

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// examples answers the contents of all files under dir with that ending.
+// examples returns the contents of all files under dir with that ending.
 func examples(f *testing.F, dir, ending string) []string {
 	f.Helper()
 	var all []string
@@ -31,9 +31,9 @@ func examples(f *testing.F, dir, ending string) []string {
 // tomlInDocs is what the documentation shows of files.
 var tomlInDocs = regexp.MustCompile("(?s)```toml\n(.*?)```")
 
-// Whatever the text: it is loaded or refused, with each mistake at a place that
-// the file has, in order, and once; what was loaded loads again as the same; a
-// path is known for every key that the library reads.
+// Whatever the text: it is loaded or refused, with each mistake at a place that the file has, in
+// order, and once; what was loaded loads again as the same; a path is known for every key that the
+// library reads.
 func FuzzLoad(f *testing.F) {
 	for _, text := range examples(f, "../examples", ".toml") {
 		f.Add(text)
@@ -55,7 +55,8 @@ func FuzzLoad(f *testing.F) {
 	s := newSite(f)
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.Contains(text, "/") {
-			// Not all of the machine's paths are fit for a test: /dev, /proc, other people's folders.
+			// Not all of the machine's paths are fit for a test: /dev, /proc, other people's
+			// folders.
 			text = strings.ReplaceAll(text, "\"/", "\"./")
 		}
 		path := filepath.Join(s.dir, "fuzz.toml")
@@ -95,8 +96,7 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-// Whatever the text: what is read can be an environment, and each mistake has a
-// line of the file.
+// Whatever the text: what is read can be an environment, and each mistake has a line of the file.
 func FuzzEnvFile(f *testing.F) {
 	for _, text := range []string{
 		"", "A=1\n", "# c\nexport A='x y'\r\nB=\"a\\\"b\"\n; d\n", "A=\nLISTEN_FDS=1", "A='x", "A=x\\", "=", "\x00", "A=\x00", "export", "\ufeffA=1",

@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-// Identity is whom a build's steps and server run as.
+// Identity is the user and groups that a build's steps and server run as.
 type Identity struct {
 	UID, GID int      // -1: our own
 	Groups   []uint32 // supplementary
@@ -19,8 +19,8 @@ func (i Identity) Own() bool {
 	return (i.UID < 0 || i.UID == os.Geteuid()) && (i.GID < 0 || i.GID == os.Getegid())
 }
 
-// IdentityOf looks up the user and group of b. A user without a group has the
-// one of the user database; a group without a user is for us.
+// IdentityOf looks up the user and group of b. A user without a group has the one of the user
+// database; a group without a user is for us.
 func IdentityOf(b Build) (Identity, error) {
 	id := Identity{UID: -1, GID: -1}
 	if b.User != "" {

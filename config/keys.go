@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// Cost is what a change of a key costs a build that runs.
+// Cost is what a change of a key costs a running build.
 type Cost int
 
-// The costs, cheapest first. A key declares its own beside its name, in keys;
-// zero says nothing and is refused by a test.
+// The costs, cheapest first. A key declares its own next to its name, in keys; zero says nothing
+// and is refused by a test.
 const (
-	CostLive    Cost = iota + 1 // applies to what runs
+	CostLive    Cost = iota + 1 // applies to what is running
 	CostRestart                 // a new generation takes over
 	CostRebuild                 // a new release is built, and takes over
 )
@@ -110,9 +110,9 @@ var laterTables = map[string][]string{
 	"sandbox": {"enabled", "read", "write"},
 }
 
-// BuildKey stands for the values of all keys that cost a rebuild; it is part
-// of a release's identity. Equal values have equal keys, in every version of
-// this program that knows the same keys.
+// BuildKey stands for the values of all keys that cost a rebuild; it is part of a release's
+// identity. Equal values have equal keys, in every version of this program that knows the same
+// keys.
 func BuildKey(b Build) string { return hashOf(b, CostRebuild) }
 
 // RunKey stands for the values of all keys that cost a restart.

@@ -38,8 +38,7 @@ func TestEveryKeySaysWhatAnEditCosts(t *testing.T) {
 	}
 }
 
-// A field without a key could not be set, nor be seen by Diff; one with two
-// would be set twice.
+// A field without a key could not be set, nor be seen by Diff; one with two would be set twice.
 func TestEveryFieldOfABuildHasOneKey(t *testing.T) {
 	t.Parallel()
 	var b Build
@@ -110,8 +109,8 @@ func TestAKeyChangesTheHashOfItsCostAlone(t *testing.T) {
 	}
 }
 
-// The hashes are part of a release's identity: were they to change with the
-// program's version, it would build everything anew. A new key changes them.
+// The hashes are part of a release's identity: were they to change with the program's version, it
+// would build everything anew. A new key changes them.
 func TestHashesStayWhatTheyAre(t *testing.T) {
 	t.Parallel()
 	b := defaultBuild()

@@ -12,15 +12,17 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 
-// Load reads and validates the file at path, with everything it names: source,
-// settings, interpreter, users. What is wrong with the contents comes back as
-// Errors, all of it at once; another error means that the file cannot be read.
+// Load reads and validates the file at path, with everything it names: source, settings,
+// interpreter, users. What is wrong with the contents comes back as Errors, all of it at once;
+// another error means that the file cannot be read.
 func Load(path string) (*Config, error) { return load(path, false) }
 
-// Check is Load that looks into the settings files too, for what is left of
-// their template (see [CheckSettings]).
+// Check is Load that looks into the settings files too, for what is left of their template (see
+// [CheckSettings]).
 func Check(path string) (*Config, error) { return load(path, true) }
 
 func load(path string, settings bool) (*Config, error) {
@@ -63,7 +65,7 @@ func (l *loader) wrong(at place, key, format string, args ...any) {
 	l.errs = append(l.errs, Error{File: l.file, Line: at.line, Col: at.col, Key: key, Msg: fmt.Sprintf(format, args...)})
 }
 
-// load answers what of the file is good, and gathers what is not.
+// load returns what is good in the file, and gathers what is not.
 func (l *loader) load(text []byte) *Config {
 	c := &Config{}
 	file, at, wrong := decode(text)
@@ -107,8 +109,8 @@ func (l *loader) unknown(path, name string, known []string) {
 	l.wrong(l.at.key(path), path, "unknown key %s%s", shownKey(name), hint)
 }
 
-// elsewhere says where a key belongs that stands in the wrong table: in TOML,
-// what follows a [table] is in it.
+// elsewhere says where a key belongs that stands in the wrong table: in TOML, what follows a
+// [table] is in it.
 func elsewhere(name string, known []string) string {
 	for _, t := range []struct {
 		keys  []string
@@ -139,7 +141,7 @@ func (l *loader) root(c *Config, file tomlTable) {
 		return
 	}
 	c.Root = l.resolve(c.Root)
-	if n := len(filepath.Join(c.Root, ".supervisor", "control.sock")); n > maxSocketPath {
+	if n := len(layout.Root(c.Root).Control()); n > maxSocketPath {
 		l.wrong(l.at.value("root"), "root", "root = %s: the path of the control socket in it would have %d bytes and may have %d: choose a shorter root",
 			show(v), n, maxSocketPath)
 	}
@@ -166,7 +168,7 @@ func (l *loader) resolve(path string) string {
 func (l *loader) supervisor(c *Config, file tomlTable) {
 	c.Supervisor = Supervisor{
 		LogLevel: "info", LogFormat: "text", MaxParallelBuilds: 1,
-		LogDir: filepath.Join(c.Root, ".supervisor", "logs"),
+		LogDir: layout.Root(c.Root).Logs(),
 	}
 	t, ok := l.table("supervisor", "supervisor", file["supervisor"])
 	if !ok {
@@ -226,7 +228,7 @@ func (l *loader) logDir(s *Supervisor, v any) (want string) {
 	return ""
 }
 
-// table answers v as a table; a value of another kind is an error.
+// table returns v as a table; a value of another kind is an error.
 func (l *loader) table(path, name string, v any) (tomlTable, bool) {
 	if v == nil {
 		return nil, false

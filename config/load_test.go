@@ -41,7 +41,6 @@ func TestFileWithOnlyWhatIsRequiredGetsTheDefaults(t *testing.T) {
 		"settings module": {b.SettingsModule(), "api_settings.settings.deploy_one"},
 		"requirements":    {b.RequirementsFile(), s.path("src/requirements.txt")},
 		"socket":          {c.Socket("one"), s.path("run/one/gunicorn.sock")},
-		"build dir":       {c.BuildDir("one"), s.path("run/one")},
 	} {
 		if got[0] != got[1] {
 			t.Errorf("%s is %s, want %s", what, got[0], got[1])

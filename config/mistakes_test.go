@@ -333,8 +333,8 @@ func TestBytesThatAreNoTextArePlaced(t *testing.T) {
 	s.bad(one+"#» \x01\n", "control characters")
 }
 
-// The TOML library recurses: such a file once used up all memory and ended the
-// program, with all that ran.
+// The TOML library recurses: such a file once used up all memory and ended the program, with all
+// that ran.
 func TestFileThatIsTooDeepOrTooLargeIsRefused(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Near answers the known name that was probably meant, as «; did you mean
-// "x"?», to be put behind an error, or "" where none is near.
+// Near returns the known name that was probably meant, as «; did you mean "x"?», to be put behind
+// an error, or "" where none is near.
 func Near(name string, known []string) string {
 	best, distance := "", 3
 	if len(name) > 64 {
@@ -24,8 +24,8 @@ func Near(name string, known []string) string {
 	return fmt.Sprintf("; did you mean %q?", best)
 }
 
-// edits is how many letters must be added, removed, changed or swapped with
-// their neighbour to make b of a (optimal string alignment).
+// edits is how many letters must be added, removed, changed or swapped with their neighbour to make
+// b of a (optimal string alignment).
 func edits(a, b string) int {
 	before, last := []int(nil), make([]int, len(b)+1)
 	for j := range last {

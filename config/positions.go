@@ -5,29 +5,27 @@ import (
 	"strings"
 )
 
-// place is where something stands in a file; lines and columns begin at 1,
-// columns count characters.
+// place is where something stands in a file; lines and columns begin at 1, columns count
+// characters.
 type place struct{ line, col int }
 
-// positions finds where each key and value of a TOML text stands, which the
-// TOML library does not tell for the elements of an array of tables. It relies
-// on the text being valid TOML (the library has parsed it); of any other it
-// answers something, and never panics.
+// positions finds where each key and value of a TOML text stands, which the TOML library does not
+// tell for the elements of an array of tables. It relies on the text being valid TOML (the library
+// has parsed it); of any other it returns something, and never panics.
 //
-// A path is the keys joined by dots, as [join] does, an element of an array by
-// its number: build.0.health.interval.
+// A path is the keys joined by dots, as [join] does, an element of an array by its number:
+// build.0.health.interval.
 type positions struct {
 	keys, values map[string]place
 	tooLong      place // of the first path of more than maxPath bytes, where the search ended
 }
 
-// maxPath is how many bytes the path of a key may have: it bounds how deep
-// tables and lists are nested. The TOML library recurses and keeps every path:
-// 100 KiB of brackets use up all memory, and with it whatever runs.
+// maxPath is how many bytes the path of a key may have: it bounds how deep tables and lists are
+// nested. The TOML library recurses and keeps every path: 100 KiB of brackets use up all memory,
+// and with it everything running.
 const maxPath = 256
 
-// key answers where a key stands; of one that is not in the text, what it would
-// stand in.
+// key returns where a key stands; of one that is not in the text, what it would stand in.
 func (p *positions) key(path string) place {
 	for {
 		if at, ok := p.keys[path]; ok {
@@ -93,8 +91,7 @@ func (s *positionScanner) next() {
 
 func (s *positionScanner) here() place { return place{s.line, s.col} }
 
-// blank steps over spaces, and over comments and line ends too where lines is
-// set.
+// blank steps over spaces, and over comments and line ends too where lines is set.
 func (s *positionScanner) blank(lines bool) {
 	for !s.done() {
 		switch c := s.peek(); {
@@ -226,8 +223,8 @@ func bareKey(c byte) bool {
 	return c == '_' || c == '-' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
-// quoted takes a string of any of the four kinds and answers what it holds;
-// escapes are decoded where it is a key that can have them.
+// quoted takes a string of any of the four kinds and returns what it holds; escapes are decoded
+// where it is a key that can have them.
 func (s *positionScanner) quoted() string {
 	q := s.peek()
 	mark := strings.Repeat(string(q), 3)
@@ -351,7 +348,7 @@ func (s *positionScanner) array(path string) {
 	}
 }
 
-// join adds a key to a path. A key that a dot could not stand beside is quoted.
+// join adds a key to a path. A key that a dot could not stand next to is quoted.
 func join(path, key string) string {
 	for i := 0; i < len(key) || key == ""; i++ {
 		if key == "" || !bareKey(key[i]) {

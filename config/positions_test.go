@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// paths answers all paths of a table as the TOML library read it.
+// paths returns all paths of a table as the TOML library read it.
 func paths(path string, v any) []string {
 	var all []string
 	add := func(key string, v any) {

@@ -18,8 +18,8 @@ const maxFile = 1 << 20
 
 var errTooLarge = errors.New("larger than 1 MiB")
 
-// readText reads a file that others wrote: whatever stands under its name, it
-// neither blocks (a FIFO), nor goes on for ever (a device).
+// readText reads a file that others wrote: whatever stands under its name, it neither blocks (a
+// FIFO), nor goes on for ever (a device).
 func readText(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -43,8 +43,8 @@ func readText(path string) ([]byte, error) {
 	return text, nil
 }
 
-// read reads a list of builds. What is wrong with its text comes as Errors, with
-// the text that there is.
+// read reads a list of builds. What is wrong with its text comes as Errors, with the text that
+// there is.
 func read(path string) ([]byte, error) {
 	text, err := readText(path)
 	if errors.Is(err, errTooLarge) {
@@ -66,7 +66,7 @@ func read(path string) ([]byte, error) {
 	return text, nil
 }
 
-// firstInvalid answers where text is not UTF-8, or -1.
+// firstInvalid returns where text is not UTF-8, or -1.
 func firstInvalid(text []byte) int {
 	for at := 0; at < len(text); {
 		r, n := utf8.DecodeRune(text[at:])
@@ -81,15 +81,14 @@ func firstInvalid(text []byte) int {
 // withoutBOM takes off the mark that some editors put before UTF-8 text.
 func withoutBOM(text []byte) []byte { return bytes.TrimPrefix(text, []byte("\ufeff")) }
 
-// placeOf answers the place of a byte of text.
+// placeOf returns the place of a byte of text.
 func placeOf(text []byte, at int) place {
 	at = min(max(at, 0), len(text))
 	begun := bytes.LastIndexByte(text[:at], '\n') + 1
 	return place{1 + bytes.Count(text[:at], []byte("\n")), 1 + utf8.RuneCount(text[begun:at])}
 }
 
-// decode parses TOML; the positions of its keys come with it. What is wrong
-// has a place.
+// decode parses TOML; the positions of its keys come with it. What is wrong has a place.
 func decode(text []byte) (tomlTable, *positions, *Error) {
 	at := findPositions(string(text))
 	if at.ended() {

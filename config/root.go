@@ -7,11 +7,11 @@ import (
 	"regexp"
 )
 
-// rootLine finds the root in a file that is no TOML at the moment.
+// rootLine finds the root in a file that is not valid TOML at the moment.
 var rootLine = regexp.MustCompile(`(?m)^[ \t]*root[ \t]*=[ \t]*(?:"([^"\\\n]*)"|'([^'\n]*)')`)
 
-// RootOf answers the root of the file at path, however bad the rest of it is:
-// so that the supervisor that runs on it can be asked. The root is absolute.
+// RootOf returns the root of the file at path, however bad the rest of it is: so that the
+// supervisor running on it can be asked. The root is absolute.
 func RootOf(path string) (string, error) {
 	text, err := read(path)
 	var bad Errors

@@ -7,12 +7,11 @@ import (
 	"unicode/utf8"
 )
 
-// placeholders are what the template of a settings file has where a value of
-// one's own belongs.
+// placeholders are what the template of a settings file has where a value of one's own belongs.
 var placeholders = []string{"random secret key", "DATABASE_NAME", "DATABASE_USER", "DATABASE_PASSWORD"}
 
-// CheckSettings answers what of the template is still in the settings file of b,
-// with its place in that file. A file that cannot be read is one Error.
+// CheckSettings returns what of the template is still in the settings file of b, with its place in
+// that file. A file that cannot be read is one Error.
 func CheckSettings(b Build) []Error {
 	path := b.SettingsFile()
 	text, err := readText(path)
@@ -43,14 +42,14 @@ var (
 	keyed  = regexp.MustCompile(`^[ \t]*:`)
 )
 
-// isName says that a string between before and after is what a value is looked
-// up by: environ["X"], environ.get("X"), {"X": value}.
+// isName says that a string between before and after is what a value is looked up by: environ["X"],
+// environ.get("X"), {"X": value}.
 func isName(before, after string) bool {
 	return lookup.MatchString(before[max(0, len(before)-80):]) || keyed.MatchString(after)
 }
 
-// pythonStrings tells where the string literals of a Python text are: from its
-// first quote to after its last, and what it holds. Comments have none.
+// pythonStrings tells where the string literals of a Python text are: from its first quote to after
+// its last, and what it holds. Comments have none.
 func pythonStrings(text string, found func(begin, from, to, end int)) {
 	for at := 0; at < len(text); at++ {
 		switch c := text[at]; c {
@@ -74,8 +73,8 @@ func pythonStrings(text string, found func(begin, from, to, end int)) {
 	}
 }
 
-// endOfString answers where the closing quotes are; of a string that is not
-// closed, where it ends all the same.
+// endOfString returns where the closing quotes are; of a string that is not closed, where it ends
+// all the same.
 func endOfString(text string, at int, mark string) int {
 	for ; at < len(text); at++ {
 		switch {

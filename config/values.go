@@ -17,8 +17,8 @@ import (
 	"unicode"
 )
 
-// set puts a value of the file into a field. It answers what was wanted where
-// the value is not that, else "".
+// set puts a value of the file into a field. It returns what was wanted where the value is not
+// that, else "".
 func set(field, v any) (want string) {
 	ok := false
 	switch f := field.(type) {
@@ -73,7 +73,7 @@ func set(field, v any) (want string) {
 	return want
 }
 
-// value answers what a field holds.
+// value returns what a field holds.
 func value(field any) any {
 	switch f := field.(type) {
 	case *string:
@@ -159,7 +159,7 @@ func parseExpect(text string) (Expect, bool) {
 	return e, e.Min <= e.Max
 }
 
-// The checks of values, each answering what was wanted, or "".
+// The checks of values, each returning what was wanted, or "".
 
 func whole(low, high int) func(any) string {
 	return func(v any) string {

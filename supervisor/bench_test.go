@@ -3,33 +3,28 @@ package supervisor
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/layout"
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
-	"github.com/medctrl/medctrl-supervisor/supervisor/front"
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
-	"github.com/medctrl/medctrl-supervisor/supervisor/process"
-	"github.com/medctrl/medctrl-supervisor/supervisor/state"
 )
 
 // BenchmarkIdle measures what watching n serving builds costs when nothing happens: memory, threads and clock ticks of CPU in 20 s.
-// Everything is real but the child, a sleep in place of gunicorn, and so the health probe, which does not come due.
+// Everything is real but the child, a sleep in place of gunicorn, and so its releases and the answer to its health probe.
 func BenchmarkIdle(b *testing.B) {
 	for _, n := range []int{1, 100, 1000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			s := idle(b, n)
-			if err := trim(); err != nil {
-				b.Fatal(err)
-			}
+			s.world.Program.Memory(true)
 			var before, after int
 			for b.Loop() {
 				before = ticks(b)
@@ -41,51 +36,51 @@ func BenchmarkIdle(b *testing.B) {
 			b.ReportMetric(float64(number(b, "/proc/self/smaps_rollup", "Pss_Anon:"))/1024, "MB-PSS-anon")
 			b.ReportMetric(float64(number(b, "/proc/self/status", "Threads:")), "threads")
 			b.ReportMetric(float64(after-before), "ticks/20s")
-			if len(s.actors) != n {
+			if len(s.fleet.Load().actors) != n {
 				b.Fatal("not all builds are there")
 			}
 		})
 	}
 }
 
-// BenchmarkStatus measures what `status` costs with n builds, from the question over the control socket to the table; the start of the
-// command's process, some 5 ms, is not in it.
+// BenchmarkStatus measures what `status` costs with n builds, from the question over the control socket until the client has it.
 func BenchmarkStatus(b *testing.B) {
 	for _, n := range []int{1, 100, 1000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			s := idle(b, n)
-			s.cfg = &config.Config{}
-			for i := range n {
-				s.cfg.Builds = append(s.cfg.Builds, config.Build{Name: fmt.Sprintf("b%d", i)})
-			}
-			socket := filepath.Join(s.root, "control.sock")
-			ln, err := control.Listen(socket)
-			if err != nil {
-				b.Fatal(err)
-			}
-			ctx, stop := context.WithCancel(b.Context())
-			served := make(chan error)
-			go func() { served <- control.Serve(ctx, ln, s, s.metrics, s.log) }()
-			client := control.Client{Socket: socket}
+			client := control.Client{Socket: ControlSocket(s.Config.Root)}
 			var slowest time.Duration
 			for b.Loop() {
 				begun := time.Now()
-				st, err := client.Status(ctx)
+				st, err := client.Status(b.Context())
 				if err != nil || len(st.Builds) != n {
 					b.Fatal(len(st.Builds), err)
 				}
-				control.Table(io.Discard, st, 80, true, begun)
 				slowest = max(slowest, time.Since(begun))
 			}
 			b.ReportMetric(float64(slowest)/float64(time.Millisecond), "ms-slowest")
-			stop()
-			if err := <-served; err != nil {
-				b.Error(err)
-			}
-			s.tasks.Wait()
 		})
 	}
 }
+
+// ready is a World's releases that are there without being made.
+type ready struct{ releases }
+
+func (ready) Make(context.Context, build.Request) (build.Release, bool, error) {
+	return fixed(), true, nil
+}
+func (ready) Get(string, string) (build.Release, error) { return fixed(), nil }
+func (ready) List(string) ([]build.Release, error)      { return []build.Release{fixed()}, nil }
+func (ready) Prune(*config.Build, ...string) error      { return nil }
+func (ready) SetCurrent(name, id string) error          { return nil }
+func (ready) Tidy(string) error                         { return nil }
+
+func fixed() build.Release { return build.Release{ID: "r", Dir: "/", Venv: "/usr"} }
+
+// well is a World's host on which every server answers.
+type well struct{ host }
+
+func (well) Probe(context.Context, string, *config.Health, time.Duration) error { return nil }
 
 // idle is a supervisor of n builds that all serve.
 func idle(b *testing.B, n int) *Supervisor {
@@ -94,66 +89,56 @@ func idle(b *testing.B, n int) *Supervisor {
 	if err != nil {
 		b.Fatal(err)
 	}
-	log := hclog.NewNullLogger()
-	table, err := process.NewTable("", log)
+	cfg := &config.Config{Path: filepath.Join(root, "builds.toml"), Root: root,
+		Supervisor: config.Supervisor{LogLevel: "off", LogDir: layout.Root(root).Logs(), MaxParallelBuilds: 1}}
+	for i := range n {
+		cfg.Builds = append(cfg.Builds, config.Build{
+			Name: fmt.Sprintf("b%d", i), Source: root, AppDir: "usr", Command: []string{"/usr/bin/sleep", "100000"},
+			SocketMode: 0o660, Umask: 0o027, GracefulTimeout: time.Second, StableAfter: time.Second, RestartDelayMax: time.Minute, Autostart: true, Restart: config.RestartAlways,
+			Health: config.Health{Interval: time.Hour, StartTimeout: time.Hour, Timeout: time.Hour, Failures: 3},
+		})
+	}
+	signals := make(chan os.Signal)
+	o := Options{Config: cfg, Log: hclog.NewNullLogger(), Version: "bench", Args: os.Args, Environ: []string{"PATH=/usr/bin:/bin"},
+		Signals: signals, Reach: func(string, any) {}}
+	w, err := thisMachine(&o)
 	if err != nil {
 		b.Fatal(err)
 	}
-	store, err := state.Open(filepath.Join(root, "state"))
-	if err != nil {
-		b.Fatal(err)
-	}
-	s := &Supervisor{Options: Options{Config: &config.Config{}}, hard: context.Background(), log: log, root: root, rootID: "idle", table: table, guard: newGuard(log), events: newEventLog(),
-		saver: newSaver(store, log), actors: map[string]*actor{}, ended: make(chan struct{}), begun: make(chan struct{})}
-	close(s.begun)
-	s.logs.Store(root)
-	s.metrics, s.front = control.NewMetrics("test", s), front.New(log)
-	hard, kill := context.WithCancel(context.Background())
-	debug.SetGCPercent(gcPercent)
-	close(s.ended)
+	w.Releases, w.Host = ready{w.Releases.(releases)}, well{w.Host.(host)}
+	o.World = w
+	s := begin(o)
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.run(ctx) }()
 	b.Cleanup(func() {
-		for _, a := range s.actors {
-			a.post(machine.Shutdown{})
+		stop()
+		if err := <-ended; err != nil {
+			b.Error(err)
 		}
-		for _, a := range s.actors {
-			<-a.done
-		}
-		kill()
-		if err := table.Close(); err != nil {
+		if err := w.Program.Close(); err != nil {
 			b.Error(err)
 		}
 		if err := os.RemoveAll(root); err != nil {
 			b.Error(err)
 		}
 	})
-	v := machine.Version{Release: "r", RunKey: "k"}
-	for i := range n {
-		name := fmt.Sprintf("b%d", i)
-		if err := os.Mkdir(filepath.Join(root, name), 0o755); err != nil {
-			b.Fatal(err)
+	// Until all serve, are stable, and what that came with (pruning, writing states) is over.
+	limit := time.Now().Add(5 * time.Minute)
+	for done := 0; done < n; {
+		if done = 0; time.Now().After(limit) {
+			b.Fatal("not all builds serve")
 		}
-		a := newActor(s, name, hard)
-		a.entry = &config.Build{Name: name, SocketMode: 0o660, GracefulTimeout: time.Second,
-			Health: config.Health{Interval: time.Hour, StartTimeout: time.Hour, Timeout: time.Hour, Failures: 3}}
-		a.health.Store(&a.entry.Health)
-		a.launches[v] = &launch{spec: process.Spec{Argv: []string{"sleep", "100000"}, Env: []string{"PATH=/usr/bin:/bin"}}}
-		a.state = &machine.State{Want: machine.WantServe, Open: true, Release: v.Release, RunKey: v.RunKey, Proven: v, Spawned: 1,
-			Serving: machine.Generation{N: 1, Version: v, Ready: true}}
-		if answer := a.open(); answer != (machine.Opened{}) {
-			b.Fatal(answer)
+		<-time.After(100 * time.Millisecond)
+		for _, a := range s.fleet.Load().actors {
+			if st := a.View().State; st.Phase() == machine.PhaseRunning && st.StableAt.IsZero() {
+				done++
+			}
 		}
-		g, err := a.begin(machine.Spawn{N: 1, Version: v, Public: true})
-		if err != nil {
-			b.Fatal(err)
-		}
-		a.generations[1] = g
-		s.actors[name] = a
-		a.post(machine.ProbeOK{N: 1}) // a first turn, as every build has had
-		a.watch(g)
 	}
+	s.saver.flush()
 	return s
 }
-
 func ticks(b *testing.B) int {
 	b.Helper()
 	text, err := os.ReadFile("/proc/self/stat")

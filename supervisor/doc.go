@@ -1,10 +1,10 @@
 // Package supervisor keeps the builds of one builds.toml built and served.
 //
-// [Run] is the whole program behind the command line: it holds one actor for
-// each build, feeds it with what happens (exits, probes, timers, edits,
-// commands, finished builds) and carries out what the build's state machine
-// (package machine) decides. It promises what that machine promises; what it
-// adds is that every effect is carried out in order, that a failed effect comes
-// back as an event, and that whatever waits on a socket is passed on or
-// answered before the socket is closed.
+// [Run] is the whole program behind the command line. It holds one actor for each build (package
+// actor) and tells it what concerns it: what an earlier supervisor left, what the file says, which
+// inputs changed, what people ask for. One goroutine does that, in the order in which it happens.
+// What others may see of it is a [fleet], published whole and never changed.
+//
+// The package is the wiring of the program: it alone knows both the actors and the machine they
+// act on, and connects them (World).
 package supervisor

@@ -4,7 +4,9 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,49 +15,63 @@ import (
 
 const module = "github.com/medctrl/medctrl-supervisor/"
 
-// mayImport is who may import whom of our packages. A package that is not here
-// may not be imported by anybody and fails the test until it is. supervisor/oldkernel is
-// for tests only.
-var mayImport = map[string][]string{
-	"cmd/medctrl-supervisor": {"supervisor", "supervisor/control", "supervisor/process", "config"},
-	"config":                 {},
-	"build":                  {"config"},
-	"supervisor": {"build", "config", "supervisor/machine", "supervisor/process", "supervisor/listener",
-		"supervisor/health", "supervisor/state", "supervisor/journal", "supervisor/control", "supervisor/front", "supervisor/dashboard"},
-	"supervisor/machine":   {},
-	"supervisor/process":   {"supervisor/oldkernel"},
-	"supervisor/listener":  {"supervisor/oldkernel"},
-	"supervisor/health":    {},
-	"supervisor/state":     {},
-	"supervisor/journal":   {},
-	"supervisor/control":   {},
-	"supervisor/front":     {},
-	"supervisor/dashboard": {},
-	"supervisor/oldkernel": {},
-	"supervisor/e2e":       {"supervisor/oldkernel"},
+// room is a row of the table in docs/ARCHITECTURE.md.
+type room struct {
+	tests     bool // imported by tests alone
+	mayImport []string
 }
 
-func TestImportsGoOneWay(t *testing.T) {
+// rooms reads that table.
+func rooms(t *testing.T) map[string]room {
+	t.Helper()
+	text, err := os.ReadFile("../docs/ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	quoted := regexp.MustCompile("`([a-z0-9/-]+)`")
+	all := map[string]room{}
+	for line := range strings.Lines(string(text)) {
+		cells := strings.Split(line, "|")
+		if len(cells) != 5 || !quoted.MatchString(cells[1]) {
+			continue
+		}
+		r := room{tests: strings.Contains(cells[2], "*tests*")}
+		for _, name := range quoted.FindAllStringSubmatch(cells[3], -1) {
+			r.mayImport = append(r.mayImport, name[1])
+		}
+		all[quoted.FindStringSubmatch(cells[1])[1]] = r
+	}
+	if len(all) < 20 {
+		t.Fatalf("docs/ARCHITECTURE.md lists %d rooms", len(all))
+	}
+	return all
+}
+
+// alsoByTests is what the tests of a package may import beside rooms for tests.
+var alsoByTests = map[string][]string{
+	"build": {"supervisor/process"}, // the Runner that starts its steps in the program
+}
+
+func TestImportsAreThoseOfTheArchitecture(t *testing.T) {
 	t.Parallel()
-	root := ".."
-	seen := map[string]bool{}
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	all, seen := rooms(t), map[string]bool{}
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && path != root || d.Name() == "testdata" || d.Name() == "run") {
+		if d.IsDir() && (strings.HasPrefix(d.Name(), ".") && path != ".." || d.Name() == "testdata" || d.Name() == "run") {
 			return filepath.SkipDir
 		}
 		if !strings.HasSuffix(path, ".go") {
 			return nil
 		}
-		dir, err := filepath.Rel(root, filepath.Dir(path))
+		dir, err := filepath.Rel("..", filepath.Dir(path))
 		if err != nil {
 			return err
 		}
-		allowed, known := mayImport[dir]
+		own, known := all[dir]
 		if !known {
-			t.Errorf("package %s has no place in the design: name whom it may import", dir)
+			t.Errorf("package %s is not in docs/ARCHITECTURE.md: say there what it is for and what it may import", dir)
 			return filepath.SkipDir
 		}
 		seen[dir] = true
@@ -63,27 +79,27 @@ func TestImportsGoOneWay(t *testing.T) {
 		if err != nil {
 			return err
 		}
+		test := own.tests || strings.HasSuffix(path, "_test.go")
 		for _, imp := range file.Imports {
 			name, err := strconv.Unquote(imp.Path.Value)
 			if err != nil {
 				return err
 			}
 			ours, is := strings.CutPrefix(name, module)
-			if is && strings.HasPrefix(ours, "internal/") && !strings.HasSuffix(path, "_test.go") {
-				t.Errorf("%s imports %s, which is for tests", path, ours)
+			if !is || ours == dir || slices.Contains(own.mayImport, ours) ||
+				test && (all[ours].tests || own.tests || slices.Contains(alsoByTests[dir], ours)) {
+				continue
 			}
-			if is && ours != dir && !slices.Contains(allowed, ours) {
-				t.Errorf("%s imports %s, which the design forbids", path, ours)
-			}
+			t.Errorf("%s imports %s, which docs/ARCHITECTURE.md does not permit", path, ours)
 		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for dir := range mayImport {
+	for dir := range all {
 		if !seen[dir] {
-			t.Errorf("package %s is in the design but not in the tree", dir)
+			t.Errorf("docs/ARCHITECTURE.md has a package %s that is not there", dir)
 		}
 	}
 }

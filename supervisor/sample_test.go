@@ -9,7 +9,7 @@ import (
 
 func TestSamplesAreOfTheLastHour(t *testing.T) {
 	t.Parallel()
-	var s samples
+	var s meter
 	begin := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
 	for i := range 3 * samplesKept {
 		if i%2 == 0 { // as where the interval of the probes is longer than that of samples
@@ -18,7 +18,7 @@ func TestSamplesAreOfTheLastHour(t *testing.T) {
 		}
 		s.add(control.Sample{Time: begin.Add(time.Duration(i) * sampleEvery), Memory: uint64(i)})
 	}
-	all := s.all()
+	all := s.samples()
 	if len(all) != samplesKept || all[len(all)-1].Memory != uint64(3*samplesKept-1) || all[len(all)-1].Time.Sub(all[0].Time) != time.Hour-sampleEvery {
 		t.Fatalf("%d samples, from %v to %v", len(all), all[0], all[len(all)-1])
 	}
@@ -30,7 +30,7 @@ func TestSamplesAreOfTheLastHour(t *testing.T) {
 			t.Errorf("sample %d: a mean latency of %v", one.Memory, *one.Latency)
 		}
 	}
-	if s.drop(); len(s.all()) != 0 {
+	if s.drop(); len(s.samples()) != 0 {
 		t.Error("they were not dropped")
 	}
 }

@@ -5,32 +5,23 @@ import (
 	"sync"
 	"time"
 
+	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
-	"github.com/medctrl/medctrl-supervisor/supervisor/process"
 )
 
-// Usage answers what each build uses now.
+// Usage returns what each build uses now.
 func (s *Supervisor) Usage(ctx context.Context) []control.Usage { return s.lookAtUsage(ctx) }
 
 // queueOf is how many clients wait to be accepted; -1 where that is not known.
-func queueOf(v *view) int {
-	if v.public == nil {
+func queueOf(v *actor.View) int {
+	if v.Public == nil {
 		return -1
 	}
-	n, err := v.public.QueueLen()
+	n, err := v.Public.QueueLen()
 	if err != nil {
 		return -1
 	}
 	return n
-}
-
-// usage is what the serving tree of an actor used when it was looked at.
-type usage struct {
-	pid    int
-	at     time.Time
-	memory uint64
-	total  time.Duration
-	cpu    float64 // cores, since the look before or else since it serves
 }
 
 const (
@@ -46,10 +37,10 @@ type usageLook struct {
 	under chan struct{} // closed when the look that is under way has ended; nil: none is
 }
 
-// refreshUsage sees to it that actors know what they use. With thousands of
-// processes a look takes longer than a status may: the one before is shown then.
+// refreshUsage sees to it that the meters know what builds use. With thousands of processes a look
+// takes longer than a status may: the one before is shown then.
 func (s *Supervisor) refreshUsage() {
-	u := &s.usage
+	u := &s.reports.look
 	u.mu.Lock()
 	if time.Since(u.ended) < usageFresh {
 		u.mu.Unlock()
@@ -59,7 +50,7 @@ func (s *Supervisor) refreshUsage() {
 		under := make(chan struct{})
 		u.under = under
 		s.task(func() {
-			s.lookAtUsage(s.hard)
+			s.lookAtUsage(s.shared.Hard)
 			u.mu.Lock()
 			defer u.mu.Unlock()
 			u.ended, u.under = time.Now(), nil // also where it could not be done
@@ -74,44 +65,51 @@ func (s *Supervisor) refreshUsage() {
 	}
 }
 
-// lookAtUsage answers what each build uses now, and lets its actor know.
+// lookAtUsage returns what each build uses now, and lets its meter know.
 func (s *Supervisor) lookAtUsage(ctx context.Context) []control.Usage {
-	actors := s.all()
+	actors := s.fleet.Load().all()
 	all := make([]control.Usage, len(actors))
-	var children []*process.Child
-	var of []int // the actor of each child
+	meters := make([]*meter, len(actors))
+	var trees []actor.Tree
+	var of []int // the actor of each tree
 	for i, a := range actors {
-		v := a.view.Load()
-		all[i] = control.Usage{Build: a.name, Queue: queueOf(v), LastGood: v.state.Serving.Since}
-		a.queue.Store(int32(all[i].Queue))
-		if v.child != nil {
-			children, of = append(children, v.child), append(of, i)
+		v := a.View()
+		meters[i] = s.reports.meters.of(a.Name())
+		all[i] = control.Usage{Build: a.Name(), Queue: queueOf(v), LastGood: v.State.Serving.Since}
+		meters[i].queue.Store(int32(all[i].Queue))
+		if v.Tree != nil {
+			trees, of = append(trees, v.Tree), append(of, i)
 		}
 	}
-	used, err := s.table.Usage(ctx, children)
+	used, err := s.world.Trees.Usage(ctx, trees)
 	if err != nil {
 		s.log.Debug("what builds use cannot be found", "error", err)
 		return all
 	}
 	now := time.Now()
-	for i, child := range children {
-		b, a := &all[of[i]], actors[of[i]]
+	for i, tree := range trees {
+		b := &all[of[i]]
 		b.Processes, b.Memory, b.CPU = used[i].Processes, used[i].Memory, used[i].CPU
-		next := &usage{pid: child.Pid(), at: now, memory: b.Memory, total: b.CPU}
-		since, spent := now.Add(-child.Age()), next.total
-		if before := a.usage.Load(); before != nil && before.pid == next.pid && now.Sub(before.at) < usageStale {
-			since, spent = before.at, next.total-before.total
-		}
-		if took := now.Sub(since); took > 0 && spent > 0 { // a process that has ended takes its time with it
-			next.cpu = spent.Seconds() / took.Seconds()
-		}
-		a.usage.Store(next)
+		meters[of[i]].used(tree.Pid(), used[i], now)
 	}
-	s.usage.mu.Lock()
-	defer s.usage.mu.Unlock()
-	s.usage.ended = now
+	s.reports.look.mu.Lock()
+	defer s.reports.look.mu.Unlock()
+	s.reports.look.ended = now
 	return all
 }
 
-// FrontCounts answers what became of the front's requests.
-func (s *Supervisor) FrontCounts() control.FrontCounts { return control.FrontCounts(s.front.Stats()) }
+// used notes what a tree used by now.
+func (m *meter) used(pid int, u Usage, now time.Time) {
+	next := &usage{pid: pid, at: now, memory: u.Memory, total: u.CPU}
+	since, spent := now.Add(-u.Age), next.total
+	if before := m.usage.Load(); before != nil && before.pid == pid && now.Sub(before.at) < usageStale {
+		since, spent = before.at, next.total-before.total
+	}
+	if took := now.Sub(since); took > 0 && spent > 0 { // a process that has ended takes its time with it
+		next.cpu = spent.Seconds() / took.Seconds()
+	}
+	m.usage.Store(next)
+}
+
+// FrontCounts returns what became of the front's requests.
+func (s *Supervisor) FrontCounts() control.FrontCounts { return s.frontend.counts() }

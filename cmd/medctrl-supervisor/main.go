@@ -1,12 +1,12 @@
-// Command medctrl-supervisor builds and serves the Django backends listed in a
-// builds.toml, and asks and tells a running one.
+// Command medctrl-supervisor builds and serves the Django backends listed in a builds.toml, and
+// shows and changes what a running one does.
 package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 
+	"github.com/medctrl/medctrl-supervisor/cmd/cli"
 	"github.com/medctrl/medctrl-supervisor/supervisor/process"
 )
 
@@ -14,37 +14,9 @@ import (
 var version = "dev"
 
 func main() {
-	// The exec step of every child comes through here: before anything else.
+	// Every child is started through its exec step, so that comes before anything else.
 	if len(os.Args) > 1 && os.Args[1] == "exec-step" {
 		os.Exit(process.ExecStep(os.Args[2:]))
 	}
-	os.Exit(run(os.Args[1:]))
-}
-
-func run(args []string) int {
-	root := rootCommand()
-	root.SetArgs(args)
-	cmd, err := root.ExecuteContextC(context.Background())
-	if err == nil {
-		return exitDone
-	}
-	code := exitFailed
-	if e, ok := err.(exitError); ok {
-		code = e.code
-		err = e.err
-	}
-	if err == nil {
-		return code
-	}
-	what := ""
-	switch {
-	case code == exitUsage && cmd.HasParent():
-		what = fmt.Sprintf(" (see: medctrl-supervisor help %s)", cmd.Name())
-	case code == exitUsage:
-		what = " (see: medctrl-supervisor help)"
-	default:
-		what = advice(err, root.Flag("config").Value.String())
-	}
-	fmt.Fprintf(os.Stderr, "medctrl-supervisor: %v%s\n", err, what)
-	return code
+	os.Exit(cli.Run(context.Background(), version, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

@@ -26,7 +26,7 @@ type Client struct {
 }
 
 // ErrNoSupervisor means that nothing listens on the control socket.
-var ErrNoSupervisor = errors.New("no supervisor answers")
+var ErrNoSupervisor = errors.New("no supervisor is running")
 
 // Error is what the supervisor answered instead of doing as asked.
 type Error struct {
@@ -134,7 +134,7 @@ func (c Client) Upgrade(ctx context.Context, progress func(string)) (Status, err
 }
 
 // errBrokeOff means that the supervisor ended before it said a result.
-var errBrokeOff = errors.New("the supervisor broke off before it was done")
+var errBrokeOff = errors.New("the supervisor ended before it was done")
 
 // follow posts to path and tells progress each step until the result.
 func (c Client) follow(ctx context.Context, path string, progress func(string)) error {
@@ -182,7 +182,7 @@ func (c Client) Events(ctx context.Context, follow bool, each func(Event) error)
 		case name == "event":
 			dropped = data == "dropped"
 		case name == "data" && dropped:
-			return errors.New("follow events: the supervisor dropped us: " + errorIn([]byte(data), data))
+			return errors.New("follow events: the supervisor ended the stream: " + errorIn([]byte(data), data))
 		case name == "data":
 			var e Event
 			if err := json.Unmarshal([]byte(data), &e); err != nil {
@@ -209,7 +209,7 @@ func (c Client) ask(ctx context.Context, method, path string, v any) error {
 	}
 	defer body.Close()
 	if err := json.NewDecoder(io.LimitReader(body, maxAnswer)).Decode(v); err != nil {
-		return fmt.Errorf("read answer of the supervisor at %s: %w", c.Socket, err)
+		return fmt.Errorf("read response of the supervisor at %s: %w", c.Socket, err)
 	}
 	return nil
 }
@@ -251,18 +251,18 @@ func (c Client) explain(err error) error {
 	if file == "" {
 		file = "FILE"
 	} else {
-		whose = ", where " + file + " has it"
+		whose = ", the path that follows from " + file
 	}
-	todo := fmt.Sprintf("start one with `medctrl-supervisor -c %s`, or name the file of the one that runs with -c", file)
+	todo := fmt.Sprintf("start one with `medctrl-supervisor -c %s`, or name the file of the running one with -c", file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("%w: there is no socket at %s%s: %s", ErrNoSupervisor, c.Socket, whose, todo)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("%w: nobody listens on %s%s, any more: %s", ErrNoSupervisor, c.Socket, whose, todo)
+		return fmt.Errorf("%w: nothing listens on %s%s: %s", ErrNoSupervisor, c.Socket, whose, todo)
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("ask supervisor at %s: permission denied: do it as root or as the user the supervisor runs as", c.Socket)
+		return fmt.Errorf("ask supervisor at %s: permission denied: run the command as root or as the user that the supervisor runs as", c.Socket)
 	case isTimeout(err):
-		return fmt.Errorf("ask supervisor at %s: it takes the call and says nothing: see its log, and whether it is stopped (state T in ps)", c.Socket)
+		return fmt.Errorf("ask supervisor at %s: it accepts the connection but does not respond: see its log, and whether it is stopped (state T in ps)", c.Socket)
 	}
 	return fmt.Errorf("ask supervisor at %s: %w", c.Socket, err)
 }

@@ -368,10 +368,10 @@ func TestErrorsOfTheConnectionSayWhatToDo(t *testing.T) {
 		err  error
 		says []string
 	}{
-		{fs.ErrNotExist, []string{"no supervisor answers", "no socket at /r/control.sock, where /etc/builds.toml has it", "-c /etc/builds.toml"}},
-		{syscall.ECONNREFUSED, []string{"no supervisor answers", "nobody listens on /r/control.sock"}},
+		{fs.ErrNotExist, []string{"no supervisor is running", "no socket at /r/control.sock, the path that follows from /etc/builds.toml", "-c /etc/builds.toml"}},
+		{syscall.ECONNREFUSED, []string{"no supervisor is running", "nothing listens on /r/control.sock"}},
 		{fs.ErrPermission, []string{"/r/control.sock: permission denied", "as root"}},
-		{context.DeadlineExceeded, []string{"/r/control.sock", "says nothing", "see its log"}},
+		{context.DeadlineExceeded, []string{"/r/control.sock", "does not respond", "see its log"}},
 	} {
 		for _, text := range want.says {
 			if got := c.explain(want.err).Error(); !strings.Contains(got, text) {

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,10 +10,9 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
-)
 
-// maxSocketPath is what sockaddr_un takes, without its final zero (unix(7)).
-const maxSocketPath = 107
+	"github.com/medctrl/medctrl-supervisor/supervisor/sockaddr"
+)
 
 // Socket is the listening control socket and the name it was given.
 type Socket struct {
@@ -22,33 +22,25 @@ type Socket struct {
 }
 
 // Listen makes the socket at path, mode 0600, in a folder that is made with
-// mode 0700. It takes the place of a socket nobody listens on; one that answers
+// mode 0700. It takes the place of a socket nobody listens on; one with a listener
 // and anything that is not a socket are left alone, which is an error.
 func Listen(path string) (*Socket, error) {
-	dirname := filepath.Dir(path)
-	if err := os.MkdirAll(dirname, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("make folder of control socket: %w", err)
 	}
 	if err := makeRoom(path); err != nil {
 		return nil, err
 	}
-	dir, err := os.Open(dirname)
-	if err != nil {
-		return nil, fmt.Errorf("open folder of control socket: %w", err)
-	}
-	defer dir.Close()
-
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("make control socket: %w", err)
 	}
 	f := os.NewFile(uintptr(fd), path)
 	defer f.Close() // net.FileListener has its own
-	name := path
-	if len(path) > maxSocketPath {
-		name = reach(dir, filepath.Base(path))
-	}
-	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: name}); err != nil {
+	err = sockaddr.With(path, func(addr string) error {
+		return unix.Bind(fd, &unix.SockaddrUnix{Name: addr})
+	})
+	if err != nil {
 		return nil, fmt.Errorf("bind control socket %s: %w", path, err)
 	}
 	ln, ino, err := open(f, path)
@@ -143,21 +135,9 @@ func (s *Socket) Close() error {
 	return err
 }
 
-// connect connects to a unix socket, however long its path is.
+// connect connects to the control socket at path.
 func connect(path string) (net.Conn, error) {
-	dialer := net.Dialer{Timeout: connectTimeout}
-	if len(path) <= maxSocketPath {
-		return dialer.Dial("unix", path)
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	return dialer.Dial("unix", reach(dir, filepath.Base(path)))
-}
-
-// reach is a short path to a name in an open folder.
-func reach(dir *os.File, name string) string {
-	return fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), name)
+	ctx, cancel := context.WithTimeout(context.Background(), connectTimeout)
+	defer cancel()
+	return sockaddr.Dial(ctx, path)
 }

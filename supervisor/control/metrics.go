@@ -40,9 +40,6 @@ type Metrics struct {
 // namespace begins the names of all metrics.
 const namespace = "medctrl"
 
-// states are those of the contract, each a series of its own.
-var states = []string{"stopped", "building", "starting", "running", "unhealthy", "backoff", "stopping", "failed"}
-
 // NewMetrics makes Metrics of a supervisor of that version.
 func NewMetrics(version string, s Source) *Metrics {
 	m := &Metrics{
@@ -147,7 +144,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	st := c.source.Status(false) // it was just looked at
 	gauge(descBad, truthOf(st.Config.Error != ""))
 	for _, b := range st.Builds {
-		gauge(descUp, truthOf(b.Healthy && b.State == "running"), b.Name)
+		gauge(descUp, truthOf(b.Healthy && b.State == StateRunning), b.Name)
 		count(descRestarts, float64(b.Restarts), b.Name)
 		for _, state := range states {
 			gauge(descState, truthOf(b.State == state), b.Name, state)

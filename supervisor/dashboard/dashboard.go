@@ -18,8 +18,8 @@ type Options struct {
 	Token func() (string, error) // what those must know who may write; nil: nobody may
 }
 
-// New makes the handler of a dashboard: its page at /, what that loads beside it, and
-// the API at /v1/. It is to be served below a path that ends with a slash.
+// New makes the handler of a dashboard: its page at /, what that loads from next to it, and the API
+// at /v1/. It is to be served below a path that ends with a slash.
 func New(o Options) http.Handler {
 	d := &page{Options: o, files: map[string]file{}, wrong: make(chan struct{}, wrongAtOnce), streams: make(chan struct{}, maxStreams)}
 	for path, name := range map[string]string{"/": "index.html", "/app.js": "app.js", "/style.css": "style.css", "/icon.svg": "icon.svg"} {
@@ -53,8 +53,8 @@ type page struct {
 	streams chan struct{} // holds a place for each stream under way
 }
 
-// policy lets the page load what is served beside it, and nothing else; nobody may
-// frame it (w3.org/TR/CSP3).
+// policy lets the page load what is served next to it, and nothing else; nobody may frame it
+// (w3.org/TR/CSP3).
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // ServeHTTP answers one request.
@@ -113,8 +113,8 @@ func (d *page) api(w http.ResponseWriter, r *http.Request, path []string) {
 	}
 }
 
-// maxStreams is how many events and logs are followed at once: everybody may look,
-// and each costs the supervisor for as long as it lasts.
+// maxStreams is how many events and logs are followed at once: everybody may look, and each costs
+// the supervisor for as long as it lasts.
 const maxStreams = 64
 
 func (d *page) stream(w http.ResponseWriter, r *http.Request) {
@@ -149,12 +149,12 @@ const (
 	wrongTakes  = time.Second // for each
 )
 
-// sameOrigin goes by Sec-Fetch-Site, and where a browser is too old for it by Origin.
+// sameOrigin decides by Sec-Fetch-Site, and where a browser is too old for it by Origin.
 var sameOrigin = http.NewCrossOriginProtection()
 
-// mayWrite lets those pass who know the token, from the page itself; it answers the
-// others. A browser never adds the header by itself, so that no other page can have
-// it sent; what says that it comes from one is refused all the same.
+// mayWrite lets those pass who know the token, from the page itself; it answers the others. A
+// browser never adds the header by itself, so no other page can have it sent; a request that says it
+// comes from another page is refused all the same.
 func (d *page) mayWrite(w http.ResponseWriter, r *http.Request) bool {
 	if d.Token == nil {
 		refuse(w, http.StatusForbidden, "the dashboard only shows: set dashboard_write in [supervisor] to a file with a token")

@@ -1,35 +1,32 @@
 // Package front is an HTTP server that passes requests on to builds.
 //
-// It stands where Nginx would stand, for machines that have none: it picks the
-// build by the longest location that the path begins with, takes the location
-// off and passes the request to the build's unix socket. [Nginx] prints the
-// same routes for those who have an Nginx.
+// It stands where Nginx would stand, for machines that have none: it picks the build by the longest
+// location that the path begins with, takes the location off and passes the request to the build's
+// unix socket. [Nginx] prints the same routes for those who have an Nginx.
 //
 // What it promises:
 //
-//   - A location matches whole path segments: /api matches /api and /api/x,
-//     never /apix. "/" matches everything. What is left of the path is passed
-//     as the client wrote it, escapes and query included; nothing left is "/".
-//   - Bodies stream both ways and are never held back or stored. One of unknown
-//     length stays chunked; Django takes only those with a Content-Length.
-//   - Every request has a connection of its own to the build. A kept-alive
-//     connection would break when generations are exchanged.
-//   - GET, HEAD, OPTIONS and TRACE, and PUT and DELETE without a body, are
-//     tried once more when the connection breaks before the answer began. A
-//     body that streams cannot be sent twice, and POST and PATCH must not be,
-//     so these end in 502 when the build dies with them in its hands. Any
+//   - A location matches whole path segments: /api matches /api and /api/x, never /apix. "/"
+//     matches everything. What is left of the path is passed as the client wrote it, escapes and
+//     query included; nothing left is "/".
+//   - Bodies stream both ways and are never held back or stored. One of unknown length stays
+//     chunked; Django takes only those with a Content-Length.
+//   - Every request has a connection of its own to the build. A kept-alive connection would break
+//     when generations are exchanged.
+//   - GET, HEAD, OPTIONS and TRACE, and PUT and DELETE without a body, are tried once more when the
+//     connection breaks before the answer began. A body that streams cannot be sent twice, and POST
+//     and PATCH must not be, so these end in 502 when the build dies with them in its hands. Any
 //     method is tried again when no connection was made at all.
-//   - A build that does not serve is 503 with Retry-After, at once when there is
-//     no socket or nobody listens on it, after a second when its queue stays full.
-//   - No limit on how long a build takes to answer: gunicorn's timeout rules.
-//     Clients have limits: [HeaderTimeout], [IdleTimeout], [StallTimeout].
+//   - A build that does not serve is 503 with Retry-After, at once when there is no socket or
+//     nobody listens on it, after a second when its queue stays full.
+//   - No limit on how long a build takes to answer: gunicorn's timeout rules. Clients have limits:
+//     [HeaderTimeout], [IdleTimeout], [StallTimeout].
 //   - Routes change under load without a request lost.
 //
-// Headers are those of Debian's /etc/nginx/proxy_params and two more. Host is
-// kept. X-Forwarded-For is what the client sent with its address appended, so
-// only its last element can be trusted. X-Forwarded-Proto, X-Forwarded-Host,
-// X-Forwarded-Prefix (the location) and X-Real-IP are set, whatever the client
-// sent; its other X-Forwarded-* and its Forwarded are dropped. So are, as Nginx
-// does it, hop-by-hop headers and header names with an underscore: WSGI cannot
-// tell X_Real_IP from X-Real-IP.
+// Headers are those of Debian's /etc/nginx/proxy_params and two more. Host is kept. X-Forwarded-For
+// is what the client sent with its address appended, so only its last element can be trusted.
+// X-Forwarded-Proto, X-Forwarded-Host, X-Forwarded-Prefix (the location) and X-Real-IP are set,
+// whatever the client sent; its other X-Forwarded-* and its Forwarded are dropped. So are, as Nginx
+// does it, hop-by-hop headers and header names with an underscore: WSGI cannot tell X_Real_IP from
+// X-Real-IP.
 package front

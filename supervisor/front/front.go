@@ -12,8 +12,8 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// Front passes requests to builds. Make one by [New]. All its methods may be
-// called at the same time.
+// Front passes requests to builds. Make one by [New]. All its methods may be called at the same
+// time.
 type Front struct {
 	log    hclog.Logger
 	table  atomic.Pointer[routes]
@@ -97,8 +97,8 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.proxy.ServeHTTP(w, r)
 }
 
-// serveHandler has a route's own handler answer. The page at the location itself is
-// the one with a slash at its end, so that what is relative to it is found.
+// serveHandler has a route's own handler answer. The page at the location itself is the one with a
+// slash at its end, so that what is relative to it is found.
 func serveHandler(w http.ResponseWriter, r *http.Request, to Route, rest string) {
 	if rest == "/" && !strings.HasSuffix(r.URL.Path, "/") {
 		http.Redirect(w, r, to.Location+"/", http.StatusMovedPermanently)
@@ -114,8 +114,8 @@ func serveHandler(w http.ResponseWriter, r *http.Request, to Route, rest string)
 	to.Handler.ServeHTTP(w, r)
 }
 
-// rewrite turns the client's request into the build's. ReverseProxy has taken
-// off hop-by-hop headers, Forwarded and X-Forwarded-{For,Host,Proto} before.
+// rewrite turns the client's request into the build's. ReverseProxy has taken off hop-by-hop
+// headers, Forwarded and X-Forwarded-{For,Host,Proto} before.
 func rewrite(pr *httputil.ProxyRequest) {
 	in, out := pr.In, pr.Out
 	to := targetOf(in.Context())
@@ -186,8 +186,8 @@ func (f *Front) failed(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// watchBody counts answers that break off after their head was sent. The
-// client sees the connection break, as it must.
+// watchBody counts answers that break off after their head was sent. The client sees the connection
+// break, as it must.
 func (f *Front) watchBody(resp *http.Response) error {
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		resp.Body = &countedBody{ReadCloser: resp.Body, ctx: resp.Request.Context(), front: f}

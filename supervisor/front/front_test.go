@@ -47,8 +47,8 @@ func serveBuild(t *testing.T, h http.HandlerFunc) string {
 	return socket
 }
 
-// serveRaw runs a build that does as it likes with each connection, numbered
-// from 1, after it read the request's head, which it returns too.
+// serveRaw runs a build that does as it likes with each connection, numbered from 1, after it read
+// the request's head, which it returns too.
 func serveRaw(t *testing.T, each func(n int, head string, c *net.UnixConn)) string {
 	t.Helper()
 	socket := filepath.Join(socketDir(t), "s")

@@ -9,15 +9,14 @@ import (
 	"strings"
 )
 
-// Nginx writes a location block for each route that has a location, sorted by
-// it, to be included inside a `server { }` of Nginx. An upstream block may not
-// stand there (only in `http { }`), so a request that was broken off is tried
-// once more by a second, named location. It is where `error_page 502` leads,
-// the 502 of Nginx itself, never one that the build answered with, and lets
+// Nginx writes a location block for each route that has a location, sorted by it, to be included
+// inside a `server { }` of Nginx. An upstream block may not stand there (only in `http { }`), so a
+// request that was broken off is tried once more by a second, named location. It is where
+// `error_page 502` leads, the 502 of Nginx itself, never one that the build answered with, and lets
 // only idempotent methods pass.
 //
-// plain writes the documented form alone: no second try, 500 for the bare
-// location, and /apix goes to /api. root is named in the head of the text.
+// plain writes the documented form alone: no second try, 500 for the bare location, and /apix goes
+// to /api. root is named in the head of the text.
 //
 // See [NginxUpstreams] and [NginxLocations] for the same with upstream blocks.
 func Nginx(w io.Writer, given []Route, plain bool, root string) error {
@@ -41,12 +40,11 @@ func Nginx(w io.Writer, given []Route, plain bool, root string) error {
 	})
 }
 
-// NginxUpstreams writes an upstream block for each route that has a location,
-// sorted by it, to be included in Nginx's `http { }`, as any file in
-// /etc/nginx/conf.d is. The socket is named twice, so that Nginx tries a
-// request once more when the connection broke; by its default,
-// proxy_next_upstream without non_idempotent, not a POST, LOCK or PATCH that
-// was sent. max_fails=0: a build is never taken for dead.
+// NginxUpstreams writes an upstream block for each route that has a location, sorted by it, to be
+// included in Nginx's `http { }`, as any file in /etc/nginx/conf.d is. The socket is named twice,
+// so that Nginx tries a request once more when the connection broke; by its default,
+// proxy_next_upstream without non_idempotent, not a POST, LOCK or PATCH that was sent. max_fails=0:
+// a build is never taken for dead.
 func NginxUpstreams(w io.Writer, given []Route) error {
 	return writeNginx(w, given, upstreamsHead, func(f *nginxFile, r route) {
 		f.open("upstream", "medctrl_"+r.Build)
@@ -56,8 +54,8 @@ func NginxUpstreams(w io.Writer, given []Route) error {
 	})
 }
 
-// NginxLocations writes the location blocks that pass to what [NginxUpstreams]
-// writes, to be included inside a `server { }`.
+// NginxLocations writes the location blocks that pass to what [NginxUpstreams] writes, to be
+// included inside a `server { }`.
 func NginxLocations(w io.Writer, given []Route) error {
 	return writeNginx(w, given, locationsHead, func(f *nginxFile, r route) {
 		f.location(r, "http://medctrl_"+r.Build, func() { f.stripSegments(r) })
@@ -77,8 +75,8 @@ const (
 in the http block (Debian: a file in /etc/nginx/conf.d).`
 )
 
-// writeNginx writes head as a comment, then what each writes for the routes in
-// the order of their locations. Nothing is written where a route cannot be.
+// writeNginx writes head as a comment, then what each writes for the routes in the order of their
+// locations. Nothing is written where a route cannot be.
 func writeNginx(w io.Writer, given []Route, head string, each func(*nginxFile, route)) error {
 	table := newRoutes(given)
 	slices.SortStableFunc(table, func(a, b route) int { return strings.Compare(a.Location, b.Location) })
@@ -121,8 +119,8 @@ func (f *nginxFile) strip(r route) {
 	}
 }
 
-// stripSegments is strip for whole segments: the location alone becomes "/",
-// and /apix, which `location /api` matches too, is nobody's.
+// stripSegments is strip for whole segments: the location alone becomes "/", and /apix, which
+// `location /api` matches too, is nobody's.
 func (f *nginxFile) stripSegments(r route) {
 	if len(r.segments) > 0 {
 		at := "^" + regexp.QuoteMeta(r.Location)

@@ -92,8 +92,8 @@ func TestWhatNginxCannotWriteIsRefused(t *testing.T) {
 	}
 }
 
-// nginxForms are the ways to include what this package prints: what goes into
-// the http block and what into the server block.
+// nginxForms are the ways to include what this package prints: what goes into the http block and
+// what into the server block.
 var nginxForms = map[string]func(in, server io.Writer, given []Route) error{
 	"default": func(_, server io.Writer, given []Route) error { return Nginx(server, given, false, "/r") },
 	"plain":   func(_, server io.Writer, given []Route) error { return Nginx(server, given, true, "/r") },
@@ -137,8 +137,8 @@ http {
 	return dir, socket
 }
 
-// nginx is the command with dir as its prefix, so that it leaves the system's
-// Nginx alone. -e came with 1.19.5; without, it tries /var/log/nginx first.
+// nginx is the command with dir as its prefix, so that it leaves the system's Nginx alone. -e came
+// with 1.19.5; without, it tries /var/log/nginx first.
 func nginx(dir string, args ...string) *exec.Cmd {
 	args = append(args, "-p", dir, "-c", filepath.Join(dir, "nginx.conf"))
 	if help, _ := exec.Command("nginx", "-h").CombinedOutput(); strings.Contains(string(help), "-e filename") {

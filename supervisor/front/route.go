@@ -12,8 +12,8 @@ type Route struct {
 	Build    string // the build's name
 	Location string // URL prefix, "/api"; a build without one is not routed
 	Socket   string // path of its public unix socket
-	// Handler answers in place of a build, where it is given. Its requests have the
-	// path without the location, and their contexts end when Serve is to end.
+	// Handler answers in place of a build, where it is given. Its requests have the path without
+	// the location, and their contexts end when Serve is to end.
 	Handler http.Handler
 }
 
@@ -42,8 +42,8 @@ func newRoutes(given []Route) routes {
 	return table
 }
 
-// find returns the route for an escaped path and what the path is without the
-// location, still escaped.
+// find returns the route for an escaped path and what the path is without the location, still
+// escaped.
 func (t routes) find(path string) (Route, string, bool) {
 	if !strings.HasPrefix(path, "/") {
 		return Route{}, "", false // "OPTIONS *", CONNECT
@@ -56,8 +56,8 @@ func (t routes) find(path string) (Route, string, bool) {
 	return Route{}, "", false
 }
 
-// strip takes the location off path, segment by segment: an escaped slash
-// inside a segment is not a boundary, and "%61pi" is "api".
+// strip takes the location off path, segment by segment: an escaped slash inside a segment is not a
+// boundary, and "%61pi" is "api".
 func (r route) strip(path string) (rest string, ok bool) {
 	for _, want := range r.segments {
 		if !strings.HasPrefix(path, "/") {
@@ -80,9 +80,9 @@ func (r route) strip(path string) (rest string, ok bool) {
 	return path, true
 }
 
-// rawPath is the path as the client wrote it. A byte that must not stand in a
-// request line is escaped; what was escaped stays as it was, "%2F" above all.
-// (url.URL.EscapedPath escapes everything anew as soon as one byte is wrong.)
+// rawPath is the path as the client wrote it. A byte that must not stand in a request line is
+// escaped; what was escaped stays as it was, "%2F" above all. (url.URL.EscapedPath escapes
+// everything anew as soon as one byte is wrong.)
 func rawPath(u *url.URL) string {
 	raw := u.RawPath
 	if raw == "" {
@@ -100,8 +100,8 @@ func rawPath(u *url.URL) string {
 	return b.String()
 }
 
-// mayStand tells whether c may stand in a path, RFC 3986 and the brackets that
-// net/url lets through.
+// mayStand tells whether c may stand in a path, RFC 3986 and the brackets that net/url lets
+// through.
 func mayStand(c byte) bool {
 	switch {
 	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
@@ -110,8 +110,8 @@ func mayStand(c byte) bool {
 	return strings.IndexByte("/%-_.~!$&'()*+,;=:@[]", c) >= 0
 }
 
-// setPath makes u send exactly the escaped path, which was cut from one that
-// net/url had parsed and so unescapes.
+// setPath makes u send exactly the escaped path, which was cut from one that net/url had parsed and
+// so unescapes.
 func setPath(u *url.URL, escaped string) {
 	plain, err := url.PathUnescape(escaped)
 	if err != nil {

@@ -20,9 +20,9 @@ const (
 	MaxHeaderBytes = 64 << 10         // of a request's head
 )
 
-// Serve answers on ln, which it closes, until ctx ends. Then it takes no more
-// connections, finishes the requests under way for at most drain and cuts off
-// the rest, which is an error. All its goroutines have ended when it returns.
+// Serve answers on ln, which it closes, until ctx ends. Then it takes no more connections, finishes
+// the requests under way for at most drain and cuts off the rest, which is an error. All its
+// goroutines have ended when it returns.
 func (f *Front) Serve(ctx context.Context, ln net.Listener, drain time.Duration) error {
 	base, cutOff := context.WithCancel(context.WithoutCancel(ctx))
 	defer cutOff()
@@ -82,14 +82,13 @@ func (f *Front) Serve(ctx context.Context, ln net.Listener, drain time.Duration)
 	return nil
 }
 
-// endingKey is where a request's context holds the one that ends when Serve is to
-// end, which its own does not before it is cut off.
+// endingKey is where a request's context holds the one that ends when Serve is to end, which its
+// own does not before it is cut off.
 type endingKey struct{}
 
-// clients are the connections of a server. Its Shutdown would drop, unanswered,
-// whoever was accepted and whose request was not read yet (net/http, conn.serve,
-// "if c.server.shuttingDown()", and closeIdleConns, which asks no kernel what has
-// arrived); drain answers them first.
+// clients are the connections of a server. Its Shutdown would drop, unanswered, whoever was
+// accepted and whose request was not read yet (net/http, conn.serve, "if c.server.shuttingDown()",
+// and closeIdleConns, which asks no kernel what has arrived); drain answers them first.
 type clients struct {
 	ending atomic.Bool // each answer is the last of its connection
 	mu     sync.Mutex
@@ -116,16 +115,16 @@ func (c *clients) changed(conn net.Conn, state http.ConnState) {
 }
 
 const (
-	// silentFor is how long a client that has connected may send nothing while the
-	// server drains: browsers connect in advance.
+	// silentFor is how long a client that has connected may send nothing while the server drains:
+	// browsers connect in advance.
 	silentFor = time.Second
-	// idleFor is the same between two requests: a busy client gets an answer that
-	// says it is the last, which is better than a connection that ends.
+	// idleFor is the same between two requests: a busy client gets an answer that says it is the
+	// last, which is better than a connection that ends.
 	idleFor = 50 * time.Millisecond
 )
 
-// drain waits until what was accepted is answered, and its connection closed after
-// it, or ctx ends. The listener is closed already, and ending is true.
+// drain waits until what was accepted is answered, and its connection closed after it, or ctx ends.
+// The listener is closed already, and ending is true.
 func (c *clients) drain(ctx context.Context) error {
 	for pause := time.Millisecond; ; pause = min(2*pause, 20*time.Millisecond) {
 		if c.closeSilent() == 0 {
@@ -139,7 +138,7 @@ func (c *clients) drain(ctx context.Context) error {
 	}
 }
 
-// closeSilent closes who has sent nothing, and answers how many are left.
+// closeSilent closes who has sent nothing, and returns how many are left.
 func (c *clients) closeSilent() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -156,8 +155,8 @@ func (c *clients) closeSilent() int {
 	return len(c.open)
 }
 
-// underWay counts requests. (A WaitGroup forbids what may happen here: one that
-// begins while the end of the last is waited for.)
+// underWay counts requests. (A WaitGroup forbids what may happen here: one that begins while the
+// end of the last is waited for.)
 type underWay struct {
 	mu      sync.Mutex
 	n       int
@@ -185,8 +184,7 @@ func (u *underWay) end() {
 	}
 }
 
-// over lets no more requests begin. Its channel is closed when all have ended.
-// It is called once.
+// over lets no more requests begin. Its channel is closed when all have ended. It is called once.
 func (u *underWay) over() <-chan struct{} {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -312,8 +312,8 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 	}
 }
 
-// What a client sent before it could know of the end is answered, the last
-// answer says that it is the last.
+// What a client sent before it could know of the end is answered, the last answer says that it is
+// the last.
 func TestBusyConnectionIsToldOfTheEnd(t *testing.T) {
 	t.Parallel()
 	socket, came, let := hold(t)
@@ -362,7 +362,8 @@ func (l lateListener) Accept() (net.Conn, error) {
 	}
 }
 
-// Between the kernel's accept and the server's knowing of it there is a moment, in which the end must not come.
+// Between the kernel's accept and the server's knowing of it there is a moment, in which the end
+// must not come.
 func TestWhoWasAcceptedLastIsAnswered(t *testing.T) {
 	t.Parallel()
 	f := New(hclog.NewNullLogger())
@@ -434,8 +435,8 @@ func awaitRefusal(t *testing.T, addr string) {
 	}
 }
 
-// A route's own handler gets the path without the location, and is told of the end
-// before requests are cut off.
+// A route's own handler gets the path without the location, and is told of the end before requests
+// are cut off.
 func TestHandlerAnswersForItsLocationUntilTheEnd(t *testing.T) {
 	t.Parallel()
 	f := New(hclog.NewNullLogger())

@@ -24,12 +24,12 @@ func (e *bodyError) Unwrap() error { return e.err }
 // errStalled says that a client stopped sending its body.
 var errStalled = errors.New("client sent nothing for " + StallTimeout.String())
 
-// limitStalls returns w and r with a body that fail where the client does not
-// send or take anything for StallTimeout, with no limit on the whole. done is
-// to be called when the request has been answered.
+// limitStalls returns w and r with a body that fail where the client does not send or take anything
+// for StallTimeout, with no limit on the whole. done is to be called when the request has been
+// answered.
 func limitStalls(w http.ResponseWriter, r *http.Request) (_ http.ResponseWriter, _ *http.Request, done func()) {
-	// Dropped errors in this file: a writer without deadlines or duplex (a
-	// test's recorder) works without.
+	// Dropped errors in this file: a writer that has no deadlines or duplex (a test's recorder) works
+	// without them.
 	c := http.NewResponseController(w)
 	done = func() { c.SetWriteDeadline(time.Time{}) }
 	w = &steadyWriter{ResponseWriter: w, conn: c}
@@ -38,8 +38,8 @@ func limitStalls(w http.ResponseWriter, r *http.Request) (_ http.ResponseWriter,
 	}
 	c.EnableFullDuplex() // the answer may begin while the body still comes
 	body := &steadyBody{ReadCloser: r.Body, conn: c, client: clientOf(r.Context())}
-	// A copy: net/http looks at its own request's body to see whether the
-	// connection can be used again.
+	// A copy: net/http looks at its own request's body to see whether the connection can be used
+	// again.
 	r = r.WithContext(r.Context())
 	r.Body = body
 	return w, r, func() {
@@ -48,9 +48,9 @@ func limitStalls(w http.ResponseWriter, r *http.Request) (_ http.ResponseWriter,
 	}
 }
 
-// steadyBody is a request's body whose every Read has a deadline. Between Reads
-// there is none: the server goes on reading from the connection to notice a
-// client that leaves, and would take a late deadline for that.
+// steadyBody is a request's body whose every Read has a deadline. Between Reads there is none: the
+// server goes on reading from the connection to notice a client that leaves, and would take a late
+// deadline for that.
 type steadyBody struct {
 	io.ReadCloser
 	conn   *http.ResponseController
@@ -94,13 +94,13 @@ func (b *steadyBody) deadline(t time.Time) bool {
 	return !b.closed
 }
 
-// lingerTimeout is how long the rest of a body is read and thrown away after
-// its answer, as Nginx's lingering_timeout. Without, a client that still sends
-// would see a reset connection instead of the answer.
+// lingerTimeout is how long the rest of a body is read and thrown away after its answer, as Nginx's
+// lingering_timeout. Without, a client that still sends would see a reset connection instead of the
+// answer.
 const lingerTimeout = 5 * time.Second
 
-// Close ends a Read under way and lets the server read away a rest of moderate
-// size. Without the deadline that would wait for the client for ever.
+// Close ends a Read under way and lets the server read away a rest of moderate size. Without the
+// deadline that would wait for the client for ever.
 func (b *steadyBody) Close() error {
 	b.mu.Lock()
 	if b.closed {
@@ -124,8 +124,8 @@ func (b *steadyBody) Close() error {
 	return err
 }
 
-// clientConn is a client's connection that can be made to end: what its client
-// sends later is not read.
+// clientConn is a client's connection that can be made to end: what its client sends later is not
+// read.
 type clientConn struct {
 	net.Conn
 	spoke atomic.Bool // sent anything
@@ -143,8 +143,8 @@ func (c *clientConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// unread says whether the client has sent what was not read yet: on a busy
-// machine it lies in the kernel for a while.
+// unread says whether the client has sent what was not read yet: on a busy machine it lies in the
+// kernel for a while.
 func (c *clientConn) unread() bool {
 	sock, ok := c.Conn.(syscall.Conn)
 	if !ok {

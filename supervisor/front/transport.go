@@ -8,11 +8,10 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
-	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/sockaddr"
 )
 
 const (
@@ -49,8 +48,8 @@ func http1() *http.Protocols {
 }
 
 // buildConn leaves it to Read to say that the build has closed the connection.
-// A build may answer without reading the whole body (413) and close: then the
-// next write fails while the answer waits to be read, and http.Transport would
+// A build may respond without reading the whole body (413) and close: then the
+// next write fails while the response waits to be read, and http.Transport would
 // report the write.
 type buildConn struct{ net.Conn }
 
@@ -74,7 +73,7 @@ func (e *dialError) Unwrap() error { return e.err }
 func dial(ctx context.Context, socket string) (net.Conn, error) {
 	deadline := time.Now().Add(fullQueueWait)
 	for tries := 1; ; tries++ {
-		conn, err := connect(ctx, socket)
+		conn, err := sockaddr.Dial(ctx, socket)
 		if err == nil {
 			return conn, nil
 		}
@@ -86,22 +85,6 @@ func dial(ctx context.Context, socket string) (net.Conn, error) {
 			return nil, &dialError{err}
 		}
 	}
-}
-
-// maxSocketPath is what sockaddr_un takes, without its final zero (unix(7)).
-const maxSocketPath = 107
-
-func connect(ctx context.Context, socket string) (net.Conn, error) {
-	var d net.Dialer
-	if len(socket) <= maxSocketPath {
-		return d.DialContext(ctx, "unix", socket)
-	}
-	dir, err := os.Open(filepath.Dir(socket))
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	return d.DialContext(ctx, "unix", "/proc/self/fd/"+strconv.Itoa(int(dir.Fd()))+"/"+filepath.Base(socket))
 }
 
 // pause waits for mean, half more or less, or until ctx ends.
@@ -149,14 +132,14 @@ func repeatable(r *http.Request) bool {
 }
 
 // broken tells whether err came after a connection was made and before the
-// answer's head was whole. Half a head may look like anything to net/http.
+// head of the response was whole. Half a head may look like anything to net/http.
 func broken(err error) bool {
 	var notServing *dialError // dial has tried again
 	var timeout net.Error
 	return !errors.As(err, &notServing) && !(errors.As(err, &timeout) && timeout.Timeout())
 }
 
-// countedBody counts an answer's body that broke off as a lost request.
+// countedBody counts a response whose body broke off as a lost request.
 type countedBody struct {
 	io.ReadCloser
 	ctx   context.Context

@@ -16,8 +16,8 @@ const (
 
 var errHead = errors.New("its headers are longer than 64 KiB")
 
-// readAnswer reads one answer and returns its status, which is 0 where there was none, and an error unless the answer was whole, up to
-// maxBody.
+// readAnswer reads one answer and returns its status, which is 0 where there was none, and an error
+// unless the answer was whole, up to maxBody.
 func readAnswer(r io.Reader) (status int, err error) {
 	source := &source{Reader: r}
 	limited := &io.LimitedReader{R: source, N: maxHead}
@@ -49,7 +49,8 @@ func readBody(body io.Reader) error {
 	return err
 }
 
-// source keeps the error that a read ended with, end of file apart: net/textproto calls a header that a timeout cut short malformed.
+// source keeps the error that a read ended with, end of file apart: net/textproto calls a header
+// that a timeout cut short malformed.
 type source struct {
 	io.Reader
 	err error

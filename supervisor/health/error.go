@@ -48,12 +48,12 @@ func (e *Error) Error() string {
 		return fmt.Sprintf("GET %s answered %d, want %s", e.Path, e.Status, e.Want)
 	case TimedOut:
 		if e.Status != 0 {
-			return fmt.Sprintf("GET %s answered %d but not to the end within %v", e.Path, e.Status, took)
+			return fmt.Sprintf("GET %s answered %d but incompletely within %v", e.Path, e.Status, took)
 		}
 		return fmt.Sprintf("GET %s got no answer within %v, want %s", e.Path, took, e.Want)
 	}
 	if e.Status != 0 {
-		return fmt.Sprintf("GET %s answered %d but not to the end: %s", e.Path, e.Status, breakage(e.Err))
+		return fmt.Sprintf("GET %s answered %d but incompletely: %s", e.Path, e.Status, breakage(e.Err))
 	}
 	return fmt.Sprintf("GET %s got no answer, want %s: %s", e.Path, e.Want, breakage(e.Err))
 }

@@ -7,23 +7,27 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/sockaddr"
 )
 
 // Timeout is how long a probe may take when Probe.Timeout is 0.
 const Timeout = 2 * time.Second
 
-// Probe is one question: GET Path on the unix socket Socket, as Host. The zero Path is "/", the zero Host "localhost".
+// Probe is one question: GET Path on the unix socket Socket, as Host. The zero Path is "/", the
+// zero Host "localhost".
 type Probe struct {
 	Socket, Path, Host string
 	Min, Max           int           // the statuses that are good, both included; Max 0 means 499
 	Timeout            time.Duration // for all of it, from connect to the last byte; 0 means Timeout
 }
 
-// Do asks once, and returns how long it took and nil where the answer was whole and as expected. Redirects are answers like
-// others and not followed; of a body at most 64 KiB are read.
+// Do asks once, and returns how long it took and nil where the answer was whole and as expected.
+// Redirects are answers like others and not followed; of a body at most 64 KiB are read.
 //
-// The error is an *Error, whose text is for operators and whose Kind tells why, unless ctx was cancelled: then there is no verdict,
-// and the error wraps context.Canceled. A ctx whose deadline comes before Timeout shortens it.
+// The error is an *Error, whose text is for operators and whose Kind tells why, unless ctx was
+// cancelled: then there is no verdict, and the error wraps context.Canceled. A ctx whose deadline
+// comes before Timeout shortens it.
 func (p Probe) Do(ctx context.Context) (took time.Duration, err error) {
 	p = p.withDefaults()
 	start := time.Now()
@@ -64,13 +68,14 @@ func (p Probe) ask(ctx context.Context) *Error {
 	if strings.ContainsFunc(p.Path+p.Host, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 		return &Error{Kind: Broken, Err: fmt.Errorf("path %q or host %q cannot stand in a request: they hold a space or a control character", p.Path, p.Host)}
 	}
-	c, err := dial(ctx, p.Socket)
+	c, err := sockaddr.Dial(ctx, p.Socket)
 	if err != nil {
 		return &Error{Kind: kindOfConnect(err), Err: err}
 	}
 	defer c.Close()
 	defer interrupt(ctx, c)()
-	// A server may answer and close before it has read the request, so what was written badly may be answered well.
+	// A server may answer and close before it has read the request, so what was written badly may
+	// be answered well.
 	_, writeErr := c.Write([]byte("GET " + p.Path + " HTTP/1.1\r\nHost: " + p.Host +
 		"\r\nUser-Agent: medctrl-supervisor/health\r\nAccept: */*\r\nConnection: close\r\n\r\n"))
 	status, err := readAnswer(c)
@@ -96,7 +101,8 @@ func (p Probe) want() string {
 	return fmt.Sprintf("%d-%d", p.Min, p.Max)
 }
 
-// interrupt makes ctx's end, and its deadline, that of c. What it returns waits for the part that runs aside.
+// interrupt makes ctx's end, and its deadline, that of c. What it returns waits for the part that
+// runs concurrently.
 func interrupt(ctx context.Context, c net.Conn) (release func()) {
 	if d, ok := ctx.Deadline(); ok {
 		c.SetDeadline(d)

@@ -106,7 +106,7 @@ func TestVerdictSaysWhatCameAndWhatWasExpected(t *testing.T) {
 		"outside":          {Probe{Min: 200, Max: 299}, "HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n", Status, "GET / answered 302, want 200-299"},
 		"nothing":          {Probe{}, "", Broken, "GET / got no answer, want <500: it closed the connection"},
 		"half a head":      {Probe{}, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n", Broken, "GET / got no answer, want <500: it closed the connection"},
-		"half a body":      {Probe{}, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nok", Broken, "GET / answered 200 but not to the end: it closed the connection"},
+		"half a body":      {Probe{}, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nok", Broken, "GET / answered 200 but incompletely: it closed the connection"},
 		"not http":         {Probe{}, "SSH-2.0-OpenSSH\r\n", Broken, `GET / got no answer, want <500: malformed HTTP response "SSH-2.0-OpenSSH"`},
 		"terminal escapes": {Probe{}, "HTTP/1.1 200 OK\r\n\x1b[31mevil\r\n\r\n", Broken, "GET / got no answer, want <500: malformed MIME header: missing colon: \"\\x1b[31mevil\""},
 		"endless head":     {Probe{}, "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", 2*maxHead), Broken, "GET / got no answer, want <500: its headers are longer than 64 KiB"},

@@ -11,10 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// finish ends what a rotation that was killed left. path.copy may be half of
-// something that is still in the log. path.cut is whole: if the log still
-// begins with it, the cut was not made and the copy goes, else it was made and
-// the copy is path.1.
+// finish ends what a rotation that was killed left. path.copy may be half of something that is
+// still in the log. path.cut is whole: if the log still begins with it, the cut was not made and
+// the copy goes, else it was made and the copy is path.1.
 func (r *rotation) finish(log *os.File, size int64) error {
 	if err := os.Remove(r.path + ".copy"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

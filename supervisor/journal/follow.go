@@ -17,8 +17,9 @@ const (
 	anchorSize  = 256 // bytes before our place in the log by which it is found again after a rotation
 )
 
-// Follow calls each with what is written to the log at path from its size offset on, as it comes, across rotations, until ctx ends or each
-// returns an error, which it returns. A log that is not there yet is waited for. What is written looked at every 100 ms.
+// Follow calls each with what is written to the log at path from its size offset on, as it comes,
+// across rotations, until ctx ends or each returns an error, which it returns. A log that is not
+// there yet is waited for. The log is looked at every 100 ms.
 func Follow(ctx context.Context, path string, offset int64, each func([]byte) error) error {
 	f := follower{path: path, at: offset}
 	f.remember()
@@ -68,7 +69,7 @@ func (f *follower) remember() {
 	f.anchor = f.anchor[:n]
 }
 
-// next answers what was written since, a piece at a time; nothing where nothing was.
+// next returns what was written since, a piece at a time; nothing where nothing was.
 func (f *follower) next() ([]byte, error) {
 	file, err := f.open()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -102,7 +103,8 @@ func (f *follower) inPlace(file *os.File) bool {
 	return err == nil && bytes.Equal(now, f.anchor)
 }
 
-// find finds our place after a rotation, which cut off a part of the log's beginning. Where all that we knew was cut off, it is the beginning.
+// find finds our place after a rotation, which cut off a part of the log's beginning. Where all
+// that we knew was cut off, it is the beginning.
 func (f *follower) find(file *os.File) error {
 	info, err := file.Stat()
 	if err != nil {

@@ -33,7 +33,7 @@ func TestFollowerGetsEachLineOnceAcrossRotations(t *testing.T) {
 				return
 			}
 			if i%3000 == 2999 {
-				if _, err := Rotate(path, Policy{MaxBytes: 64 << 10}); err != nil {
+				if _, err := rotate(path, Policy{MaxBytes: 64 << 10}); err != nil {
 					written <- err
 					return
 				}
@@ -55,7 +55,8 @@ func TestFollowerGetsEachLineOnceAcrossRotations(t *testing.T) {
 	if err := <-written; err != nil {
 		t.Fatal(err)
 	}
-	// What was rotated away between two looks cannot be told any more; what is told is told once and in order.
+	// What was rotated away between two looks cannot be told any more; what is told is told once
+	// and in order.
 	next := -1
 	for line := range bytes.Lines(got.Bytes()) {
 		var n int

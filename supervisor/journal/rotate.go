@@ -16,7 +16,7 @@ import (
 // Policy bounds a log. Zero values are the defaults.
 type Policy struct {
 	MaxBytes int64 // a log of this size or more is rotated; 16 MiB
-	Keep     int   // rotated files kept beside it; 5
+	Keep     int   // rotated files kept next to it; 5
 }
 
 func (p Policy) orDefault() Policy {
@@ -29,15 +29,6 @@ func (p Policy) orDefault() Policy {
 	return p
 }
 
-// Rotate moves the older part of the log at path to path.1, path.1 to path.2
-// and so on, if that is due. One call moves about 2*p.MaxBytes at most: a log
-// that grew unwatched takes several. A missing log is not due. No two calls for
-// a path may run at the same time, in whatever process.
-func Rotate(path string, p Policy) (rotated bool, err error) {
-	how, err := newRotation(path, p).run()
-	return how != notDue, err
-}
-
 // manner says how a log was rotated.
 type manner int
 
@@ -47,9 +38,13 @@ const (
 	truncated // what was written between the last read and the truncation is lost
 )
 
-// rotation is one rotation of one log. On its way the copy is path.copy while
-// it may be incomplete, and path.cut from when it is whole and on disk until
-// the log was cut and the copy became path.1.
+// rotation is one rotation of one log: it moves the older part of the log at path to path.1, path.1
+// to path.2 and so on, if that is due. It moves about 2*MaxBytes at most: a log that grew unwatched
+// takes several. A missing log is not due. No two may run on a path at the same time, in whatever
+// process.
+//
+// On its way the copy is path.copy while it may be incomplete, and path.cut from when it is whole
+// and on disk until the log was cut and the copy became path.1.
 type rotation struct {
 	path     string
 	policy   Policy
@@ -121,8 +116,8 @@ func openLog(path string) (*os.File, int64, error) {
 	return f, st.Size, nil
 }
 
-// part is how many bytes to cut off a log of size bytes: whole blocks, and not
-// all of it (fallocate(2): the range must end before the file does).
+// part is how many bytes to cut off a log of size bytes: whole blocks, and not all of it
+// (fallocate(2): the range must end before the file does).
 func (r *rotation) part(log *os.File, size int64) (int64, error) {
 	var st unix.Statfs_t
 	if err := unix.Fstatfs(int(log.Fd()), &st); err != nil {
@@ -174,8 +169,8 @@ func (r *rotation) fill(aside, log *os.File, n int64) error {
 	if err := r.at("copied"); err != nil {
 		return err
 	}
-	// The log too: if a power cut took a part that the copy has, the log would
-	// look as if it had been cut.
+	// The log too: if a power cut took a part that the copy has, the log would look as if it had
+	// been cut.
 	if err := errors.Join(aside.Sync(), log.Sync()); err != nil {
 		return err
 	}
@@ -212,8 +207,8 @@ func collapse(f *os.File, n int64) error {
 	}
 }
 
-// truncate is for file systems that cannot collapse: the rest is copied too,
-// then the log is emptied.
+// truncate is for file systems that cannot collapse: the rest is copied too, then the log is
+// emptied.
 func (r *rotation) truncate(log, aside *os.File, n int64) error {
 	if _, err := log.Seek(n, io.SeekStart); err != nil {
 		return err
@@ -245,8 +240,8 @@ func (r *rotation) truncate(log, aside *os.File, n int64) error {
 	return r.at("cut")
 }
 
-// shift makes the copy path.1, and what was path.1 path.2, up to the first
-// number that is free; the oldest goes.
+// shift makes the copy path.1, and what was path.1 path.2, up to the first number that is free; the
+// oldest goes.
 func (r *rotation) shift() error {
 	free := 1
 	for ; free < r.policy.Keep; free++ {

@@ -27,8 +27,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// writeLines appends numbered lines of differing lengths to path until its
-// standard input ends, and prints how many there were.
+// writeLines appends numbered lines of differing lengths to path until its standard input ends, and
+// prints how many there were.
 func writeLines(path, name string) int {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o640)
 	if err != nil {
@@ -51,12 +51,12 @@ func writeLines(path, name string) int {
 	}
 }
 
-// startWriter runs a writer in a process of its own; stop answers how many
-// lines it wrote.
+// startWriter runs a writer in a process of its own; stop returns how many lines it wrote.
 func startWriter(t *testing.T, path, name string) (stop func() int) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), "JOURNAL_TEST_WRITE="+path, "JOURNAL_TEST_NAME="+name)
+	cmd.Env = append(os.Environ(), "JOURNAL_TEST_WRITE="+path, "JOURNAL_TEST_NAME="+name,
+		"GORACE=atexit_sleep_ms=0") // it would sleep for a second at its end
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -115,8 +115,14 @@ func canCollapse(t *testing.T, dir string) bool {
 	return collapse(f, 1<<19) == nil
 }
 
-// rotateUnderLoad has two processes write to a log while it is rotated, times
-// over, and answers what is kept of it and how many lines each wrote.
+// rotate rotates a log once, if that is due.
+func rotate(path string, p Policy) (rotated bool, err error) {
+	how, err := newRotation(path, p).run()
+	return how != notDue, err
+}
+
+// rotateUnderLoad has two processes write to a log while it is rotated, times over, and returns
+// what is kept of it and how many lines each wrote.
 func rotateUnderLoad(t *testing.T, dir string, times int, want manner) (text []byte, wrote map[string]int) {
 	t.Helper()
 	path := filepath.Join(dir, "a.log")
@@ -148,8 +154,7 @@ func rotateUnderLoad(t *testing.T, dir string, times int, want manner) (text []b
 	return all(t, path), wrote
 }
 
-// count reads the writers' lines and fails where one is not whole, doubled or
-// out of order.
+// count reads the writers' lines and fails where one is not whole, doubled or out of order.
 func count(t *testing.T, text []byte) (read map[string]int) {
 	t.Helper()
 	read, next := map[string]int{}, map[string]int{}
@@ -246,7 +251,7 @@ func TestCrashAtAnyStepLosesAndDoublesNothing(t *testing.T) {
 					next := 0
 					for range 3 { // so that there is something to shift
 						next = write(t, path, next, 100_000)
-						if rotated, err := Rotate(path, p); !rotated || err != nil {
+						if rotated, err := rotate(path, p); !rotated || err != nil {
 							t.Fatal(rotated, err)
 						}
 					}
@@ -266,7 +271,7 @@ func TestCrashAtAnyStepLosesAndDoublesNothing(t *testing.T) {
 					}
 					next = write(t, path, next, meanwhile)
 					for range 10 {
-						if _, err := Rotate(path, p); err != nil {
+						if _, err := rotate(path, p); err != nil {
 							t.Fatal(err)
 						}
 					}
@@ -291,7 +296,7 @@ func TestHalfACopyIsThrownAway(t *testing.T) {
 	if err := os.WriteFile(path+".copy", []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if rotated, err := Rotate(path, Policy{}); rotated || err != nil {
+	if rotated, err := rotate(path, Policy{}); rotated || err != nil {
 		t.Errorf("%v %v", rotated, err)
 	}
 	if exists(path+".copy") || count(t, all(t, path))["one"] != next {
@@ -305,7 +310,7 @@ func TestOnlySoManyAreKept(t *testing.T) {
 	next := 0
 	for range 8 {
 		next = write(t, path, next, 40_000)
-		if rotated, err := Rotate(path, Policy{MaxBytes: 10_000, Keep: 5}); !rotated || err != nil {
+		if rotated, err := rotate(path, Policy{MaxBytes: 10_000, Keep: 5}); !rotated || err != nil {
 			t.Fatal(rotated, err)
 		}
 	}
@@ -313,7 +318,7 @@ func TestOnlySoManyAreKept(t *testing.T) {
 		t.Error("want five")
 	}
 	write(t, path, next, 40_000)
-	if rotated, err := Rotate(path, Policy{MaxBytes: 10_000, Keep: 2}); !rotated || err != nil {
+	if rotated, err := rotate(path, Policy{MaxBytes: 10_000, Keep: 2}); !rotated || err != nil {
 		t.Fatal(rotated, err)
 	}
 	if !exists(path+".2") || exists(path+".3") {
@@ -331,7 +336,7 @@ func TestHugeLogIsRotatedInParts(t *testing.T) {
 	next := write(t, path, 0, 1_000_000)
 	p := Policy{MaxBytes: 64 << 10, Keep: 100}
 	for {
-		rotated, err := Rotate(path, p)
+		rotated, err := rotate(path, p)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -344,6 +349,49 @@ func TestHugeLogIsRotatedInParts(t *testing.T) {
 	}
 	if Size(path) >= p.MaxBytes || count(t, all(t, path))["one"] != next {
 		t.Errorf("%d bytes left", Size(path))
+	}
+}
+
+func TestOnAFullDiskTheOldestGivesWay(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "a.log")
+	p := Policy{MaxBytes: 10_000, Keep: 5}
+	for next := range 3 {
+		write(t, path, next, 40_000)
+		if rotated, err := rotate(path, p); !rotated || err != nil {
+			t.Fatal(rotated, err)
+		}
+	}
+	write(t, path, 0, 40_000)
+	before := all(t, path)
+	r := newRotation(path, p)
+	full := 1 // that often
+	r.at = func(step string) error {
+		if step == "copied" && full > 0 {
+			full--
+			return unix.ENOSPC
+		}
+		return nil
+	}
+	if how, err := r.run(); how == notDue || err != nil {
+		t.Fatal(how, err)
+	}
+	if !exists(path+".3") || exists(path+".4") || exists(path+".copy") {
+		t.Error("want the three newest parts")
+	}
+	if after := all(t, path); len(after) >= len(before) || !bytes.HasSuffix(before, after) {
+		t.Error("what is kept is not the newest of what there was")
+	}
+	// With nothing to give up, the log stays as it is and the error says why.
+	other := filepath.Join(t.TempDir(), "b.log")
+	next := write(t, other, 0, 40_000)
+	r = newRotation(other, p)
+	r.at = func(string) error { return unix.ENOSPC }
+	if _, err := r.run(); !errors.Is(err, unix.ENOSPC) || !strings.Contains(err.Error(), other) {
+		t.Errorf("error %v", err)
+	}
+	if count(t, all(t, other))["one"] != next || exists(other+".copy") || exists(other+".cut") {
+		t.Error("the log has changed, or half a copy is left")
 	}
 }
 
@@ -363,7 +411,7 @@ func TestNothingButThePlainLogIsTouched(t *testing.T) {
 		if err := bend(path); err != nil {
 			t.Fatal(err)
 		}
-		if rotated, err := Rotate(path, Policy{MaxBytes: 1000}); rotated || err == nil {
+		if rotated, err := rotate(path, Policy{MaxBytes: 1000}); rotated || err == nil {
 			t.Errorf("%s: %v %v", name, rotated, err)
 		}
 		if _, err := Tail(path, 1); err == nil && name != "hardlink" {
@@ -381,7 +429,7 @@ func TestNothingButThePlainLogIsTouched(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if rotated, err := Rotate(path, Policy{MaxBytes: 1000, Keep: 1}); !rotated || err != nil {
+	if rotated, err := rotate(path, Policy{MaxBytes: 1000, Keep: 1}); !rotated || err != nil {
 		t.Errorf("%v %v", rotated, err)
 	}
 	if !bytes.Equal(before, all(t, other)) {
@@ -397,7 +445,7 @@ func TestRotatedFileIsNoMoreReadableThanTheLog(t *testing.T) {
 		if err := os.Chmod(path, mode); err != nil {
 			t.Fatal(err)
 		}
-		if rotated, err := Rotate(path, Policy{MaxBytes: 1000}); !rotated || err != nil {
+		if rotated, err := rotate(path, Policy{MaxBytes: 1000}); !rotated || err != nil {
 			t.Fatal(rotated, err)
 		}
 		info, err := os.Stat(path + ".1")
@@ -413,12 +461,12 @@ func TestRotatedFileIsNoMoreReadableThanTheLog(t *testing.T) {
 func TestMissingAndSmallLogsAreNotDue(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "a.log")
-	if rotated, err := Rotate(path, Policy{}); rotated || err != nil {
+	if rotated, err := rotate(path, Policy{}); rotated || err != nil {
 		t.Errorf("missing: %v %v", rotated, err)
 	}
 	write(t, path, 0, 1000)
 	for _, p := range []Policy{{}, {MaxBytes: 10}} { // less than a block
-		if rotated, err := Rotate(path, p); rotated || err != nil {
+		if rotated, err := rotate(path, p); rotated || err != nil {
 			t.Errorf("small: %v %v", rotated, err)
 		}
 	}

@@ -6,11 +6,10 @@ import (
 	"time"
 )
 
-// Since leaves out the lines that were written before a moment, as the times in
-// the lines themselves tell: gunicorn's, Python's logging's, ISO 8601 and those of
-// access logs. A line without one belongs to the line before it. local is the zone
-// of times that name none. Where no line has a time, changed, when the log was
-// written last, decides for all of them.
+// Since leaves out the lines that were written before a moment, as the times in the lines
+// themselves tell: gunicorn's, Python's logging's, ISO 8601 and those of access logs. A line
+// without one belongs to the line before it. local is the zone of times that name none. Where no
+// line has a time, changed, when the log was written last, decides for all of them.
 func Since(lines []string, moment, changed time.Time, local *time.Location) []string {
 	begin, stamped := 0, false
 	for i, line := range lines {

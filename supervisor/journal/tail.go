@@ -22,9 +22,9 @@ const (
 	piece    = 64 << 10 // of one read
 )
 
-// Tail returns the last lines of the log at path, of its rotated files too
-// where it holds fewer, at most 16 MiB of them, as they were written. The last
-// may be one that is still being written. A missing log is fs.ErrNotExist.
+// Tail returns the last lines of the log at path, of its rotated files too where it holds fewer, at
+// most 16 MiB of them, as they were written. The last may be one that is still being written. A
+// missing log is fs.ErrNotExist.
 func Tail(path string, lines int) ([]string, error) {
 	if lines <= 0 {
 		return nil, nil
@@ -36,17 +36,15 @@ func Tail(path string, lines int) ([]string, error) {
 	return lastLines(text, lines), nil
 }
 
-// TailFrom returns the last lines that were written since the log at path had
-// the size offset, at most 64 KiB of them, for people: without control
-// characters and terminal sequences. It reads across one rotation since then;
-// after more, or where nothing can be read, it returns what it has.
+// TailFrom returns the last lines that were written since the log at path had the size offset, at
+// most 64 KiB of them, for people: without control characters and terminal sequences. It reads
+// across one rotation since then; after more, or where nothing can be read, it returns what it has.
 func TailFrom(path string, offset int64, lines int) []string {
 	if lines <= 0 {
 		return nil
 	}
 	whole := true
-	// The error is dropped: the lines are there to explain a failure that has an
-	// error of its own.
+	// The error is dropped: the lines are there to explain a failure that has an error of its own.
 	text, _ := steadily(path, func() ([]byte, error) {
 		since := since(path, offset)
 		whole = since <= maxSince
@@ -75,9 +73,9 @@ func since(path string, offset int64) int64 {
 	return size
 }
 
-// steadily reads again where a rotation came between: between the cut and the
-// renaming a part of the log has no name. It gives that up in the end, for a
-// rotation that was killed stays half done until somebody finishes it.
+// steadily reads again where a rotation came between: between the cut and the renaming a part of
+// the log has no name. It gives that up in the end, for a rotation that was killed stays half done
+// until somebody finishes it.
 func steadily(path string, read func() ([]byte, error)) ([]byte, error) {
 	for try := 1; ; try++ {
 		before, resting := newest(path)
@@ -100,8 +98,8 @@ func newest(path string) (inode uint64, resting bool) {
 	return inode, resting
 }
 
-// readBack reads the log and then its rotated files from their ends until it
-// has most bytes or more than lines line ends. It returns them in their order.
+// readBack reads the log and then its rotated files from their ends until it has most bytes or more
+// than lines line ends. It returns them in their order.
 func readBack(path string, most int64, lines int) ([]byte, error) {
 	var pieces [][]byte // the last first
 	for i := 0; most > 0; i++ {
@@ -139,8 +137,7 @@ func readBack(path string, most int64, lines int) ([]byte, error) {
 	return text, nil
 }
 
-// readFileBack reads one file for readBack and takes the line ends it saw off
-// lines.
+// readFileBack reads one file for readBack and takes the line ends it saw off lines.
 func readFileBack(f *os.File, most int64, lines *int) (pieces [][]byte, err error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -178,8 +175,7 @@ func lastLines(text []byte, lines int) []string {
 	return all[max(0, len(all)-lines):]
 }
 
-// clean takes out of a line what would move a terminal's cursor, colour it or
-// not show at all.
+// clean takes out of a line what would move a terminal's cursor, colour it or not show at all.
 func clean(line string) string {
 	line = escapes.ReplaceAllString(line, "")
 	return strings.Map(func(r rune) rune {
@@ -193,6 +189,6 @@ func clean(line string) string {
 	}, strings.ToValidUTF8(line, "\uFFFD"))
 }
 
-// escapes are a terminal's sequences (ECMA-48): ESC [ ... letter, ESC ] ... BEL
-// or ESC \, and ESC with one character.
+// escapes are a terminal's sequences (ECMA-48): ESC [ ... letter, ESC ] ... BEL or ESC \, and ESC
+// with one character.
 var escapes = regexp.MustCompile(`\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[^\[\]])`)

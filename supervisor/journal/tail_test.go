@@ -140,7 +140,7 @@ func TestTailSeesEveryLineDuringRotations(t *testing.T) {
 	})
 	for range 30 {
 		next = write(t, path, next, 20_000)
-		if _, err := Rotate(path, Policy{MaxBytes: 16 << 10, Keep: 100}); err != nil {
+		if _, err := rotate(path, Policy{MaxBytes: 16 << 10, Keep: 100}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -8,10 +8,9 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// Watch rotates the logs that paths names, now and again every so often, until
-// ctx ends. It also finishes what an earlier process left. A log that is not
-// due costs one look at its size. It returns when ctx ends and the rotation
-// under way is done.
+// Watch rotates the logs that paths names, now and again every so often, until ctx ends. It also
+// finishes what an earlier process left. A log that is not due costs one look at its size. It
+// returns when ctx ends and the rotation under way is done.
 func Watch(ctx context.Context, paths func() []string, p Policy, every time.Duration, log hclog.Logger) {
 	w := watcher{policy: p.orDefault(), log: log}
 	tick := time.NewTicker(every)

@@ -11,8 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// acceptor takes clients off the queue, beside children that may do the same, without ever holding a thread for longer than
-// a tick of the kernel's clock and without touching the blocking mode that we share with them (doc.go).
+// acceptor takes clients off the queue, concurrently with children that may do the same, without
+// ever holding a thread for longer than a tick of the kernel's clock and without touching the
+// blocking mode that we share with them (doc.go).
 type acceptor struct {
 	listener *Listener
 	fd       int             // our own descriptor of the socket
@@ -21,7 +22,8 @@ type acceptor struct {
 	release  func()
 }
 
-// newAcceptor makes one for the time of ctx. Where the process is short of descriptors the error wraps errShort.
+// newAcceptor makes one for the time of ctx. Where the process is short of descriptors the error
+// wraps errShort.
 func (l *Listener) newAcceptor(ctx context.Context) (_ *acceptor, err error) {
 	fd, err := l.dup()
 	if err != nil {
@@ -73,8 +75,8 @@ func (a *acceptor) wait() error {
 	return errors.Join(err, failed)
 }
 
-// accept takes the client that waits longest, or answers nil when there is none. Where the process is short of descriptors or
-// memory it answers errShort: the client keeps its place in the queue.
+// accept takes the client that waits longest, or returns nil when there is none. Where the process
+// is short of descriptors or memory it returns errShort: the client keeps its place in the queue.
 func (a *acceptor) accept() (*client, error) {
 	waiting, err := queued(a.fd)
 	if err != nil || !waiting {
@@ -105,9 +107,10 @@ func shortage(err error) error {
 	return err
 }
 
-// acceptSoon is accept4(2) that returns within a tick of the kernel's clock (1 to 10 ms), also where the socket blocks and another process
-// was faster. accept(2) takes the time from SO_RCVTIMEO when it begins, so children that wait in it already notice nothing.
-// The lock keeps another acceptor of ours from taking the limit away too soon.
+// acceptSoon is accept4(2) that returns within a tick of the kernel's clock (1 to 10 ms), also
+// where the socket blocks and another process was faster. accept(2) takes the time from SO_RCVTIMEO
+// when it begins, so children that wait in it already notice nothing. The lock keeps another
+// acceptor of ours from taking the limit away too soon.
 func (a *acceptor) acceptSoon() (int, error) {
 	a.listener.accept.Lock()
 	defer a.listener.accept.Unlock()
@@ -126,7 +129,8 @@ func (a *acceptor) acceptSoon() (int, error) {
 // past is a deadline that has always gone by.
 var past = time.Unix(1, 0)
 
-// atEnd calls f when ctx ends. The function it returns undoes that; after it f neither runs nor will.
+// atEnd calls f when ctx ends. The function it returns undoes that; after it f neither runs nor
+// will.
 func atEnd(ctx context.Context, f func()) (release func()) {
 	ran := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {

@@ -34,7 +34,8 @@ func seconds(d time.Duration) int {
 	return max(1, int((d+time.Second-1)/time.Second))
 }
 
-// text is the whole answer; that to HEAD has no body, but the length it would have (RFC 9110, 9.3.2).
+// text is the whole answer; that to HEAD has no body, but the length it would have (RFC 9110,
+// 9.3.2).
 func (a answer) text(head bool) []byte {
 	b := fmt.Appendf(nil, "HTTP/1.1 %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nRetry-After: %d\r\nConnection: close\r\n\r\n",
 		a.status, len(a.body), a.retryAfter)
@@ -51,9 +52,10 @@ type limits struct {
 	stop   time.Duration // for the head, once ctx has ended
 }
 
-// give reads the head of the client's request, answers, and lingers until the client has read the answer: a unix socket that is closed with
-// unread bytes gives its peer ECONNRESET or EPIPE, and a proxy that is still sending a body would report that
-// instead of the answer. It closes the client and reports whether the answer was written.
+// give reads the head of the client's request, answers, and lingers until the client has read the
+// answer: a unix socket that is closed with unread bytes gives its peer ECONNRESET or EPIPE, and a
+// proxy that is still sending a body would report that instead of the answer. It closes the client
+// and reports whether the answer was written.
 func (a answer) give(ctx context.Context, c *client, lim limits) bool {
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(lim.head))
@@ -78,8 +80,8 @@ func (a answer) write(c *client, head bool, linger time.Duration) bool {
 	return true
 }
 
-// readHead reads a request up to the empty line, or to maxHead bytes, and reports whether its method is HEAD. The error is io.EOF
-// for a client that closed without having sent anything.
+// readHead reads a request up to the empty line, or to maxHead bytes, and reports whether its
+// method is HEAD. The error is io.EOF for a client that closed without having sent anything.
 func readHead(r io.Reader) (head bool, err error) {
 	const end = 3 // bytes kept of what came before, where the empty line may begin
 	var method []byte

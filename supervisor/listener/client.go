@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// client is an accepted connection. It is an os.File below, since net.FileConn needs a second descriptor for a moment, and a client
-// that was accepted must not be lost where there is none. The file is not embedded: its ReadFrom and WriteTo try calls that
-// are not meant for sockets.
+// client is an accepted connection. It is an os.File below, since net.FileConn needs a second
+// descriptor for a moment, and a client that was accepted must not be lost where there is none. The
+// file is not embedded: its ReadFrom and WriteTo try calls that are not meant for sockets.
 type client struct{ file *os.File }
 
 // newClient takes over fd, which must be non-blocking.

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Drained returns when the accept queue was seen empty three times 5 ms apart: after the name was taken away, no client
-// waits here any more and none will come, and the generation behind it may be told to end. It takes no client. The error
-// wraps ctx's when that ended first.
+// Drained returns when the accept queue was seen empty three times 5 ms apart: after the name was
+// taken away, no client waits here any more and none will come, and the generation behind it may be
+// told to end. It takes no client. The error wraps ctx's when that ended first.
 func (l *Listener) Drained(ctx context.Context) error {
 	if err := l.drained(ctx); err != nil {
 		return fmt.Errorf("drain %s: %w", l.Path(), err)
@@ -43,7 +43,8 @@ func (l *Listener) drained(ctx context.Context) error {
 	}
 }
 
-// queued reports whether a client waits in the accept queue (poll(2): a listening socket is readable then).
+// queued reports whether a client waits in the accept queue (poll(2): a listening socket is
+// readable then).
 func queued(fd int) (bool, error) {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	_, err := unix.Poll(fds, 0)

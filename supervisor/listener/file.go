@@ -22,12 +22,13 @@ func (l *Listener) fileInode() (file uint32, err error) {
 		return true, eachFile(b, func(_, ino uint32) { file = ino })
 	})
 	if err == nil && file == 0 {
-		err = errors.New("sock_diag answered without the socket's file")
+		err = errors.New("sock_diag returned without the socket's file")
 	}
 	return file, err
 }
 
-// socketsOf are the inodes of the listening sockets that are bound to a file with that number; rarely of one on another device.
+// socketsOf are the inodes of the listening sockets that are bound to a file with that number;
+// rarely of one on another device.
 func socketsOf(file uint64) (sockets []uint64, err error) {
 	request := diagRequest(unix.NLM_F_REQUEST|unix.NLM_F_DUMP, 0, [2]uint32{noCookie, noCookie}, udiagShowVFS)
 	err = askDiag(request, dumpBytes, func(b []byte) (bool, error) {
@@ -52,11 +53,11 @@ func eachFile(b []byte, found func(socket, ino uint32)) error {
 	e := binary.NativeEndian
 	for len(b) > 0 {
 		if len(b) < unix.SizeofNlMsghdr {
-			return fmt.Errorf("sock_diag answered %d bytes, want a whole header", len(b))
+			return fmt.Errorf("sock_diag returned %d bytes, want a whole header", len(b))
 		}
 		size, kind := e.Uint32(b), e.Uint16(b[4:])
 		if size < unix.SizeofNlMsghdr || uint64(size) > uint64(len(b)) {
-			return fmt.Errorf("sock_diag answered a message of %d bytes in %d", size, len(b))
+			return fmt.Errorf("sock_diag returned a message of %d bytes in %d", size, len(b))
 		}
 		body := b[unix.SizeofNlMsghdr:size]
 		b = b[min(uint64(len(b)), (uint64(size)+3)&^3):]
@@ -66,7 +67,7 @@ func eachFile(b []byte, found func(socket, ino uint32)) error {
 		case kind == unix.NLMSG_ERROR:
 			return diagError(body)
 		case kind != sockDiagByFamily || len(body) < diagAnswerBytes:
-			return fmt.Errorf("sock_diag answered a message of type %d with %d bytes", kind, len(body))
+			return fmt.Errorf("sock_diag returned a message of type %d with %d bytes", kind, len(body))
 		}
 		if body[2] != tcpListen { // the accepted ones have the listener's file
 			continue
@@ -75,7 +76,7 @@ func eachFile(b []byte, found func(socket, ino uint32)) error {
 		for attrs := body[diagAnswerBytes:]; len(attrs) >= unix.SizeofRtAttr; {
 			size, kind := int(e.Uint16(attrs)), e.Uint16(attrs[2:])
 			if size < unix.SizeofRtAttr || size > len(attrs) {
-				return fmt.Errorf("sock_diag answered an attribute of %d bytes in %d", size, len(attrs))
+				return fmt.Errorf("sock_diag returned an attribute of %d bytes in %d", size, len(attrs))
 			}
 			if kind == unixDiagVFS && size >= unix.SizeofRtAttr+8 {
 				found(socket, e.Uint32(attrs[unix.SizeofRtAttr:]))

@@ -11,15 +11,19 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/sockaddr"
 )
 
-// Forward takes the clients that wait in the queue and passes each, both ways, to the socket at path to: for the queue of a
-// generation that hangs or is dead, after another took its name. It returns once the queue was empty three times 5 ms apart and every client
-// passed is finished, with the number of those. A server that still accepts from the same queue does not disturb it.
+// Forward takes the clients that wait in the queue and passes each, both ways, to the socket at
+// path to: for the queue of a generation that hangs or is dead, after another took its name. It
+// returns once the queue was empty three times 5 ms apart and every client passed is finished, with
+// the number of those. A server that still accepts from the same queue does not disturb it.
 //
-// No client is lost: one that was taken is passed on or answered. While to cannot be connected the client waits and it is tried again, for 10 s
-// or until ctx ends; then the answer is 503. A client that was passed and has got no answer when ctx ends is answered 504. Those not
-// taken by then stay in the queue, and the error wraps ctx's. The last answers may take 2 s beyond its end.
+// No client is lost: one that was taken is passed on or answered. While to cannot be connected the
+// client waits and it is tried again, for 10 s or until ctx ends; then the answer is 503. A client
+// that was passed and has got no answer when ctx ends is answered 504. Those not taken by then stay
+// in the queue, and the error wraps ctx's. The last answers may take 2 s beyond its end.
 func (l *Listener) Forward(ctx context.Context, to string) (n int, err error) {
 	n, err = l.forward(ctx, to)
 	if err != nil {
@@ -76,7 +80,7 @@ type passage struct {
 	to      string
 	build   string        // as named to a client that cannot be passed
 	connect time.Duration // how long to try
-	linger  time.Duration // how long a client may take to finish once it has its answer
+	linger  time.Duration // how long a client may take to finish once it has its response
 }
 
 // pass carries one client and closes it. It reports whether the client was carried to the end.
@@ -84,7 +88,7 @@ func (p passage) pass(ctx context.Context, c *client) bool {
 	defer c.Close()
 	server, err := p.dial(ctx)
 	if err != nil {
-		// Not ctx: that may have ended, and the client still gets its answer.
+		// Not ctx: that may have ended, and the client still gets its response.
 		unavailable(p.build, time.Second).give(context.WithoutCancel(ctx), c, limits{head: p.linger, linger: p.linger})
 		return false
 	}
@@ -108,11 +112,12 @@ func (p passage) carry(c *client, server *net.UnixConn) (answered int64) {
 	request.Go(func() {
 		io.CopyBuffer(server, struct{ io.Reader }{c}, make([]byte, copyBytes)) // an error is the end of either side, which the other copy tells apart
 		server.CloseWrite()
-		// The server may have answered without reading it all: take the rest, so that the client comes to read.
+		// The server may have answered without reading it all: take the rest, so that the client
+		// comes to read.
 		io.Copy(io.Discard, c)
 	})
 	answered, err := io.CopyBuffer(c, struct{ io.Reader }{server}, make([]byte, copyBytes))
-	if !errors.Is(err, os.ErrDeadlineExceeded) { // after that, the end of ctx, there may be an answer of ours
+	if !errors.Is(err, os.ErrDeadlineExceeded) { // after that, the end of ctx, there may be a response of ours
 		c.CloseWrite() // also where the server broke off: the client sees the end that it would have seen there
 	}
 	c.SetReadDeadline(time.Now().Add(p.linger))
@@ -121,19 +126,16 @@ func (p passage) carry(c *client, server *net.UnixConn) (answered int64) {
 }
 
 // dial connects to the server, again and again while it does not listen or its queue is full.
-func (p passage) dial(ctx context.Context) (server *net.UnixConn, err error) {
+func (p passage) dial(ctx context.Context) (*net.UnixConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.connect)
 	defer cancel()
 	for wait := tick; ; wait = min(2*wait, 10*tick) {
-		err = withAddress(p.to, func(addr string) error {
-			c, err := new(net.Dialer).DialContext(ctx, "unix", addr)
-			if err == nil {
-				server = c.(*net.UnixConn)
-			}
-			return err
-		})
-		if err == nil || pause(ctx, wait) != nil {
-			return server, err
+		c, err := sockaddr.Dial(ctx, p.to)
+		if err == nil {
+			return c.(*net.UnixConn), nil
+		}
+		if pause(ctx, wait) != nil {
+			return nil, err
 		}
 	}
 }

@@ -18,7 +18,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// serve answers each request on l with who and the length of its body, as a child would, on descriptors of its own.
+// serve answers each request on l with who and the length of its body, as a child would, on
+// descriptors of its own.
 func serve(t testing.TB, l *Listener, who string) {
 	t.Helper()
 	ln, err := net.FileListener(l.File())
@@ -308,7 +309,8 @@ func TestForwardBesideALivingServerLosesNobody(t *testing.T) {
 	t.Logf("answered by %v", by)
 }
 
-// Python's accept on socket(fileno=3) expects the blocking mode that systemd hands over, and setblocking clears O_NONBLOCK for us too.
+// Python's accept on socket(fileno=3) expects the blocking mode that systemd hands over, and
+// setblocking clears O_NONBLOCK for us too.
 func TestPlainPythonServerIsServedAndRelieved(t *testing.T) {
 	t.Parallel()
 	python, err := exec.LookPath("python3")

@@ -11,14 +11,17 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/sockaddr"
 )
 
-// Backlog is the length asked for when Options.Backlog is 0. The kernel cuts it to net.core.somaxconn, which is 4096 from
-// Linux 5.4 and 128 before (listen(2)).
+// Backlog is the length asked for when Options.Backlog is 0. The kernel cuts it to
+// net.core.somaxconn, which is 4096 from Linux 5.4 and 128 before (listen(2)).
 const Backlog = 4096
 
-// tick is the pause between two looks at an accept queue that is being emptied. Three empty looks in a row mean it is empty: a client that
-// had looked the name up before it was taken away has connected by then (measured: 0 of 181,000 requests lost in 550 exchanges).
+// tick is the pause between two looks at an accept queue that is being emptied. Three empty looks
+// in a row mean it is empty: a client that had looked the name up before it was taken away has
+// connected by then (measured: 0 of 181,000 requests lost in 550 exchanges).
 const (
 	tick       = 5 * time.Millisecond
 	emptyLooks = 3
@@ -34,7 +37,8 @@ type Options struct {
 	Backlog  int         // 0 means Backlog
 }
 
-// Listener is a listening unix socket and its name. Its methods may be called from several goroutines.
+// Listener is a listening unix socket and its name. Its methods may be called from several
+// goroutines.
 type Listener struct {
 	fd     int    // owns the socket: a bare number, so no finalizer can close it
 	inode  uint64 // of the socket, in sockfs
@@ -50,12 +54,13 @@ type Listener struct {
 	closed bool
 }
 
-// Bind makes a listening socket and gives it the name path. A socket that has the name already loses it in the same
-// instant that the new one gets it; anything else under that name is left alone and is an error that wraps fs.ErrExist. The folder
-// must exist. Paths beyond the 107 bytes of a socket address are reached through /proc/self/fd.
+// Bind makes a listening socket and gives it the name path. A socket that has the name already
+// loses it in the same instant that the new one gets it; anything else under that name is left
+// alone and is an error that wraps fs.ErrExist. The folder must exist. The path may be of
+// any length (supervisor/sockaddr).
 //
-// Owner and mode are set between bind(2) and listen(2), while connect(2) still answers ECONNREFUSED, so no client ever
-// gets in with other rights; the process's umask is not touched.
+// Owner and mode are set between bind(2) and listen(2), while connect(2) still answers
+// ECONNREFUSED, so no client ever gets in with other rights; the process's umask is not touched.
 func Bind(path string, o Options) (*Listener, error) {
 	l, err := bind(path, o)
 	if err != nil {
@@ -120,10 +125,11 @@ func (l *Listener) identify() error {
 	return nil
 }
 
-// bindTo binds the socket to path, where a socket of an earlier boot that had the same inode number may still lie.
+// bindTo binds the socket to path, where a socket of an earlier boot that had the same inode number
+// may still lie.
 func (l *Listener) bindTo(path string) error {
 	try := func() error {
-		return withAddress(path, func(addr string) error {
+		return sockaddr.With(path, func(addr string) error {
 			return os.NewSyscallError("bind", unix.Bind(l.fd, &unix.SockaddrUnix{Name: addr}))
 		})
 	}
@@ -137,8 +143,8 @@ func (l *Listener) bindTo(path string) error {
 	return err
 }
 
-// own gives the socket's file its mode and owner, and notes which file it is. It goes through a descriptor of the file, so a link that
-// somebody puts in its place meanwhile is not followed.
+// own gives the socket's file its mode and owner, and notes which file it is. It goes through a
+// descriptor of the file, so a link that somebody puts in its place meanwhile is not followed.
 func (l *Listener) own(o Options) error {
 	fd, err := unix.Open(l.spare, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -150,8 +156,9 @@ func (l *Listener) own(o Options) error {
 		return os.NewSyscallError("fstat", err)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		spare := l.spare
 		l.spare = "" // not ours to remove
-		return fmt.Errorf("%s was replaced by something that is not a socket: %w", l.spare, fs.ErrExist)
+		return fmt.Errorf("%s was replaced by something that is not a socket: %w", spare, fs.ErrExist)
 	}
 	l.dev, l.ino = uint64(st.Dev), st.Ino
 	// The mode first: a plain user may change it only while the file is still theirs.
@@ -167,7 +174,8 @@ func (l *Listener) own(o Options) error {
 	return nil
 }
 
-// File is the listening descriptor, to be handed to children. It belongs to l and is closed by Close.
+// File is the listening descriptor, to be handed to children. It belongs to l and is closed by
+// Close.
 func (l *Listener) File() *os.File {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -181,12 +189,13 @@ func (l *Listener) Path() string {
 	return l.path
 }
 
-// Inode is the socket's inode number as in /proc/net/unix and in the link `socket:[N]` of /proc/PID/fd/N.
+// Inode is the socket's inode number as in /proc/net/unix and in the link `socket:[N]` of
+// /proc/PID/fd/N.
 func (l *Listener) Inode() uint64 { return l.inode }
 
-// Close closes our descriptors of the socket and removes its spare name. The public name stays; children that hold the socket go on
-// accepting. Once nobody holds it, clients that still wait in its queue are reset: Drained, Forward or Refuse come first.
-// Closing again does nothing.
+// Close closes our descriptors of the socket and removes its spare name. The public name stays;
+// children that hold the socket go on accepting. Once nobody holds it, clients that still wait in
+// its queue are reset: Drained, Forward or Refuse come first. Closing again does nothing.
 func (l *Listener) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -201,7 +210,8 @@ func (l *Listener) Close() error {
 	return errors.Join(err, os.NewSyscallError("close", unix.Close(l.fd)))
 }
 
-// dup makes a descriptor of the socket for one piece of work, which Close then cannot pull away under it. The caller closes it.
+// dup makes a descriptor of the socket for one piece of work, which Close then cannot pull away
+// under it. The caller closes it.
 func (l *Listener) dup() (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -211,6 +221,8 @@ func (l *Listener) dup() (int, error) {
 	n, err := unix.FcntlInt(uintptr(l.fd), unix.F_DUPFD_CLOEXEC, 0)
 	return n, os.NewSyscallError("dup", err)
 }
+
+func procPath(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 
 func spareName(path string, inode uint64) string {
 	return "." + filepath.Base(path) + "." + strconv.FormatUint(inode, 10)

@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"net"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/sockaddr"
 )
 
 // short makes a folder with a path short enough for sockets.
@@ -45,7 +48,7 @@ func connect(path string) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	err = withAddress(path, func(addr string) error { return unix.Connect(fd, &unix.SockaddrUnix{Name: addr}) })
+	err = sockaddr.With(path, func(addr string) error { return unix.Connect(fd, &unix.SockaddrUnix{Name: addr}) })
 	if err != nil {
 		unix.Close(fd)
 	}
@@ -54,11 +57,7 @@ func connect(path string) (int, error) {
 
 func dial(t testing.TB, path string) *net.UnixConn {
 	t.Helper()
-	var c net.Conn
-	err := withAddress(path, func(addr string) (err error) {
-		c, err = net.Dial("unix", addr)
-		return err
-	})
+	c, err := sockaddr.Dial(context.Background(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +192,8 @@ func TestNameNeverLeadsToASocketThatDoesNotListen(t *testing.T) {
 		if err := l.Unlink(); err != nil {
 			t.Error(err)
 		}
-		// Closed only at the end: a client that looked the name up just before Unlink may connect just after.
+		// Closed only at the end: a client that looked the name up just before Unlink may connect
+		// just after.
 		defer l.Close()
 	}
 	close(stop)
@@ -343,5 +343,25 @@ func TestInodeIsThatOfTheProcessTable(t *testing.T) {
 	}
 	if want := "socket:[" + strconv.FormatUint(l.Inode(), 10) + "]"; link != want {
 		t.Errorf("%s, want %s", link, want)
+	}
+}
+
+// Between bind(2) and the look at what was bound, anybody who may write in the folder can do this.
+func TestFileInThePlaceOfTheNewSocketIsNamedAndLeftAlone(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(short(t), ".s.12")
+	if err := os.WriteFile(path, []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := &Listener{fd: -1, spare: path}
+	err := l.own(keep)
+	if !errors.Is(err, os.ErrExist) || !strings.Contains(err.Error(), path) {
+		t.Errorf("error %v, want %s to be named", err, path)
+	}
+	if err := l.removeSpare(); err != nil {
+		t.Error(err)
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != "mine" {
+		t.Errorf("the file holds %q now: %v", text, err)
 	}
 }

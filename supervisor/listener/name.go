@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrNoSpare says that a lost name cannot be put back, because no other name of the socket is left. Only a new socket helps.
+// ErrNoSpare says that a lost name cannot be put back, because no other name of the socket is left.
+// Only a new socket helps.
 var ErrNoSpare = errors.New("no other name of this socket is left")
 
 // Named reports whether the name at Path still leads to this very socket.
@@ -19,9 +20,10 @@ func (l *Listener) Named() bool {
 	return l.is(l.path)
 }
 
-// Take gives the socket the name public in place of its own, atomically: there is no instant at which public leads nowhere. The socket
-// that had the name keeps its queue and its spare, and is reached by no new client. What is not a socket is not replaced. After
-// an error the names are as before.
+// Take gives the socket the name public in place of its own, atomically: there is no instant at
+// which public leads nowhere. The socket that had the name keeps its queue and its spare, and is
+// reached by no new client. What is not a socket is not replaced. After an error the names are as
+// before.
 func (l *Listener) Take(public string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -51,65 +53,12 @@ func (l *Listener) take(public string) error {
 	return os.Rename(l.path, public)
 }
 
-// Exchange swaps the names of the two sockets by renameat2(RENAME_EXCHANGE), atomically, so either name always leads to one of them
-// and a second call goes back. Where the file system or a seccomp filter does not know the flag, each name is renamed over
-// by a further hard link of the other socket: still no name is ever absent, but for an instant both lead to o. A lost name is restored first.
-func (l *Listener) Exchange(o *Listener) error {
-	if l == o {
-		return nil
-	}
-	first, second := l, o
-	if o.inode < l.inode {
-		first, second = o, l
-	}
-	first.mu.Lock()
-	defer first.mu.Unlock()
-	second.mu.Lock()
-	defer second.mu.Unlock()
-	if err := l.exchange(o, unix.Renameat2); err != nil {
-		return fmt.Errorf("exchange %s and %s: %w", l.path, o.path, err)
-	}
-	l.path, o.path = o.path, l.path
-	return nil
-}
-
-type renameat2 func(olddirfd int, oldpath string, newdirfd int, newpath string, flags uint) error
-
-func (l *Listener) exchange(o *Listener, rename renameat2) error {
-	if l.closed || o.closed {
-		return os.ErrClosed
-	}
-	if err := errors.Join(l.restore(), o.restore()); err != nil {
-		return err
-	}
-	err := rename(unix.AT_FDCWD, l.path, unix.AT_FDCWD, o.path, unix.RENAME_EXCHANGE)
-	// EPERM is what container runtimes' seccomp filters answer for a call they do not know.
-	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EPERM) {
-		return l.exchangeByLinks(o)
-	}
-	return err
-}
-
-func (l *Listener) exchangeByLinks(o *Listener) error {
-	if err := errors.Join(l.respare(), o.respare()); err != nil {
-		return err
-	}
-	if l.spare == "" || o.spare == "" {
-		return fmt.Errorf("neither exchange nor hard links work here: %w", errors.ErrUnsupported)
-	}
-	if err := o.linkOver(l.path); err != nil {
-		return err
-	}
-	if err := l.linkOver(o.path); err != nil {
-		return errors.Join(err, l.linkOver(l.path))
-	}
-	return nil
-}
-
-// Restore puts the name at Path back, where somebody removed it or put another socket there, by a hard link of the spare: the
-// socket and its queue are the same as before. A lost spare is made again from the name. It does nothing while both are right. Call it only for the socket that is
-// meant to have the name: one whose name was taken would take it back. The error wraps ErrNoSpare where only a new
-// socket can help (the whole folder was removed, or the file system has no hard links).
+// Restore puts the name at Path back, where somebody removed it or put another socket there, by a
+// hard link of the spare: the socket and its queue are the same as before. A lost spare is made
+// again from the name. It does nothing while both are right. Call it only for the socket that is
+// meant to have the name: one whose name was taken would take it back. The error wraps ErrNoSpare
+// where only a new socket can help (the whole folder was removed, or the file system has no hard
+// links).
 func (l *Listener) Restore() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -144,7 +93,8 @@ func (l *Listener) respare() error {
 	return os.Link(l.path, l.spare)
 }
 
-// Unlink removes the name, if it still leads to this socket, and the spare. The socket stays open for those who hold it.
+// Unlink removes the name, if it still leads to this socket, and the spare. The socket stays open
+// for those who hold it.
 func (l *Listener) Unlink() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -161,7 +111,8 @@ func (l *Listener) publish(name string) error {
 		return ErrNoSpare
 	}
 	err := l.linkOver(name)
-	// EPERM: no hard links here (link(2)), or the socket was given away and protected_hardlinks wants its owner (proc(5)).
+	// EPERM: no hard links here (link(2)), or the socket was given away and protected_hardlinks
+	// wants its owner (proc(5)).
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EMLINK) {
 		if err := os.Rename(l.spare, name); err != nil {
 			return err

@@ -88,37 +88,26 @@ func TestTakeOfAFurtherLinkOfItselfLeavesOneName(t *testing.T) {
 	}
 }
 
-func TestExchangeSwapsTheNamesAndGoesBack(t *testing.T) {
+func TestNameGoesToTheNextAndBack(t *testing.T) {
 	t.Parallel()
-	for name, rename := range map[string]renameat2{
-		"renameat2": unix.Renameat2,
-		"hard links": func(int, string, int, string, uint) error {
-			return unix.EINVAL
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			dir := short(t)
-			a, b := mustBind(t, filepath.Join(dir, "a")), mustBind(t, filepath.Join(dir, "b"))
-			if err := a.exchange(b, rename); err != nil {
-				t.Fatal(err)
-			}
-			a.path, b.path = b.path, a.path
-			leadsTo(t, filepath.Join(dir, "b"), a)
-			leadsTo(t, filepath.Join(dir, "a"), b)
-			if err := b.Exchange(a); err != nil {
-				t.Fatal(err)
-			}
-			leadsTo(t, filepath.Join(dir, "a"), a)
-			leadsTo(t, filepath.Join(dir, "b"), b)
-			if n := names(t, dir); len(n) != 4 {
-				t.Errorf("names %q", n)
-			}
-		})
+	dir := short(t)
+	public := filepath.Join(dir, "s")
+	first := mustBind(t, public)
+	second := mustBind(t, public+".next")
+	if err := second.Take(public); err != nil {
+		t.Fatal(err)
+	}
+	leadsTo(t, public, second)
+	if err := first.Take(public); err != nil { // it has its spare only
+		t.Fatal(err)
+	}
+	leadsTo(t, public, first)
+	if second.Named() || !first.Named() {
+		t.Error("both or neither have the name")
 	}
 }
 
-func TestNoConnectFailsDuringAThousandTakesAndExchanges(t *testing.T) {
+func TestNoConnectFailsDuringAThousandTakes(t *testing.T) {
 	t.Parallel()
 	dir := short(t)
 	public := filepath.Join(dir, "s")
@@ -154,28 +143,22 @@ func TestNoConnectFailsDuringAThousandTakesAndExchanges(t *testing.T) {
 		})
 	}
 	waitFor(t, "both goroutines connect", func() bool { return connects.Load() > 2 })
-	links := func(int, string, int, string, uint) error { return unix.ENOSYS }
 	for i := range 1000 {
-		var err error
-		switch i % 3 {
-		case 0: // the other takes the name; who had it goes on under the other name
-			old := serving
-			if err = standby.Take(public); err == nil {
-				old.mu.Lock()
-				old.path = public + ".standby"
-				err = old.restore()
-				old.mu.Unlock()
-			}
-		case 1:
-			err = serving.Exchange(standby)
-		case 2:
-			err = serving.exchange(standby, links)
-			serving.path, standby.path = standby.path, serving.path
+		if err := standby.Take(public); err != nil {
+			t.Fatalf("take %d: %v", i, err)
 		}
-		if err != nil {
-			t.Fatalf("exchange %d: %v", i, err)
-		}
+		// Every other time it had a name of its own until then, as a candidate on its staging
+		// socket.
 		serving, standby = standby, serving
+		if i%2 == 0 {
+			standby.mu.Lock()
+			standby.path = public + ".standby"
+			err := standby.restore()
+			standby.mu.Unlock()
+			if err != nil {
+				t.Fatalf("take %d: %v", i, err)
+			}
+		}
 	}
 	t.Logf("%d connects", connects.Load())
 }

@@ -22,9 +22,9 @@ const (
 	allStates        = 1<<32 - 1
 )
 
-// QueueLen is how many clients wait to be accepted. It asks the kernel for this one socket by inode and cookie
-// (sock_diag(7), UDIAG_SHOW_RQLEN: for a listening socket the length of its accept queue); needs no rights. The error wraps
-// errors.ErrUnsupported where the kernel has no unix_diag.
+// QueueLen is how many clients wait to be accepted. It asks the kernel for this one socket by inode
+// and cookie (sock_diag(7), UDIAG_SHOW_RQLEN: for a listening socket the length of its accept
+// queue); needs no rights. The error wraps errors.ErrUnsupported where the kernel has no unix_diag.
 func (l *Listener) QueueLen() (int, error) {
 	n, err := l.queueLen()
 	if err != nil {
@@ -48,7 +48,8 @@ func (l *Listener) queueLen() (int, error) {
 	return n, err
 }
 
-// askDiag sends a request and hands each datagram of the answer, of at most size bytes, to read, until that says that it was the last.
+// askDiag sends a request and hands each datagram of the answer, of at most size bytes, to read,
+// until that says that it was the last.
 func askDiag(request []byte, size int, read func([]byte) (last bool, err error)) error {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
 	if err != nil {
@@ -58,7 +59,8 @@ func askDiag(request []byte, size int, read func([]byte) (last bool, err error))
 		return os.NewSyscallError("socket", err)
 	}
 	defer unix.Close(fd)
-	// The kernel answers from within sendto(2), so there is nothing to wait for; the time is for a kernel where that changes.
+	// The kernel answers from within sendto(2), so there is nothing to wait for; the time is for a
+	// kernel where that changes.
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 1}); err != nil {
 		return os.NewSyscallError("setsockopt", err)
 	}
@@ -102,11 +104,11 @@ func diagRequest(flags uint16, inode uint32, cookie [2]uint32, show uint32) []by
 func parseQueueLen(b []byte, inode uint32) (int, error) {
 	e := binary.NativeEndian
 	if len(b) < unix.SizeofNlMsghdr {
-		return 0, fmt.Errorf("sock_diag answered %d bytes, want a whole header", len(b))
+		return 0, fmt.Errorf("sock_diag returned %d bytes, want a whole header", len(b))
 	}
 	size, kind := e.Uint32(b), e.Uint16(b[4:])
 	if size < unix.SizeofNlMsghdr || uint64(size) > uint64(len(b)) {
-		return 0, fmt.Errorf("sock_diag answered a message of %d bytes in %d", size, len(b))
+		return 0, fmt.Errorf("sock_diag returned a message of %d bytes in %d", size, len(b))
 	}
 	b = b[unix.SizeofNlMsghdr:size]
 	switch kind {
@@ -114,34 +116,34 @@ func parseQueueLen(b []byte, inode uint32) (int, error) {
 	case unix.NLMSG_ERROR:
 		return 0, diagError(b)
 	default:
-		return 0, fmt.Errorf("sock_diag answered a message of type %d", kind)
+		return 0, fmt.Errorf("sock_diag returned a message of type %d", kind)
 	}
 	if len(b) < diagAnswerBytes {
-		return 0, fmt.Errorf("sock_diag answered %d bytes, want at least %d", len(b), diagAnswerBytes)
+		return 0, fmt.Errorf("sock_diag returned %d bytes, want at least %d", len(b), diagAnswerBytes)
 	}
 	if got := e.Uint32(b[4:]); b[0] != unix.AF_UNIX || got != inode {
-		return 0, fmt.Errorf("sock_diag answered for socket %d of family %d, want %d", got, b[0], inode)
+		return 0, fmt.Errorf("sock_diag returned for socket %d of family %d, want %d", got, b[0], inode)
 	}
 	for b = b[diagAnswerBytes:]; len(b) >= unix.SizeofRtAttr; {
 		size, kind := int(e.Uint16(b)), e.Uint16(b[2:])
 		if size < unix.SizeofRtAttr || size > len(b) {
-			return 0, fmt.Errorf("sock_diag answered an attribute of %d bytes in %d", size, len(b))
+			return 0, fmt.Errorf("sock_diag returned an attribute of %d bytes in %d", size, len(b))
 		}
 		if kind == unixDiagRQLen && size >= unix.SizeofRtAttr+8 {
 			return int(e.Uint32(b[unix.SizeofRtAttr:])), nil
 		}
 		b = b[min(len(b), (size+3)&^3):]
 	}
-	return 0, errors.New("sock_diag answered without the length of the queue")
+	return 0, errors.New("sock_diag returned without the length of the queue")
 }
 
 func diagError(b []byte) error {
 	if len(b) < 4 {
-		return fmt.Errorf("sock_diag answered an error of %d bytes", len(b))
+		return fmt.Errorf("sock_diag returned an error of %d bytes", len(b))
 	}
 	code := syscall.Errno(-int32(binary.NativeEndian.Uint32(b)))
-	// ENOENT is both: no such socket, or no handler for the family, when the module unix_diag is not there. We hold the socket, so
-	// it is the latter.
+	// ENOENT is both: no such socket, or no handler for the family, when the module unix_diag is
+	// not there. We hold the socket, so it is the latter.
 	if code == unix.ENOENT {
 		return fmt.Errorf("the kernel module unix_diag: %w", errors.ErrUnsupported)
 	}

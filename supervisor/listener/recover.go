@@ -14,20 +14,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Recover takes a listening socket back from the processes that hold it (pidfd_getfd(2)), which do not notice: after the supervisor that
-// made it was killed, its children still serve on it. The result is as from Bind, with the same Inode, queue and names.
+// Recover takes a listening socket back from the processes that hold it (pidfd_getfd(2)), which do
+// not notice: after the supervisor that made it was killed, its children still serve on it. The
+// result is as from Bind, with the same Inode, queue and names.
 //
-// inode is the socket's number as Inode gave it to the one who wrote it down, or 0: then it is the socket that path leads to. pids are looked through in
-// their order, so the one that is likeliest to hold it comes first: a server's master, then its workers. A pid that is somebody
-// else's by now does no harm, as only that very socket is taken.
+// inode is the socket's number as Inode gave it to the one who wrote it down, or 0: then it is the
+// socket that path leads to. pids are looked through in their order, so the one that is likeliest
+// to hold it comes first: a server's master, then its workers. A pid that is somebody else's by now
+// does no harm, as only that very socket is taken.
 //
-// Path is path, if that leads to the socket, or another name of it in the same folder, for example that of a candidate which had not
-// taken over; if there is none it is path, and Named says no.
+// Path is path, if that leads to the socket, or another name of it in the same folder, for example
+// that of a candidate which had not taken over; if there is none it is path, and Named returns false.
 //
-// The error says why there is no way, and what is weaker then: a child that serves on it may go on, but nobody holds its queue when it dies. It wraps
+// The error says why it cannot be taken back. A child that serves on it may go on then, but nobody
+// holds its queue when it dies. It wraps
 //   - fs.ErrNotExist: none of the processes has it;
-//   - fs.ErrPermission: one may have it, but we have no right to look or take (ptrace(2), "Ptrace access mode checking": the same user, and
-//     no Yama above 0 as these are not our descendants, or CAP_SYS_PTRACE; in a container a seccomp filter may refuse);
+//   - fs.ErrPermission: one may have it, but we have no right to look or take (ptrace(2), "Ptrace
+//     access mode checking": the same user, and no Yama above 0 as these are not our descendants,
+//     or CAP_SYS_PTRACE; in a container a seccomp filter may refuse);
 //   - errors.ErrUnsupported: the kernel is older than Linux 5.6.
 func Recover(path string, inode uint64, pids ...int) (*Listener, error) {
 	l, err := recoverBy(unix.PidfdGetfd, path, inode, pids)
@@ -37,8 +41,9 @@ func Recover(path string, inode uint64, pids ...int) (*Listener, error) {
 	return l, nil
 }
 
-// Inherited makes a Listener of a descriptor that was kept over an exec (Inherit). path is the name it had. The descriptor then belongs to
-// the Listener, which no exec after this one passes on; after an error it is still the caller's.
+// Inherited makes a Listener of a descriptor that was kept over an exec (Inherit). path is the name
+// it had. The descriptor then belongs to the Listener, which no exec after this one passes on;
+// after an error it is still the caller's.
 func Inherited(fd int, path string) (*Listener, error) {
 	unix.CloseOnExec(fd)
 	l, err := rebuild(fd, path)
@@ -48,9 +53,10 @@ func Inherited(fd int, path string) (*Listener, error) {
 	return l, nil
 }
 
-// Inherit says whether the socket stays open, under the descriptor number that it returns, in the program that this one executes in its own place:
-// true just before, with no fork possible until then, and false again where the exec failed. Nothing else needs to be handed over
-// but that number and Path.
+// Inherit says whether the socket stays open, under the descriptor number that it returns, in the
+// program that this one executes in its own place: true just before, with no fork possible until
+// then, and false again where the exec failed. Nothing else needs to be handed over but that number
+// and Path.
 func (l *Listener) Inherit(keep bool) (fd int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -67,7 +73,8 @@ func (l *Listener) Inherit(keep bool) (fd int, err error) {
 	return l.fd, nil
 }
 
-// HeldBy reports whether one of the processes holds the socket with that Inode. Those that we may not look at do not.
+// HeldBy reports whether one of the processes holds the socket with that Inode. Those that we may
+// not look at do not.
 func HeldBy(inode uint64, pids ...int) bool {
 	for _, pid := range pids {
 		dir := "/proc/" + strconv.Itoa(pid) + "/fd"
@@ -121,8 +128,8 @@ func recoverBy(getfd pidfdGetfd, path string, inode uint64, pids []int) (*Listen
 	return nil, fmt.Errorf("socket %v is not with the processes %v: %w", wanted, pids, fs.ErrNotExist)
 }
 
-// takeFrom duplicates the first of a process's descriptors that is one of those sockets. The error wraps fs.ErrNotExist where it has none, or is
-// gone.
+// takeFrom duplicates the first of a process's descriptors that is one of those sockets. The error
+// wraps fs.ErrNotExist where it has none, or is gone.
 func takeFrom(getfd pidfdGetfd, pid int, sockets []uint64) (int, error) {
 	pidfd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
@@ -160,7 +167,8 @@ func takeFrom(getfd pidfdGetfd, pid int, sockets []uint64) (int, error) {
 	return -1, fmt.Errorf("process %d: %w", pid, fs.ErrNotExist)
 }
 
-// gone makes fs.ErrNotExist of what the kernel says of a process that has ended, or of a descriptor that was closed.
+// gone makes fs.ErrNotExist of what the kernel says of a process that has ended, or of a descriptor
+// that was closed.
 func gone(err error) error {
 	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.EBADF) {
 		return fmt.Errorf("%w (%w)", fs.ErrNotExist, err)
@@ -202,8 +210,9 @@ func rebuild(fd int, path string) (*Listener, error) {
 	return l, err
 }
 
-// asFile is a duplicate as Bind makes it. The children may have made the socket non-blocking, and such a one os.NewFile would hand to
-// Go's poller, which then wakes for each client. So it is given a file that blocks, which is then replaced.
+// asFile is a duplicate as Bind makes it. The children may have made the socket non-blocking, and
+// such a one os.NewFile would hand to Go's poller, which then wakes for each client. So it is given
+// a file that blocks, which is then replaced.
 func (l *Listener) asFile() (*os.File, error) {
 	n, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -222,7 +231,8 @@ func (l *Listener) asFile() (*os.File, error) {
 	return f, nil
 }
 
-// findNames finds the file that the socket was bound to, by its spare or by path, and which names it has.
+// findNames finds the file that the socket was bound to, by its spare or by path, and which names
+// it has.
 func (l *Listener) findNames() error {
 	dir := filepath.Dir(l.path)
 	var bound string
@@ -261,7 +271,8 @@ func (l *Listener) findNames() error {
 	return nil
 }
 
-// isFile reports whether path is the socket's file, whose number ends in those bits where they are not 0, and notes which one that is.
+// isFile reports whether path is the socket's file, whose number ends in those bits where they are
+// not 0, and notes which one that is.
 func (l *Listener) isFile(path string, low uint32) bool {
 	var st unix.Stat_t
 	err := unix.Lstat(path, &st)
@@ -272,7 +283,8 @@ func (l *Listener) isFile(path string, low uint32) bool {
 	return true
 }
 
-// socketsAt are the inodes of the sockets that path may lead to: one, where it was made by Bind or the kernel has unix_diag.
+// socketsAt are the inodes of the sockets that path may lead to: one, where it was made by Bind or
+// the kernel has unix_diag.
 func socketsAt(path string) ([]uint64, error) {
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err != nil {
@@ -303,7 +315,8 @@ func socketsAt(path string) ([]uint64, error) {
 	return sockets, err
 }
 
-// boundTo reads from /proc/net/unix (proc_net(5)) which listening sockets were bound to path, whatever it leads to now.
+// boundTo reads from /proc/net/unix (proc_net(5)) which listening sockets were bound to path,
+// whatever it leads to now.
 func boundTo(path string) (sockets []uint64, err error) {
 	f, err := os.Open("/proc/net/unix")
 	if err != nil {

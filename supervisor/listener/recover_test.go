@@ -34,7 +34,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// actSupervise stands in for a supervisor that is going to be killed: it makes a listener and a child that serves on it.
+// actSupervise stands in for a supervisor that is going to be killed: it makes a listener and a
+// child that serves on it.
 func actSupervise(args []string) error {
 	l, err := Bind(args[0], keep)
 	if err != nil {
@@ -481,6 +482,30 @@ func TestListenerGoesOverAnExec(t *testing.T) {
 	}
 	if _, err := l.Inherit(true); !errors.Is(err, os.ErrClosed) {
 		t.Errorf("of a closed one: %v", err)
+	}
+}
+
+func TestHolderOfASocketIsKnownByItsInode(t *testing.T) {
+	t.Parallel()
+	inode, child := orphaned(t, filepath.Join(short(t), "s"))
+	other := mustBind(t, filepath.Join(short(t), "s"))
+	for _, c := range []struct {
+		what  string
+		inode uint64
+		pids  []int
+		held  bool
+	}{
+		{"by the child", inode, []int{child}, true},
+		{"by one of several", inode, []int{1 << 29, os.Getpid(), child}, true},
+		{"by us", other.Inode(), []int{os.Getpid()}, true},
+		{"by who has another", other.Inode(), []int{child}, false},
+		{"by one that has gone", inode, []int{1 << 29}, false},
+		{"by nobody", inode, nil, false},
+	} {
+		// The child may not have begun to serve: it has the socket from its fork on.
+		if held := HeldBy(c.inode, c.pids...); held != c.held {
+			t.Errorf("%s: %v", c.what, held)
+		}
 	}
 }
 

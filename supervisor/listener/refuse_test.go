@@ -229,7 +229,8 @@ func TestRefuseOfAClosedListenerReturns(t *testing.T) {
 	}
 }
 
-// A child may share the socket in blocking mode and take the client that we saw: Python's setblocking(True) clears O_NONBLOCK for all.
+// A child may share the socket in blocking mode and take the client that we saw: Python's
+// setblocking(True) clears O_NONBLOCK for all.
 func TestAcceptNeverBlocksWhereAnotherProcessWasFaster(t *testing.T) {
 	t.Parallel()
 	for _, nonblock := range []bool{false, true} {

@@ -9,6 +9,8 @@ import (
 	"regexp"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/sockaddr"
 )
 
 // asideSuffix marks a spare's second link on its way to being renamed.
@@ -16,8 +18,9 @@ const asideSuffix = ".new"
 
 var spares = regexp.MustCompile(`^\..+\.[0-9]+(\` + asideSuffix + `)?$`)
 
-// Tidy removes the spare names in dir whose sockets nobody holds any more: what a supervisor that was killed left behind.
-// Spares of sockets that some process still holds, and everything else, stay. A missing dir is no error.
+// Tidy removes the spare names in dir whose sockets nobody holds any more: what a supervisor that
+// was killed left behind. Spares of sockets that some process still holds, and everything else,
+// stay. A missing dir is not an error.
 func Tidy(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -36,16 +39,17 @@ func Tidy(dir string) error {
 	return all
 }
 
-// dead reports whether path is a socket that no process holds. It asks with a datagram socket: the kernel looks
-// the name up and then answers EPROTOTYPE for a live stream socket and ECONNREFUSED for a dead one (net/unix/af_unix.c,
-// unix_find_bsd), so a live listener never sees a client. When in doubt it is alive.
+// dead reports whether path is a socket that no process holds. It asks with a datagram socket: the
+// kernel looks the name up and then answers EPROTOTYPE for a live stream socket and ECONNREFUSED
+// for a dead one (net/unix/af_unix.c, unix_find_bsd), so a live listener never sees a client. When
+// in doubt it is alive.
 func dead(path string) bool {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return false
 	}
 	defer unix.Close(fd)
-	err = withAddress(path, func(addr string) error {
+	err = sockaddr.With(path, func(addr string) error {
 		return unix.Connect(fd, &unix.SockaddrUnix{Name: addr})
 	})
 	info, statErr := os.Lstat(path)

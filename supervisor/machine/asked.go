@@ -29,8 +29,7 @@ func (t *turn) configured(e Configured) {
 	}
 }
 
-// need asks for a build now, also where a failed one was waiting to be tried
-// again.
+// need asks for an attempt now, also where a failed one was waiting to be repeated.
 func (t *turn) need(n Need) {
 	t.NeedBuild, t.Retry = max(t.NeedBuild, n, t.Retry), NeedNone
 	t.buildAt(time.Time{})
@@ -66,8 +65,7 @@ func (t *turn) restartNow() {
 	t.tryAgain()
 }
 
-// tryAgain cuts every backoff short and gives a bad release another chance,
-// because somebody asked.
+// tryAgain cuts every backoff short and gives a bad release another chance, because somebody asked.
 func (t *turn) tryAgain() {
 	t.forgive(func(v Version) bool { return v == t.desired() })
 	t.hurry()

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// What became of builds.
+// What became of attempts to make a release.
 
 func (t *turn) buildDone(e BuildDone) {
 	if !t.Building.Running || t.Building.Seq != e.Seq {
@@ -31,8 +31,8 @@ func (t *turn) buildDone(e BuildDone) {
 	t.hurry()
 }
 
-// Failed builds are tried again by themselves: an index or a database that
-// was away comes back without anybody's word.
+// A failed attempt is repeated without being asked for: an index or a database that was away comes
+// back without anybody saying so.
 const (
 	buildRetryMin = 10 * time.Second
 	buildRetryMax = 5 * time.Minute

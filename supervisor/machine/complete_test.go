@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// Every event that is declared is one that Step knows, and every effect one
-// that the made-up world carries out: each has a case of its own there.
+// Every event that is declared is one that Step knows, and every effect one that the made-up world
+// carries out: each has a case of its own there.
 func TestEveryEventAndEffectIsHandled(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ declared, method, file, function string }{
@@ -47,8 +47,8 @@ func TestUnknownEventIsABug(t *testing.T) {
 	Step(State{}, unheardOf{}, epoch)
 }
 
-// A State is compared and kept by value: what it refers to beyond that is
-// known, and TestInvariantsHoldInEveryHistory watches that it stays as it was.
+// A State is compared and kept by value: what it refers to beyond that is known, and
+// TestInvariantsHoldInEveryHistory watches that it stays as it was.
 func TestStateRefersToLittle(t *testing.T) {
 	t.Parallel()
 	var walk func(path string, typ reflect.Type)

@@ -2,72 +2,69 @@ package machine
 
 import "time"
 
-// Effect is something the machine wants done. Effects of one step are carried
-// out in their order; the types that implement it are all in this file.
+// Effect is something the machine wants done. Effects of one step are carried out in their order;
+// the types that implement it are all in this file.
 type Effect interface{ effect() }
 
 // Effects on the public name.
 type (
-	// Open makes the public socket. Answered by Opened or OpenFailed.
+	// Open makes the public socket. The result comes as Opened or OpenFailed.
 	Open struct{}
-	// Refuse turns on or off that the supervisor itself answers 503 on the
-	// public listener, until the time Until if that is known (for Retry-After).
+	// Refuse has the supervisor itself answer 503, or no longer, on the public listener, until
+	// the time Until if that is known (for Retry-After).
 	Refuse struct {
 		On    bool
 		Until time.Time
 	}
-	// Withdraw removes the public name. Clients already in the queue stay with
-	// the generation that serves them, if there is one, else they are refused.
+	// Withdraw removes the public name. Clients already in the queue stay with the generation that
+	// serves them, if there is one, else they are refused.
 	Withdraw struct{}
 )
 
 // Effects on generations.
 type (
-	// Spawn starts generation N. Public: on the public listener, where clients
-	// wait; else on a staging socket of its own. Answered by Spawned or
-	// SpawnFailed, later by Ready, ProofFailed or Exited.
+	// Spawn starts generation N. Public: on the public listener, where clients wait; else on a
+	// staging socket of its own. The result comes as Spawned or SpawnFailed, later as Ready,
+	// ProofFailed or Exited.
 	Spawn struct {
 		N       int
 		Version Version
 		Public  bool
 	}
-	// Swap gives the public name to generation N, which was proved. Answered by
-	// Swapped or SwapFailed. Clients queued on the old listener while no
-	// generation serves it are passed on to the new one.
+	// Swap gives the public name to generation N, which passed its check. The result comes as
+	// Swapped or SwapFailed. Clients queued on the old listener while no generation serves it are
+	// passed on to the new one.
 	Swap struct{ N int }
-	// Retire lets the swapped-out or withdrawn generation N finish: its accept
-	// queue drains, then it ends as by End. Hung: it does not take its queue,
-	// which is passed on. Answered by Ended.
+	// Retire lets the swapped-out or withdrawn generation N finish: its accept queue drains, then
+	// it ends as by End. Hung: it does not take its queue, which is passed on. The result comes as
+	// Ended.
 	Retire struct {
 		N    int
 		Hung bool
 	}
-	// End sends TERM to the whole tree of generation N before it returns, then
-	// KILL after the grace period. It closes the staging socket, if N had one.
-	// Answered by Ended.
+	// End sends TERM to the whole tree of generation N before it returns, then KILL after the grace
+	// period. It closes the staging socket, if N had one. The result comes as Ended.
 	End struct{ N int }
 	// Watch starts the health probes of serving generation N.
 	Watch struct{ N int }
 )
 
-// Effects on builds, timers and records.
+// Effects on attempts, timers and records.
 type (
-	// Build makes a release from the inputs as they are now. Answered by
-	// BuildDone or BuildFailed.
+	// Build makes an attempt at a release of the inputs as they are now. The result comes as BuildDone or
+	// BuildFailed.
 	Build struct {
 		Seq   int
 		Force bool
 	}
-	// CancelBuild cancels build Seq, which then answers with BuildFailed, after
-	// Grace if it is still running then. One that crosses with BuildCommitted
-	// comes too late and need not be obeyed: it is said again where that is
-	// still wanted.
+	// CancelBuild cancels attempt Seq, which then ends with BuildFailed, after Grace if it is still
+	// running by then. One that crosses with BuildCommitted comes too late and may be ignored: it
+	// is repeated where it is still wanted.
 	CancelBuild struct {
 		Seq   int
 		Grace time.Duration
 	}
-	// SetTimer sets the timer of a kind to run out at a time; the zero time
-	// stops it.
+	// SetTimer sets the timer of a kind to run out at a time; the zero time stops it.
 	SetTimer struct {
 		Kind TimerKind
 		At   time.Time
@@ -76,7 +73,7 @@ type (
 	Save struct{}
 	// Note tells people and followers of events what happened.
 	Note struct {
-		Event   string
+		Event   EventName
 		N       int
 		Release string
 		Reason  string

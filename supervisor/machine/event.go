@@ -2,8 +2,8 @@ package machine
 
 import "time"
 
-// Version is what a generation runs: a release under the run settings (number
-// of workers, arguments, ...) that RunKey stands for. Both are opaque here.
+// Version is what a generation runs: a release under the run settings (number of workers,
+// arguments, ...) that RunKey stands for. Both are opaque here.
 type Version struct {
 	Release string
 	RunKey  string
@@ -19,8 +19,8 @@ const (
 	RestartNever     Restart = "never"
 )
 
-// Policy is what the file says about how a build is supervised. All of it
-// applies live. Its durations and Failures are positive.
+// Policy is what the file says about how a build is supervised. All of it applies live. Its
+// durations and Failures are positive.
 type Policy struct {
 	Autostart   bool
 	Restart     Restart
@@ -30,14 +30,13 @@ type Policy struct {
 	Grace       time.Duration // how long a stop lets an irreversible build step go on
 }
 
-// Event is something that happened to a build. The types that implement it
-// are all in this file.
+// Event is something that happened to a build. The types that implement it are all in this file.
 type Event interface{ event() }
 
 // What the file, its inputs and people ask for.
 type (
-	// Configured brings what the file says. The first one starts the build's
-	// life; one for a build that is being removed brings it back.
+	// Configured brings what the file says. The first one starts the build's life; one for a build
+	// that is being removed brings it back.
 	Configured struct {
 		Policy  Policy
 		RunKey  string
@@ -60,9 +59,9 @@ type (
 
 // What an earlier supervisor left.
 type (
-	// Adopted says, before the first Configured, what goes on from there:
-	// generation N serves Version, or (N is 0) Reason says why it no longer does;
-	// Open is that the public socket is there.
+	// Adopted says, before the first Configured, what goes on from there: generation N serves
+	// Version, or (N is 0) Reason says why it no longer does; Open is that the public socket is
+	// there.
 	Adopted struct {
 		N       int
 		Version Version
@@ -74,19 +73,19 @@ type (
 	}
 )
 
-// What became of builds.
+// What became of attempts to make a release.
 type (
-	// BuildCommitted says that build Seq is about to do what cannot be undone
-	// (migrate): it is not cancelled for a newer input any more.
+	// BuildCommitted says that attempt Seq is about to do what cannot be undone (migrate): it is not
+	// cancelled for a newer input any more.
 	BuildCommitted struct{ Seq int }
-	// BuildDone says that build Seq ended in Release; not Fresh means that the
-	// release was already there.
+	// BuildDone says that attempt Seq ended in Release; not Fresh means that the release was already
+	// there.
 	BuildDone struct {
 		Seq     int
 		Release string
 		Fresh   bool
 	}
-	// BuildFailed says that build Seq ended in nothing.
+	// BuildFailed says that attempt Seq ended in nothing.
 	BuildFailed struct {
 		Seq       int
 		Reason    string
@@ -96,10 +95,10 @@ type (
 
 // What became of generations and of the public name.
 type (
-	// Opened and OpenFailed answer Open.
+	// Opened and OpenFailed are the results of Open.
 	Opened     struct{}
 	OpenFailed struct{ Reason string }
-	// Spawned and SpawnFailed answer Spawn.
+	// Spawned and SpawnFailed are the results of Spawn.
 	Spawned struct {
 		N   int
 		Pid int
@@ -108,15 +107,15 @@ type (
 		N      int
 		Reason string
 	}
-	// Ready says that generation N was proved: its workers said so and a probe
-	// was answered as expected.
+	// Ready says that generation N passed its check: its workers said that they are ready and a
+	// probe was answered as expected.
 	Ready struct{ N int }
-	// ProofFailed says that generation N was not proved in time.
+	// ProofFailed says that generation N did not pass its check in time.
 	ProofFailed struct {
 		N      int
 		Reason string
 	}
-	// Swapped and SwapFailed answer Swap.
+	// Swapped and SwapFailed are the results of Swap.
 	Swapped    struct{ N int }
 	SwapFailed struct {
 		N      int
@@ -128,7 +127,7 @@ type (
 		Reason string
 		Clean  bool
 	}
-	// Ended answers End and Retire: nothing of generation N is left.
+	// Ended is the result of End and Retire: nothing of generation N is left.
 	Ended struct{ N int }
 	// ProbeOK and ProbeFailed are the health of a serving generation.
 	ProbeOK     struct{ N int }
@@ -148,8 +147,8 @@ const (
 	TimerRestart   TimerKind = "restart"   // the backoff before the public listener is served again
 	TimerCandidate TimerKind = "candidate" // the backoff before the next candidate
 	TimerStable    TimerKind = "stable"    // StableAfter of unbroken health
-	TimerBuild     TimerKind = "build"     // the next try of a failed build
-	TimerOpen      TimerKind = "open"      // the next try to make the public socket
+	TimerBuild     TimerKind = "build"     // the next attempt after a failed one
+	TimerOpen      TimerKind = "open"      // the next attempt to make the public socket
 )
 
 func (Configured) event()     {}

@@ -2,8 +2,7 @@ package machine
 
 import "time"
 
-// live lets things happen, in any order: one for each number, which is rolled
-// dice enough for it.
+// live lets things happen, in any order: one for each number, which is randomness enough for it.
 func (w *world) live(history []uint64) {
 	for _, dice := range history {
 		if w.gone {
@@ -27,9 +26,8 @@ func (w *world) live(history []uint64) {
 	w.dice = 0
 }
 
-// inherit begins every fourth history where an earlier supervisor left off:
-// with a generation that serves, or one that has died on a listener that is
-// still there.
+// inherit begins every fourth history where an earlier supervisor left off: with a generation that
+// serves, or one that has died on a listener that is still there.
 func (w *world) inherit(history []uint64) {
 	if len(history) == 0 || history[0]%4 != 1 {
 		return
@@ -50,7 +48,7 @@ func (w *world) inherit(history []uint64) {
 	w.take(e)
 }
 
-// roll answers a number from 0 to n-1.
+// roll returns a number from 0 to n-1.
 func (w *world) roll(n int) int {
 	k := w.dice % uint64(n)
 	w.dice /= uint64(n)
@@ -94,7 +92,7 @@ func (w *world) fate(n int) {
 			w.post(ProofFailed{N: n, Reason: "GET / answered 500, want <500"})
 		case 6:
 			w.exit(n)
-		case 7: // it was proved, and died before anybody heard of it
+		case 7: // it passed its check, and died before anybody heard of it
 			w.post(Ready{N: n})
 			w.exit(n)
 		default:
@@ -243,8 +241,7 @@ func (w *world) configure(rebuild bool) {
 	w.take(Configured{Policy: w.policy, RunKey: w.runKey, Rebuild: rebuild})
 }
 
-// rollback goes to any release that is kept and does not serve, as the command
-// allows.
+// rollback goes to any release that is kept and does not serve, as the command allows.
 func (w *world) rollback() {
 	var ids []string
 	for _, r := range w.made {
@@ -257,8 +254,7 @@ func (w *world) rollback() {
 	}
 }
 
-// heal makes the world a good one and lets time go on until nothing happens
-// any more.
+// heal makes the world a good one and lets time go on until nothing happens any more.
 func (w *world) heal() {
 	for round := 0; w.healed(); round++ {
 		w.require(round < 300, "does not come to rest")

@@ -36,16 +36,16 @@ func (t *turn) swapped(n int) {
 	}
 	t.Restarts += b2i(before == t.Proven)
 	t.restartAt(time.Time{})
-	t.note("took_over", t.Serving, "")
+	t.note(EventTookOver, t.Serving, "")
 	if old.N != 0 {
 		t.retire(old)
 	}
 	t.serves()
 }
 
-// goneBefore keeps what another release took over from: to go back to by hand,
-// and by itself while that one is not stable. What was stable last is better to
-// go back to than what came and went since; what is known to be bad is neither.
+// goneBefore keeps what another release took over from: to go back to by hand, and by itself while
+// that one is not stable. What was stable last is better to go back to than what came and went
+// since; what is known to be bad is neither.
 func (t *turn) goneBefore(v Version, stable bool) {
 	t.Previous = ""
 	if _, bad := t.Bad[v]; bad {
@@ -70,8 +70,8 @@ func (t *turn) serves() {
 	t.stableAt(t.now.Add(t.Policy.StableAfter))
 }
 
-// adopted begins a life where an earlier supervisor's left off. What it left
-// had been proved, or it would not have the name; its probes will tell.
+// adopted begins a life where an earlier supervisor's left off. What it left had passed its check,
+// or it would not have the name; its probes will tell.
 func (t *turn) adopted(e Adopted) {
 	if t.Want != WantUnknown && t.Want != WantStopped || t.Serving.N != 0 {
 		return
@@ -90,7 +90,7 @@ func (t *turn) adopted(e Adopted) {
 	if e.Since.IsZero() {
 		t.Serving.Since = t.now
 	}
-	t.note("adopted", t.Serving, "")
+	t.note(EventAdopted, t.Serving, "")
 	t.serves()
 }
 
@@ -121,11 +121,11 @@ func (t *turn) ready(n int) {
 	case n == 0:
 	case n == t.Candidate.N && !t.Candidate.Ready:
 		t.Candidate.Ready = true
-		t.note("proved", t.Candidate, "")
+		t.note(EventProved, t.Candidate, "")
 	case n == t.Serving.N && !t.Serving.Ready:
 		t.Serving.Ready, t.Serving.Since = true, t.now
 		t.Trouble = ""
-		t.note("recovered", t.Serving, "")
+		t.note(EventRecovered, t.Serving, "")
 		t.serves()
 	}
 }
@@ -160,18 +160,17 @@ func (t *turn) ending(n int) {
 	t.Ending = append(slices.Clone(t.Ending), n)
 }
 
-// candidateFailed ends the candidate. Its version is bad and not tried again
-// until an input changes or somebody asks, unless that would leave nothing to
-// serve, or the failure says nothing about it (transient), or it is what
-// served before.
+// candidateFailed ends the candidate. Its version is bad and not tried again until an input changes
+// or somebody asks, unless that would leave nothing to serve, or the failure says nothing about it
+// (transient), or it is what served before.
 func (t *turn) candidateFailed(reason string, transient bool) {
 	c := t.Candidate
 	t.Candidate, t.Swapping = Generation{}, false
 	t.end(c.N)
-	t.note("candidate_failed", c, reason)
+	t.note(EventCandidateFailed, c, reason)
 	t.LastExit = reason
 	t.Again = t.Again || c.Asked && transient
-	t.Trouble = fmt.Sprintf("release %s was not taken: %s", c.Version.Release, reason)
+	t.Trouble = fmt.Sprintf("release %s did not take over: %s", c.Version.Release, reason)
 	if !transient && c.Version != t.Proven {
 		t.condemn(c.Version, reason)
 		t.hungGivesWay()
@@ -182,19 +181,19 @@ func (t *turn) candidateFailed(reason string, transient bool) {
 	}
 }
 
-// givesWayAfter is how many deaths before it was stable make a new release
-// give way to the one before. One may be an accident from outside.
+// givesWayAfter is how many deaths before it was stable make a new release give way to the one
+// before. One may be an accident from outside.
 const givesWayAfter = 2
 
-// died ends what is left of the serving generation and decides when the
-// public listener is served again, and by what.
+// died ends what is left of the serving generation and decides when the public listener is served
+// again, and by what.
 func (t *turn) died(reason string, clean bool) {
 	g := t.Serving
 	t.Serving, t.Again = Generation{}, false
-	// TERM before the successor starts: orphaned workers finish what they hold
-	// (gunicorn, kill -9 of the master).
+	// TERM before the successor starts: orphaned workers finish what they hold (gunicorn, kill -9
+	// of the master).
 	t.end(g.N)
-	t.note("exited", g, reason)
+	t.note(EventExited, g, reason)
 	t.stableAt(time.Time{})
 	t.LastExit = reason
 	t.Trouble = reason
@@ -214,15 +213,15 @@ func (t *turn) died(reason string, clean bool) {
 	}
 }
 
-// giveWay makes the release before the serving one the one that should serve,
-// unless a newer one is on its way: that may be the mend.
+// giveWay makes the release before the serving one the one that should serve, unless a newer one is
+// on its way: that may be the fix.
 func (t *turn) giveWay(g Generation, reason string) {
 	if t.target().Release == g.Version.Release {
 		t.Release = t.Fallback.Release
 	}
 	t.condemn(g.Version, reason)
 	t.Trouble = fmt.Sprintf("release %s gave way to %s: %s", g.Version.Release, t.Fallback.Release, reason)
-	t.note("gave_way", g, reason)
+	t.note(EventGaveWay, g, reason)
 }
 
 func (t *turn) probeOK(n int) {
@@ -240,7 +239,7 @@ func (t *turn) probeOK(n int) {
 	t.Serving.Unhealthy = false
 	t.Trouble = ""
 	t.candidateAt(time.Time{})
-	t.note("healthy", t.Serving, "")
+	t.note(EventHealthy, t.Serving, "")
 	if t.Candidate.N != 0 && t.Candidate.Version == t.Serving.Version && !t.Candidate.Asked && !t.Swapping {
 		t.dropCandidate() // it was to replace what is well again
 	}
@@ -257,13 +256,13 @@ func (t *turn) probeFailed(e ProbeFailed) {
 		return
 	}
 	t.Serving.Unhealthy = true
-	t.note("unhealthy", t.Serving, e.Reason)
+	t.note(EventUnhealthy, t.Serving, e.Reason)
 	t.hungGivesWay()
 }
 
-// hungGivesWay goes back from a new release that hangs, unless a newer one is
-// being tried or the one before is known to be bad by now. The hung one serves
-// until the other is proved once more.
+// hungGivesWay goes back from a new release that hangs, unless a newer one is being tried or the
+// one before is known to be bad by now. The hung one serves until the other has passed its check
+// once more.
 func (t *turn) hungGivesWay() {
 	if !t.Serving.Unhealthy || t.Fallback.Release == "" || t.target().Release != t.Serving.Version.Release {
 		return

@@ -120,8 +120,8 @@ func (w *world) heard(e Event) {
 	}
 }
 
-// asked says that a person asked, or an input changed: every backoff ends, and
-// what was bad may be tried again.
+// asked says that a person asked, or an input changed: every backoff ends, and what was bad may be
+// tried again.
 func (w *world) asked() {
 	w.fresh()
 	clear(w.bad)
@@ -133,8 +133,8 @@ func (w *world) built(before State, e BuildDone) {
 	b := w.build
 	w.build = nil
 	if e.Seq <= before.Pinned {
-		// Where it copied its inputs after the rollback it may hold an edit that
-		// came after it too, and hides it. Nobody can tell.
+		// Where it copied its inputs after the rollback it may hold an edit that came after it too,
+		// and hides it. Nobody can tell.
 		w.moved = max(w.moved, b.inputs)
 	}
 	if e.Seq <= before.Pinned && before.NeedBuild == NeedNone && b.inputs == w.pinned.inputs {
@@ -210,13 +210,13 @@ func (w *world) bounded(f SetTimer) {
 // noted takes what the machine tells people as its word for what it decided.
 func (w *world) noted(f Note) {
 	switch f.Event {
-	case "took_over", "recovered", "healthy", "stable":
+	case EventTookOver, EventRecovered, EventHealthy, EventStable:
 		w.refused = false
-	case "candidate_failed":
+	case EventCandidateFailed:
 		w.refused = true
 	}
 	switch f.Event {
-	case "took_over":
+	case EventTookOver:
 		v := w.tree(f.N).version
 		if v.Release != w.served.Release {
 			w.deaths, w.since, w.unstable, w.missed = 0, 0, true, false
@@ -225,25 +225,25 @@ func (w *world) noted(f Note) {
 		delete(w.bad, v)
 		delete(w.failed, v)
 		w.prune()
-	case "unhealthy":
+	case EventUnhealthy:
 		w.missed = true
-	case "gave_way":
+	case EventGaveWay:
 		w.require(w.unstable, "release %s gives way though it was stable", f.Release)
 		w.require(w.since >= 2 || w.missed, "release %s gives way after %d deaths", f.Release, w.since)
 		w.condemned(w.tree(f.N).version)
 		if w.s.Release != w.should {
-			mend := w.should != f.Release && !w.failed[Version{w.should, w.s.RunKey}]
-			w.require(!mend, "the mend %s is thrown away", w.should)
+			fix := w.should != f.Release && !w.failed[Version{w.should, w.s.RunKey}]
+			w.require(!fix, "the fix %s is thrown away", w.should)
 			w.moved = max(w.moved, w.inputsOf(f.Release), w.inputsOf(w.should))
 		}
 		w.pinned.release = ""
 		if w.since >= 2 {
 			w.served, w.deaths, w.unstable = w.s.Proven, 1, false
 		}
-	case "stable":
+	case EventStable:
 		w.require(w.public == f.N && w.s.Serving.Misses == 0, "%d is stable though its last probe failed", f.N)
 		w.deaths, w.since, w.unstable = 0, 0, false
-	case "adopted", "proved", "recovered", "candidate_failed", "exited", "healthy", "stopping":
+	case EventAdopted, EventProved, EventRecovered, EventCandidateFailed, EventExited, EventHealthy, EventStopping:
 		w.tree(f.N)
 	default:
 		w.require(false, "a note of an unknown event %q", f.Event)
@@ -267,7 +267,7 @@ func (w *world) settled(before, s State, e Event, effects []Effect) {
 	w.require(s.Want == w.want, "wants %q, not %q", s.Want, w.want)
 	w.require((s.Halted != "") == w.halted, "halted %q, want %v", s.Halted, w.halted)
 	w.require(s.Serving.N == w.public || s.Swapping, "%d serves, not %d", s.Serving.N, w.public)
-	w.require(s.Serving.N == 0 || s.Serving.Version == s.Proven, "what serves was not proved")
+	w.require(s.Serving.N == 0 || s.Serving.Version == s.Proven, "what serves has not passed its check")
 	w.require(s.Previous == "" || s.Previous != s.Proven.Release, "the release before is the same")
 	w.require(s.Fallback.Release == "" || s.Fallback.Release != s.Proven.Release, "would give way to itself")
 	w.require(len(effects) == 0 || effects[len(effects)-1] == Effect(Save{}) || s.Dead, "a step that is not saved")
@@ -286,7 +286,7 @@ func (w *world) atPeace() {
 		return // adopted: what the file says comes next
 	}
 	s := &w.s
-	w.require(!s.Swapping && !s.Opening, "an answer is missing")
+	w.require(!s.Swapping && !s.Opening, "a result is missing")
 	w.require(s.Open == w.named && s.Refusing == w.refuses, "has a wrong idea of the public name")
 	if w.want == WantServe && w.named {
 		w.require(w.refuses == (w.public == 0), "clients hang, or are refused beside %d", w.public)
@@ -297,7 +297,7 @@ func (w *world) atPeace() {
 	}
 	if w.public != 0 {
 		g := w.trees[w.public-1]
-		w.require(w.proved[g.version], "the name leads to %d, never proved", w.public)
+		w.require(w.proved[g.version], "the name leads to %d, which never passed its check", w.public)
 	}
 	for i, g := range w.trees {
 		known := i+1 == s.Serving.N || i+1 == s.Candidate.N || slices.Contains(s.Ending, i+1)

@@ -11,8 +11,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// How many histories are tried, unless -rapid.checks says otherwise. A failing
-// one is shrunk and printed, with a seed that brings it back by -rapid.seed.
+// How many histories are tried, unless -rapid.checks says otherwise. A failing one is shrunk and
+// printed, with a seed that brings it back by -rapid.seed.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	given := map[string]bool{}

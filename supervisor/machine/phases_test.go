@@ -37,7 +37,7 @@ func TestPhasesGoAsDrawn(t *testing.T) {
 	}
 }
 
-// arrowsOf reads lines like `//	running, unhealthy -> starting   Exited, Timer`.
+// arrowsOf reads lines like `//   running, unhealthy -> starting   Exited, Timer`.
 func arrowsOf(t *testing.T, file string) map[arrow]bool {
 	t.Helper()
 	source, err := os.ReadFile(file)

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// life is the life of one build in a world where all goes well, but for what a
-// test says. Every step is held against the invariants.
+// life is the life of one build in a world where all goes well, but for what a test says. Every
+// step is held against the invariants.
 type life struct {
 	*testing.T
 	*world
@@ -79,7 +79,7 @@ func (l life) fails(next Effect, e Event) {
 	l.dice = 0
 }
 
-// took answers the effects of events, but for what is only told to people.
+// took returns the effects of events, but for what is only told to people.
 func (l life) took(events ...Event) []string {
 	from := len(l.history)
 	for _, e := range events {
@@ -260,8 +260,8 @@ func TestCancelThatCameTooLateIsSaidAgainAtAStop(t *testing.T) {
 	l.wants("cancelled with grace", slices.Contains(l.took(Stop{}), "CancelBuild"))
 }
 
-// A build whose inputs were only touched while it ran has no newer sister: the
-// next build finds the same release.
+// A build whose inputs were only touched while it ran has no newer sister: the next build finds the
+// same release.
 func TestTouchDuringABuildDoesNotLoseIt(t *testing.T) {
 	l := begin(t)
 	l.took(BuildCommitted{Seq: 1}, InputsChanged{})

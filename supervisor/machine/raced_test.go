@@ -2,8 +2,8 @@
 
 package machine
 
-// The race detector makes everything ten times slower; there is nothing to race
-// here, so fewer histories do.
+// The race detector makes everything ten times slower; there is nothing to race here, so fewer
+// histories do.
 const (
 	raced     = true
 	histories = 3_000

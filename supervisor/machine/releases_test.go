@@ -41,7 +41,7 @@ func TestMendOnItsWayIsNotThrownAway(t *testing.T) {
 	l := serving(t)
 	l.takesOver(2)
 	l.take(Exited{N: 2, Reason: "exit code 1"})
-	l.edits() // r3 is to mend it
+	l.edits() // r3 is to fix it
 	l.take(Exited{N: l.s.Serving.N, Reason: "exit code 1"})
 	l.take(Exited{N: l.s.Serving.N, Reason: "exit code 1"})
 	l.wants("r1 serves meanwhile", l.s.Serving.Version.Release == "r1")
@@ -78,7 +78,7 @@ func TestHungNewReleaseGivesWayAndIsNotComeBackTo(t *testing.T) {
 func TestHungNewReleaseWaitsForItsMendFirst(t *testing.T) {
 	l := serving(t)
 	l.takesOver(2)
-	l.edits() // r3 is to mend it
+	l.edits() // r3 is to fix it
 	for range l.policy.Failures {
 		l.take(ProbeFailed{N: 2, Reason: "no answer"})
 	}
@@ -222,8 +222,8 @@ func TestEditAfterARollbackIsNotTakenForWhatWasThere(t *testing.T) {
 	l.wants("the edit tried", l.inputsOf(l.s.Candidate.Version.Release) == 3)
 }
 
-// Where the public socket comes late, the candidate and what served before are
-// both about to take it.
+// Where the public socket comes late, the candidate and what served before are both about to take
+// it.
 func TestOnlyOneTakesAPublicNameThatComesLate(t *testing.T) {
 	l := serving(t)
 	l.take(Stop{})

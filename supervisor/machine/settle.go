@@ -2,8 +2,8 @@ package machine
 
 import "time"
 
-// settle compares what is with what should be and asks for the difference. It
-// is the only place that starts anything.
+// settle compares what is with what should be and asks for the difference. It is the only place
+// that starts anything.
 func (t *turn) settle() {
 	if t.Want == WantUnknown {
 		return
@@ -18,7 +18,7 @@ func (t *turn) settle() {
 	t.settlePublic()
 }
 
-// settleBuild has at most one build running, of the newest inputs.
+// settleBuild has at most one attempt running, of the newest inputs.
 func (t *turn) settleBuild() {
 	b := &t.Building
 	wanted := t.Want == WantServe && t.NeedBuild != NeedNone
@@ -49,8 +49,8 @@ func (t *turn) settleName() {
 	}
 }
 
-// settleCandidate has one candidate running where another version should
-// serve, or the serving one should be replaced, and swaps it in when proved.
+// settleCandidate has one candidate running where another version should serve, or the serving one
+// should be replaced, and swaps it in when it has passed its check.
 func (t *turn) settleCandidate() {
 	want := t.target()
 	if t.Candidate.N != 0 {
@@ -78,8 +78,8 @@ func (t *turn) settleCandidate() {
 	t.do(Spawn{N: t.Candidate.N, Version: want})
 }
 
-// settlePublic has the public listener served by what was proved before, or
-// refuses its clients so that nobody hangs.
+// settlePublic has the public listener served by what passed its check before, or refuses its
+// clients so that nobody hangs.
 func (t *turn) settlePublic() {
 	if !t.Open || t.Swapping {
 		return // the name is about to lead somewhere
@@ -93,8 +93,8 @@ func (t *turn) settlePublic() {
 	t.refuse(t.Serving.N == 0)
 }
 
-// windDown ends everything: the name goes first, so that no client comes any
-// more, then what serves drains and ends.
+// windDown ends everything: the name goes first, so that no client comes any more, then what serves
+// drains and ends.
 func (t *turn) windDown() {
 	if t.Candidate.N != 0 {
 		t.dropCandidate()
@@ -105,7 +105,7 @@ func (t *turn) windDown() {
 		t.Open = false
 	}
 	if t.Serving.N != 0 {
-		t.note("stopping", t.Serving, "")
+		t.note(EventStopping, t.Serving, "")
 		t.retire(t.Serving)
 		t.Serving = Generation{}
 	}
@@ -122,8 +122,8 @@ func (t *turn) windDown() {
 	}
 }
 
-// retire lets a generation that has lost the public name finish. One that is
-// hung or not up yet does not take its queue.
+// retire lets a generation that has lost the public name finish. One that is hung or not up yet
+// does not take its queue.
 func (t *turn) retire(g Generation) {
 	t.do(Retire{N: g.N, Hung: g.Unhealthy || !g.Ready})
 	t.ending(g.N)

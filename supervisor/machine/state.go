@@ -5,25 +5,25 @@ import (
 	"time"
 )
 
-// State is everything the machine knows about one build. The zero State is a
-// build nobody has configured yet. Its slices and maps are never changed in
-// place, so that a State may be kept and compared.
+// State is everything the machine knows about one build. The zero State is a build nobody has
+// configured yet. Its slices and maps are never changed in place, so that a State may be kept and
+// compared.
 type State struct {
 	Policy Policy
 	RunKey string // the run settings the file asks for
 	Want   Want
 	Halted string // why it is not started again, by its restart policy
 
-	// Builds.
+	// Attempts to make a release.
 	Building  Building
 	NeedBuild Need
-	Retry     Need      // what a failed build is tried again as, at BuildAt
-	BuildErr  string    // why the last build failed
-	BuildTry  int       // failed builds in a row
-	BuildAt   time.Time // when a failed build is tried again; zero: not waiting
-	Builds    int       // builds begun, the source of Building.Seq
-	LastBuilt string    // what the last good build made: only another one moves Release
-	Pinned    int       // builds up to this Seq began before a rollback and do not undo it
+	Retry     Need      // what a failed attempt is repeated as, at BuildAt
+	BuildErr  string    // why the last attempt failed
+	BuildTry  int       // failed attempts in a row
+	BuildAt   time.Time // when the next attempt is made; zero: not waiting
+	Builds    int       // attempts begun, the source of Building.Seq
+	LastBuilt string    // what the last good attempt made: only another one moves Release
+	Pinned    int       // attempts up to this Seq began before a rollback and do not undo it
 
 	// Releases.
 	Release  string             // the one that should serve; "" as long as there is none
@@ -35,7 +35,7 @@ type State struct {
 	Serving   Generation
 	Candidate Generation
 	Ending    []int   // generations that are on their way out
-	Proven    Version // what served last: may be started on the public listener unproved
+	Proven    Version // what served last: may be started on the public listener without a check
 	Swapping  bool
 	Again     bool // a person asked for a restart
 
@@ -72,7 +72,7 @@ const (
 	WantShutdown Want = "shutdown"
 )
 
-// Need says how urgently a build is needed.
+// Need says how urgently an attempt to make a release is needed.
 type Need int
 
 // The values of Need.
@@ -82,7 +82,7 @@ const (
 	NeedForced      // a new release even of the same inputs
 )
 
-// Building is the build that runs, if one does.
+// Building is the running attempt to make a release, if there is one.
 type Building struct {
 	Seq        int
 	Running    bool
@@ -96,7 +96,7 @@ type Generation struct {
 	N         int
 	Version   Version
 	Pid       int
-	Ready     bool // proved
+	Ready     bool // passed its check
 	Asked     bool // a person asked for it, by a restart
 	Misses    int  // failed probes in a row
 	Unhealthy bool
@@ -107,8 +107,8 @@ type Generation struct {
 // Phase is the contract's state of a build.
 type Phase string
 
-// The phases, as `status` shows them. The picture shows where most builds go;
-// the list below it is complete: from where to where, by which events.
+// The phases, as `status` shows them. The picture shows where most builds go; the list below it is
+// complete: from where to where, by which events.
 //
 //	stopped ──► building ──► starting ──► running ──► unhealthy
 //	   ▲          │  ▲        │   ▲  ▲      │  ▲          │
@@ -158,8 +158,8 @@ const (
 	PhaseFailed    Phase = "failed" // nothing to run: the first build failed
 )
 
-// Phase answers where the build is in its life. A build that serves stays in
-// the phase of what serves while a new release is built or proved.
+// Phase returns where the build is in its life. A build that serves stays in the phase of what
+// serves while a new release is built or checked.
 func (s State) Phase() Phase {
 	switch {
 	case s.Want == WantUnknown && s.Serving.N != 0:
@@ -191,8 +191,8 @@ func (s State) Phase() Phase {
 	return PhaseBuilding
 }
 
-// Reason answers in a sentence why the build is not simply running what its
-// file asks for, or "" when it is.
+// Reason returns in a sentence why the build is not simply running what its file asks for, or ""
+// when it is.
 func (s State) Reason() string {
 	switch {
 	case s.Want == WantStopped && !s.busy() && !s.Policy.Autostart:
@@ -221,7 +221,7 @@ func (s State) Reason() string {
 	return ""
 }
 
-// busy says that something of the build still runs.
+// busy says that something of the build is still running.
 func (s State) busy() bool {
 	return s.Serving.N != 0 || s.Candidate.N != 0 || len(s.Ending) > 0 || s.Building.Running
 }
@@ -234,9 +234,9 @@ func (s State) desired() Version {
 	return Version{Release: s.Release, RunKey: s.RunKey}
 }
 
-// target is the version to run: the desired one, or what served before where
-// that is known to be bad. Where nothing ever served, even a bad one is tried
-// again: to serve late is better than never.
+// target is the version to run: the desired one, or what served before where that is known to be
+// bad. Where nothing ever served, even a bad one is tried again: to serve late is better than
+// never.
 func (s State) target() Version {
 	want := s.desired()
 	if _, bad := s.Bad[want]; bad && s.Proven.Release != "" {
@@ -245,8 +245,7 @@ func (s State) target() Version {
 	return want
 }
 
-// InUse lists the releases that may be served without being built again; they
-// must not be pruned.
+// InUse lists the releases that may be served without being built again; they must not be pruned.
 func (s State) InUse() []string {
 	var ids []string
 	for _, id := range []string{

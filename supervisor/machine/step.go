@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Step answers what becomes of s when e happens at now, and what is to be done
-// about it, in order. It never fails: an event about a generation or build that
-// the state does not know (any more) changes nothing.
+// Step returns what becomes of s when e happens at now, and what is to be done about it, in order.
+// It never fails: an event about a generation or build that the state does not know (any more)
+// changes nothing.
 func Step(s State, e Event, now time.Time) (State, []Effect) {
 	if s.Dead {
 		return s, nil
@@ -25,8 +25,8 @@ func Step(s State, e Event, now time.Time) (State, []Effect) {
 	return t.State, t.effects
 }
 
-// turn is one step under way: first the event changes the state, then settle
-// compares what is with what should be.
+// turn is one step under way: first the event changes the state, then settle compares what is with
+// what should be.
 type turn struct {
 	State
 	now     time.Time
@@ -36,7 +36,7 @@ type turn struct {
 
 func (t *turn) do(e Effect) { t.effects = append(t.effects, e) }
 
-func (t *turn) note(event string, g Generation, reason string) {
+func (t *turn) note(event EventName, g Generation, reason string) {
 	t.do(Note{Event: event, N: g.N, Release: g.Version.Release, Reason: reason})
 }
 
@@ -123,7 +123,7 @@ func (t *turn) timer(k TimerKind) {
 		t.Failures = 0
 		t.Fallback = Version{}
 		t.Trouble = ""
-		t.note("stable", t.Serving, "")
+		t.note(EventStable, t.Serving, "")
 	}
 }
 

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// world is made up: it carries out the effects of one machine as honestly as
-// the real one would, faults and late news included, and refuses those that
-// make no sense where they come. What happens next is rolled; a roll of zero is
-// always the dull outcome, so that a failing history shrinks to a calm one.
+// world is made up: it carries out the effects of one machine as honestly as the real one would,
+// faults and late news included, and refuses those that make no sense where they come. What happens
+// next is rolled; a roll of zero is always the dull outcome, so that a failing history shrinks to a
+// calm one.
 type world struct {
 	dice  uint64
 	fatal func(history string)
@@ -49,7 +49,7 @@ type tree struct {
 	leaving bool // told to end
 	ended   bool // nothing is left of it
 	watched bool
-	ready   bool // the machine was told that it is proved
+	ready   bool // the machine was told that it has passed its check
 	failed  bool // the machine was told that it failed or exited
 }
 
@@ -91,8 +91,8 @@ func newWorld(fatal func(history string)) *world {
 	}
 }
 
-// take gives the machine an event and carries out what it wants done. Answers
-// of effects that are over at once are taken next, before anything else.
+// take gives the machine an event and carries out what it wants done. The results of effects
+// that are over at once come next, before anything else.
 func (w *world) take(e Event) {
 	for queue := []Event{e}; len(queue) > 0; queue = queue[1:] {
 		e := queue[0]
@@ -117,8 +117,8 @@ func (w *world) take(e Event) {
 	w.atPeace()
 }
 
-// carryOut does what the machine wants. Its answer, where there is one, comes
-// before any other event.
+// carryOut does what the machine wants. Its result, where there is one, comes before any other
+// event.
 func (w *world) carryOut(f Effect) Event {
 	switch f := f.(type) {
 	case Open:
@@ -188,7 +188,7 @@ func (w *world) spawn(f Spawn) Event {
 	if f.Public {
 		w.require(w.named && !w.refuses, "%d on a public listener that is not there, or refuses", f.N)
 		w.require(w.public == 0, "%d beside %d on the public listener", f.N, w.public)
-		w.require(w.proved[f.Version], "%v, never proved, on the public listener", f.Version)
+		w.require(w.proved[f.Version], "%v, which never passed its check, on the public listener", f.Version)
 		w.public = f.N
 	}
 	w.spawned(f)
@@ -202,7 +202,7 @@ func (w *world) spawn(f Spawn) Event {
 func (w *world) swap(n int) Event {
 	g := w.tree(n)
 	w.require(w.named && !w.refuses, "swaps a name that is not there, or refuses on it")
-	w.require(g.staged && g.ready && !g.failed && !g.leaving, "gives the name to %d, which is not proved or not there", n)
+	w.require(g.staged && g.ready && !g.failed && !g.leaving, "gives the name to %d, which has not passed its check or is not there", n)
 	if w.roll(10) == 9 {
 		return SwapFailed{N: n, Reason: "read-only file system"}
 	}

@@ -15,7 +15,6 @@ const (
 	PidfdSignalGroup                // PIDFD_SIGNAL_PROCESS_GROUP of pidfd_send_signal(2), 6.9
 	PidfdExitStatus                 // PIDFD_GET_INFO of ioctl(2), 6.13, with PIDFD_INFO_EXIT 6.15
 	SockDiag                        // sock_diag(7): the module unix_diag may be missing
-	Exchange                        // RENAME_EXCHANGE of renameat2(2), which not every file system has
 	CollapseRange                   // FALLOC_FL_COLLAPSE_RANGE of fallocate(2), which not every file system has
 	TmpFile                         // O_TMPFILE of open(2), which not every file system has
 	Inotify                         // inotify(7): a user may have no instance left
@@ -35,7 +34,7 @@ func All() []Feature {
 func (f Feature) String() string {
 	names := [features]string{
 		"pidfd_getfd", "clone into a cgroup", "close_range", "non-blocking pidfd", "landlock", "signal to a group by pidfd",
-		"exit status by pidfd", "sock_diag", "exchange of names", "collapse range", "unnamed file", "inotify",
+		"exit status by pidfd", "sock_diag", "collapse range", "unnamed file", "inotify",
 	}
 	if f < 0 || f >= features {
 		return "unknown feature"
@@ -76,8 +75,6 @@ func (f Feature) rules() []rule {
 		return []rule{{call: unix.SYS_IOCTL, err: unix.ENOTTY, arg: 1, mask: every, want: 0xC040FF0B}}
 	case SockDiag:
 		return []rule{{call: unix.SYS_SOCKET, err: unix.EPROTONOSUPPORT, arg: 2, mask: every, want: unix.NETLINK_SOCK_DIAG}}
-	case Exchange:
-		return []rule{{call: unix.SYS_RENAMEAT2, err: unix.EINVAL, arg: 4, mask: unix.RENAME_EXCHANGE, any: true}}
 	case CollapseRange:
 		return []rule{{call: unix.SYS_FALLOCATE, err: unix.EOPNOTSUPP, arg: 1, mask: unix.FALLOC_FL_COLLAPSE_RANGE, any: true}}
 	case TmpFile:

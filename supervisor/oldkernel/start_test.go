@@ -1,11 +1,9 @@
 package oldkernel
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"unsafe"
@@ -60,19 +58,6 @@ func try(f Feature) unix.Errno {
 		return call(unix.SYS_IOCTL, uintptr(fd), 0xC040FF0B, uintptr(unsafe.Pointer(&info)))
 	case SockDiag:
 		return call(unix.SYS_SOCKET, unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_SOCK_DIAG)
-	case Exchange:
-		dir, err := os.MkdirTemp("", "m")
-		if err != nil {
-			panic(err)
-		}
-		defer os.RemoveAll(dir)
-		a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
-		if err := errors.Join(os.Mkdir(a, 0o700), os.Mkdir(b, 0o700)); err != nil {
-			panic(err)
-		}
-		err = unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE)
-		e, _ := err.(unix.Errno)
-		return e
 	case CollapseRange:
 		return call(unix.SYS_FALLOCATE, none, unix.FALLOC_FL_COLLAPSE_RANGE, 0, 4096)
 	case TmpFile:

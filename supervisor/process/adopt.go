@@ -52,7 +52,7 @@ func (t *Table) adopt(pid int, start uint64, mark string, exited func(Exit)) (*C
 	ours, err := recognise(pid, start, mark)
 	if err == nil {
 		c := &Child{
-			table: t, pid: pid, start: start, mark: mark, cgroup: t.cgroups.find(mark), exited: exited,
+			table: t, pid: pid, start: start, tag: mark, cgroup: t.cgroups.find(mark), exited: exited,
 			adopted: !ours, pidfd: fd, done: make(chan struct{}),
 		}
 		if err = t.add(&watch{pidfd: fd, child: c, done: c.done}); err == nil {
@@ -85,7 +85,7 @@ func recognise(pid int, start uint64, mark string) (ours bool, err error) {
 	if err != nil {
 		return false, nil
 	}
-	if got, found, _ := findMark(environ); found && !bytes.Equal(got, []byte(mark)) {
+	if got, found, _ := findTag(environ); found && !bytes.Equal(got, []byte(mark)) {
 		return false, fmt.Errorf("%w: %q, want %q", ErrStranger, got, mark)
 	}
 	return false, nil
@@ -101,8 +101,12 @@ func recognise(pid int, start uint64, mark string) (ours bool, err error) {
 //
 // A process that turns out to be there after all, for example because only its birth was not written down, is part of it and is ended as well.
 func (t *Table) Remains(pid int, start uint64, mark string) *Child {
+	return t.remains(pid, start, mark)
+}
+
+func (t *Table) remains(pid int, start uint64, tag string) *Child {
 	c := &Child{
-		table: t, pid: pid, start: start, mark: mark, cgroup: t.cgroups.find(mark), adopted: true, lost: true,
+		table: t, pid: pid, start: start, tag: tag, cgroup: t.cgroups.find(tag), adopted: true, lost: true,
 		pidfd: -1, reaped: true, done: make(chan struct{}),
 		exit: Exit{Code: -1, Unknown: true, At: time.Now()},
 	}
@@ -117,7 +121,7 @@ func (s *snapshot) claims(pid int, start uint64, mark string) bool {
 	}
 	for _, indexes := range [][]int{s.byGroup[pid], s.bySession[pid]} {
 		for _, i := range indexes {
-			if s.procs[i].mark == mark {
+			if s.procs[i].tag == mark {
 				return true
 			}
 		}

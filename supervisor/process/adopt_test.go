@@ -318,13 +318,13 @@ func TestRemainsEndAlsoALeaderThatIsThere(t *testing.T) {
 func TestRemainsSpareWhoeverHasTheNumberNow(t *testing.T) {
 	t.Parallel()
 	const mark = "root/build/1"
-	ours := proc{stat: stat{pid: 20, pgrp: 10, session: 10, ppid: 1, start: 50, state: 'S', threads: 1}, mark: mark}
+	ours := proc{stat: stat{pid: 20, pgrp: 10, session: 10, ppid: 1, start: 50, state: 'S', threads: 1}, tag: mark}
 	wiped := proc{stat: stat{pid: 21, pgrp: 10, session: 10, ppid: 1, start: 51, state: 'S', threads: 1}}
-	daemon := proc{stat: stat{pid: 30, pgrp: 30, session: 30, ppid: 1, start: 52, state: 'S', threads: 1}, mark: mark}
+	daemon := proc{stat: stat{pid: 30, pgrp: 30, session: 30, ppid: 1, start: 52, state: 'S', threads: 1}, tag: mark}
 	recycled := proc{stat: stat{pid: 10, pgrp: 10, session: 10, ppid: 1, start: 99, state: 'S', threads: 1}}
 	// Someone who copied the environment into a shell to look at what was wrong.
 	shell := proc{stat: stat{pid: 40, pgrp: 40, session: 40, ppid: 1, start: 60, state: 'S', threads: 1}}
-	copied := proc{stat: stat{pid: 41, pgrp: 41, session: 40, ppid: 40, start: 61, state: 'S', threads: 1}, mark: mark}
+	copied := proc{stat: stat{pid: 41, pgrp: 41, session: 40, ppid: 40, start: 61, state: 'S', threads: 1}, tag: mark}
 	for name, c := range map[string]struct {
 		procs []proc
 		want  []int
@@ -346,34 +346,6 @@ func TestRemainsSpareWhoeverHasTheNumberNow(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
-}
-
-func TestFoundKnowsTheLeader(t *testing.T) {
-	t.Parallel()
-	eachWay(t, func(t *testing.T, tb *Table) {
-		r, w, err := os.Pipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Close()
-		defer w.Close()
-		s := sh(t, `setsid sleep 1000 & (unset LISTEN_PID; exec setsid sleep 1000) & sleep 1000 & wait`)
-		s.Listener = r
-		k := spawn(t, tb, s)
-		eventually(t, "four of them, the first the leader", func() bool {
-			found, err := tb.FindMarked(s.Mark)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var leaders []int
-			for _, f := range found {
-				if f.Leader {
-					leaders = append(leaders, f.Pid)
-				}
-			}
-			return len(found) == 4 && slices.Equal(leaders, []int{k.Pid()})
-		})
-	})
 }
 
 // Adopt does no work for each process there is.
@@ -407,7 +379,7 @@ func BenchmarkAdopt1000(b *testing.B) {
 			b.Fatal(len(found), err)
 		}
 		for i, c := range children {
-			if adopted[i], err = last.Adopt(c.pid, c.start, c.mark, nil); err != nil {
+			if adopted[i], err = last.Adopt(c.pid, c.start, c.tag, nil); err != nil {
 				b.Fatal(err)
 			}
 		}

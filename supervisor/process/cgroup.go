@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -46,6 +47,7 @@ func (t *Table) UseCgroups(name string, known ...string) error {
 		return fmt.Errorf("use cgroups: %s is of type %q: %w", own, bytes.TrimSpace(kind), errors.ErrUnsupported)
 	}
 	t.cgroups.own, t.cgroups.all = own, []string{own}
+	defer t.cgroups.dropEmptyTasks()
 	if len(known) > 0 {
 		for _, path := range known {
 			if filepath.Base(path) == name && path != own {
@@ -77,18 +79,39 @@ func (t *Table) Cgroups() []string { return slices.Clone(t.cgroups.all) }
 // End of what Adopt or Remains made of each removes it.
 func (t *Table) FindCgroups() []string {
 	var marks []string
-	for _, dir := range t.cgroups.all {
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			continue // gone meanwhile
-		}
-		for _, e := range entries {
-			if e.IsDir() {
-				marks = append(marks, strings.ReplaceAll(e.Name(), ":", "/"))
-			}
+	for tag := range t.cgroups.each() {
+		if !strings.HasPrefix(tag, taskPrefix) {
+			marks = append(marks, tag)
 		}
 	}
 	return marks
+}
+
+// each yields the tag and the folder of each tree that has a cgroup.
+func (g *cgroups) each() iter.Seq2[string, string] {
+	return func(yield func(tag, dir string) bool) {
+		for _, parent := range g.all {
+			entries, err := os.ReadDir(parent)
+			if err != nil {
+				continue // gone meanwhile
+			}
+			for _, e := range entries {
+				if e.IsDir() && !yield(strings.ReplaceAll(e.Name(), ":", "/"), filepath.Join(parent, e.Name())) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// dropEmptyTasks removes the cgroups of tasks that ended after their supervisor was killed: nobody may ever ask for them by
+// name. Those of generations are kept, because FindCgroups tells of them.
+func (g *cgroups) dropEmptyTasks() {
+	for tag, dir := range g.each() {
+		if strings.HasPrefix(tag, taskPrefix) {
+			removeCgroup(dir) // which fails, and rightly, where a process is left
+		}
+	}
 }
 
 // ownCgroup returns where the cgroup v2 tree is mounted and our place in it.
@@ -201,6 +224,12 @@ func cgroupPids(dir string) (pids []int) {
 		}
 	})
 	return pids
+}
+
+// isEmptyCgroup reports whether the kernel says that no process is alive in dir and below.
+func isEmptyCgroup(dir string) bool {
+	events, err := os.ReadFile(filepath.Join(dir, "cgroup.events"))
+	return err == nil && bytes.Contains(events, []byte("populated 0\n"))
 }
 
 // killCgroup kills all in dir and below at once, also who is being forked meanwhile (cgroup.kill, Linux 5.14). Where the kernel

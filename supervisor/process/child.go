@@ -15,8 +15,9 @@ type Child struct {
 	table  *Table
 	pid    int
 	start  uint64
-	mark   string
+	tag    string // what its tree carries, see Spec.tag
 	cgroup string // its own, or ""
+	inside bool   // it began in cgroup for certain
 	exited func(Exit)
 	done   chan struct{} // closed when exit is known
 
@@ -54,6 +55,9 @@ func (c *Child) Exited() (Exit, bool) {
 	defer c.mu.Unlock()
 	return c.exit, c.reaped
 }
+
+// Done is closed when it is known how the child ended.
+func (c *Child) Done() <-chan struct{} { return c.done }
 
 // Signal sends to the child alone. The error is os.ErrProcessDone where it has ended.
 func (c *Child) Signal(sig syscall.Signal) error {

@@ -30,6 +30,12 @@ func (c *Child) End(ctx context.Context, grace time.Duration) error {
 	if err := c.end(ctx, grace); err != nil {
 		return fmt.Errorf("end the tree of process %d: %w", c.pid, err)
 	}
+	c.release()
+	return nil
+}
+
+// release gives back what is kept to reach a tree that has ended.
+func (c *Child) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ended, c.empty = true, true
@@ -39,7 +45,6 @@ func (c *Child) End(ctx context.Context, grace time.Duration) error {
 			c.table.log.Debug("cgroup of a tree cannot be removed", "pid", c.pid, "error", err)
 		}
 	}
-	return nil
 }
 
 // ending is one End.
@@ -223,14 +228,14 @@ func (c *Child) members(snap *snapshot, known map[procID]bool) []proc {
 	leader := 0
 	switch {
 	case c.lost:
-		if snap.claims(c.pid, c.start, c.mark) {
+		if snap.claims(c.pid, c.start, c.tag) {
 			leader = c.pid
 		}
 	case byNumber && !(err == errGroupUnsure && snap.recycled(c.pid, c.start)):
 		leader = c.pid
 	}
 	// Read after the table: who has a number now that another had there is found gone by its start time.
-	return snap.tree(leader, c.mark, os.Getpid(), known, cgroupPids(c.cgroup)...)
+	return snap.tree(leader, c.tag, os.Getpid(), known, cgroupPids(c.cgroup)...)
 }
 
 // recycled reports whether the pid belongs to another process now.

@@ -64,7 +64,7 @@ func startFormerWith(t testing.TB, cgroups string, initReaps bool, specs ...Spec
 	t.Cleanup(func() {
 		tb := newTable(t)
 		for _, s := range specs {
-			tb.Remains(0, 0, s.Mark).End(context.Background(), 0)
+			tb.remains(0, 0, s.tag()).End(context.Background(), 0)
 		}
 		stdin.Close()
 		cmd.Wait()

@@ -45,6 +45,12 @@ func prepare(s Spec, null int) (_ *image, err error) {
 	if len(s.Argv) == 0 || s.Argv[0] == "" {
 		return nil, errors.New("start a process: no command given")
 	}
+	if s.Listener != nil && s.Extra != nil {
+		return nil, fmt.Errorf("start %s: Listener and Extra both want descriptor %d", s.Argv[0], listenerFD)
+	}
+	if s.Mark != "" && s.Task != "" {
+		return nil, fmt.Errorf("start %s: it has a Mark and a Task", s.Argv[0])
+	}
 	if i := slices.IndexFunc(s.Argv, hasNUL); i >= 0 {
 		return nil, fmt.Errorf("start %s: argument %d holds a NUL byte", s.Argv[0], i)
 	}
@@ -60,7 +66,7 @@ func prepare(s Spec, null int) (_ *image, err error) {
 	if img.path, err = lookPath(s.Argv[0], s.Dir, img.env); err != nil {
 		return nil, err
 	}
-	if s.Log != "" {
+	if s.Log != "" && s.Stdout == nil {
 		fd, err := unix.Open(s.Log, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_CLOEXEC|unix.O_NOCTTY, 0o640)
 		if err != nil {
 			return nil, fmt.Errorf("open log %s: %w", s.Log, err)
@@ -71,12 +77,19 @@ func prepare(s Spec, null int) (_ *image, err error) {
 		}
 		img.fds[1], img.fds[2] = fd, fd
 	}
-	for target, f := range map[int]*os.File{listenerFD: s.Listener, readyFD: s.Ready} {
-		if f == nil {
+	for _, handed := range []struct {
+		file *os.File
+		as   []int
+	}{{s.Stdout, []int{1, 2}}, {s.Stderr, []int{2}}, {s.Listener, []int{listenerFD}}, {s.Extra, []int{listenerFD}}, {s.Ready, []int{readyFD}}} {
+		if handed.file == nil {
 			continue
 		}
-		if img.fds[target], err = img.dupFile(f); err != nil {
-			return nil, fmt.Errorf("hand %s to the child: %w", f.Name(), err)
+		fd, err := img.dupFile(handed.file)
+		if err != nil {
+			return nil, fmt.Errorf("hand %s to the child: %w", handed.file.Name(), err)
+		}
+		for _, target := range handed.as {
+			img.fds[target] = fd
 		}
 	}
 	return img, nil
@@ -118,7 +131,11 @@ func environ(s Spec) ([]string, error) {
 	var ours, drop []string
 	if s.Mark != "" {
 		ours = append(ours, MarkKey+"="+s.Mark)
-		drop = append(drop, MarkKey)
+		drop = append(drop, MarkKey, TaskKey)
+	}
+	if s.Task != "" {
+		ours = append(ours, TaskKey+"="+s.Task)
+		drop = append(drop, MarkKey, TaskKey)
 	}
 	if s.Listener != nil {
 		ours = append(ours, "LISTEN_FDS=1", "LISTEN_FDNAMES=gunicorn")
@@ -129,22 +146,28 @@ func environ(s Spec) ([]string, error) {
 		drop = append(drop, readyKey)
 	}
 	env := make([]string, 0, len(ours)+len(s.Env))
-	env = append(env, ours...)
-	for _, kv := range s.Env {
+	set := make(map[string]bool, len(s.Env)+len(drop))
+	for _, key := range drop {
+		set[key] = true
+	}
+	for _, kv := range slices.Backward(s.Env) {
 		key, _, ok := strings.Cut(kv, "=")
 		if !ok || hasNUL(kv) {
 			// The value may be a secret: name the key only.
 			return nil, fmt.Errorf("environment: %q is not KEY=VALUE without NUL bytes", key)
 		}
-		if !slices.Contains(drop, key) {
+		if !set[key] {
+			set[key] = true
 			env = append(env, kv)
 		}
 	}
-	for _, kv := range ours {
+	for _, kv := range slices.Backward(ours) {
 		if hasNUL(kv) {
 			return nil, fmt.Errorf("environment: %q holds a NUL byte", kv)
 		}
+		env = append(env, kv)
 	}
+	slices.Reverse(env)
 	return env, nil
 }
 

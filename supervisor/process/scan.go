@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -18,7 +17,6 @@ type Found struct {
 	Pid       int
 	StartTime uint64 // clock ticks after boot
 	Group     int    // its process group; of a child of ours the leader's pid
-	Leader    bool   // it is the child itself that Spawn started, not what that started; known of children with a Listener
 	Mark      string
 }
 
@@ -32,27 +30,17 @@ func (t *Table) FindMarked(prefix string) ([]Found, error) {
 	}
 	var found []Found
 	for _, p := range snap.procs {
-		if p.mark != "" && strings.HasPrefix(p.mark, prefix) && !p.dead() {
-			found = append(found, Found{Pid: p.pid, StartTime: p.start, Group: p.pgrp, Leader: p.session == p.pid && listensAs(p.pid), Mark: p.mark})
+		if p.tag != "" && strings.HasPrefix(p.tag, prefix) && !strings.HasPrefix(p.tag, taskPrefix) && !p.dead() {
+			found = append(found, Found{Pid: p.pid, StartTime: p.start, Group: p.pgrp, Mark: p.tag})
 		}
 	}
 	return found, nil
 }
 
-// listensAs reports whether the process was started with that very LISTEN_PID, which descendants inherit or lose.
-func listensAs(pid int) bool {
-	environ, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
-	if err != nil {
-		return false
-	}
-	got, found, _ := findEnv(environ, "LISTEN_PID")
-	return found && string(got) == strconv.Itoa(pid)
-}
-
 // proc is one process of a snapshot.
 type proc struct {
 	stat
-	mark string
+	tag string // what it carries, see Spec.tag
 }
 
 // snapshot is the process table at one moment, with the indexes that trees are
@@ -60,7 +48,7 @@ type proc struct {
 type snapshot struct {
 	procs                               []proc
 	byGroup, bySession, byParent, byPid map[int][]int
-	byMark                              map[string][]int
+	byTag                               map[string][]int
 }
 
 func newSnapshot(procs []proc) *snapshot {
@@ -68,24 +56,24 @@ func newSnapshot(procs []proc) *snapshot {
 		procs:   procs,
 		byGroup: make(map[int][]int), bySession: make(map[int][]int),
 		byParent: make(map[int][]int), byPid: make(map[int][]int, len(procs)),
-		byMark: make(map[string][]int),
+		byTag: make(map[string][]int),
 	}
 	for i, p := range procs {
 		s.byPid[p.pid] = append(s.byPid[p.pid], i)
 		s.byGroup[p.pgrp] = append(s.byGroup[p.pgrp], i)
 		s.bySession[p.session] = append(s.bySession[p.session], i)
 		s.byParent[p.ppid] = append(s.byParent[p.ppid], i)
-		if p.mark != "" {
-			s.byMark[p.mark] = append(s.byMark[p.mark], i)
+		if p.tag != "" {
+			s.byTag[p.tag] = append(s.byTag[p.tag], i)
 		}
 	}
 	return s
 }
 
 // tree returns the members of the group and session of leader (0 for none of
-// them), whoever carries mark, is known or one of pids, and all their descendants; zombies too, not
+// them), whoever carries tag, is known or one of pids, and all their descendants; zombies too, not
 // self.
-func (s *snapshot) tree(leader int, mark string, self int, known map[procID]bool, pids ...int) []proc {
+func (s *snapshot) tree(leader int, tag string, self int, known map[procID]bool, pids ...int) []proc {
 	var members []proc
 	in := make(map[int]bool)
 	for _, i := range s.byPid[self] {
@@ -105,8 +93,8 @@ func (s *snapshot) tree(leader int, mark string, self int, known map[procID]bool
 		add(s.byGroup[leader])
 		add(s.bySession[leader])
 	}
-	if mark != "" {
-		for _, i := range s.byMark[mark] {
+	if tag != "" {
+		for _, i := range s.byTag[tag] {
 			add([]int{i})
 			// A session that began with the mark is the tree's; one that somebody only brought it
 			// into, by copying an environment into a shell, is not.
@@ -141,11 +129,11 @@ type procImage struct {
 	start, envStart uint64
 }
 
-// procReader reads the process table. It remembers the marks of the processes that it has
+// procReader reads the process table. It remembers the tags of the processes that it has
 // seen, so that each environment is read once. Its zero value is ready.
 type procReader struct {
-	marks map[procImage]string
-	buf   []byte
+	tags map[procImage]string
+	buf  []byte
 }
 
 func (r *procReader) read() (*snapshot, error) {
@@ -161,8 +149,8 @@ func (r *procReader) read() (*snapshot, error) {
 	if r.buf == nil {
 		r.buf = make([]byte, 4096)
 	}
-	marks := make(map[procImage]string, len(r.marks))
-	procs := make([]proc, 0, len(r.marks)+16)
+	tags := make(map[procImage]string, len(r.tags))
+	procs := make([]proc, 0, len(r.tags)+16)
 	for _, name := range names {
 		if name[0] < '0' || name[0] > '9' {
 			continue
@@ -177,17 +165,16 @@ func (r *procReader) read() (*snapshot, error) {
 		}
 		p := proc{stat: s}
 		key := procImage{s.pid, s.start, s.envStart}
-		mark, known := r.marks[key]
-		if !known && !s.dead() {
-			mark, known = r.mark(int(dir.Fd()), name, s)
+		var known bool
+		if p.tag, known = r.tags[key]; !known && !s.dead() {
+			p.tag, known = r.tag(int(dir.Fd()), name, s)
 		}
-		p.mark = mark
 		if known && s.envStart != 0 {
-			marks[key] = mark
+			tags[key] = p.tag
 		}
 		procs = append(procs, p)
 	}
-	r.marks = marks
+	r.tags = tags
 	if len(r.buf) > 256<<10 { // someone's environment was huge
 		r.buf = nil
 	}
@@ -200,19 +187,19 @@ const (
 	execPoll  = 200 * time.Microsecond
 )
 
-// mark reads a process's mark, of which s was read before; known is false where it may be other next time. A process in the
+// tag reads a process's tag, of which s was read before; known is false where it may be other next time. A process in the
 // middle of an exec is waited for: the one that is missed then may be one that a supervisor had just started when it was killed.
-func (r *procReader) mark(proc int, name string, s stat) (mark string, known bool) {
+func (r *procReader) tag(proc int, name string, s stat) (tag string, known bool) {
 	for limit := time.Now().Add(execLimit); ; {
 		environ, err := r.slurp(proc, name+"/environ", func(block []byte) bool {
-			_, found, whole := findMark(block)
+			_, found, whole := findTag(block)
 			return found && whole
 		})
 		if err != nil { // no right to read it, or gone
 			return "", false
 		}
 		if len(environ) > 0 {
-			m, _, _ := findMark(environ)
+			m, _, _ := findTag(environ)
 			return string(m), true
 		}
 		line, err := r.slurp(proc, name+"/stat", nil)

@@ -35,7 +35,7 @@ func (t *Table) Spawn(s Spec, exited func(Exit)) (*Child, error) {
 		return nil, err
 	}
 	defer img.close()
-	img.cgroup, img.outside = t.cgroups.make(s.Mark)
+	img.cgroup, img.outside = t.cgroups.make(s.tag())
 	img.enter = t.noCloneInto.Load()
 	var pid, pidfd int
 	if t.stepOnly {
@@ -59,8 +59,9 @@ func (t *Table) Spawn(s Spec, exited func(Exit)) (*Child, error) {
 	// It cannot be reaped before it is in the table: the pid is its own.
 	start, err := StartTime(pid)
 	c := &Child{
-		table: t, pid: pid, start: start, mark: s.Mark, cgroup: img.cgroup, exited: exited,
-		pidfd: pidfd, done: make(chan struct{}),
+		table: t, pid: pid, start: start, tag: s.tag(), cgroup: img.cgroup, exited: exited,
+		inside: img.cgroup != "" && !t.stepOnly, // an exec step does not say whether it could enter
+		pidfd:  pidfd, done: make(chan struct{}),
 	}
 	if err == nil {
 		err = t.add(&watch{pidfd: pidfd, child: c, done: c.done})

@@ -10,8 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// MarkKey is the environment variable that holds a child's Mark.
-const MarkKey = "MEDCTRL_GENERATION"
+// The environment variables that hold a child's Mark or Task.
+const (
+	MarkKey = "MEDCTRL_GENERATION"
+	TaskKey = "MEDCTRL_STEP"
+)
 
 // readyKey tells a child the number of its Ready descriptor.
 const readyKey = "MEDCTRL_READY_FD"
@@ -28,8 +31,9 @@ type Spec struct {
 	// Argv is the command. Argv[0] without a slash is looked up in the PATH of
 	// Env; with one it is taken as it is, relative to Dir.
 	Argv []string
-	// Env is the whole environment, beside what this package adds: Mark,
-	// Listener and Ready say what. Our own environment is not handed down.
+	// Env is the whole environment, apart from what this package adds: Mark, Task,
+	// Listener and Ready say what. Our own environment is not handed down. Where a
+	// variable is given twice, the last one counts.
 	Env []string
 	// Dir is the working folder, entered as User. Empty is our own.
 	Dir string
@@ -39,6 +43,12 @@ type Spec struct {
 	// Ready becomes file descriptor 4, announced by MEDCTRL_READY_FD=4. It stays
 	// the caller's.
 	Ready *os.File
+	// Extra becomes file descriptor 3 in place of Listener, and nothing announces it.
+	// It stays the caller's.
+	Extra *os.File
+	// Stdout takes what the child prints, in place of Log, and Stderr, where it is given,
+	// what it prints to stderr. They stay the caller's.
+	Stdout, Stderr *os.File
 	// Log is the file that takes stdout and stderr; it is opened for appending,
 	// as ourselves, and made with mode 0640 where it is missing. Empty is /dev/null.
 	Log string
@@ -52,7 +62,23 @@ type Spec struct {
 	// Mark identifies the tree: it is put into the environment as
 	// MEDCTRL_GENERATION, which descendants inherit, and names the child's cgroup (Table.UseCgroups).
 	Mark string
+	// Task identifies the tree of a one-off command, as Mark does that of a child that
+	// outlives us: it is put into the environment as MEDCTRL_STEP. FindMarked and FindCgroups
+	// do not return it; FindTasks does.
+	Task string
 }
+
+// tag is what the tree is identified by: its Mark, or its Task in a form that no Mark has.
+func (s Spec) tag() string {
+	if s.Task != "" {
+		return taskTag(s.Task)
+	}
+	return s.Mark
+}
+
+const taskPrefix = TaskKey + "="
+
+func taskTag(task string) string { return taskPrefix + task }
 
 // Credential is a user with its groups, by number.
 type Credential struct {

@@ -109,19 +109,16 @@ func number(word []byte) (n uint64, ok bool) {
 	return n, true
 }
 
-// findMark finds the mark in an environment block as in /proc/PID/environ.
-func findMark(environ []byte) (mark []byte, found, whole bool) {
-	return findEnv(environ, MarkKey)
-}
-
-// findEnv finds a variable in such a block, whose entries are ended by NUL. whole is false where the entry may go on
-// beyond the block.
-func findEnv(environ []byte, key string) (value []byte, found, whole bool) {
-	prefix := []byte(key + "=")
+// findTag finds the first tag (Spec.tag) in an environment block as in /proc/PID/environ,
+// whose entries end with NUL. whole is false where the entry may go on beyond the block.
+func findTag(environ []byte) (tag []byte, found, whole bool) {
 	for len(environ) > 0 {
 		entry, rest, ended := bytes.Cut(environ, []byte{0})
-		if value, ok := bytes.CutPrefix(entry, prefix); ok {
-			return value, true, ended
+		if mark, ok := bytes.CutPrefix(entry, []byte(MarkKey+"=")); ok {
+			return mark, true, ended
+		}
+		if bytes.HasPrefix(entry, []byte(taskPrefix)) {
+			return entry, true, ended
 		}
 		environ = rest
 	}

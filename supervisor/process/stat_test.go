@@ -69,7 +69,7 @@ func TestMarkIsFoundWhereItStands(t *testing.T) {
 		{"A=1\x00" + MarkKey + "=r/b/1\x00" + MarkKey + "=second\x00", "r/b/1", true, true},
 		{"A=1\x00" + MarkKey + "=r/b", "r/b", true, false},
 	} {
-		mark, found, whole := findMark([]byte(c.environ))
+		mark, found, whole := findTag([]byte(c.environ))
 		if string(mark) != c.mark || found != c.found || whole != c.whole {
 			t.Errorf("%q: %q %v %v", c.environ, mark, found, whole)
 		}
@@ -113,7 +113,7 @@ func FuzzFindMark(f *testing.F) {
 	f.Add([]byte(MarkKey + "=r/b/1\x00A=1\x00"))
 	f.Add([]byte("A=1\x00" + MarkKey + "="))
 	f.Fuzz(func(t *testing.T, environ []byte) {
-		mark, found, whole := findMark(environ)
+		mark, found, whole := findTag(environ)
 		if bytes.IndexByte(mark, 0) >= 0 || whole && !found || !found && mark != nil {
 			t.Errorf("%q gave %q %v %v", environ, mark, found, whole)
 		}

@@ -175,7 +175,7 @@ func TestFindMarkedFindsWhoIsAlwaysInTheMiddleOfAnExec(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if all := snap.byMark[s.Mark]; len(all) != 1 || snap.procs[all[0]].pid != k.Pid() {
+		if all := snap.byTag[s.Mark]; len(all) != 1 || snap.procs[all[0]].pid != k.Pid() {
 			t.Fatalf("found %d processes with its mark", len(all))
 		}
 	}

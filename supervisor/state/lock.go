@@ -19,10 +19,12 @@ var ErrLocked = errors.New("another supervisor holds the lock")
 // Locked is a lock that is held.
 type Locked struct{ file *os.File }
 
-// Lock makes this process the only supervisor of dir, which is made 0700 where it is missing. It is held by flock(2) on dir/lock until Release or the
-// process's end, however that comes; what the file says, our pid, is for people, and that of a former holder counts for nothing.
+// Lock makes this process the only supervisor of dir, which is made 0700 where it is missing. It is
+// held by flock(2) on dir/lock until Release or the process's end, however that comes; what the
+// file says, our pid, is for people, and that of a former holder counts for nothing.
 //
-// Where another process has the lock the error wraps ErrLocked, and holder is its pid as the file says, 0 where it has not said yet.
+// Where another process has the lock the error wraps ErrLocked, and holder is its pid as the file
+// says, 0 where it has not said yet.
 func Lock(dir string) (l *Locked, holder int, err error) {
 	path := filepath.Join(dir, "lock")
 	if err := private(dir); err != nil {
@@ -45,7 +47,8 @@ func Lock(dir string) (l *Locked, holder int, err error) {
 	return &Locked{f}, os.Getpid(), nil
 }
 
-// Relock takes over a lock of dir that was kept over an exec, by its file (File), which then belongs to the Locked. It is held all the time.
+// Relock takes over a lock of dir that was kept over an exec, by its file (File), which then
+// belongs to the Locked. It is held all the time.
 func Relock(dir string, f *os.File) (*Locked, error) {
 	path := filepath.Join(dir, "lock")
 	there, err := os.Lstat(path)
@@ -64,11 +67,13 @@ func Relock(dir string, f *os.File) (*Locked, error) {
 	return &Locked{f}, nil
 }
 
-// File is what holds the lock, for a program that is executed in our place: its descriptor alone must reach that.
+// File is what holds the lock, for a program that is executed in our place: its descriptor alone
+// must reach that.
 func (l *Locked) File() *os.File { return l.file }
 
-// Release gives the lock up. It unlocks by name: a child between fork and exec may hold a duplicate, which would keep the lock past Close. The file
-// stays, since removing it would let two processes lock two files of one name.
+// Release gives the lock up. It unlocks by name: a child between fork and exec may hold a
+// duplicate, which would keep the lock past Close. The file stays, since removing it would let two
+// processes lock two files of one name.
 func (l *Locked) Release() error {
 	return errors.Join(flock(l.file, unix.LOCK_UN), l.file.Close())
 }

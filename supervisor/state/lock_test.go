@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestOnlyOneHasTheLockAndTheOtherLearnsWho(t *testing.T) {
@@ -28,6 +30,78 @@ func TestOnlyOneHasTheLockAndTheOtherLearnsWho(t *testing.T) {
 	}
 	if err := held.Release(); err != nil {
 		t.Error(err)
+	}
+}
+
+// duplicate is what a descriptor is to the program that is executed in our place.
+func duplicate(t *testing.T, f *os.File) *os.File {
+	t.Helper()
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return os.NewFile(uintptr(fd), "kept")
+}
+
+func TestLockIsHeldByItsFileAlone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	before, _, err := Lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := duplicate(t, before.File())
+	if err := before.File().Close(); err != nil { // as the exec does
+		t.Fatal(err)
+	}
+	if _, _, err := Lock(dir); !errors.Is(err, ErrLocked) {
+		t.Errorf("before it is taken over: %v", err)
+	}
+	held, err := Relock(dir, kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, holder, err := Lock(dir); !errors.Is(err, ErrLocked) || holder != os.Getpid() {
+		t.Errorf("after it was taken over: %d, %v", holder, err)
+	}
+	if err := held.Release(); err != nil {
+		t.Error(err)
+	}
+	again, _, err := Lock(dir)
+	if err != nil {
+		t.Fatalf("after release: %v", err)
+	}
+	if err := again.Release(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOnlyTheLocksOwnFileTakesItOver(t *testing.T) {
+	t.Parallel()
+	dir, other := t.TempDir(), t.TempDir()
+	theirs, _, err := Lock(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Release()
+	if _, err := Relock(dir, theirs.File()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("without a lock file: %v", err)
+	}
+	ours, _, err := Lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ours.Release()
+	if _, err := Relock(dir, theirs.File()); err == nil || !strings.Contains(err.Error(), "another file") {
+		t.Errorf("with another lock's file: %v", err)
+	}
+	unlocked, err := os.Open(filepath.Join(dir, "lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlocked.Close()
+	if _, err := Relock(dir, unlocked); err == nil {
+		t.Error("a descriptor without the lock took it over from the one that has it")
 	}
 }
 
@@ -76,12 +150,12 @@ func TestRootKeepsItsID(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "id"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	mended, err := RootID(dir)
-	if err != nil || mended == first || !rootIDs.MatchString(mended) {
-		t.Errorf("after it was emptied: %q, %v", mended, err)
+	fixed, err := RootID(dir)
+	if err != nil || fixed == first || !rootIDs.MatchString(fixed) {
+		t.Errorf("after it was emptied: %q, %v", fixed, err)
 	}
-	if again, err := RootID(dir); again != mended || err != nil {
-		t.Errorf("%s, then %s, %v", mended, again, err)
+	if again, err := RootID(dir); again != fixed || err != nil {
+		t.Errorf("%s, then %s, %v", fixed, again, err)
 	}
 }
 

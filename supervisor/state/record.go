@@ -81,7 +81,8 @@ func (e *CorruptError) Unwrap() error { return e.Err }
 // maxBytes bounds a file that is read. A record has some hundred bytes.
 const maxBytes = 4 << 20
 
-// read makes a record of a file's bytes. Unknown keys of a known version are passed over: a later supervisor may write them.
+// read makes a record of a file's bytes. Unknown keys of a known version are passed over: a later
+// supervisor may write them.
 func read(file string, b []byte) (Record, error) {
 	var head struct {
 		Version int `json:"version"`

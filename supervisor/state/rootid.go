@@ -16,10 +16,11 @@ import (
 
 var rootIDs = regexp.MustCompile(`^[0-9a-f]{16}$`)
 
-// RootID is the random name of the root that dir belongs to: 16 hexadecimal digits, made once and kept in dir/id. Children carry it, so that those of
-// another root are never taken for ours. The file also says which folder it was made for: in a copy of that, on this machine or another,
-// the root gets a name of its own, as it does where the file does not hold one. Children that carry the lost name are strangers then. Call it with
-// the lock held.
+// RootID is the random name of the root that dir belongs to: 16 hexadecimal digits, made once and
+// kept in dir/id. Children carry it, so that those of another root are never taken for ours. The
+// file also says which folder it was made for: in a copy of that, on this machine or another, the
+// root gets a name of its own, as it does where the file does not hold one. Children that carry the
+// lost name are strangers then. Call it with the lock held.
 func RootID(dir string) (string, error) {
 	id, err := rootID(dir)
 	if err != nil {

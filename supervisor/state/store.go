@@ -22,14 +22,16 @@ const (
 // names is what a build may be called, so that a file's name is never a path.
 var names = regexp.MustCompile(`^[a-z0-9][a-z0-9_]*$`)
 
-// Store is a folder of records. Its methods may be called from several goroutines; one process at a time may write (Lock).
+// Store is a folder of records. Its methods may be called from several goroutines; one process at a
+// time may write (Lock).
 type Store struct {
 	dir string
 	mu  sync.Mutex
 	one map[string]*sync.Mutex // by build: files of different builds are synced at the same time
 }
 
-// Open returns the store in dir, which is made where it is missing and is 0700 afterwards. What a killed writer left half done is removed.
+// Open returns the store in dir, which is made where it is missing and is 0700 afterwards. What a
+// killed writer left half done is removed.
 func Open(dir string) (*Store, error) {
 	if err := private(dir); err != nil {
 		return nil, fmt.Errorf("open state: %w", err)
@@ -44,8 +46,9 @@ func Open(dir string) (*Store, error) {
 	return &Store{dir: dir, one: map[string]*sync.Mutex{}}, nil
 }
 
-// Understood returns the records in dir, by build, or a *VersionError where a later supervisor than this one wrote one of them. It changes
-// nothing, so it may be asked beside a supervisor that runs. A file that is broken is not its matter.
+// Understood returns the records in dir, by build, or a *VersionError where a later supervisor than
+// this one wrote one of them. It changes nothing, so it may be asked next to a running supervisor.
+// A broken file is not its concern.
 func Understood(dir string) (map[string]Record, error) {
 	all, err := (&Store{dir: dir, one: map[string]*sync.Mutex{}}).All()
 	var later *VersionError
@@ -55,7 +58,8 @@ func Understood(dir string) (map[string]Record, error) {
 	return all, nil
 }
 
-// Save writes the record of the build called name. When it returns nil the record is on the disk; otherwise the one before is.
+// Save writes the record of the build called name. When it returns nil the record is on the disk;
+// otherwise the one before is.
 func (s *Store) Save(name string, r Record) error {
 	file, unlock, err := s.lock(name)
 	if err != nil {
@@ -73,8 +77,8 @@ func (s *Store) Save(name string, r Record) error {
 	return nil
 }
 
-// put has file hold b. What holds it already is not written again: at a start nothing has changed for most builds. A file that has its name was
-// synced before it got that.
+// put makes b the content of file. A file that holds it already is not written again: at a start
+// nothing has changed for most builds, and a file was synced before it got its name.
 func put(file string, b []byte) error {
 	if old, err := os.ReadFile(file); err == nil && bytes.Equal(old, b) {
 		return syncDir(filepath.Dir(file)) // whoever wrote it may have been killed before it came to this
@@ -82,8 +86,9 @@ func put(file string, b []byte) error {
 	return writeFile(file, b)
 }
 
-// Load returns the record of the build called name, and false where there is none. The error is a *VersionError or a *CorruptError where the file
-// cannot be understood; it is left as it is (SetAside).
+// Load returns the record of the build called name, and false where there is none. The error is a
+// *VersionError or a *CorruptError where the file cannot be understood; it is left as it is
+// (SetAside).
 func (s *Store) Load(name string) (Record, bool, error) {
 	if !names.MatchString(name) {
 		return Record{}, false, fmt.Errorf("load state: %w", badName(name))
@@ -98,8 +103,8 @@ func (s *Store) Load(name string) (Record, bool, error) {
 	return r, true, nil
 }
 
-// All returns every record by its build's name. Files that cannot be read are left out; the error, joined of theirs, names each, and the
-// others are returned all the same.
+// All returns every record by its build's name. Files that cannot be read are left out; the error,
+// joined of theirs, names each, and the others are returned all the same.
 func (s *Store) All() (map[string]Record, error) {
 	entries, err := os.ReadDir(s.dir)
 	if err != nil {
@@ -121,7 +126,7 @@ func (s *Store) All() (map[string]Record, error) {
 	return all, bad
 }
 
-// Delete forgets the build called name. To delete what is not there is no error.
+// Delete forgets the build called name. To delete what is not there is not an error.
 func (s *Store) Delete(name string) error {
 	file, unlock, err := s.lock(name)
 	if err != nil {
@@ -141,8 +146,8 @@ func (s *Store) Delete(name string) error {
 	return nil
 }
 
-// SetAside renames the file of the build called name to NAME.json.bad, over an earlier one, so that the build begins anew and the file
-// can be looked at. It returns the new path.
+// SetAside renames the file of the build called name to NAME.json.bad, over an earlier one, so that
+// the build begins anew and the file can be looked at. It returns the new path.
 func (s *Store) SetAside(name string) (string, error) {
 	file, unlock, err := s.lock(name)
 	if err != nil {

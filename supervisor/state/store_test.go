@@ -145,6 +145,53 @@ func TestLaterVersionIsRefusedByNameAndLeftAlone(t *testing.T) {
 	}
 }
 
+func TestLookBeforeAnUpgradeRefusesOnlyALaterVersionAndChangesNothing(t *testing.T) {
+	t.Parallel()
+	s := mustOpen(t)
+	if err := errors.Join(s.Save("a", full), os.WriteFile(s.file("broken"), []byte("{"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	half := filepath.Join(s.dir, ".a"+suffix+asideSuffix) // a running supervisor is writing it
+	if err := os.WriteFile(half, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := Understood(s.dir); err != nil || len(all) != 1 || !reflect.DeepEqual(all["a"], full) {
+		t.Errorf("%v, %v", all, err)
+	}
+	if err := os.WriteFile(s.file("later"), []byte(`{"version": 2}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	all, err := Understood(s.dir)
+	var later *VersionError
+	if !errors.As(err, &later) || later.File != s.file("later") || all != nil {
+		t.Errorf("with a record of a later version: %v, %v", all, err)
+	}
+	if _, err := os.Stat(half); err != nil {
+		t.Errorf("what another writes was touched: %v", err)
+	}
+}
+
+func TestFolderThatIsGoneIsSaidByWhoeverNeedsIt(t *testing.T) {
+	t.Parallel()
+	s := mustOpen(t)
+	if err := s.Save("a", full); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(s.dir); err != nil {
+		t.Fatal(err)
+	}
+	_, all := s.All()
+	_, aside := s.SetAside("a")
+	for what, err := range map[string]error{"load": all, "save": s.Save("a", full), "set state of a aside": aside} {
+		if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), what) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if err := s.Delete("a"); err != nil {
+		t.Errorf("to forget what is not there: %v", err)
+	}
+}
+
 func TestUnknownKeysOfThisVersionArePassedOver(t *testing.T) {
 	t.Parallel()
 	s := mustOpen(t)

@@ -10,11 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// asideSuffix marks a file that is being written. Its name is fixed, so that killed writers leave one at most.
+// asideSuffix marks a file that is being written. Its name is fixed, so that killed writers leave
+// one at most.
 const asideSuffix = ".new"
 
-// writeFile replaces file by b as a whole: whatever happens, file holds the old bytes or the new ones. It returns once the new ones
-// are on the disk.
+// writeFile replaces file by b as a whole: whatever happens, file holds the old bytes or the new
+// ones. It returns once the new ones are on the disk.
 func writeFile(file string, b []byte) (err error) {
 	aside, err := writeAside(file, b)
 	if err != nil {
@@ -44,7 +45,8 @@ func writeAside(file string, b []byte) (aside string, err error) {
 	return aside, nil
 }
 
-// syncDir makes a rename in dir last through a power cut (fsync(2): the folder needs one of its own).
+// syncDir makes a rename in dir last through a power cut (fsync(2): the folder needs one of its
+// own).
 func syncDir(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {

@@ -1,5 +1,5 @@
 "use strict";
-// The page asks the API beside it (v1/…) and draws what it says. Text is only ever
+// The page asks the API next to it (v1/…) and draws what it says. Text is only ever
 // set as text: reasons and logs hold what builds printed.
 
 const $ = (id) => document.getElementById(id);
@@ -66,8 +66,8 @@ const millis = (s) => (s === null || s === undefined ? "–" : s < 0.0005 ? "0 m
 const words = (event) => event.replaceAll("_", " ");
 
 function remedy(b) {
-  if (b.state === "failed" || (b.build_error && !b.building)) return "Mend what is named and it builds by itself." + (b.release ? " Release " + b.release + " still serves." : "");
-  if (b.state === "backoff") return "It starts again by itself, and at once when its settings are mended.";
+  if (b.state === "failed" || (b.build_error && !b.building)) return "Fix what is named and it builds by itself." + (b.release ? " Release " + b.release + " still serves." : "");
+  if (b.state === "backoff") return "It starts again by itself, and at once when its settings are fixed.";
   if (b.state === "unhealthy") return "It is replaced by itself if that goes on.";
   return "";
 }

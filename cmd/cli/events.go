@@ -1,0 +1,75 @@
+package cli
+
+import (
+	"encoding/json"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/medctrl/medctrl-supervisor/cmd/cli/show"
+	"github.com/medctrl/medctrl-supervisor/supervisor/control"
+)
+
+func eventsCommand(file *string) *cobra.Command {
+	var follow, asJSON bool
+	var since moment
+	c := &cobra.Command{
+		Use:   "events [NAME...]",
+		Short: "Show what happened to builds, in order",
+		Long: `Show what happened to builds, in order, across restarts of the supervisor. NAME
+may be a pattern ("dev*"); without one it is all builds.
+
+The command returns at once; with -f it goes on until Ctrl-C, or until the
+supervisor ends, which is exit code 1.`,
+		Example: `  medctrl-supervisor events -f
+  medctrl-supervisor events development --since 1h --json`,
+		ValidArgsFunction: completeBuilds(file),
+		RunE: func(cmd *cobra.Command, patterns []string) error {
+			cl, err := client(*file)
+			if err != nil {
+				return err
+			}
+			if follow { // waiting for events of a mistyped name would be in vain
+				if _, err := matching(cmd.Context(), cl, patterns); err != nil {
+					return err
+				}
+			}
+			out := cmd.OutOrStdout()
+			write := func(e control.Event) error { return show.Event(out, e) }
+			if asJSON {
+				enc := json.NewEncoder(out)
+				write = func(e control.Event) error { return enc.Encode(e) }
+			}
+			var seen []string // builds that have events
+			err = cl.Events(cmd.Context(), follow, func(e control.Event) error {
+				if !slices.Contains(seen, e.Build) {
+					seen = append(seen, e.Build)
+				}
+				if e.Time.Before(since.Time) || len(patterns) > 0 && !matches(patterns, e.Build) {
+					return nil
+				}
+				return write(e)
+			})
+			if follow && cmd.Context().Err() != nil {
+				return nil // they were followed long enough
+			}
+			if err != nil || follow || len(patterns) == 0 {
+				return requested(err)
+			}
+			st, err := cl.Status(cmd.Context())
+			if err != nil {
+				return requested(err)
+			}
+			// A build that was removed from the file still has its events.
+			rest := slices.DeleteFunc(slices.Clone(patterns), func(p string) bool {
+				return slices.ContainsFunc(seen, func(name string) bool { return matches([]string{p}, name) })
+			})
+			return known(rest, buildNames(st), st.Config.Path)
+		},
+	}
+	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with new events as they come")
+	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a line")
+	c.Flags().Var(&since, "since", "only events since then: 1h30m, 15:04, \"2006-01-02 15:04\"")
+	completeValues(c, "since", "10m", "1h", "24h")
+	return c
+}

@@ -1,0 +1,115 @@
+package cli
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/control"
+)
+
+func TestLogsOfOneBuildAreAsTheyAreAndOfSeveralHaveNames(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	f := &fake{}
+	d.serve(f)
+	for _, c := range []struct {
+		args, out string
+		asked     []string
+	}{
+		{"testing", "a line of testing\nand its end", []string{"log of testing: 100 lines, build false, since ever"}},
+		{"testing --build -n 5", "a line of testing\nand its end", []string{"log of testing: 5 lines, build true, since ever"}},
+		{"testing --since 1h", "a line of testing\nand its end", []string{"log of testing: 10000 lines, build false, since 1h0m0s"}},
+		{"testing --since 1h -n 7", "a line of testing\nand its end", []string{"log of testing: 7 lines, build false, since 1h0m0s"}},
+		{"", "development | a line of development\ndevelopment | and its end\ntesting     | a line of testing\ntesting     | and its end\n",
+			[]string{"log of development: 100 lines, build false, since ever", "log of testing: 100 lines, build false, since ever"}},
+	} {
+		out, errOut, code := d.run(append([]string{"logs"}, strings.Fields(c.args)...)...)
+		if asked := f.took(); code != 0 || out != c.out || !slices.Equal(asked, c.asked) {
+			t.Errorf("logs %s: exit %d, %q %q, asked for %q", c.args, code, out, errOut, asked)
+		}
+	}
+}
+
+func TestLogsAreFollowedUntilTheSupervisorEnds(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	f := &fake{follow: make(chan string)}
+	stop := d.serve(f)
+	out, end := d.start("logs", "-f")
+	out.awaitText("testing     | a line of testing\n")
+	f.follow <- "\na new line\n"
+	out.awaitText(" | a new line\n")
+	if code := end(); code != 0 {
+		t.Errorf("Ctrl-C: exit %d", code)
+	}
+	one, endOne := d.start("logs", "-f", "testing")
+	one.awaitText("a line of testing\n")
+	all, endAll := d.start("logs", "-f")
+	all.awaitText("a line of testing\n")
+	all.awaitText("a line of development\n")
+	stop()
+	for out, end := range map[*transcript]func() int{one: endOne, all: endAll} {
+		out.awaitText("the supervisor ended")
+		if code := end(); code != exitFailed {
+			t.Errorf("exit %d: %s", code, out.since(0))
+		}
+	}
+}
+
+func TestEventsAreShownInOrderByBuildAndTime(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.serve(&fake{})
+	for args, want := range map[string][]string{
+		"":                      {"removed", "testing"},
+		"t*":                    {"testing"},
+		"removed":               {"removed"},
+		"development":           nil,
+		"--since 10m":           {"testing"},
+		"--since 10m removed":   nil,
+		"removed t* --since 2h": {"removed", "testing"},
+	} {
+		out, errOut, code := d.run(append([]string{"events", "--json"}, strings.Fields(args)...)...)
+		var got []string
+		for line := range strings.Lines(out) {
+			var e control.Event
+			if err := json.Unmarshal([]byte(line), &e); err != nil {
+				t.Error(err)
+			}
+			got = append(got, e.Build)
+		}
+		if code != 0 || !slices.Equal(got, want) {
+			t.Errorf("events %s: exit %d, %q %q", args, code, out, errOut)
+		}
+	}
+	if out, _, code := d.run("events", "testing"); code != 0 || !strings.HasSuffix(out, " testing: took over release r1 pid 7\n") {
+		t.Errorf("exit %d, %q", code, out)
+	}
+}
+
+func TestEventsAreFollowedUntilTheSupervisorEnds(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	f := &fake{}
+	stop := d.serve(f)
+	out, end := d.start("events", "-f", "dev*")
+	f.Events().Add(control.Event{Time: time.Now(), Build: "testing", Event: "exited"})
+	f.Events().Add(control.Event{Time: time.Now(), Build: "development", Event: "exited"})
+	out.awaitText(" development: exited\n")
+	if code := end(); code != 0 {
+		t.Errorf("Ctrl-C: exit %d", code)
+	}
+	out, end = d.start("events", "-f", "dev*")
+	out.awaitText(" development: exited\n")
+	if strings.Contains(out.since(0), "testing") {
+		t.Errorf("events of others: %s", out.since(0))
+	}
+	stop()
+	out.awaitText("the supervisor ended")
+	if code := end(); code != exitFailed {
+		t.Errorf("exit %d", code)
+	}
+}

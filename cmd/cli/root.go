@@ -1,0 +1,127 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/medctrl/medctrl-supervisor/config"
+)
+
+// defaultConfig is read where neither -c nor $MEDCTRL_CONFIG names a file.
+const defaultConfig = "/etc/medctrl/builds.toml"
+
+// Root returns the program's command, with all others below it.
+func Root(version string) *cobra.Command {
+	var file string
+	root := &cobra.Command{
+		Use:   "medctrl-supervisor",
+		Short: "Build and serve Django backends, without losing a request",
+		Long: `medctrl-supervisor reads a list of builds (builds.toml), builds each, runs a
+gunicorn for each on its own unix socket, restarts what crashes or hangs, and
+rebuilds what is edited.
+
+Without a command it runs in the foreground until it is told to stop. SIGHUP
+reloads the file, SIGTERM and SIGINT stop everything gracefully (a second one at
+once), SIGUSR2 upgrades in place.
+
+The commands that show or change something send requests to the running
+supervisor over its control socket, which they find through the same file.`,
+		Example: `  medctrl-supervisor -c builds.toml
+  medctrl-supervisor -c builds.toml status
+  medctrl-supervisor restart development`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return supervise(cmd.Context(), file, version)
+		},
+	}
+	root.PersistentFlags().StringVarP(&file, "config", "c", configFile(), "the `FILE` that lists the builds (default\n$MEDCTRL_CONFIG, or else "+defaultConfig+")")
+	root.PersistentFlags().Lookup("config").DefValue = "" // its usage has the default, not the value in one environment
+	must(root.MarkPersistentFlagFilename("config", "toml"))
+	root.SetFlagErrorFunc(badFlag)
+
+	group := func(id, title string, commands ...*cobra.Command) {
+		root.AddGroup(&cobra.Group{ID: id, Title: title})
+		for _, c := range commands {
+			c.GroupID = id
+			root.AddCommand(c)
+		}
+	}
+	group("look", "Look:", statusCommand(&file), logsCommand(&file), eventsCommand(&file))
+	group("change", "Change:", append(actionCommands(&file), reloadCommand(&file))...)
+	group("setup", "Set up:", checkCommand(&file), newCommand(&file), nginxCommand(&file))
+	group("itself", "The program itself:", upgradeCommand(&file), versionCommand(version), completionCommand())
+	root.SetHelpCommand(helpCommand())
+	root.SetHelpCommandGroupID("itself")
+	root.InitDefaultHelpCmd()                       // adds it
+	root.CompletionOptions.DisableDefaultCmd = true // ours has examples, and only the shells that are promised
+	root.AddCommand(acceptCommand(&file, version))
+	explain(root)
+	return root
+}
+
+// configFile returns the list of builds where -c does not name one.
+func configFile() string {
+	if file := os.Getenv("MEDCTRL_CONFIG"); file != "" {
+		return file
+	}
+	return defaultConfig
+}
+
+// must is for errors that only a mistake in this package can cause.
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+func noArguments(cmd *cobra.Command, args []string) error {
+	switch {
+	case len(args) == 0:
+		return nil
+	case cmd.HasParent():
+		return usage(fmt.Errorf("%s takes no argument, got %q", cmd.Name(), args[0]))
+	}
+	return unknownCommand(cmd, args[0])
+}
+
+// unknownCommand returns the error for a name that is no command of root.
+func unknownCommand(root *cobra.Command, name string) error {
+	var names []string
+	for _, c := range root.Commands() {
+		if !c.Hidden {
+			names = append(names, c.Name())
+		}
+	}
+	return usage(fmt.Errorf("unknown command %q%s", name, config.Near(name, names)))
+}
+
+// badFlag puts the error of a flag into our own words.
+func badFlag(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	var invalid *pflag.InvalidValueError
+	switch {
+	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() == "":
+		var names []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
+		name := "--" + unknown.GetSpecifiedName()
+		err = fmt.Errorf("unknown flag %s%s", name, config.Near(name, names))
+	case errors.As(err, &unknown):
+		err = fmt.Errorf("unknown flag -%s", unknown.GetSpecifiedName())
+	case errors.As(err, &invalid):
+		want := invalid.Unwrap().Error()
+		switch invalid.GetFlag().Value.Type() {
+		case "int":
+			want = "want a whole number"
+		case "bool":
+			want = "want true or false"
+		}
+		err = fmt.Errorf("--%s=%s: %s", invalid.GetFlag().Name, invalid.GetValue(), want)
+	}
+	return usage(err)
+}

@@ -1,0 +1,28 @@
+package show
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/control"
+)
+
+// Event writes what happened as one line.
+func Event(w io.Writer, e control.Event) error {
+	words := []string{e.Time.Local().Format("2006-01-02 15:04:05.000"), Clean(e.Build) + ":", eventName(e)}
+	if e.Release != "" {
+		words = append(words, "release "+Clean(e.Release))
+	}
+	if e.Pid != 0 {
+		words = append(words, fmt.Sprintf("pid %d", e.Pid))
+	}
+	if e.Reason != "" {
+		words = append(words, "("+Clean(e.Reason)+")")
+	}
+	_, err := fmt.Fprintln(w, strings.Join(words, " "))
+	return err
+}
+
+// eventName returns an event's name as words.
+func eventName(e control.Event) string { return strings.ReplaceAll(Clean(e.Event), "_", " ") }

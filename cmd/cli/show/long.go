@@ -1,0 +1,164 @@
+package show
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/control"
+)
+
+// Long writes all that is known of one build.
+func Long(w io.Writer, d control.BuildDetail, look Look, now time.Time) {
+	l := long{page: newPage(look, now)}
+	b := d.Status
+	l.line(Clean(b.Name) + "  " + l.look.paint(colorOf(b.State), Clean(b.State)) + l.since(b))
+	l.notes(b, true)
+	l.pair("release", dash(b.Release))
+	if b.Pid != 0 {
+		l.pair("process", fmt.Sprintf("%d, the server's main process; restarts: %d", b.Pid, b.Restarts))
+	}
+	if b.Memory != 0 {
+		l.pair("uses", fmt.Sprintf("%s of memory, %s of a core", memory(b.Memory), share(b)))
+	}
+	l.pair("socket", b.Socket+queued(b.Queue))
+	l.pair("location", dash(b.Location))
+	l.pair("health", healthOf(b))
+	if b.LastExit != "" {
+		l.pair("last exit", b.LastExit+l.exitedWhen(d.Events))
+	}
+	l.releases(b.Name, d.History)
+	l.lastBuild(d.LastBuild)
+	l.events(d.Events)
+	if len(d.Output) > 0 {
+		l.head("Output", "the last lines; more: medctrl-supervisor logs "+b.Name)
+		for _, line := range d.Output {
+			l.line(clip("    "+Clean(line), l.look.Columns))
+		}
+	}
+	io.WriteString(w, l.out.String()) // a terminal that is gone needs no text
+}
+
+// long is a page about one build.
+type long struct{ page }
+
+func (l *long) since(b control.BuildStatus) string {
+	if b.Since.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf(" for %s, since %s", Span(l.now.Sub(b.Since)), l.clock(b.Since))
+}
+
+func queued(queue int) string {
+	switch {
+	case queue < 0:
+		return ""
+	case queue == 1:
+		return ", 1 client waiting"
+	}
+	return fmt.Sprintf(", %d clients waiting", queue)
+}
+
+func healthOf(b control.BuildStatus) string {
+	switch {
+	case b.Pid == 0:
+		return "-"
+	case b.Healthy:
+		return "passes its checks"
+	}
+	return "fails its checks"
+}
+
+// exitedWhen returns how long ago the last exit was, where that is remembered.
+func (l *long) exitedWhen(events []control.Event) string {
+	for i := len(events) - 1; i >= 0; i-- {
+		if e := events[i]; e.Event == "exited" || e.Event == "candidate_failed" {
+			return fmt.Sprintf(" (%s ago)", Span(l.now.Sub(e.Time)))
+		}
+	}
+	return ""
+}
+
+// head begins a part of the page.
+func (l *long) head(title, note string) {
+	l.line("")
+	l.line(clip(title+": "+Clean(note), l.look.Columns))
+}
+
+// pair writes a name and its value, broken at the page's width.
+func (l *long) pair(name, text string) {
+	const room = 13
+	for _, line := range wrap(text, l.look.Columns-room) {
+		l.line(fmt.Sprintf("  %-*s%s", room-2, name, line))
+		name = ""
+	}
+}
+
+func (l *long) releases(build string, all []control.ReleaseStatus) {
+	if len(all) == 0 {
+		return
+	}
+	l.head("Releases", "go back to one with: medctrl-supervisor rollback --to ID "+build)
+	for _, r := range all {
+		l.line(fmt.Sprintf("    %-22s  %5s old  %s", Clean(r.Release), Span(l.now.Sub(r.Built)), l.fate(r)))
+		for _, why := range []string{r.Bad, r.Ended} {
+			if why != "" {
+				l.indented(why, 8)
+			}
+		}
+	}
+}
+
+// fate returns in a few words what became of a release.
+func (l *long) fate(r control.ReleaseStatus) string {
+	switch {
+	case r.Serves:
+		return l.look.paint(green, "serving") + " since " + l.clock(r.Since)
+	case r.Bad != "":
+		return l.look.paint(red, "rejected")
+	case r.Since.IsZero():
+		return "never served"
+	case r.Until.IsZero():
+		return "served since " + l.clock(r.Since)
+	}
+	return fmt.Sprintf("served until %s ago", Span(l.now.Sub(r.Until)))
+}
+
+func (l *long) lastBuild(b *control.BuildResult) {
+	if b == nil {
+		return
+	}
+	note := fmt.Sprintf("%s after %s, %s ago", b.Result, seconds(b.Took), Span(l.now.Sub(b.Started)))
+	switch {
+	case b.Result == "running":
+		note = "running for " + seconds(b.Took)
+	case b.Release != "":
+		note = fmt.Sprintf("made %s in %s", b.Release, seconds(b.Took))
+	}
+	l.head("Last build", note)
+	var steps []string
+	for _, s := range b.Steps {
+		took := seconds(s.Took)
+		if s.Skipped {
+			took = "nothing to do"
+		}
+		steps = append(steps, s.Step+" "+took)
+	}
+	l.wrapped(strings.Join(steps, " · "))
+	if b.Error != "" {
+		l.wrapped(b.Error)
+	}
+}
+
+func (l *long) events(all []control.Event) {
+	if len(all) == 0 {
+		return
+	}
+	l.head("Events", "the last ones; more: medctrl-supervisor events "+all[0].Build)
+	for _, e := range all {
+		text := fmt.Sprintf("    %s  %s  %s", l.clock(e.Time), eventName(e), Clean(cmp.Or(e.Reason, e.Release)))
+		l.line(clip(strings.TrimRight(text, " "), l.look.Columns))
+	}
+}

@@ -1,0 +1,74 @@
+package show
+
+import (
+	"cmp"
+	"strings"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/control"
+)
+
+// notes writes the lines below a build: what is under way, what is wrong, and what to do. Only
+// where full is set, all that a process printed is among them.
+func (p *page) notes(b control.BuildStatus, full bool) {
+	if b.Building {
+		p.wrapped("building: " + cmp.Or(b.BuildProgress, "waiting for its turn"))
+	}
+	for _, reason := range reasons(b) {
+		if !full {
+			reason = short(reason)
+		}
+		p.wrapped(reason)
+	}
+	if todo := remedy(b); todo != "" {
+		p.wrapped("-> " + todo)
+	}
+}
+
+// reasons returns why a build is not simply running what its file asks for.
+func reasons(b control.BuildStatus) []string {
+	var all []string
+	if b.Reason != "" {
+		all = append(all, b.Reason)
+	}
+	if b.BuildError != "" && b.BuildError != b.Reason {
+		all = append(all, "the last build failed: "+b.BuildError)
+	}
+	return all
+}
+
+// short returns a reason with only the last line of what a process printed, which names the
+// mistake.
+func short(reason string) string {
+	what, output, ok := strings.Cut(reason, "; last output: ")
+	if !ok {
+		return reason
+	}
+	lines := strings.Split(output, " | ")
+	last := lines[len(lines)-1]
+	if i := strings.LastIndex(last, " (/"); i > 0 && strings.HasSuffix(last, ")") {
+		last = last[:i] // the path of the log, which `logs --build` shows
+	}
+	return what + ": " + last
+}
+
+// remedy returns what to do about a build, "" where nothing is needed.
+func remedy(b control.BuildStatus) string {
+	const own = "medctrl-supervisor "
+	switch {
+	case b.State == "failed", b.BuildError != "" && !b.Building:
+		still := ""
+		if b.Release != "" {
+			still = "; release " + b.Release + " keeps serving"
+		}
+		return "fix the cause and it is rebuilt automatically" + still + "; to retry now: " + own + "rebuild " + b.Name
+	case b.State == "backoff":
+		return "it is restarted automatically, and at once when its settings are fixed or by: " + own + "restart " + b.Name
+	case b.State == "unhealthy":
+		return "it is replaced automatically if this goes on; to replace it now: " + own + "restart " + b.Name
+	case b.State == "stopped" && b.Reason != "":
+		return own + "start " + b.Name
+	case b.State == "running" && b.Reason != "" && !b.Building:
+		return "release " + b.Release + " is serving; fix the cause and the next release is tried automatically"
+	}
+	return ""
+}

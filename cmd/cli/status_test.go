@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/control"
+)
+
+func TestStatusShowsAllSomeOrOne(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.serve(&fake{})
+	for _, c := range []struct {
+		args         []string
+		want, absent string
+	}{
+		{nil, "\ndevelopment  running  20260103T000000 ", "\x1b"},
+		{[]string{"t*"}, "\ntesting  running  20260105T000000-eeeeee ", "development"},
+		{[]string{"development"}, "Booting worker", "testing"},
+	} {
+		out, errOut, code := d.run(append([]string{"status"}, c.args...)...)
+		if code != 0 || !strings.Contains(out, c.want) || strings.Contains(out, c.absent) {
+			t.Errorf("status %v: exit %d, %q %q", c.args, code, out, errOut)
+		}
+	}
+	for args, builds := range map[string]int{"*": 2, "development": 1} {
+		out, _, code := d.run("status", "--json", args)
+		var st control.Status
+		if err := json.Unmarshal([]byte(out), &st); code != 0 || err != nil || len(st.Builds) != builds || st.Version != "1.0" {
+			t.Errorf("status --json %s: exit %d, %v: %s", args, code, err, out)
+		}
+	}
+}
+
+func TestStatusIsWatchedInPlaceInATerminalAndElsewhereAgain(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.serve(&fake{})
+	out, end := d.start("status", "--watch")
+	out.await(0, "a second table", func(got string) bool { return strings.Count(got, "NAME") > 1 })
+	if code := end(); code != 0 || strings.Contains(out.since(0), "\x1b") {
+		t.Errorf("in a pipe: exit %d, %q", code, out.since(0))
+	}
+	term := openTerminal(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	code := make(chan int, 1)
+	go func() { code <- d.runIn(ctx, term.program, term.program, term.program, "status", "--watch") }()
+	term.await(0, "a second frame", func(got string) bool { return strings.Count(got, "\x1b[H") > 1 })
+	cancel()
+	if code := <-code; code != 0 {
+		t.Errorf("in a terminal: exit %d", code)
+	}
+}
+
+func TestAWatchedSupervisorThatEndsIsExitCode3(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	stop := d.serve(&fake{})
+	out, end := d.start("status", "--watch", "--json")
+	out.awaitText("}\n")
+	stop()
+	out.awaitText("no supervisor is running")
+	if code := end(); code != exitNoSupervisor {
+		t.Errorf("exit %d: %s", code, out.since(0))
+	}
+}

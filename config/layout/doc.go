@@ -1,0 +1,29 @@
+// Package layout says where everything lies on disk.
+//
+// It only makes paths and touches no file. Below a root everything is either the supervisor's own
+// or belongs to one build:
+//
+//	ROOT/.supervisor/            Root.Own: only the supervisor's user may enter it
+//	    lock, id                 one supervisor for a root, the root's identity; supervisor/state names them
+//	    control.sock             Root.Control
+//	    state/                   Root.State: one file for each build
+//	    events, events.1         Root.Events: what happened, of earlier runs too
+//	    logs/                    Root.Logs: output of the builds' servers, unless log_dir says otherwise
+//	    migrate/                 Root.MigrationLocks: one file for each database
+//	ROOT/NAME/                   Root.Build
+//	    gunicorn.sock            Build.Socket: the public socket
+//	    gunicorn.sock.next       Build.Staging: where a candidate listens
+//	    current -> releases/ID   Build.Current, Build.CurrentTo
+//	    releases/ID/             Build.Release
+//	        build.log            Release.Log
+//	        release.json         Release.Record
+//	    build-failed.log         Build.FailedLog
+//	    venvs/HASH/              Build.Venv
+//	    data/                    Build.Data: writable, kept across releases
+//	    run/                     Build.Run
+//	        gunicorn-KEY.conf.py Build.Conf
+//
+// The further names that supervisor/listener gives a socket, next to it (.gunicorn.sock.INODE), and
+// the names of what a build has not finished (.tmp-…) begin with a dot and belong to those packages
+// alone.
+package layout

@@ -1,0 +1,267 @@
+package actor
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/layout"
+	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
+	"github.com/medctrl/medctrl-supervisor/supervisor/public"
+	"github.com/medctrl/medctrl-supervisor/supervisor/state"
+)
+
+// Fleet is what the actors of one supervisor share. It does not change while they live, but for
+// what its functions return.
+type Fleet struct {
+	Ports  Ports
+	Root   layout.Root
+	RootID string // begins the marks of this root's trees
+	BootID string // of the machine's boot, goes into records
+	Log    hclog.Logger
+	Hard   context.Context // ends when everything must end at once
+	Gate   *Gate           // attempts wait here while the supervisor is about to be replaced
+	// Begun is closed when every build has taken over what an earlier run left. Attempts and pruning
+	// wait for it, so that a supervisor of many builds is back sooner.
+	Begun <-chan struct{}
+	// LogDir returns the folder of the servers' output.
+	LogDir func() string
+	// Reach is called before and after each effect and each other moment at which it matters that
+	// the supervisor may be killed (package killpoint).
+	Reach func(when string, what any)
+	// PhaseChanged is called after a build's phase has changed. It must not block.
+	PhaseChanged func()
+	// Retired is called once the actor has ended: it is told nothing more.
+	Retired func(a *Actor)
+}
+
+// Actor runs one build. Everything but the mailbox and what is marked atomic belongs to its one
+// goroutine.
+type Actor struct {
+	*Fleet
+	name  string
+	paths layout.Build
+	log   hclog.Logger
+
+	entry  *config.Build  // as the file has it now; never changed in place
+	state  *machine.State // never changed once it was published
+	health atomic.Pointer[config.Health]
+	before map[int]state.Generation // what is written of an earlier run, until it is adopted
+
+	launches    launches
+	generations map[int]*generation
+	public      *public.Name
+	timers      map[machine.TimerKind]*time.Timer
+	attempt     attempt
+	history     history
+	hooks       hooks
+
+	mail  mailbox
+	tasks sync.WaitGroup
+	asked string // the last command of a person
+	shown shown
+	done  chan struct{}
+}
+
+// New returns the actor of the build called entry.Name. It does nothing until it is told of what
+// an earlier run left (Adopt) and of its entry (Configure).
+func New(f *Fleet, entry *config.Build) *Actor {
+	a := &Actor{
+		Fleet: f, name: entry.Name, paths: f.Root.Build(entry.Name),
+		log:         f.Log.With("build", entry.Name),
+		entry:       entry,
+		state:       &machine.State{},
+		launches:    newLaunches(),
+		generations: map[int]*generation{},
+		timers:      map[machine.TimerKind]*time.Timer{},
+		done:        make(chan struct{}),
+	}
+	a.health.Store(&entry.Health)
+	a.hooks.ctx, a.hooks.end = context.WithCancel(f.Hard)
+	a.public = public.New(public.Options{
+		Path:   a.paths.Socket(),
+		Log:    a.log,
+		Bind:   func(path string) (public.Listener, error) { return a.Ports.Sockets.Bind(path, a.entry) },
+		Remove: a.Ports.Sockets.Remove,
+		Guard:  a.guard,
+		Task:   a.task,
+	})
+	a.shown.init(&View{Entry: entry, State: a.state})
+	return a
+}
+
+// mailbox holds what an actor has not handled yet.
+type mailbox struct {
+	mu      sync.Mutex
+	items   []message
+	working bool // a goroutine handles them
+}
+
+// post never blocks. An actor that has nothing to do has no goroutine, and so no stack: a thousand
+// builds that serve cost little.
+func (a *Actor) post(m message) {
+	a.mail.mu.Lock()
+	defer a.mail.mu.Unlock()
+	a.mail.items = append(a.mail.items, m)
+	if !a.mail.working {
+		a.mail.working = true
+		go a.work()
+	}
+}
+
+// tell posts an event that the machine understands as it is.
+func (a *Actor) tell(e machine.Event) { a.post(happened{e}) }
+
+// take returns what was posted, in its order; nil says that nobody works any more.
+func (m *mailbox) take() []message {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	items := m.items
+	m.items = nil
+	m.working = len(items) > 0
+	return items
+}
+
+// work is the actor's goroutine for as long as there is something to do. When the machine has said
+// Gone and every task of the actor has ended, that is its end.
+func (a *Actor) work() {
+	for items := a.mail.take(); items != nil; items = a.mail.take() {
+		for _, m := range items {
+			a.handle(m)
+		}
+		if a.state.Dead {
+			a.tasks.Wait()
+			close(a.done)
+			a.Retired(a)
+			return // working stays said: what comes now is for nobody
+		}
+	}
+}
+
+// task runs f concurrently; f must end soon after the context given to it does.
+func (a *Actor) task(f func(ctx context.Context)) {
+	a.tasks.Add(1)
+	go func() {
+		defer a.tasks.Done()
+		f(a.Hard)
+	}()
+}
+
+// handle does what a message asks for.
+func (a *Actor) handle(m message) {
+	switch m := m.(type) {
+	case happened:
+		a.turn(m.event)
+	case configured:
+		a.turn(a.configure(m))
+	case asked:
+		a.ask(m.ticket)
+	case adopted:
+		if e := a.adopt(m); e != nil {
+			a.turn(e)
+		}
+	case childExited:
+		if e := a.exited(m); e != nil {
+			a.turn(e)
+		}
+	case unready:
+		a.turn(machine.ProofFailed{N: m.g.n, Reason: a.explain(m.g, m.reason)})
+	case treeEnded:
+		delete(a.generations, m.g.n)
+		a.public.LetGo(m.g.sock)
+		a.turn(machine.Ended{N: m.g.n})
+	case queueLeft:
+		a.public.LetGo(m.s)
+	case nameTouched:
+		a.keepName()
+	case releasesListed:
+		a.history.prune(m)
+	case hookDue:
+		a.callHook(m.event, "", m.reason)
+	case paused:
+		a.pause(m)
+	case caughtUp:
+		close(m)
+	}
+}
+
+// configure applies what the file says now.
+func (a *Actor) configure(m configured) machine.Event {
+	a.entry = m.entry
+	a.health.Store(&m.entry.Health)
+	environ, err := a.Ports.Host.Environ(m.entry)
+	if err != nil {
+		a.log.Error("environment cannot be read, the one before stays", "error", err)
+		environ = a.launches.environ(a.state.RunKey, environ)
+	}
+	a.probeSoon()
+	return machine.Configured{
+		Policy: machine.Policy{
+			Autostart:   m.entry.Autostart,
+			Restart:     machine.Restart(m.entry.Restart),
+			DelayMax:    m.entry.RestartDelayMax,
+			StableAfter: m.entry.StableAfter,
+			Failures:    m.entry.Health.Failures,
+			Grace:       m.entry.GracefulTimeout,
+		},
+		RunKey:  a.launches.know(m.entry, environ),
+		Rebuild: m.rebuild,
+	}
+}
+
+// turn lets the machine take one event and carries out what it wants done. Events that come of
+// effects that are over at once are taken next.
+func (a *Actor) turn(e machine.Event) {
+	for queue := []machine.Event{e}; len(queue) > 0; queue = queue[1:] {
+		before := a.state.Phase()
+		now := time.Now()
+		next, effects := machine.Step(*a.state, queue[0], now)
+		a.history.follow(a.state, &next, now)
+		if next.Building.Seq != a.state.Building.Seq {
+			a.attempt.progress.Store(nil) // it is of an attempt that has ended
+		}
+		a.state = &next
+		for i, effect := range effects {
+			if i == 0 { // later ones come right after the one before
+				a.Reach("before", effect)
+			}
+			if result := a.carryOut(effect); result != nil {
+				queue = append(queue, result)
+			}
+			a.Reach("after", effect)
+		}
+		if after := a.state.Phase(); after != before {
+			a.log.Debug("state changed", "from", before, "to", after)
+		}
+	}
+	a.publish()
+}
+
+func (a *Actor) logPath() string { return layout.Log(a.LogDir(), a.name) }
+
+// begun waits until every build has taken over what an earlier run left. False says that ctx ended.
+func (a *Actor) begun(ctx context.Context) bool {
+	select {
+	case <-a.Begun:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// event tells people what happened outside the machine.
+func (a *Actor) event(event machine.EventName, release, reason string) {
+	a.Ports.Reports.Event(Event{Time: time.Now(), Build: a.name, Event: string(event), Release: release, Reason: reason})
+}
+
+// warn logs an error that nothing else can be done about.
+func (a *Actor) warn(doing string, err error) {
+	if err != nil {
+		a.log.Warn("clean-up went wrong", "doing", doing, "error", fmt.Errorf("%s: %w", doing, err))
+	}
+}

@@ -1,0 +1,191 @@
+package actor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"time"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
+	"github.com/medctrl/medctrl-supervisor/supervisor/public"
+	"github.com/medctrl/medctrl-supervisor/supervisor/server"
+	"github.com/medctrl/medctrl-supervisor/supervisor/state"
+)
+
+// adopt takes over what an earlier supervisor left: the generation that holds the public name goes
+// on serving, and everything else ends. It runs before the build is configured; what the file says
+// now comes after and is compared.
+func (a *Actor) adopt(m adopted) machine.Event {
+	var event machine.Event
+	spare := map[uint64]*public.Socket{}
+	for _, l := range m.handed {
+		if a.public.Socket() == nil && l.Path() == a.paths.Socket() && l.Named() {
+			a.public.Keep(l)
+			continue
+		}
+		spare[l.Inode()] = a.public.Former(l)
+	}
+	handed := a.public.Socket() != nil
+	for _, l := range m.found {
+		newer := l.N > a.state.Spawned // the state was not written any more when it came to be
+		a.state.Spawned = max(a.state.Spawned, l.N)
+		if event == nil && a.holdsName(l) {
+			a.Reach("after", "a listener is taken back")
+			if event = a.takeOver(l, newer); event != nil {
+				a.Reach("after", "a generation is adopted")
+				continue
+			}
+		}
+		a.endLeftover(l, a.queueOf(l, spare))
+	}
+	for _, s := range spare {
+		a.public.LetGo(s) // whoever served it has ended
+	}
+	if event == nil && handed {
+		// Nothing served, and clients were told so; they are again.
+		event = machine.Adopted{Version: a.state.Proven, Open: true, Reason: a.state.LastExit}
+	}
+	a.before = nil
+	a.dropFiles()
+	return event
+}
+
+// queueOf returns the socket that l was given to serve on, where it is not the public one: clients
+// may still wait in its queue. nil says that there is none, or that it cannot be had.
+func (a *Actor) queueOf(l Leftover, spare map[uint64]*public.Socket) *public.Socket {
+	for inode, s := range spare {
+		if a.Ports.Sockets.HeldBy(inode, l.Pids()...) {
+			delete(spare, inode)
+			return s
+		}
+	}
+	inode, held := a.before[l.N].SocketInode, a.public.Socket()
+	if inode == 0 || held != nil && held.Inode() == inode {
+		return nil
+	}
+	got, err := a.Ports.Sockets.Recover(a.paths.Socket(), inode, l.Pids()...)
+	if err != nil {
+		a.log.Debug("queue of a leftover generation cannot be seen", "generation", l.N, "error", err)
+		return nil
+	}
+	return a.public.Former(got)
+}
+
+// holdsName says whether generation l is the one that the public name leads to, and gets the
+// listener back where that is possible.
+func (a *Actor) holdsName(l Leftover) bool {
+	if s := a.public.Socket(); s != nil {
+		return a.Ports.Sockets.HeldBy(s.Inode(), l.Pids()...)
+	}
+	got, err := a.Ports.Sockets.Recover(a.paths.Socket(), 0, l.Pids()...)
+	switch {
+	case err == nil:
+		a.public.Keep(got)
+		return true
+	case errors.Is(err, fs.ErrNotExist):
+		return false
+	}
+	a.log.Warn("listener of a running generation cannot be taken back: it serves on, and clients that wait when it dies are lost",
+		"generation", l.N, "pid", l.Leader.Pid, "error", err)
+	// Only a generation that passed its check has the name, and the youngest one whose main process
+	// lives is the likeliest: its probe will tell.
+	return l.Leader.Pid != 0
+}
+
+// takeOver makes the serving generation of l. Where its main process has died meanwhile only the
+// listener is kept, for its successor; nil says that nothing can be kept.
+func (a *Actor) takeOver(l Leftover, newer bool) machine.Event {
+	version, err := a.versionOf(l)
+	if err != nil {
+		a.log.Warn("what a running generation serves cannot be read, another takes its place", "generation", l.N, "error", err)
+	}
+	if l.Leader.Pid != 0 {
+		g := a.generationOf(l, version)
+		tree, err := a.Ports.Trees.Adopt(l, func(exit Exit) { a.post(childExited{g, exit}) })
+		if err == nil {
+			g.tree = tree
+			a.generations[l.N] = g
+			a.log.Info("generation adopted", "generation", l.N, "release", version.Release, "pid", l.Leader.Pid)
+			return machine.Adopted{N: l.N, Version: version, Pid: l.Leader.Pid, Newer: newer, Since: a.before[l.N].Since, Open: true}
+		}
+		g.stop()
+		a.public.LetGo(g.sock)
+		a.log.Warn("generation ended while no supervisor watched", "generation", l.N, "pid", l.Leader.Pid, "error", err)
+	}
+	if a.public.Socket() == nil {
+		return nil
+	}
+	a.endLeftover(l, nil) // orphaned workers finish what they hold
+	return machine.Adopted{Version: version, Newer: newer, Open: true, Reason: "it ended while no supervisor watched"}
+}
+
+// missing notes a generation that served when the state was written and is gone.
+func (a *Actor) missing(r state.Record, found []Leftover) {
+	for _, g := range r.Generations {
+		if g.Role != roleServing || slices.ContainsFunc(found, func(l Leftover) bool { return l.N == g.N && len(l.Members) > 0 }) {
+			continue
+		}
+		a.state.LastExit = "it ended while no supervisor watched"
+		if g.BootID != a.BootID {
+			a.state.LastExit = "the machine was started anew"
+		}
+		a.state.Restarts++
+		a.log.Warn("generation of an earlier run is gone", "generation", g.N, "pid", g.Pid, "reason", a.state.LastExit)
+	}
+}
+
+func (a *Actor) generationOf(l Leftover, v machine.Version) *generation {
+	g := &generation{
+		n: l.N, version: v, queued: true,
+		launch: &server.Launch{Server: server.Gunicorn{}, Files: []server.File{{Path: a.paths.Conf(v.RunKey)}}},
+		log:    a.logPath(),
+	}
+	g.logOffset = a.Ports.Host.OutputSize(g.log)
+	if s := a.public.Socket(); s != nil {
+		g.sock = s.Hold()
+	}
+	g.ctx, g.stop = context.WithCancel(a.Hard)
+	return g
+}
+
+// leftoverGrace is how long a leftover may finish what it holds where the entry says nothing.
+const leftoverGrace = 30 * time.Second
+
+// endLeftover ends the tree of a generation that is not wanted any more. Where queue is given, it
+// first serves who waits there, and who is left is passed on.
+func (a *Actor) endLeftover(l Leftover, queue *public.Socket) {
+	a.log.Info("leftover generation is ended", "generation", l.N, "pids", l.Pids())
+	tree := a.Ports.Trees.Remains(l)
+	grace := leftoverGrace
+	if a.entry.GracefulTimeout > 0 {
+		grace = a.entry.GracefulTimeout
+	}
+	a.task(func(ctx context.Context) {
+		begun := time.Now()
+		if queue != nil && l.Leader.Pid != 0 {
+			drain, cancel := context.WithTimeout(ctx, grace)
+			a.warn("drain leftover generation", queue.Drained(drain))
+			cancel()
+		}
+		if err := tree.End(ctx, max(grace-time.Since(begun), 0)); err != nil {
+			a.log.Error("leftover generation does not end", "generation", l.N, "error", err)
+		}
+		a.post(queueLeft{queue})
+	})
+}
+
+// versionOf reads from a generation's environment what it runs.
+func (a *Actor) versionOf(l Leftover) (machine.Version, error) {
+	for _, pid := range l.Pids() {
+		environ, err := a.Ports.Trees.Environ(pid)
+		if err != nil {
+			continue // it may have ended; the next one knows as well
+		}
+		if release, runKey, ok := server.VersionOf(environ); ok {
+			return machine.Version{Release: release, RunKey: runKey}, nil
+		}
+	}
+	return machine.Version{}, fmt.Errorf("no process of generation %d says which release it runs", l.N)
+}

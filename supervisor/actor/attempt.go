@@ -1,0 +1,288 @@
+package actor
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/medctrl/medctrl-supervisor/build"
+	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
+)
+
+// attempt is the making of a release: the one under way, or else the last one. The zero attempt is
+// that none was begun in this run.
+type attempt struct {
+	point    *commitPoint // of the one under way
+	progress atomic.Pointer[Progress]
+
+	mu    sync.Mutex
+	now   *Attempt
+	prior *Attempt // what an attempt that changes nothing leaves as the last
+}
+
+// Attempt is how the making of a release went, or goes.
+type Attempt struct {
+	Started time.Time
+	Took    time.Duration
+	Result  string // running, built, failed, cancelled
+	Release string // "": it made none, or has not yet
+	Error   string
+	Steps   []build.StepTime
+}
+
+// Progress is how far an attempt is, and since when.
+type Progress struct {
+	build.Progress
+	At time.Time
+}
+
+// Took is how long the step has run by now, or ran.
+func (p *Progress) Took() time.Duration {
+	if p.Done {
+		return p.Elapsed
+	}
+	return p.Elapsed + time.Since(p.At)
+}
+
+// Progress returns how far the attempt under way is; nil where there is none.
+func (a *Actor) Progress() *Progress { return a.attempt.progress.Load() }
+
+// LastAttempt returns how the last attempt of this run went, or goes; nil where there was none.
+func (a *Actor) LastAttempt() *Attempt { return a.attempt.last() }
+
+func (t *attempt) begin(at time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.prior, t.now = t.now, &Attempt{Started: at, Result: "running"}
+}
+
+// step notes a step that has ended.
+func (t *attempt) step(p build.Progress) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.now != nil && p.Done {
+		t.now.Steps = append(t.now.Steps, build.StepTime{Name: p.Step, Took: p.Elapsed, Skipped: p.Skipped})
+	}
+}
+
+// end notes how it went: built, failed or cancelled; "unchanged" made nothing, and what was made
+// before is still the last.
+func (t *attempt) end(result, release, why string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.now == nil {
+		return
+	}
+	if result == "unchanged" {
+		t.now = t.prior
+		return
+	}
+	t.now.Result, t.now.Release, t.now.Error = result, release, why
+	t.now.Took = time.Since(t.now.Started)
+}
+
+// last returns a copy.
+func (t *attempt) last() *Attempt {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.now == nil {
+		return nil
+	}
+	b := *t.now
+	b.Steps = slices.Clone(b.Steps)
+	if b.Result == "running" {
+		b.Took = time.Since(b.Started)
+	}
+	return &b
+}
+
+// cancel cancels the attempt under way, after the grace period. Without one it comes too late for
+// an attempt that has just begun what cannot be undone: the machine hears of that next and asks
+// again where it still wants to.
+func (t *attempt) cancel(grace time.Duration) {
+	if grace <= 0 {
+		t.point.abandon()
+		return
+	}
+	t.point.cancelAfter(grace)
+}
+
+// startAttempt makes a release concurrently.
+func (a *Actor) startAttempt(e machine.Build) {
+	ctx, cancel := context.WithCancel(a.Hard)
+	point := &commitPoint{cancel: cancel}
+	a.attempt.point = point
+	request := build.Request{
+		Root: string(a.Root), Build: *a.entry, Force: e.Force,
+		Progress: a.progressed,
+		Irreversible: func() {
+			if point.reached() {
+				a.tell(machine.BuildCommitted{Seq: e.Seq})
+			}
+		},
+	}
+	a.task(func(context.Context) {
+		defer point.over()
+		a.make(ctx, e, request)
+	})
+}
+
+// make makes a release and says how it went.
+func (a *Actor) make(ctx context.Context, e machine.Build, request build.Request) {
+	begun := time.Now()
+	if !a.begun(ctx) || !a.Gate.enter(ctx, a) {
+		a.tell(machine.BuildFailed{Seq: e.Seq, Cancelled: true})
+		return
+	}
+	defer a.Gate.leave(a)
+	a.attempt.begin(time.Now())
+	release, fresh, err := a.Ports.Releases.Make(ctx, request)
+	a.Reach("after", "the build")
+	took := time.Since(begun).Round(time.Millisecond)
+	switch {
+	case err == nil && fresh:
+		a.log.Info("release built", "release", release.ID, "took", took)
+		a.ended("built", release.ID, "")
+		a.event(machine.EventBuilt, release.ID, "")
+	case err == nil:
+		a.ended("unchanged", "", "")
+		a.log.Debug("inputs are those of a release that is there", "release", release.ID)
+	case ctx.Err() != nil:
+		a.ended("cancelled", "", "")
+		a.log.Info("build cancelled", "took", took)
+		a.tell(machine.BuildFailed{Seq: e.Seq, Cancelled: true})
+		return
+	default:
+		a.ended("failed", "", err.Error())
+		a.attemptFailed(err)
+		a.event(machine.EventBuildFailed, "", err.Error())
+		a.post(hookDue{machine.EventBuildFailed, err.Error()})
+		a.tell(machine.BuildFailed{Seq: e.Seq, Reason: err.Error()})
+		return
+	}
+	a.listReleases()
+	a.tell(machine.BuildDone{Seq: e.Seq, Release: release.ID, Fresh: fresh})
+}
+
+// ended notes how an attempt went.
+func (a *Actor) ended(result, release, why string) {
+	a.Ports.Reports.Built(a.name, result)
+	a.attempt.end(result, release, why)
+}
+
+// attemptFailed logs why, with the step and where its output is.
+func (a *Actor) attemptFailed(err error) {
+	args := []any{"error", err}
+	var step *build.StepError
+	if errors.As(err, &step) {
+		args = append(args, "step", step.Step, "log", step.Log)
+	}
+	a.log.Error("build failed, what served before serves on", args...)
+}
+
+// progressed shows how far an attempt is.
+func (a *Actor) progressed(p build.Progress) {
+	a.attempt.progress.Store(&Progress{p, time.Now()})
+	a.attempt.step(p)
+	if p.Done {
+		a.Reach("after step", p.Step)
+	} else {
+		a.Reach("before step", p.Step)
+	}
+	if p.Done && !p.Skipped {
+		a.Ports.Reports.Step(a.name, p.Step, p.Elapsed)
+		a.log.Info("build step done", "step", p.Step, "n", p.N, "of", p.Of, "took", p.Elapsed.Round(time.Millisecond))
+	}
+	a.shown.wake()
+}
+
+// commitPoint decides, once, whether an attempt is cancelled before it does what cannot be undone,
+// or goes on.
+type commitPoint struct {
+	mu        sync.Mutex
+	passed    bool
+	abandoned bool
+	cancel    context.CancelFunc
+	later     *time.Timer // cancels it
+}
+
+// reached says whether the attempt may pass.
+func (p *commitPoint) reached() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.passed = !p.abandoned
+	return p.passed
+}
+
+// abandon cancels the attempt, unless it has passed. It says whether it did.
+func (p *commitPoint) abandon() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.passed {
+		p.abandoned = true
+		p.cancel()
+	}
+	return !p.passed
+}
+
+// cancelAfter cancels the attempt after a time, where it is still under way then.
+func (p *commitPoint) cancelAfter(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.later == nil {
+		p.later = time.AfterFunc(d, p.cancel)
+	}
+}
+
+// over says that the attempt has ended.
+func (p *commitPoint) over() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cancel()
+	if p.later != nil {
+		p.later.Stop()
+	}
+}
+
+// prune removes releases that are too old, concurrently.
+func (a *Actor) prune() {
+	if a.state.Building.Running {
+		return // it may be about to return an old one
+	}
+	entry, inUse := a.entry, a.state.InUse()
+	for _, g := range a.generations {
+		inUse = append(inUse, g.version.Release) // a retiring one still runs from it
+	}
+	a.task(func(ctx context.Context) {
+		if !a.begun(ctx) {
+			return
+		}
+		a.Reach("before", "releases are pruned")
+		a.warn("prune releases", a.Ports.Releases.Prune(entry, inUse...))
+		a.Reach("after", "releases are pruned")
+		a.listReleases()
+	})
+}
+
+// listReleases refreshes what others see of the releases.
+func (a *Actor) listReleases() {
+	releases, err := a.Ports.Releases.List(a.name)
+	if err != nil {
+		a.warn("list releases", err)
+		return
+	}
+	a.listed(releases)
+}
+
+func (a *Actor) listed(releases []build.Release) {
+	ids := make([]string, len(releases))
+	for i, r := range releases {
+		ids[i] = r.ID
+	}
+	a.shown.releases.Store(&ids)
+	a.post(releasesListed(ids))
+	a.shown.wake()
+}

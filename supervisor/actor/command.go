@@ -1,0 +1,224 @@
+package actor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
+)
+
+// ErrNoAction is wrapped by the error of Do for an action that there is not.
+var ErrNoAction = errors.New("no such action")
+
+// Command is what a person asks for.
+type Command struct {
+	Action string // start, stop, restart, rebuild or rollback
+	To     string // of rollback: the release; "" is the one before
+	NoWait bool   // Do returns as soon as the command is accepted
+}
+
+// ticket is a command under way.
+type ticket struct {
+	Command
+	handled chan struct{} // closed when the machine knows of the command; what follows is set by then
+	from    *machine.State
+	refused error // why nothing was asked of the machine
+	held    bool  // what is wished was so before
+}
+
+// progressEvery is how often a queue that is drained is looked at.
+const progressEvery = time.Second
+
+// Do carries out a command and returns nil once its result holds, or the reason why it does not:
+// also that another command overtook it, or that the build leaves the file or the supervisor stops.
+// When ctx ends Do returns its error, and what was asked for goes on. progress, which may be nil, is
+// told what the build is at.
+func (a *Actor) Do(ctx context.Context, c Command, progress func(string)) error {
+	t := &ticket{Command: c, handled: make(chan struct{})}
+	a.post(asked{t})
+	select {
+	case <-t.handled:
+	case <-a.done:
+		return a.leaves(c)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if t.refused != nil || c.NoWait {
+		return t.refused
+	}
+	return a.await(ctx, t, progress)
+}
+
+// await returns once what t wishes holds, or cannot.
+func (a *Actor) await(ctx context.Context, t *ticket, progress func(string)) error {
+	said := ""
+	for {
+		changed, v := a.Changed(), a.View()
+		if over, err := t.over(v); over {
+			return err
+		}
+		if now := a.progressLine(v); now != said && now != "" && progress != nil {
+			said = now
+			progress(now)
+		}
+		select {
+		case <-changed:
+		case <-time.After(progressEvery):
+		case <-a.done:
+			return a.leaves(t.Command)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// leaves is what a command is told when the build has ended for good.
+func (a *Actor) leaves(c Command) error {
+	switch {
+	case c.Action == "stop":
+		return nil
+	case a.View().State.Want == machine.WantShutdown:
+		return errors.New("the supervisor stops")
+	}
+	return errors.New("the build was taken out of the file")
+}
+
+// ask lets the machine know of a command.
+func (a *Actor) ask(t *ticket) {
+	defer close(t.handled)
+	t.from = a.state
+	var event machine.Event
+	switch t.Action {
+	case "start":
+		event, t.held = machine.Start{}, a.state.Phase() == machine.PhaseRunning
+	case "stop":
+		event = machine.Stop{}
+	case "restart":
+		event = machine.RestartNow{}
+	case "rebuild":
+		event = machine.Rebuild{}
+	case "rollback":
+		if t.To == "" {
+			t.To = a.state.Previous
+		}
+		event, t.refused = machine.Rollback{Release: t.To}, a.rollbackable(t.To)
+	default:
+		t.refused = fmt.Errorf("%w: %q", ErrNoAction, t.Action)
+	}
+	if t.refused == nil {
+		a.asked = t.Action
+		a.turn(event)
+	}
+}
+
+func (a *Actor) rollbackable(to string) error {
+	switch {
+	case to == "":
+		return errors.New("there is no release before this one to go back to")
+	case to == a.state.Serving.Version.Release:
+		return fmt.Errorf("release %s serves already", to)
+	case !slices.Contains(a.Kept(), to):
+		return fmt.Errorf("release %s is not kept; `status` lists those that are", to)
+	}
+	return nil
+}
+
+// over says whether the result of a command holds (nil), or cannot (the reason).
+func (t *ticket) over(v *View) (bool, error) {
+	st := v.State
+	switch {
+	case t.held:
+		return true, nil
+	case st.Want == machine.WantRemoved && t.Action != "stop":
+		return true, errors.New("the build was taken out of the file")
+	case st.Want == machine.WantShutdown && t.Action != "stop":
+		return true, errors.New("the supervisor stops")
+	case t.Action == "stop" && st.Want == machine.WantServe:
+		return true, fmt.Errorf("overtaken by %s, which was asked for later: the build is %s", v.Asked, st.Phase())
+	case t.Action == "stop":
+		return st.Phase() == machine.PhaseStopped, nil
+	case st.Want == machine.WantStopped && t.from.Want == machine.WantStopped && t.Action != "start" && t.Action != "restart":
+		return true, fmt.Errorf("the build is stopped: `start` serves it")
+	case st.Want == machine.WantStopped:
+		return true, fmt.Errorf("overtaken by %s, which was asked for later", v.Asked)
+	case t.Action == "rollback" && st.Release != t.To:
+		return true, t.otherRelease(st)
+	}
+	return t.served(st)
+}
+
+// otherRelease is why a roll-back did not come to what it was for.
+func (t *ticket) otherRelease(st *machine.State) error {
+	for v, why := range st.Bad {
+		if v.Release == t.To {
+			return fmt.Errorf("release %s gave way to %s: %s", t.To, st.Release, why)
+		}
+	}
+	return fmt.Errorf("overtaken: release %s is to serve by now", st.Release)
+}
+
+// served says whether a generation that was begun for the command serves.
+func (t *ticket) served(st *machine.State) (bool, error) {
+	attempts := t.Action == "start" || t.Action == "rebuild" || t.from.Release == ""
+	switch p := st.Phase(); {
+	case attempts && (st.Building.Running || st.NeedBuild != machine.NeedNone):
+		return false, nil
+	case st.OpenErr != "":
+		return true, fmt.Errorf("%s; it is tried again", st.OpenErr)
+	case st.Candidate.N != 0:
+		return false, nil
+	case st.Serving.N > t.from.Spawned && st.Serving.Ready && st.Serving.Version.Release == st.Release:
+		return true, nil
+	case st.Building.Running || st.NeedBuild != machine.NeedNone:
+		return false, nil
+	case st.BuildErr != "":
+		return true, errors.New(st.BuildErr)
+	case p == machine.PhaseBackoff || p == machine.PhaseFailed || p == machine.PhaseStopped ||
+		p == machine.PhaseRunning || p == machine.PhaseUnhealthy:
+		return true, reasonOf(st)
+	}
+	return false, nil
+}
+
+func reasonOf(st *machine.State) error {
+	if r := st.Reason(); r != "" {
+		return errors.New(r)
+	}
+	return fmt.Errorf("the build is %s", st.Phase())
+}
+
+// progressLine says in a few words what a build is at, "" where nothing goes on.
+func (a *Actor) progressLine(v *View) string {
+	if p := a.Progress(); p != nil {
+		return fmt.Sprintf("%s: step %d of %d: %s", a.name, p.N, p.Of, p.Step)
+	}
+	st := v.State
+	switch {
+	case st.Candidate.N != 0:
+		return fmt.Sprintf("%s: checking release %s", a.name, st.Candidate.Version.Release)
+	case st.Building.Running:
+		return a.name + ": waiting for its turn to be built"
+	case len(st.Ending) > 0 && st.Serving.N == 0:
+		return a.name + ": draining" + waiting(v)
+	}
+	switch p := st.Phase(); p {
+	case machine.PhaseStarting, machine.PhaseStopping, machine.PhaseBackoff:
+		return fmt.Sprintf("%s: %s", a.name, p)
+	}
+	return ""
+}
+
+// waiting says how many clients a queue that is drained still holds.
+func waiting(v *View) string {
+	if v.Drains == nil {
+		return ""
+	}
+	n, err := v.Drains.QueueLen()
+	if err != nil || n == 0 {
+		return "" // it is closed, or cannot be seen
+	}
+	return fmt.Sprintf(", %d requests wait", n)
+}

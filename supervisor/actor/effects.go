@@ -1,0 +1,157 @@
+package actor
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
+	"github.com/medctrl/medctrl-supervisor/supervisor/public"
+)
+
+// carryOut does what the machine wants done. It returns an event where the effect is over at once;
+// what takes longer posts its event later.
+func (a *Actor) carryOut(e machine.Effect) machine.Event {
+	switch e := e.(type) {
+	case machine.Open:
+		return a.open()
+	case machine.Refuse:
+		if err := a.public.Refuse(e.On, e.Until); err != nil {
+			a.log.Error("clients cannot be told to come back, there is no public socket", "error", err)
+		}
+	case machine.Withdraw:
+		a.warn("remove the public socket", a.public.Withdraw())
+	case machine.Spawn:
+		return a.spawn(e)
+	case machine.Swap:
+		return a.swap(e.N)
+	case machine.Retire:
+		a.retire(e.N, e.Hung)
+	case machine.End:
+		a.end(e.N)
+	case machine.Watch:
+		if g, ok := a.generations[e.N]; ok {
+			a.watch(g)
+		}
+	case machine.Build:
+		a.startAttempt(e)
+	case machine.CancelBuild:
+		a.attempt.cancel(e.Grace)
+	case machine.SetTimer:
+		a.setTimer(e.Kind, e.At)
+	case machine.Save:
+		a.save()
+	case machine.Note:
+		a.noted(e)
+	case machine.Gone:
+		a.gone()
+	default:
+		panic(fmt.Sprintf("actor: effect %T is not known", e))
+	}
+	return nil
+}
+
+// open makes the public socket.
+func (a *Actor) open() machine.Event {
+	if err := a.public.Open(); err != nil {
+		a.log.Error("public socket cannot be made", "error", err)
+		return machine.OpenFailed{Reason: err.Error()}
+	}
+	return machine.Opened{}
+}
+
+// swap gives the public name to generation n. What is queued on the listener that loses it stays
+// with the generation that serves it, or is passed on.
+func (a *Actor) swap(n int) machine.Event {
+	g, ok := a.generations[n]
+	if !ok {
+		return machine.SwapFailed{N: n, Reason: "the generation has ended"}
+	}
+	if err := a.public.Give(g.sock); err != nil {
+		a.log.Error("public name cannot be exchanged", "generation", n, "error", err)
+		return machine.SwapFailed{N: n, Reason: err.Error()}
+	}
+	a.Reach("after", "the exchange of names")
+	if err := a.Ports.Releases.SetCurrent(a.name, g.version.Release); err != nil {
+		a.log.Warn("link to the current release is not up to date", "release", g.version.Release, "error", err)
+	}
+	return machine.Swapped{N: n}
+}
+
+// guard watches the public name from now on, or no longer.
+func (a *Actor) guard(on bool) {
+	if !on {
+		a.Ports.Sockets.Guard(a.paths, nil)
+		return
+	}
+	a.Ports.Sockets.Guard(a.paths, func() { a.post(nameTouched{}) })
+}
+
+// keepName gives the public socket its name back, where somebody removed it. A socket that cannot
+// have it again is replaced by that of another generation.
+func (a *Actor) keepName() {
+	if a.public.Restore() == public.KeptNoMore && a.state.Candidate.N == 0 {
+		a.turn(machine.RestartNow{})
+	}
+}
+
+func (a *Actor) setTimer(k machine.TimerKind, at time.Time) {
+	if t, ok := a.timers[k]; ok {
+		t.Stop() // one that has fired already is not due in the machine's eyes
+		delete(a.timers, k)
+	}
+	if !at.IsZero() {
+		a.timers[k] = time.AfterFunc(time.Until(at), func() { a.tell(machine.Timer{Kind: k}) })
+	}
+}
+
+// noted tells the log and the followers of events.
+func (a *Actor) noted(e machine.Note) {
+	pid := 0
+	if g, ok := a.generations[e.N]; ok {
+		pid = g.tree.Pid()
+	}
+	args := []any{"generation", e.N, "release", e.Release}
+	if pid != 0 {
+		args = append(args, "pid", pid)
+	}
+	if e.Reason != "" {
+		args = append(args, "reason", e.Reason)
+	}
+	switch e.Event {
+	case machine.EventExited:
+		a.log.Warn("generation exited", args...)
+	case machine.EventCandidateFailed:
+		a.log.Error("candidate failed its check, what served before serves on", args...)
+	case machine.EventGaveWay:
+		a.log.Error("release gives way to the one before", args...)
+	case machine.EventUnhealthy:
+		a.log.Warn("generation is unhealthy and is replaced", args...)
+	case machine.EventTookOver:
+		a.log.Info("generation took over", args...)
+		a.forget()
+		a.prune()
+	case machine.EventStable:
+		a.log.Debug("generation is stable", args...)
+		a.prune() // what it might have given way to is not needed any more
+	case machine.EventRecovered:
+		a.log.Info("generation serves again", args...)
+	case machine.EventHealthy:
+		a.log.Info("generation is healthy again", args...)
+	case machine.EventStopping:
+		a.log.Info("build stops", args...)
+	default:
+		a.log.Debug("generation was "+string(e.Event), args...)
+	}
+	a.Ports.Reports.Event(Event{Time: time.Now(), Build: a.name, Event: string(e.Event), Release: e.Release, Pid: pid, Reason: e.Reason})
+	a.callHook(e.Event, e.Release, e.Reason)
+}
+
+// gone closes what the machine has let go of.
+func (a *Actor) gone() {
+	for k := range a.timers {
+		a.setTimer(k, time.Time{})
+	}
+	a.hooks.end() // one that hangs holds up no stop
+	a.log.Info("build has stopped")
+	a.event(machine.EventStopped, "", "")
+}

@@ -1,0 +1,54 @@
+package actor
+
+import (
+	"github.com/medctrl/medctrl-supervisor/build"
+	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
+	"github.com/medctrl/medctrl-supervisor/supervisor/public"
+	"github.com/medctrl/medctrl-supervisor/supervisor/state"
+)
+
+// All that a supervisor may do with an actor, beside looking at it (view.go), giving it a person's
+// command (command.go) and pausing it (pause.go). No method blocks.
+
+// Name returns the name of the build.
+func (a *Actor) Name() string { return a.name }
+
+// Restore begins the actor's life where the record of an earlier run left off, as far as the
+// releases are still there. found is what still runs. It is called before anything else.
+func (a *Actor) Restore(r state.Record, releases []build.Release, found []Leftover) {
+	a.restore(r, releases)
+	a.missing(r, found)
+}
+
+// Releases tells which releases there are, before Adopt.
+func (a *Actor) Releases(all []build.Release) { a.listed(all) }
+
+// Adopt hands over what an earlier supervisor left running, the youngest generation first, and the
+// sockets that came over an exec. It is called once, before Configure; the sockets are the actor's
+// from then on.
+func (a *Actor) Adopt(found []Leftover, handed []public.Listener) { a.post(adopted{found, handed}) }
+
+// Configure brings what the file says now. rebuild says that a key that goes into the release has
+// changed.
+func (a *Actor) Configure(entry *config.Build, rebuild bool) { a.post(configured{entry, rebuild}) }
+
+// InputsChanged says that a file that goes into the release may have changed.
+func (a *Actor) InputsChanged() { a.tell(machine.InputsChanged{}) }
+
+// Remove says that the build is no longer in the file.
+func (a *Actor) Remove() { a.tell(machine.Removed{}) }
+
+// Shutdown says that the supervisor ends.
+func (a *Actor) Shutdown() { a.tell(machine.Shutdown{}) }
+
+// CaughtUp returns a channel that is closed when the actor has handled all it was told so far. An
+// actor that has ended closes Done instead.
+func (a *Actor) CaughtUp() <-chan struct{} {
+	up := make(caughtUp)
+	a.post(up)
+	return up
+}
+
+// Done is closed when the actor has ended with all it did.
+func (a *Actor) Done() <-chan struct{} { return a.done }

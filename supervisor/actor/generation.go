@@ -1,0 +1,190 @@
+package actor
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
+	"github.com/medctrl/medctrl-supervisor/supervisor/public"
+	"github.com/medctrl/medctrl-supervisor/supervisor/server"
+)
+
+// generation is a running tree with what belongs to it. The actor owns it; its goroutines end with
+// its context.
+type generation struct {
+	n         int
+	version   machine.Version
+	launch    *server.Launch
+	tree      Tree
+	sock      *public.Socket // nil: of an adopted one it could not be taken back
+	queued    bool           // begun on the public listener, where clients waited before it
+	words     server.Words   // of its workers; nil: they cannot say that they are ready
+	log       string
+	logOffset int64 // where its own output begins in the log
+	stop      context.CancelFunc
+	ctx       context.Context
+	leaving   atomic.Bool // told to end: its exit is no event
+
+	mu     sync.Mutex  // guards what follows
+	halted bool        // nothing is checked or probed any more
+	next   *time.Timer // of the next probe
+}
+
+// halt ends checking and probing.
+func (g *generation) halt() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.halted = true
+	if g.next != nil {
+		g.next.Stop()
+	}
+	g.stop()
+}
+
+// leave marks g as told to go: nothing more is checked or probed.
+func (g *generation) leave() {
+	g.leaving.Store(true)
+	g.halt()
+}
+
+// spawn starts generation n on the public listener or on a staging socket of its own, and has it
+// checked.
+func (a *Actor) spawn(e machine.Spawn) machine.Event {
+	g, err := a.begin(e)
+	if err != nil {
+		return machine.SpawnFailed{N: e.N, Reason: err.Error()}
+	}
+	a.generations[e.N] = g
+	a.log.Debug("generation spawned", "generation", e.N, "release", e.Version.Release, "pid", g.tree.Pid(), "public", e.Public)
+	a.task(func(context.Context) {
+		a.verify(g.ctx, g)
+		if g.words != nil {
+			g.words.Close() // read from only; nothing can be lost
+		}
+	})
+	return machine.Spawned{N: e.N, Pid: g.tree.Pid()}
+}
+
+func (a *Actor) begin(e machine.Spawn) (*generation, error) {
+	l, err := a.launchOf(e.Version)
+	if err != nil {
+		return nil, err
+	}
+	g := &generation{n: e.N, version: e.Version, launch: l, queued: e.Public, log: a.logPath()}
+	if e.Public {
+		// Made anew where it could not be taken back from a generation that was adopted.
+		if err := a.public.Open(); err != nil {
+			return nil, err
+		}
+		g.sock = a.public.Socket().Hold()
+	} else if g.sock, err = a.public.Stage(a.paths.Staging()); err != nil {
+		return nil, err
+	}
+	g.logOffset = a.Ports.Host.OutputSize(g.log)
+	start := Start{Launch: l, Mark: a.mark(e.N), Listener: g.sock.Listener, Log: g.log}
+	g.tree, g.words, err = a.Ports.Trees.Start(start, func(exit Exit) { a.post(childExited{g, exit}) })
+	if err != nil {
+		a.public.LetGo(g.sock)
+		return nil, err
+	}
+	g.ctx, g.stop = context.WithCancel(a.Hard)
+	return g, nil
+}
+
+// mark identifies the tree of generation n, also for a later supervisor.
+func (a *Actor) mark(n int) string { return fmt.Sprintf("%s/%s/%d", a.RootID, a.name, n) }
+
+// exited says why a generation ended, unless it was told to.
+func (a *Actor) exited(m childExited) machine.Event {
+	if m.g.leaving.Load() {
+		return nil
+	}
+	m.g.halt()
+	reason := m.exit.Words
+	if !m.exit.Signal {
+		reason = a.explain(m.g, m.g.launch.Server.Exit(reason, m.exit.Code))
+	}
+	return machine.Exited{N: m.g.n, Reason: reason, Clean: m.exit.Clean}
+}
+
+// explain adds the last lines of the generation's own output to a reason.
+func (a *Actor) explain(g *generation, reason string) string {
+	return server.Explain(g.launch.Server, reason, a.Ports.Host.Output(g.log, g.logOffset, server.OutputLines))
+}
+
+// candidateGrace is how long a candidate that is not wanted may clean up.
+const candidateGrace = 5 * time.Second
+
+// end sends TERM now and sees to it that the tree of generation n is gone after the grace period.
+func (a *Actor) end(n int) {
+	g, ok := a.generations[n]
+	if !ok {
+		a.tell(machine.Ended{N: n}) // it was never born
+		return
+	}
+	g.leave()
+	a.warn("end generation", g.tree.Terminate())
+	grace := a.entry.GracefulTimeout
+	if !g.queued && (g.sock == nil || !g.sock.WasPublic()) {
+		grace = min(grace, candidateGrace) // it holds no client
+	}
+	a.task(func(ctx context.Context) { a.finish(ctx, g, grace) })
+}
+
+// retire lets generation n, which has lost the public name, serve what is in its queue, and ends
+// it. The grace period covers both. One that is hung does not accept its queue: it is passed on.
+func (a *Actor) retire(n int, hung bool) {
+	g, ok := a.generations[n]
+	if !ok {
+		a.tell(machine.Ended{N: n})
+		return
+	}
+	g.leave()
+	grace := a.entry.GracefulTimeout
+	passOn := func(context.Context) {}
+	if hung && g.sock != nil {
+		passOn = a.public.PassOn(g.sock)
+	}
+	a.task(func(ctx context.Context) {
+		begun := time.Now()
+		switch {
+		case g.sock == nil:
+			a.log.Debug("queue of an adopted generation cannot be seen", "generation", g.n)
+		case hung:
+			queue := make(chan struct{})
+			go func() {
+				defer close(queue)
+				passOn(ctx)
+			}()
+			defer func() { <-queue }()
+		default:
+			drain, cancel := context.WithTimeout(ctx, grace)
+			a.warn("drain generation", g.sock.Drained(drain))
+			a.Reach("after", "the queue is empty")
+			cancel()
+		}
+		a.finish(ctx, g, max(grace-time.Since(begun), 0))
+	})
+}
+
+// finish ends the tree of g and says so.
+func (a *Actor) finish(ctx context.Context, g *generation, grace time.Duration) {
+	for {
+		err := g.tree.End(ctx, grace)
+		a.Reach("after", "a tree has ended")
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			grace = 0
+			ctx = context.Background()
+			continue
+		}
+		a.log.Error("generation does not end", "generation", g.n, "pid", g.tree.Pid(), "error", err)
+		break
+	}
+	a.post(treeEnded{g})
+}

@@ -1,0 +1,109 @@
+package actor
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
+	"github.com/medctrl/medctrl-supervisor/supervisor/server"
+)
+
+// launches remembers how to start each version that may be started again, so that a crash is
+// answered from memory, also after the file has moved on.
+type launches struct {
+	settings map[string]runSettings // by RunKey
+	of       map[machine.Version]*server.Launch
+}
+
+// runSettings is a build's entry as one RunKey stands for it.
+type runSettings struct {
+	entry   *config.Build
+	environ []string
+}
+
+func newLaunches() launches {
+	return launches{settings: map[string]runSettings{}, of: map[machine.Version]*server.Launch{}}
+}
+
+// know keeps an entry with its environment, and returns the RunKey that stands for everything a
+// restart applies: the keys of the entry and the environment as it reads now.
+func (l *launches) know(entry *config.Build, environ []string) (runKey string) {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s\n%s\n", config.RunKey(*entry), strings.Join(environ, "\n"))
+	runKey = hex.EncodeToString(h.Sum(nil))[:16]
+	l.settings[runKey] = runSettings{entry, environ}
+	return runKey
+}
+
+// environ returns the environment of a RunKey, or otherwise where it is not known.
+func (l *launches) environ(runKey string, otherwise []string) []string {
+	if set, ok := l.settings[runKey]; ok {
+		return set.environ
+	}
+	return otherwise
+}
+
+// launchOf returns how to start v.
+func (a *Actor) launchOf(v machine.Version) (*server.Launch, error) {
+	if l, ok := a.launches.of[v]; ok {
+		return l, nil
+	}
+	set, ok := a.launches.settings[v.RunKey]
+	if !ok {
+		// Of an earlier run, and edited since: with the settings of now is better than not at all,
+		// and a candidate that has them is on its way.
+		if set, ok = a.launches.settings[a.state.RunKey]; !ok {
+			return nil, fmt.Errorf("start release %s: its run settings are not known", v.Release)
+		}
+	}
+	rel, err := a.Ports.Releases.Get(a.name, v.Release)
+	if err != nil {
+		return nil, err
+	}
+	owner, err := a.Ports.Host.Identity(set.entry)
+	if err != nil {
+		return nil, err
+	}
+	l := server.Prepare(*set.entry, set.environ, server.Place{Release: rel, Paths: a.paths, RunKey: v.RunKey}, owner)
+	a.launches.of[v] = l
+	return l, nil
+}
+
+// forget drops what was kept for versions that will not be started again.
+func (a *Actor) forget() {
+	st := a.state
+	for v := range a.launches.of {
+		if v == st.Proven || v == st.Fallback || v == st.Candidate.Version || v == st.Serving.Version ||
+			v.Release == st.Release && v.RunKey == st.RunKey {
+			continue
+		}
+		delete(a.launches.of, v)
+	}
+	for key := range a.launches.settings {
+		if key != st.RunKey && key != st.Proven.RunKey && key != st.Fallback.RunKey {
+			delete(a.launches.settings, key)
+		}
+	}
+	a.dropFiles()
+}
+
+// dropFiles removes generated files that no launch and no generation needs: they are written again
+// where they are needed.
+func (a *Actor) dropFiles() {
+	var keep []string
+	needed := func(l *server.Launch) {
+		for _, f := range l.Files {
+			keep = append(keep, f.Path)
+		}
+	}
+	for _, l := range a.launches.of {
+		needed(l)
+	}
+	for _, g := range a.generations {
+		needed(g.launch)
+	}
+	a.warn("remove old generated files", a.Ports.Host.DropFiles(a.paths, keep...))
+}

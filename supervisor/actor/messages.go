@@ -1,0 +1,76 @@
+package actor
+
+import (
+	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
+	"github.com/medctrl/medctrl-supervisor/supervisor/public"
+)
+
+// message is what an actor is sent. The types that implement it are all in this file.
+type message interface{ message() }
+
+// What the supervisor and people say.
+type (
+	// configured brings the build's entry.
+	configured struct {
+		entry   *config.Build
+		rebuild bool
+	}
+	// adopted brings what an earlier supervisor left of the build.
+	adopted struct {
+		found  []Leftover
+		handed []public.Listener // its sockets, from before an exec
+	}
+	// asked is a person's command.
+	asked struct{ ticket *ticket }
+	// paused makes the actor stand still between two turns, for an exec.
+	paused struct {
+		answer chan<- string // "" or what is under way
+		resume <-chan struct{}
+	}
+	// caughtUp is closed when all before it has been handled.
+	caughtUp chan struct{}
+)
+
+// What comes of effects, and must be translated before the machine sees it.
+type (
+	// happened is an event that the machine understands as it is.
+	happened struct{ event machine.Event }
+	// childExited says how a generation's main process ended.
+	childExited struct {
+		g    *generation
+		exit Exit
+	}
+	// unready says why a generation did not pass its check.
+	unready struct {
+		g      *generation
+		reason string
+	}
+	// treeEnded says that nothing of a generation is left.
+	treeEnded struct{ g *generation }
+	// queueLeft says that nobody serves a socket any more; nil where there was none.
+	queueLeft struct{ s *public.Socket }
+	// nameTouched says that the public socket may have lost its name.
+	nameTouched struct{}
+	// releasesListed says which releases are kept.
+	releasesListed []string
+	// hookDue says that something happened outside the machine for which there may be a hook.
+	hookDue struct {
+		event  machine.EventName
+		reason string
+	}
+)
+
+func (configured) message()     {}
+func (adopted) message()        {}
+func (asked) message()          {}
+func (paused) message()         {}
+func (caughtUp) message()       {}
+func (happened) message()       {}
+func (childExited) message()    {}
+func (unready) message()        {}
+func (treeEnded) message()      {}
+func (queueLeft) message()      {}
+func (nameTouched) message()    {}
+func (releasesListed) message() {}
+func (hookDue) message()        {}

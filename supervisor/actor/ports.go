@@ -1,0 +1,186 @@
+package actor
+
+import (
+	"context"
+	"time"
+
+	"github.com/medctrl/medctrl-supervisor/build"
+	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/layout"
+	"github.com/medctrl/medctrl-supervisor/supervisor/public"
+	"github.com/medctrl/medctrl-supervisor/supervisor/server"
+	"github.com/medctrl/medctrl-supervisor/supervisor/state"
+)
+
+// Ports is all that an actor reaches the world through. All of it is required; every method may be
+// called from several goroutines.
+type Ports struct {
+	Trees    Trees
+	Sockets  Sockets
+	Releases Releases
+	Host     Host
+	Records  Records
+	Reports  Reports
+}
+
+// Trees starts and ends processes with all that they start.
+type Trees interface {
+	// Start starts a server, after it has made the files of its launch where they are missing.
+	// words is where its workers say that they are ready, nil where they cannot; the caller closes
+	// it. exited is called once, when the main process has ended.
+	Start(s Start, exited func(Exit)) (tree Tree, words server.Words, err error)
+	// Adopt watches a server that an earlier supervisor started. exited is called as by Start.
+	Adopt(l Leftover, exited func(Exit)) (Tree, error)
+	// Remains returns what is left of a tree whose main process may have ended, to end it.
+	Remains(l Leftover) Tree
+	// Environ returns the environment that a process was started with.
+	Environ(pid int) ([]string, error)
+	// Alive reports whether there is a process with that pid.
+	Alive(pid int) bool
+	// Run runs a command to its end, or until ctx ends; then its whole tree is ended. It returns
+	// the end of what the command printed.
+	Run(ctx context.Context, h Hook) (output string, err error)
+}
+
+// Tree is a server's main process with all that it has started.
+type Tree interface {
+	Pid() int
+	StartTime() uint64 // clock ticks after boot; with the pid it identifies the main process
+	// Terminate sends SIGTERM to the main process and its group.
+	Terminate() error
+	// End returns when nothing of the tree is left: SIGTERM, and SIGKILL after grace or when ctx
+	// ends.
+	End(ctx context.Context, grace time.Duration) error
+}
+
+// Start says what to start.
+type Start struct {
+	Launch   *server.Launch
+	Mark     string // identifies the tree, see Leftover
+	Listener public.Listener
+	Log      string // file that takes the output
+}
+
+// Hook is a command that is run to its end.
+type Hook struct {
+	Argv  []string
+	Env   []string
+	Dir   string
+	Entry *config.Build // whose user, group and umask it gets
+}
+
+// Exit is how a main process ended.
+type Exit struct {
+	Words  string // "exit code 3", "killed by SIGKILL"
+	Code   int    // -1: a signal ended it, or the code is not known
+	Signal bool   // a signal ended it
+	Clean  bool   // exit code 0
+}
+
+// Leftover is a generation of an earlier supervisor of this root, found by the mark that each of
+// its processes carries: ROOT ID/BUILD/GENERATION. No record is needed for it.
+type Leftover struct {
+	N       int
+	Mark    string
+	Leader  Process // zero: its main process has ended
+	Members []Process
+}
+
+// Process is a process by pid and start time (clock ticks after boot): a pid alone may belong to
+// another process by now.
+type Process struct {
+	Pid       int
+	StartTime uint64
+}
+
+// Pids lists who may hold the listener, the likeliest first.
+func (l Leftover) Pids() []int {
+	var all []int
+	if l.Leader.Pid != 0 {
+		all = append(all, l.Leader.Pid)
+	}
+	for _, m := range l.Members {
+		if m.Pid != l.Leader.Pid {
+			all = append(all, m.Pid)
+		}
+	}
+	return all
+}
+
+// Sockets makes listening sockets and finds those of earlier supervisors.
+type Sockets interface {
+	// Bind makes a listener at path with the owner and mode that the entry asks for, and the folder
+	// where it is missing.
+	Bind(path string, entry *config.Build) (public.Listener, error)
+	// Recover takes a listener back from one of the processes with these pids. inode says which; 0
+	// is the one that path leads to. The error wraps fs.ErrNotExist where nobody holds it.
+	Recover(path string, inode uint64, pids ...int) (public.Listener, error)
+	// HeldBy reports whether one of the processes has the socket open.
+	HeldBy(inode uint64, pids ...int) bool
+	// Remove removes the path of a socket. A missing one is no error.
+	Remove(path string) error
+	// Guard calls touched, which must not block, when a socket in the build's folder may have lost
+	// its path. nil ends that.
+	Guard(b layout.Build, touched func())
+}
+
+// Releases makes and keeps releases.
+type Releases interface {
+	// Make makes a release of the inputs as they are now (build.Maker).
+	Make(ctx context.Context, r build.Request) (rel build.Release, fresh bool, err error)
+	Get(name, id string) (build.Release, error)
+	List(name string) ([]build.Release, error)
+	Prune(entry *config.Build, inUse ...string) error
+	SetCurrent(name, id string) error
+}
+
+// Host tells what the machine knows.
+type Host interface {
+	// Environ is the environment that an entry asks for.
+	Environ(entry *config.Build) ([]string, error)
+	// Identity is whom an entry's processes run as.
+	Identity(entry *config.Build) (config.Identity, error)
+	// Probe asks the server on the socket for the health page. The error is a *ProbeError where
+	// there was an answer, or none in time.
+	Probe(ctx context.Context, socket string, h *config.Health, timeout time.Duration) error
+	// OutputSize is how long a log is; Output is the last lines, at most n, of what was written to
+	// it from that offset on.
+	OutputSize(log string) int64
+	Output(log string, from int64, n int) []string
+	// DropFiles removes the generated files of a build but those at the paths of keep.
+	DropFiles(b layout.Build, keep ...string) error
+}
+
+// ProbeError says how a probe failed.
+type ProbeError struct {
+	Wrong bool // there was an answer, with a status that is not expected
+	Late  bool // there was none in time
+	Err   error
+}
+
+func (e *ProbeError) Error() string { return e.Err.Error() }
+func (e *ProbeError) Unwrap() error { return e.Err }
+
+// Records writes down what must outlive the supervisor.
+type Records interface {
+	// Save notes what is to be written of a build, soon and without blocking; nil deletes it.
+	Save(name string, r *state.Record)
+}
+
+// Reports tells people what happens. No method blocks.
+type Reports interface {
+	Event(e Event)
+	Built(name, result string)
+	Step(name, step string, took time.Duration)
+	Probed(name string, took time.Duration, ok bool)
+}
+
+// Event is something that happened to a build.
+type Event struct {
+	Time    time.Time
+	Build   string
+	Event   string
+	Release string
+	Pid     int // 0: none, or not known
+	Reason  string
+}

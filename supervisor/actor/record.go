@@ -1,0 +1,115 @@
+package actor
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/medctrl/medctrl-supervisor/build"
+	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
+	"github.com/medctrl/medctrl-supervisor/supervisor/state"
+)
+
+// The roles of a generation in a record.
+const (
+	roleServing   = "serving"
+	roleCandidate = "candidate"
+	roleRetiring  = "retiring"
+)
+
+// save notes what is to be written down of the build.
+func (a *Actor) save() {
+	if a.state.Want == machine.WantRemoved {
+		a.Ports.Records.Save(a.name, nil)
+		return
+	}
+	a.Ports.Records.Save(a.name, a.record())
+}
+
+// record is what must outlive the supervisor of this build.
+func (a *Actor) record() *state.Record {
+	st := a.state
+	r := &state.Record{
+		Build: a.name,
+		// What is not started automatically needs nobody's hand to stay so.
+		StoppedByHand: st.Want == machine.WantStopped && st.Policy.Autostart,
+		Release:       st.Release, LastBuilt: st.LastBuilt, Previous: st.Previous,
+		Proven: st.Proven.Release, ProvenRunKey: st.Proven.RunKey,
+		Fallback: st.Fallback.Release, FallbackRunKey: st.Fallback.RunKey,
+		Bad:      map[string]string{},
+		Restarts: st.Restarts, LastExit: st.LastExit, BuildError: st.BuildErr,
+		NextGeneration: st.Spawned + 1,
+		Stays:          a.history.stays,
+	}
+	for v, reason := range st.Bad {
+		r.Bad[v.Release+"/"+v.RunKey] = reason
+	}
+	for _, g := range a.generations {
+		inode := uint64(0)
+		if g.sock != nil {
+			inode = g.sock.Inode()
+		}
+		r.Generations = append(r.Generations, state.Generation{
+			N: g.n, Role: a.role(g.n), Release: g.version.Release, RunKey: g.version.RunKey,
+			Pid: g.tree.Pid(), StartTime: g.tree.StartTime(), BootID: a.BootID,
+			SocketInode: inode,
+		})
+		if last := &r.Generations[len(r.Generations)-1]; g.n == st.Serving.N {
+			last.Since = st.Serving.Since.UTC().Round(0)
+		}
+	}
+	return r
+}
+
+func (a *Actor) role(n int) string {
+	switch n {
+	case a.state.Serving.N:
+		return roleServing
+	case a.state.Candidate.N:
+		return roleCandidate
+	}
+	return roleRetiring
+}
+
+// restore begins an actor's life where the record of an earlier one left off, as far as it has the
+// releases still.
+func (a *Actor) restore(r state.Record, releases []build.Release) {
+	st := a.state
+	kept := func(id string) bool {
+		return slices.ContainsFunc(releases, func(r build.Release) bool { return r.ID == id })
+	}
+	st.LastBuilt, st.Previous = r.LastBuilt, r.Previous
+	st.Restarts, st.LastExit = r.Restarts, r.LastExit
+	st.Spawned = max(r.NextGeneration-1, 0)
+	a.history.restored(r.Stays)
+	if r.StoppedByHand {
+		st.Want = machine.WantStopped
+	}
+	if len(r.Bad) > 0 {
+		st.Bad = map[machine.Version]string{}
+	}
+	for key, reason := range r.Bad {
+		if release, runKey, ok := strings.Cut(key, "/"); ok {
+			st.Bad[machine.Version{Release: release, RunKey: runKey}] = reason
+		}
+	}
+	if kept(r.Proven) {
+		st.Proven = machine.Version{Release: r.Proven, RunKey: r.ProvenRunKey}
+	}
+	if kept(r.Fallback) {
+		st.Fallback = machine.Version{Release: r.Fallback, RunKey: r.FallbackRunKey}
+	}
+	a.before = map[int]state.Generation{}
+	for _, g := range r.Generations {
+		a.before[g.N] = g
+	}
+	if r.Release == "" {
+		return
+	}
+	if !kept(r.Release) {
+		_, err := a.Ports.Releases.Get(a.name, r.Release)
+		a.log.Warn("release of the last run is not there any more, it is built again", "release", r.Release, "error", err)
+		st.LastBuilt = ""
+		return
+	}
+	st.Release = r.Release
+}

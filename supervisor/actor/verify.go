@@ -1,0 +1,123 @@
+package actor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
+	"github.com/medctrl/medctrl-supervisor/supervisor/server"
+)
+
+// verify waits until generation g is ready: every worker has said so, where its server can say it,
+// and the probe got the expected answer. It posts Ready, or ProofFailed with the reason; nothing
+// when ctx ends first.
+func (a *Actor) verify(ctx context.Context, g *generation) {
+	set := a.health.Load()
+	deadline, cancel := context.WithTimeout(ctx, set.StartTimeout)
+	defer cancel()
+	var err error
+	if g.words != nil {
+		err = server.Await(deadline, g.words, a.Ports.Trees.Alive)
+	}
+	if err == nil {
+		err = a.awaitAnswer(deadline, g)
+	}
+	switch {
+	case ctx.Err() != nil: // it ended, or is no longer wanted
+	case err == nil:
+		a.tell(machine.Ready{N: g.n})
+	case errors.Is(deadline.Err(), context.DeadlineExceeded):
+		a.post(unready{g, fmt.Sprintf("not ready within start_timeout (%v): %v", set.StartTimeout, err)})
+	default:
+		a.post(unready{g, err.Error()})
+	}
+}
+
+// How often a server that does not answer as expected yet is asked again.
+const (
+	askAgainFirst = 20 * time.Millisecond
+	askAgainLast  = time.Second
+)
+
+// awaitAnswer probes until the answer is as expected. A server whose workers have all said that
+// they are ready gets as many wrong answers as health allows; one that says nothing may be wrong
+// until ctx ends. Where clients have queued for it, a probe's turn may come late: each is given
+// twice the time of the one before, or a server that works off a long queue would never pass.
+func (a *Actor) awaitAnswer(ctx context.Context, g *generation) error {
+	wrong, patience := 0, time.Duration(0)
+	for pause := askAgainFirst; ; pause = min(2*pause, askAgainLast) {
+		set := a.health.Load()
+		timeout := max(set.Timeout, patience)
+		err := a.Ports.Host.Probe(ctx, g.sock.Path(), set, timeout)
+		if err == nil {
+			return nil
+		}
+		var answer *ProbeError
+		switch {
+		case !errors.As(err, &answer):
+		case answer.Wrong && g.words != nil:
+			if wrong++; wrong >= set.Failures {
+				return err
+			}
+		case answer.Late && g.queued:
+			patience = 2 * timeout
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+		}
+	}
+}
+
+// watch probes the serving generation g every interval until it is halted. In between it costs a
+// timer and no goroutine.
+func (a *Actor) watch(g *generation) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.halted {
+		g.next = time.AfterFunc(a.health.Load().Interval, func() { a.watchOnce(g) })
+	}
+}
+
+// probeSoon lets a changed interval begin now.
+func (a *Actor) probeSoon() {
+	g, ok := a.generations[a.state.Serving.N]
+	if !ok {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	// A probe that is under way sets the timer itself, with the new interval.
+	if g.next != nil && g.next.Stop() {
+		g.next.Reset(a.health.Load().Interval)
+	}
+}
+
+// watchOnce probes g, says how that went, and sets the timer for the next time. What the file says
+// of health is read anew each time: it applies live.
+func (a *Actor) watchOnce(g *generation) {
+	g.mu.Lock()
+	if g.halted {
+		g.mu.Unlock()
+		return
+	}
+	a.tasks.Add(1) // before halt can be seen, so before anybody waits for tasks
+	g.mu.Unlock()
+	defer a.tasks.Done()
+	begun, set := time.Now(), a.health.Load()
+	err := a.Ports.Host.Probe(g.ctx, a.paths.Socket(), set, set.Timeout)
+	if g.ctx.Err() != nil {
+		return
+	}
+	a.Ports.Reports.Probed(a.name, time.Since(begun), err == nil)
+	if err != nil {
+		a.post(nameTouched{}) // its name may be what is missing
+		a.tell(machine.ProbeFailed{N: g.n, Reason: err.Error()})
+	} else {
+		a.tell(machine.ProbeOK{N: g.n})
+	}
+	a.watch(g)
+}

@@ -1,0 +1,83 @@
+package actor
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
+	"github.com/medctrl/medctrl-supervisor/supervisor/public"
+	"github.com/medctrl/medctrl-supervisor/supervisor/state"
+)
+
+// View is what others may see of an actor: the facts of one moment, which nobody changes.
+type View struct {
+	Entry  *config.Build
+	State  *machine.State
+	Tree   Tree            // that serves, or nil
+	Public public.Listener // nil: there is none
+	Drains public.Listener // whose queue is being emptied, or nil
+	Stays  map[string]state.Stay
+	Asked  string // the last command of a person that was handled; "": none
+}
+
+// shown is what others may see. All of it may be read from any goroutine.
+type shown struct {
+	view     atomic.Pointer[View]
+	releases atomic.Pointer[[]string]
+	mu       sync.Mutex    // guards moved
+	moved    chan struct{} // closed and made anew by each change
+}
+
+func (s *shown) init(v *View) {
+	s.view.Store(v)
+	s.moved = make(chan struct{})
+}
+
+// wake tells those who wait for a change.
+func (s *shown) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.moved)
+	s.moved = make(chan struct{})
+}
+
+// publish lets others see the actor as it is now.
+func (a *Actor) publish() {
+	before := a.shown.view.Load()
+	v := &View{Entry: a.entry, State: a.state, Stays: a.history.stays, Asked: a.asked}
+	if g, ok := a.generations[a.state.Serving.N]; ok {
+		v.Tree = g.tree
+	}
+	if s := a.public.Socket(); s != nil {
+		v.Public = s.Listener
+	}
+	for _, n := range a.state.Ending {
+		if g, ok := a.generations[n]; ok && g.sock != nil && !g.sock.Named() {
+			v.Drains = g.sock.Listener
+		}
+	}
+	a.shown.view.Store(v)
+	a.shown.wake()
+	if a.state.Phase() != before.State.Phase() {
+		a.PhaseChanged()
+	}
+}
+
+// View returns the actor as it is now.
+func (a *Actor) View() *View { return a.shown.view.Load() }
+
+// Changed returns a channel that is closed by the next change.
+func (a *Actor) Changed() <-chan struct{} {
+	a.shown.mu.Lock()
+	defer a.shown.mu.Unlock()
+	return a.shown.moved
+}
+
+// Kept returns the releases that are kept, oldest first; nil where they could not be listed.
+func (a *Actor) Kept() []string {
+	if ids := a.shown.releases.Load(); ids != nil {
+		return *ids
+	}
+	return nil
+}

@@ -1,0 +1,62 @@
+package supervisor
+
+import (
+	"context"
+	"os"
+	"sync"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/medctrl/medctrl-supervisor/config/layout"
+	"github.com/medctrl/medctrl-supervisor/supervisor/control"
+)
+
+// ControlSocket is where the supervisor of a root takes commands.
+func ControlSocket(root string) string { return layout.Root(root).Control() }
+
+// commands takes commands over the control socket (Control).
+type commands struct {
+	path  string
+	log   hclog.Logger
+	given *os.File // from before an upgrade; nil: there is none
+
+	mu     sync.Mutex
+	socket *control.Socket // nil: it could not be made
+}
+
+// Serve passes commands on to b until ctx ends.
+func (c *commands) Serve(ctx context.Context, b control.Backend, m *control.Metrics) {
+	socket, err := c.open()
+	if err == nil {
+		c.mu.Lock()
+		c.socket = socket
+		c.mu.Unlock()
+		err = control.Serve(ctx, socket, b, m, c.log)
+	}
+	if err != nil {
+		c.log.Error("control socket cannot be served, commands find no supervisor", "path", c.path, "error", err)
+	}
+}
+
+// open makes the socket, unless it was handed over.
+func (c *commands) open() (*control.Socket, error) {
+	if c.given != nil {
+		s, err := control.Inherited(c.given, c.path)
+		if err == nil {
+			return s, nil
+		}
+		c.log.Warn("control socket is made anew", "error", err)
+	}
+	return control.Listen(c.path)
+}
+
+// file returns a descriptor of the socket for the program that is executed in our place; nil where
+// there is none. The caller closes it.
+func (c *commands) file() (*os.File, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.socket == nil {
+		return nil, nil
+	}
+	return c.socket.File()
+}

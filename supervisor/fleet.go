@@ -1,0 +1,97 @@
+package supervisor
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
+	"github.com/medctrl/medctrl-supervisor/supervisor/control"
+)
+
+// fleet is what runs by which file: the facts of one moment, which nobody changes. The supervisor's
+// own goroutine publishes a new one with each change; everybody may read it without waiting.
+type fleet struct {
+	cfg     *config.Config // that is applied
+	loaded  time.Time
+	err     error // why the file as it is now is not applied; nil where it is
+	actors  map[string]*actor.Actor
+	leaving bool // the supervisor is to stop
+}
+
+// publish makes a changed fleet the one that is seen. Only the supervisor's own goroutine calls it.
+func (s *Supervisor) publish(change func(*fleet)) {
+	next := *s.fleet.Load()
+	change(&next)
+	s.fleet.Store(&next)
+}
+
+// with returns the actors with one more.
+func (f *fleet) with(a *actor.Actor) map[string]*actor.Actor {
+	actors := maps.Clone(f.actors)
+	actors[a.Name()] = a
+	return actors
+}
+
+// without returns the actors but the one of a build.
+func (f *fleet) without(name string) map[string]*actor.Actor {
+	actors := maps.Clone(f.actors)
+	delete(actors, name)
+	return actors
+}
+
+// all returns the actors in the order of the file; those of builds that are no longer in it come
+// last.
+func (f *fleet) all() []*actor.Actor {
+	all := make([]*actor.Actor, 0, len(f.actors))
+	seen := make(map[string]bool, len(f.actors))
+	for _, b := range f.cfg.Builds {
+		if a, ok := f.actors[b.Name]; ok {
+			all, seen[b.Name] = append(all, a), true
+		}
+	}
+	if len(all) == len(f.actors) {
+		return all
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.actors)) {
+		if !seen[name] {
+			all = append(all, f.actors[name])
+		}
+	}
+	return all
+}
+
+// find returns the actor of a build.
+func (s *Supervisor) find(name string) (*actor.Actor, error) {
+	if a, ok := s.fleet.Load().actors[name]; ok {
+		return a, nil
+	}
+	return nil, fmt.Errorf("%w: %q is not in %s", control.ErrNoBuild, name, s.Config.Path)
+}
+
+// summary is the state of all builds in a line: "3 builds: 1 failed, 2 running".
+func (s *Supervisor) summary() string {
+	f := s.fleet.Load()
+	count := map[string]int{}
+	for _, a := range f.actors {
+		count[string(a.View().State.Phase())]++
+	}
+	var parts []string
+	for _, phase := range slices.Sorted(maps.Keys(count)) {
+		parts = append(parts, fmt.Sprintf("%d %s", count[phase], phase))
+	}
+	line := fmt.Sprintf("%d builds: %s", len(f.actors), strings.Join(parts, ", "))
+	switch len(f.actors) {
+	case 0:
+		line = "no builds"
+	case 1:
+		line = "1 build: " + parts[0][len("1 "):]
+	}
+	if f.err != nil {
+		line += "; the file has a mistake and is not applied"
+	}
+	return line
+}

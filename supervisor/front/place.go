@@ -1,0 +1,185 @@
+package front
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"time"
+)
+
+// placeRetry is how long a Place waits for an address that is taken.
+const placeRetry = 3 * time.Second
+
+// placeDrain is how long requests in flight may take when a Place is closed or halted.
+const placeDrain = 30 * time.Second
+
+// Place is a Front at one address. Its socket outlasts what is served on it: while nothing is,
+// clients wait in its queue.
+type Place struct {
+	front *Front
+	addr  string
+	life  context.Context
+	close context.CancelFunc
+
+	mu     sync.Mutex
+	ln     net.Listener       // nil: not open yet
+	stop   context.CancelFunc // of what is served now; nil: nothing
+	idle   chan struct{}      // closed when no request of that is under way any more
+	halted chan struct{}      // not nil: nothing is to be served until it is closed
+}
+
+// At returns the place at addr ("host:port"). ln is a listener that is there already, and the
+// Place's from then on; nil: it makes one.
+func (f *Front) At(addr string, ln net.Listener) *Place {
+	life, end := context.WithCancel(context.Background())
+	return &Place{front: f, addr: addr, ln: ln, life: life, close: end}
+}
+
+// Address is the place's address.
+func (p *Place) Address() string { return p.addr }
+
+// Close ends Serve and closes the socket.
+func (p *Place) Close() { p.close() }
+
+// Serve serves until Close. An address that is taken is tried again: what Nginx serves must not
+// suffer from it.
+func (p *Place) Serve() {
+	defer p.shut()
+	said := ""
+	for {
+		err := p.open()
+		if err == nil {
+			err = p.serveOnce()
+		}
+		if p.life.Err() != nil {
+			return
+		}
+		if err == nil {
+			continue // it was halted
+		}
+		if err.Error() != said {
+			said = err.Error()
+			p.front.log.Error("front cannot serve, it is tried again", "address", p.addr, "error", err)
+		}
+		select {
+		case <-p.life.Done():
+			return
+		case <-time.After(placeRetry):
+		}
+	}
+}
+
+// open makes the socket, where it is not there.
+func (p *Place) open() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ln != nil {
+		return nil
+	}
+	ln, err := (&net.ListenConfig{}).Listen(p.life, "tcp", p.addr)
+	p.ln = ln
+	return err
+}
+
+func (p *Place) shut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ln != nil {
+		p.ln.Close() // nothing was written to it
+		p.ln = nil
+	}
+}
+
+// serveOnce serves until it is closed or halted, and where it is halted, waits until that is over.
+func (p *Place) serveOnce() error {
+	served, stop := context.WithCancel(p.life)
+	defer stop()
+	idle := make(chan struct{})
+	p.mu.Lock()
+	if halted := p.halted; halted != nil {
+		p.mu.Unlock()
+		select {
+		case <-halted:
+		case <-p.life.Done():
+		}
+		return nil
+	}
+	ln, err := duplicate(p.ln)
+	if err != nil {
+		p.mu.Unlock()
+		return err
+	}
+	p.stop, p.idle = stop, idle
+	p.mu.Unlock()
+	p.front.log.Info("front listens", "address", ln.Addr().String())
+	err = p.front.Serve(served, ln, placeDrain)
+	p.mu.Lock()
+	p.stop = nil
+	p.mu.Unlock()
+	close(idle)
+	if served.Err() == nil { // the socket broke
+		p.shut()
+		return err
+	}
+	if err != nil {
+		p.front.log.Warn("requests under way did not end in time", "error", err)
+	}
+	return nil
+}
+
+// duplicate makes a listener whose end leaves ln open.
+func duplicate(ln net.Listener) (net.Listener, error) {
+	f, err := fileOf(ln)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // net.FileListener has its own
+	return net.FileListener(f)
+}
+
+func fileOf(ln net.Listener) (*os.File, error) {
+	tcp, ok := ln.(*net.TCPListener)
+	if !ok {
+		return nil, fmt.Errorf("front listens on a %T", ln)
+	}
+	return tcp.File()
+}
+
+// Halt lets the requests under way end, and accepts no others until goOn is called: clients wait in
+// the queue. The error is ctx's, before all have ended.
+func (p *Place) Halt(ctx context.Context) (goOn func(), err error) {
+	halted := make(chan struct{})
+	p.mu.Lock()
+	p.halted = halted
+	stop, idle := p.stop, p.idle
+	p.mu.Unlock()
+	goOn = sync.OnceFunc(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.halted = nil
+		close(halted)
+	})
+	if stop == nil {
+		return goOn, nil
+	}
+	stop()
+	select {
+	case <-idle:
+		return goOn, nil
+	case <-ctx.Done():
+		return goOn, ctx.Err()
+	}
+}
+
+// File returns a descriptor of the socket for the program that is executed in our place; nil where
+// there is none. The caller closes it.
+func (p *Place) File() (*os.File, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ln == nil {
+		return nil, nil
+	}
+	return fileOf(p.ln)
+}

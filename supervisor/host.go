@@ -1,0 +1,59 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/layout"
+	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
+	"github.com/medctrl/medctrl-supervisor/supervisor/health"
+	"github.com/medctrl/medctrl-supervisor/supervisor/journal"
+)
+
+// host is what this machine knows (actor.Host).
+type host struct{ environ []string }
+
+// Environ is the environment that an entry asks for.
+func (h host) Environ(entry *config.Build) ([]string, error) {
+	return config.Environ(*entry, h.environ)
+}
+
+// Identity is whom an entry's processes run as.
+func (host) Identity(entry *config.Build) (config.Identity, error) { return config.IdentityOf(*entry) }
+
+// Probe asks a server for the health page.
+func (host) Probe(ctx context.Context, socket string, h *config.Health, timeout time.Duration) error {
+	_, err := health.Probe{Socket: socket, Path: h.Path, Host: h.Host,
+		Min: h.Expect.Min, Max: h.Expect.Max, Timeout: timeout}.Do(ctx)
+	var answer *health.Error
+	if errors.As(err, &answer) {
+		return &actor.ProbeError{Wrong: answer.Kind == health.Status, Late: answer.Kind == health.TimedOut, Err: err}
+	}
+	return err
+}
+
+// OutputSize is how long a log is.
+func (host) OutputSize(log string) int64 { return journal.Size(log) }
+
+// Output is the last lines of what was written to a log from an offset on.
+func (host) Output(log string, from int64, n int) []string { return journal.TailFrom(log, from, n) }
+
+// DropFiles removes generated files.
+func (host) DropFiles(b layout.Build, keep ...string) error {
+	paths, err := filepath.Glob(b.Conf("*"))
+	if err != nil {
+		return fmt.Errorf("list generated files: %w", err)
+	}
+	for _, path := range paths {
+		if !slices.Contains(keep, path) {
+			err = errors.Join(err, os.Remove(path))
+		}
+	}
+	return err
+}

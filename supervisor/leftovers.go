@@ -1,0 +1,166 @@
+package supervisor
+
+import (
+	"cmp"
+	"errors"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
+	"github.com/medctrl/medctrl-supervisor/supervisor/state"
+)
+
+// takeOver begins to supervise what the file says. What an earlier run left comes first, all of it:
+// to start what each of a thousand builds has to serve, or to look at its inputs, takes longer than
+// to adopt all of them.
+func (s *Supervisor) takeOver() {
+	found, err := s.leftovers()
+	if err != nil {
+		s.log.Error("what an earlier run left cannot be looked for", "error", err)
+	}
+	s.endForeign(found)
+	cfg := s.Config
+	plan := config.Diff(s.fleet.Load().cfg, cfg)
+	s.applyShared(cfg)
+	for _, b := range cfg.Builds {
+		s.enlist(b, found[b.Name])
+	}
+	<-s.caughtUp()
+	s.world.Past.Adopted()
+	s.applyBuilds(cfg, plan)
+}
+
+// leftovers looks for what earlier supervisors of this root left running, by build, the youngest
+// generation first.
+func (s *Supervisor) leftovers() (map[string][]actor.Leftover, error) {
+	found, cgroups, err := s.world.Trees.Marked(s.world.RootID + "/")
+	if err != nil {
+		return nil, err
+	}
+	byMark := map[string]*actor.Leftover{}
+	builds := map[string][]*actor.Leftover{}
+	tree := func(mark string) *actor.Leftover { // nil: not a mark of ours
+		rest, ours := strings.CutPrefix(mark, s.world.RootID+"/")
+		name, number, ok := strings.Cut(rest, "/")
+		n, err := strconv.Atoi(number)
+		if !ours || !ok || err != nil || n < 1 {
+			return nil
+		}
+		if byMark[mark] == nil {
+			byMark[mark] = &actor.Leftover{N: n, Mark: mark}
+			builds[name] = append(builds[name], byMark[mark])
+		}
+		return byMark[mark]
+	}
+	for _, mark := range cgroups {
+		tree(mark) // those in it may carry no mark
+	}
+	for _, f := range found {
+		l := tree(f.Mark)
+		if l == nil {
+			continue
+		}
+		l.Members = append(l.Members, f.Process)
+		if f.Leader {
+			l.Leader = f.Process
+		}
+	}
+	all := map[string][]actor.Leftover{}
+	for name, some := range builds {
+		for _, l := range some {
+			all[name] = append(all[name], *l)
+		}
+		slices.SortFunc(all[name], func(a, b actor.Leftover) int { return cmp.Compare(b.N, a.N) })
+	}
+	return all, nil
+}
+
+// foreignGrace is how long a generation of a build that is no longer in the file may finish what it
+// holds.
+const foreignGrace = 30 * time.Second
+
+// endForeign ends what an earlier supervisor left of builds that the file no longer has.
+func (s *Supervisor) endForeign(all map[string][]actor.Leftover) {
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if _, ok := s.Config.Build(name); ok {
+			continue
+		}
+		for _, l := range all[name] {
+			s.log.Warn("generation of a build that is not in the file any more is ended", "build", name, "generation", l.N, "pids", l.Pids())
+			tree := s.world.Trees.Remains(l)
+			s.task(func() {
+				if err := tree.End(s.shared.Hard, foreignGrace); err != nil {
+					s.log.Error("leftover generation does not end", "build", name, "generation", l.N, "error", err)
+				}
+			})
+		}
+		socket := s.shared.Root.Build(name).Socket()
+		if err := s.world.Sockets.Remove(socket); err != nil {
+			s.log.Warn("public socket of a removed build stays", "path", socket, "error", err)
+		}
+	}
+}
+
+// enlist makes and starts the actor of a build. found is what an earlier supervisor left of it.
+func (s *Supervisor) enlist(b config.Build, found []actor.Leftover) *actor.Actor {
+	log := s.log.With("build", b.Name)
+	if err := s.world.Releases.Tidy(b.Name); err != nil {
+		log.Warn("leftovers of an earlier run stay", "error", err)
+	}
+	if err := s.world.Sockets.Tidy(b.Name); err != nil {
+		log.Warn("socket names of an earlier run stay", "error", err)
+	}
+	releases, err := s.world.Releases.List(b.Name)
+	if err != nil {
+		log.Warn("releases of an earlier run cannot be listed", "error", err)
+	}
+	a := actor.New(s.shared, &b)
+	if record, ok := s.recall(b.Name); ok {
+		a.Restore(record, releases, found)
+	}
+	if err == nil {
+		a.Releases(releases)
+	}
+	s.publish(func(f *fleet) { f.actors = f.with(a) })
+	a.Adopt(found, s.world.Past.Sockets(b.Name))
+	return a
+}
+
+// recall reads what is written of an earlier run of a build. A file that cannot be read is kept
+// aside for a look, so that it is not in the way.
+func (s *Supervisor) recall(name string) (state.Record, bool) {
+	record, found, err := s.world.Store.Load(name)
+	var corrupt *state.CorruptError
+	switch log := s.log.With("build", name); {
+	case errors.As(err, &corrupt):
+		aside, failed := s.world.Store.SetAside(name)
+		log.Error("state of an earlier run is not readable, the build starts without it", "error", errors.Join(err, failed), "kept", aside)
+	case err != nil:
+		log.Error("state of an earlier run cannot be read, the build starts without it", "error", err)
+	}
+	return record, found && err == nil
+}
+
+// caughtUp returns a channel that is closed when every actor has handled all it was told.
+func (s *Supervisor) caughtUp() <-chan struct{} {
+	all := s.fleet.Load().all()
+	ups := make([]<-chan struct{}, len(all))
+	for i, a := range all {
+		ups[i] = a.CaughtUp()
+	}
+	done := make(chan struct{})
+	s.task(func() {
+		defer close(done)
+		for i, a := range all {
+			select {
+			case <-ups[i]:
+			case <-a.Done():
+			}
+		}
+	})
+	return done
+}

@@ -1,0 +1,57 @@
+package public
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Listener is a listening unix socket and the path it has. Its methods may be called from several
+// goroutines.
+type Listener interface {
+	// Path is the path the socket was given last; Named reports whether it still leads there.
+	Path() string
+	Named() bool
+	// Inode identifies the socket, as in /proc/PID/fd.
+	Inode() uint64
+	// Take gives the socket the path public in place of its own, atomically. The socket that had
+	// that path keeps its queue. After an error the paths are as before.
+	Take(public string) error
+	// Restore puts a path back that somebody removed. The error wraps ErrLost where only a new
+	// socket can help.
+	Restore() error
+	// Unlink removes the path, if it still leads to this socket.
+	Unlink() error
+	// Close closes our descriptors. Once nobody holds the socket, whoever waits in its queue is reset.
+	Close() error
+	// QueueLen returns how many clients wait to be accepted.
+	QueueLen() (int, error)
+	// Drained returns once nobody waits in the queue; it accepts nobody.
+	Drained(ctx context.Context) error
+	// Forward passes whoever waits in the queue on to the socket at the path to, and returns how
+	// many there were once the queue is empty.
+	Forward(ctx context.Context, to string) (n int, err error)
+	// Refuse accepts clients and answers 503 with Retry-After until ctx ends, and returns how many
+	// there were once all of them have their answer.
+	Refuse(ctx context.Context, retryAfter func() time.Duration) (n int)
+}
+
+// ErrLost is wrapped by Listener.Restore where a path cannot be put back.
+var ErrLost = errors.New("this socket cannot have its path again")
+
+// Socket is a listener and how many hold it: the public name is one holder, each generation that
+// was given the socket is another.
+type Socket struct {
+	Listener
+	holders int
+	public  bool // had the public name once, so clients may be in its queue
+}
+
+// Hold adds a holder and returns s. Each holder calls Name.LetGo once.
+func (s *Socket) Hold() *Socket {
+	s.holders++
+	return s
+}
+
+// WasPublic reports whether s has or had the public name, so that clients may wait in its queue.
+func (s *Socket) WasPublic() bool { return s.public }

@@ -1,0 +1,36 @@
+package supervisor
+
+import (
+	"github.com/medctrl/medctrl-supervisor/build"
+	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/layout"
+)
+
+// releases are those on this machine's disk (Releases). Make and SetParallel are the Maker's.
+type releases struct {
+	*build.Maker
+	root layout.Root
+}
+
+// Get returns one release.
+func (r releases) Get(name, id string) (build.Release, error) {
+	return build.Get(string(r.root), name, id)
+}
+
+// List returns those of a build, oldest first.
+func (r releases) List(name string) ([]build.Release, error) {
+	return build.List(string(r.root), name)
+}
+
+// Prune removes those that are too old.
+func (r releases) Prune(entry *config.Build, inUse ...string) error {
+	return build.Prune(string(r.root), *entry, inUse...)
+}
+
+// SetCurrent makes the link `current` lead to one.
+func (r releases) SetCurrent(name, id string) error {
+	return build.SetCurrent(string(r.root), name, id)
+}
+
+// Tidy removes half releases of an earlier run.
+func (r releases) Tidy(name string) error { return r.Maker.Tidy(string(r.root), name) }

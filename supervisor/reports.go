@@ -1,0 +1,50 @@
+package supervisor
+
+import (
+	"time"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
+	"github.com/medctrl/medctrl-supervisor/supervisor/control"
+)
+
+// reports tells people what happens to builds (actor.Reports): the followers of events, the file of
+// events, metrics and the dashboard's samples.
+type reports struct {
+	feed    *control.Feed
+	file    EventFile
+	metrics *control.Metrics
+	meters  meters
+	look    usageLook
+}
+
+func newReports(file EventFile, past []byte, m *control.Metrics) *reports {
+	return &reports{feed: control.NewFeed(past), file: file, metrics: m}
+}
+
+// Event tells the followers, and writes it down for the next run.
+func (r *reports) Event(e actor.Event) {
+	event := control.Event{Time: e.Time.UTC(), Build: e.Build, Event: e.Event, Release: e.Release, Pid: e.Pid, Reason: e.Reason}
+	r.feed.Add(event)
+	r.file.Add(event)
+}
+
+// Built counts an attempt.
+func (r *reports) Built(name, result string) { r.metrics.Built(name, result) }
+
+// Step measures a step of an attempt.
+func (r *reports) Step(name, step string, took time.Duration) { r.metrics.Step(name, step, took) }
+
+// Probed measures a health probe.
+func (r *reports) Probed(name string, took time.Duration, ok bool) {
+	r.metrics.Probed(name, took, ok)
+	r.meters.of(name).probed(took)
+}
+
+// forget drops what is kept of a build that has left.
+func (r *reports) forget(name string) {
+	r.metrics.Forget(name)
+	r.meters.forget(name)
+}
+
+// Events returns what happened, in earlier runs too, and what happens.
+func (s *Supervisor) Events() *control.Feed { return s.reports.feed }

@@ -1,0 +1,138 @@
+package supervisor
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/medctrl/medctrl-supervisor/build"
+	"github.com/medctrl/medctrl-supervisor/supervisor/process"
+)
+
+// runner starts one-off commands, the steps of builds and hooks, in the table that holds
+// the children as well. So they have what children have: a session and a cgroup of their
+// own, no inherited descriptors, an end of everything they started.
+type runner struct{ table *process.Table }
+
+var _ build.Runner = runner{}
+
+// newRunner returns the Runner of build.Options. Its method Run is for hooks.
+func newRunner(t *process.Table) runner { return runner{t} }
+
+// Start starts a command of a build.
+func (r runner) Start(c build.Command) (build.Process, error) {
+	child, err := r.table.Spawn(specOf(c), nil)
+	if err != nil {
+		return nil, err
+	}
+	return runningCommand{child}, nil
+}
+
+func specOf(c build.Command) process.Spec {
+	return process.Spec{
+		Argv: c.Argv, Env: c.Env, Dir: c.Dir, User: (*process.Credential)(c.User), Umask: c.Umask,
+		Stdout: c.Stdout, Stderr: c.Stderr, Extra: c.Extra, Task: c.Mark,
+	}
+}
+
+// Running returns the marks, beginning with prefix, of what is left of commands.
+func (r runner) Running(prefix string) ([]string, error) { return r.table.FindTasks(prefix) }
+
+// End kills what is left of a command.
+func (r runner) End(ctx context.Context, mark string) error { return r.table.EndTask(ctx, mark, 0) }
+
+// runningCommand is a command that was started.
+type runningCommand struct{ *process.Child }
+
+// Wait waits for its end, and ends what it left behind.
+func (c runningCommand) Wait(ctx context.Context, grace time.Duration) error {
+	exit, err := c.Child.Wait(ctx, grace)
+	if err == nil && !exit.Clean() {
+		err = errors.New(exit.String())
+	}
+	return err
+}
+
+const (
+	// outputKept is how much of a hook's output Run returns.
+	outputKept = 1 << 10
+	// outputHeld is how much of it is held in memory, about, and trimEvery how often what is
+	// beyond that is given back.
+	outputHeld = 1 << 20
+	trimEvery  = 250 * time.Millisecond
+)
+
+// Run runs a command to its end and returns the end of what it printed. When ctx ends
+// first, the command is killed with everything it started, and the error is the cause of
+// ctx. Otherwise the error is nil for exit code 0, or says how the command ended or why it
+// could not be started. What the command leaves behind is killed.
+//
+// The command's Stdout, Stderr and Mark are set by Run.
+func (r runner) Run(ctx context.Context, c build.Command) (output string, err error) {
+	out, err := outputFile()
+	if err != nil {
+		return "", err
+	}
+	defer out.Close() // it is in memory: nothing is lost
+	c.Stdout, c.Stderr = out, nil
+	c.Mark = "hook/" + rand.Text() // one that no other has, not even of a supervisor before
+	p, err := r.Start(c)
+	if err != nil {
+		return "", err
+	}
+	trim := time.NewTicker(trimEvery)
+	defer trim.Stop()
+	for waiting := true; waiting; {
+		select {
+		case <-p.Done():
+			waiting = false
+		case <-ctx.Done():
+			waiting = false
+		case <-trim.C:
+			trimOutput(out)
+		}
+	}
+	err = p.Wait(ctx, 0)
+	return lastOutput(out), err
+}
+
+// outputFile makes a file without a name for a command's output. A file and not a pipe: a
+// pipe would be held open by a daemon, and would break when this program ends.
+func outputFile() (*os.File, error) {
+	fd, err := unix.MemfdCreate("output", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("make a file for output: %w", os.NewSyscallError("memfd_create", err))
+	}
+	return os.NewFile(uintptr(fd), "output"), nil
+}
+
+// trimOutput gives back the memory of what is not among the last outputHeld bytes.
+func trimOutput(f *os.File) {
+	info, err := f.Stat()
+	if err != nil || info.Size() <= outputHeld {
+		return // an error costs memory alone
+	}
+	// Where this fails, it costs memory alone, too.
+	_ = unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, info.Size()-outputHeld)
+}
+
+// lastOutput returns the last bytes of a command's output, without white space around them.
+func lastOutput(f *os.File) string {
+	info, err := f.Stat()
+	if err != nil {
+		return "" // of an open file that does not happen
+	}
+	from := max(0, info.Size()-outputKept)
+	text, err := io.ReadAll(io.NewSectionReader(f, from, outputKept))
+	if err != nil {
+		return "" // neither does that, and output is for people
+	}
+	return strings.TrimSpace(string(text))
+}

@@ -1,0 +1,99 @@
+package supervisor
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/state"
+)
+
+// saver writes down what must outlive the supervisor, concurrently with the actors: a crash is
+// answered without waiting for a disk. What is not written yet is found again by the mark that every
+// child carries.
+type saver struct {
+	store   Store
+	log     hclog.Logger
+	reach   func(when string, what any)
+	writing sync.Mutex // held while anything is written
+	mu      sync.Mutex
+	pending map[string]*state.Record // nil: delete
+	wake    chan struct{}
+}
+
+// saveRetry is how long the saver waits after a write that failed (disk full).
+const saveRetry = 2 * time.Second
+
+func newSaver(store Store, log hclog.Logger, reach func(string, any)) *saver {
+	return &saver{store: store, log: log, reach: reach, pending: map[string]*state.Record{}, wake: make(chan struct{}, 1)}
+}
+
+// Save notes what is to be written of a build (actor.Records).
+func (s *saver) Save(name string, r *state.Record) {
+	s.mu.Lock()
+	s.pending[name] = r
+	s.mu.Unlock()
+	s.wakeUp()
+}
+
+// run writes until ctx ends and everything is written, or cannot be.
+func (s *saver) run(ctx context.Context) {
+	for {
+		select {
+		case <-s.wake:
+		case <-ctx.Done():
+			s.flush()
+			return
+		}
+		if s.flush() {
+			continue
+		}
+		select {
+		case <-time.After(saveRetry):
+			s.wakeUp()
+		case <-ctx.Done():
+		}
+	}
+}
+
+func (s *saver) wakeUp() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// flush writes what is pending and says whether all of it was written. What was noted before it has
+// been written when it returns, or could not be.
+func (s *saver) flush() bool {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.mu.Lock()
+	todo := s.pending
+	s.pending = map[string]*state.Record{}
+	s.mu.Unlock()
+	ok := true
+	for name, r := range todo {
+		var err error
+		s.reach("before", "the state is written")
+		if r == nil {
+			err = s.store.Delete(name)
+		} else {
+			err = s.store.Save(name, *r)
+		}
+		s.reach("after", "the state is written")
+		if err == nil {
+			continue
+		}
+		ok = false
+		s.log.Warn("state cannot be written, it is tried again", "build", name, "error", err)
+		s.mu.Lock()
+		if _, newer := s.pending[name]; !newer {
+			s.pending[name] = r
+		}
+		s.mu.Unlock()
+	}
+	return ok
+}

@@ -1,0 +1,70 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// File is a file that a server needs and that is generated.
+type File struct {
+	Path string
+	Text string
+	Mode fs.FileMode // of the file; its folder can be entered by the group as well
+	GID  int         // group of both; -1: the supervisor's own
+}
+
+// Write makes the file, whatever our umask, where it is missing or is not as it should be, and its
+// folder.
+func (f File) Write() error {
+	dir := filepath.Dir(f.Path)
+	if err := MakeFolder(dir, 0o750, f.GID); err != nil {
+		return err
+	}
+	if have, err := os.ReadFile(f.Path); err == nil && string(have) == f.Text {
+		return nil
+	}
+	temp, err := os.CreateTemp(dir, "."+filepath.Base(f.Path)+"-*.tmp")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", f.Path, err)
+	}
+	_, err = temp.WriteString(f.Text)
+	if err == nil {
+		err = temp.Chmod(f.Mode)
+	}
+	if err == nil && f.GID >= 0 {
+		err = temp.Chown(-1, f.GID)
+	}
+	if closing := temp.Close(); err == nil {
+		err = closing
+	}
+	if err == nil {
+		err = os.Rename(temp.Name(), f.Path)
+	}
+	if err != nil {
+		os.Remove(temp.Name()) // what failed is reported, not this
+		return fmt.Errorf("write %s: %w", f.Path, err)
+	}
+	return nil
+}
+
+// MakeFolder makes a folder, whatever our umask, and gives it to the group gid (-1: our own). One
+// that is there is left as it is.
+func MakeFolder(path string, mode os.FileMode, gid int) error {
+	err := os.Mkdir(path, mode)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	if err == nil {
+		err = os.Chmod(path, mode)
+	}
+	if err == nil && gid >= 0 {
+		err = os.Chown(path, -1, gid)
+	}
+	if err != nil {
+		return fmt.Errorf("make folder %s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,113 @@
+package server
+
+import (
+	"io/fs"
+	"strings"
+
+	"github.com/medctrl/medctrl-supervisor/build"
+	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/layout"
+)
+
+// Server is one kind of server.
+type Server interface {
+	// Argv is the command that starts it from a release, and the files that must be there first.
+	Argv(p Place) (argv []string, files []File)
+	// SaysReady reports whether each of its workers sends a word once it has loaded the application
+	// (Await).
+	SaysReady() bool
+	// Exit adds to an exit in words what its exit code means. code is -1 where a signal ended it.
+	Exit(words string, code int) string
+	// LastWords picks the lines that say why it ended out of its last output.
+	LastWords(output []string) []string
+}
+
+// Of returns the server that a build's entry asks for.
+func Of(b config.Build) Server {
+	if len(b.Command) > 0 {
+		return Command{Entry: b}
+	}
+	return Gunicorn{Entry: b}
+}
+
+// Place is where a server is started.
+type Place struct {
+	Release build.Release
+	App     string // the Django project in the release
+	Paths   layout.Build
+	RunKey  string
+	GID     int // group that may read generated files; -1: the supervisor's own
+}
+
+// Launch is all that is needed to start a version again without reading anything: a crash is
+// answered from memory.
+type Launch struct {
+	Server Server
+	Argv   []string
+	Env    []string // the whole environment
+	Dir    string
+	Files  []File
+	User   config.Identity
+	Umask  fs.FileMode
+}
+
+// The environment in which a server carries what it runs (VersionOf).
+const (
+	releaseKey = "MEDCTRL_RELEASE"
+	runKeyKey  = "MEDCTRL_RUN_KEY"
+)
+
+// Prepare returns how to start the server of entry b from a release. environ is the build's
+// environment (config.Environ), owner whom it runs as.
+func Prepare(b config.Build, environ []string, p Place, owner config.Identity) *Launch {
+	p.App, p.GID = p.Release.App(b), owner.GID
+	l := &Launch{
+		Server: Of(b),
+		Env:    append(environment(b, environ, p, owner), runKeyKey+"="+p.RunKey),
+		Dir:    p.App,
+		User:   owner,
+		Umask:  b.Umask,
+	}
+	l.Argv, l.Files = l.Server.Argv(p)
+	return l
+}
+
+// environment is that of the build's server.
+func environment(b config.Build, environ []string, p Place, owner config.Identity) []string {
+	env := append([]string(nil), environ...)
+	set := func(k, v string) {
+		for i, e := range env {
+			if strings.HasPrefix(e, k+"=") {
+				env[i] = k + "=" + v
+				return
+			}
+		}
+		env = append(env, k+"="+v)
+	}
+	if owner.Home != "" && b.Env["HOME"] == "" {
+		set("HOME", owner.Home)
+	}
+	set("PYTHONUNBUFFERED", "1")
+	set("PYTHONDONTWRITEBYTECODE", "1") // the release is compiled and not the server's to write
+	set("DJANGO_SETTINGS_MODULE", b.SettingsModule())
+	set("SPT_NOENV", "1") // setproctitle, where it is installed, would write over our mark
+	set("VIRTUAL_ENV", p.Release.Venv)
+	set("MEDCTRL_BUILD", b.Name)
+	set(releaseKey, p.Release.ID)
+	set("MEDCTRL_DATA", p.Paths.Data())
+	return env
+}
+
+// VersionOf reads from a server's environment which release it runs, and with which run settings.
+// ok is false where it does not say both.
+func VersionOf(environ []string) (release, runKey string, ok bool) {
+	for _, entry := range environ {
+		if id, is := strings.CutPrefix(entry, releaseKey+"="); is {
+			release = id
+		}
+		if key, is := strings.CutPrefix(entry, runKeyKey+"="); is {
+			runKey = key
+		}
+	}
+	return release, runKey, release != "" && runKey != ""
+}

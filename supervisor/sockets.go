@@ -1,0 +1,80 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/layout"
+	"github.com/medctrl/medctrl-supervisor/supervisor/listener"
+	"github.com/medctrl/medctrl-supervisor/supervisor/public"
+	"github.com/medctrl/medctrl-supervisor/supervisor/server"
+)
+
+// sockets are those of this machine (Sockets).
+type sockets struct {
+	root  layout.Root
+	guard *listener.Guard
+}
+
+// socket is one of them (public.Listener).
+type socket struct{ *listener.Listener }
+
+// Restore puts the path back.
+func (s socket) Restore() error {
+	err := s.Listener.Restore()
+	if errors.Is(err, listener.ErrNoSpare) {
+		return fmt.Errorf("%w: %w", public.ErrLost, err)
+	}
+	return err
+}
+
+// Bind makes a listener with the build's owner, group and mode, and the build's folder. Others must
+// be able to reach the socket through that, nothing else.
+func (sockets) Bind(path string, entry *config.Build) (public.Listener, error) {
+	if err := server.MakeFolder(filepath.Dir(path), 0o755, -1); err != nil {
+		return nil, err
+	}
+	o, err := config.IdentityOf(*entry)
+	if err != nil {
+		return nil, err
+	}
+	l, err := listener.Bind(path, listener.Options{UID: o.UID, GID: o.GID, Mode: entry.SocketMode})
+	if err != nil {
+		return nil, err
+	}
+	return socket{l}, nil
+}
+
+// Recover takes a listener back.
+func (sockets) Recover(path string, inode uint64, pids ...int) (public.Listener, error) {
+	l, err := listener.Recover(path, inode, pids...)
+	if err != nil {
+		return nil, err
+	}
+	return socket{l}, nil
+}
+
+// HeldBy reports whether one of the processes has the socket open.
+func (sockets) HeldBy(inode uint64, pids ...int) bool { return listener.HeldBy(inode, pids...) }
+
+// Remove removes the path of a socket.
+func (sockets) Remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// Tidy removes spare names of an earlier run.
+func (s sockets) Tidy(name string) error { return listener.Tidy(s.root.Build(name).Dir()) }
+
+// Guard calls touched when a socket in the build's folder may have lost its name.
+func (s sockets) Guard(b layout.Build, touched func()) { s.guard.Watch(b.Dir(), touched) }
+
+// Run reports lost names.
+func (s sockets) Run(ctx context.Context) { s.guard.Run(ctx) }

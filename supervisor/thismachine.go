@@ -1,0 +1,178 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/medctrl/medctrl-supervisor/build"
+	"github.com/medctrl/medctrl-supervisor/config/layout"
+	"github.com/medctrl/medctrl-supervisor/config/watch"
+	"github.com/medctrl/medctrl-supervisor/supervisor/control"
+	"github.com/medctrl/medctrl-supervisor/supervisor/eventlog"
+	"github.com/medctrl/medctrl-supervisor/supervisor/handover"
+	"github.com/medctrl/medctrl-supervisor/supervisor/journal"
+	"github.com/medctrl/medctrl-supervisor/supervisor/listener"
+	"github.com/medctrl/medctrl-supervisor/supervisor/process"
+	"github.com/medctrl/medctrl-supervisor/supervisor/state"
+)
+
+// thisMachine takes the root for us and returns the machine we run on as a World. It takes what was
+// handed over by an earlier supervisor out of o.Environ. An error means that nothing was touched.
+func thisMachine(o *Options) (_ *World, err error) {
+	root, log := layout.Root(o.Config.Root), o.Log
+	taken, environ, err := handover.Take(o.Environ)
+	if err != nil {
+		log.Error("what was kept over the upgrade cannot be used, it is found as after a crash", "error", err)
+	}
+	o.Environ = environ
+	given := &taken
+	if err := os.MkdirAll(string(root), 0o755); err != nil {
+		return nil, fmt.Errorf("make root folder: %w", err)
+	}
+	if err := os.MkdirAll(root.Own(), 0o700); err != nil {
+		return nil, fmt.Errorf("make the supervisor's folder: %w", err)
+	}
+	lock, err := takeLock(root, given)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, lock.Release())
+		}
+	}()
+	w := &World{}
+	if w.RootID, err = state.RootID(root.Own()); err != nil {
+		return nil, err
+	}
+	if w.BootID, err = process.BootID(); err != nil {
+		return nil, err
+	}
+	if w.Store, err = openRecords(root); err != nil {
+		return nil, err
+	}
+	if err = process.Subreaper(); err != nil {
+		return nil, err
+	}
+	table, err := process.NewTable("", log.Named("process"))
+	if err != nil {
+		return nil, err
+	}
+	if err := table.UseCgroups("medctrl-"+w.RootID, given.Cgroups...); err != nil {
+		log.Debug("children get no cgroups, their trees are found by mark and session", "error", err)
+	}
+	if w.Watcher, err = watch.New(log.Named("watch")); err != nil {
+		return nil, err
+	}
+	maker := build.New(build.Options{
+		Log: log.Named("build"), Environ: environ, Parallel: o.Config.Supervisor.MaxParallelBuilds,
+		Known: knownInterpreters(given, log), Runner: newRunner(table),
+	})
+	w.Events, w.PastEvents = eventlog.Open(root.Events(), log.Named("events"), control.FeedKept)
+	commands := &commands{path: root.Control(), log: log.Named("control"), given: given.TakeControl()}
+	w.Trees = trees{table: table}
+	w.Sockets = sockets{root: root, guard: listener.NewGuard(log.Named("guard"))}
+	w.Releases = releases{root: root, Maker: maker}
+	w.Host = host{environ: environ}
+	w.Files = files{}
+	w.Past = &past{given: given, log: log}
+	w.Control = commands
+	w.Program = program{lock: lock, table: table, log: log}
+	w.Upgrader = &upgrader{o: o, lock: lock, given: given, table: table, maker: maker, commands: commands}
+	return w, nil
+}
+
+// A supervisor that was killed while it started a process leaves its lock with that one, until it
+// has executed its program.
+const (
+	lockPatience = 5 * time.Second
+	lockPoll     = 5 * time.Millisecond
+)
+
+// takeLock makes us the only supervisor of the root.
+func takeLock(root layout.Root, given *handover.Handover) (*state.Locked, error) {
+	if f := given.TakeLock(); f != nil {
+		return state.Relock(root.Own(), f)
+	}
+	held, holder, err := state.Lock(root.Own())
+	for limit := time.Now().Add(lockPatience); errors.Is(err, state.ErrLocked) && process.Dead(holder) && time.Now().Before(limit); {
+		time.Sleep(lockPoll) // there is no event to wait for
+		held, holder, err = state.Lock(root.Own())
+	}
+	if errors.Is(err, state.ErrLocked) {
+		return nil, fmt.Errorf("another supervisor (pid %d) runs on %s; one root has one supervisor: stop that one, or give this file another root", holder, string(root))
+	}
+	return held, err
+}
+
+// records is the Store on disk. What is read first to see whether a later supervisor wrote it is not
+// read again.
+type records struct {
+	*state.Store
+	read map[string]state.Record
+}
+
+func openRecords(root layout.Root) (Store, error) {
+	read, err := state.Understood(root.State())
+	if err != nil {
+		return nil, err
+	}
+	store, err := state.Open(root.State())
+	return &records{store, read}, err
+}
+
+// Load returns the record of a build.
+func (r *records) Load(name string) (state.Record, bool, error) {
+	if record, ok := r.read[name]; ok {
+		delete(r.read, name) // old by the time that the build is added again
+		return record, true, nil
+	}
+	return r.Store.Load(name)
+}
+
+// program is this program itself (Program).
+type program struct {
+	lock  *state.Locked
+	table *process.Table
+	log   hclog.Logger
+}
+
+// Close ends the watching of processes and gives back the root.
+func (p program) Close() error { return errors.Join(p.table.Close(), p.lock.Release()) }
+
+// journalEvery is how often the logs' sizes are looked at.
+const journalEvery = 15 * time.Second
+
+// Rotate keeps logs from growing without bound.
+func (p program) Rotate(ctx context.Context, paths func() []string) {
+	journal.Watch(ctx, paths, journal.Policy{}, journalEvery, p.log.Named("journal"))
+}
+
+// Room makes room for n descriptors at once.
+func (program) Room(n int) error { return process.MakeRoom(n) }
+
+// gcPercent trades a little CPU at events, which are rare, for memory, which is there all the time.
+// While the supervisor starts, concurrently with requests, it is the other way round: gcStarting.
+const (
+	gcStarting = 400
+	gcPercent  = 25
+)
+
+// Memory trades memory for CPU while the supervisor starts, and gives back what only the start
+// needed once it has settled.
+func (p program) Memory(settled bool) {
+	if !settled {
+		debug.SetGCPercent(gcStarting)
+		return
+	}
+	debug.SetGCPercent(gcPercent)
+	if err := process.Trim(); err != nil {
+		p.log.Debug("memory is not given back", "error", err)
+	}
+}

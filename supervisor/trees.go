@@ -1,0 +1,139 @@
+package supervisor
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/medctrl/medctrl-supervisor/build"
+	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
+	"github.com/medctrl/medctrl-supervisor/supervisor/process"
+	"github.com/medctrl/medctrl-supervisor/supervisor/server"
+)
+
+// trees are the processes of this machine (Trees).
+type trees struct{ table *process.Table }
+
+// tree is one of them (actor.Tree).
+type tree struct{ *process.Child }
+
+// Terminate sends SIGTERM to the main process and its group.
+func (t tree) Terminate() error { return t.SignalGroup(syscall.SIGTERM) }
+
+// Start starts a server.
+func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server.Words, error) {
+	for _, f := range s.Launch.Files {
+		if err := f.Write(); err != nil {
+			return nil, nil, err
+		}
+	}
+	spec := process.Spec{
+		Argv: s.Launch.Argv, Env: s.Launch.Env, Dir: s.Launch.Dir, Log: s.Log, Mark: s.Mark,
+		User: credential(s.Launch.User), Umask: s.Launch.Umask, Listener: s.Listener.(socket).File(),
+	}
+	var words server.Words
+	if s.Launch.Server.SaysReady() {
+		var err error
+		if words, spec.Ready, err = server.Pair(); err != nil {
+			return nil, nil, err
+		}
+		defer spec.Ready.Close() // the child has its own
+	}
+	child, err := t.table.Spawn(spec, exitOf(exited))
+	if err != nil {
+		if words != nil {
+			words.Close() // nothing was read from it
+		}
+		return nil, nil, err
+	}
+	return tree{child}, words, nil
+}
+
+// Adopt watches a server that an earlier supervisor started.
+func (t trees) Adopt(l actor.Leftover, exited func(actor.Exit)) (actor.Tree, error) {
+	child, err := t.table.Adopt(l.Leader.Pid, l.Leader.StartTime, l.Mark, exitOf(exited))
+	if err != nil {
+		return nil, err
+	}
+	return tree{child}, nil
+}
+
+// Remains returns what is left of a tree.
+func (t trees) Remains(l actor.Leftover) actor.Tree {
+	return tree{t.table.Remains(l.Leader.Pid, l.Leader.StartTime, l.Mark)}
+}
+
+// Environ reads the environment that a process was started with.
+func (trees) Environ(pid int) ([]string, error) {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
+	return strings.Split(string(text), "\x00"), err
+}
+
+// Alive reports whether there is a process with that pid.
+func (trees) Alive(pid int) bool { return syscall.Kill(pid, 0) != syscall.ESRCH }
+
+// Marked returns the processes and cgroups that carry a mark.
+func (t trees) Marked(prefix string) (all []Marked, cgroups []string, err error) {
+	found, err := t.table.FindMarked(prefix)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, f := range found {
+		all = append(all, Marked{Process: actor.Process{Pid: f.Pid, StartTime: f.StartTime}, Mark: f.Mark, Leader: f.Pid == f.Group})
+	}
+	return all, t.table.FindCgroups(), nil
+}
+
+// Usage returns what each tree uses now.
+func (t trees) Usage(ctx context.Context, of []actor.Tree) ([]Usage, error) {
+	children := make([]*process.Child, len(of))
+	for i, one := range of {
+		children[i] = one.(tree).Child
+	}
+	used, err := t.table.Usage(ctx, children)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Usage, len(of))
+	for i, u := range used {
+		all[i] = Usage{Processes: u.Processes, Memory: u.Memory, CPU: u.CPU, Age: children[i].Age()}
+	}
+	return all, nil
+}
+
+// Run runs a hook to its end.
+func (t trees) Run(ctx context.Context, h actor.Hook) (string, error) {
+	as, err := config.IdentityOf(*h.Entry)
+	if err != nil {
+		return "", err
+	}
+	return newRunner(t.table).Run(ctx, build.Command{
+		Argv: h.Argv, Env: h.Env, Dir: h.Dir, User: (*build.Credential)(credential(as)), Umask: h.Entry.Umask,
+	})
+}
+
+// exitOf has an exit told in the actor's words.
+func exitOf(exited func(actor.Exit)) func(process.Exit) {
+	return func(e process.Exit) {
+		exited(actor.Exit{Words: e.String(), Code: e.Code, Signal: e.Signal != 0, Clean: e.Clean()})
+	}
+}
+
+// credential is what a child needs to run as id; nil where that is ourselves.
+func credential(id config.Identity) *process.Credential {
+	if id.Own() {
+		return nil
+	}
+	c := &process.Credential{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid()), Groups: id.Groups}
+	if id.UID >= 0 {
+		c.UID = uint32(id.UID)
+	}
+	if id.GID >= 0 {
+		c.GID = uint32(id.GID)
+	}
+	return c
+}

@@ -1,0 +1,166 @@
+package supervisor
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/medctrl/medctrl-supervisor/build"
+	"github.com/medctrl/medctrl-supervisor/supervisor/handover"
+	"github.com/medctrl/medctrl-supervisor/supervisor/listener"
+	"github.com/medctrl/medctrl-supervisor/supervisor/process"
+	"github.com/medctrl/medctrl-supervisor/supervisor/public"
+	"github.com/medctrl/medctrl-supervisor/supervisor/state"
+)
+
+// upgrader executes the program at our path in our place (Upgrader).
+type upgrader struct {
+	o        *Options
+	given    *handover.Handover
+	lock     *state.Locked
+	table    *process.Table
+	maker    *build.Maker
+	commands *commands
+}
+
+// Ask has the program that is at our path by now say whether it accepts the file and the state as
+// they are.
+func (u *upgrader) Ask(ctx context.Context) (Acceptance, error) {
+	path := u.o.Args[0]
+	cmd := exec.CommandContext(ctx, path, "-c", u.o.Config.Path, AcceptCommand)
+	cmd.Env = u.o.Environ
+	cmd.WaitDelay = time.Second
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
+	err := process.StartIdle(cmd)
+	if err == nil {
+		err = cmd.Wait()
+	}
+	if err != nil {
+		why := strings.TrimSpace(out.String() + said.String())
+		return Acceptance{}, fmt.Errorf("the program at %s does not take over (%w): %s", path, err, why)
+	}
+	var a Acceptance
+	if err := json.Unmarshal(out.Bytes(), &a); err != nil {
+		return a, fmt.Errorf("the program at %s is no supervisor that can take over: it printed %.100q", path, out.String())
+	}
+	if a.Handover < handover.Oldest {
+		return a, fmt.Errorf("%s %s is too old to take over from %s: stop and start it", path, a.Version, u.o.Version)
+	}
+	// None of the watches that we were given may be closed from here on: the successor would close
+	// what has its number by then.
+	u.given.WatchesClosed()
+	return a, nil
+}
+
+// Execute executes it.
+func (u *upgrader) Execute(s Succession) error {
+	h := handover.Handover{
+		From: u.o.Version, Lock: int(u.lock.File().Fd()), Cgroups: u.table.Cgroups(), Watches: handover.Watches(),
+	}
+	var opened []*os.File
+	defer func() {
+		for _, f := range opened {
+			f.Close() // a duplicate
+		}
+	}()
+	var err error
+	if h.Interpreters, err = json.Marshal(u.maker.Interpreters()); err != nil {
+		return err
+	}
+	if s.Front != nil {
+		h.Front = handover.Front{Address: s.FrontAddress, FD: int(s.Front.Fd())}
+	}
+	control, err := u.commands.file()
+	if err != nil {
+		return err
+	}
+	if control != nil {
+		opened = append(opened, control)
+		h.Control = int(control.Fd())
+	}
+	for name, all := range s.Sockets {
+		for _, l := range all {
+			fd, err := l.(socket).Inherit(false)
+			if err != nil {
+				return err
+			}
+			h.Sockets = append(h.Sockets, handover.Socket{Build: name, Path: l.Path(), FD: fd})
+		}
+	}
+	thaw := u.table.Freeze()
+	defer thaw()
+	entry, undo, err := h.Keep(s.Next.Handover)
+	if err != nil {
+		return err
+	}
+	defer undo()
+	environ := u.o.Environ
+	u.o.Log.Info("supervisor is executed anew", "path", u.o.Args[0], "version", u.o.Version)
+	return process.Exec(u.o.Args[0], u.o.Args, append(environ[:len(environ):len(environ)], entry))
+}
+
+// past is what the supervisor before handed over (Past).
+type past struct {
+	given *handover.Handover
+	log   hclog.Logger
+}
+
+// From is the version of the supervisor before.
+func (p *past) From() string { return p.given.From }
+
+// Sockets returns the sockets of a build.
+func (p *past) Sockets(build string) []public.Listener {
+	var all []public.Listener
+	for _, s := range p.given.TakeSockets(build) {
+		l, err := listener.Inherited(s.FD, s.Path)
+		if err != nil {
+			p.log.Error("socket that was handed over cannot be used, it is found as after a crash", "build", build, "path", s.Path, "error", err)
+			continue
+		}
+		all = append(all, socket{l})
+	}
+	return all
+}
+
+// Front returns the front's listener.
+func (p *past) Front(addr string) net.Listener {
+	f := p.given.TakeFront(addr)
+	if f == nil {
+		return nil
+	}
+	defer f.Close() // net.FileListener has its own
+	ln, err := net.FileListener(f)
+	if err != nil {
+		p.log.Warn("socket of the front is made anew", "error", err)
+		return nil
+	}
+	return ln
+}
+
+// Adopted says that everybody has what he takes.
+func (p *past) Adopted() { p.given.Drop() }
+
+// Close closes the watches of the supervisor before.
+func (p *past) Close() { p.given.CloseWatches() }
+
+// knownInterpreters is what the supervisor before knew of interpreters.
+func knownInterpreters(given *handover.Handover, log hclog.Logger) build.Interpreters {
+	if given.Interpreters == nil {
+		return nil
+	}
+	var known build.Interpreters
+	if err := json.Unmarshal(given.Interpreters, &known); err != nil {
+		log.Debug("what was handed over of interpreters is asked again", "error", err)
+		return nil
+	}
+	return known
+}

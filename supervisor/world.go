@@ -1,0 +1,163 @@
+package supervisor
+
+import (
+	"context"
+	"io/fs"
+	"net"
+	"os"
+	"time"
+
+	"github.com/medctrl/medctrl-supervisor/build"
+	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/watch"
+	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
+	"github.com/medctrl/medctrl-supervisor/supervisor/control"
+	"github.com/medctrl/medctrl-supervisor/supervisor/public"
+	"github.com/medctrl/medctrl-supervisor/supervisor/state"
+)
+
+// World is all of the machine that a Supervisor acts on. [Run] uses this machine; the simulation
+// (package simulate) a made-up one. Everything in it is required.
+type World struct {
+	Trees    Trees
+	Sockets  Sockets
+	Releases Releases
+	Host     actor.Host
+	Store    Store
+	Files    Files
+	Watcher  Watcher
+	Past     Past
+	Upgrader Upgrader
+	Control  Control
+	Program  Program
+	Events   EventFile
+
+	PastEvents     []byte // lines of earlier runs, oldest first
+	RootID, BootID string // of the root, which marks begin with, and of the machine's boot
+}
+
+// Trees are the processes of all builds.
+type Trees interface {
+	actor.Trees
+	// Marked returns the processes that carry a mark which begins with prefix, and the marks of the
+	// cgroups that are there, whose processes may carry none.
+	Marked(prefix string) (found []Marked, cgroups []string, err error)
+	// Usage returns what each tree uses now, in the same order.
+	Usage(ctx context.Context, trees []actor.Tree) ([]Usage, error)
+}
+
+// Marked is a process that carries a mark.
+type Marked struct {
+	actor.Process
+	Mark   string
+	Leader bool // leads its process group: the main process of its tree
+}
+
+// Usage is what a tree uses.
+type Usage struct {
+	Processes int
+	Memory    uint64        // bytes in RAM
+	CPU       time.Duration // used so far
+	Age       time.Duration // since the main process was started
+}
+
+// Sockets are the sockets of all builds.
+type Sockets interface {
+	actor.Sockets
+	// Run reports lost paths to those who guard them, until ctx ends.
+	Run(ctx context.Context)
+	// Tidy removes what half-made sockets of an earlier run left in a build's folder.
+	Tidy(name string) error
+}
+
+// Releases are those of all builds.
+type Releases interface {
+	actor.Releases
+	// Tidy removes half releases of an earlier run.
+	Tidy(name string) error
+	// SetParallel says how many attempts may run at once.
+	SetParallel(n int)
+}
+
+// Store keeps the record of each build. Its methods are called from one goroutine at a time, but
+// for Save and Delete, which are called from another one.
+type Store interface {
+	Load(name string) (state.Record, bool, error)
+	SetAside(name string) (kept string, err error)
+	Save(name string, r state.Record) error
+	Delete(name string) error
+}
+
+// Files are those that people write.
+type Files interface {
+	// Load reads builds.toml.
+	Load(path string) (*config.Config, error)
+	// Inputs reads the files of an entry that are watched.
+	Inputs(entry config.Build) build.Watched
+	// MakeFolder makes a folder with all above it, where it is missing.
+	MakeFolder(path string, mode fs.FileMode) error
+}
+
+// Watcher tells when files are touched ([watch.Watcher]).
+type Watcher interface {
+	C() <-chan []string
+	Set([]watch.Target)
+	Wait()
+	Close() error
+}
+
+// Past is what the supervisor before handed over at an upgrade. At any other start there is nothing.
+type Past interface {
+	// From is the version of the supervisor before; "" where there was no upgrade.
+	From() string
+	// Sockets returns the sockets of a build, which are the caller's from then on.
+	Sockets(build string) []public.Listener
+	// Front returns the embedded front's listener where it listens at addr, else nil.
+	Front(addr string) net.Listener
+	// Adopted says that everybody has what he takes: the rest is closed.
+	Adopted()
+	// Close closes what was only kept until we have our own (inotify).
+	Close()
+}
+
+// Upgrader executes another program in our place.
+type Upgrader interface {
+	// Ask asks the program at our path whether it accepts the file and the state.
+	Ask(ctx context.Context) (Acceptance, error)
+	// Execute executes it. It returns only where that failed, and then nothing has changed.
+	Execute(s Succession) error
+}
+
+// Succession is what outlives an upgrade.
+type Succession struct {
+	Next         Acceptance
+	Sockets      map[string][]public.Listener // by build
+	FrontAddress string
+	Front        *os.File // nil: there is none
+}
+
+// Control takes commands from the command line.
+type Control interface {
+	// Serve passes commands on to b until ctx ends.
+	Serve(ctx context.Context, b control.Backend, m *control.Metrics)
+}
+
+// Program is this program itself.
+type Program interface {
+	// Rotate keeps logs from growing without bound until ctx ends. paths returns which.
+	Rotate(ctx context.Context, paths func() []string)
+	// Room makes room for n descriptors at once.
+	Room(n int) error
+	// Memory trades memory for CPU while the supervisor starts, and gives back what only the start
+	// needed once it has settled.
+	Memory(settled bool)
+	// Close gives back what makes us the only supervisor of the root.
+	Close() error
+}
+
+// EventFile keeps events for the next run.
+type EventFile interface {
+	Add(line any)
+	Run(done <-chan struct{})
+	Flush()
+}
