@@ -14,6 +14,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/watch"
 	"github.com/medctrl/medctrl-supervisor/supervisor"
@@ -229,10 +230,10 @@ func (k files) Load(string) (*config.Config, error) {
 	return k.w.file.load(k.w, k.incarnation)
 }
 
-func (k files) Inputs(entry config.Build) supervisor.Inputs {
+func (k files) Inputs(entry config.Build) build.Watched {
 	k.w.mu.Lock()
 	defer k.w.mu.Unlock()
-	return supervisor.Inputs{Files: []string{entry.SettingsFile()}, Hash: fmt.Sprint(k.w.sites[entry.Name].inputs.id)}
+	return build.Watched{Files: []string{entry.SettingsFile()}, Hash: fmt.Sprint(k.w.sites[entry.Name].inputs.id)}
 }
 
 func (k files) MakeFolder(string, fs.FileMode) error { return nil }
