@@ -87,9 +87,15 @@ func (a *Actor) guard(on bool) {
 }
 
 // keepName gives the public socket its name back, where somebody removed it. A socket that cannot
-// have it again is replaced by that of another generation.
+// have it again is replaced: by a new one where nothing serves, else by that of another generation.
 func (a *Actor) keepName() {
-	if a.public.Restore() == public.KeptNoMore && a.state.Candidate.N == 0 {
+	switch {
+	case a.public.Restore() != public.KeptNoMore:
+	case a.state.Serving.N == 0:
+		if err := a.public.Renew(); err != nil {
+			a.log.Error("public socket cannot be made", "error", err)
+		}
+	case a.state.Candidate.N == 0:
 		a.turn(machine.RestartNow{})
 	}
 }
