@@ -56,6 +56,7 @@ type Actor struct {
 
 	launches    launches
 	generations map[int]*generation
+	leftovers   map[int]string // releases of generations of an earlier run that are being ended
 	public      *public.Name
 	timers      map[machine.TimerKind]*time.Timer
 	attempt     attempt
@@ -79,6 +80,7 @@ func New(f *Fleet, entry *config.Build) *Actor {
 		state:       &machine.State{},
 		launches:    newLaunches(),
 		generations: map[int]*generation{},
+		leftovers:   map[int]string{},
 		timers:      map[machine.TimerKind]*time.Timer{},
 		done:        make(chan struct{}),
 	}
@@ -176,8 +178,9 @@ func (a *Actor) handle(m message) {
 		delete(a.generations, m.g.n)
 		a.public.LetGo(m.g.sock)
 		a.turn(machine.Ended{N: m.g.n})
-	case queueLeft:
-		a.public.LetGo(m.s)
+	case leftoverEnded:
+		delete(a.leftovers, m.n)
+		a.public.LetGo(m.sock)
 	case nameTouched:
 		a.keepName()
 	case releasesListed:

@@ -159,6 +159,9 @@ const leftoverGrace = 30 * time.Second
 // first serves who waits there, and who is left is passed on.
 func (a *Actor) endLeftover(l Leftover, queue *public.Socket) {
 	a.log.Info("leftover generation is ended", "generation", l.N, "pids", l.Pids())
+	if v, err := a.versionOf(l); err == nil { // else it is not known what to keep for it
+		a.leftovers[l.N] = v.Release
+	}
 	tree := a.Ports.Trees.Remains(l)
 	grace := leftoverGrace
 	if a.entry.GracefulTimeout > 0 {
@@ -174,7 +177,7 @@ func (a *Actor) endLeftover(l Leftover, queue *public.Socket) {
 		if err := tree.End(ctx, max(grace-time.Since(begun), 0)); err != nil {
 			a.log.Error("leftover generation does not end", "generation", l.N, "error", err)
 		}
-		a.post(queueLeft{queue})
+		a.post(leftoverEnded{l.N, queue})
 	})
 }
 
