@@ -57,6 +57,7 @@ type Actor struct {
 	launches    launches
 	generations map[int]*generation
 	leftovers   map[int]string // releases of generations of an earlier run that are being ended
+	current     string         // what the link to the current release leads to; "": not known
 	public      *public.Name
 	timers      map[machine.TimerKind]*time.Timer
 	attempt     attempt
@@ -243,7 +244,22 @@ func (a *Actor) turn(e machine.Event) {
 			a.log.Debug("state changed", "from", before, "to", after)
 		}
 	}
+	a.linkCurrent()
 	a.publish()
+}
+
+// linkCurrent has the link to the current release lead to what serves. Where that cannot be done, it
+// is tried again in the next turn.
+func (a *Actor) linkCurrent() {
+	release := a.state.Serving.Version.Release
+	if release == "" || release == a.current {
+		return
+	}
+	if err := a.Ports.Releases.SetCurrent(a.name, release); err != nil {
+		a.log.Warn("link to the current release is not up to date", "release", release, "error", err)
+		return
+	}
+	a.current = release
 }
 
 func (a *Actor) logPath() string { return layout.Log(a.LogDir(), a.name) }

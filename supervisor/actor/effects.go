@@ -71,9 +71,6 @@ func (a *Actor) swap(n int) machine.Event {
 		return machine.SwapFailed{N: n, Reason: err.Error()}
 	}
 	a.Reach("after", "the exchange of names")
-	if err := a.Ports.Releases.SetCurrent(a.name, g.version.Release); err != nil {
-		a.log.Warn("link to the current release is not up to date", "release", g.version.Release, "error", err)
-	}
 	return machine.Swapped{N: n}
 }
 
