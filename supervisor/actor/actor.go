@@ -182,6 +182,7 @@ func (a *Actor) handle(m message) {
 	case leftoverEnded:
 		delete(a.leftovers, m.n)
 		a.public.LetGo(m.sock)
+		a.turn(machine.Ended{N: m.n})
 	case nameTouched:
 		a.keepName()
 	case releasesListed:

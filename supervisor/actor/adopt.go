@@ -159,6 +159,9 @@ const leftoverGrace = 30 * time.Second
 // first serves who waits there, and who is left is passed on.
 func (a *Actor) endLeftover(l Leftover, queue *public.Socket) {
 	a.log.Info("leftover generation is ended", "generation", l.N, "pids", l.Pids())
+	next := *a.state
+	next.Ending = append(slices.Clone(next.Ending), l.N)
+	a.state = &next                           // others may be reading the one before
 	if v, err := a.versionOf(l); err == nil { // else it is not known what to keep for it
 		a.leftovers[l.N] = v.Release
 	}
