@@ -316,7 +316,7 @@ func (k sockets) Recover(path string, inode uint64, pids ...int) (public.Listene
 	if staging := s.paths.Staging(); !l.named() && k.w.names[staging] == sock {
 		l.path = staging
 	}
-	if l.named() && path == s.paths.Socket() {
+	if k.w.names[s.paths.Socket()] == sock {
 		sock.spare = true
 		s.up()
 	}

@@ -391,7 +391,7 @@ func (w *World) left(inc *incarnation) {
 		}
 		s.named, s.sure, s.why, s.since = false, false, "the supervisor stopped", w.now()
 	}
-	if n := len(inc.opened); n > 0 {
-		w.breaks("", "nothing of ours is left after a stop", "%d listeners are still open", n)
+	for l := range inc.opened {
+		w.breaks(l.sock.site.name, "nothing of ours is left after a stop", "socket %d is still open", l.sock.inode)
 	}
 }
