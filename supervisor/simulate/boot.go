@@ -48,11 +48,12 @@ func (t *tree) begin() {
 		w.after(d.between(throwBoot, 50*time.Millisecond, time.Second), func() { t.killAll("exit code 3") })
 		return
 	case bootHangs:
-		t.hung = true
+		t.hung, t.ill = true, true
 		return
 	}
 	t.deaf = t.boot == bootDeaf
 	t.wrong = t.boot == bootWrong
+	t.ill = t.wrong
 	at := d.between(throwBoot, 200*time.Millisecond, 2*time.Second)
 	if t.boot == bootSlowly {
 		at = d.between(throwBoot, 5*time.Second, 15*time.Second)
@@ -72,7 +73,11 @@ func (t *tree) begin() {
 }
 
 func (t *tree) workerReady(p *process) {
-	if !p.alive || p.told || t.hung {
+	if !p.alive || p.told {
+		return
+	}
+	if t.hung { // it goes on when the tree does
+		t.site.w.after(t.site.dice.between(throwReady, 500*time.Millisecond, time.Second), func() { t.workerReady(p) })
 		return
 	}
 	p.ready = true
@@ -98,6 +103,6 @@ func (t *tree) readyAt() {
 			}
 		})
 	case bootHangsSoon:
-		w.after(soon, func() { t.hung = true })
+		w.after(soon, func() { t.hung, t.ill = true, true })
 	}
 }

@@ -15,7 +15,26 @@ func (s *site) edit(boot boot, fail string) {
 	s.disturb()
 	s.tell("an editor saves %v", s.inputs)
 	s.w.touch(s.name)
+	s.givesWay()
 }
+
+// givesWay holds that an attempt ends which newer inputs have overtaken, where it can.
+func (s *site) givesWay() {
+	w := s.w
+	inc, n, at := w.sup, s.attempt, w.disturbed
+	if inc == nil || inc.stopping || inc.backend == nil || !s.making || s.committed || !w.disk.good() || !s.sure || !inc.watched[s.name] {
+		return
+	}
+	w.after(givesWayLimit, func() {
+		if s.making && s.attempt == n && !s.committed && w.sup == inc && !inc.stopping && !inc.upgrading && w.disturbed == at && s.sure {
+			s.breaks("an attempt gives way to newer inputs", "it still runs after %v", givesWayLimit)
+		}
+	})
+}
+
+// givesWayLimit bounds how long an attempt goes on whose inputs have changed: until the edit was
+// seen.
+const givesWayLimit = time.Second
 
 // editFile changes what the file says of a build.
 func (s *site) editFile(x uint64) {

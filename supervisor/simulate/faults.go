@@ -69,7 +69,7 @@ func (s *site) hang(d time.Duration) {
 	}
 	s.tell("%v hangs", t)
 	s.disturb()
-	t.hung = true
+	t.hung, t.ill = true, true
 	if d > 0 {
 		s.w.after(d, func() {
 			if t.hung && t.alive() {

@@ -37,7 +37,7 @@ func (h *history) live(planted plant) *World {
 // furnish gives the machine its traits and its builds.
 func (w *World) furnish(seed uint64) {
 	x := mix(seed + 99)
-	w.traits = traits{noRecover: x%8 == 0, noGuard: x>>8%8 == 0, recycle: x>>16%3 == 0, parallel: 1 + int(x>>24%2)}
+	w.traits = traits{noRecover: x%8 == 0, noGuard: x>>8%8 == 0, recycle: x>>16%2 == 0, parallel: 1 + int(x>>24%2)}
 	for i := range sitesOf(seed) {
 		s := w.addSite(seed, names[i])
 		y := mix(x + uint64(i) + 1)
@@ -98,6 +98,7 @@ func (w *World) calmDown(h *history) {
 	w.mu.Lock()
 	for _, s := range w.order {
 		s.atRest(h)
+		s.allEnded()
 		if s.expectsToServe() {
 			for i := range 5 {
 				w.after(time.Duration(i)*10*time.Millisecond, s.visit)
@@ -105,9 +106,13 @@ func (w *World) calmDown(h *history) {
 		}
 	}
 	w.workBounded(h)
+	told := w.clients.told
 	w.mu.Unlock()
 	time.Sleep(10 * time.Second)
 	w.mu.Lock()
+	if n := w.clients.told - told; n > 0 {
+		w.breaks("", "after the last fault everything is as the file says", "%d clients of builds that serve were told to come back", n)
+	}
 	for c := range w.clients.waiting {
 		w.breaks(c.site.name, "who has connected is answered", "client %d waits since %s, %s", c.id, clock(c.at), c.where())
 		break

@@ -25,18 +25,19 @@ type incarnation struct {
 	hands  map[*client]bool
 	die    *death // nil: not at a known moment
 
-	signals  chan os.Signal
-	touches  chan []string
-	watched  map[string]bool
-	backend  control.Backend // nil: it takes no commands
-	from     string          // the version of the supervisor before, after an upgrade
-	handed   map[string][]public.Listener
-	slots    slots
-	stopping bool
-	began    time.Duration
-	boot     int             // of the machine
-	life     context.Context // ends with it
-	cut      context.CancelFunc
+	signals   chan os.Signal
+	touches   chan []string
+	watched   map[string]bool
+	backend   control.Backend // nil: it takes no commands
+	from      string          // the version of the supervisor before, after an upgrade
+	handed    map[string][]public.Listener
+	slots     slots
+	stopping  bool
+	upgrading bool // an operator has asked for it
+	began     time.Duration
+	boot      int             // of the machine
+	life      context.Context // ends with it
+	cut       context.CancelFunc
 }
 
 // death says at which moment a supervisor dies.

@@ -31,6 +31,11 @@ func (inc *incarnation) open(s *socket, path string) *listener {
 	return l
 }
 
+// own returns the listener of this world that another one may wrap.
+func own(l public.Listener) *listener { return l.(interface{ inner() *listener }).inner() }
+
+func (l *listener) inner() *listener { return l }
+
 // lock takes the world's lock. It returns false, and does not, where the supervisor that calls is
 // dead: then nothing of what it does matters any more.
 func (l *listener) lock() bool { return l.inc.lock() }

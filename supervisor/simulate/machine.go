@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -61,6 +62,10 @@ func (w *World) begin(inc *incarnation) {
 	if inc.dead {
 		return
 	}
+	ports := inc.world()
+	if w.planted != nil {
+		w.planted(inc, ports)
+	}
 	cfg, err := w.file.load(w, inc)
 	if err != nil {
 		w.tell("world", "no supervisor starts, the file is bad")
@@ -76,10 +81,6 @@ func (w *World) begin(inc *incarnation) {
 		}
 	}
 	w.running.Add(1)
-	ports := inc.world()
-	if w.planted != nil {
-		w.planted(inc, ports)
-	}
 	go func() {
 		defer w.running.Done()
 		err := supervisor.Run(context.Background(), supervisor.Options{
@@ -181,6 +182,10 @@ func (k trees) Marked(prefix string) ([]supervisor.Marked, []string, error) {
 		})
 	}
 	took := k.w.dice.between(throwScan, time.Millisecond, 60*time.Millisecond)
+	if s := k.w.inScan; s != nil { // it dies while the table is read
+		k.w.inScan = nil
+		k.w.after(took/2, s.crash)
+	}
 	k.w.mu.Unlock()
 	k.sleep(took)
 	return found, nil, nil
@@ -217,6 +222,9 @@ func (f *file) load(w *World, inc *incarnation) (*config.Config, error) {
 		if s.entry != nil {
 			s.seenBy = inc.n
 			cfg.Builds = append(cfg.Builds, *s.entry)
+			if w.alter != nil {
+				w.alter(&cfg.Builds[len(cfg.Builds)-1])
+			}
 		}
 	}
 	return cfg, nil
@@ -289,7 +297,7 @@ func (k past) Adopted() {
 	defer k.w.mu.Unlock()
 	for _, all := range k.handed {
 		for _, l := range all {
-			l.(*listener).close()
+			own(l).close()
 		}
 	}
 	k.handed = nil
@@ -330,9 +338,15 @@ func (k upgrader) Execute(s supervisor.Succession) error {
 	handed := map[string][]kept{}
 	for name, all := range s.Sockets {
 		for _, l := range all {
-			if l := l.(*listener); !l.closed && l.inc == k.incarnation {
+			if l := own(l); !l.closed && l.inc == k.incarnation {
 				handed[name] = append(handed[name], kept{l.sock, l.path})
 			}
+		}
+	}
+	for l := range k.opened {
+		given := slices.ContainsFunc(handed[l.sock.site.name], func(k kept) bool { return k.sock == l.sock })
+		if s := l.sock.site; !given && w.names[s.paths.Socket()] == l.sock {
+			s.breaks("an upgrade loses no client", "the public socket is not handed over")
 		}
 	}
 	w.tell("world", "the supervisor executes its successor")

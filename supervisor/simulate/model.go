@@ -70,8 +70,12 @@ func (s *site) bound(k *socket, path string) {
 func (s *site) nameGiven(k *socket) {
 	for _, t := range s.trees {
 		if t.sock != k {
+			if t.served && t.lostName == 0 {
+				t.lostName = s.w.now()
+			}
 			continue
 		}
+		t.lostName = 0
 		s.tell("the supervisor gives the public name to %v", t)
 		if !t.passed {
 			s.breaks("no release gets the name before it has passed its check", "%v gets it", t)

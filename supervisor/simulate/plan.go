@@ -44,6 +44,7 @@ const (
 	doDiskSlow
 	doDiskFailing
 	doKill
+	doKillInScan
 	doDie
 	doStopSupervisor
 	doPowerCut
@@ -57,7 +58,7 @@ var weights = [kinds]int{
 	doEdit: 10, doEditBad: 7, doTouch: 3, doEditFile: 9, doRemove: 3, doAdd: 5, doBreakFile: 2, doMendFile: 3,
 	doStart: 4, doStop: 4, doRestart: 8, doRebuild: 4, doRollback: 6, doReload: 3, doUpgrade: 5,
 	doUnlink: 5, doUnlinkAll: 2, doDeleteFiles: 2, doDiskFull: 2, doDiskReadOnly: 1, doDiskSlow: 2, doDiskFailing: 2,
-	doKill: 5, doDie: 10, doStopSupervisor: 2, doPowerCut: 1, doSetClock: 1,
+	doKill: 4, doKillInScan: 3, doDie: 10, doStopSupervisor: 2, doPowerCut: 1, doSetClock: 1,
 }
 
 // act is one thing that happens in a history. What it is in detail depends on x alone, so that one
@@ -133,9 +134,12 @@ func (w *World) perform(a act) {
 	d := spread(mix(x), time.Second, time.Minute)
 	switch a.kind {
 	case doVisit:
-		n := 2 + int(x%14)
+		n, over := 2+int(x%14), 12*time.Second
+		if x>>8%3 == 0 { // they crowd
+			n, over = 40, 4*time.Second
+		}
 		for i := range n {
-			w.after(spread(mix(x+uint64(i)), 0, 12*time.Second), s.visit)
+			w.after(spread(mix(x+uint64(i)), 0, over), s.visit)
 		}
 	case doCrash:
 		s.crash()
@@ -148,7 +152,7 @@ func (w *World) perform(a act) {
 	case doHangAWhile:
 		s.hang(d)
 	case doSlow:
-		s.grow("gets slow", func(t *tree) { t.slow = true })
+		s.grow("gets slow", func(t *tree) { t.slow, t.ill = true, true })
 		w.after(d, func() {
 			for _, t := range s.trees {
 				t.slow = false
@@ -231,6 +235,11 @@ func (w *World) perform(a act) {
 		w.trouble("does not take what is written", &w.disk.failing, d)
 	case doKill:
 		w.killSupervisor()
+	case doKillInScan:
+		if w.sup != nil {
+			w.inScan = s
+			w.killSupervisor()
+		}
 	case doDie:
 		if w.sup != nil {
 			m := moments[x%uint64(len(moments))]
@@ -273,5 +282,5 @@ func (a act) String() string {
 
 func (k kind) String() string {
 	return strings.Fields("visit crash killTree killWorker hang hangAWhile slow stray deaf boots edit editBad touch editFile remove add breakFile mendFile " +
-		"start stop restart rebuild rollback reload upgrade unlink unlinkAll deleteFiles diskFull diskReadOnly diskSlow diskFailing kill die stopSupervisor powerCut setClock")[k]
+		"start stop restart rebuild rollback reload upgrade unlink unlinkAll deleteFiles diskFull diskReadOnly diskSlow diskFailing kill killInScan die stopSupervisor powerCut setClock")[k]
 }

@@ -44,18 +44,20 @@ type tree struct {
 	boot    boot
 	begun   time.Duration
 
-	master  *process
-	members []*process
-	words   *words
-	passed  bool // it answered a probe as expected, all its workers being ready
-	served  bool // had the public name
-	deaf    bool // ignores TERM
-	hung    bool // accepts and answers nothing
-	wrong   bool // answers 500
-	slow    bool
-	ended   bool // told to end by a supervisor
-	crashed bool // its master was killed by no supervisor
-	healthy time.Duration
+	master   *process
+	members  []*process
+	words    *words
+	passed   bool          // it answered a probe as expected, all its workers being ready
+	served   bool          // had the public name
+	lostName time.Duration // when another got the public name; zero: it has it, or never had
+	deaf     bool          // ignores TERM
+	hung     bool          // accepts and answers nothing
+	wrong    bool          // answers 500
+	slow     bool
+	ill      bool // it did not always take its clients quickly
+	ended    bool // told to end by a supervisor
+	crashed  bool // its master was killed by no supervisor
+	healthy  time.Duration
 
 	watcher *incarnation
 	exited  func(actor.Exit)
@@ -174,12 +176,7 @@ func (t *tree) workerDied(p *process) {
 	// Its master starts another.
 	w.after(t.site.dice.between(throwBoot, 200*time.Millisecond, time.Second), func() {
 		if m.alive && !m.told {
-			n := w.spawn(t, roleWorker)
-			n.ready = true
-			if t.words != nil {
-				t.words.say(fmt.Sprintf("%d %d", n.pid, t.workers))
-			}
-			t.serve()
+			t.workerReady(w.spawn(t, roleWorker))
 		}
 	})
 }

@@ -123,7 +123,8 @@ func (k releases) make(ctx context.Context, s *site, r build.Request) (build.Rel
 	if s.making {
 		s.breaks("a build has one attempt at a time", "another one is under way")
 	}
-	s.making = true
+	s.making, s.committed = true, false
+	s.attempt++
 	in := s.inputs
 	id := identity(in, &r.Build)
 	if same := s.same(id); same != nil && !r.Force {
@@ -162,6 +163,9 @@ func (k releases) steps(ctx context.Context, s *site, r build.Request, in *input
 	for i, step := range steps {
 		if step == "migrate" && r.Build.Migrate && r.Irreversible != nil {
 			r.Irreversible()
+			k.w.mu.Lock()
+			s.committed = true
+			k.w.mu.Unlock()
 		}
 		p := build.Progress{Step: step, N: i + 1, Of: len(steps)}
 		r.Progress(p)

@@ -62,6 +62,16 @@ func (s *site) atRest(h *history) {
 	}
 }
 
+// allEnded holds that every command has ended that was not asked for just now.
+func (s *site) allEnded() {
+	for _, c := range s.commands {
+		if !c.over && s.w.now()-c.at > commandLimit {
+			s.breaks("every command ends", "%s, asked for at %s, has not", c.action, clock(c.at))
+			return
+		}
+	}
+}
+
 // workBounded holds that little is done where little happens.
 func (w *World) workBounded(h *history) {
 	acts := len(h.plan)

@@ -34,7 +34,7 @@ func (k trees) Start(st actor.Start, exited func(actor.Exit)) (actor.Tree, serve
 		return &handle{inc: k.incarnation, site: s}, nil, nil
 	}
 	defer w.mu.Unlock()
-	l := st.Listener.(*listener)
+	l := own(st.Listener)
 	release, runKey, _ := server.VersionOf(st.Launch.Env)
 	r := s.release(release)
 	if err := s.writeFiles(st.Launch); err != nil {
@@ -198,10 +198,26 @@ func (h *handle) Terminate() error {
 	}
 	defer h.inc.w.mu.Unlock()
 	if h.t != nil {
-		h.t.ended = true
+		h.t.toldToEnd()
 		h.t.term()
 	}
 	return nil
+}
+
+// canServe says that it takes clients from its queue, as it always has.
+func (t *tree) canServe() bool {
+	return t.master.alive && !t.ill && slices.ContainsFunc(t.members, func(p *process) bool { return p.role == roleWorker && p.ready })
+}
+
+// toldToEnd is that a supervisor tells a tree to end.
+func (t *tree) toldToEnd() {
+	w := t.site.w
+	k := t.sock
+	if !t.ended && t.lostName != 0 && len(k.queue) > 0 && t.canServe() && k.keeper == w.sup && !w.sup.stopping &&
+		w.now()-t.lostName < min(t.site.last.GracefulTimeout, 2*time.Second) {
+		t.site.breaks("a queue is served before its server is told to end", "%d clients wait for %v", len(k.queue), t)
+	}
+	t.ended = true
 }
 
 // End ends the whole tree.
@@ -216,7 +232,7 @@ func (h *handle) End(ctx context.Context, grace time.Duration) error {
 	if !h.t.ended && h.t.master.alive {
 		h.site.tell("the supervisor ends %v", h.t)
 	}
-	h.t.ended = true
+	h.t.toldToEnd()
 	if grace > 0 {
 		if h.t.hung && !h.t.deaf && h.t.boot != bootHangs { // SIGCONT: what was stopped goes on
 			h.t.resumes()

@@ -37,6 +37,8 @@ type World struct {
 	file      file
 	wallOff   time.Duration // how far people have set the clock on the wall
 	starting  bool
+	inScan    *site               // whose main process dies while the process table is read; nil: none
+	alter     func(*config.Build) // what a planted fault does to each entry that is read; nil: nothing
 	running   sync.WaitGroup
 	planted   func(*incarnation, *supervisor.World)
 	traits    traits
@@ -86,17 +88,19 @@ type site struct {
 	last   config.Build  // as the file had it last
 
 	// On the machine.
-	sockets  []*socket
-	trees    []*tree
-	pids     int
-	releases []*release
-	half     string // an unfinished release; "": none
-	making   bool
-	current  string
-	boots    []boot // what the next starts come to
-	hooks    int    // that run
-	touched  func() // tells the supervisor that a socket may have lost its path
-	files    map[string]bool
+	sockets   []*socket
+	trees     []*tree
+	pids      int
+	releases  []*release
+	half      string // an unfinished release; "": none
+	making    bool
+	committed bool // what is made cannot be undone any more
+	attempt   int  // the number of the last one
+	current   string
+	boots     []boot // what the next starts come to
+	hooks     int    // that run
+	touched   func() // tells the supervisor that a socket may have lost its path
+	files     map[string]bool
 
 	model // what people were promised
 }

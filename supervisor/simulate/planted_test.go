@@ -1,0 +1,443 @@
+package simulate
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/medctrl/medctrl-supervisor/build"
+	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/supervisor"
+	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
+	"github.com/medctrl/medctrl-supervisor/supervisor/control"
+	"github.com/medctrl/medctrl-supervisor/supervisor/public"
+	"github.com/medctrl/medctrl-supervisor/supervisor/server"
+	"github.com/medctrl/medctrl-supervisor/supervisor/state"
+)
+
+// fault is one that a supervisor might have. It is put between the supervisor and the world, so
+// that the program itself needs no switch: what is not done, or is done too soon, does not come
+// through.
+type fault struct {
+	name  string
+	plant plant
+}
+
+var faults = []fault{
+	{"a queue is not drained", func(inc *incarnation, w *supervisor.World) {
+		w.Sockets = wrapSockets(w.Sockets, func(l *badListener) { l.drained = func(context.Context) error { return nil } })
+	}},
+	{"a socket is closed with clients in it", func(inc *incarnation, w *supervisor.World) {
+		w.Sockets = wrapSockets(w.Sockets, func(l *badListener) { l.forward = func(context.Context, string) (int, error) { return 0, nil } })
+	}},
+	{"a lost name is not restored", func(inc *incarnation, w *supervisor.World) {
+		w.Sockets = wrapSockets(w.Sockets, func(l *badListener) { l.restore = func() error { return nil } })
+	}},
+	{"a refusal never ends", func(inc *incarnation, w *supervisor.World) {
+		w.Sockets = wrapSockets(w.Sockets, func(l *badListener) {
+			l.refuse = func(ctx context.Context, after func() time.Duration) int {
+				go l.listener.Refuse(inc.life, after)
+				<-ctx.Done()
+				return 0
+			}
+		})
+	}},
+	{"a socket that is let go is not closed", func(inc *incarnation, w *supervisor.World) {
+		w.Sockets = wrapSockets(w.Sockets, func(l *badListener) { l.close = func() error { return nil } })
+	}},
+	{"the public name is not removed", func(inc *incarnation, w *supervisor.World) {
+		w.Sockets = wrapSockets(w.Sockets, func(l *badListener) { l.unlink = func() error { return nil } })
+	}},
+	{"a candidate gets the name before its check", func(inc *incarnation, w *supervisor.World) { w.Host = blindHost{w.Host} }},
+	{"a start time is not compared at an adoption", func(inc *incarnation, w *supervisor.World) {
+		w.Trees = &badTrees{Trees: w.Trees, adopt: func(l actor.Leftover) actor.Leftover {
+			inc.w.mu.Lock()
+			defer inc.w.mu.Unlock()
+			if p := inc.w.procs[l.Leader.Pid]; p != nil {
+				l.Leader.StartTime = p.start
+			}
+			return l
+		}}
+	}},
+	{"a pid is not compared before a signal", func(inc *incarnation, w *supervisor.World) {
+		w.Trees = &badTrees{Trees: w.Trees, wrap: func(t actor.Tree) actor.Tree { return pidTree{t, inc} }}
+	}},
+	{"a leftover is not ended", func(inc *incarnation, w *supervisor.World) {
+		w.Trees = &badTrees{Trees: w.Trees, remains: func(actor.Leftover) actor.Tree { return nobody{} }}
+	}},
+	{"leftovers are not looked for", func(inc *incarnation, w *supervisor.World) { w.Trees = &badTrees{Trees: w.Trees, blind: true} }},
+	{"TERM comes after the successor", func(inc *incarnation, w *supervisor.World) {
+		w.Trees = &badTrees{Trees: w.Trees, wrap: func(t actor.Tree) actor.Tree { return lateTree{t, inc} }}
+	}},
+	{"a tree that ignores TERM is not killed", func(inc *incarnation, w *supervisor.World) {
+		w.Trees = &badTrees{Trees: w.Trees, wrap: func(t actor.Tree) actor.Tree { return mildTree{t, inc} }}
+	}},
+	{"an exit is not noticed", func(inc *incarnation, w *supervisor.World) { w.Trees = &badTrees{Trees: w.Trees, deaf: true} }},
+	{"no state is written", func(inc *incarnation, w *supervisor.World) { w.Store = &badStore{Store: w.Store, never: true} }},
+	{"the state is written before its effect", func(inc *incarnation, w *supervisor.World) {
+		w.Store = &badStore{Store: w.Store, last: map[string]state.Record{}}
+	}},
+	{"the record of a removed build is not deleted", func(inc *incarnation, w *supervisor.World) {
+		w.Store = &badStore{Store: w.Store, keeps: true}
+	}},
+	{"a backoff is never reset", func(inc *incarnation, w *supervisor.World) {
+		inc.w.alter = func(b *config.Build) { b.StableAfter = 48 * time.Hour }
+	}},
+	{"there is no backoff", func(inc *incarnation, w *supervisor.World) {
+		inc.w.alter = func(b *config.Build) { b.RestartDelayMax = 200 * time.Millisecond }
+	}},
+	{"the timer of the health probe is never set", func(inc *incarnation, w *supervisor.World) {
+		inc.w.alter = func(b *config.Build) { b.Health.Interval = 48 * time.Hour }
+	}},
+	{"an attempt is not cancelled", func(inc *incarnation, w *supervisor.World) { w.Releases = badReleases{w.Releases, inc, false} }},
+	{"a release in use is pruned", func(inc *incarnation, w *supervisor.World) { w.Releases = badReleases{w.Releases, inc, true} }},
+	{"an edit is overlooked", func(inc *incarnation, w *supervisor.World) { w.Watcher = deafWatcher{w.Watcher} }},
+	{"the gate stays closed after an upgrade that failed", func(inc *incarnation, w *supervisor.World) { w.Upgrader = stuckUpgrader{w.Upgrader, inc} }},
+	{"a command that is overtaken is lost", func(inc *incarnation, w *supervisor.World) {
+		w.Control = badControl{w.Control, func(b control.Backend) control.Backend { return &forgetful{Backend: b, inc: inc} }}
+	}},
+	{"a command is done before its result holds", func(inc *incarnation, w *supervisor.World) {
+		w.Control = badControl{w.Control, func(b control.Backend) control.Backend { return hasty{b} }}
+	}},
+	{"sockets are not handed over at an upgrade", func(inc *incarnation, w *supervisor.World) { w.Upgrader = forgetfulUpgrader{w.Upgrader} }},
+}
+
+// TestPlantedFaultsAreFound holds that the promises bite: each fault breaks one within a thousand
+// histories.
+func TestPlantedFaultsAreFound(t *testing.T) {
+	found := 0
+	for _, output := range inShards(t, "TestShardOfPlantedFaults") {
+		if strings.Contains(output, "--- FAIL") {
+			t.Error(output)
+		} else {
+			t.Log(output)
+		}
+		found += strings.Count(output, "is found")
+	}
+	if found != len(faults) {
+		t.Errorf("%d of %d planted faults are found", found, len(faults))
+	}
+}
+
+// TestShardOfPlantedFaults is a part of TestPlantedFaultsAreFound.
+func TestShardOfPlantedFaults(t *testing.T) {
+	i, of := shard(t)
+	for ; i < len(faults); i += of {
+		begun, f := time.Now(), faults[i]
+		for seed := uint64(1); ; seed++ {
+			if seed > 1000 {
+				t.Errorf("%s: not found within 1000 histories, %v", f.name, time.Since(begun))
+				break
+			}
+			if w := lived(t, planned(seed), f.plant); len(w.broken) > 0 {
+				if calm := lived(t, planned(seed), nil); len(calm.broken) > 0 {
+					t.Errorf("history %d breaks a promise without a planted fault: %v", seed, calm.broken[0])
+					break
+				}
+				t.Logf("%s: is found by history %d: %v", f.name, seed, w.broken[0])
+				break
+			}
+		}
+	}
+}
+
+// badListener does something else than it should, where a function says so.
+type badListener struct {
+	*listener
+	drained func(context.Context) error
+	forward func(context.Context, string) (int, error)
+	refuse  func(context.Context, func() time.Duration) int
+	restore func() error
+	unlink  func() error
+	close   func() error
+}
+
+func (l *badListener) Drained(ctx context.Context) error {
+	if l.drained != nil {
+		return l.drained(ctx)
+	}
+	return l.listener.Drained(ctx)
+}
+
+func (l *badListener) Forward(ctx context.Context, to string) (int, error) {
+	if l.forward != nil {
+		return l.forward(ctx, to)
+	}
+	return l.listener.Forward(ctx, to)
+}
+
+func (l *badListener) Refuse(ctx context.Context, after func() time.Duration) int {
+	if l.refuse != nil {
+		return l.refuse(ctx, after)
+	}
+	return l.listener.Refuse(ctx, after)
+}
+
+func (l *badListener) Restore() error {
+	if l.restore != nil {
+		return l.restore()
+	}
+	return l.listener.Restore()
+}
+
+func (l *badListener) Unlink() error {
+	if l.unlink != nil {
+		return l.unlink()
+	}
+	return l.listener.Unlink()
+}
+
+func (l *badListener) Close() error {
+	if l.close != nil {
+		return l.close()
+	}
+	return l.listener.Close()
+}
+
+// badSockets makes bad listeners.
+type badSockets struct {
+	supervisor.Sockets
+	spoil func(*badListener)
+}
+
+func wrapSockets(s supervisor.Sockets, spoil func(*badListener)) supervisor.Sockets {
+	return badSockets{s, spoil}
+}
+
+func (s badSockets) bad(l public.Listener, err error) (public.Listener, error) {
+	if err != nil {
+		return nil, err
+	}
+	b := &badListener{listener: own(l)}
+	s.spoil(b)
+	return b, nil
+}
+
+func (s badSockets) Bind(path string, entry *config.Build) (public.Listener, error) {
+	return s.bad(s.Sockets.Bind(path, entry))
+}
+
+func (s badSockets) Recover(path string, inode uint64, pids ...int) (public.Listener, error) {
+	return s.bad(s.Sockets.Recover(path, inode, pids...))
+}
+
+// blindHost finds everything healthy.
+type blindHost struct{ actor.Host }
+
+func (blindHost) Probe(context.Context, string, *config.Health, time.Duration) error { return nil }
+
+// badTrees are the port to trees with one of its duties not done.
+type badTrees struct {
+	supervisor.Trees
+	adopt   func(actor.Leftover) actor.Leftover
+	remains func(actor.Leftover) actor.Tree
+	wrap    func(actor.Tree) actor.Tree
+	blind   bool
+	deaf    bool
+}
+
+func (b *badTrees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server.Words, error) {
+	if b.deaf {
+		exited = func(actor.Exit) {}
+	}
+	t, words, err := b.Trees.Start(s, exited)
+	if err == nil && b.wrap != nil {
+		t = b.wrap(t)
+	}
+	return t, words, err
+}
+
+func (b *badTrees) Adopt(l actor.Leftover, exited func(actor.Exit)) (actor.Tree, error) {
+	if b.adopt != nil {
+		l = b.adopt(l)
+	}
+	return b.Trees.Adopt(l, exited)
+}
+
+func (b *badTrees) Remains(l actor.Leftover) actor.Tree {
+	if b.remains != nil {
+		return b.remains(l)
+	}
+	return b.Trees.Remains(l)
+}
+
+func (b *badTrees) Marked(prefix string) ([]supervisor.Marked, []string, error) {
+	if b.blind {
+		return nil, nil, nil
+	}
+	return b.Trees.Marked(prefix)
+}
+
+// nobody is a tree that is not there.
+type nobody struct{}
+
+func (nobody) Pid() int                                 { return 0 }
+func (nobody) StartTime() uint64                        { return 0 }
+func (nobody) Terminate() error                         { return nil }
+func (nobody) End(context.Context, time.Duration) error { return nil }
+
+// pidTree signals whoever has its pid.
+type pidTree struct {
+	actor.Tree
+	inc *incarnation
+}
+
+func (t pidTree) Terminate() error {
+	if t.inc.lock() {
+		if p := t.inc.w.procs[t.Pid()]; p != nil && p.tree == nil {
+			t.inc.w.signalled(p)
+		}
+		t.inc.w.mu.Unlock()
+	}
+	return t.Tree.Terminate()
+}
+
+// lateTree is told to end a second too late.
+type lateTree struct {
+	actor.Tree
+	inc *incarnation
+}
+
+func (t lateTree) Terminate() error { return nil }
+
+func (t lateTree) End(ctx context.Context, grace time.Duration) error {
+	t.inc.sleep(time.Second)
+	return t.Tree.End(ctx, grace)
+}
+
+// mildTree is never killed.
+type mildTree struct {
+	actor.Tree
+	inc *incarnation
+}
+
+func (t mildTree) End(ctx context.Context, grace time.Duration) error {
+	limit, cancel := context.WithTimeout(ctx, max(grace, time.Millisecond))
+	defer cancel()
+	if err := t.Tree.End(limit, 48*time.Hour); err != nil && ctx.Err() != nil {
+		return err
+	}
+	return nil
+}
+
+// badStore writes nothing, something else, or deletes nothing.
+type badStore struct {
+	supervisor.Store
+	never, keeps bool
+	last         map[string]state.Record
+}
+
+func (b *badStore) Save(name string, r state.Record) error {
+	if b.never {
+		return nil
+	}
+	if b.last != nil {
+		before, ok := b.last[name]
+		b.last[name] = r
+		if !ok {
+			return nil
+		}
+		r = before
+	}
+	return b.Store.Save(name, r)
+}
+
+func (b *badStore) Delete(name string) error {
+	if b.never || b.keeps {
+		return nil
+	}
+	return b.Store.Delete(name)
+}
+
+// badReleases goes on with attempts that are cancelled, or prunes what is in use.
+type badReleases struct {
+	supervisor.Releases
+	inc    *incarnation
+	prunes bool
+}
+
+func (b badReleases) Make(ctx context.Context, r build.Request) (build.Release, bool, error) {
+	if !b.prunes {
+		ctx = context.WithoutCancel(ctx)
+	}
+	return b.Releases.Make(ctx, r)
+}
+
+func (b badReleases) Prune(entry *config.Build, inUse ...string) error {
+	if b.prunes {
+		inUse = nil
+	}
+	return b.Releases.Prune(entry, inUse...)
+}
+
+// deafWatcher tells of no edit of the inputs.
+type deafWatcher struct{ supervisor.Watcher }
+
+func (deafWatcher) C() <-chan []string { return nil }
+
+// stuckUpgrader does not come back from an exec that failed.
+type stuckUpgrader struct {
+	supervisor.Upgrader
+	inc *incarnation
+}
+
+func (u stuckUpgrader) Ask(ctx context.Context) (supervisor.Acceptance, error) {
+	a, err := u.Upgrader.Ask(ctx)
+	if err != nil {
+		<-u.inc.gone
+	}
+	return a, err
+}
+
+// forgetfulUpgrader hands no socket over.
+type forgetfulUpgrader struct{ supervisor.Upgrader }
+
+func (u forgetfulUpgrader) Execute(s supervisor.Succession) error {
+	s.Sockets = nil
+	return u.Upgrader.Execute(s)
+}
+
+// badControl takes commands with another backend.
+type badControl struct {
+	supervisor.Control
+	wrap func(control.Backend) control.Backend
+}
+
+func (c badControl) Serve(ctx context.Context, b control.Backend, m *control.Metrics) {
+	c.Control.Serve(ctx, c.wrap(b), m)
+}
+
+// forgetful gives no result to who was overtaken by another command.
+type forgetful struct {
+	control.Backend
+	inc   *incarnation
+	count int
+}
+
+func (f *forgetful) Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) error {
+	f.inc.w.mu.Lock()
+	f.count++
+	mine := f.count
+	f.inc.w.mu.Unlock()
+	err := f.Backend.Act(ctx, name, action, args, progress)
+	f.inc.w.mu.Lock()
+	overtaken := f.count != mine
+	f.inc.w.mu.Unlock()
+	if overtaken {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return err
+}
+
+// hasty says that everything is done.
+type hasty struct{ control.Backend }
+
+func (h hasty) Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) error {
+	hurried := map[string]string{"wait": "no"}
+	for k, v := range args {
+		hurried[k] = v
+	}
+	return h.Backend.Act(ctx, name, action, hurried, progress)
+}

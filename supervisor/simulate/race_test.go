@@ -1,0 +1,7 @@
+//go:build race
+
+package simulate
+
+// usual is how many histories are lived where nobody says how many: with the race detector each
+// takes ten times as long.
+const usual = 60
