@@ -38,7 +38,12 @@ func (t *Table) UseCgroups(name string, known ...string) error {
 	if err != nil {
 		return fmt.Errorf("use cgroups: %w", err)
 	}
-	own := filepath.Join(mount, below, name)
+	return t.useCgroups(mount, filepath.Join(mount, below, name), known)
+}
+
+// useCgroups makes them in the folder own of the tree that is mounted at mount.
+func (t *Table) useCgroups(mount, own string, known []string) error {
+	name := filepath.Base(own)
 	if err := os.Mkdir(own, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("use cgroups: %w (%w)", errors.ErrUnsupported, err)
 	}

@@ -118,7 +118,6 @@ func actInit(args []string) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	fmt.Println(cmd.Process.Pid)
 	if args[0] == "true" {
 		go func() {
 			for {
@@ -156,6 +155,7 @@ func actFormer(args []string) error {
 		}
 		children = append(children, born{c.Pid(), c.StartTime(), s.Mark})
 	}
+	fmt.Println(os.Getpid())
 	if err := json.NewEncoder(os.Stdout).Encode(children); err != nil {
 		return err
 	}
