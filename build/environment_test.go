@@ -251,3 +251,21 @@ func TestEnvironmentOfTheDistributionNeedsNoIndex(t *testing.T) {
 		t.Errorf("pip is in the environment, which costs seconds, or was not asked: %+v", rel.Steps)
 	}
 }
+
+func TestPackagesOfTheInterpreterCountForTheEnvironment(t *testing.T) {
+	t.Parallel()
+	site := t.TempDir()
+	for _, name := range []string{"b-2.dist-info", "a-1.egg-info", "a", "c.pth"} {
+		must(t, os.WriteFile(filepath.Join(site, name), nil, 0o600))
+	}
+	p := Interpreter{Path: "/python", Version: "3", Sites: []string{site, filepath.Join(site, "none")}}
+	if got := p.installed(); !slices.Equal(got, []string{"a-1.egg-info", "b-2.dist-info"}) {
+		t.Errorf("installed is %q", got)
+	}
+	sees := config.Build{SystemSitePackages: true}
+	before, without := environmentID(p, "", sees, -1), environmentID(p, "", config.Build{}, -1)
+	must(t, os.WriteFile(filepath.Join(site, "d-1.dist-info"), nil, 0o600))
+	if environmentID(p, "", sees, -1) == before || environmentID(p, "", config.Build{}, -1) != without {
+		t.Error("what was installed since counts where it is not seen, or not where it is")
+	}
+}

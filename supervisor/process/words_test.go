@@ -129,7 +129,7 @@ func TestClosedTableRefuses(t *testing.T) {
 	_, usage := tb.Usage(t.Context(), []*Child{k})
 	for what, err := range map[string]error{
 		"Spawn": spawned, "Adopt": adopted, "FindMarked": found, "FindTasks": tasks, "Tree": tree, "Usage": usage,
-		"Signal": k.Signal(unix.SIGTERM), "SignalTree": k.SignalTree(unix.SIGTERM), "EndTask": tb.EndTask(t.Context(), "/one", 0),
+		"Signal": k.Signal(unix.SIGTERM), "SignalTree": k.SignalTree(0), "EndTask": tb.EndTask(t.Context(), "/one", 0),
 	} {
 		if !errors.Is(err, errClosed) {
 			t.Errorf("%s: %v", what, err)
