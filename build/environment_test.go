@@ -154,8 +154,8 @@ func TestInterpreterThatFailsSaysHow(t *testing.T) {
 	contains(t, err.Error(), "this is no Python", p.Python)
 }
 
-// A package's .pth file and the environment's interpreter are what the build's
-// user wrote; to compile is for us.
+// A package's .pth file and the environment's interpreter are what the build's user wrote; to
+// compile is for us.
 func TestNothingOfTheEnvironmentRunsInTheCompileStep(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, "")

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// fakeUV puts a program uv on the build's PATH that writes its arguments to $PIPS.uv and
-// does what is said.
+// fakeUV puts a program uv on the build's PATH that writes its arguments to $PIPS.uv and does what
+// is said.
 func (p *project) fakeUV(t *testing.T, does string) {
 	t.Helper()
 	bin := filepath.Join(filepath.Dir(p.root), "bin")

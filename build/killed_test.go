@@ -14,8 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// child is a Make in a process of its own, which can be killed as a supervisor
-// is.
+// child is a Make in a process of its own, which can be killed as a supervisor is.
 type child struct {
 	cmd   *exec.Cmd
 	lines *bufio.Reader
@@ -78,9 +77,9 @@ func (c *child) says(t *testing.T) string {
 	return line
 }
 
-// kill kills the process that builds with -9. What it started goes on. It
-// returns as soon as another supervisor would start: what was forked just before
-// holds the lock until it executes its program, and can be found from then on.
+// kill kills the process that builds with -9. What it started goes on. It returns as soon as
+// another supervisor would start: what was forked just before holds the lock until it executes its
+// program, and can be found from then on.
 func (c *child) kill(t *testing.T) {
 	t.Helper()
 	_ = c.cmd.Process.Kill() // it may have ended

@@ -38,8 +38,8 @@ func (r Release) Python() string { return filepath.Join(r.Venv, "bin", "python")
 // App is the Django project in the release.
 func (r Release) App(b config.Build) string { return filepath.Join(r.Dir, appFolder(b.AppDir)) }
 
-// appFolder is where an application lies in a release. One that is the source
-// itself gets a folder too: its files may be named like ours.
+// appFolder is where an application lies in a release. One that is the source itself gets a folder
+// too: its files may be named like ours.
 func appFolder(appDir string) string {
 	if filepath.Clean(appDir) == "." {
 		return "app"
@@ -52,11 +52,11 @@ const (
 	venvsDir    = "venvs"
 	recordFile  = "release.json"
 	logFile     = "build.log"
-	// failedLog is the log of the last build that did not become a release, where
-	// none was made after it.
+	// failedLog is the log of the last build that did not become a release, where none was made
+	// after it.
 	failedLog = "build-failed.log"
-	// tempPrefix begins the names of what is not finished; only that, and what
-	// has a record of ours, is ever removed.
+	// tempPrefix begins the names of what is not finished; only that, and what has a record of
+	// ours, is ever removed.
 	tempPrefix = ".tmp-"
 	oldPrefix  = "old-" // after it, for what is being removed
 )
@@ -65,7 +65,7 @@ var releaseID = regexp.MustCompile(`^[0-9]{8}T[0-9]{6}-[0-9a-f]{6}$`)
 
 func releasesOf(root, name string) string { return filepath.Join(root, name, releasesDir) }
 
-// List answers the complete releases of a build, oldest first.
+// List returns the complete releases of a build, oldest first.
 func List(root, name string) ([]Release, error) {
 	entries, err := os.ReadDir(releasesOf(root, name)) // sorted, so by time
 	if errors.Is(err, fs.ErrNotExist) {
@@ -86,7 +86,7 @@ func List(root, name string) ([]Release, error) {
 	return all, nil
 }
 
-// Get answers one complete release. A folder without a record of ours is none.
+// Get returns one complete release. A folder without a record of ours is none.
 func Get(root, name, id string) (Release, error) {
 	if !releaseID.MatchString(id) {
 		return Release{}, fmt.Errorf("release %q of %s: that is no release's name", id, name)
@@ -110,8 +110,8 @@ func Get(root, name, id string) (Release, error) {
 	return r, nil
 }
 
-// nextID is an identity later than every one in taken, also where the clock was
-// set back or two builds end in one second.
+// nextID is an identity later than every one in taken, also where the clock was set back or two
+// builds end in one second.
 func nextID(now time.Time, hash string, taken []string) string {
 	const form = "20060102T150405"
 	now = now.UTC().Truncate(time.Second)
@@ -123,8 +123,8 @@ func nextID(now time.Time, hash string, taken []string) string {
 	return now.Format(form) + "-" + hash[:6]
 }
 
-// names answers all identities that folders of a build have, of releases and of
-// what is not one, yet or any more.
+// names returns all identities that folders of a build have, of releases and of what is not one,
+// yet or any more.
 func names(dir string) ([]string, error) {
 	entries, err := os.ReadDir(filepath.Join(dir, releasesDir))
 	if err != nil {
@@ -161,9 +161,9 @@ func SetCurrent(root, name, id string) error {
 	return nil
 }
 
-// ReadLog answers the log of the newest build: one that runs, else one that
-// failed after the newest release, else that of the newest release. Names say
-// which is the newest: file times follow a clock that may have been set back.
+// ReadLog returns the log of the newest attempt: the running one, else one that failed after the
+// newest release, else that of the newest release. Names say which is the newest: file times follow
+// a clock that may have been set back.
 func ReadLog(root, name string) ([]byte, error) {
 	entries, err := os.ReadDir(releasesOf(root, name))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

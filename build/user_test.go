@@ -15,8 +15,8 @@ import (
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
-// runAsNobody lets everyone pass to the test's folder, whose parent t.TempDir
-// makes for its owner only.
+// runAsNobody lets everyone pass to the test's folder, whose parent t.TempDir makes for its owner
+// only.
 func (p *project) runAsNobody(t *testing.T) {
 	t.Helper()
 	if _, err := user.Lookup("nobody"); os.Geteuid() != 0 || err != nil {

@@ -23,15 +23,15 @@ type born struct {
 	Mark  string
 }
 
-// former is a supervisor that ran before: a process of its own with children of its own, below a process that is to them what
-// pid 1 is to us.
+// former is a supervisor that ran before: a process of its own with children of its own, below a
+// process that is to them what pid 1 is to us.
 type former struct {
 	pid      int
 	children []born
 }
 
-// startFormer starts it with a child for each script. initReaps says whether its pid 1 waits for orphans at
-// once or, as some do for seconds, not at all.
+// startFormer starts it with a child for each script. initReaps says whether its pid 1 waits for
+// orphans at once or, as some do for seconds, not at all.
 func startFormer(t testing.TB, initReaps bool, specs ...Spec) former {
 	t.Helper()
 	return startFormerWith(t, "", initReaps, specs...)
