@@ -20,8 +20,8 @@ type Runner interface {
 	// also of those that an earlier supervisor started.
 	Running(prefix string) (marks []string, err error)
 
-	// End kills every process of the command with that mark, whoever started it, and returns when
-	// they are gone or ctx ends.
+	// End kills every process of the command with that mark, whichever supervisor started it, and
+	// returns when they are gone or ctx ends.
 	End(ctx context.Context, mark string) error
 }
 
@@ -47,7 +47,7 @@ type Command struct {
 	Umask fs.FileMode
 
 	// Stdout takes what the command prints, and Stderr, where it is given, what it prints to
-	// stderr. They are files, so that a process that lives on holds up nobody.
+	// stderr. They are files, so that a process that lives on blocks nobody.
 	Stdout, Stderr *os.File
 	// Extra becomes descriptor 3.
 	Extra *os.File
@@ -63,7 +63,7 @@ type Credential struct {
 	Groups   []uint32 // supplementary
 }
 
-// credential returns whom a command runs as, nil for ourselves.
+// credential returns the user that a command runs as, nil for ourselves.
 func credential(id config.Identity) *Credential {
 	if id.Own() {
 		return nil

@@ -97,15 +97,15 @@ func recognise(pid int, start uint64, mark string) (ours bool, err error) {
 	return false, nil
 }
 
-// Remains makes a Child of a process that has ended while nobody watched, for what it left behind:
-// Exited says that it ended, Tree finds its processes, SignalGroup, SignalTree and End reach them.
-// pid and start are those of the process that is gone, or 0 where they are not known. mark must be
-// known and no one else's.
+// Remains makes a Child for a process that ended while nobody watched, to reach what it left
+// behind: Exited says that it ended, Tree finds its processes, SignalGroup, SignalTree and End
+// reach them. pid and start are those of the process that is gone, or 0 where they are not known.
+// mark must be known, and must belong to no other process.
 //
 // The number of a group proves nothing once its leader is gone: so the members of the group and
 // session pid count where one of them carries the mark, and none does where the pid is another
-// process's by now. Without a pid it is those who carry the mark, with their descendants. Where
-// there are cgroups (UseCgroups), all in the tree's are part of it, whatever else they are.
+// process's by now. Without a pid it is the processes that carry the mark, with their descendants.
+// Where there are cgroups (UseCgroups), all in the tree's are part of it, whatever else they are.
 //
 // A process that turns out to be there after all, for example because only its birth was not
 // written down, is part of it and is ended as well.

@@ -23,13 +23,13 @@ type cgroups struct {
 }
 
 // UseCgroups gives each child that has a Mark and is started from now on a cgroup of its own:
-// whatever its tree does, it cannot leave that, so Tree, SignalTree and End miss no one, not even a
-// process that wiped its environment and left its session and its parent. They are made in a folder
-// called name below our own cgroup, which must be no one else's; End removes a child's, Close the
-// folder, where it is empty. What Adopt and Remains are told of is looked for in every folder of
-// that name, in case an earlier supervisor ran in another cgroup. To find those takes some 30 µs
-// for each cgroup of the machine: a caller that has the Cgroups of the table before, of which none
-// can be missing, passes them as known.
+// whatever its tree does, it cannot leave that, so Tree, SignalTree and End miss no process, not
+// even a process that wiped its environment and left its session and its parent. They are made in a
+// folder called name below our own cgroup, which must be used by nothing else; End removes a
+// child's, Close the folder, where it is empty. What Adopt and Remains are asked for is looked for
+// in every folder of that name, in case an earlier supervisor ran in another cgroup. To find those
+// takes some 30 µs for each cgroup of the machine: a caller that has the Cgroups of the table
+// before, of which none can be missing, passes them as known.
 //
 // The error wraps errors.ErrUnsupported where there is no cgroup v2 or it is not ours to write;
 // then everything is as without. Call it before the first Spawn, Adopt or Remains.
@@ -113,8 +113,9 @@ func (g *cgroups) each() iter.Seq2[string, string] {
 	}
 }
 
-// dropEmptyTasks removes the cgroups of tasks that ended after their supervisor was killed: nobody
-// may ever ask for them by name. Those of generations are kept, because FindCgroups tells of them.
+// dropEmptyTasks removes the cgroups of tasks that ended after their supervisor was killed: it may
+// be that no one ever asks for them by name. Those of generations are kept, because FindCgroups
+// returns them.
 func (g *cgroups) dropEmptyTasks() {
 	for tag, dir := range g.each() {
 		if strings.HasPrefix(tag, taskPrefix) {
@@ -243,8 +244,9 @@ func isEmptyCgroup(dir string) bool {
 	return err == nil && bytes.Contains(events, []byte("populated 0\n"))
 }
 
-// killCgroup kills all in dir and below at once, also who is being forked meanwhile (cgroup.kill,
-// Linux 5.14). Where the kernel cannot, the tree is killed one by one, as without a cgroup.
+// killCgroup kills all processes in dir and below at once, also those being forked meanwhile
+// (cgroup.kill, Linux 5.14). Where the kernel cannot, the tree is killed one by one, as without a
+// cgroup.
 func killCgroup(dir string) {
 	if fd, err := unix.Open(filepath.Join(dir, "cgroup.kill"), unix.O_WRONLY|unix.O_CLOEXEC, 0); err == nil {
 		unix.Write(fd, []byte("1"))

@@ -79,7 +79,7 @@ func (c *Child) Signal(sig syscall.Signal) error {
 // SignalGroup sends to every process of the child's group at once, also after the child itself has
 // ended: its orphans are still in the group. It takes a few microseconds. An empty group is no
 // error. Before Linux 6.9 it refuses when the child ended more than a second ago, because the
-// group's number may be another's by then: SignalTree and End look first whose it is. For what
+// group's number may be another's by then: SignalTree and End check first whose it is. For what
 // Remains found it is the same as SignalTree.
 func (c *Child) SignalGroup(sig syscall.Signal) error {
 	if c.lost {
@@ -101,7 +101,7 @@ const groupGrace = time.Second
 // errGroupUnsure says that only the process table can tell whose group it is now.
 var errGroupUnsure = errors.New("process group may be another's")
 
-// signalGroup wants c.mu. Signal 0 only asks whether there is anyone.
+// signalGroup requires c.mu to be held. Signal 0 only checks whether the group has a member.
 func (c *Child) signalGroup(sig syscall.Signal) error {
 	if c.empty {
 		return nil

@@ -10,7 +10,7 @@
 //   - LISTEN_PID is the child's own pid, written between fork and exec, because
 //     servers that take LISTEN_FDS ignore a listener meant for another pid
 //     (sd_listen_fds(3)).
-//   - Every exit is told once. Children are waited for one by one, by pidfd:
+//   - Every exit is reported once. Children are waited for one by one, by pidfd:
 //     os/exec may be used next to this package in the same program.
 //   - No signal goes to a recycled pid. Identity is pid and start time; signals
 //     go by pidfd, those for a whole process group too where the kernel can

@@ -80,7 +80,7 @@ func (c *Child) end(ctx context.Context, grace time.Duration) error {
 		}
 		members := c.members(snap, e.known)
 		if e.killing {
-			// Only now: who has left the group may be known by its parent alone.
+			// Only now: a process that has left the group may be known by its parent alone.
 			if err := c.signalGroupOrLater(unix.SIGKILL); err != nil {
 				return err
 			}
@@ -123,7 +123,7 @@ func (c *Child) signalGroupOrLater(sigs ...syscall.Signal) error {
 }
 
 // tell signals the members that are alive and returns what to wait for; blind is true where someone
-// is alive who cannot be watched.
+// is alive that cannot be watched.
 func (e *ending) tell(members []proc, first bool) (watched []*watch, blind bool, err error) {
 	for _, p := range members {
 		if p.pid == e.pid && p.start == e.start && !e.lost {
@@ -160,7 +160,7 @@ func (e *ending) tellOne(p proc, w *watch, first bool) error {
 	}
 	told := e.told[p.id()]
 	e.told[p.id()] = true
-	// The group's members were told together; who is new among them later was born meanwhile.
+	// The group's members were signalled together; a member that is new later was born meanwhile.
 	if told || first && p.pgrp == e.pid && !e.unsure() {
 		return nil
 	}
@@ -215,12 +215,13 @@ func (e *ending) kill() {
 	e.table.log.Debug("tree did not end in time and is killed", "pid", e.pid)
 }
 
-// members finds the tree in the process table, with whom of known is there still, zombies included.
+// members finds the tree in the process table, with those of known that are still there, zombies
+// included.
 func (c *Child) members(snap *snapshot, known map[procID]bool) []proc {
 	c.mu.Lock()
 	err := c.signalGroup(0) // sees whether the group is empty
-	// While a group or a session has a member, its number is given to no one else (kernel/pid.c).
-	// The session may live on when the group is empty.
+	// While a group or a session has a member, its number is given to no other (kernel/pid.c). The
+	// session may live on when the group is empty.
 	byNumber := !c.reaped || !c.ended && (!c.empty || time.Since(c.exit.At) < groupGrace)
 	c.mu.Unlock()
 	leader := 0
@@ -232,8 +233,8 @@ func (c *Child) members(snap *snapshot, known map[procID]bool) []proc {
 	case byNumber && !(err == errGroupUnsure && snap.recycled(c.pid, c.start)):
 		leader = c.pid
 	}
-	// Read after the table: who has a number now that another had there is found gone by its start
-	// time.
+	// Read after the table: a process that has the number of an earlier one now is recognised by
+	// its start time.
 	return snap.tree(leader, c.tag, os.Getpid(), known, cgroupPids(c.cgroup)...)
 }
 
@@ -243,8 +244,8 @@ func (s *snapshot) recycled(pid int, start uint64) bool {
 }
 
 // Tree returns the pids of the live processes of the child's tree, sorted: its group and session,
-// who carries its mark or is in its cgroup, and their descendants. Zombies are dead. It reads the
-// process table, together with all who ask at the same time.
+// those that carry its mark or are in its cgroup, and their descendants. Zombies are dead. It reads
+// the process table, together with all who ask at the same time.
 func (c *Child) Tree() ([]int, error) {
 	snap, err := c.table.scans.fresh(context.Background())
 	if err != nil {

@@ -21,7 +21,7 @@ const (
 	errorFD = childFDs + 1 // where it says what went wrong; closed by the exec
 )
 
-// order is what the exec step is told, through a memfd: neither the arguments nor the environment
+// order is what the exec step receives through a memfd: neither the arguments nor the environment
 // of a process are private.
 //
 // Words are bytes, because JSON strings would replace what is not UTF-8.

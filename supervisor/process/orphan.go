@@ -45,7 +45,7 @@ func (t *Table) reapOrphan(p proc) {
 }
 
 const (
-	// sweepAfter is the rest between a death and the look for zombies that nobody waited for.
+	// sweepAfter is the pause between a death and the search for zombies that nobody waited for.
 	sweepAfter = time.Second
 	// orphanAge is how long a zombie must have been seen before it is taken for an orphan: children
 	// of os/exec are waited for at once.
@@ -118,7 +118,7 @@ func (t *Table) sweepOnce(ctx context.Context, seen map[procID]time.Time, age ti
 	return len(zombies) > 0
 }
 
-// leaders are the pids of the children whose exit was not taken yet.
+// leaders returns the pids of the children whose exit was not collected yet.
 func (t *Table) leaders() map[int]bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -51,7 +51,7 @@ type Spec struct {
 	// Log is the file that takes stdout and stderr; it is opened for appending, as ourselves, and
 	// made with mode 0640 where it is missing. Empty is /dev/null.
 	Log string
-	// User is whom to run as; nil is whom we run as.
+	// User is the user to run as; nil is our own.
 	User *Credential
 	// Umask is the child's umask, also where it is 0.
 	Umask os.FileMode

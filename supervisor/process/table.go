@@ -122,7 +122,7 @@ func openAbove(path string, flags int) (int, error) {
 }
 
 // Close stops watching and waits for what runs in the background. The children are left as they
-// are; no exit is told any more. It must not be called from an exit callback.
+// are; no exit is reported any more. It must not be called from an exit callback.
 func (t *Table) Close() error {
 	t.mu.Lock()
 	if t.closed {
