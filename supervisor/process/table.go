@@ -30,7 +30,8 @@ type Table struct {
 	ep   int // its number, valid until poll is closed
 
 	cgroups cgroups
-	// noCloneInto is set where the kernel, or a filter, refuses CLONE_INTO_CGROUP: children then enter by themselves.
+	// noCloneInto is set where the kernel, or a filter, refuses CLONE_INTO_CGROUP: children then
+	// enter by themselves.
 	noCloneInto atomic.Bool
 
 	scans *scanner
@@ -58,10 +59,9 @@ type watch struct {
 	done  chan struct{} // closed when the process is dead
 }
 
-// NewTable makes an empty table. self is the path of this program for the exec step,
-// /proc/self/exe where it is empty: that one stays right when the file is replaced.
-// Only one table may be in use at a time where the program is a subreaper or pid 1:
-// it reaps orphans.
+// NewTable makes an empty table. self is the path of this program for the exec step, /proc/self/exe
+// where it is empty: that one stays right when the file is replaced. Only one table may be in use
+// at a time where the program is a subreaper or pid 1: it reaps orphans.
 func NewTable(self string, log hclog.Logger) (*Table, error) {
 	if self == "" {
 		self = "/proc/self/exe"
@@ -121,9 +121,8 @@ func openAbove(path string, flags int) (int, error) {
 	return up, nil
 }
 
-// Close stops watching and waits for what runs in the background. The children are
-// left as they are; no exit is told any more. It must not be called from an exit
-// callback.
+// Close stops watching and waits for what runs in the background. The children are left as they
+// are; no exit is reported any more. It must not be called from an exit callback.
 func (t *Table) Close() error {
 	t.mu.Lock()
 	if t.closed {
@@ -176,8 +175,8 @@ func (t *Table) arm(w *watch) error {
 	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(t.ep, unix.EPOLL_CTL_ADD, w.pidfd, &ev))
 }
 
-// disarm must come before a pidfd is closed: a child in the middle of its start
-// still holds a copy, which would keep it in the epoll.
+// disarm must come before a pidfd is closed: a child in the middle of its start still holds a copy,
+// which would keep it in the epoll.
 func (t *Table) disarm(w *watch) {
 	if err := unix.EpollCtl(t.ep, unix.EPOLL_CTL_DEL, w.pidfd, nil); err != nil {
 		t.log.Error("pidfd does not leave the epoll", "error", err)
@@ -262,8 +261,8 @@ func (t *Table) died(id uint64) (again *watch) {
 	}
 	t.disarm(w)
 	if w.child == nil {
-		// An orphan of a tree is our zombie where we are the subreaper; else this
-		// gives ECHILD and its parent has it.
+		// An orphan of a tree is our zombie where we are the subreaper; else this gives ECHILD and
+		// its parent has it.
 		reap(w.pidfd)
 		unix.Close(w.pidfd)
 		delete(t.watches, id)
