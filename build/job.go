@@ -26,13 +26,9 @@ type job struct {
 	as    config.Identity
 	env   []string
 
-	python       Interpreter
-	requirements string
-	venvID, venv string
-	source       tree
-	hash         string
-	before       *Release // the newest there is
-	all          []Release
+	inputs
+	before *Release // the newest there is
+	all    []Release
 
 	id    string
 	temp  string
@@ -43,6 +39,15 @@ type job struct {
 	started   atomic.Int32 // how many commands were started
 	compiling chan error   // result of what compiles concurrently with the other steps
 	manager   *manager     // what runs manage.py
+}
+
+// inputs is what a release is made of.
+type inputs struct {
+	python       Interpreter
+	requirements string
+	venvID, venv string
+	source       tree
+	hash         string // of all of it
 }
 
 // step is one step of a build.

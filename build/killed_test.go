@@ -176,7 +176,7 @@ func (p *project) recovers(t *testing.T) {
 func TestTidyRemovesNothingWhereProcessesCannotBeLookedFor(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
-	half := s.dir(releasesDir, tempPrefix+rel1)
+	half := s.dir("releases", tempPrefix+rel1)
 	must(t, os.MkdirAll(half, 0o755))
 	if err := New(Options{Runner: refusing{}}).Tidy(s.root, "one"); !errors.Is(err, errRefused) {
 		t.Error(err)
@@ -195,7 +195,7 @@ func TestTidyEndsWhatAnEarlierVersionStarted(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	r := newRunner(t)
-	half, migrates := s.dir(releasesDir, tempPrefix+rel1), s.dir(releasesDir, tempPrefix+rel2)
+	half, migrates := s.dir("releases", tempPrefix+rel1), s.dir("releases", tempPrefix+rel2)
 	started := map[string]Process{}
 	for _, dir := range []string{half, migrates} {
 		must(t, os.MkdirAll(dir, 0o755))

@@ -17,26 +17,18 @@ import (
 
 // Table watches all children of this program that were started or adopted through it.
 type Table struct {
-	self         string
-	log          hclog.Logger
-	stepOnly     bool            // start by the exec step, also where clone can
-	noCgroupKill bool            // as before Linux 5.14
-	noExitInfo   bool            // as before Linux 6.15: nobody says how another's child ended
-	nofile       *syscall.Rlimit // what children get, or nil for what we have
-	null         int             // /dev/null
+	kernel
+	self   string
+	log    hclog.Logger
+	nofile *syscall.Rlimit // what children get, or nil for what we have
+	null   int             // /dev/null
 
 	poll *os.File // the epoll, itself in Go's poller
 	raw  syscall.RawConn
 	ep   int // its number, valid until poll is closed
 
 	cgroups cgroups
-	// noCloneInto is set where the kernel, or a filter, refuses CLONE_INTO_CGROUP: children then
-	// enter by themselves.
-	noCloneInto atomic.Bool
-
-	scans *scanner
-	// noGroupFlag is set where the kernel does not know PIDFD_SIGNAL_PROCESS_GROUP.
-	noGroupFlag atomic.Bool
+	scans   *scanner
 
 	// moving is held for reading while a process is started or reaped, and by Freeze.
 	moving sync.RWMutex
@@ -49,6 +41,15 @@ type Table struct {
 
 	stop context.CancelFunc
 	wg   sync.WaitGroup
+}
+
+// kernel is what the kernel, or a filter before it, does not let us do.
+type kernel struct {
+	stepOnly     bool        // start by the exec step, also where clone can
+	noCgroupKill bool        // as before Linux 5.14
+	noExitInfo   bool        // as before Linux 6.15: nobody says how another's child ended
+	noCloneInto  atomic.Bool // CLONE_INTO_CGROUP is refused: children enter their cgroup themselves
+	noGroupFlag  atomic.Bool // PIDFD_SIGNAL_PROCESS_GROUP is not known
 }
 
 // watch is a pidfd in the epoll.
@@ -82,7 +83,7 @@ func NewTable(self string, log hclog.Logger) (*Table, error) {
 		return nil, fmt.Errorf("watch children: %w", os.NewSyscallError("epoll_create", err))
 	}
 	t := &Table{
-		self: self, log: log, null: null, stepOnly: !canClone,
+		self: self, log: log, null: null, kernel: kernel{stepOnly: !canClone},
 		poll: os.NewFile(uintptr(ep), "children"), ep: ep,
 		scans: newScanner(), watches: make(map[uint64]*watch),
 	}
