@@ -25,6 +25,7 @@ import (
 type Options struct {
 	Config  *config.Config // loaded from the file at Config.Path
 	Log     hclog.Logger
+	LogSink LogSink // what Log writes to; nil: it is not known
 	Version string
 	Args    []string // how this program was executed, and is again at an upgrade; Args[0] is a path
 	Environ []string // our environment, as os.Environ gives it
@@ -36,6 +37,14 @@ type Options struct {
 	Reach func(when string, what any)
 	// Signals are taken instead of the process's own; nil is those.
 	Signals <-chan os.Signal
+}
+
+// LogSink is what the supervisor's own log is written to.
+type LogSink interface {
+	// Trouble says in a sentence why it is not being written, or "".
+	Trouble() string
+	// Flush waits until what was written is on its way, at most for a time.
+	Flush(limit time.Duration)
 }
 
 // Supervisor is the set of actors with what they share.
@@ -67,15 +76,20 @@ type Supervisor struct {
 
 // Run supervises the builds of o.Config until it is told to stop by SIGTERM or SIGINT, or ctx ends:
 // then every build drains and ends gracefully, and Run returns nil. A second signal ends all at
-// once. SIGHUP reloads the file, SIGUSR2 upgrades. An error means that it could not begin, and that
+// once, as SIGQUIT does. SIGHUP reloads the file, SIGUSR2 upgrades. An error means that it could not begin, and that
 // nothing was touched.
 func Run(ctx context.Context, o Options) error {
 	if o.Signals == nil {
 		// Before anything that can be lost: a signal must not find the default disposition, which
 		// ends us.
 		signals := make(chan os.Signal, 8)
-		signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR2)
+		signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGUSR2)
 		defer signal.Stop(signals)
+		// A log whose reader is gone must not end us, as it does by default (os/signal). It is caught
+		// and not ignored: what is ignored stays so in children.
+		broken := make(chan os.Signal, 1)
+		signal.Notify(broken, syscall.SIGPIPE)
+		defer signal.Stop(broken)
 		o.Signals = signals
 	}
 	if o.Reach == nil {
@@ -241,6 +255,9 @@ func (s *Supervisor) signalled(sig os.Signal) {
 			err := s.Upgrade(s.shared.Hard, func(line string) { s.log.Info("upgrade", "progress", line) })
 			s.log.Error("upgrade was not done, this supervisor goes on", "error", err)
 		})
+	case syscall.SIGQUIT: // Ctrl-\, of somebody who has lost patience
+		s.stop(sig.String())
+		s.kill()
 	default:
 		s.stop(sig.String())
 	}

@@ -1,16 +1,19 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/supervisor"
+	"github.com/medctrl/medctrl-supervisor/supervisor/logsink"
 )
 
 // supervise is the program without a command: it runs the supervisor until it is told to stop.
@@ -27,14 +30,27 @@ func supervise(ctx context.Context, file, version string) error {
 	if err != nil {
 		return fmt.Errorf("find our own program: %w", err)
 	}
-	log := hclog.New(&hclog.LoggerOptions{
+	format := &hclog.LoggerOptions{
 		Name:       "medctrl-supervisor",
 		Level:      hclog.LevelFromString(cfg.Supervisor.LogLevel),
 		JSONFormat: cfg.Supervisor.LogFormat == "json",
-		Output:     os.Stderr,
 		TimeFormat: "2006-01-02T15:04:05.000Z0700",
-	})
+	}
+	sink := logsink.New(os.Stderr, func(lines int) []byte { return lostLines(*format, lines) })
+	defer sink.Close(logPatience)
+	format.Output = sink
 	return supervisor.Run(ctx, supervisor.Options{
-		Config: cfg, Log: log, Version: version, Args: append([]string{self}, os.Args[1:]...), Environ: os.Environ(),
+		Config: cfg, Log: hclog.New(format), LogSink: sink, Version: version, Args: append([]string{self}, os.Args[1:]...), Environ: os.Environ(),
 	})
+}
+
+// logPatience is how long the end of the program waits for whoever reads its log.
+const logPatience = time.Second
+
+// lostLines is the line of the log that says how many lines were dropped.
+func lostLines(format hclog.LoggerOptions, lines int) []byte {
+	var line bytes.Buffer
+	format.Output, format.Level = &line, hclog.Warn
+	hclog.New(&format).Warn("lines of this log were dropped while it could not be written", "count", lines)
+	return line.Bytes()
 }

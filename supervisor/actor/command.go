@@ -26,7 +26,7 @@ type ticket struct {
 	handled chan struct{} // closed when the machine knows of the command; what follows is set by then
 	from    *machine.State
 	refused error // why nothing was asked of the machine
-	held    bool  // what is wished was so before
+	held    bool  // of start: the build was running before
 }
 
 // progressEvery is how often a queue that is drained is looked at.
@@ -130,7 +130,7 @@ func (a *Actor) rollbackable(to string) error {
 func (t *ticket) over(v *View) (bool, error) {
 	st := v.State
 	switch {
-	case t.held:
+	case t.Action == "start" && (t.held || st.Phase() == machine.PhaseRunning):
 		return true, nil
 	case st.Want == machine.WantRemoved && t.Action != "stop":
 		return true, errors.New("the build was taken out of the file")
