@@ -24,6 +24,7 @@ import (
 // Options is what [Run] is told from outside.
 type Options struct {
 	Config  *config.Config // loaded from the file at Config.Path
+	Wrong   error          // why the file as it is now is not what Config holds; nil: it is
 	Log     hclog.Logger
 	LogSink LogSink // what Log writes to; nil: it is not known
 	Version string
@@ -85,11 +86,6 @@ func Run(ctx context.Context, o Options) error {
 		signals := make(chan os.Signal, 8)
 		signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGUSR2)
 		defer signal.Stop(signals)
-		// A log whose reader is gone must not end us, as it does by default (os/signal). It is caught
-		// and not ignored: what is ignored stays so in children.
-		broken := make(chan os.Signal, 1)
-		signal.Notify(broken, syscall.SIGPIPE)
-		defer signal.Stop(broken)
 		o.Signals = signals
 	}
 	if o.Reach == nil {
