@@ -87,25 +87,15 @@ func (s *Supervisor) leftovers() (map[string][]actor.Leftover, error) {
 // holds.
 const foreignGrace = 30 * time.Second
 
-// endForeign ends what an earlier supervisor left of builds that the file no longer has.
+// endForeign ends what an earlier supervisor left of builds that the file no longer has, as if they
+// had just been taken out of it: whoever waits on their sockets is served first.
 func (s *Supervisor) endForeign(all map[string][]actor.Leftover) {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		if _, ok := s.Config.Build(name); ok {
 			continue
 		}
-		for _, l := range all[name] {
-			s.log.Warn("generation of a build that is not in the file any more is ended", "build", name, "generation", l.N, "pids", l.Pids())
-			tree := s.world.Trees.Remains(l)
-			s.task(func() {
-				if err := tree.End(s.shared.Hard, foreignGrace); err != nil {
-					s.log.Error("leftover generation does not end", "build", name, "generation", l.N, "error", err)
-				}
-			})
-		}
-		socket := s.shared.Root.Build(name).Socket()
-		if err := s.world.Sockets.Remove(socket); err != nil {
-			s.log.Warn("public socket of a removed build stays", "path", socket, "error", err)
-		}
+		s.log.Warn("generations of a build that is not in the file any more are ended", "build", name)
+		s.enlist(config.Build{Name: name, GracefulTimeout: foreignGrace}, all[name]).Remove()
 	}
 }
 

@@ -2,6 +2,8 @@ package supervisor
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,7 +19,7 @@ type saver struct {
 	store   Store
 	log     hclog.Logger
 	reach   func(when string, what any)
-	writing sync.Mutex // held while anything is written
+	writing chan struct{} // has room for whoever writes: one at a time
 	mu      sync.Mutex
 	pending map[string]*state.Record // nil: delete
 	wake    chan struct{}
@@ -27,7 +29,7 @@ type saver struct {
 const saveRetry = 2 * time.Second
 
 func newSaver(store Store, log hclog.Logger, reach func(string, any)) *saver {
-	return &saver{store: store, log: log, reach: reach, pending: map[string]*state.Record{}, wake: make(chan struct{}, 1)}
+	return &saver{store: store, log: log, reach: reach, writing: make(chan struct{}, 1), pending: map[string]*state.Record{}, wake: make(chan struct{}, 1)}
 }
 
 // Save notes what is to be written of a build (actor.Records).
@@ -68,14 +70,15 @@ func (s *saver) wakeUp() {
 // flush writes what is pending and says whether all of it was written. What was noted before it has
 // been written when it returns, or could not be.
 func (s *saver) flush() bool {
-	s.writing.Lock()
-	defer s.writing.Unlock()
+	s.writing <- struct{}{}
+	defer func() { <-s.writing }()
 	s.mu.Lock()
 	todo := s.pending
 	s.pending = map[string]*state.Record{}
 	s.mu.Unlock()
 	ok := true
-	for name, r := range todo {
+	for _, name := range slices.Sorted(maps.Keys(todo)) {
+		r := todo[name]
 		var err error
 		s.reach("before", "the state is written")
 		if r == nil {

@@ -70,8 +70,11 @@ func (sockets) Remove(path string) error {
 	return nil
 }
 
-// Tidy removes spare names of an earlier run.
-func (s sockets) Tidy(name string) error { return listener.Tidy(s.root.Build(name).Dir()) }
+// Tidy removes names that lead to nobody.
+func (s sockets) Tidy(name string) error {
+	b := s.root.Build(name)
+	return listener.Tidy(b.Dir(), filepath.Base(b.Socket()), filepath.Base(b.Staging()))
+}
 
 // Guard calls touched when a socket in the build's folder may have lost its name.
 func (s sockets) Guard(b layout.Build, touched func()) { s.guard.Watch(b.Dir(), touched) }

@@ -66,7 +66,7 @@ type Sockets interface {
 	actor.Sockets
 	// Run reports lost paths to those who guard them, until ctx ends.
 	Run(ctx context.Context)
-	// Tidy removes what half-made sockets of an earlier run left in a build's folder.
+	// Tidy removes the paths in a build's folder that lead to sockets which nobody holds any more.
 	Tidy(name string) error
 }
 

@@ -52,9 +52,12 @@ type Actor struct {
 	state  *machine.State // never changed once it was published
 	health atomic.Pointer[config.Health]
 	before map[int]state.Generation // what is written of an earlier run, until it is adopted
+	byHand bool                     // stopped by a person, as the record says
 
 	launches    launches
 	generations map[int]*generation
+	leftovers   map[int]string // releases of generations of an earlier run that are being ended
+	current     string         // what the link to the current release leads to; "": not known
 	public      *public.Name
 	timers      map[machine.TimerKind]*time.Timer
 	attempt     attempt
@@ -78,6 +81,7 @@ func New(f *Fleet, entry *config.Build) *Actor {
 		state:       &machine.State{},
 		launches:    newLaunches(),
 		generations: map[int]*generation{},
+		leftovers:   map[int]string{},
 		timers:      map[machine.TimerKind]*time.Timer{},
 		done:        make(chan struct{}),
 	}
@@ -175,8 +179,10 @@ func (a *Actor) handle(m message) {
 		delete(a.generations, m.g.n)
 		a.public.LetGo(m.g.sock)
 		a.turn(machine.Ended{N: m.g.n})
-	case queueLeft:
-		a.public.LetGo(m.s)
+	case leftoverEnded:
+		delete(a.leftovers, m.n)
+		a.public.LetGo(m.sock)
+		a.turn(machine.Ended{N: m.n})
 	case nameTouched:
 		a.keepName()
 	case releasesListed:
@@ -239,7 +245,22 @@ func (a *Actor) turn(e machine.Event) {
 			a.log.Debug("state changed", "from", before, "to", after)
 		}
 	}
+	a.linkCurrent()
 	a.publish()
+}
+
+// linkCurrent has the link to the current release lead to what serves. Where that cannot be done, it
+// is tried again in the next turn.
+func (a *Actor) linkCurrent() {
+	release := a.state.Serving.Version.Release
+	if release == "" || release == a.current {
+		return
+	}
+	if err := a.Ports.Releases.SetCurrent(a.name, release); err != nil {
+		a.log.Warn("link to the current release is not up to date", "release", release, "error", err)
+		return
+	}
+	a.current = release
 }
 
 func (a *Actor) logPath() string { return layout.Log(a.LogDir(), a.name) }

@@ -47,6 +47,8 @@ func (a *Actor) adopt(m adopted) machine.Event {
 		// Nothing served, and clients were told so; they are again.
 		event = machine.Adopted{Version: a.state.Proven, Open: true, Reason: a.state.LastExit}
 	}
+	// Left by a candidate that is ended now, where the record of its socket was not written any more.
+	a.warn("remove staging socket", a.Ports.Sockets.Remove(a.paths.Staging()))
 	a.before = nil
 	a.dropFiles()
 	return event
@@ -157,6 +159,12 @@ const leftoverGrace = 30 * time.Second
 // first serves who waits there, and who is left is passed on.
 func (a *Actor) endLeftover(l Leftover, queue *public.Socket) {
 	a.log.Info("leftover generation is ended", "generation", l.N, "pids", l.Pids())
+	next := *a.state
+	next.Ending = append(slices.Clone(next.Ending), l.N)
+	a.state = &next                           // others may be reading the one before
+	if v, err := a.versionOf(l); err == nil { // else it is not known what to keep for it
+		a.leftovers[l.N] = v.Release
+	}
 	tree := a.Ports.Trees.Remains(l)
 	grace := leftoverGrace
 	if a.entry.GracefulTimeout > 0 {
@@ -172,7 +180,7 @@ func (a *Actor) endLeftover(l Leftover, queue *public.Socket) {
 		if err := tree.End(ctx, max(grace-time.Since(begun), 0)); err != nil {
 			a.log.Error("leftover generation does not end", "generation", l.N, "error", err)
 		}
-		a.post(queueLeft{queue})
+		a.post(leftoverEnded{l.N, queue})
 	})
 }
 

@@ -256,6 +256,9 @@ func (a *Actor) prune() {
 	for _, g := range a.generations {
 		inUse = append(inUse, g.version.Release) // a retiring one still runs from it
 	}
+	for _, release := range a.leftovers {
+		inUse = append(inUse, release)
+	}
 	a.task(func(ctx context.Context) {
 		if !a.begun(ctx) {
 			return

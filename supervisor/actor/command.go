@@ -145,16 +145,16 @@ func (t *ticket) over(v *View) (bool, error) {
 	case st.Want == machine.WantStopped:
 		return true, fmt.Errorf("overtaken by %s, which was asked for later", v.Asked)
 	case t.Action == "rollback" && st.Release != t.To:
-		return true, t.otherRelease(st)
+		return true, otherRelease(st, t.To)
 	}
 	return t.served(st)
 }
 
-// otherRelease is why a roll-back did not come to what it was for.
-func (t *ticket) otherRelease(st *machine.State) error {
+// otherRelease is why a release does not serve that a command was to bring.
+func otherRelease(st *machine.State, release string) error {
 	for v, why := range st.Bad {
-		if v.Release == t.To {
-			return fmt.Errorf("release %s gave way to %s: %s", t.To, st.Release, why)
+		if v.Release == release {
+			return fmt.Errorf("release %s gave way to %s: %s", release, st.Release, why)
 		}
 	}
 	return fmt.Errorf("overtaken: release %s is to serve by now", st.Release)
@@ -170,6 +170,10 @@ func (t *ticket) served(st *machine.State) (bool, error) {
 		return true, fmt.Errorf("%s; it is tried again", st.OpenErr)
 	case st.Candidate.N != 0:
 		return false, nil
+	case t.Action == "rebuild" && st.BuildErr != "":
+		return true, errors.New(st.BuildErr) // whatever was started again meanwhile is nothing new
+	case t.Action == "rebuild" && st.Release != st.LastBuilt:
+		return true, otherRelease(st, st.LastBuilt)
 	case st.Serving.N > t.from.Spawned && st.Serving.Ready && st.Serving.Version.Release == st.Release:
 		return true, nil
 	case st.Building.Running || st.NeedBuild != machine.NeedNone:

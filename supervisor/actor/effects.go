@@ -71,9 +71,6 @@ func (a *Actor) swap(n int) machine.Event {
 		return machine.SwapFailed{N: n, Reason: err.Error()}
 	}
 	a.Reach("after", "the exchange of names")
-	if err := a.Ports.Releases.SetCurrent(a.name, g.version.Release); err != nil {
-		a.log.Warn("link to the current release is not up to date", "release", g.version.Release, "error", err)
-	}
 	return machine.Swapped{N: n}
 }
 
@@ -87,9 +84,15 @@ func (a *Actor) guard(on bool) {
 }
 
 // keepName gives the public socket its name back, where somebody removed it. A socket that cannot
-// have it again is replaced by that of another generation.
+// have it again is replaced: by a new one where nothing serves, else by that of another generation.
 func (a *Actor) keepName() {
-	if a.public.Restore() == public.KeptNoMore && a.state.Candidate.N == 0 {
+	switch {
+	case a.public.Restore() != public.KeptNoMore:
+	case a.state.Serving.N == 0:
+		if err := a.public.Renew(); err != nil {
+			a.log.Error("public socket cannot be made", "error", err)
+		}
+	case a.state.Candidate.N == 0:
 		a.turn(machine.RestartNow{})
 	}
 }

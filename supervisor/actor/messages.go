@@ -48,8 +48,12 @@ type (
 	}
 	// treeEnded says that nothing of a generation is left.
 	treeEnded struct{ g *generation }
-	// queueLeft says that nobody serves a socket any more; nil where there was none.
-	queueLeft struct{ s *public.Socket }
+	// leftoverEnded says that nothing is left of leftover generation n, so that nobody serves its own
+	// socket any more; nil where it had none.
+	leftoverEnded struct {
+		n    int
+		sock *public.Socket
+	}
 	// nameTouched says that the public socket may have lost its name.
 	nameTouched struct{}
 	// releasesListed says which releases are kept.
@@ -70,7 +74,7 @@ func (happened) message()       {}
 func (childExited) message()    {}
 func (unready) message()        {}
 func (treeEnded) message()      {}
-func (queueLeft) message()      {}
+func (leftoverEnded) message()  {}
 func (nameTouched) message()    {}
 func (releasesListed) message() {}
 func (hookDue) message()        {}

@@ -29,9 +29,8 @@ func (a *Actor) save() {
 func (a *Actor) record() *state.Record {
 	st := a.state
 	r := &state.Record{
-		Build: a.name,
-		// What is not started automatically needs nobody's hand to stay so.
-		StoppedByHand: st.Want == machine.WantStopped && st.Policy.Autostart,
+		Build:         a.name,
+		StoppedByHand: a.stoppedByHand(),
 		Release:       st.Release, LastBuilt: st.LastBuilt, Previous: st.Previous,
 		Proven: st.Proven.Release, ProvenRunKey: st.Proven.RunKey,
 		Fallback: st.Fallback.Release, FallbackRunKey: st.Fallback.RunKey,
@@ -60,6 +59,15 @@ func (a *Actor) record() *state.Record {
 	return r
 }
 
+// stoppedByHand reports whether a person has stopped the build and wants it to stay so. A stop of
+// the supervisor changes nothing about that. What is not started automatically needs nobody's hand.
+func (a *Actor) stoppedByHand() bool {
+	if st := a.state; st.Want != machine.WantShutdown {
+		a.byHand = st.Want == machine.WantStopped && st.Policy.Autostart
+	}
+	return a.byHand
+}
+
 func (a *Actor) role(n int) string {
 	switch n {
 	case a.state.Serving.N:
@@ -81,7 +89,7 @@ func (a *Actor) restore(r state.Record, releases []build.Release) {
 	st.Restarts, st.LastExit = r.Restarts, r.LastExit
 	st.Spawned = max(r.NextGeneration-1, 0)
 	a.history.restored(r.Stays)
-	if r.StoppedByHand {
+	if a.byHand = r.StoppedByHand; a.byHand {
 		st.Want = machine.WantStopped
 	}
 	if len(r.Bad) > 0 {

@@ -57,6 +57,9 @@ func (a *Actor) awaitAnswer(ctx context.Context, g *generation) error {
 		var answer *ProbeError
 		switch {
 		case !errors.As(err, &answer):
+			if g.queued {
+				a.post(nameTouched{}) // its name may be what is missing
+			}
 		case answer.Wrong && g.words != nil:
 			if wrong++; wrong >= set.Failures {
 				return err

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -18,10 +19,10 @@ const asideSuffix = ".new"
 
 var spares = regexp.MustCompile(`^\..+\.[0-9]+(\` + asideSuffix + `)?$`)
 
-// Tidy removes the spare names in dir whose sockets nobody holds any more: what a supervisor that
-// was killed left behind. Spares of sockets that some process still holds, and everything else,
-// stay. A missing dir is not an error.
-func Tidy(dir string) error {
+// Tidy removes the spare names in dir, and those called names, whose sockets nobody holds any more:
+// what a supervisor that was killed, or a power cut, left behind. Names of sockets that some process
+// still holds, and everything else, stay. A missing dir is not an error.
+func Tidy(dir string, names ...string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("tidy %s: %w", dir, err)
@@ -29,7 +30,8 @@ func Tidy(dir string) error {
 	var all error
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
-		if e.Type() != fs.ModeSocket || !spares.MatchString(e.Name()) || !dead(path) {
+		ours := spares.MatchString(e.Name()) || slices.Contains(names, e.Name())
+		if e.Type() != fs.ModeSocket || !ours || !dead(path) {
 			continue
 		}
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {

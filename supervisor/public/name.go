@@ -36,17 +36,29 @@ type Name struct {
 // New returns a Name that nobody has opened yet.
 func New(o Options) *Name { return &Name{Options: o} }
 
-// Open makes the public socket, unless there is one.
+// Open makes the public socket, unless there is one that has its name or can have it again.
 func (n *Name) Open() error {
-	if n.socket != nil {
+	if n.socket != nil && n.Restore() != KeptNoMore {
 		return nil
 	}
+	return n.Renew()
+}
+
+// Renew makes a new public socket. Whoever waits on the one before, if there is one, is passed on to
+// it. No generation may serve on that one.
+func (n *Name) Renew() error {
 	l, err := n.Bind(n.Path)
 	if err != nil {
 		return err
 	}
+	before, refuses := n.socket, n.refusal != nil
 	n.Keep(l)
-	return nil
+	if refuses {
+		n.refusal.stop()
+		err = n.startRefusing()
+	}
+	n.LetGo(before)
+	return err
 }
 
 // Keep makes l, which has the path already, the public socket: it was taken back from a generation

@@ -1,0 +1,98 @@
+package simulate
+
+import (
+	"fmt"
+	"maps"
+	"time"
+)
+
+// edit puts other contents into the source.
+func (s *site) edit(boot boot, fail string) {
+	s.edits++
+	s.inputs = inputs{id: s.edits, boot: boot, fail: fail}
+	s.editedAt = s.w.now()
+	s.rolled = false
+	s.disturb()
+	s.tell("an editor saves %v", s.inputs)
+	s.w.touch(s.name)
+}
+
+// editFile changes what the file says of a build.
+func (s *site) editFile(x uint64) {
+	if s.entry == nil {
+		return
+	}
+	b := s.wants()
+	what := ""
+	switch x % 9 {
+	case 0, 1:
+		b.Workers = 1 + int(x>>8%3)
+		what = fmt.Sprint("workers = ", b.Workers)
+	case 2, 3:
+		b.Env = maps.Clone(b.Env)
+		if b.Env == nil {
+			b.Env = map[string]string{}
+		}
+		b.Env["GREETING"] = fmt.Sprint(x >> 8 % 100)
+		what = "env"
+	case 4:
+		b.PipArgs = []string{fmt.Sprint("--made-up=", x>>8%5)}
+		what = "pip_args"
+	case 5:
+		b.Health.Interval = []time.Duration{5, 10, 20, 40}[x>>8%4] * time.Second
+		what = fmt.Sprint("health.interval = ", b.Health.Interval)
+	case 6:
+		b.GracefulTimeout = []time.Duration{2, 5, 10, 30}[x>>8%4] * time.Second
+		what = fmt.Sprint("graceful_timeout = ", b.GracefulTimeout)
+	case 7:
+		b.KeepReleases = 1 + int(x>>8%4)
+		what = fmt.Sprint("keep_releases = ", b.KeepReleases)
+	case 8:
+		b.RestartDelayMax = []time.Duration{5, 10, 30}[x>>8%3] * time.Second
+		what = fmt.Sprint("restart_delay_max = ", b.RestartDelayMax)
+	}
+	s.entry = b
+	s.last = *b
+	s.editedAt = s.w.now()
+	s.disturb()
+	s.tell("an editor changes the file: %s", what)
+	s.w.saved()
+}
+
+// saved is that builds.toml was written.
+func (w *World) saved() {
+	w.file.version++
+	w.touch("")
+}
+
+// remove takes a build out of the file.
+func (s *site) remove() {
+	if s.entry == nil {
+		return
+	}
+	s.entry = nil
+	s.unsure()
+	if s.wish == wishStopped {
+		s.wish = wishUnsure
+	}
+	s.removedAt = s.w.now()
+	s.disturb()
+	s.tell("an editor takes the build out of the file")
+	s.w.saved()
+}
+
+// add puts a build back into the file.
+func (s *site) add() {
+	if s.entry != nil {
+		return
+	}
+	b := s.last
+	s.entry = &b
+	s.editedAt = s.w.now()
+	if !b.Autostart {
+		s.wish = wishUnsure
+	}
+	s.disturb()
+	s.tell("an editor puts the build into the file")
+	s.w.saved()
+}

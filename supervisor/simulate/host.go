@@ -1,0 +1,98 @@
+package simulate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/layout"
+	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
+)
+
+// host is the port to what the machine knows.
+type host struct{ *incarnation }
+
+func (k host) Environ(entry *config.Build) ([]string, error) {
+	env := []string{"PATH=/usr/bin:/bin"}
+	for _, name := range slices.Sorted(maps.Keys(entry.Env)) {
+		env = append(env, name+"="+entry.Env[name])
+	}
+	return env, nil
+}
+
+func (k host) Identity(*config.Build) (config.Identity, error) {
+	return config.Identity{UID: -1, GID: -1}, nil
+}
+
+func (k host) Probe(ctx context.Context, path string, h *config.Health, timeout time.Duration) error {
+	s := k.w.siteAt(path)
+	if !k.lock() {
+		return nil
+	}
+	k.w.work.probes++
+	got := make(chan answer, 1)
+	c := &client{site: s, at: k.w.now(), probe: got}
+	k.w.connect(c, path)
+	k.w.mu.Unlock()
+	late := time.NewTimer(timeout)
+	defer late.Stop()
+	var err error
+	select {
+	case a := <-got:
+		switch {
+		case a == 0:
+			return errors.New("the connection is refused or reset")
+		case int(a) < h.Expect.Min || int(a) > h.Expect.Max:
+			return &actor.ProbeError{Wrong: true, Err: fmt.Errorf("it answers %d", int(a))}
+		}
+		return nil
+	case <-late.C:
+		err = &actor.ProbeError{Late: true, Err: fmt.Errorf("no answer within %v", timeout)}
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-k.gone:
+	}
+	k.w.mu.Lock()
+	defer k.w.mu.Unlock()
+	c.leaves()
+	return err
+}
+
+func (k host) OutputSize(string) int64 { return 0 }
+
+func (k host) Output(string, int64, int) []string { return []string{"RuntimeError: made up"} }
+
+func (k host) DropFiles(b layout.Build, keep ...string) error {
+	s := k.w.sites[filepath.Base(b.Dir())]
+	if !k.lock() {
+		return nil
+	}
+	defer k.w.mu.Unlock()
+	maps.DeleteFunc(s.files, func(path string, _ bool) bool { return !slices.Contains(keep, path) })
+	return nil
+}
+
+// reports is the port to people.
+type reports struct{ *incarnation }
+
+func (k reports) Event(e actor.Event) {
+	if !k.lock() {
+		return
+	}
+	defer k.w.mu.Unlock()
+	k.w.work.events++
+	why := ""
+	if e.Reason != "" {
+		why = ": " + e.Reason
+	}
+	k.w.tell(e.Build, "» "+e.Event+" "+e.Release+why)
+}
+
+func (k reports) Built(string, string)               {}
+func (k reports) Step(string, string, time.Duration) {}
+func (k reports) Probed(string, time.Duration, bool) {}

@@ -1,0 +1,169 @@
+package simulate
+
+import (
+	"time"
+
+	"github.com/medctrl/medctrl-supervisor/config"
+)
+
+// wish is what people want of a build, as far as it is certain.
+type wish string
+
+const (
+	wishServe   wish = "serve"
+	wishStopped wish = "stopped"
+	wishUnsure  wish = "unsure" // a command is under way, or the supervisor died under it
+)
+
+// model is what people were promised of a build, worked out from what they and the world did.
+type model struct {
+	wish          wish
+	sure          bool   // it serves, and no one has asked for anything else since
+	named         bool   // the public name is there, unless the supervisor takes it away
+	why           string // it is not
+	since         time.Duration
+	spared        bool // when it was removed its second name stayed, and folders are watched
+	commands      []*command
+	wishBy        *command      // that settles the wish, once it has a result
+	wishAt        time.Duration // when the wish was settled
+	rolled        bool          // rolled back, or built anew by hand, since the last edit
+	editedAt      time.Duration
+	removedAt     time.Duration
+	seenBy        int // the last supervisor that has read of it in the file
+	attempts      int
+	starts        int
+	longestAnswer time.Duration
+	passed        []passing
+	stable        time.Duration // since when what serves was not disturbed; zero: it was
+	disturbed     time.Duration // when a fault last touched the build
+	crashed       time.Duration // when what served was killed while all was well; zero: answered
+}
+
+// passing is a tree that has passed its check.
+type passing struct {
+	n       int
+	release *release
+	begun   time.Duration
+	at      time.Duration
+}
+
+// work is what the supervisor did, to be bounded.
+type work struct {
+	attempts, probes, events, reached int
+}
+
+// reachable says that whoever connects must find somebody.
+func (s *site) reachable() bool {
+	w := s.w
+	return w.sup != nil && !w.sup.hard && !w.sup.stopping && !w.ending && s.entry != nil && s.sure && s.named
+}
+
+// bound is that the supervisor has made a socket at a path.
+func (s *site) bound(k *socket, path string) {
+	if path == s.paths.Socket() {
+		s.tell("the supervisor makes the public socket, %d", k.inode)
+		s.up()
+	}
+}
+
+// nameGiven is that the public name was given to a socket.
+func (s *site) nameGiven(k *socket) {
+	for _, t := range s.trees {
+		if t.sock != k {
+			continue
+		}
+		s.tell("the supervisor gives the public name to %v", t)
+		if !t.passed {
+			s.breaks("no release gets the name before it has passed its check", "%v gets it", t)
+		}
+		t.served = true
+	}
+	s.up()
+}
+
+// up is that the public name leads to a socket again.
+func (s *site) up() {
+	if took := s.w.now() - s.since; !s.named && s.spared && took > repairLimit {
+		s.breaks("a deleted name is soon back", "it takes %v", took)
+	}
+	s.named, s.spared = true, false
+	if s.entry != nil && s.wish == wishServe {
+		s.sure = true
+	}
+}
+
+// repairLimit bounds the time until a public name that somebody deleted is back, where folders can be
+// watched and a second name is left.
+const repairLimit = time.Second
+
+// down is that the public name was lost through no fault of the supervisor.
+func (s *site) down(why string) {
+	if s.named {
+		s.named, s.why, s.since = false, why, s.w.now()
+	}
+}
+
+// nameRemoved is that the supervisor has removed a name.
+func (s *site) nameRemoved(path string) {
+	if path != s.paths.Socket() {
+		return
+	}
+	s.tell("the supervisor removes the public name")
+	if s.reachable() {
+		s.breaks("the public name is there while the build is meant to serve", "the supervisor removes it")
+	}
+	s.named, s.why, s.since = false, "the supervisor removed it", s.w.now()
+}
+
+// unsure is that something was asked for, or happened, after which it is not certain that the build
+// is to serve.
+func (s *site) unsure() { s.sure, s.spared = false, false }
+
+// disturb notes a fault, after which it may take a while until all is well.
+func (s *site) disturb() {
+	s.disturbed = s.w.now()
+	s.crashed = 0
+}
+
+// started is that a supervisor starts generation n on a socket.
+func (s *site) started(k *socket, n int) {
+	w := s.w
+	s.starts++
+	if s.crashed != 0 {
+		if took := w.now() - s.crashed; took > crashLimit {
+			s.breaks("a crash is answered at once", "the successor comes %v after it", took)
+		}
+		s.crashed = 0
+	}
+	for _, t := range s.trees {
+		if t.sock == k && !t.ended {
+			s.breaks("one tree serves a name: TERM comes before the successor", "generation %d starts on the socket of %v, which was not told to end", n, t)
+		}
+	}
+}
+
+// crashLimit bounds the time from the first crash of what was well to its successor.
+const crashLimit = time.Second
+
+func (s *site) serving() *tree {
+	k := s.w.names[s.paths.Socket()]
+	if k == nil {
+		return nil
+	}
+	for _, t := range s.trees {
+		if t.sock == k && t.master.alive && !t.ended {
+			return t
+		}
+	}
+	return nil
+}
+
+// wants returns the entry as it is to be used, a copy.
+func (s *site) wants() *config.Build {
+	b := *s.entry
+	return &b
+}
+
+// forgotten says that the running supervisor does not know of the build: what one that died before it
+// saw it leave the file has left of it may stay.
+func (s *site) forgotten() bool { return s.entry == nil && (s.w.sup == nil || s.seenBy != s.w.sup.n) }

@@ -1,0 +1,309 @@
+package simulate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
+)
+
+type role int
+
+const (
+	roleMaster role = iota
+	roleWorker
+	roleStray    // left the group of its tree, and ignores TERM
+	roleStranger // is nobody of ours
+)
+
+// process is one that is alive.
+type process struct {
+	pid   int
+	start uint64
+	role  role
+	tree  *tree // nil: a stranger
+	alive bool
+	ready bool // a worker that has loaded the application
+	told  bool // to end: it finishes what it holds
+	hand  *client
+}
+
+// tree is a server: a master, its workers and what they have started.
+type tree struct {
+	site    *site
+	n       int // generation
+	mark    string
+	env     []string
+	release *release
+	runKey  string
+	workers int
+	sock    *socket
+	public  bool // begun on the public socket
+	boot    boot
+	begun   time.Duration
+
+	master  *process
+	members []*process
+	words   *words
+	passed  bool // it answered a probe as expected, all its workers being ready
+	served  bool // had the public name
+	deaf    bool // ignores TERM
+	hung    bool // accepts and answers nothing
+	wrong   bool // answers 500
+	slow    bool
+	ended   bool // told to end by a supervisor
+	crashed bool // its master was killed by no supervisor
+	healthy time.Duration
+
+	watcher *incarnation
+	exited  func(actor.Exit)
+	empty   chan struct{} // closed when no member is left
+}
+
+func (t *tree) String() string { return fmt.Sprintf("generation %d", t.n) }
+
+// pid returns the next number of a build's processes. Each build counts for itself, so that no
+// build's numbers depend on another's.
+func (s *site) pid() int {
+	s.pids++
+	return (s.index+1)*100_000 + s.pids
+}
+
+func (w *World) spawn(t *tree, r role) *process {
+	p := &process{pid: t.site.pid(), start: w.ticks(), role: r, tree: t, alive: true}
+	w.procs[p.pid] = p
+	t.members = append(t.members, p)
+	return p
+}
+
+// ticks is the clock after boot in which start times are given, never twice the same.
+func (w *World) ticks() uint64 { return uint64(w.now()/time.Microsecond) + 1 }
+
+// alive returns the members that are.
+func (t *tree) alive() bool { return len(t.members) > 0 }
+
+// dies ends a process. Who was in its hands is lost with it.
+func (p *process) dies(why string) {
+	if !p.alive {
+		return
+	}
+	w := p.tree.site.w
+	t := p.tree
+	p.alive = false
+	delete(w.procs, p.pid)
+	t.members = slices.DeleteFunc(t.members, func(m *process) bool { return m == p })
+	if c := p.hand; c != nil {
+		p.hand = nil
+		c.lost("killed", why)
+	}
+	if w.traits.recycle && p.role == roleMaster {
+		t.site.stranger(p.pid)
+	}
+	switch p.role {
+	case roleMaster:
+		t.masterDied(why)
+	case roleWorker:
+		t.workerDied(p)
+	}
+	if len(t.members) == 0 {
+		close(t.empty)
+		t.site.trees = slices.DeleteFunc(t.site.trees, func(o *tree) bool { return o == t })
+		t.sock.left()
+	}
+}
+
+// stranger starts somebody else's process with a pid that has just become free.
+func (s *site) stranger(pid int) {
+	w := s.w
+	at := s.dice.between(throwPid, 10*time.Microsecond, 2*time.Millisecond)
+	w.after(at, func() {
+		if w.procs[pid] == nil {
+			w.procs[pid] = &process{pid: pid, start: w.ticks(), role: roleStranger, alive: true}
+		}
+	})
+}
+
+// signalled is what happens to a stranger whom we signal.
+func (w *World) signalled(p *process) {
+	w.breaks("", "strangers are left alone", "process %d, which belongs to somebody else, got a signal of ours", p.pid)
+}
+
+func (t *tree) masterDied(why string) {
+	w := t.site.w
+	if t.words != nil {
+		t.words.over()
+	}
+	exit := exitOf(why)
+	if t.exited != nil && t.watcher != nil {
+		inc, exited := t.watcher, t.exited
+		w.after(t.site.dice.between(throwExit, 100*time.Microsecond, 900*time.Microsecond), func() {
+			if !inc.dead {
+				exited(exit)
+			}
+		})
+	}
+	// Orphaned workers notice within a second or so, and finish what they hold.
+	for _, p := range slices.Clone(t.members) {
+		if p.role == roleWorker {
+			w.after(t.site.dice.between(throwOrphan, time.Millisecond, time.Second), func() { p.finish() })
+		}
+	}
+}
+
+// exitOf is what is seen of an end: "exit code N", or else the signal.
+func exitOf(why string) actor.Exit {
+	code := -1
+	if _, err := fmt.Sscanf(why, "exit code %d", &code); err == nil {
+		return actor.Exit{Words: why, Code: code, Clean: code == 0}
+	}
+	return actor.Exit{Words: "killed by SIGKILL", Code: -1, Signal: true}
+}
+
+func (t *tree) workerDied(p *process) {
+	m := t.master
+	if !m.alive {
+		return
+	}
+	w := t.site.w
+	if m.told {
+		t.masterMayEnd()
+		return
+	}
+	// Its master starts another.
+	w.after(t.site.dice.between(throwBoot, 200*time.Millisecond, time.Second), func() {
+		if m.alive && !m.told {
+			n := w.spawn(t, roleWorker)
+			n.ready = true
+			if t.words != nil {
+				t.words.say(fmt.Sprintf("%d %d", n.pid, t.workers))
+			}
+			t.serve()
+		}
+	})
+}
+
+func (t *tree) masterMayEnd() {
+	m := t.master
+	if !m.alive || !m.told || slices.ContainsFunc(t.members, func(p *process) bool { return p.role == roleWorker }) {
+		return
+	}
+	t.site.w.after(t.site.dice.between(throwExit, time.Millisecond, 20*time.Millisecond), func() { m.dies("exit code 0") })
+}
+
+// finish ends a worker once it holds nobody.
+func (p *process) finish() {
+	p.told = true
+	if p.alive && p.hand == nil && !p.tree.hung {
+		p.dies("exit code 0")
+	}
+}
+
+// term is SIGTERM to the group of a tree.
+func (t *tree) term() {
+	if t.deaf || t.hung {
+		return
+	}
+	for _, p := range slices.Clone(t.members) {
+		if p.told {
+			continue
+		}
+		switch p.role {
+		case roleMaster:
+			p.told = true
+			if !p.ready { // its workers have not loaded the application yet
+				t.site.w.after(t.site.dice.between(throwExit, time.Millisecond, 50*time.Millisecond), func() { t.killAll("exit code 0") })
+			}
+		case roleWorker:
+			t.site.w.after(t.site.dice.between(throwExit, 100*time.Microsecond, 5*time.Millisecond), func() { p.finish() })
+			p.told = true
+		}
+	}
+	if m := t.master; m.alive {
+		t.masterMayEnd()
+	}
+}
+
+// killAll ends all but strays, or with them where why is a kill.
+func (t *tree) killAll(why string) {
+	for _, p := range slices.Clone(t.members) {
+		if p.role != roleStray || strings.HasPrefix(why, "killed") {
+			p.dies(why)
+		}
+	}
+}
+
+// serve has every worker that can take a client from the queue do so.
+func (t *tree) serve() {
+	if t.hung {
+		return
+	}
+	for _, p := range t.members {
+		for p.role == roleWorker && p.alive && p.ready && !p.told && p.hand == nil && len(t.sock.queue) > 0 {
+			c := t.sock.accept()
+			if c.probe == nil && !t.passed && !t.public {
+				t.site.breaks("no client meets a release that has not passed its check", "client %d is accepted by %v, which has not", c.id, t)
+			}
+			p.hand, c.proc, c.sock = c, p, nil
+			t.answerSoon(p)
+		}
+	}
+}
+
+func (t *tree) answerSoon(p *process) {
+	c := p.hand
+	took := t.site.dice.between(throwService, time.Millisecond, 150*time.Millisecond)
+	if t.slow {
+		took *= 40
+	}
+	if c.probe != nil {
+		took = min(took, 30*time.Millisecond)
+	}
+	t.site.w.after(took, func() {
+		if p.hand != c || t.hung {
+			return
+		}
+		p.hand = nil
+		switch {
+		case t.wrong:
+			c.answered(500)
+		case c.probe != nil && t.master.ready:
+			t.passes()
+			fallthrough
+		default:
+			c.answered(200)
+		}
+		if p.told {
+			p.finish()
+			return
+		}
+		t.serve()
+	})
+}
+
+// resumes ends a hang.
+func (t *tree) resumes() {
+	if !t.hung {
+		return
+	}
+	t.hung = false
+	for _, p := range slices.Clone(t.members) {
+		switch {
+		case p.hand != nil:
+			t.answerSoon(p)
+		case p.told && p.role == roleWorker:
+			p.finish()
+		}
+	}
+	t.serve()
+}
+
+// passes is that it has passed a check of its health.
+func (t *tree) passes() {
+	if t.passed {
+		return
+	}
+	t.passed = true
+	t.site.passed = append(t.site.passed, passing{t.n, t.release, t.begun, t.site.w.now()})
+}

@@ -1,0 +1,306 @@
+package simulate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/medctrl/medctrl-supervisor/build"
+	"github.com/medctrl/medctrl-supervisor/config"
+)
+
+// inputs are what goes into a release, as they lie in the source.
+type inputs struct {
+	id   int
+	boot boot   // what its servers come to
+	fail string // the step of a build that fails; "": none
+}
+
+func (in inputs) bad() bool { return in.fail != "" || in.boot.harmful() }
+
+func (in inputs) String() string {
+	switch {
+	case in.fail != "":
+		return fmt.Sprintf("contents %d, whose step %s fails", in.id, in.fail)
+	case in.boot != bootWell:
+		return fmt.Sprintf("contents %d, whose server %v", in.id, in.boot)
+	}
+	return fmt.Sprintf("contents %d", in.id)
+}
+
+// release is a finished one.
+type release struct {
+	build.Release
+	inputs inputs
+	made   time.Duration
+}
+
+// slots are those for attempts that run at once.
+type slots struct {
+	limit, taken int
+	waiting      []chan struct{}
+}
+
+func (s *slots) give() {
+	s.taken--
+	s.next()
+}
+
+func (s *slots) next() {
+	for s.taken < s.limit && len(s.waiting) > 0 {
+		s.taken++
+		close(s.waiting[0])
+		s.waiting = s.waiting[1:]
+	}
+}
+
+// releases is the port to make and keep them.
+type releases struct{ *incarnation }
+
+var steps = []string{"settings", "copy", "environment", "install", "compile", "check", "migrate", "collectstatic"}
+
+// identity stands for all that goes into a release.
+func identity(in inputs, entry *config.Build) string {
+	return fmt.Sprintf("%06x", mix(uint64(in.id)<<32^hash(fmt.Sprint(entry.PipArgs, entry.Migrate)))&0xffffff)
+}
+
+func (s *site) same(id string) *release {
+	for _, r := range slices.Backward(s.releases) {
+		if r.Hash == id {
+			return r
+		}
+	}
+	return nil
+}
+
+func (k releases) Make(ctx context.Context, r build.Request) (build.Release, bool, error) {
+	w, s := k.w, k.w.sites[r.Build.Name]
+	k.spend(&s.dice)
+	if !k.lock() {
+		return build.Release{}, false, context.Canceled
+	}
+	w.work.attempts++
+	s.attempts++
+	in := s.inputs
+	if same := s.same(identity(in, &r.Build)); same != nil && !r.Force {
+		w.mu.Unlock()
+		return same.Release, false, nil
+	}
+	turn := make(chan struct{})
+	k.slots.waiting = append(k.slots.waiting, turn)
+	k.slots.next()
+	w.mu.Unlock()
+	select {
+	case <-turn:
+	case <-ctx.Done():
+		w.mu.Lock()
+		if before := len(k.slots.waiting); true {
+			k.slots.waiting = slices.DeleteFunc(k.slots.waiting, func(c chan struct{}) bool { return c == turn })
+			if len(k.slots.waiting) == before { // it was its turn just now
+				k.slots.give()
+			}
+		}
+		w.mu.Unlock()
+		return build.Release{}, false, ctx.Err()
+	}
+	rel, fresh, err := k.make(ctx, s, r)
+	w.mu.Lock()
+	k.slots.give()
+	w.mu.Unlock()
+	if err != nil && ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	return rel, fresh, err
+}
+
+func (k releases) make(ctx context.Context, s *site, r build.Request) (build.Release, bool, error) {
+	w := k.w
+	if !k.lock() {
+		return build.Release{}, false, context.Canceled
+	}
+	if s.making {
+		s.breaks("a build has one attempt at a time", "another one is under way")
+	}
+	s.making = true
+	in := s.inputs
+	id := identity(in, &r.Build)
+	if same := s.same(id); same != nil && !r.Force {
+		s.making = false
+		w.mu.Unlock()
+		return same.Release, false, nil
+	}
+	s.half = s.nextID(id)
+	s.tell("an attempt begins, of %v", in)
+	w.mu.Unlock()
+	err := k.steps(ctx, s, r, &in)
+	if !k.lock() {
+		return build.Release{}, false, context.Canceled
+	}
+	defer w.mu.Unlock()
+	s.making = false
+	name := s.half
+	s.half = ""
+	if err == nil {
+		err = w.disk.writable()
+	}
+	if err != nil {
+		s.tell("the attempt ends: %v", err)
+		return build.Release{}, false, err
+	}
+	dir := s.paths.Release(name).Dir()
+	made := &release{inputs: in, made: w.now(), Release: build.Release{
+		ID: name, Hash: id, Dir: dir, Venv: s.paths.Venv("venv"), VenvID: "venv", Created: time.Now(),
+	}}
+	s.releases = append(s.releases, made)
+	s.tell("release %s is made of %v", name, in)
+	return made.Release, true, nil
+}
+
+func (k releases) steps(ctx context.Context, s *site, r build.Request, in *inputs) error {
+	for i, step := range steps {
+		if step == "migrate" && r.Build.Migrate && r.Irreversible != nil {
+			r.Irreversible()
+		}
+		p := build.Progress{Step: step, N: i + 1, Of: len(steps)}
+		r.Progress(p)
+		if !k.lock() {
+			return context.Canceled
+		}
+		if step == "copy" {
+			// What is in the source now is what is copied.
+			if now := s.inputs; now.id != in.id && identity(now, &r.Build) != identity(*in, &r.Build) {
+				k.w.mu.Unlock()
+				return &build.StepError{Build: s.name, Step: step, Err: errors.New("the inputs change faster than they can be built")}
+			}
+		}
+		took := s.dice.between(throwStep, 2*time.Millisecond, 400*time.Millisecond)
+		if step == "install" || step == "migrate" {
+			took *= 8
+		}
+		k.w.mu.Unlock()
+		t := time.NewTimer(took)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return ctx.Err()
+		case <-k.gone:
+			t.Stop()
+			return context.Canceled
+		}
+		if !k.lock() {
+			return context.Canceled
+		}
+		err := k.w.disk.writable()
+		k.w.mu.Unlock()
+		if err == nil && in.fail == step {
+			err = errors.New("exit code 1")
+		}
+		if err != nil {
+			return &build.StepError{Build: s.name, Step: step, Err: err, Tail: []string{"ERROR: made up"}, Log: s.paths.FailedLog()}
+		}
+		p.Done, p.Elapsed = true, took
+		r.Progress(p)
+	}
+	return nil
+}
+
+// nextID is later than that of every release there is, also where the clock was set back.
+func (s *site) nextID(id string) string {
+	now := s.w.wall().UTC().Truncate(time.Second)
+	for _, r := range s.releases {
+		if at, err := time.Parse("20060102T150405", r.ID[:15]); err == nil && !now.After(at) {
+			now = at.Add(time.Second)
+		}
+	}
+	return now.Format("20060102T150405") + "-" + id
+}
+
+// wall is what the clock on the wall says: people set it.
+func (w *World) wall() time.Time { return time.Now().Add(w.wallOff) }
+
+func (s *site) release(id string) *release {
+	for _, r := range s.releases {
+		if r.ID == id {
+			return r
+		}
+	}
+	return nil
+}
+
+func (k releases) Get(name, id string) (build.Release, error) {
+	if !k.lock() {
+		return build.Release{ID: id}, nil
+	}
+	defer k.w.mu.Unlock()
+	if r := k.w.sites[name].release(id); r != nil {
+		return r.Release, nil
+	}
+	return build.Release{}, fmt.Errorf("read release %s of %s: it is not there", id, name)
+}
+
+func (k releases) List(name string) ([]build.Release, error) {
+	if !k.lock() {
+		return nil, nil
+	}
+	defer k.w.mu.Unlock()
+	var all []build.Release
+	for _, r := range k.w.sites[name].releases {
+		all = append(all, r.Release)
+	}
+	return all, nil
+}
+
+func (k releases) Prune(entry *config.Build, inUse ...string) error {
+	s := k.w.sites[entry.Name]
+	k.spend(&s.dice)
+	if !k.lock() {
+		return nil
+	}
+	defer k.w.mu.Unlock()
+	n := len(s.releases) - entry.KeepReleases
+	kept := s.releases[:0:0]
+	for i, r := range s.releases {
+		if i >= n || slices.Contains(inUse, r.ID) {
+			kept = append(kept, r)
+			continue
+		}
+		for _, t := range s.trees {
+			if t.release == r && t.master.alive && !t.ended {
+				s.breaks("a release in use is kept", "%s is removed and %v runs it", r.ID, t)
+			}
+		}
+	}
+	s.releases = kept
+	return nil
+}
+
+func (k releases) SetCurrent(name, id string) error {
+	if !k.lock() {
+		return nil
+	}
+	defer k.w.mu.Unlock()
+	if err := k.w.disk.writable(); err != nil {
+		return err
+	}
+	k.w.sites[name].current = id
+	return nil
+}
+
+func (k releases) Tidy(name string) error {
+	if !k.lock() {
+		return nil
+	}
+	defer k.w.mu.Unlock()
+	k.w.sites[name].half = ""
+	return nil
+}
+
+func (k releases) SetParallel(n int) {
+	k.w.mu.Lock()
+	defer k.w.mu.Unlock()
+	k.slots.limit = n
+	k.slots.next()
+}

@@ -1,0 +1,82 @@
+package simulate
+
+import "time"
+
+// expectsToServe says that the build must serve by now.
+func (s *site) expectsToServe() bool {
+	return s.entry != nil && s.wish == wishServe && s.entry.Restart == "always"
+}
+
+// atRest holds that everything is as the file says.
+func (s *site) atRest(h *history) {
+	w := s.w
+	const promise = "after the last fault everything is as the file says"
+	if w.sup == nil {
+		return // said elsewhere
+	}
+	path := s.paths.Socket()
+	if k := w.names[s.paths.Staging()]; k != nil && (k.held() || !s.forgotten()) {
+		s.breaks(promise, "a candidate's socket is left")
+	}
+	if s.entry == nil || s.wish == wishStopped {
+		for _, t := range s.trees {
+			s.breaks(promise, "%v runs, though the build is not to serve", t)
+		}
+		if k := w.names[path]; k != nil && k.held() {
+			s.breaks(promise, "the public name is there, though the build is not to serve")
+		}
+		if _, ok := w.disk.records[s.name]; ok && s.entry == nil && !s.forgotten() {
+			s.breaks(promise, "the record of a build that is not in the file is left")
+		}
+		return
+	}
+	if !s.expectsToServe() {
+		return
+	}
+	t := s.serving()
+	if t == nil {
+		s.breaks(promise, "nothing serves")
+		return
+	}
+	for _, o := range s.trees {
+		if o != t {
+			s.breaks(promise, "%v runs next to %v, which serves", o, t)
+		}
+	}
+	switch {
+	case t.hung || !t.master.ready:
+		s.breaks(promise, "%v serves and cannot", t)
+	case s.current != t.release.ID:
+		s.breaks(promise, "current leads to %s, and %s serves", s.current, t.release.ID)
+	case h.edits && t.release.inputs.id != s.inputs.id:
+		s.breaks(promise, "%v serves, of %v, and the source has %v", t, t.release.inputs, s.inputs)
+	case h.edits && t.workers != s.entry.Workers:
+		s.breaks(promise, "%v has %d workers, and the file says %d", t, t.workers, s.entry.Workers)
+	}
+	r, ok := w.disk.records[s.name]
+	if !ok || r.Proven != t.release.ID {
+		s.breaks(promise, "the record says that %q served last, and %s serves", r.Proven, t.release.ID)
+	}
+	if s.half != "" {
+		s.breaks(promise, "half a release is left")
+	}
+}
+
+// workBounded holds that little is done where little happens.
+func (w *World) workBounded(h *history) {
+	acts := len(h.plan)
+	const promise = "work is bounded"
+	for _, s := range w.order {
+		// A restart every delay at most, and what people and faults ask for.
+		most := 20 + 6*acts + int(hour/(s.last.RestartDelayMax*3/4))
+		if s.starts > most {
+			s.breaks(promise, "%d starts, want at most %d", s.starts, most)
+		}
+		if most := 20 + 4*acts + int(hour/(5*time.Minute)); s.attempts > most {
+			s.breaks(promise, "%d attempts, want at most %d", s.attempts, most)
+		}
+	}
+	if most := 4000 + 1500*acts; w.work.reached > most {
+		w.breaks("", promise, "%d moments, want at most %d", w.work.reached, most)
+	}
+}

@@ -1,0 +1,253 @@
+package simulate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
+	"github.com/medctrl/medctrl-supervisor/supervisor/server"
+)
+
+// trees is the port to start and end them.
+type trees struct{ *incarnation }
+
+// siteOf returns the build that a mark names: ROOT ID/BUILD/GENERATION.
+func (w *World) siteOf(mark string) (*site, int) {
+	var n int
+	parts := strings.Split(mark, "/")
+	if len(parts) != 3 || w.sites[parts[1]] == nil {
+		panic("mark " + mark)
+	}
+	fmt.Sscan(parts[2], &n)
+	return w.sites[parts[1]], n
+}
+
+func (k trees) Start(st actor.Start, exited func(actor.Exit)) (actor.Tree, server.Words, error) {
+	w := k.w
+	s, n := w.siteOf(st.Mark)
+	k.spend(&s.dice)
+	if !k.lock() {
+		return &handle{inc: k.incarnation, site: s}, nil, nil
+	}
+	defer w.mu.Unlock()
+	l := st.Listener.(*listener)
+	release, runKey, _ := server.VersionOf(st.Launch.Env)
+	r := s.release(release)
+	if err := s.writeFiles(st.Launch); err != nil {
+		return nil, nil, err
+	}
+	s.started(l.sock, n)
+	if r == nil {
+		return nil, nil, fmt.Errorf("start release %s: no such file or directory", release)
+	}
+	t := &tree{
+		site: s, n: n, mark: st.Mark, env: st.Launch.Env, release: r, runKey: runKey, sock: l.sock, begun: w.now(),
+		workers: st.Launch.Server.(server.Gunicorn).Entry.Workers, boot: r.inputs.boot, empty: make(chan struct{}),
+		watcher: k.incarnation, exited: exited, words: newWords(), public: l.path == s.paths.Socket(),
+	}
+	if len(s.boots) > 0 && t.boot == bootWell {
+		t.boot = s.boots[0]
+		s.boots = s.boots[1:]
+	}
+	if t.boot == bootRefused {
+		return nil, nil, errors.New("fork: resource temporarily unavailable")
+	}
+	s.trees = append(s.trees, t)
+	s.tell("the supervisor starts %v of release %s on the %s, it %v", t, r.ID, map[bool]string{true: "public socket", false: "candidate's socket"}[t.public], t.boot)
+	t.begin()
+	return k.handle(t), t.words, nil
+}
+
+// writeFiles makes the generated files of a launch.
+func (s *site) writeFiles(l *server.Launch) error {
+	for _, f := range l.Files {
+		if s.files[f.Path] {
+			continue
+		}
+		if err := s.w.disk.writable(); err != nil {
+			return fmt.Errorf("write %s: %w", f.Path, err)
+		}
+		s.files[f.Path] = true
+	}
+	return nil
+}
+
+func (inc *incarnation) handle(t *tree) *handle {
+	return &handle{inc: inc, site: t.site, t: t, pid: t.master.pid, start: t.master.start}
+}
+
+func (k trees) Adopt(l actor.Leftover, exited func(actor.Exit)) (actor.Tree, error) {
+	s, _ := k.w.siteOf(l.Mark)
+	if !k.lock() {
+		return &handle{inc: k.incarnation, site: s}, nil
+	}
+	defer k.w.mu.Unlock()
+	p := k.w.procs[l.Leader.Pid]
+	if p == nil || p.start != l.Leader.StartTime {
+		return nil, fmt.Errorf("adopt process %d: it has ended", l.Leader.Pid)
+	}
+	if p.tree == nil {
+		s.breaks("strangers are left alone", "process %d, which belongs to somebody else, is adopted", p.pid)
+		return nil, errors.New("it is a stranger")
+	}
+	p.tree.watcher, p.tree.exited = k.incarnation, exited
+	s.tell("the supervisor adopts %v", p.tree)
+	return k.handle(p.tree), nil
+}
+
+func (k trees) Remains(l actor.Leftover) actor.Tree {
+	s, _ := k.w.siteOf(l.Mark)
+	h := &handle{inc: k.incarnation, site: s, pid: l.Leader.Pid, start: l.Leader.StartTime}
+	if !k.lock() {
+		return h
+	}
+	defer k.w.mu.Unlock()
+	for _, t := range s.trees {
+		if t.mark == l.Mark {
+			h.t = t
+		}
+	}
+	return h
+}
+
+func (k trees) Environ(pid int) ([]string, error) {
+	if !k.lock() {
+		return nil, nil
+	}
+	defer k.w.mu.Unlock()
+	p := k.w.procs[pid]
+	if p == nil {
+		return nil, fmt.Errorf("read the environment of process %d: no such process", pid)
+	}
+	if p.tree == nil {
+		return nil, nil
+	}
+	return p.tree.env, nil
+}
+
+func (k trees) Alive(pid int) bool {
+	if !k.lock() {
+		return true
+	}
+	defer k.w.mu.Unlock()
+	return k.w.procs[pid] != nil
+}
+
+// Run is a hook: most do something and end, some fail, some hang.
+func (k trees) Run(ctx context.Context, h actor.Hook) (string, error) {
+	s := k.w.sites[h.Entry.Name]
+	if !k.lock() {
+		return "", nil
+	}
+	s.hooks++
+	took, fate := s.dice.between(throwHook, 5*time.Millisecond, 2*time.Second), s.dice.next(throwHook)%8
+	k.w.mu.Unlock()
+	if fate == 0 {
+		took = 24 * time.Hour
+	}
+	t := time.NewTimer(took)
+	defer t.Stop()
+	var err error
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	case <-k.gone:
+	}
+	k.w.mu.Lock()
+	defer k.w.mu.Unlock()
+	s.hooks--
+	if err == nil && fate == 1 {
+		err = errors.New("exit code 1")
+	}
+	return "", err
+}
+
+// marked lists our processes, as a reading of the process table found them.
+func (w *World) marked(prefix string) (found []*process) {
+	for _, s := range w.order {
+		for _, t := range s.trees {
+			if strings.HasPrefix(t.mark, prefix) {
+				found = append(found, t.members...)
+			}
+		}
+	}
+	return found
+}
+
+// handle is a supervisor's grip on a tree.
+type handle struct {
+	inc   *incarnation
+	site  *site
+	t     *tree // nil: nothing is left of it
+	pid   int
+	start uint64
+}
+
+func (h *handle) Pid() int          { return h.pid }
+func (h *handle) StartTime() uint64 { return h.start }
+
+// Terminate is SIGTERM to the main process and its group.
+func (h *handle) Terminate() error {
+	if !h.inc.lock() {
+		return nil
+	}
+	defer h.inc.w.mu.Unlock()
+	if h.t != nil {
+		h.t.ended = true
+		h.t.term()
+	}
+	return nil
+}
+
+// End ends the whole tree.
+func (h *handle) End(ctx context.Context, grace time.Duration) error {
+	if !h.inc.lock() {
+		return nil
+	}
+	if h.t == nil {
+		h.inc.w.mu.Unlock()
+		return nil
+	}
+	if !h.t.ended && h.t.master.alive {
+		h.site.tell("the supervisor ends %v", h.t)
+	}
+	h.t.ended = true
+	if grace > 0 {
+		if h.t.hung && !h.t.deaf && h.t.boot != bootHangs { // SIGCONT: what was stopped goes on
+			h.t.resumes()
+		}
+		h.t.term()
+	}
+	empty := h.t.empty
+	h.inc.w.mu.Unlock()
+	if grace > 0 {
+		t := time.NewTimer(grace)
+		defer t.Stop()
+		select {
+		case <-empty:
+			return nil
+		case <-t.C:
+		case <-ctx.Done():
+			return fmt.Errorf("end the tree of process %d: %w", h.pid, ctx.Err())
+		case <-h.inc.gone:
+			return nil
+		}
+	}
+	h.inc.sleep(time.Millisecond)
+	if !h.inc.lock() {
+		return nil
+	}
+	if h.t.alive() {
+		h.site.tell("the supervisor kills %v", h.t)
+	}
+	for _, p := range slices.Clone(h.t.members) {
+		p.dies("killed by the supervisor, after the grace period")
+	}
+	h.inc.w.mu.Unlock()
+	return nil
+}

@@ -1,0 +1,154 @@
+package simulate
+
+import (
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/layout"
+	"github.com/medctrl/medctrl-supervisor/supervisor"
+)
+
+// Root is the folder that the made-up file names as its root.
+const Root = layout.Root("/srv/root")
+
+// World is a made-up machine with one supervisor, the people around it and what they promised each
+// other. All of it is guarded by one lock; its methods that are not exported expect it to be held,
+// unless they say otherwise.
+type World struct {
+	mu    sync.Mutex
+	began time.Time
+	over  bool
+	dice  dice
+	story story
+
+	sites     map[string]*site // by build; one that has left the file stays
+	order     []*site
+	procs     map[int]*process // alive, by pid
+	names     map[string]*socket
+	disk      disk
+	inodes    uint64
+	sup       *incarnation  // the running one, nil: none
+	lives     int           // supervisors so far
+	boots     int           // of the machine
+	disturbed time.Duration // when a fault last touched everything
+	file      file
+	wallOff   time.Duration // how far people have set the clock on the wall
+	starting  bool
+	running   sync.WaitGroup
+	planted   func(*incarnation, *supervisor.World)
+	traits    traits
+	quiet     bool // no more faults come
+	ending    bool // the supervisor was told to stop for good
+	clients   clients
+	work      work
+	broken    []Broken
+}
+
+// traits are what this machine is like.
+type traits struct {
+	noRecover bool // listeners cannot be taken back (no rights, or an old kernel)
+	noGuard   bool // folders cannot be watched
+	recycle   bool // the pid of who has ended goes to a stranger at once
+	parallel  int  // attempts at once
+}
+
+// Broken is a promise that did not hold.
+type Broken struct {
+	At      time.Duration
+	Build   string // "": of the whole supervisor
+	Promise string
+	How     string
+}
+
+func (b Broken) String() string {
+	about := ""
+	if b.Build != "" {
+		about = b.Build + ": "
+	}
+	return fmt.Sprintf("%s%s: %s", about, b.Promise, b.How)
+}
+
+// site is a build's place: its folder, its source, its trees and what people want of it.
+type site struct {
+	w     *World
+	name  string
+	index int
+	paths layout.Build
+	dice  dice
+
+	// The source and the file.
+	inputs inputs
+	edits  int           // contents so far
+	entry  *config.Build // as the file has it; nil: it is not in the file
+	last   config.Build  // as the file had it last
+
+	// On the machine.
+	sockets  []*socket
+	trees    []*tree
+	pids     int
+	releases []*release
+	half     string // an unfinished release; "": none
+	making   bool
+	current  string
+	boots    []boot // what the next starts come to
+	hooks    int    // that run
+	touched  func() // tells the supervisor that a socket may have lost its path
+	files    map[string]bool
+
+	model // what people were promised
+}
+
+func newWorld(seed uint64) *World {
+	return &World{
+		began: time.Now(), dice: newDice(seed, "machine"), sites: map[string]*site{}, procs: map[int]*process{},
+		names: map[string]*socket{}, disk: newDisk(), boots: 1,
+	}
+}
+
+func (w *World) addSite(seed uint64, name string) *site {
+	s := &site{w: w, name: name, index: len(w.order), paths: Root.Build(name), dice: newDice(seed, name), files: map[string]bool{}}
+	w.sites[name] = s
+	w.order = append(w.order, s)
+	return s
+}
+
+// siteAt returns the build in whose folder a path lies.
+func (w *World) siteAt(path string) *site { return w.sites[filepath.Base(filepath.Dir(path))] }
+
+func (w *World) now() time.Duration { return time.Since(w.began) }
+
+// after calls f after a time, with the lock held, unless the history is over by then.
+func (w *World) after(d time.Duration, f func()) *time.Timer {
+	return time.AfterFunc(d, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if !w.over {
+			f()
+		}
+	})
+}
+
+func (w *World) tell(who, what string) { w.story.add(moment{w.now(), who, what}) }
+
+func (s *site) tell(format string, args ...any) { s.w.tell(s.name, fmt.Sprintf(format, args...)) }
+
+// breaks notes that a promise does not hold.
+func (w *World) breaks(build, promise, format string, args ...any) {
+	if w.over || len(w.broken) >= maxBroken {
+		return
+	}
+	b := Broken{w.now(), build, promise, fmt.Sprintf(format, args...)}
+	w.broken = append(w.broken, b)
+	w.tell("PROMISE", b.String())
+}
+
+// maxBroken bounds how many broken promises are kept of one history: what follows the first is
+// seldom news.
+const maxBroken = 5
+
+func (s *site) breaks(promise, format string, args ...any) {
+	s.w.breaks(s.name, promise, format, args...)
+}
