@@ -87,6 +87,17 @@ func TestFirstSocketThatIsGivenTheNameIsGuarded(t *testing.T) {
 	})
 }
 
+// A folder that is removed is not watched any more, and the next socket makes it again.
+func TestNameIsGuardedAnewWithEachSocket(t *testing.T) {
+	story(t, func(t *testing.T, o *owner) {
+		o.opened(t)
+		o.guarded = false // the watch went with the folder
+		if err := o.Give(o.staged(t)); err != nil || !o.guarded {
+			t.Errorf("guarded: %v, %v", o.guarded, err)
+		}
+	})
+}
+
 func TestStagingSocketIsClosedWithItsPath(t *testing.T) {
 	story(t, func(t *testing.T, o *owner) {
 		o.folder.Fail(fakesocket.Bind, errBroken)
