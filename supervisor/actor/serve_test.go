@@ -18,19 +18,19 @@ func TestBuildComesUpByACheckedCandidate(t *testing.T) {
 		l.phased(machine.PhaseBuilding)
 		early := l.connect() // the name is there before anything serves
 		if early.Fate() != fakesocket.Refused {
-			t.Errorf("a client before anything serves is %s", early.Fate())
+			l.Errorf("a client before anything serves is %s", early.Fate())
 		}
 		l.serves("r1")
 		l.events("built proved took_over")
 		if c := l.connect(); c.Fate() != fakesocket.Served || l.w.current != "r1" || l.w.folder.At(stagingPath) != nil {
-			t.Errorf("client is %s, current release %q", c.Fate(), l.w.current)
+			l.Errorf("client is %s, current release %q", c.Fate(), l.w.current)
 		}
 		if env := l.server().env; !slices.Contains(env, "MEDCTRL_RELEASE=r1") || l.server().mark != "root/one/1" {
-			t.Errorf("mark %s, environment %q", l.server().mark, env)
+			l.Errorf("mark %s, environment %q", l.server().mark, env)
 		}
 		v := l.View()
 		if v.Public.(*fakesocket.Listener) != l.server().sock || v.Entry.Name != l.Name() || l.phase == 0 {
-			t.Errorf("seen: %+v", v)
+			l.Errorf("seen: %+v", v)
 		}
 	})
 }
@@ -43,10 +43,10 @@ func TestNewReleaseTakesOverAndTheOldOneServesItsQueue(t *testing.T) {
 		l.serves("r2")
 		l.events("built proved took_over stable") // it took its whole grace period
 		if !old.gone || l.server() == old || !old.sock.Closed() || len(l.w.living()) != 1 {
-			t.Error("the old generation is left")
+			l.Error("the old generation is left")
 		}
 		if c := l.connect(); c.Fate() != fakesocket.Served {
-			t.Errorf("client is %s", c.Fate())
+			l.Errorf("client is %s", c.Fate())
 		}
 	})
 }
@@ -60,10 +60,10 @@ func TestCrashIsAnsweredOnTheSameListenerFromMemory(t *testing.T) {
 		c := l.connect()
 		l.serves("r1")
 		if after := l.server(); after == before || after.sock != before.sock || c.Fate() != fakesocket.Served || c.Passed() {
-			t.Errorf("client is %s, passed on: %v", c.Fate(), c.Passed())
+			l.Errorf("client is %s, passed on: %v", c.Fate(), c.Passed())
 		}
 		if st := l.View().State; st.Restarts != 1 || st.LastExit != "exit code 1; last output: panic: of the server" || !before.termed {
-			t.Errorf("%d restarts, last exit %q, SIGTERM to what was left: %v", st.Restarts, st.LastExit, before.termed)
+			l.Errorf("%d restarts, last exit %q, SIGTERM to what was left: %v", st.Restarts, st.LastExit, before.termed)
 		}
 		l.events("exited recovered")
 	})
@@ -76,11 +76,11 @@ func TestClientsOfABuildInBackoffAreToldToComeBack(t *testing.T) {
 		l.crash(crash)
 		l.phased(machine.PhaseBackoff)
 		if c := l.connect(); c.Fate() != fakesocket.Refused || l.w.folder.At(socketPath).RetryAfter() < time.Second {
-			t.Errorf("client is %s", c.Fate())
+			l.Errorf("client is %s", c.Fate())
 		}
 		l.serves("r1")
 		if c := l.connect(); c.Fate() != fakesocket.Served {
-			t.Errorf("client is %s", c.Fate())
+			l.Errorf("client is %s", c.Fate())
 		}
 	})
 }
@@ -112,12 +112,12 @@ func TestCandidateThatFailsItsCheckNeverTakesTheName(t *testing.T) {
 				l.told(machine.EventCandidateFailed)
 				l.until("rid of the candidate", func(v *View) bool { return len(v.State.Ending) == 0 })
 				if l.server() != old || l.w.folder.At(socketPath) != old.sock || l.w.current != "r1" {
-					t.Error("something else serves")
+					l.Error("something else serves")
 				}
 				l.says("release r2")
 				l.says(c.reason)
 				if client := l.connect(); client.Fate() != fakesocket.Served {
-					t.Errorf("client is %s", client.Fate())
+					l.Errorf("client is %s", client.Fate())
 				}
 			})
 		})
@@ -144,7 +144,7 @@ func TestServerByCommandMayAnswerWronglyUntilItIsUp(t *testing.T) {
 		l.until("a candidate", func(v *View) bool { return v.State.Candidate.N != 0 })
 		l.pass(30 * time.Second)
 		if l.View().State.Candidate.N == 0 {
-			t.Fatal("it was not given its time")
+			l.Fatal("it was not given its time")
 		}
 		for _, tree := range l.w.living() {
 			tree.act(conduct{})
@@ -163,7 +163,7 @@ func TestProbeBehindAQueueIsGivenMoreTimeEachTime(t *testing.T) {
 		want := []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second}
 		l.w.do(func() {
 			if len(l.w.spans) < 4 || !slices.Equal(l.w.spans[:4], want) {
-				t.Errorf("probes waited %v, want %v", l.w.spans, want)
+				l.Errorf("probes waited %v, want %v", l.w.spans, want)
 			}
 		})
 	})
@@ -174,7 +174,7 @@ func TestProbeBehindAQueueIsGivenMoreTimeEachTime(t *testing.T) {
 		l.w.do(func() {
 			for _, span := range l.w.spans {
 				if span != 2*time.Second {
-					t.Errorf("a probe without a queue waited %v", span)
+					l.Errorf("a probe without a queue waited %v", span)
 				}
 			}
 		})
@@ -188,12 +188,12 @@ func TestHungServerIsReplacedAndItsQueuePassedOn(t *testing.T) {
 		hung.stop()
 		c := l.connect()
 		if c.Fate() != fakesocket.Waiting {
-			t.Fatalf("client is %s", c.Fate())
+			l.Fatalf("client is %s", c.Fate())
 		}
 		l.told(machine.EventUnhealthy)
 		l.replaced(hung)
 		if c.Fate() != fakesocket.Served || !c.Passed() || l.server() == hung || !hung.gone {
-			t.Errorf("client is %s, passed on: %v", c.Fate(), c.Passed())
+			l.Errorf("client is %s, passed on: %v", c.Fate(), c.Passed())
 		}
 		l.pass(l.entry.StableAfter)
 		l.events("unhealthy proved took_over stable")
@@ -209,7 +209,7 @@ func TestServerThatRecoversIsKept(t *testing.T) {
 		server.act(conduct{})
 		l.serves("r1")
 		if l.server() != server || len(l.w.living()) != 1 {
-			t.Error("it was replaced all the same")
+			l.Error("it was replaced all the same")
 		}
 		l.events("unhealthy healthy")
 	})
@@ -227,10 +227,10 @@ func TestReleaseThatKeepsDyingGivesWayToTheOneBefore(t *testing.T) {
 		l.told(machine.EventGaveWay)
 		stays := l.View().Stays
 		if ended := stays["r2"].Ended; ended != "gave way to r1: killed by SIGSEGV" {
-			t.Errorf("r2 ended: %q", ended)
+			l.Errorf("r2 ended: %q", ended)
 		}
 		if !stays["r1"].Until.IsZero() || stays["r1"].Ended != "" {
-			t.Errorf("r1 serves: %+v", stays["r1"])
+			l.Errorf("r1 serves: %+v", stays["r1"])
 		}
 	})
 }
@@ -252,12 +252,12 @@ func TestRemovedNameIsBackAtOnce(t *testing.T) {
 	serving(t, func(l *life) {
 		server := l.server()
 		if err := l.w.folder.Remove(socketPath); err != nil {
-			t.Fatal(err)
+			l.Fatal(err)
 		}
 		l.w.guard()
 		<-l.CaughtUp()
 		if l.w.folder.At(socketPath) != server.sock || l.server() != server {
-			t.Error("the name does not lead to the server")
+			l.Error("the name does not lead to the server")
 		}
 	})
 }
@@ -269,7 +269,7 @@ func TestNameThatIsLostForGoodGoesToANewSocket(t *testing.T) {
 		server.sock.Lose()
 		l.replaced(server)
 		if l.w.folder.At(socketPath) != l.server().sock || l.server() == server {
-			t.Error("the name does not lead to the new server")
+			l.Error("the name does not lead to the new server")
 		}
 	})
 }
@@ -281,7 +281,7 @@ func TestChangedRunSettingsReplaceTheGenerationOnly(t *testing.T) {
 		l.configure(false)
 		l.replaced(before)
 		if !slices.Contains(l.server().env, "SECRET=new") || slices.Contains(before.env, "SECRET=new") {
-			t.Errorf("environment %q", l.server().env)
+			l.Errorf("environment %q", l.server().env)
 		}
 		l.events("proved took_over")
 	})
@@ -298,13 +298,13 @@ func TestEnvironmentThatCannotBeReadLeavesTheOneBefore(t *testing.T) {
 		l.configure(false)
 		<-l.CaughtUp()
 		if l.server() != server || l.View().State.Candidate.N != 0 {
-			t.Error("something else is to serve")
+			l.Error("something else is to serve")
 		}
 		l.entry.Threads = 4 // costs a restart
 		l.configure(false)
 		l.replaced(server)
 		if !slices.Contains(l.server().env, "SECRET=kept") {
-			t.Errorf("environment %q", l.server().env)
+			l.Errorf("environment %q", l.server().env)
 		}
 	})
 }
@@ -319,7 +319,7 @@ func TestChangedIntervalBeginsNow(t *testing.T) {
 		l.pass(3500 * time.Millisecond)
 		l.w.do(func() {
 			if n := len(l.w.spans); n != 3 {
-				t.Errorf("%d probes within 3.5 s", n)
+				l.Errorf("%d probes within 3.5 s", n)
 			}
 		})
 	})
@@ -333,7 +333,7 @@ func TestBuildThatIsNotRestartedStaysDown(t *testing.T) {
 		l.phased(machine.PhaseStopped)
 		l.says(fmt.Sprintf("restart = %q", "on-failure"))
 		if c := l.connect(); c.Fate() != fakesocket.Refused {
-			t.Errorf("client is %s", c.Fate())
+			l.Errorf("client is %s", c.Fate())
 		}
 	})
 }
