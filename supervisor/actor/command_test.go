@@ -203,7 +203,9 @@ func TestOvertakenCommandsSaySo(t *testing.T) {
 				l.change("third")
 				l.serves("r3")
 				l.server().act(conduct{stubborn: true}) // so that everything takes its time
-				l.w.do(func() { l.w.conduct["r1"], l.w.conduct["r2"], l.w.conduct["r3"] = conduct{turn: 1}, conduct{turn: 1}, conduct{turn: 1} })
+				l.w.do(func() {
+					l.w.conduct["r1"], l.w.conduct["r2"], l.w.conduct["r3"] = conduct{turn: 1}, conduct{turn: 1}, conduct{turn: 1}
+				})
 				first := l.asks(c.first)
 				then := l.asks(c.then)
 				l.ends(first, c.want)

@@ -338,6 +338,8 @@ func (w releases) Make(ctx context.Context, r build.Request) (build.Release, boo
 		r.Progress(build.Progress{Step: step, N: n, Of: 2, Done: true, Elapsed: takes})
 		return nil
 	}
+	var inputs string
+	w.do(func() { inputs = w.inputs })
 	if err := half("install", 1); err != nil {
 		return build.Release{}, false, err
 	}
@@ -352,7 +354,7 @@ func (w releases) Make(ctx context.Context, r build.Request) (build.Release, boo
 	if err := w.fails["Make"]; err != nil {
 		return build.Release{}, false, err
 	}
-	if id, ok := w.made[w.inputs]; ok && !r.Force {
+	if id, ok := w.made[inputs]; ok && !r.Force {
 		for _, rel := range w.kept {
 			if rel.ID == id {
 				return rel, false, nil
@@ -360,7 +362,7 @@ func (w releases) Make(ctx context.Context, r build.Request) (build.Release, boo
 		}
 	}
 	rel := build.Release{ID: fmt.Sprintf("r%d", len(w.kept)+1), Dir: "/release", Venv: "/venv"}
-	w.kept, w.made[w.inputs] = append(w.kept, rel), rel.ID
+	w.kept, w.made[inputs] = append(w.kept, rel), rel.ID
 	return rel, true, nil
 }
 
@@ -480,4 +482,11 @@ func (w *world) told() string {
 		names = append(names, e.Event)
 	}
 	return strings.Join(names, " ")
+}
+
+// attempts returns how the attempts so far ended, in their order.
+func (w *world) attempts() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return strings.Join(w.built, " ")
 }
