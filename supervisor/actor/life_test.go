@@ -117,9 +117,9 @@ func (l *life) phased(p machine.Phase) {
 }
 
 // told waits until people were told of an event.
-func (l *life) told(event string) {
+func (l *life) told(event machine.EventName) {
 	l.Helper()
-	l.until("told of "+event, func(*View) bool { return slices.Contains(strings.Fields(l.w.told()), event) })
+	l.until("told of "+string(event), func(*View) bool { return slices.Contains(strings.Fields(l.w.told()), string(event)) })
 }
 
 // replaced waits until another tree than t serves.
