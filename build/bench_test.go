@@ -14,8 +14,8 @@ import (
 
 const distribution = "/usr/bin/python3" // the one that sees the distribution's packages
 
-// needDjango skips where the distribution's Django is not installed: .ci/install
-// puts it there, and with it also what a virtual environment needs.
+// needDjango skips where the distribution's Django is not installed: .ci/install puts it there, and
+// with it also what a virtual environment needs.
 func needDjango(t testing.TB) {
 	t.Helper()
 	if err := exec.Command(distribution, "-c", "import django, gunicorn").Run(); err != nil {
@@ -37,8 +37,8 @@ func example(t testing.TB) config.Build {
 	}
 }
 
-// BenchmarkSettingsEdit is what stands between an edit of the settings and the
-// start of the candidate, environment and application unchanged.
+// BenchmarkSettingsEdit is what stands between an edit of the settings and the start of the
+// candidate, environment and application unchanged.
 func BenchmarkSettingsEdit(b *testing.B) {
 	needDjango(b)
 	entry, root := example(b), filepath.Join(b.TempDir(), "root")

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// manifestFile records what each file of a release holds, so that the next one
-// need not compile again what is the same.
+// manifestFile records what each file of a release holds, so that the next one need not compile
+// again what is the same.
 const manifestFile = "manifest.json"
 
 type manifest struct {
@@ -29,11 +29,10 @@ func writeManifest(dir, appDir string, t tree) error {
 	return nil
 }
 
-// reuseBytecode takes over what the release in before compiled of files that
-// are the same in app, and answers the sources that are left to compile.
-// Bytecode belongs to a file by its time in seconds and its size (PEP 552), so
-// the file takes over its time too. The path in it, of the earlier release, is
-// corrected at import (importlib, _fix_co_filename), so tracebacks are right.
+// reuseBytecode takes over what the release in before compiled of files that are the same in app,
+// and returns the sources that are left to compile. Bytecode belongs to a file by its time in
+// seconds and its size (PEP 552), so the file takes over its time too. The path in it, of the
+// earlier release, is corrected at import (importlib, _fix_co_filename), so tracebacks are right.
 func reuseBytecode(app string, now tree, before string) (stale []string) {
 	old := readManifest(before)
 	caches := map[string]map[string][]string{} // folder -> source -> names of its bytecode

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// copyTree copies the application at from to the folder to and answers what it
-// copied. Modes become 0640 and 0750, less what the source itself denies.
+// copyTree copies the application at from to the folder to and returns what it copied. Modes become
+// 0640 and 0750, less what the source itself denies.
 func copyTree(ctx context.Context, from, to string) (tree, error) {
 	t := tree{}
 	if err := os.MkdirAll(to, 0o750); err != nil {

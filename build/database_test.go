@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// withDatabase gives the project a Django that has nothing but settings, of one
-// database, and a migrate that writes data/migrating and waits for data/go.
+// withDatabase gives the project a Django that has nothing but settings, of one database, and a
+// migrate that writes data/migrating and waits for data/go.
 func withDatabase(t *testing.T, database string) *project {
 	t.Helper()
 	p := newProject(t, `

@@ -1,10 +1,14 @@
 package build
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestFullDiskIsSaidAndLeavesNothing(t *testing.T) {
@@ -37,5 +41,22 @@ func TestFullDiskIsSaidAndLeavesNothing(t *testing.T) {
 	p.CollectStatic = false
 	if rel := p.made(t); rel.ID <= good.ID {
 		t.Errorf("%s after %s", rel.ID, good.ID)
+	}
+}
+
+func TestErrorForWantOfSpaceSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	step := &StepError{Step: "copy", Err: fmt.Errorf("write a file: %w", unix.ENOSPC)}
+	for _, err := range []error{step, fmt.Errorf("write a record: %w", unix.EDQUOT)} {
+		full := diskFull(err, dir)
+		contains(t, full.Error(), "the disk of "+dir+" is full", "df -h")
+		if errors.Unwrap(full) == nil {
+			t.Errorf("%v lost its cause", full)
+		}
+	}
+	other := errors.New("another error")
+	if err := diskFull(other, filepath.Join(dir, "no", "such")); err != other {
+		t.Error(err)
 	}
 }

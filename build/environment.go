@@ -35,10 +35,9 @@ func hasGunicorn(venv string) bool {
 	return err == nil && string(text) == withGunicorn
 }
 
-// environmentID stands for an environment: whatever has the same needs no
-// other. Where it sees the interpreter's own packages their versions count too,
-// for what pip found there it did not install. The group counts because the
-// environment's files belong to it.
+// environmentID stands for an environment: whatever has the same needs no other. Where it sees the
+// interpreter's own packages their versions count too, for what pip found there it did not install.
+// The group counts because the environment's files belong to it.
 func environmentID(p Interpreter, requirements string, b config.Build, gid int) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "environment 2\n%s\n%s\n%s\n%q\n%d\n", p.Path, p.Version, requirements, b.PipArgs, gid)
@@ -62,8 +61,7 @@ func useEnvironments(dir layout.Build) (*os.File, error) {
 	return f, nil
 }
 
-// makeEnvironment makes the environment's folder, in its final place: one
-// cannot be moved.
+// makeEnvironment makes the environment's folder, in its final place: one cannot be moved.
 func (j *job) makeEnvironment(ctx context.Context) error {
 	if err := os.RemoveAll(j.venv); err != nil { // half of one
 		return fmt.Errorf("remove half an environment: %w", err)
@@ -114,8 +112,7 @@ func (j *job) install(ctx context.Context) error {
 	return nil
 }
 
-// lookForGunicorn is quiet where there is none, which may be meant, and not
-// where it is broken.
+// lookForGunicorn is quiet where there is none, which may be meant, and not where it is broken.
 const lookForGunicorn = `
 try:
     import gunicorn

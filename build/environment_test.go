@@ -154,8 +154,8 @@ func TestInterpreterThatFailsSaysHow(t *testing.T) {
 	contains(t, err.Error(), "this is no Python", p.Python)
 }
 
-// A package's .pth file and the environment's interpreter are what the build's
-// user wrote; to compile is for us.
+// A package's .pth file and the environment's interpreter are what the build's user wrote; to
+// compile is for us.
 func TestNothingOfTheEnvironmentRunsInTheCompileStep(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, "")
@@ -249,5 +249,23 @@ func TestEnvironmentOfTheDistributionNeedsNoIndex(t *testing.T) {
 	rel := p.made(t)
 	if exists(filepath.Join(rel.Venv, "bin/pip")) || !slices.ContainsFunc(rel.Steps, func(s StepTime) bool { return s.Name == "install" && !s.Skipped }) {
 		t.Errorf("pip is in the environment, which costs seconds, or was not asked: %+v", rel.Steps)
+	}
+}
+
+func TestPackagesOfTheInterpreterCountForTheEnvironment(t *testing.T) {
+	t.Parallel()
+	site := t.TempDir()
+	for _, name := range []string{"b-2.dist-info", "a-1.egg-info", "a", "c.pth"} {
+		must(t, os.WriteFile(filepath.Join(site, name), nil, 0o600))
+	}
+	p := Interpreter{Path: "/python", Version: "3", Sites: []string{site, filepath.Join(site, "none")}}
+	if got := p.installed(); !slices.Equal(got, []string{"a-1.egg-info", "b-2.dist-info"}) {
+		t.Errorf("installed is %q", got)
+	}
+	sees := config.Build{SystemSitePackages: true}
+	before, without := environmentID(p, "", sees, -1), environmentID(p, "", config.Build{}, -1)
+	must(t, os.WriteFile(filepath.Join(site, "d-1.dist-info"), nil, 0o600))
+	if environmentID(p, "", sees, -1) == before || environmentID(p, "", config.Build{}, -1) != without {
+		t.Error("what was installed since counts where it is not seen, or not where it is")
 	}
 }

@@ -18,8 +18,8 @@ import (
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
-// project is a source that needs no Django: its manage.py appends what it is
-// asked to do to data/did, after what the test put in front.
+// project is a source that needs no Django: its manage.py appends what it is asked to do to
+// data/did, after what the test put in front.
 type project struct {
 	config.Build
 	root string
@@ -35,8 +35,7 @@ def on(command):
     return sys.argv[1] == command
 `
 
-// newProject makes a project and an environment for it, without pip, for which
-// another test waits.
+// newProject makes a project and an environment for it, without pip, for which another test waits.
 func newProject(t testing.TB, manage string) *project {
 	t.Helper()
 	dir := t.TempDir()
@@ -82,8 +81,8 @@ func (p *project) environment(t testing.TB) {
 	}
 }
 
-// fakePython is an interpreter with a pip that writes what it is asked to $PIPS
-// and does what $ON_PIP says.
+// fakePython is an interpreter with a pip that writes what it is asked to $PIPS and does what
+// $ON_PIP says.
 const fakePython = `#!/bin/sh
 case "$*" in
 *getsitepackages*) printf '{"path": "%s", "version": "3", "pip": "own"}' "$0"; exit ;;
@@ -103,7 +102,7 @@ func (p *project) fakePip(t testing.TB, pip string) {
 	p.Env = map[string]string{"PIPS": filepath.Join(filepath.Dir(p.root), "pips"), "ON_PIP": pip}
 }
 
-// pips answers how pip was called.
+// pips returns how pip was called.
 func (p *project) pips(t testing.TB) []string {
 	t.Helper()
 	return strings.Fields(strings.ReplaceAll(read(t, p.Env["PIPS"]), " ", "\x00"))
@@ -116,7 +115,7 @@ func (p *project) second(t testing.TB) *project {
 	other.Name, other.Env = "two", maps.Clone(p.Env)
 	p.write(t, "API/api_settings/settings/deploy_two.py", "SECRET_KEY = 'y'\n")
 	other.environment(t)
-	p.environment(t) // the settings beside its own may count
+	p.environment(t) // the settings next to its own may count
 	return &other
 }
 
@@ -134,8 +133,8 @@ func (p *project) write(t testing.TB, rel, text string) {
 	}
 }
 
-// writeWhole writes a file that may be a program: no process that another test
-// starts meanwhile has it open for writing, which would be ETXTBSY (execve(2)).
+// writeWhole writes a file that may be a program: no process that another test starts meanwhile has
+// it open for writing, which would be ETXTBSY (execve(2)).
 func writeWhole(path, text string, mode os.FileMode) error {
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
@@ -211,7 +210,7 @@ func (b *background) ended() bool {
 	}
 }
 
-// read answers what a file holds, "" where there is none.
+// read returns what a file holds, "" where there is none.
 func read(t testing.TB, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)

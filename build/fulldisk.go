@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// diskFull adds what to do where err comes from a full disk, of a process of
-// ours too, of which only an exit code is known.
+// diskFull adds what to do where err comes from a full disk, of a process of ours too, of which
+// only an exit code is known.
 func diskFull(err error, root string) error {
 	where, full := fullDisk(err, root)
 	if !full {
@@ -23,8 +23,7 @@ func diskFull(err error, root string) error {
 	return fmt.Errorf("%w: %s", err, hint)
 }
 
-// hardlyAny is so little room that a program that failed most likely failed for
-// the want of it.
+// hardlyAny is so little room that a program that failed most likely failed for the want of it.
 const hardlyAny = 256 << 10
 
 // fullDisk says whether err was for want of space, and where.

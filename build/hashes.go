@@ -10,17 +10,16 @@ import (
 	"time"
 )
 
-// hashes remembers what files read as, so that a source of thousands of files
-// is looked at, not read, when one of them has changed.
+// hashes remembers what files read as, so that a source of thousands of files is looked at, not
+// read, when one of them has changed.
 type hashes struct {
 	mu    sync.Mutex
 	said  map[string]hashed // by absolute path
 	reads slots
 }
 
-// readsAtOnce is how many sources are looked through at the same time: a thousand
-// builds that start would otherwise leave nobody else a processor, and have a
-// thread each in the file system.
+// readsAtOnce is how many sources are looked through at the same time: a thousand builds that start
+// would otherwise leave nobody else a processor, and have a thread each in the file system.
 const readsAtOnce = 4
 
 type hashed struct {
@@ -28,16 +27,16 @@ type hashed struct {
 	hash string
 }
 
-// state is what the kernel changes whenever a file's contents or mode do: the
-// time of change cannot be set back by a program, as that of modification can.
+// state is what the kernel changes whenever a file's contents or mode do: the time of change cannot
+// be set back by a program, as that of modification can.
 type state struct {
 	dev, ino uint64
 	size     int64
 	changed  syscall.Timespec
 }
 
-// settledFor is how old a change must be before it can be told from another
-// right after it: clocks of file systems are coarse, up to 2 s (FAT, NFSv3).
+// settledFor is how old a change must be before it can be told from another right after it: clocks
+// of file systems are coarse, up to 2 s (FAT, NFSv3).
 const settledFor = 2 * time.Second
 
 // entry is entryHash, from memory where the file has not changed.

@@ -19,13 +19,13 @@ import (
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
-// tree is what an application folder holds: each path relative to it, with
-// what stands for its contents.
+// tree is what an application folder holds: each path relative to it, with what stands for its
+// contents.
 type tree map[string]string
 
-// noise is left out of releases and of their identity: what Python, git and
-// npm make beside the source, and what an editor has open. A database counts:
-// whoever keeps one in the source wants it in the release.
+// noise is left out of releases and of their identity: what Python, git and npm make next to the
+// source, and what an editor has open. A database counts: whoever keeps one in the source wants it
+// in the release.
 func noise(name string, dir bool) bool {
 	if dir {
 		return name == "__pycache__" || name == ".git" || name == ".hg" || name == ".svn" || name == "node_modules"
@@ -33,10 +33,9 @@ func noise(name string, dir bool) bool {
 	return strings.HasSuffix(name, ".pyc") || strings.HasSuffix(name, "~") || strings.HasSuffix(name, ".swp") || strings.HasPrefix(name, ".#")
 }
 
-// walk calls visit for everything of an application folder that goes into a
-// release, with the path relative to it, parents first. A link that leads out
-// of the folder and anything that is no file, folder or link is an error. app
-// itself has no links in it: see resolved.
+// walk calls visit for everything of an application folder that goes into a release, with the path
+// relative to it, parents first. A link that leads out of the folder and anything that is no file,
+// folder or link is an error. app itself has no links in it: see resolved.
 func walk(ctx context.Context, app string, visit func(rel string, d fs.DirEntry) error) error {
 	return filepath.WalkDir(app, func(path string, d fs.DirEntry, err error) error {
 		if err == nil {
@@ -68,8 +67,8 @@ func walk(ctx context.Context, app string, visit func(rel string, d fs.DirEntry)
 	})
 }
 
-// resolved is the application's folder without links on the way: one that is
-// swapped while it is read does not mix two sources.
+// resolved is the application's folder without links on the way: one that is swapped while it is
+// read does not mix two sources.
 func resolved(b config.Build) (string, error) {
 	app, err := filepath.EvalSymlinks(b.AppPath())
 	if err != nil {
@@ -78,10 +77,10 @@ func resolved(b config.Build) (string, error) {
 	return app, nil
 }
 
-// followed answers what goes into a release for a link: the link, where it
-// leads to something inside the application, or to nothing. A link to a file
-// elsewhere, by its text or by what other links make of it, is that file; a link
-// to a folder elsewhere, or to what cannot be read as a file, is an error.
+// followed returns what goes into a release for a link: the link, where it leads to something
+// inside the application, or to nothing. A link to a file elsewhere, by its text or by what other
+// links make of it, is that file; a link to a folder elsewhere, or to what cannot be read as a
+// file, is an error.
 func followed(app, rel string, link fs.DirEntry) (fs.DirEntry, error) {
 	path := filepath.Join(app, rel)
 	to, err := os.Readlink(path)
@@ -125,8 +124,8 @@ func notRegular(path string, mode fs.FileMode) error {
 	return fmt.Errorf("%s is %s, neither file nor folder: it cannot be part of a release; move it out of the application", path, what)
 }
 
-// entryHash stands for one file or link of the tree, its mode included as far
-// as a release keeps it.
+// entryHash stands for one file or link of the tree, its mode included as far as a release keeps
+// it.
 func entryHash(app *os.Root, rel string, d fs.DirEntry) (string, error) {
 	if d.Type() == fs.ModeSymlink {
 		to, err := app.Readlink(rel)
@@ -143,10 +142,10 @@ func entryHash(app *os.Root, rel string, d fs.DirEntry) (string, error) {
 // opener is os.OpenFile, or one that is more careful.
 type opener func(path string, flag int, mode fs.FileMode) (*os.File, error)
 
-// within opens what is inside a folder, whatever is exchanged meanwhile: we may
-// read more than who wrote the source may, and a release shows it to whom it
-// runs as. So a link out of it is followed only where it is the file itself, to
-// a file that everybody may read, or that the link's owner owns.
+// within opens what is inside a folder, whatever is exchanged meanwhile: we may read more than who
+// wrote the source may, and a release shows it to whom it runs as. So a link out of it is followed
+// only where it is the file itself, to a file that everybody may read, or that the link's owner
+// owns.
 func within(dir *os.Root) opener {
 	return func(rel string, flag int, mode fs.FileMode) (*os.File, error) {
 		f, err := dir.OpenFile(rel, flag, mode)
@@ -249,10 +248,9 @@ func (c *hashes) readTree(ctx context.Context, app string) (tree, error) {
 	return t, nil
 }
 
-// identity is the hash of everything that goes into a release of the
-// application at app. Settings of other builds, deploy_*.py beside our own, do
-// not count unless the other settings name them: an edit of one build is no
-// reason to rebuild the others.
+// identity is the hash of everything that goes into a release of the application at app. Settings
+// of other builds, deploy_*.py next to our own, do not count unless the other settings name them:
+// an edit of one build is no reason to rebuild the others.
 func identity(b config.Build, app string, t tree, requirements, venv string) (string, error) {
 	if _, ok := t[filepath.Join(b.SettingsDir, filepath.Base(b.SettingsFile()))]; !ok {
 		return "", fmt.Errorf("%s: there is no settings file of this build", b.SettingsFile())

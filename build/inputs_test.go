@@ -121,8 +121,7 @@ func TestRequirementsThatHaveNoEndAreRefused(t *testing.T) {
 	}
 }
 
-// Whoever may write in the source could otherwise have us read, as root, what
-// they may not.
+// Whoever may write in the source could otherwise have us read, as root, what they may not.
 func TestFolderExchangedForALinkIsNotFollowed(t *testing.T) {
 	t.Parallel()
 	app, elsewhere := t.TempDir(), t.TempDir()

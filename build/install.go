@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// installRequirements runs uv where that has the same result, else pip, and
-// takes passwords out of what they said.
+// installRequirements runs uv where that has the same result, else pip, and takes passwords out of
+// what they said.
 func (j *job) installRequirements(ctx context.Context) error {
 	offset, err := j.log.Seek(0, io.SeekEnd)
 	if err != nil {
@@ -38,10 +38,9 @@ func (j *job) runInstaller(ctx context.Context) error {
 	return j.pip(ctx)
 }
 
-// uvWillDo says whether uv installs what pip would: it reads none of pip's
-// settings and does not see the interpreter's own packages
-// (docs.astral.sh/uv/pip/compatibility). It copies from its cache: a linked
-// file would change with the cache, and the cache with ours.
+// uvWillDo says whether uv installs what pip would: it reads none of pip's settings and does not
+// see the interpreter's own packages (docs.astral.sh/uv/pip/compatibility). It copies from its
+// cache: a linked file would change with the cache, and the cache with ours.
 func (j *job) uvWillDo() bool {
 	if j.b.SystemSitePackages || len(j.b.PipArgs) > 0 {
 		return false

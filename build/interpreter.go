@@ -21,9 +21,8 @@ import (
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
-// Interpreters is what interpreters said of themselves, by what they were asked
-// and their program's path, size and time. A Maker of the same machine may begin
-// with what another one has found out.
+// Interpreters is what interpreters said of themselves, by what they were asked and their program's
+// path, size and time. A Maker of the same machine may begin with what another one has found out.
 type Interpreters map[string]Interpreter
 
 // Interpreter is a Python and the pip that can install for it.
@@ -42,25 +41,24 @@ type interpreters struct {
 	asking map[string]*answer
 }
 
-// answer is one that is awaited: a thousand builds that start have one Python to
-// ask, once.
+// answer is what an interpreter is being asked for: a thousand builds that start together ask their
+// one Python once.
 type answer struct {
 	done  chan struct{} // closed when the rest is there
 	known Interpreter
 	err   error
 }
 
-// Interpreters answers what is known of interpreters by now.
+// Interpreters returns what is known of interpreters so far.
 func (m *Maker) Interpreters() Interpreters {
 	m.interpreters.mu.Lock()
 	defer m.interpreters.mu.Unlock()
 	return maps.Clone(m.interpreters.said)
 }
 
-// askPython prints what an interpreter is and how pip can be had: its own (22.3 or
-// later) by the script that pip's --python runs in the other environment, which
-// saves starting pip twice, or by that option; or the wheel that venv would unpack
-// (Debian keeps it apart from ensurepip).
+// askPython prints what an interpreter is and how pip can be had: its own (22.3 or later) by the
+// script that pip's --python runs in the other environment, which saves starting pip twice, or by
+// that option; or the wheel that venv would unpack (Debian keeps it apart from ensurepip).
 const askPython = `
 import glob, json, os, site, sys
 pip = ""
@@ -85,7 +83,7 @@ print(json.dumps({"path": sys.executable, "version": sys.version.replace("\n", "
 // askLimit is how long an interpreter may take to answer.
 const askLimit = 30 * time.Second
 
-// look answers what is known of the interpreter that a build names.
+// look returns what is known of the interpreter that a build names.
 func (p *interpreters) look(ctx context.Context, name string, env []string, as config.Identity) (Interpreter, error) {
 	path, err := lookPath(name, env)
 	if err != nil {
@@ -130,7 +128,7 @@ func (p *interpreters) look(ctx context.Context, name string, env []string, as c
 	}
 }
 
-// answered lets everybody know what was said.
+// answered passes an answer on to everybody who waits for it.
 func (p *interpreters) answered(key, path string, a *answer) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -147,8 +145,8 @@ func (p *interpreters) answered(key, path string, a *answer) {
 // question tells askPython apart from what other versions of this program ask.
 var question = sync.OnceValue(func() uint32 { return crc32.ChecksumIEEE([]byte(askPython)) })
 
-// lasts says whether what is known holds on: a pip that was missing may be
-// installed at any time, and one that was there be removed.
+// lasts says whether what is known holds on: a pip that was missing may be installed at any time,
+// and one that was there be removed.
 func (p Interpreter) lasts() bool {
 	if len(p.Pip) < 2 {
 		return false
@@ -202,7 +200,7 @@ func (p *interpreters) ask(ctx context.Context, path string, env []string, as co
 		return Interpreter{}, err
 	}
 	if err := json.Unmarshal(text, &said); err != nil {
-		return Interpreter{}, fmt.Errorf("it answered %.100q: %w", text, err)
+		return Interpreter{}, fmt.Errorf("it printed %.100q: %w", text, err)
 	}
 	known := Interpreter{Path: said.Path, Version: said.Version, Sites: said.Sites}
 	if known.Path == "" {
@@ -228,8 +226,8 @@ func memoryFile(name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// installed answers the names and versions of the packages that the interpreter
-// has itself, as the names of their metadata say: cheap enough for each look.
+// installed returns the names and versions of the packages that the interpreter has itself, as the
+// names of their metadata say: cheap enough for each look.
 func (p Interpreter) installed() []string {
 	var all []string
 	for _, dir := range p.Sites {

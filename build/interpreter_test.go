@@ -12,8 +12,8 @@ import (
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
-// lookedUp answers what a Maker that begins with known says of the distribution's
-// interpreter, and what it knows then.
+// lookedUp returns what a Maker that begins with known says of the distribution's interpreter, and
+// what it knows then.
 func lookedUp(t *testing.T, name string, known Interpreters) (Interpreter, Interpreters) {
 	t.Helper()
 	m := New(Options{Runner: newRunner(t), Known: known})
@@ -24,7 +24,7 @@ func lookedUp(t *testing.T, name string, known Interpreters) (Interpreter, Inter
 	return p, m.Interpreters()
 }
 
-// changed is known, where every answer is made another one.
+// changed is known, with every answer changed.
 func changed(known Interpreters, change func(*Interpreter)) Interpreters {
 	other := Interpreters{}
 	for key, p := range known {

@@ -17,7 +17,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 
-// job is one Make.
+// job is one attempt to make a release, one Make.
 type job struct {
 	Request
 	maker *Maker
@@ -26,13 +26,9 @@ type job struct {
 	as    config.Identity
 	env   []string
 
-	python       Interpreter
-	requirements string
-	venvID, venv string
-	source       tree
-	hash         string
-	before       *Release // the newest there is
-	all          []Release
+	inputs
+	before *Release // the newest there is
+	all    []Release
 
 	id    string
 	temp  string
@@ -45,14 +41,23 @@ type job struct {
 	manager   *manager     // what runs manage.py
 }
 
+// inputs is what a release is made of.
+type inputs struct {
+	python       Interpreter
+	requirements string
+	venvID, venv string
+	source       tree
+	hash         string // of all of it
+}
+
 // step is one step of a build.
 type step struct {
 	name string
 	run  func(*job, context.Context) (skipped bool, err error)
 }
 
-// begin and then, depending on what is left to compile, the others in their
-// order: see compilesFirst.
+// begin and then, depending on what is left to compile, the others in their order: see
+// compilesFirst.
 var (
 	begin = []step{
 		{"settings", (*job).stepSettings},
@@ -68,7 +73,7 @@ var (
 	}
 )
 
-// make runs the steps in a folder of its own and names it when all went well.
+// make runs the steps in a folder of its own and gives that its name when all went well.
 func (j *job) make(ctx context.Context) (rel Release, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer func() {
@@ -106,9 +111,9 @@ func (j *job) make(ctx context.Context) (rel Release, err error) {
 	return j.finish(ctx)
 }
 
-// folders makes what every build has. Those of releases and environments let
-// everyone pass to what is in them, which has a mode of its own: so they need
-// not change hands when the build gets another user.
+// folders makes what every build has. Those of releases and environments let everyone pass to what
+// is in them, which has a mode of its own: so they need not change hands when the build gets
+// another user.
 func (j *job) folders() error {
 	if err := os.MkdirAll(filepath.Dir(j.Root), 0o755); err != nil {
 		return fmt.Errorf("make folder: %w", err)
@@ -200,8 +205,8 @@ func (j *job) say(p Progress) {
 	}
 }
 
-// finish writes the record, brings everything to the disk and gives the
-// release its name: from then on it is complete.
+// finish writes the record, brings everything to the disk and gives the release its name: from then
+// on it is complete.
 func (j *job) finish(ctx context.Context) (Release, error) {
 	gone := j.dismiss()
 	rel := Release{ID: j.id, Hash: j.hash, VenvID: j.venvID, Created: time.Now().UTC(), Steps: j.took}
@@ -234,7 +239,7 @@ func (j *job) finish(ctx context.Context) (Release, error) {
 	return rel, syncOne(filepath.Dir(rel.Dir))
 }
 
-// stopAll ends what still runs of a build that failed.
+// stopAll ends what is still running of an attempt that failed.
 func (j *job) stopAll() {
 	if j.temp == "" {
 		return // nothing was started
@@ -248,7 +253,7 @@ func (j *job) stopAll() {
 	}
 }
 
-// abandon keeps the log of a failed build and removes the rest.
+// abandon keeps the log of a failed attempt and removes the rest.
 func (j *job) abandon(why error) {
 	if j.temp == "" {
 		return

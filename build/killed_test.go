@@ -3,6 +3,7 @@ package build
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,8 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// child is a Make in a process of its own, which can be killed as a supervisor
-// is.
+// child is a Make in a process of its own, which can be killed as a supervisor is.
 type child struct {
 	cmd   *exec.Cmd
 	lines *bufio.Reader
@@ -77,9 +77,9 @@ func (c *child) says(t *testing.T) string {
 	return line
 }
 
-// kill kills the process that builds with -9. What it started goes on. It
-// returns as soon as another supervisor would start: what was forked just before
-// holds the lock until it executes its program, and can be found from then on.
+// kill kills the process that builds with -9. What it started goes on. It returns as soon as
+// another supervisor would start: what was forked just before holds the lock until it executes its
+// program, and can be found from then on.
 func (c *child) kill(t *testing.T) {
 	t.Helper()
 	_ = c.cmd.Process.Kill() // it may have ended
@@ -170,4 +170,50 @@ func (p *project) recovers(t *testing.T) {
 		t.Errorf("%s, fresh %v, error %v", rel.ID, fresh, err)
 	}
 	p.clean(t)
+}
+
+// Whether one of them migrates cannot be known then.
+func TestTidyRemovesNothingWhereProcessesCannotBeLookedFor(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	half := s.dir("releases", tempPrefix+rel1)
+	must(t, os.MkdirAll(half, 0o755))
+	if err := New(Options{Runner: refusing{}}).Tidy(s.root, "one"); !errors.Is(err, errRefused) {
+		t.Error(err)
+	}
+	if !exists(half) {
+		t.Error("half a release was removed")
+	}
+	s.tidy()
+	if exists(half) {
+		t.Error("half a release is left")
+	}
+}
+
+// Versions before marked all commands of an attempt alike, with the folder alone.
+func TestTidyEndsWhatAnEarlierVersionStarted(t *testing.T) {
+	t.Parallel()
+	s := newStore(t)
+	r := newRunner(t)
+	half, migrates := s.dir("releases", tempPrefix+rel1), s.dir("releases", tempPrefix+rel2)
+	started := map[string]Process{}
+	for _, dir := range []string{half, migrates} {
+		must(t, os.MkdirAll(dir, 0o755))
+		p, err := r.Start(Command{Argv: []string{"/bin/sleep", "1000"}, Mark: dir})
+		must(t, err)
+		started[dir] = p
+		t.Cleanup(func() { end(p) })
+	}
+	lock := lockFile(t, filepath.Join(migrates, migratesFile))
+	defer lock.Close()
+	s.tidy()
+	<-started[half].Done()
+	select {
+	case <-started[migrates].Done():
+		t.Error("a migration was ended")
+	default:
+	}
+	if exists(half) || !exists(migrates) {
+		t.Errorf("half a release is left: %v; that of the migration: %v", exists(half), exists(migrates))
+	}
 }

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// A settings file kept elsewhere, or swapped as a config map is, goes into the release with its contents.
+// A settings file kept elsewhere, or swapped as a config map is, goes into the release with its
+// contents.
 func TestLinkOutOfTheApplicationIsFollowedToAFileOnly(t *testing.T) {
 	t.Parallel()
 	app, elsewhere := filepath.Join(t.TempDir(), "API"), t.TempDir()

@@ -23,8 +23,8 @@ type Options struct {
 	Known Interpreters // from the start; nil: none
 }
 
-// Maker makes releases. Its methods may be called from many goroutines, Make
-// from one at a time for each build.
+// Maker makes releases. Its methods may be called from many goroutines, Make from one at a time for
+// each build.
 type Maker struct {
 	Options
 	slots        slots
@@ -43,7 +43,7 @@ func New(o Options) *Maker {
 	return m
 }
 
-// SetParallel changes how many builds may run at once. Running ones go on.
+// SetParallel changes how many attempts may run at once. Those that are running continue.
 func (m *Maker) SetParallel(n int) { m.slots.setLimit(n) }
 
 // Request is one build to make.
@@ -52,12 +52,10 @@ type Request struct {
 	Build config.Build
 	Force bool // a new release even of the same inputs
 
-	// Progress, where given, is called from Make's goroutine as steps begin and
-	// end.
+	// Progress, where given, is called from Make's goroutine as steps begin and end.
 	Progress func(Progress)
-	// Irreversible, where given, is called once just before what cannot be taken
-	// back (migrate), with the locks of the databases held. Cancelling after it
-	// may leave a database half migrated.
+	// Irreversible, where given, is called once just before what cannot be taken back (migrate),
+	// with the locks of the databases held. Cancelling after it may leave a database half migrated.
 	Irreversible func()
 }
 
@@ -70,19 +68,18 @@ type Progress struct {
 	Skipped bool
 }
 
-// errChanged says that inputs changed under a build that had used them already.
+// errChanged says that inputs changed after the attempt had used them.
 var errChanged = errors.New("the inputs change faster than they can be built: is something writing in the source?")
 
-// errSame says that what was copied is what a release holds already.
+// errSame says that a release of exactly what was copied exists already.
 var errSame = errors.New("the inputs are those of a release that is there")
 
-// restarts is how often a build whose inputs changed under it begins again.
+// restarts is how often an attempt whose inputs changed meanwhile begins again.
 const restarts = 3
 
-// Make makes a release of the inputs as they are now. Where a complete release
-// of the very same inputs is there it returns that one, not fresh, and runs
-// nothing. A failed step comes back as *StepError; a cancelled ctx as its error,
-// unless the release was complete already.
+// Make makes a release of the inputs as they are now. Where a complete release of the very same
+// inputs is there it returns that one, not fresh, and runs nothing. A failed step comes back as
+// *StepError; a cancelled ctx as its error, unless the release was complete already.
 func (m *Maker) Make(ctx context.Context, r Request) (rel Release, fresh bool, err error) {
 	defer func() {
 		if err != nil && ctx.Err() != nil {
@@ -160,8 +157,7 @@ func (m *Maker) prepare(ctx context.Context, r Request) (_ *job, err error) {
 	return j, nil
 }
 
-// withHome puts the user's home in the place of ours, unless the build has set
-// another.
+// withHome puts the user's home in the place of ours, unless the build has set another.
 func withHome(env, own []string, as config.Identity) []string {
 	if as.Home == "" || envValue(env, "HOME") != envValue(own, "HOME") {
 		return env
@@ -170,8 +166,8 @@ func withHome(env, own []string, as config.Identity) []string {
 	return append(env, "HOME="+as.Home)
 }
 
-// same returns the newest release of the same inputs, unless a new one is to be
-// made of them all the same.
+// same returns the newest release of the same inputs, unless a new one is to be made of them
+// anyway.
 func (j *job) same() (Release, bool) {
 	for i := len(j.all) - 1; i >= 0 && !j.Force; i-- {
 		if j.all[i].Hash == j.hash {

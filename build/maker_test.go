@@ -184,7 +184,7 @@ func (p *project) python(t *testing.T, rel Release, program string) string {
 	return string(out)
 }
 
-// bytecode answers all bytecode of a release.
+// bytecode returns all bytecode of a release.
 func bytecode(t *testing.T, rel Release) map[string]string {
 	t.Helper()
 	all := map[string]string{}

@@ -21,22 +21,21 @@ import (
 //go:embed driver.py
 var driver string
 
-// manager is a Python process that runs the commands of manage.py one after the
-// other, as it is asked. Loading Django and the application takes longer than
-// the commands themselves do (on an example 0.28 of the 0.30 s of CPU of
-// `check`), so they share one loading.
+// manager is a Python process that runs the commands of manage.py one after the other, as it is
+// asked. Loading Django and the application takes longer than the commands themselves do (on an
+// example 0.28 of the 0.30 s of CPU of `check`), so they share one loading.
 type manager struct {
 	process Process
 	conn    *net.UnixConn // descriptor 3 of the process
 }
 
-// migratesFile lies in the folder of a release that is prepared and is locked
-// (flock(2)) by the process that migrates, as long as it does: one that is still
-// there when its supervisor is not must not be ended half-way.
+// migratesFile lies in the folder of a release that is prepared and is locked (flock(2)) by the
+// process that migrates, as long as it does: one that is still there when its supervisor is not
+// must not be ended half-way.
 const migratesFile = "migrates.lock"
 
-// manage runs one command of manage.py. One that ends the process with exit
-// code 0 itself has done its work: whatever comes next gets another process.
+// manage runs one command of manage.py. One that ends the process with exit code 0 itself has done
+// its work: the next command gets another process.
 func (j *job) manage(ctx context.Context, args ...string) error {
 	if err := j.needManager(); err != nil {
 		return err
@@ -45,8 +44,8 @@ func (j *job) manage(ctx context.Context, args ...string) error {
 	return err
 }
 
-// migrate takes the locks of all databases, then runs manage.py migrate in the
-// process that holds them.
+// migrate takes the locks of all databases, then runs manage.py migrate in the process that holds
+// them.
 func (j *job) migrate(ctx context.Context) error {
 	if err := j.needManager(); err != nil {
 		return err
@@ -73,7 +72,7 @@ func (j *job) migrate(ctx context.Context) error {
 	return os.Remove(filepath.Join(j.temp, migratesFile))
 }
 
-// needManager starts the process where none runs.
+// needManager starts the process where none is running.
 func (j *job) needManager() error {
 	if j.manager != nil {
 		select {
@@ -106,8 +105,8 @@ func (j *job) needManager() error {
 	return nil
 }
 
-// ask sends a request to the process and serves it until the request is done.
-// alive says whether it can be asked again.
+// ask sends a request to the process and serves it until the request is done. alive says whether it
+// can be asked again.
 func (j *job) ask(ctx context.Context, request string) (alive bool, err error) {
 	p, conn := j.manager.process, j.manager.conn
 	served := make(chan error, 1)
@@ -164,9 +163,8 @@ func (j *job) serve(conn *net.UnixConn, request string) error {
 	}
 }
 
-// handOutLock gives the process the lock file of a database, or its migratesFile
-// for no name (SCM_RIGHTS, unix(7)): the process may be another user's, who
-// cannot open it.
+// handOutLock gives the process the lock file of a database, or its migratesFile for no name
+// (SCM_RIGHTS, unix(7)): the process may be another user's, who cannot open it.
 func (j *job) handOutLock(conn *net.UnixConn, name string) error {
 	if path, ok := strings.CutPrefix(name, "file "); ok && strings.HasPrefix(path, j.temp+"/") {
 		j.maker.Log.Warn("the database lies in the release and is lost with it: put it under MEDCTRL_DATA",
@@ -192,8 +190,8 @@ func (j *job) handOutLock(conn *net.UnixConn, name string) error {
 	return nil
 }
 
-// dismiss tells the process that nothing more will come. gone waits for its end
-// after that; how it ends no longer matters, all it was asked for is done.
+// dismiss tells the process that nothing more will come. gone waits for its end after that; how it
+// ends no longer matters, all it was asked for is done.
 func (j *job) dismiss() (gone func(context.Context)) {
 	m := j.manager
 	if m == nil {

@@ -12,8 +12,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
-// makeFolder makes a folder, whatever our umask. One that is there stays as it
-// is.
+// makeFolder makes a folder, whatever our umask. One that is there stays as it is.
 func makeFolder(path string, mode fs.FileMode, uid, gid int) error {
 	err := os.Mkdir(path, mode)
 	if errors.Is(err, fs.ErrExist) {
@@ -31,10 +30,9 @@ func makeFolder(path string, mode fs.FileMode, uid, gid int) error {
 	return nil
 }
 
-// seal gives everything below dir to us and the group gid (-1: ours), not
-// writable by the group: what serves must not be changed by what runs. Folders
-// come before what is in them, so whoever owned them until now cannot exchange
-// an entry between our look at it and the change.
+// seal gives everything below dir to us and the group gid (-1: ours), not writable by the group:
+// what serves must not be changed by what runs. Folders come before what is in them, so whoever
+// owned them until now cannot exchange an entry between our look at it and the change.
 func seal(dir string, gid int) error {
 	uid, own := uint32(os.Geteuid()), uint32(os.Getegid())
 	if gid >= 0 {
@@ -69,9 +67,9 @@ func seal(dir string, gid int) error {
 	return nil
 }
 
-// sealEnvironment is seal of what the build's user filled. A second name of a
-// file that is not theirs would hand that file to their group: Linux lets
-// anyone make one where fs.protected_hardlinks is 0 (proc_sys_fs(5)).
+// sealEnvironment is seal of what the build's user filled. A second name of a file that is not
+// theirs would hand that file to their group: Linux lets anyone make one where
+// fs.protected_hardlinks is 0 (proc_sys_fs(5)).
 func sealEnvironment(dir string, as config.Identity) error {
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || as.UID < 0 || !d.Type().IsRegular() {
@@ -92,8 +90,8 @@ func sealEnvironment(dir string, as config.Identity) error {
 	return seal(dir, as.GID)
 }
 
-// changeable answers what the user could change of the file at path, which has
-// no links in it: the file, or a folder on the way to it.
+// changeable returns what the user could change of the file at path, which has no links in it: the
+// file, or a folder on the way to it.
 func changeable(path string, as config.Identity) string {
 	if as.UID < 0 || as.UID == os.Geteuid() {
 		return ""

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// daemon leaves a process in a session of its own, with all open files, and
-// writes its pid to data/daemon.
+// daemon leaves a process in a session of its own, with all open files, and writes its pid to
+// data/daemon.
 const daemon = `
 def daemon():
     if os.fork():

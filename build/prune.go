@@ -16,9 +16,9 @@ import (
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 
-// Prune removes releases beyond the b.KeepReleases newest, but none of inUse,
-// and environments that no release has any more. What is not ours stays.
-// Environments are left to the next Prune while a build runs.
+// Prune removes releases beyond the b.KeepReleases newest, but none of inUse, and environments that
+// no release has any more. What is not ours stays. Environments are left to the next Prune while an
+// attempt is running.
 func Prune(root string, b config.Build, inUse ...string) error {
 	all, err := List(root, b.Name)
 	if err != nil {
@@ -69,8 +69,8 @@ func pruneEnvironments(root, name string) error {
 	return errors.Join(errs...)
 }
 
-// discard removes a folder of ours so that a kill half-way leaves what Tidy
-// removes, never half a release.
+// discard removes a folder of ours so that a kill half-way leaves what Tidy removes, never half a
+// release.
 func discard(dir string) error {
 	doomed := filepath.Join(filepath.Dir(dir), tempPrefix+oldPrefix+filepath.Base(dir))
 	if err := os.Rename(dir, doomed); err != nil {
@@ -82,10 +82,10 @@ func discard(dir string) error {
 	return nil
 }
 
-// Tidy removes what a killed build or prune left: unfinished releases and
-// environments, and the processes of their steps. A migration is not ended
-// half-way: it goes on, with its folder and its lock, and the Tidy after it
-// removes the rest. For start-up, when no build of that name runs.
+// Tidy removes what an attempt or a Prune left when its supervisor was killed: unfinished releases
+// and environments, and the processes of their steps. A migration is not ended half-way: it
+// continues, with its folder and its lock, and the next Tidy removes the rest. It is for start-up,
+// when no attempt of that build is running.
 func (m *Maker) Tidy(root, name string) error {
 	left, err := leftovers(folderOf(root, name))
 	if len(left) == 0 {
@@ -131,8 +131,8 @@ func leftovers(dir layout.Build) (left []string, err error) {
 	return left, errors.Join(errs...)
 }
 
-// endSteps kills the processes of steps whose releases are prepared in releases, and
-// returns the folders of those that migrate and so are left alone.
+// endSteps kills the processes of steps whose releases are prepared in releases, and returns the
+// folders of those that migrate and so are left alone.
 func endSteps(r Runner, releases string) (busy map[string]bool, err error) {
 	marks, err := r.Running(filepath.Join(releases, tempPrefix))
 	if err != nil {

@@ -39,8 +39,8 @@ func (r Release) Python() string { return filepath.Join(r.Venv, "bin", "python")
 // App is the Django project in the release.
 func (r Release) App(b config.Build) string { return filepath.Join(r.Dir, appFolder(b.AppDir)) }
 
-// appFolder is where an application lies in a release. One that is the source
-// itself gets a folder too: its files may be named like ours.
+// appFolder is where an application lies in a release. One that is the source itself gets a folder
+// too: its files may be named like ours.
 func appFolder(appDir string) string {
 	if filepath.Clean(appDir) == "." {
 		return "app"
@@ -109,8 +109,8 @@ func Get(root, name, id string) (Release, error) {
 	return r, nil
 }
 
-// nextID is an identity later than every one in taken, also where the clock was
-// set back or two builds end in one second.
+// nextID is an identity later than every one in taken, also where the clock was set back or two
+// builds end in one second.
 func nextID(now time.Time, hash string, taken []string) string {
 	const form = "20060102T150405"
 	now = now.UTC().Truncate(time.Second)
@@ -160,9 +160,9 @@ func SetCurrent(root, name, id string) error {
 	return nil
 }
 
-// ReadLog answers the log of the newest build: one that runs, else one that
-// failed after the newest release, else that of the newest release. Names say
-// which is the newest: file times follow a clock that may have been set back.
+// ReadLog returns the log of the newest attempt: the running one, else one that failed after the
+// newest release, else that of the newest release. Names say which is the newest: file times follow
+// a clock that may have been set back.
 func ReadLog(root, name string) ([]byte, error) {
 	dir := folderOf(root, name)
 	entries, err := os.ReadDir(dir.Releases())

@@ -14,9 +14,8 @@ import (
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
-// RequirementFiles answers the requirements file of b and every file that it
-// includes (-r, -c), as far as they can be read. An included file may be
-// anywhere.
+// RequirementFiles returns the requirements file of b and every file that it includes (-r, -c), as
+// far as they can be read. An included file may be anywhere.
 func RequirementFiles(b config.Build) []string {
 	var all []string
 	includes(b.RequirementsFile(), &all)
@@ -42,8 +41,8 @@ func includes(path string, all *[]string) {
 	}
 }
 
-// included answers the file that a line of a requirements file includes, "" for
-// none (pip, requirements file format).
+// included returns the file that a line of a requirements file includes, "" for none (pip,
+// requirements file format).
 func included(line string) string {
 	file := option(line, "--requirement", "--constraint", "-r", "-c")
 	if strings.Contains(file, "://") {
@@ -52,8 +51,7 @@ func included(line string) string {
 	return file
 }
 
-// option answers the value of an option of a requirements file, "" where the
-// line is another.
+// option returns the value of an option of a requirements file, "" where the line is another.
 func option(line string, flags ...string) string {
 	line, _, _ = strings.Cut(strings.TrimSpace(line), " #")
 	for _, flag := range flags {
@@ -66,9 +64,9 @@ func option(line string, flags ...string) string {
 	return ""
 }
 
-// readRequirements answers what stands for the requirements of b, with all
-// that they include and what they name of the machine's own files. Of those
-// only what can be read counts: pip says what is wrong with the rest.
+// readRequirements returns what stands for the requirements of b, with all that they include and
+// what they name of the machine's own files. Of those only what can be read counts: pip says what
+// is wrong with the rest.
 func readRequirements(ctx context.Context, b config.Build) (string, error) {
 	h := sha256.New()
 	for _, path := range RequirementFiles(b) {
@@ -92,8 +90,8 @@ func readRequirements(ctx context.Context, b config.Build) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// localPath answers the file or folder that a line asks to be installed from,
-// "" for none. pip resolves it against its working folder, which is source.
+// localPath returns the file or folder that a line asks to be installed from, "" for none. pip
+// resolves it against its working folder, which is source.
 func localPath(line, source string) (path string, editable bool) {
 	line, _, _ = strings.Cut(strings.TrimSpace(line), " #")
 	line, _, _ = strings.Cut(line, " ;")
@@ -115,8 +113,8 @@ func localPath(line, source string) (path string, editable bool) {
 	return path, editable
 }
 
-// readLocal stands for a local project. Of an editable one only its metadata
-// is installed, the rest is read from where it is.
+// readLocal stands for a local project. Of an editable one only its metadata is installed, the rest
+// is read from where it is.
 func readLocal(ctx context.Context, path string, editable bool) (string, error) {
 	if editable {
 		var all strings.Builder

@@ -9,18 +9,18 @@ import (
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
-// Runner starts the commands of builds and ends them with everything they started. Its
-// methods may be called from many goroutines.
+// Runner starts the commands of builds and ends them with everything they started. Its methods may
+// be called from many goroutines.
 type Runner interface {
-	// Start returns when the program of c is running, in a session of its own, or with an
-	// error that says what could not be done. The caller calls Wait.
+	// Start returns when the program of c is running, in a session of its own, or with an error
+	// that says what could not be done. The caller calls Wait.
 	Start(c Command) (Process, error)
 
-	// Running returns the marks, beginning with prefix, of the commands of which a process
-	// is left, also of those that an earlier supervisor started.
+	// Running returns the marks, beginning with prefix, of the commands of which a process is left,
+	// also of those that an earlier supervisor started.
 	Running(prefix string) (marks []string, err error)
 
-	// End kills every process of the command with that mark, whoever started it, and
+	// End kills every process of the command with that mark, whichever supervisor started it, and
 	// returns when they are gone or ctx ends.
 	End(ctx context.Context, mark string) error
 }
@@ -30,11 +30,11 @@ type Process interface {
 	// Done is closed when the command itself has ended.
 	Done() <-chan struct{}
 
-	// Wait waits until the command has ended, then kills what it left behind. When ctx ends
-	// first, it ends the command with everything it started: SIGTERM, and after grace
-	// SIGKILL. It returns when nothing of the command is running, or what is left ignores
-	// SIGKILL. The error is nil for exit code 0; else it says how the command ended, or is
-	// the cause of ctx. It may be called again.
+	// Wait waits until the command has ended, then kills what it left behind. When ctx ends first,
+	// it ends the command with everything it started: SIGTERM, and after grace SIGKILL. It returns
+	// when nothing of the command is running, or what is left ignores SIGKILL. The error is nil for
+	// exit code 0; else it says how the command ended, or is the cause of ctx. It may be called
+	// again.
 	Wait(ctx context.Context, grace time.Duration) error
 }
 
@@ -47,13 +47,13 @@ type Command struct {
 	Umask fs.FileMode
 
 	// Stdout takes what the command prints, and Stderr, where it is given, what it prints to
-	// stderr. They are files, so that a process that lives on holds up nobody.
+	// stderr. They are files, so that a process that lives on blocks nobody.
 	Stdout, Stderr *os.File
 	// Extra becomes descriptor 3.
 	Extra *os.File
 
-	// Mark is carried by each process of the command, so that it is found also when its
-	// supervisor was killed. No two commands that are running have the same. "" is none.
+	// Mark is carried by each process of the command, so that it is found also when its supervisor
+	// was killed. No two commands that are running have the same. "" is none.
 	Mark string
 }
 
@@ -63,7 +63,7 @@ type Credential struct {
 	Groups   []uint32 // supplementary
 }
 
-// credential returns whom a command runs as, nil for ourselves.
+// credential returns the user that a command runs as, nil for ourselves.
 func credential(id config.Identity) *Credential {
 	if id.Own() {
 		return nil
@@ -78,9 +78,9 @@ func credential(id config.Identity) *Credential {
 	return c
 }
 
-// How long a process may take to clean up after SIGTERM, and to be gone after SIGKILL; and
-// how long one that has done its work may take to end: a thread that somebody forgot keeps
-// Python from it for ever.
+// How long a process may take to clean up after SIGTERM, and to be gone after SIGKILL; and how long
+// one that has done its work may take to end: a thread that somebody forgot keeps Python from it
+// for ever.
 const (
 	afterWork = 5 * time.Second
 	afterTerm = 2 * time.Second

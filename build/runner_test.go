@@ -57,3 +57,37 @@ func (p tableProcess) Wait(ctx context.Context, grace time.Duration) error {
 	}
 	return err
 }
+
+// refusing is a Runner that cannot do anything.
+type refusing struct{ Runner }
+
+var errRefused = errors.New("refused")
+
+func (refusing) Start(Command) (Process, error)   { return nil, errRefused }
+func (refusing) Running(string) ([]string, error) { return nil, errRefused }
+
+func TestStepThatCannotBeStartedFailsTheBuild(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, "")
+	known := p.made(t)
+	m := New(Options{Runner: refusing{}, Environ: os.Environ(), Known: p.m.Interpreters()})
+	for name, change := range map[string]func(){
+		"check":       func() { edit(t, p.SettingsFile(), "A = 1\n") },
+		"migrate":     func() { p.Check = false },
+		"environment": func() { p.write(t, "requirements.txt", "# other\n") },
+	} {
+		change()
+		_, _, err := m.Make(t.Context(), p.request())
+		var step *StepError
+		if !errors.As(err, &step) || !errors.Is(err, errRefused) {
+			t.Errorf("%s: %v", name, err)
+		}
+		p.clean(t)
+	}
+	if _, _, err := New(Options{Runner: refusing{}, Environ: os.Environ()}).Make(t.Context(), p.request()); !errors.Is(err, errRefused) {
+		t.Errorf("an interpreter that cannot be asked: %v", err)
+	}
+	if rel, err := Get(p.root, p.Name, known.ID); err != nil || rel.Hash != known.Hash {
+		t.Errorf("the release before is %+v, %v", rel, err)
+	}
+}

@@ -14,17 +14,17 @@ import (
 // userinfo is the part of an address in which a password or a token stands.
 var userinfo = regexp.MustCompile(`([a-z][a-z+]*)://([^/\s"']+)@`)
 
-// pipAddresses are the options of pip with an address: as they are called in a
-// requirements file, where all but the proxy may stand.
+// pipAddresses are the options of pip with an address: as they are called in a requirements file,
+// where all but the proxy may stand.
 var pipAddresses = map[string]string{
 	"-i": "--index-url", "--index-url": "--index-url", "--pypi-url": "--index-url", "--extra-index-url": "--extra-index-url",
 	"-f": "--find-links", "--find-links": "--find-links", "-e": "--editable", "--editable": "--editable",
 	"-r": "--requirement", "--requirement": "--requirement", "-c": "--constraint", "--constraint": "--constraint", "--proxy": "--proxy",
 }
 
-// hideSecrets takes addresses with a password in them out of arguments for pip,
-// which everyone on the machine can read in /proc/PID/cmdline. What it took out
-// can stand in a requirements file, or as PIP_PROXY in the environment.
+// hideSecrets takes addresses with a password in them out of arguments for pip, which everyone on
+// the machine can read in /proc/PID/cmdline. What it took out can stand in a requirements file, or
+// as PIP_PROXY in the environment.
 func hideSecrets(args []string) (open, hidden []string, proxy string) {
 	for i := 0; i < len(args); i++ {
 		flag, value, joined := strings.Cut(args[i], "=")
@@ -53,8 +53,8 @@ func hideSecrets(args []string) (open, hidden []string, proxy string) {
 	return open, hidden, proxy
 }
 
-// pipAddress answers what an option is called in full: pip takes any beginning
-// of a name (Python, optparse).
+// pipAddress returns what an option is called in full: pip takes any beginning of a name (Python,
+// optparse).
 func pipAddress(flag string) string {
 	if name, ok := pipAddresses[flag]; ok || len(flag) < len("--in") {
 		return name
@@ -68,8 +68,8 @@ func pipAddress(flag string) string {
 	return found
 }
 
-// secrets answers the passwords and tokens in the addresses that pip is given:
-// by its arguments, by the requirements and by the environment.
+// secrets returns the passwords and tokens in the addresses that pip is given: by its arguments, by
+// the requirements and by the environment.
 func (j *job) secrets() []string {
 	texts := append([]string(nil), j.b.PipArgs...)
 	for _, entry := range j.env {
@@ -111,8 +111,8 @@ func expand(text string, env []string) string {
 	})
 }
 
-// redact overwrites secrets in a log from offset on, in place: the log is open
-// in processes of which each appends to it.
+// redact overwrites secrets in a log from offset on, in place: the log is open in processes of
+// which each appends to it.
 func redact(path string, offset int64, secrets []string) error {
 	if len(secrets) == 0 {
 		return nil

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// slots lets so many in at once; the limit may change meanwhile.
+// slots limits how many may run at once; the limit may change at any time.
 type slots struct {
 	mu      sync.Mutex
 	limit   int
@@ -20,7 +20,7 @@ func (s *slots) setLimit(n int) {
 	s.admit()
 }
 
-// admit lets in who waits, first come first served. The caller holds mu.
+// admit lets in those who wait, first come first served. The caller holds mu.
 func (s *slots) admit() {
 	for s.taken < s.limit && len(s.waiting) > 0 {
 		close(s.waiting[0])
@@ -49,7 +49,7 @@ func (s *slots) take(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	s.taken-- // let in just now, and not taken up
+	s.taken-- // let in just now, and does not use it
 	s.admit()
 	return ctx.Err()
 }

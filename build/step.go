@@ -32,8 +32,7 @@ func (e *StepError) Unwrap() error { return e.Err }
 // tailLines is how much of a step's output goes with its error.
 const tailLines = 6
 
-// tail answers the last lines of f from offset on, without what would move a
-// terminal's cursor.
+// tail returns the last lines of f from offset on, without what would move a terminal's cursor.
 func tail(f *os.File, offset int64) []string {
 	const most = 16 << 10
 	end, err := f.Seek(0, io.SeekEnd)
@@ -53,8 +52,8 @@ func tail(f *os.File, offset int64) []string {
 	return lines[max(len(lines)-tailLines, 0):]
 }
 
-// withoutFindings leaves out what Django's check lists after its errors: a page
-// of warnings that fail nothing would hide the one error that does.
+// withoutFindings leaves out what Django's check lists after its errors: a page of warnings that
+// fail nothing would hide the one error that does.
 func withoutFindings(lines []string) []string {
 	var kept []string
 	failed, finding := false, false

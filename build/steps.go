@@ -26,9 +26,9 @@ func (j *job) start(c Command) (Process, error) {
 	return j.startMarked(c)
 }
 
-// startMarked starts a command that writes to the build's log. Its mark begins with the
-// folder in which the release is prepared, so that it is found by Tidy and never taken for
-// what serves the release later.
+// startMarked starts a command that writes to the build's log. Its mark begins with the folder in
+// which the release is prepared, so that it is found by Tidy and never taken for what serves the
+// release later.
 func (j *job) startMarked(c Command) (Process, error) {
 	c.Stdout = j.log
 	c.Mark = j.temp + "/" + strconv.Itoa(int(j.started.Add(1)))
@@ -55,8 +55,8 @@ func (j *job) stepSettings(context.Context) (bool, error) {
 	return false, nil
 }
 
-// copies is how often a source that changes while it is copied is tried again,
-// and copyPause what lies between.
+// copies is how often the copy of a source that changes meanwhile is tried, and copyPause is the
+// pause between two tries.
 const (
 	copies    = 5
 	copyPause = 50 * time.Millisecond
@@ -132,8 +132,8 @@ func (j *job) copyApp(ctx context.Context) error {
 	}
 }
 
-// copyRequirements copies the requirements as far as they are inside the
-// source, for whoever looks at the release.
+// copyRequirements copies the requirements as far as they are inside the source, for people who
+// look at the release.
 func (j *job) copyRequirements() error {
 	source, err := os.OpenRoot(j.b.Source)
 	if err != nil {
@@ -180,14 +180,14 @@ func (j *job) stepInstall(ctx context.Context) (bool, error) {
 	return false, j.needGunicorn()
 }
 
-// fewStale is up to how many files are compiled next to check and migrate, which
-// compile these few for themselves meanwhile. More are compiled before them:
-// compiling a whole application twice at once would take longer.
+// fewStale is up to how many files are compiled concurrently with check and migrate, which compile
+// these few for themselves in the meantime. More than that are compiled first: compiling a whole
+// application twice at once would take longer.
 const fewStale = 40
 
 func (j *job) compilesFirst() bool { return len(j.stale) > fewStale }
 
-// startCompiling compiles next to the steps that follow.
+// startCompiling compiles concurrently with the steps that follow.
 func (j *job) startCompiling(ctx context.Context) {
 	if len(j.stale) == 0 {
 		return
@@ -220,18 +220,17 @@ func (j *job) stepCompile(ctx context.Context) (skipped bool, err error) {
 	return false, nil
 }
 
-// compile compiles what is not compiled, as ourselves: the application must not
-// be able to write its bytecode. So it must run nothing that the build's user
-// could change: neither the environment's interpreter nor the .pth files there
-// (site(3) runs lines of theirs, hence -S). A file that does not compile, a
-// template for another Python say, matters only when it is imported.
+// compile compiles what is not compiled, as ourselves: the application must not be able to write
+// its bytecode. So it must run nothing that the build's user could change: neither the
+// environment's interpreter nor the .pth files there (site(3) runs lines of theirs, hence -S). A
+// file that does not compile, a template for another Python say, matters only when it is imported.
 func (j *job) compile(ctx context.Context) error {
 	python, err := filepath.EvalSymlinks(j.python.Path)
 	if err != nil {
 		return err
 	}
 	if path := changeable(python, j.as); path != "" {
-		return fmt.Errorf("the build's user can change %s, and so it is run as nobody else", path)
+		return fmt.Errorf("the build's user can change %s, so it is not run as the supervisor's own", path)
 	}
 	what := []string{"."}
 	if len(j.stale) <= fewStale {

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fewFiles is up to how many files one is synced at a time; beyond it the
-// whole file system is cheaper, though others write to it as well.
+// fewFiles is up to how many files one is synced at a time; beyond it the whole file system is
+// cheaper, though others write to it as well.
 const fewFiles = 300
 
 // syncTree brings everything below dir to the disk.

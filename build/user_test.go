@@ -6,14 +6,17 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/medctrl/medctrl-supervisor/config"
 )
 
-// runAsNobody lets everyone pass to the test's folder, whose parent t.TempDir
-// makes for its owner only.
+// runAsNobody lets everyone pass to the test's folder, whose parent t.TempDir makes for its owner
+// only.
 func (p *project) runAsNobody(t *testing.T) {
 	t.Helper()
 	if _, err := user.Lookup("nobody"); os.Geteuid() != 0 || err != nil {
@@ -105,4 +108,40 @@ func TestInterpreterOfTheBuildsUserIsNotRunAsUs(t *testing.T) {
 		t.Errorf("it ran as %q", got)
 	}
 	contains(t, read(t, filepath.Join(rel.Dir, "build.log")), "not everything could be compiled", p.Python)
+}
+
+func TestHomeIsTheUsersUnlessTheBuildSaysOtherwise(t *testing.T) {
+	t.Parallel()
+	own := []string{"HOME=/root", "A=b"}
+	nobody := config.Identity{Home: "/home/nobody"}
+	for _, c := range []struct {
+		env  []string
+		as   config.Identity
+		want string
+	}{
+		{own, nobody, "/home/nobody"},
+		{own, config.Identity{}, "/root"},
+		{[]string{"HOME=/build"}, nobody, "/build"},
+		{nil, nobody, ""},
+	} {
+		if got := envValue(withHome(slices.Clone(c.env), own, c.as), "HOME"); got != c.want {
+			t.Errorf("%q for %+v: home is %q, want %q", c.env, c.as, got, c.want)
+		}
+	}
+}
+
+func TestCommandsRunAsTheIdentitySays(t *testing.T) {
+	t.Parallel()
+	uid, gid := os.Geteuid(), os.Getegid()
+	if c := credential(config.Identity{UID: uid, GID: -1}); c != nil {
+		t.Errorf("for ourselves it is %+v", c)
+	}
+	groups := []uint32{7}
+	c := credential(config.Identity{UID: uid + 1, GID: gid + 1, Groups: groups})
+	if c == nil || c.UID != uint32(uid+1) || c.GID != uint32(gid+1) || !slices.Equal(c.Groups, groups) {
+		t.Errorf("for another user it is %+v", c)
+	}
+	if c := credential(config.Identity{UID: -1, GID: gid + 1}); c == nil || c.UID != uint32(uid) || c.GID != uint32(gid+1) {
+		t.Errorf("for another group it is %+v", c)
+	}
 }

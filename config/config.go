@@ -16,6 +16,7 @@ type Config struct {
 	Supervisor Supervisor
 	Builds     []Build // in the order of the file
 	Sum        string  // hash of the file's bytes
+	Text       []byte  // the file's bytes
 }
 
 // Supervisor is the table [supervisor].

@@ -25,11 +25,19 @@ func Load(path string) (*Config, error) { return load(path, false) }
 // [CheckSettings]).
 func Check(path string) (*Config, error) { return load(path, true) }
 
+// LoadText is Load of a text that the file at path had before: what is wrong is said of that file, and
+// relative paths begin where it is.
+func LoadText(path string, text []byte) (*Config, error) { return loadText(path, text, false) }
+
 func load(path string, settings bool) (*Config, error) {
 	text, err := read(path)
 	if err != nil {
 		return nil, err
 	}
+	return loadText(path, text, settings)
+}
+
+func loadText(path string, text []byte, settings bool) (*Config, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("find %s: %w", path, err)
@@ -44,7 +52,7 @@ func load(path string, settings bool) (*Config, error) {
 		return nil, slices.Compact(l.errs) // a mistake in [defaults] is found once a build
 	}
 	sum := sha256.Sum256(text)
-	c.Path, c.Sum = abs, hex.EncodeToString(sum[:])
+	c.Path, c.Sum, c.Text = abs, hex.EncodeToString(sum[:]), text
 	return c, nil
 }
 

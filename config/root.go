@@ -11,16 +11,28 @@ import (
 var rootLine = regexp.MustCompile(`(?m)^[ \t]*root[ \t]*=[ \t]*(?:"([^"\\\n]*)"|'([^'\n]*)')`)
 
 // RootOf returns the root of the file at path, however bad the rest of it is: so that the
-// supervisor running on it can be asked. The root is absolute.
+// supervisor running on it can be asked. Where the file is gone, or says no root any more, it is the
+// root that a supervisor of this user last ran with that file (Remember). The root is absolute.
 func RootOf(path string) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", fmt.Errorf("find %s: %w", path, err)
+	}
+	root, err := rootIn(path, abs)
+	if err == nil {
+		return root, nil
+	}
+	if root, ok := remembered(abs); ok {
+		return root, nil
+	}
+	return "", err
+}
+
+func rootIn(path, abs string) (string, error) {
 	text, err := read(path)
 	var bad Errors
 	if err != nil && !errors.As(err, &bad) {
 		return "", err
-	}
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return "", fmt.Errorf("find %s: %w", path, err)
 	}
 	l := loader{file: path, dir: filepath.Dir(abs)}
 	text = withoutBOM(text)

@@ -1,11 +1,18 @@
 package supervisor
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/layout"
+	"github.com/medctrl/medctrl-supervisor/supervisor/server"
 )
 
 // files are those on this machine's disk (Files).
@@ -14,8 +21,45 @@ type files struct{}
 // Load reads builds.toml.
 func (files) Load(path string) (*config.Config, error) { return config.Load(path) }
 
-// MakeFolder makes a folder with all above it.
-func (files) MakeFolder(path string, mode fs.FileMode) error { return os.MkdirAll(path, mode) }
+// MakeFolder makes a folder with all above it, which others may pass.
+func (files) MakeFolder(path string, mode fs.FileMode) error {
+	var missing []string
+	for dir := filepath.Clean(path); ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(dir); err == nil {
+			break
+		} else if !errors.Is(err, fs.ErrNotExist) || dir == filepath.Dir(dir) {
+			return fmt.Errorf("make folder %s: %w", path, err)
+		}
+		missing = append(missing, dir)
+	}
+	for i, dir := range slices.Backward(missing) {
+		if i > 0 {
+			if err := server.MakeFolder(dir, 0o755, -1); err != nil {
+				return err
+			}
+		} else if err := server.MakeFolder(dir, mode, -1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Keep keeps a configuration in the supervisor's folder.
+func (f files) Keep(c *config.Config) error {
+	path := layout.Root(c.Root).LastGood()
+	if have, err := os.ReadFile(path); err == nil && bytes.Equal(have, c.Text) {
+		return nil
+	}
+	aside := path + ".new"
+	err := os.WriteFile(aside, c.Text, 0o600)
+	if err == nil {
+		err = os.Rename(aside, path)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("keep a copy of %s: %w", c.Path, err), os.Remove(aside))
+	}
+	return config.Remember(c)
+}
 
 // Inputs reads the files of an entry that are watched.
 func (files) Inputs(b config.Build) build.Watched { return build.Watch(b) }

@@ -54,6 +54,17 @@ func (f *frontend) end() bool {
 	return place != nil
 }
 
+// parts is how the front and the dashboard are.
+func (f *frontend) parts(cfg *config.Config) (front, dashboard control.Part) {
+	if place := f.place.Load(); place != nil {
+		front = control.Part{Address: place.Address(), Trouble: place.Trouble()}
+		if path := cfg.Supervisor.Dashboard; path != "" {
+			dashboard = control.Part{Address: place.Address() + path, Trouble: front.Trouble}
+		}
+	}
+	return front, dashboard
+}
+
 func (f *frontend) counts() control.FrontCounts { return control.FrontCounts(f.front.Stats()) }
 
 func routes(cfg *config.Config) []front.Route {

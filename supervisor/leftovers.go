@@ -26,6 +26,10 @@ func (s *Supervisor) takeOver() {
 	cfg := s.Config
 	plan := config.Diff(s.fleet.Load().cfg, cfg)
 	s.applyShared(cfg)
+	if s.Wrong != nil {
+		s.log.Error("the file cannot be applied, builds follow its last good copy until it is fixed", "error", s.Wrong)
+		s.publish(func(f *fleet) { f.err = s.Wrong })
+	}
 	for _, b := range cfg.Builds {
 		s.enlist(b, found[b.Name])
 	}

@@ -28,6 +28,10 @@ func (s *Supervisor) Status(usage bool) control.Status {
 	if f.err != nil {
 		st.Config.Error = f.err.Error()
 	}
+	st.Front, st.Dashboard = s.frontend.parts(f.cfg)
+	if st.Log.Address = "stderr"; s.LogSink != nil {
+		st.Log.Trouble = s.LogSink.Trouble()
+	}
 	for _, a := range f.all() {
 		st.Builds = append(st.Builds, s.statusOf(a))
 	}

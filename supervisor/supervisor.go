@@ -24,7 +24,9 @@ import (
 // Options is what [Run] is told from outside.
 type Options struct {
 	Config  *config.Config // loaded from the file at Config.Path
+	Wrong   error          // why the file as it is now is not what Config holds; nil: it is
 	Log     hclog.Logger
+	LogSink LogSink // what Log writes to; nil: it is not known
 	Version string
 	Args    []string // how this program was executed, and is again at an upgrade; Args[0] is a path
 	Environ []string // our environment, as os.Environ gives it
@@ -36,6 +38,14 @@ type Options struct {
 	Reach func(when string, what any)
 	// Signals are taken instead of the process's own; nil is those.
 	Signals <-chan os.Signal
+}
+
+// LogSink is what the supervisor's own log is written to.
+type LogSink interface {
+	// Trouble says in a sentence why it is not being written, or "".
+	Trouble() string
+	// Flush waits until what was written is on its way, at most for a time.
+	Flush(limit time.Duration)
 }
 
 // Supervisor is the set of actors with what they share.
@@ -67,14 +77,14 @@ type Supervisor struct {
 
 // Run supervises the builds of o.Config until it is told to stop by SIGTERM or SIGINT, or ctx ends:
 // then every build drains and ends gracefully, and Run returns nil. A second signal ends all at
-// once. SIGHUP reloads the file, SIGUSR2 upgrades. An error means that it could not begin, and that
+// once, as SIGQUIT does. SIGHUP reloads the file, SIGUSR2 upgrades. An error means that it could not begin, and that
 // nothing was touched.
 func Run(ctx context.Context, o Options) error {
 	if o.Signals == nil {
 		// Before anything that can be lost: a signal must not find the default disposition, which
 		// ends us.
 		signals := make(chan os.Signal, 8)
-		signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGUSR2)
+		signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGUSR2)
 		defer signal.Stop(signals)
 		o.Signals = signals
 	}
@@ -241,6 +251,9 @@ func (s *Supervisor) signalled(sig os.Signal) {
 			err := s.Upgrade(s.shared.Hard, func(line string) { s.log.Info("upgrade", "progress", line) })
 			s.log.Error("upgrade was not done, this supervisor goes on", "error", err)
 		})
+	case syscall.SIGQUIT: // Ctrl-\, of somebody who has lost patience
+		s.stop(sig.String())
+		s.kill()
 	default:
 		s.stop(sig.String())
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"runtime/debug"
 	"time"
 
@@ -32,11 +31,11 @@ func thisMachine(o *Options) (_ *World, err error) {
 	}
 	o.Environ = environ
 	given := &taken
-	if err := os.MkdirAll(string(root), 0o755); err != nil {
-		return nil, fmt.Errorf("make root folder: %w", err)
+	if err := (files{}).MakeFolder(string(root), 0o755); err != nil {
+		return nil, err
 	}
-	if err := os.MkdirAll(root.Own(), 0o700); err != nil {
-		return nil, fmt.Errorf("make the supervisor's folder: %w", err)
+	if err := (files{}).MakeFolder(root.Own(), 0o700); err != nil {
+		return nil, err
 	}
 	lock, err := takeLock(root, given)
 	if err != nil {

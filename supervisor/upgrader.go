@@ -61,6 +61,9 @@ func (u *upgrader) Ask(ctx context.Context) (Acceptance, error) {
 	return a, nil
 }
 
+// flushLimit is how long an upgrade waits for whoever reads the log.
+const flushLimit = 100 * time.Millisecond
+
 // Execute executes it.
 func (u *upgrader) Execute(s Succession) error {
 	h := handover.Handover{
@@ -105,6 +108,9 @@ func (u *upgrader) Execute(s Succession) error {
 	defer undo()
 	environ := u.o.Environ
 	u.o.Log.Info("supervisor is executed anew", "path", u.o.Args[0], "version", u.o.Version)
+	if u.o.LogSink != nil {
+		u.o.LogSink.Flush(flushLimit)
+	}
 	return process.Exec(u.o.Args[0], u.o.Args, append(environ[:len(environ):len(environ)], entry))
 }
 

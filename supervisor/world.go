@@ -94,7 +94,9 @@ type Files interface {
 	Load(path string) (*config.Config, error)
 	// Inputs reads the files of an entry that are watched.
 	Inputs(entry config.Build) build.Watched
-	// MakeFolder makes a folder with all above it, where it is missing.
+	// Keep keeps a configuration that was applied for a start at which the file is bad.
+	Keep(c *config.Config) error
+	// MakeFolder makes a folder with all above it, where they are missing, whatever our umask.
 	MakeFolder(path string, mode fs.FileMode) error
 }
 

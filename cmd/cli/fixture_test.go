@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -24,7 +25,21 @@ func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == programName {
 		os.Exit(Run(context.Background(), "test", os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
-	os.Exit(m.Run())
+	os.Exit(runAll(m))
+}
+
+// runAll runs the tests with a folder of their own for what supervisors remember.
+func runAll(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "cli-state-")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		err = os.Setenv("XDG_STATE_HOME", dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
 }
 
 // desk is a folder with a builds.toml and the program, where commands are given.
@@ -142,7 +157,7 @@ func (d *desk) give(cmd *exec.Cmd) (out, errOut string, code int) {
 // env has no more than the commands should need, and saves the second that the race detector waits
 // for at the end of a program.
 func (d *desk) env() []string {
-	return []string{"PATH=" + d.bin + ":" + os.Getenv("PATH"), "HOME=" + d.dir, "LANG=C.UTF-8", "GORACE=atexit_sleep_ms=0"}
+	return []string{"PATH=" + d.bin + ":" + os.Getenv("PATH"), "HOME=" + d.dir, "XDG_STATE_HOME=" + os.Getenv("XDG_STATE_HOME"), "LANG=C.UTF-8", "GORACE=atexit_sleep_ms=0"}
 }
 
 // commands returns all that a user is told of.

@@ -1,21 +1,27 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"syscall"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/layout"
 	"github.com/medctrl/medctrl-supervisor/supervisor"
+	"github.com/medctrl/medctrl-supervisor/supervisor/logsink"
 )
 
 // supervise is the program without a command: it runs the supervisor until it is told to stop.
 func supervise(ctx context.Context, file, version string) error {
-	cfg, err := config.Load(file)
+	cfg, wrong, err := load(file)
 	if err != nil {
 		return err
 	}
@@ -27,14 +33,50 @@ func supervise(ctx context.Context, file, version string) error {
 	if err != nil {
 		return fmt.Errorf("find our own program: %w", err)
 	}
-	log := hclog.New(&hclog.LoggerOptions{
+	format := &hclog.LoggerOptions{
 		Name:       "medctrl-supervisor",
 		Level:      hclog.LevelFromString(cfg.Supervisor.LogLevel),
 		JSONFormat: cfg.Supervisor.LogFormat == "json",
-		Output:     os.Stderr,
 		TimeFormat: "2006-01-02T15:04:05.000Z0700",
-	})
+	}
+	// A log whose reader is gone must not end us, as it does by default (os/signal). The signal is
+	// caught and not ignored, which children would inherit, and until the very end.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	sink := logsink.New(os.Stderr, func(lines int) []byte { return lostLines(*format, lines) })
+	defer sink.Close(logPatience)
+	format.Output = sink
 	return supervisor.Run(ctx, supervisor.Options{
-		Config: cfg, Log: log, Version: version, Args: append([]string{self}, os.Args[1:]...), Environ: os.Environ(),
+		Config: cfg, Wrong: wrong, Log: hclog.New(format), LogSink: sink, Version: version, Args: append([]string{self}, os.Args[1:]...), Environ: os.Environ(),
 	})
+}
+
+// load reads the file, or where that is bad or gone, the copy of it that was applied last: no host is
+// left without a supervisor because of an edit. wrong is why it had to be the copy.
+func load(file string) (cfg *config.Config, wrong, err error) {
+	if cfg, wrong = config.Load(file); wrong == nil {
+		return cfg, nil, nil
+	}
+	root, err := config.RootOf(file)
+	if err != nil {
+		return nil, nil, wrong
+	}
+	text, err := os.ReadFile(layout.Root(root).LastGood())
+	if err != nil {
+		return nil, nil, wrong // it was never good
+	}
+	if cfg, err = config.LoadText(file, text); err != nil {
+		return nil, nil, fmt.Errorf("%w\nand its last good copy, %s, does not hold any more:\n%w", wrong, layout.Root(root).LastGood(), err)
+	}
+	return cfg, wrong, nil
+}
+
+// logPatience is how long the end of the program waits for whoever reads its log.
+const logPatience = time.Second
+
+// lostLines is the line of the log that says how many lines were dropped.
+func lostLines(format hclog.LoggerOptions, lines int) []byte {
+	var line bytes.Buffer
+	format.Output, format.Level = &line, hclog.Warn
+	hclog.New(&format).Warn("lines of this log were dropped while it could not be written", "count", lines)
+	return line.Bytes()
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -9,47 +10,130 @@ import (
 	"time"
 )
 
-// The whole program, on a file without builds: it needs neither gunicorn nor root.
+// supervised is the program as it supervises, as a process of its own.
+type supervised struct {
+	d     *desk
+	cmd   *exec.Cmd
+	log   *transcript
+	ended chan error
+}
+
+// supervise starts it and waits until it takes commands.
+func (d *desk) supervise() *supervised {
+	d.t.Helper()
+	s := &supervised{d: d, cmd: exec.Command(filepath.Join(d.bin, programName), "-c", d.file), log: newTranscript(d.t), ended: make(chan error, 1)}
+	s.cmd.Dir, s.cmd.Env, s.cmd.Stderr = d.dir, d.env(), s.log
+	if err := s.cmd.Start(); err != nil {
+		d.t.Fatal(err)
+	}
+	d.t.Cleanup(func() { s.cmd.Process.Kill() }) // it may have ended
+	go func() { s.ended <- s.cmd.Wait() }()
+	s.until("it takes commands", func(out string, code int) bool { return code == 0 })
+	return s
+}
+
+// until waits for what `status` prints.
+func (s *supervised) until(what string, is func(status string, code int) bool) {
+	s.d.t.Helper()
+	limit := time.After(60 * time.Second)
+	for look := time.NewTicker(10 * time.Millisecond); ; <-look.C {
+		out, _, code := s.d.run("status")
+		if is(out, code) {
+			return
+		}
+		select {
+		case err := <-s.ended:
+			s.d.t.Fatalf("%v: %s", err, s.log.since(0))
+		case <-limit:
+			s.d.t.Fatalf("waited for: %s; status %q; log %s", what, out, s.log.since(0))
+		default:
+		}
+	}
+}
+
+func (s *supervised) stop() {
+	s.d.t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		s.d.t.Fatal(err)
+	}
+	select {
+	case err := <-s.ended:
+		if err != nil {
+			s.d.t.Errorf("%v: %s", err, s.log.since(0))
+		}
+	case <-time.After(60 * time.Second):
+		s.d.t.Fatalf("it does not end: %s", s.log.since(0))
+	}
+}
+
 func TestWithoutACommandItSupervisesUntilItIsToldToStop(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
-	cmd := exec.Command(filepath.Join(d.bin, programName), "-c", d.file)
-	log := newTranscript(t)
-	cmd.Dir, cmd.Env, cmd.Stderr = d.dir, d.env(), log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	defer cmd.Process.Kill() // it may have ended
-	limit := time.After(60 * time.Second)
-	for look := time.NewTicker(10 * time.Millisecond); ; <-look.C {
-		if out, _, code := d.run("status"); code == 0 {
-			if out != "No builds.\n" {
-				t.Error(out)
-			}
-			break
-		}
-		select {
-		case err := <-ended:
-			t.Fatalf("%v: %s", err, log.since(0))
-		case <-limit:
-			t.Fatalf("no status: %s", log.since(0))
-		default:
-		}
+	s := d.supervise()
+	if out, _, _ := d.run("status"); !strings.HasPrefix(out, "0 builds, supervisor test, up ") || !strings.HasSuffix(out, "\nNo builds.\n") {
+		t.Error(out)
 	}
 	if out, _, code := d.run("status", "--json"); code != 0 || !strings.Contains(out, `"version": "test"`) {
 		t.Errorf("exit %d, %s", code, out)
 	}
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	s.stop()
+}
+
+// An edit, however bad, leaves no host without a supervisor.
+func TestBadFileAtAStartIsReplacedByItsLastGoodCopy(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.supervise().stop()
+	for what, spoil := range map[string]func() error{
+		"no TOML": func() error { return os.WriteFile(d.file, []byte("root = [\n"), 0o600) },
+		"emptied": func() error { return os.Truncate(d.file, 0) },
+		"deleted": func() error { return os.Remove(d.file) },
+	} {
+		if err := spoil(); err != nil {
+			t.Fatal(err)
+		}
+		s := d.supervise()
+		s.until(what+": status says so", func(out string, code int) bool {
+			return code == 0 && strings.Contains(out, "has mistakes")
+		})
+		d.write("builds.toml", "root = \"root\"\n[supervisor]\nlog_level = \"debug\"\n")
+		s.until(what+": the fixed file is applied", func(out string, code int) bool {
+			return code == 0 && !strings.Contains(out, "has mistakes")
+		})
+		s.stop()
+	}
+	// What was never good is refused.
+	other := newDesk(t)
+	other.write("builds.toml", "root = \"root\"\nrooot = 1\n")
+	if _, said, code := other.run(); code != 1 || !strings.Contains(said, "builds.toml:2:1") {
+		t.Errorf("exit %d: %s", code, said)
+	}
+}
+
+// The reader of its log is gone, and then stands still: it supervises on and says so.
+func TestLogThatNobodyReadsStopsNothing(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.write("builds.toml", "root = \"root\"\n[supervisor]\nlog_level = \"debug\"\n")
+	read, write, err := os.Pipe()
+	if err != nil {
 		t.Fatal(err)
 	}
-	select {
-	case err := <-ended:
-		if err != nil {
-			t.Errorf("%v: %s", err, log.since(0))
-		}
-	case <-limit:
-		t.Fatalf("it does not end: %s", log.since(0))
+	s := &supervised{d: d, cmd: exec.Command(filepath.Join(d.bin, programName), "-c", d.file), log: newTranscript(t), ended: make(chan error, 1)}
+	s.cmd.Dir, s.cmd.Env, s.cmd.Stderr = d.dir, d.env(), write
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
 	}
+	defer s.cmd.Process.Kill() // it may have ended
+	write.Close()
+	go func() { s.ended <- s.cmd.Wait() }()
+	s.until("it takes commands", func(_ string, code int) bool { return code == 0 })
+	read.Close()
+	if err := s.cmd.Process.Signal(syscall.SIGHUP); err != nil { // something to log
+		t.Fatal(err)
+	}
+	s.until("status says that the log cannot be written", func(out string, code int) bool {
+		return code == 0 && strings.Contains(out, "log: the log cannot be written")
+	})
+	s.stop()
 }

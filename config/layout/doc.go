@@ -8,6 +8,7 @@
 //	    control.sock             Root.Control
 //	    state/                   Root.State: one file for each build
 //	    events, events.1         Root.Events: what happened, of earlier runs too
+//	    builds.toml              Root.LastGood: as it was applied last
 //	    logs/                    Root.Logs: output of the builds' servers, unless log_dir says otherwise
 //	    migrate/                 Root.MigrationLocks: one file for each database
 //	ROOT/NAME/                   Root.Build

@@ -131,6 +131,13 @@ func (m *mailbox) take() []message {
 	return items
 }
 
+// empty reports whether everything that was posted has been handled.
+func (m *mailbox) empty() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.items) == 0
+}
+
 // work is the actor's goroutine for as long as there is something to do. When the machine has said
 // Gone and every task of the actor has ended, that is its end.
 func (a *Actor) work() {
@@ -140,6 +147,9 @@ func (a *Actor) work() {
 		}
 		if a.state.Dead {
 			a.tasks.Wait()
+			if !a.mail.empty() {
+				continue // whoever waits at a socket that a task is done with is passed on
+			}
 			close(a.done)
 			a.Retired(a)
 			return // working stays said: what comes now is for nobody

@@ -26,7 +26,7 @@ type ticket struct {
 	handled chan struct{} // closed when the machine knows of the command; what follows is set by then
 	from    *machine.State
 	refused error // why nothing was asked of the machine
-	held    bool  // what is wished was so before
+	held    bool  // of start: the build was running before
 }
 
 // progressEvery is how often a queue that is drained is looked at.
@@ -81,15 +81,25 @@ func (a *Actor) leaves(c Command) error {
 	case c.Action == "stop":
 		return nil
 	case a.View().State.Want == machine.WantShutdown:
-		return errors.New("the supervisor stops")
+		return errStops
 	}
-	return errors.New("the build was taken out of the file")
+	return errRemoved
 }
+
+// Why nothing that was asked for of a build comes true any more.
+var (
+	errStops   = errors.New("the supervisor stops")
+	errRemoved = errors.New("the build was taken out of the file")
+)
 
 // ask lets the machine know of a command.
 func (a *Actor) ask(t *ticket) {
 	defer close(t.handled)
 	t.from = a.state
+	if t.Action != "stop" && (a.state.Want == machine.WantRemoved || a.state.Want == machine.WantShutdown) {
+		t.refused = a.leaves(t.Command)
+		return
+	}
 	var event machine.Event
 	switch t.Action {
 	case "start":
@@ -130,12 +140,12 @@ func (a *Actor) rollbackable(to string) error {
 func (t *ticket) over(v *View) (bool, error) {
 	st := v.State
 	switch {
-	case t.held:
+	case t.Action == "start" && (t.held || st.Phase() == machine.PhaseRunning):
 		return true, nil
 	case st.Want == machine.WantRemoved && t.Action != "stop":
-		return true, errors.New("the build was taken out of the file")
+		return true, errRemoved
 	case st.Want == machine.WantShutdown && t.Action != "stop":
-		return true, errors.New("the supervisor stops")
+		return true, errStops
 	case t.Action == "stop" && st.Want == machine.WantServe:
 		return true, fmt.Errorf("overtaken by %s, which was asked for later: the build is %s", v.Asked, st.Phase())
 	case t.Action == "stop":
@@ -168,6 +178,10 @@ func (t *ticket) served(st *machine.State) (bool, error) {
 		return false, nil
 	case st.OpenErr != "":
 		return true, fmt.Errorf("%s; it is tried again", st.OpenErr)
+	case t.Action == "rebuild" && st.BuildErr != "":
+		return true, errors.New(st.BuildErr) // whatever has come up meanwhile
+	case t.Action == "rebuild" && st.Pinned != t.from.Pinned:
+		return true, errors.New("overtaken by rollback, which was asked for later")
 	case st.Candidate.N != 0:
 		return false, nil
 	case t.Action == "rebuild" && st.BuildErr != "":
@@ -176,7 +190,7 @@ func (t *ticket) served(st *machine.State) (bool, error) {
 		return true, otherRelease(st, st.LastBuilt)
 	case st.Serving.N > t.from.Spawned && st.Serving.Ready && st.Serving.Version.Release == st.Release:
 		return true, nil
-	case st.Building.Running || st.NeedBuild != machine.NeedNone:
+	case st.Building.Running || st.NeedBuild != machine.NeedNone, p == machine.PhaseStarting:
 		return false, nil
 	case st.BuildErr != "":
 		return true, errors.New(st.BuildErr)

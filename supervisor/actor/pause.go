@@ -73,8 +73,8 @@ func (a *Actor) Sockets() []public.Listener {
 // open.
 type Gate struct {
 	mu   sync.Mutex
-	shut chan struct{} // nil: open; else closed when it opens
-	in   map[*Actor]bool
+	shut chan struct{}  // nil: open; else closed when it opens
+	in   map[*Actor]int // attempts: one may begin a moment before the one before it has left
 }
 
 // Close shuts the gate until open is called.
@@ -98,9 +98,9 @@ func (g *Gate) enter(ctx context.Context, a *Actor) bool {
 		shut := g.shut
 		if shut == nil {
 			if g.in == nil {
-				g.in = map[*Actor]bool{}
+				g.in = map[*Actor]int{}
 			}
-			g.in[a] = true
+			g.in[a]++
 			g.mu.Unlock()
 			return true
 		}
@@ -116,11 +116,13 @@ func (g *Gate) enter(ctx context.Context, a *Actor) bool {
 func (g *Gate) leave(a *Actor) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	delete(g.in, a)
+	if g.in[a]--; g.in[a] == 0 {
+		delete(g.in, a)
+	}
 }
 
 func (g *Gate) inside(a *Actor) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.in[a]
+	return g.in[a] > 0
 }

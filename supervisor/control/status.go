@@ -12,6 +12,16 @@ type Status struct {
 	Started time.Time     `json:"started"` // UTC, whole seconds in JSON, as all times in here
 	Config  ConfigStatus  `json:"config"`
 	Builds  []BuildStatus `json:"builds"`
+
+	Front     Part `json:"front"`
+	Dashboard Part `json:"dashboard"`
+	Log       Part `json:"log"` // of the supervisor itself
+}
+
+// Part is something that serves people beside the builds.
+type Part struct {
+	Address string `json:"address"` // "": there is none
+	Trouble string `json:"trouble"` // in a sentence; "": it works
 }
 
 // ConfigStatus is the state of builds.toml.

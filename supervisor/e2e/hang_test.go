@@ -55,7 +55,7 @@ func TestApplicationThatAnswers500IsTriedAnewUntilItRecovers(t *testing.T) {
 	}
 	// Another process might be well, so one is tried; while it is not, this one serves on.
 	Eventually(t, 60*time.Second, "a candidate that fails too", func() (bool, string) {
-		return strings.Contains(w.Log(), "candidate was not taken"), w.Log()
+		return strings.Contains(w.Log(), "candidate failed its check"), w.Log()
 	})
 	if b := w.WaitState("one", "unhealthy"); b.Pid != first.Pid || b.Release != first.Release {
 		t.Errorf("status %+v, want that %d serves on", b, first.Pid)

@@ -28,6 +28,11 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		binDir = dir
+		// What supervisors under test remember is forgotten with them.
+		if err := os.Setenv("XDG_STATE_HOME", filepath.Join(dir, "state")); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
 		if err := inParallel(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1

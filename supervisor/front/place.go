@@ -28,6 +28,7 @@ type Place struct {
 	stop   context.CancelFunc // of what is served now; nil: nothing
 	idle   chan struct{}      // closed when no request of that is under way any more
 	halted chan struct{}      // not nil: nothing is to be served until it is closed
+	wrong  error              // why nothing is served at the moment; nil: all is well
 }
 
 // At returns the place at addr ("host:port"). ln is a listener that is there already, and the
@@ -35,6 +36,16 @@ type Place struct {
 func (f *Front) At(addr string, ln net.Listener) *Place {
 	life, end := context.WithCancel(context.Background())
 	return &Place{front: f, addr: addr, ln: ln, life: life, close: end}
+}
+
+// Trouble says why nothing is served at the moment, "" where that is not so. It is tried again.
+func (p *Place) Trouble() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.wrong == nil {
+		return ""
+	}
+	return fmt.Sprintf("cannot serve, it is tried again every %v: %v", placeRetry, p.wrong)
 }
 
 // Address is the place's address.
@@ -59,6 +70,9 @@ func (p *Place) Serve() {
 		if err == nil {
 			continue // it was halted
 		}
+		p.mu.Lock()
+		p.wrong = err
+		p.mu.Unlock()
 		if err.Error() != said {
 			said = err.Error()
 			p.front.log.Error("front cannot serve, it is tried again", "address", p.addr, "error", err)
@@ -111,7 +125,7 @@ func (p *Place) serveOnce() error {
 		p.mu.Unlock()
 		return err
 	}
-	p.stop, p.idle = stop, idle
+	p.stop, p.idle, p.wrong = stop, idle, nil
 	p.mu.Unlock()
 	p.front.log.Info("front listens", "address", ln.Addr().String())
 	err = p.front.Serve(served, ln, placeDrain)

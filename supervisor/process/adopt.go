@@ -15,18 +15,22 @@ import (
 // ErrStranger says that a process is there but carries another mark.
 var ErrStranger = errors.New("carries another mark")
 
-// Adopt makes a Child of a process that is running already: started by a supervisor that was killed, or by this process before it
-// executed another program in its own place. start is its start time and mark what it was started with; the caller
-// compares the BootID, which makes the two an identity.
+// Adopt makes a Child of a process that is running already: started by a supervisor that was
+// killed, or by this process before it executed another program in its own place. start is its
+// start time and mark what it was started with; the caller compares the BootID, which makes the two
+// an identity.
 //
-// The error wraps os.ErrProcessDone where that process has ended, also where another has its pid by now or where it
-// is a zombie: what it left behind is reached by Remains. It wraps ErrStranger where its environment can be read and holds another mark.
+// The error wraps os.ErrProcessDone if that process has ended, also if another process has its pid
+// by now or if it is a zombie: what it left behind is reached by Remains. It wraps ErrStranger if
+// its environment can be read and holds another mark.
 //
-// A child of our own (after an exec) is told with its true exit, also where it ended before: it is a zombie until
-// somebody waits for it. Call Adopt within 5 seconds after NewTable, or it is taken for an orphan and reaped.
+// For a child of our own (after an exec) the true exit is reported, even if it ended before: it
+// stays a zombie until somebody waits for it. Call Adopt within 5 seconds after NewTable, or the
+// child is treated as an orphan and reaped.
 //
-// The exit of any other process is told as soon as it is dead. How it ended is known only from Linux 6.15, and only where its
-// parent, which is often pid 1, waits for it within some milliseconds; otherwise Exit.Unknown is set.
+// The exit of any other process is reported as soon as it is dead. How it ended is known only from
+// Linux 6.15 on, and only if its parent, which is often pid 1, waits for it within some
+// milliseconds; otherwise Exit.Unknown is set.
 //
 // The rest is as with Spawn.
 func (t *Table) Adopt(pid int, start uint64, mark string, exited func(Exit)) (*Child, error) {
@@ -63,7 +67,8 @@ func (t *Table) adopt(pid int, start uint64, mark string, exited func(Exit)) (*C
 	return nil, err
 }
 
-// recognise is nil where the process with that pid is the one meant. ours says that we are its parent.
+// recognise is nil where the process with that pid is the one meant. ours says that we are its
+// parent.
 func recognise(pid int, start uint64, mark string) (ours bool, err error) {
 	s, err := readStat(pid)
 	switch {
@@ -80,7 +85,8 @@ func recognise(pid int, start uint64, mark string) (ours bool, err error) {
 	case s.pgrp != pid || s.session != pid: // a session's leader can leave neither (setsid(2), setpgid(2))
 		return false, fmt.Errorf("does not lead a session as a child of ours does: %w", ErrStranger)
 	}
-	// An environment that cannot be read, or was written over (setproctitle), tells nothing: pid and start time must do.
+	// An environment that cannot be read, or was written over (setproctitle), tells nothing: pid
+	// and start time must do.
 	environ, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
 	if err != nil {
 		return false, nil
@@ -91,15 +97,18 @@ func recognise(pid int, start uint64, mark string) (ours bool, err error) {
 	return false, nil
 }
 
-// Remains makes a Child of a process that has ended while nobody watched, for what it left behind: Exited says
-// that it ended, Tree finds its processes, SignalGroup, SignalTree and End reach them. pid and start are those of the process that is
-// gone, or 0 where they are not known. mark must be known and no one else's.
+// Remains makes a Child for a process that ended while nobody watched, to reach what it left
+// behind: Exited says that it ended, Tree finds its processes, SignalGroup, SignalTree and End
+// reach them. pid and start are those of the process that is gone, or 0 where they are not known.
+// mark must be known, and must belong to no other process.
 //
-// The number of a group proves nothing once its leader is gone: so the members of the group and session pid count where one of
-// them carries the mark, and none does where the pid is another process's by now. Without a pid it is those who carry the mark, with their
-// descendants. Where there are cgroups (UseCgroups), all in the tree's are part of it, whatever else they are.
+// The number of a group proves nothing once its leader is gone: so the members of the group and
+// session pid count where one of them carries the mark, and none does where the pid is another
+// process's by now. Without a pid it is the processes that carry the mark, with their descendants.
+// Where there are cgroups (UseCgroups), all in the tree's are part of it, whatever else they are.
 //
-// A process that turns out to be there after all, for example because only its birth was not written down, is part of it and is ended as well.
+// A process that turns out to be there after all, for example because only its birth was not
+// written down, is part of it and is ended as well.
 func (t *Table) Remains(pid int, start uint64, mark string) *Child {
 	return t.remains(pid, start, mark)
 }
@@ -114,7 +123,8 @@ func (t *Table) remains(pid int, start uint64, tag string) *Child {
 	return c
 }
 
-// claims reports whether the group and session of that number are the tree's whose leader, started at start, may have ended.
+// claims reports whether the group and session of that number are the tree's whose leader, started
+// at start, may have ended.
 func (s *snapshot) claims(pid int, start uint64, mark string) bool {
 	if pid <= 1 || mark == "" || start != 0 && s.recycled(pid, start) {
 		return false

@@ -49,9 +49,9 @@ func median(d []time.Duration) float64 {
 	return float64(d[len(d)/2]) / float64(time.Millisecond)
 }
 
-// BenchmarkRespawn1 and BenchmarkRespawn1000 measure from kill -9 of one of n children
-// to its successor's exec, with what an actor does: SIGTERM to the orphans of the
-// group first, the end of the tree in the background.
+// BenchmarkRespawn1 and BenchmarkRespawn1000 measure from kill -9 of one of n children to its
+// successor's exec, with what an actor does: SIGTERM to the orphans of the group first, the end of
+// the tree in the background.
 func BenchmarkRespawn1(b *testing.B)    { benchmarkRespawn(b, 1) }
 func BenchmarkRespawn1000(b *testing.B) { benchmarkRespawn(b, 1000) }
 
@@ -123,8 +123,8 @@ func endAll(b testing.TB, kids []*Child) {
 	wg.Wait()
 }
 
-// BenchmarkStart1000VsBareFork compares the start of 1,000 children with a loop of
-// syscall.ForkExec of the same program in the same run.
+// BenchmarkStart1000VsBareFork compares the start of 1,000 children with a loop of syscall.ForkExec
+// of the same program in the same run.
 func BenchmarkStart1000VsBareFork(b *testing.B) {
 	const n = 1000
 	eachWayB(b, func(b *testing.B, tb *Table) {
@@ -225,9 +225,8 @@ type footprint struct {
 	PSSKiB, Threads, Ticks int
 }
 
-// BenchmarkIdle1, 100 and 1000 report memory, threads and CPU of a program with n
-// children, in a process of its own. It idles for PROCESS_BENCH_IDLE, 20s where that is
-// not set.
+// BenchmarkIdle1, 100 and 1000 report memory, threads and CPU of a program with n children, in a
+// process of its own. It idles for PROCESS_BENCH_IDLE, 20s where that is not set.
 func BenchmarkIdle1(b *testing.B)    { benchmarkIdle(b, 1) }
 func BenchmarkIdle100(b *testing.B)  { benchmarkIdle(b, 100) }
 func BenchmarkIdle1000(b *testing.B) { benchmarkIdle(b, 1000) }

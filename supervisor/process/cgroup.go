@@ -15,21 +15,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cgroups are folders of the cgroup v2 tree that hold a cgroup for each child, named after its mark (cgroups(7)). The zero value is that
-// children get none.
+// cgroups are folders of the cgroup v2 tree that hold a cgroup for each child, named after its mark
+// (cgroups(7)). With the zero value children get none.
 type cgroups struct {
 	own string   // where new ones are made, or ""
 	all []string // own, and those of the same name that an earlier supervisor left elsewhere
 }
 
-// UseCgroups gives each child that has a Mark and is started from now on a cgroup of its own: whatever its tree does, it cannot leave that, so Tree,
-// SignalTree and End miss no one, not even a process that wiped its environment and left its session and its parent. They are made in a
-// folder called name below our own cgroup, which must be no one else's; End removes a child's, Close the folder, where it is empty. What
-// Adopt and Remains are told of is looked for in every folder of that name, in case an earlier supervisor ran in another cgroup. To find those
-// takes some 30 µs for each cgroup of the machine: whoever has Cgroups of the table before, of which nothing can have been missed, gives them as known.
+// UseCgroups gives each child that has a Mark and is started from now on a cgroup of its own:
+// whatever its tree does, it cannot leave that, so Tree, SignalTree and End miss no process, not
+// even a process that wiped its environment and left its session and its parent. They are made in a
+// folder called name below our own cgroup, which must be used by nothing else; End removes a
+// child's, Close the folder, where it is empty. What Adopt and Remains are asked for is looked for
+// in every folder of that name, in case an earlier supervisor ran in another cgroup. To find those
+// takes some 30 µs for each cgroup of the machine: a caller that has the Cgroups of the table
+// before, of which none can be missing, passes them as known.
 //
-// The error wraps errors.ErrUnsupported where there is no cgroup v2 or it is not ours to write; then everything is as without. Call it before
-// the first Spawn, Adopt or Remains.
+// The error wraps errors.ErrUnsupported where there is no cgroup v2 or it is not ours to write;
+// then everything is as without. Call it before the first Spawn, Adopt or Remains.
 func (t *Table) UseCgroups(name string, known ...string) error {
 	if name == "" || name != filepath.Base(name) || strings.HasPrefix(name, ".") {
 		return fmt.Errorf("use cgroups: %q is no name for a folder", name)
@@ -38,7 +41,12 @@ func (t *Table) UseCgroups(name string, known ...string) error {
 	if err != nil {
 		return fmt.Errorf("use cgroups: %w", err)
 	}
-	own := filepath.Join(mount, below, name)
+	return t.useCgroups(mount, filepath.Join(mount, below, name), known)
+}
+
+// useCgroups makes them in the folder own of the tree that is mounted at mount.
+func (t *Table) useCgroups(mount, own string, known []string) error {
+	name := filepath.Base(own)
 	if err := os.Mkdir(own, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("use cgroups: %w (%w)", errors.ErrUnsupported, err)
 	}
@@ -72,11 +80,12 @@ func (t *Table) UseCgroups(name string, known ...string) error {
 	})
 }
 
-// Cgroups are the folders of the children's cgroups, for UseCgroups of a program that is executed in our place.
+// Cgroups are the folders of the children's cgroups, for UseCgroups of a program that is executed
+// in our place.
 func (t *Table) Cgroups() []string { return slices.Clone(t.cgroups.all) }
 
-// FindCgroups returns the marks of the trees that have a cgroup: after a supervisor was killed, of those that run and of some that are gone.
-// End of what Adopt or Remains made of each removes it.
+// FindCgroups returns the marks of the trees that have a cgroup: after a supervisor was killed, of
+// those that run and of some that are gone. End of what Adopt or Remains made of each removes it.
 func (t *Table) FindCgroups() []string {
 	var marks []string
 	for tag := range t.cgroups.each() {
@@ -104,8 +113,9 @@ func (g *cgroups) each() iter.Seq2[string, string] {
 	}
 }
 
-// dropEmptyTasks removes the cgroups of tasks that ended after their supervisor was killed: nobody may ever ask for them by
-// name. Those of generations are kept, because FindCgroups tells of them.
+// dropEmptyTasks removes the cgroups of tasks that ended after their supervisor was killed: it may
+// be that no one ever asks for them by name. Those of generations are kept, because FindCgroups
+// returns them.
 func (g *cgroups) dropEmptyTasks() {
 	for tag, dir := range g.each() {
 		if strings.HasPrefix(tag, taskPrefix) {
@@ -170,7 +180,8 @@ func (g *cgroups) make(mark string) (dir string, err error) {
 	return dir, nil
 }
 
-// openCgroup opens dir for CLONE_INTO_CGROUP (clone(2)), or its cgroup.procs, for a process to enter by writing 0.
+// openCgroup opens dir for CLONE_INTO_CGROUP (clone(2)), or its cgroup.procs, for a process to
+// enter by writing 0.
 func openCgroup(dir string, procs bool) (int, error) {
 	if procs {
 		return unix.Open(filepath.Join(dir, "cgroup.procs"), unix.O_WRONLY|unix.O_CLOEXEC, 0)
@@ -193,7 +204,8 @@ func (g *cgroups) find(mark string) string {
 	return ""
 }
 
-// eachCgroup calls f for dir and the cgroups below it, which a tree with the right may have made, the deepest first.
+// eachCgroup calls f for dir and the cgroups below it, which a tree with the right may have made,
+// the deepest first.
 func eachCgroup(dir string, f func(dir string)) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -232,8 +244,9 @@ func isEmptyCgroup(dir string) bool {
 	return err == nil && bytes.Contains(events, []byte("populated 0\n"))
 }
 
-// killCgroup kills all in dir and below at once, also who is being forked meanwhile (cgroup.kill, Linux 5.14). Where the kernel
-// cannot, the tree is killed one by one, as without a cgroup.
+// killCgroup kills all processes in dir and below at once, also those being forked meanwhile
+// (cgroup.kill, Linux 5.14). Where the kernel cannot, the tree is killed one by one, as without a
+// cgroup.
 func killCgroup(dir string) {
 	if fd, err := unix.Open(filepath.Join(dir, "cgroup.kill"), unix.O_WRONLY|unix.O_CLOEXEC, 0); err == nil {
 		unix.Write(fd, []byte("1"))

@@ -16,7 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// escapee leaves everything that could tell whose it is: session, group, parent and environment. Its pid is in the file pids.
+// escapee leaves everything that could tell whose it is: session, group, parent and environment.
+// Its pid is in the file pids.
 const escapee = `
 	(env -i setsid /bin/sh -c 'echo $$ > pids; exec /bin/sleep 1000' &)
 	exec sleep 1000`
@@ -186,7 +187,8 @@ func TestChildIsStartedAlsoWhereItsCgroupCannotBeMade(t *testing.T) {
 	}
 }
 
-// actWithoutCgroups runs in a mount namespace of its own, where it unmounts cgroup v2, or makes it read-only.
+// actWithoutCgroups runs in a mount namespace of its own, where it unmounts cgroup v2, or makes it
+// read-only.
 func actWithoutCgroups(args []string) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return err

@@ -36,8 +36,8 @@ type Child struct {
 // Pid is the child's pid, and its group's and session's.
 func (c *Child) Pid() int { return c.pid }
 
-// StartTime is when it started, in clock ticks after boot. With Pid and BootID it
-// identifies the child.
+// StartTime is when it started, in clock ticks after boot. With Pid and BootID it identifies the
+// child.
 func (c *Child) StartTime() uint64 { return c.start }
 
 // Age is how long ago the child was started, by the clock that counts since boot.
@@ -76,11 +76,11 @@ func (c *Child) Signal(sig syscall.Signal) error {
 	return os.NewSyscallError("pidfd_send_signal", err)
 }
 
-// SignalGroup sends to every process of the child's group at once, also after
-// the child itself has ended: its orphans are still in the group. It takes a few
-// microseconds. An empty group is no error. Before Linux 6.9 it refuses when the child ended
-// more than a second ago, because the group's number may be another's by then: SignalTree
-// and End look first whose it is. For what Remains found it is the same as SignalTree.
+// SignalGroup sends to every process of the child's group at once, also after the child itself has
+// ended: its orphans are still in the group. It takes a few microseconds. An empty group is no
+// error. Before Linux 6.9 it refuses when the child ended more than a second ago, because the
+// group's number may be another's by then: SignalTree and End check first whose it is. For what
+// Remains found it is the same as SignalTree.
 func (c *Child) SignalGroup(sig syscall.Signal) error {
 	if c.lost {
 		return c.SignalTree(sig)
@@ -93,15 +93,15 @@ func (c *Child) SignalGroup(sig syscall.Signal) error {
 // PIDFD_SIGNAL_PROCESS_GROUP of pidfd_send_signal(2), Linux 6.9.
 const pidfdSignalProcessGroup = 1 << 2
 
-// groupGrace is how long after the leader was reaped its group's number is trusted where
-// the kernel cannot signal a group by pidfd. The group had members then, and numbers
-// are given out in turn: all others would have to be used up first.
+// groupGrace is how long after the leader was reaped its group's number is trusted where the kernel
+// cannot signal a group by pidfd. The group had members then, and numbers are given out in turn:
+// all others would have to be used up first.
 const groupGrace = time.Second
 
 // errGroupUnsure says that only the process table can tell whose group it is now.
 var errGroupUnsure = errors.New("process group may be another's")
 
-// signalGroup wants c.mu. Signal 0 only asks whether there is anyone.
+// signalGroup requires c.mu to be held. Signal 0 only checks whether the group has a member.
 func (c *Child) signalGroup(sig syscall.Signal) error {
 	if c.empty {
 		return nil
@@ -124,7 +124,8 @@ func (c *Child) signalGroup(sig syscall.Signal) error {
 		c.table.noGroupFlag.Store(true)
 		fallthrough
 	default:
-		// An adopted one that is not known to be dead may have been reaped in this instant, not earlier.
+		// An adopted one that is not known to be dead may have been reaped in this instant, not
+		// earlier.
 		if c.reaped && time.Since(c.exit.At) > groupGrace {
 			return errGroupUnsure
 		}

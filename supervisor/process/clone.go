@@ -14,13 +14,13 @@ import (
 // canClone says that this architecture forks without an exec step.
 const canClone = true
 
-// Why not syscall.ForkExec: between fork and exec it cannot write LISTEN_PID, set
-// the umask, or reset ignored signals. An exec step can, but it starts a Go program
-// first: 1,000 children then take 2.6 to 4 times as long as with a bare fork-exec loop,
-// against 1.1 to 1.3 times this way (BenchmarkStart1000VsBareFork).
+// Why not syscall.ForkExec: between fork and exec it cannot write LISTEN_PID, set the umask, or
+// reset ignored signals. An exec step can, but it starts a Go program first: 1,000 children then
+// take 2.6 to 4 times as long as with a bare fork-exec loop, against 1.1 to 1.3 times this way
+// (BenchmarkStart1000VsBareFork).
 //
-// These three are the runtime's own hooks around a fork. Go keeps their names and
-// signatures for users outside the standard library (go.dev/issue/67401).
+// These three are the runtime's own hooks around a fork. Go keeps their names and signatures for
+// users outside the standard library (go.dev/issue/67401).
 
 //go:linkname beforeFork syscall.runtime_BeforeFork
 func beforeFork()
@@ -31,14 +31,14 @@ func afterFork()
 //go:linkname afterForkInChild syscall.runtime_AfterForkInChild
 func afterForkInChild()
 
-// vforkSyscall makes a system call from which a child returns first, on the stack
-// of its parent. It keeps the return address out of that stack.
+// vforkSyscall makes a system call from which a child returns first, on the stack of its parent. It
+// keeps the return address out of that stack.
 //
 //go:noescape
 func vforkSyscall(trap, a1, a2, a3 uintptr) (r, errno uintptr)
 
-// birth is all that a child needs between fork and exec. Everything is allocated
-// before the fork; the child writes only numbers and bytes.
+// birth is all that a child needs between fork and exec. Everything is allocated before the fork;
+// the child writes only numbers and bytes.
 type birth struct {
 	path, dir  *byte
 	argv, env  []*byte
@@ -71,8 +71,8 @@ type cloneArgs struct {
 
 // clone starts img and returns its pid and pidfd.
 //
-// The thread waits until the child has executed its program or failed to
-// (CLONE_VFORK), as with syscall.ForkExec.
+// The thread waits until the child has executed its program or failed to (CLONE_VFORK), as with
+// syscall.ForkExec.
 func clone(img *image, nofile *syscall.Rlimit) (pid, pidfd int, err error) {
 	b, err := newBirth(img, nofile)
 	if err != nil {
@@ -91,8 +91,8 @@ func clone(img *image, nofile *syscall.Rlimit) (pid, pidfd int, err error) {
 	}
 	upid, errno := fork()
 	if errno != 0 && b.into.flags != 0 {
-		// ENOSYS before Linux 5.3 or in a container, E2BIG or EINVAL before 5.7, EPERM of other filters. What else
-		// it may be, clone(2) says again.
+		// ENOSYS before Linux 5.3 or in a container, E2BIG or EINVAL before 5.7, EPERM of other
+		// filters. What else it may be, clone(2) says again.
 		img.enter = true
 		b.join(img)
 		upid, errno = fork()
@@ -167,9 +167,9 @@ func newBirth(img *image, nofile *syscall.Rlimit) (*birth, error) {
 	return b, nil
 }
 
-// fork returns in the parent only; afterFork must be called next. The child runs on
-// this stack frame while the parent's thread waits, so that nothing it does here may
-// grow the stack, allocate, move a pointer or return (syscall.forkAndExecInChild1).
+// fork returns in the parent only; afterFork must be called next. The child runs on this stack
+// frame while the parent's thread waits, so that nothing it does here may grow the stack, allocate,
+// move a pointer or return (syscall.forkAndExecInChild1).
 //
 //go:noinline
 //go:norace
@@ -195,9 +195,9 @@ func (b *birth) fork() (pid, errno uintptr) {
 		return
 	}
 
-	// In the child. First a session of its own, then the signals: all are blocked here, and
-	// the handlers of the runtime must be gone before that ends. What we ignore
-	// ourselves (nohup, a shell's background job) the child shall not.
+	// In the child. First a session of its own, then the signals: all are blocked here, and the
+	// handlers of the runtime must be gone before that ends. What we ignore ourselves (nohup, a
+	// shell's background job) the child shall not.
 	b.at = stepSession
 	if _, _, e = syscall.RawSyscall(unix.SYS_SETSID, 0, 0, 0); e != 0 {
 		goto failed
@@ -241,8 +241,8 @@ func (b *birth) fork() (pid, errno uintptr) {
 		}
 	}
 
-	// Nothing but 0 to 4 goes on, whatever we inherited or someone forgot to mark.
-	// Kernels before 5.11 refuse, then only what is marked is closed.
+	// Nothing but 0 to 4 goes on, whatever we inherited or someone forgot to mark. Kernels before
+	// 5.11 refuse, then only what is marked is closed.
 	b.at = stepFiles
 	syscall.RawSyscall(unix.SYS_CLOSE_RANGE, listenerFD, 1<<32-1, unix.CLOSE_RANGE_CLOEXEC)
 	for i = 0; i < childFDs; i++ {

@@ -12,14 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// End ends the child's whole tree and returns when nothing of it runs: SIGTERM to
-// all, with SIGCONT so that what is stopped can finish what it holds; after grace
-// SIGKILL, again and again until no one is left. It also works after the child
-// itself has ended, for what it left behind. With a grace of 0 it kills at once.
+// End ends the child's whole tree and returns when nothing of it runs: SIGTERM to all, with SIGCONT
+// so that what is stopped can finish what it holds; after grace SIGKILL, again and again until no
+// one is left. It also works after the child itself has ended, for what it left behind. With a
+// grace of 0 it kills at once.
 //
-// When ctx ends first, End gives up, kills nothing more and returns an error that wraps
-// ctx.Err; call it again to go on. A process that we have no right to signal, and that does
-// not end, is an error.
+// When ctx ends first, End gives up, kills nothing more and returns an error that wraps ctx.Err;
+// call it again to go on. A process that we have no right to signal, and that does not end, is an
+// error.
 func (c *Child) End(ctx context.Context, grace time.Duration) error {
 	c.mu.Lock()
 	ended := c.ended
@@ -80,7 +80,7 @@ func (c *Child) end(ctx context.Context, grace time.Duration) error {
 		}
 		members := c.members(snap, e.known)
 		if e.killing {
-			// Only now: who has left the group may be known by its parent alone.
+			// Only now: a process that has left the group may be known by its parent alone.
 			if err := c.signalGroupOrLater(unix.SIGKILL); err != nil {
 				return err
 			}
@@ -108,8 +108,8 @@ func (c *Child) end(ctx context.Context, grace time.Duration) error {
 	}
 }
 
-// signalGroupOrLater leaves a group whose number is not certain any more, or whose
-// members we may not signal, to the reading of the process table.
+// signalGroupOrLater leaves a group whose number is not certain any more, or whose members we may
+// not signal, to the reading of the process table.
 func (c *Child) signalGroupOrLater(sigs ...syscall.Signal) error {
 	for _, sig := range sigs {
 		c.mu.Lock()
@@ -122,8 +122,8 @@ func (c *Child) signalGroupOrLater(sigs ...syscall.Signal) error {
 	return nil
 }
 
-// tell signals the members that are alive and returns what to wait for; blind is true
-// where someone is alive who cannot be watched.
+// tell signals the members that are alive and returns what to wait for; blind is true where someone
+// is alive that cannot be watched.
 func (e *ending) tell(members []proc, first bool) (watched []*watch, blind bool, err error) {
 	for _, p := range members {
 		if p.pid == e.pid && p.start == e.start && !e.lost {
@@ -160,8 +160,7 @@ func (e *ending) tellOne(p proc, w *watch, first bool) error {
 	}
 	told := e.told[p.id()]
 	e.told[p.id()] = true
-	// The group's members were told together; who is new among them later was
-	// born meanwhile.
+	// The group's members were signalled together; a member that is new later was born meanwhile.
 	if told || first && p.pgrp == e.pid && !e.unsure() {
 		return nil
 	}
@@ -176,8 +175,8 @@ func (e *ending) unsure() bool {
 	return e.signalGroup(0) != nil
 }
 
-// wait waits for all of them, and returns early when it is time to kill or ctx
-// ends. It reports whether all ended.
+// wait waits for all of them, and returns early when it is time to kill or ctx ends. It reports
+// whether all ended.
 func (e *ending) wait(ctx context.Context, watched []*watch, blind bool, kill <-chan time.Time) bool {
 	var again <-chan time.Time
 	if blind {
@@ -216,13 +215,13 @@ func (e *ending) kill() {
 	e.table.log.Debug("tree did not end in time and is killed", "pid", e.pid)
 }
 
-// members finds the tree in the process table, with whom of known is there still,
-// zombies included.
+// members finds the tree in the process table, with those of known that are still there, zombies
+// included.
 func (c *Child) members(snap *snapshot, known map[procID]bool) []proc {
 	c.mu.Lock()
 	err := c.signalGroup(0) // sees whether the group is empty
-	// While a group or a session has a member, its number is given to no one
-	// else (kernel/pid.c). The session may live on when the group is empty.
+	// While a group or a session has a member, its number is given to no other (kernel/pid.c). The
+	// session may live on when the group is empty.
 	byNumber := !c.reaped || !c.ended && (!c.empty || time.Since(c.exit.At) < groupGrace)
 	c.mu.Unlock()
 	leader := 0
@@ -234,7 +233,8 @@ func (c *Child) members(snap *snapshot, known map[procID]bool) []proc {
 	case byNumber && !(err == errGroupUnsure && snap.recycled(c.pid, c.start)):
 		leader = c.pid
 	}
-	// Read after the table: who has a number now that another had there is found gone by its start time.
+	// Read after the table: a process that has the number of an earlier one now is recognised by
+	// its start time.
 	return snap.tree(leader, c.tag, os.Getpid(), known, cgroupPids(c.cgroup)...)
 }
 
@@ -243,9 +243,9 @@ func (s *snapshot) recycled(pid int, start uint64) bool {
 	return slices.ContainsFunc(s.byPid[pid], func(i int) bool { return s.procs[i].start != start })
 }
 
-// Tree returns the pids of the live processes of the child's tree, sorted: its group
-// and session, who carries its mark or is in its cgroup, and their descendants. Zombies are dead. It reads the
-// process table, together with all who ask at the same time.
+// Tree returns the pids of the live processes of the child's tree, sorted: its group and session,
+// those that carry its mark or are in its cgroup, and their descendants. Zombies are dead. It reads
+// the process table, together with all who ask at the same time.
 func (c *Child) Tree() ([]int, error) {
 	snap, err := c.table.scans.fresh(context.Background())
 	if err != nil {
@@ -261,8 +261,8 @@ func (c *Child) Tree() ([]int, error) {
 	return pids, nil
 }
 
-// SignalTree sends to the group at once, then to the members of the tree that left
-// it, which takes a reading of the process table. A tree that is empty is no error.
+// SignalTree sends to the group at once, then to the members of the tree that left it, which takes
+// a reading of the process table. A tree that is empty is no error.
 func (c *Child) SignalTree(sig syscall.Signal) error {
 	c.mu.Lock()
 	err := c.signalGroup(sig)
@@ -288,8 +288,8 @@ func (c *Child) SignalTree(sig syscall.Signal) error {
 	return nil
 }
 
-// watchMember watches a process that was seen in the process table. Both results are
-// nil where it is gone.
+// watchMember watches a process that was seen in the process table. Both results are nil where it
+// is gone.
 func (t *Table) watchMember(p proc) (*watch, error) {
 	fd, err := openMember(p)
 	if fd < 0 || err != nil {
@@ -312,8 +312,8 @@ func openMember(p proc) (int, error) {
 	if err != nil {
 		return -1, os.NewSyscallError("pidfd_open", err)
 	}
-	// Only now can the start time be compared: the pid may have been given away
-	// between the reading of the table and the opening.
+	// Only now can the start time be compared: the pid may have been given away between the reading
+	// of the table and the opening.
 	if start, err := StartTime(p.pid); err != nil || start != p.start {
 		unix.Close(fd)
 		return -1, nil
@@ -321,8 +321,8 @@ func openMember(p proc) (int, error) {
 	return fd, nil
 }
 
-// signalMember signals through w, or, where that is nil, through a pidfd of its own. A process
-// that is gone is no error.
+// signalMember signals through w, or, where that is nil, through a pidfd of its own. A process that
+// is gone is no error.
 func (t *Table) signalMember(p proc, w *watch, sig syscall.Signal) error {
 	var err error
 	if w != nil {

@@ -14,9 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stubborn is a tree of five that ignores SIGTERM: a child, a worker, a
-// worker's child, a daemon in a session of its own whose parent is gone, and one that
-// has wiped its environment.
+// stubborn is a tree of five that ignores SIGTERM: a child, a worker, a worker's child, a daemon in
+// a session of its own whose parent is gone, and one that has wiped its environment.
 const stubborn = `
 	trap '' TERM
 	sh -c 'sleep 1000 & echo $! >> pids; wait; wait' &

@@ -15,16 +15,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Descriptors of the exec step beside those that become the child's.
+// Descriptors of the exec step in addition to those that become the child's.
 const (
 	orderFD = childFDs     // where it reads its order
 	errorFD = childFDs + 1 // where it says what went wrong; closed by the exec
 )
 
-// order is what the exec step is told, through a memfd: neither the arguments
-// nor the environment of a process are private.
+// order is what the exec step receives through a memfd: neither the arguments nor the environment
+// of a process are private.
 //
-// Words are bytes, because JSON strings would mend what is not UTF-8.
+// Words are bytes, because JSON strings would replace what is not UTF-8.
 type order struct {
 	Path, Dir  []byte
 	Argv, Env  [][]byte
@@ -38,8 +38,8 @@ type order struct {
 // stepEnv keeps the Go runtime of the exec step small; the child does not see it.
 var stepEnv = []string{"GOMAXPROCS=1", "GOGC=off"}
 
-// execStep starts img through the program self. It waits, without holding a thread,
-// until the program was executed or said why not.
+// execStep starts img through the program self. It waits, without holding a thread, until the
+// program was executed or said why not.
 func execStep(self string, img *image) (pid, pidfd int, err error) {
 	fail := func(err error) (int, int, error) {
 		return 0, -1, fmt.Errorf("start %s: exec step: %w", img.path, err)
@@ -89,7 +89,7 @@ func execStep(self string, img *image) (pid, pidfd int, err error) {
 	case err == io.EOF: // closed by the exec
 		return pid, pidfd, nil
 	case err != nil:
-		err = fmt.Errorf("start %s: exec step: answer of %d bytes: %w", img.path, n, err)
+		err = fmt.Errorf("start %s: exec step: reply of %d bytes: %w", img.path, n, err)
 		unix.PidfdSendSignal(pidfd, unix.SIGKILL, nil, 0) // it may have gone already
 	default:
 		err = img.failure(step(binary.NativeEndian.Uint32(answer[:])), syscall.Errno(binary.NativeEndian.Uint32(answer[4:])))
@@ -119,10 +119,10 @@ func (img *image) order() (*os.File, error) {
 	return f, nil
 }
 
-// ExecStep is the hidden command "exec-step": it does in a process of its own what a
-// fork cannot where Go does not let us, and becomes the child. The program must
-// call it before anything else, with what follows "exec-step" on its command line.
-// It returns only where it could not, with the exit code for the program.
+// ExecStep is the hidden command "exec-step": it does in a process of its own what a fork cannot
+// where Go does not let us, and becomes the child. The program must call it before anything else,
+// with what follows "exec-step" on its command line. It returns only where it could not, with the
+// exit code for the program.
 func ExecStep(args []string) int {
 	runtime.LockOSThread() // user and privileges are a thread's own until the exec
 	unix.CloseOnExec(orderFD)
@@ -176,8 +176,8 @@ func runOrder(args []string) (step, error) {
 	if o.Listen {
 		env = append(env, "LISTEN_PID="+strconv.Itoa(os.Getpid()))
 	}
-	// What this program inherited beside its own goes no further; kernels before
-	// 5.11 refuse.
+	// What this program inherited in addition to its own goes no further; kernels before 5.11
+	// refuse.
 	unix.CloseRange(childFDs, 1<<32-1, unix.CLOSE_RANGE_CLOEXEC)
 	resetSignals()
 	return stepExec, syscall.Exec(string(o.Path), toStrings(o.Argv), env)
@@ -199,8 +199,8 @@ func toStrings(bs [][]byte) []string {
 	return ss
 }
 
-// become changes this thread only, by the bare system calls: it is the one that execs,
-// and there is nothing to keep in step with.
+// become changes this thread only, by the bare system calls: it is the one that execs, and there is
+// nothing to keep in step with.
 func become(u *Credential) (step, error) {
 	var groups unsafe.Pointer
 	if len(u.Groups) > 0 {
@@ -218,8 +218,8 @@ func become(u *Credential) (step, error) {
 	return stepExec, nil
 }
 
-// resetSignals makes every signal's disposition the default one, also of those that we
-// were started to ignore, and empties this thread's mask.
+// resetSignals makes every signal's disposition the default one, also of those that we were started
+// to ignore, and empties this thread's mask.
 func resetSignals() {
 	var defaults [64]byte // struct kernel_sigaction, all zero: SIG_DFL
 	var mask uint64

@@ -8,8 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// statusPatience is how long the exit of somebody else's child is kept back until its parent has waited for it. A
-// parent that waits at once has done so by then; a successor needs many times as long to start.
+// statusPatience is how long the exit of somebody else's child is kept back until its parent has
+// waited for it. A parent that waits at once has done so by then; a successor needs many times as
+// long to start.
 const statusPatience = 10 * time.Millisecond
 
 // What golang.org/x/sys/unix lacks of linux/pidfd.h, Linux 6.15.
@@ -27,8 +28,8 @@ type pidfdInfo struct {
 	exitCode int32      // as wait(2) has it
 }
 
-// exitInfo asks the kernel how a process ended that is not our child. nil is that it does not say; pending that it may once the
-// process's parent has waited for it.
+// exitInfo asks the kernel how a process ended that is not our child. nil is that it does not say;
+// pending that it may once the process's parent has waited for it.
 func (t *Table) exitInfo(pidfd int) (e *Exit, pending bool) {
 	if t.noExitInfo {
 		return nil, false

@@ -23,15 +23,15 @@ type born struct {
 	Mark  string
 }
 
-// former is a supervisor that ran before: a process of its own with children of its own, below a process that is to them what
-// pid 1 is to us.
+// former is a supervisor that ran before: a process of its own with children of its own, below a
+// process that is to them what pid 1 is to us.
 type former struct {
 	pid      int
 	children []born
 }
 
-// startFormer starts it with a child for each script. initReaps says whether its pid 1 waits for orphans at
-// once or, as some do for seconds, not at all.
+// startFormer starts it with a child for each script. initReaps says whether its pid 1 waits for
+// orphans at once or, as some do for seconds, not at all.
 func startFormer(t testing.TB, initReaps bool, specs ...Spec) former {
 	t.Helper()
 	return startFormerWith(t, "", initReaps, specs...)
@@ -118,7 +118,6 @@ func actInit(args []string) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	fmt.Println(cmd.Process.Pid)
 	if args[0] == "true" {
 		go func() {
 			for {
@@ -156,6 +155,7 @@ func actFormer(args []string) error {
 		}
 		children = append(children, born{c.Pid(), c.StartTime(), s.Mark})
 	}
+	fmt.Println(os.Getpid())
 	if err := json.NewEncoder(os.Stdout).Encode(children); err != nil {
 		return err
 	}

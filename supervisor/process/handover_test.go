@@ -29,7 +29,8 @@ const (
 	execDying  = 30
 )
 
-// actImage is one image: it takes over what the one before left, starts more, and makes way for the next.
+// actImage is one image: it takes over what the one before left, starts more, and makes way for the
+// next.
 func actImage(args []string) error {
 	var l legacy
 	if len(args) > 0 {

@@ -18,8 +18,8 @@ import (
 type image struct {
 	spec Spec
 	path string
-	// env is the child's environment without LISTEN_PID, which is known only
-	// after the fork and comes last.
+	// env is the child's environment without LISTEN_PID, which is known only after the fork and
+	// comes last.
 	env    []string
 	listen bool
 	// fds are the descriptors that become 0 to 4, all of them above those, or -1.
@@ -33,8 +33,8 @@ type image struct {
 	opened []int
 }
 
-// prepare opens and checks what can be opened and checked before the fork, so
-// that an error names it. The image must be closed.
+// prepare opens and checks what can be opened and checked before the fork, so that an error names
+// it. The image must be closed.
 func prepare(s Spec, null int) (_ *image, err error) {
 	img := &image{spec: s, listen: s.Listener != nil, fds: [childFDs]int{null, null, null, -1, -1}}
 	defer func() {
@@ -102,8 +102,8 @@ func (img *image) close() {
 	img.opened = nil
 }
 
-// dup makes a copy above the numbers that the child's own descriptors take, so
-// that putting one in its place never overwrites another.
+// dup makes a copy above the numbers that the child's own descriptors take, so that putting one in
+// its place never overwrites another.
 func (img *image) dup(fd int) (int, error) {
 	up, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, childFDs)
 	if err != nil {
@@ -125,8 +125,8 @@ func (img *image) dupFile(f *os.File) (fd int, err error) {
 	return fd, err
 }
 
-// environ is the Spec's environment and ours. The mark comes first: a sweep then
-// finds it in the first page of /proc/PID/environ.
+// environ is the Spec's environment and ours. The mark comes first: a sweep then finds it in the
+// first page of /proc/PID/environ.
 func environ(s Spec) ([]string, error) {
 	var ours, drop []string
 	if s.Mark != "" {

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Subreaper makes us the parent of the orphans among our descendants
-// (PR_SET_CHILD_SUBREAPER, prctl(2), Linux 3.4): then a Table can reap them, and a
-// tree leaves no zombie. Pid 1 is that anyway.
+// Subreaper makes us the parent of the orphans among our descendants (PR_SET_CHILD_SUBREAPER,
+// prctl(2), Linux 3.4): then a Table can reap them, and a tree leaves no zombie. Pid 1 is that
+// anyway.
 func Subreaper() error {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("become the parent of orphans: %w", os.NewSyscallError("prctl", err))
@@ -45,16 +45,15 @@ func (t *Table) reapOrphan(p proc) {
 }
 
 const (
-	// sweepAfter is the rest between a death and the look for zombies that nobody
-	// waited for.
+	// sweepAfter is the pause between a death and the search for zombies that nobody waited for.
 	sweepAfter = time.Second
-	// orphanAge is how long a zombie must have been seen before it is taken for an
-	// orphan: children of os/exec are waited for at once.
+	// orphanAge is how long a zombie must have been seen before it is taken for an orphan: children
+	// of os/exec are waited for at once.
 	orphanAge = 5 * time.Second
 )
 
-// sweep reaps orphans that die at other times than when their tree is ended: daemons
-// that a child started, or anything, where we are pid 1 of a container.
+// sweep reaps orphans that die at other times than when their tree is ended: daemons that a child
+// started, or anything, where we are pid 1 of a container.
 func (t *Table) sweep(ctx context.Context, died <-chan os.Signal) {
 	seen := make(map[procID]time.Time)
 	timer := time.NewTimer(0)
@@ -79,8 +78,8 @@ func (t *Table) sweep(ctx context.Context, died <-chan os.Signal) {
 	}
 }
 
-// sweepOnce reports whether there are zombies left that are too young. It costs one system
-// call where there is no zombie at all.
+// sweepOnce reports whether there are zombies left that are too young. It costs one system call
+// where there is no zombie at all.
 func (t *Table) sweepOnce(ctx context.Context, seen map[procID]time.Time, age time.Duration) bool {
 	var info siginfo
 	if err := waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT); err != nil || info.pid == 0 || !isSubreaper() {
@@ -119,7 +118,7 @@ func (t *Table) sweepOnce(ctx context.Context, seen map[procID]time.Time, age ti
 	return len(zombies) > 0
 }
 
-// leaders are the pids of the children whose exit was not taken yet.
+// leaders returns the pids of the children whose exit was not collected yet.
 func (t *Table) leaders() map[int]bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -20,9 +20,9 @@ type Found struct {
 	Mark      string
 }
 
-// FindMarked returns the live processes whose environment holds a mark with that
-// prefix, in no order. Zombies are dead. Processes whose environment we may not read
-// are left out (proc_pid_environ(5)). It reads all of /proc: for start-up, not for a loop.
+// FindMarked returns the live processes whose environment holds a mark with that prefix, in no
+// order. Zombies are dead. Processes whose environment we may not read are left out
+// (proc_pid_environ(5)). It reads all of /proc: for start-up, not for a loop.
 func (t *Table) FindMarked(prefix string) ([]Found, error) {
 	snap, err := t.scans.fresh(context.Background())
 	if err != nil {
@@ -43,8 +43,8 @@ type proc struct {
 	tag string // what it carries, see Spec.tag
 }
 
-// snapshot is the process table at one moment, with the indexes that trees are
-// found by. It is shared and never changed.
+// snapshot is the process table at one moment, with the indexes that trees are found by. It is
+// shared and never changed.
 type snapshot struct {
 	procs                               []proc
 	byGroup, bySession, byParent, byPid map[int][]int
@@ -70,8 +70,8 @@ func newSnapshot(procs []proc) *snapshot {
 	return s
 }
 
-// tree returns the members of the group and session of leader (0 for none of
-// them), whoever carries tag, is known or one of pids, and all their descendants; zombies too, not
+// tree returns the members of the group and session of leader (0 for none of them), every process
+// that carries tag, is known or is one of pids, and all their descendants; zombies too, but not
 // self.
 func (s *snapshot) tree(leader int, tag string, self int, known map[procID]bool, pids ...int) []proc {
 	var members []proc
@@ -122,15 +122,15 @@ func (s *snapshot) tree(leader int, tag string, self int, known map[procID]bool,
 	return members
 }
 
-// image of a process: an exec changes it, so that what was read of its
-// environment holds as long as it is the same.
+// image of a process: an exec changes it, so that what was read of its environment holds as long as
+// it is the same.
 type procImage struct {
 	pid             int
 	start, envStart uint64
 }
 
-// procReader reads the process table. It remembers the tags of the processes that it has
-// seen, so that each environment is read once. Its zero value is ready.
+// procReader reads the process table. It remembers the tags of the processes that it has seen, so
+// that each environment is read once. Its zero value is ready.
 type procReader struct {
 	tags map[procImage]string
 	buf  []byte
@@ -187,8 +187,9 @@ const (
 	execPoll  = 200 * time.Microsecond
 )
 
-// tag reads a process's tag, of which s was read before; known is false where it may be other next time. A process in the
-// middle of an exec is waited for: the one that is missed then may be one that a supervisor had just started when it was killed.
+// tag reads a process's tag, of which s was read before; known is false where it may be other next
+// time. A process in the middle of an exec is waited for: the one that is missed then may be one
+// that a supervisor had just started when it was killed.
 func (r *procReader) tag(proc int, name string, s stat) (tag string, known bool) {
 	for limit := time.Now().Add(execLimit); ; {
 		environ, err := r.slurp(proc, name+"/environ", func(block []byte) bool {
@@ -217,8 +218,8 @@ func (r *procReader) tag(proc int, name string, s stat) (tag string, known bool)
 	}
 }
 
-// slurp reads a small file of /proc until its end or until enough says so. What
-// it returns holds until the next call.
+// slurp reads a small file of /proc until its end or until enough says so. What it returns holds
+// until the next call.
 func (r *procReader) slurp(dir int, name string, enough func([]byte) bool) ([]byte, error) {
 	const limit = 8 << 20 // above the largest environment that the kernel takes (execve(2))
 	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -245,8 +246,8 @@ func (r *procReader) slurp(dir int, name string, enough func([]byte) bool) ([]by
 	}
 }
 
-// scanner shares the reading of the process table among all who need it at the
-// same time: with 1,000 trees to end at once it is read a few times, not thousands.
+// scanner shares the reading of the process table among all who need it at the same time: with
+// 1,000 trees to end at once it is read a few times, not thousands.
 type scanner struct {
 	mu      sync.Mutex
 	next    *scan
@@ -294,9 +295,9 @@ func (s *scanner) fresh(ctx context.Context) (*snapshot, error) {
 	}
 }
 
-// run reads for as long as someone asks. It rests three times as long as a reading took,
-// so that all of it never takes more than a quarter of one CPU, and whoever asks
-// meanwhile shares the next one.
+// run reads for as long as someone asks. It rests three times as long as a reading took, so that
+// all of it never takes more than a quarter of one CPU, and everyone who asks meanwhile shares the
+// next one.
 func (s *scanner) run() {
 	defer s.wg.Done()
 	for {

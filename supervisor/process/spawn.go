@@ -9,16 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Spawn starts a child in a session of its own, so that its pid is also that of its
-// group and session. It returns when the child's program runs, or with an error
-// that names what could not be done: the command, its folder, its user, its log.
+// Spawn starts a child in a session of its own, so that its pid is also that of its group and
+// session. It returns when the child's program runs, or with an error that names what could not be
+// done: the command, its folder, its user, its log.
 //
-// exited is called exactly once when the child has ended, from the table's one
-// goroutine, possibly before Spawn returns; it must be quick and must not call Spawn, Freeze or
-// Close. Nil is allowed. Spawn may be called from many goroutines at once.
+// exited is called exactly once when the child has ended, from the table's one goroutine, possibly
+// before Spawn returns. It must be quick and must not call Spawn, Freeze or Close. It may be nil.
+// Spawn may be called from many goroutines at once.
 //
-// After the exit call Child.End: it ends what the child left behind and frees what is
-// kept to reach it.
+// After the exit call Child.End: it ends what the child left behind and frees what is kept to reach
+// it.
 func (t *Table) Spawn(s Spec, exited func(Exit)) (*Child, error) {
 	t.mu.Lock()
 	if t.closed {
@@ -74,10 +74,9 @@ func (t *Table) Spawn(s Spec, exited func(Exit)) (*Child, error) {
 	return c, nil
 }
 
-// inheritedNofile returns the limit of open files that we were started with. Go
-// raises ours, keeps the old one to itself and gives it to what syscall.ForkExec starts
-// (syscall/rlimit.go): so it is asked of such a process. Nil is that Go did not
-// raise it.
+// inheritedNofile returns the limit of open files that we were started with. Go raises ours, keeps
+// the old one to itself and gives it to what syscall.ForkExec starts (syscall/rlimit.go): so it is
+// asked of such a process. Nil is that Go did not raise it.
 func inheritedNofile() (*syscall.Rlimit, error) {
 	var now unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &now); err != nil {

@@ -28,43 +28,42 @@ const (
 
 // Spec says what to run and how. Its zero value runs nothing: Argv is required.
 type Spec struct {
-	// Argv is the command. Argv[0] without a slash is looked up in the PATH of
-	// Env; with one it is taken as it is, relative to Dir.
+	// Argv is the command. Argv[0] without a slash is looked up in the PATH of Env; with one it is
+	// taken as it is, relative to Dir.
 	Argv []string
-	// Env is the whole environment, apart from what this package adds: Mark, Task,
-	// Listener and Ready say what. Our own environment is not handed down. Where a
-	// variable is given twice, the last one counts.
+	// Env is the whole environment, apart from what this package adds: Mark, Task, Listener and
+	// Ready say what. Our own environment is not handed down. Where a variable is given twice, the
+	// last one counts.
 	Env []string
 	// Dir is the working folder, entered as User. Empty is our own.
 	Dir string
-	// Listener becomes file descriptor 3, announced by LISTEN_FDS=1, LISTEN_PID
-	// and LISTEN_FDNAMES=gunicorn. It stays the caller's.
+	// Listener becomes file descriptor 3, announced by LISTEN_FDS=1, LISTEN_PID and
+	// LISTEN_FDNAMES=gunicorn. It stays the caller's.
 	Listener *os.File
-	// Ready becomes file descriptor 4, announced by MEDCTRL_READY_FD=4. It stays
-	// the caller's.
+	// Ready becomes file descriptor 4, announced by MEDCTRL_READY_FD=4. It stays the caller's.
 	Ready *os.File
-	// Extra becomes file descriptor 3 in place of Listener, and nothing announces it.
-	// It stays the caller's.
+	// Extra becomes file descriptor 3 in place of Listener, and nothing announces it. It stays the
+	// caller's.
 	Extra *os.File
-	// Stdout takes what the child prints, in place of Log, and Stderr, where it is given,
-	// what it prints to stderr. They stay the caller's.
+	// Stdout takes what the child prints, in place of Log, and Stderr, where it is given, what it
+	// prints to stderr. They stay the caller's.
 	Stdout, Stderr *os.File
-	// Log is the file that takes stdout and stderr; it is opened for appending,
-	// as ourselves, and made with mode 0640 where it is missing. Empty is /dev/null.
+	// Log is the file that takes stdout and stderr; it is opened for appending, as ourselves, and
+	// made with mode 0640 where it is missing. Empty is /dev/null.
 	Log string
-	// User is whom to run as; nil is whom we run as.
+	// User is the user to run as; nil is our own.
 	User *Credential
 	// Umask is the child's umask, also where it is 0.
 	Umask os.FileMode
-	// NoNewPrivs keeps set-user-ID programs from raising rights in the tree
-	// (PR_SET_NO_NEW_PRIVS, prctl(2)).
+	// NoNewPrivs keeps set-user-ID programs from raising rights in the tree (PR_SET_NO_NEW_PRIVS,
+	// prctl(2)).
 	NoNewPrivs bool
-	// Mark identifies the tree: it is put into the environment as
-	// MEDCTRL_GENERATION, which descendants inherit, and names the child's cgroup (Table.UseCgroups).
+	// Mark identifies the tree: it is put into the environment as MEDCTRL_GENERATION, which
+	// descendants inherit, and names the child's cgroup (Table.UseCgroups).
 	Mark string
-	// Task identifies the tree of a one-off command, as Mark does that of a child that
-	// outlives us: it is put into the environment as MEDCTRL_STEP. FindMarked and FindCgroups
-	// do not return it; FindTasks does.
+	// Task identifies the tree of a one-off command, as Mark does that of a child that outlives us:
+	// it is put into the environment as MEDCTRL_STEP. FindMarked and FindCgroups do not return it;
+	// FindTasks does.
 	Task string
 }
 

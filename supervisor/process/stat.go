@@ -21,16 +21,16 @@ type stat struct {
 	envStart                 uint64 // address of the environment, new with every exec; 0 where we may not know
 }
 
-// dead reports whether nothing of the process runs any more: a zombie is dead, unless
-// only its first thread ended.
+// dead reports whether nothing of the process runs any more: a zombie is dead, unless only its
+// first thread ended.
 func (s stat) dead() bool {
 	return s.state == 'X' || s.state == 'Z' && s.threads <= 1
 }
 
 const kernelThread = 0x00200000 // PF_KTHREAD, include/linux/sched.h
 
-// parseStat reads a line of /proc/PID/stat. The second field, the name, may hold
-// anything, spaces and parentheses included: the last parenthesis ends it.
+// parseStat reads a line of /proc/PID/stat. The second field, the name, may hold anything, spaces
+// and parentheses included: the last parenthesis ends it.
 func parseStat(line []byte) (stat, error) {
 	bad := func(why string) (stat, error) {
 		return stat{}, fmt.Errorf("read process status %.40q: %s", line, why)
@@ -109,8 +109,8 @@ func number(word []byte) (n uint64, ok bool) {
 	return n, true
 }
 
-// findTag finds the first tag (Spec.tag) in an environment block as in /proc/PID/environ,
-// whose entries end with NUL. whole is false where the entry may go on beyond the block.
+// findTag finds the first tag (Spec.tag) in an environment block as in /proc/PID/environ, whose
+// entries end with NUL. whole is false where the entry may go on beyond the block.
 func findTag(environ []byte) (tag []byte, found, whole bool) {
 	for len(environ) > 0 {
 		entry, rest, ended := bytes.Cut(environ, []byte{0})
@@ -126,8 +126,8 @@ func findTag(environ []byte) (tag []byte, found, whole bool) {
 }
 
 // StartTime returns the time a process started at, in clock ticks after boot (field 22 of
-// /proc/PID/stat, proc_pid_stat(5)). With the pid and the BootID it identifies a
-// process for good. The error wraps fs.ErrNotExist where there is no such process.
+// /proc/PID/stat, proc_pid_stat(5)). With the pid and the BootID it identifies a process for good.
+// The error wraps fs.ErrNotExist where there is no such process.
 func StartTime(pid int) (uint64, error) {
 	s, err := readStat(pid)
 	return s.start, err
@@ -150,8 +150,8 @@ func readStat(pid int) (stat, error) {
 	return parseStat(line)
 }
 
-// BootID returns the random id that the kernel took at boot
-// (/proc/sys/kernel/random/boot_id, random(4)).
+// BootID returns the random id that the kernel took at boot (/proc/sys/kernel/random/boot_id,
+// random(4)).
 func BootID() (string, error) {
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {

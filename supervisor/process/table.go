@@ -17,25 +17,18 @@ import (
 
 // Table watches all children of this program that were started or adopted through it.
 type Table struct {
-	self         string
-	log          hclog.Logger
-	stepOnly     bool            // start by the exec step, also where clone can
-	noCgroupKill bool            // as before Linux 5.14
-	noExitInfo   bool            // as before Linux 6.15: nobody says how another's child ended
-	nofile       *syscall.Rlimit // what children get, or nil for what we have
-	null         int             // /dev/null
+	kernel
+	self   string
+	log    hclog.Logger
+	nofile *syscall.Rlimit // what children get, or nil for what we have
+	null   int             // /dev/null
 
 	poll *os.File // the epoll, itself in Go's poller
 	raw  syscall.RawConn
 	ep   int // its number, valid until poll is closed
 
 	cgroups cgroups
-	// noCloneInto is set where the kernel, or a filter, refuses CLONE_INTO_CGROUP: children then enter by themselves.
-	noCloneInto atomic.Bool
-
-	scans *scanner
-	// noGroupFlag is set where the kernel does not know PIDFD_SIGNAL_PROCESS_GROUP.
-	noGroupFlag atomic.Bool
+	scans   *scanner
 
 	// moving is held for reading while a process is started or reaped, and by Freeze.
 	moving sync.RWMutex
@@ -50,6 +43,15 @@ type Table struct {
 	wg   sync.WaitGroup
 }
 
+// kernel is what the kernel, or a filter before it, does not let us do.
+type kernel struct {
+	stepOnly     bool        // start by the exec step, also where clone can
+	noCgroupKill bool        // as before Linux 5.14
+	noExitInfo   bool        // as before Linux 6.15: nobody says how another's child ended
+	noCloneInto  atomic.Bool // CLONE_INTO_CGROUP is refused: children enter their cgroup themselves
+	noGroupFlag  atomic.Bool // PIDFD_SIGNAL_PROCESS_GROUP is not known
+}
+
 // watch is a pidfd in the epoll.
 type watch struct {
 	id    uint64 // never used again, as descriptors are
@@ -58,10 +60,9 @@ type watch struct {
 	done  chan struct{} // closed when the process is dead
 }
 
-// NewTable makes an empty table. self is the path of this program for the exec step,
-// /proc/self/exe where it is empty: that one stays right when the file is replaced.
-// Only one table may be in use at a time where the program is a subreaper or pid 1:
-// it reaps orphans.
+// NewTable makes an empty table. self is the path of this program for the exec step, /proc/self/exe
+// where it is empty: that one stays right when the file is replaced. Only one table may be in use
+// at a time where the program is a subreaper or pid 1: it reaps orphans.
 func NewTable(self string, log hclog.Logger) (*Table, error) {
 	if self == "" {
 		self = "/proc/self/exe"
@@ -82,7 +83,7 @@ func NewTable(self string, log hclog.Logger) (*Table, error) {
 		return nil, fmt.Errorf("watch children: %w", os.NewSyscallError("epoll_create", err))
 	}
 	t := &Table{
-		self: self, log: log, null: null, stepOnly: !canClone,
+		self: self, log: log, null: null, kernel: kernel{stepOnly: !canClone},
 		poll: os.NewFile(uintptr(ep), "children"), ep: ep,
 		scans: newScanner(), watches: make(map[uint64]*watch),
 	}
@@ -121,9 +122,8 @@ func openAbove(path string, flags int) (int, error) {
 	return up, nil
 }
 
-// Close stops watching and waits for what runs in the background. The children are
-// left as they are; no exit is told any more. It must not be called from an exit
-// callback.
+// Close stops watching and waits for what runs in the background. The children are left as they
+// are; no exit is reported any more. It must not be called from an exit callback.
 func (t *Table) Close() error {
 	t.mu.Lock()
 	if t.closed {
@@ -176,8 +176,8 @@ func (t *Table) arm(w *watch) error {
 	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(t.ep, unix.EPOLL_CTL_ADD, w.pidfd, &ev))
 }
 
-// disarm must come before a pidfd is closed: a child in the middle of its start
-// still holds a copy, which would keep it in the epoll.
+// disarm must come before a pidfd is closed: a child in the middle of its start still holds a copy,
+// which would keep it in the epoll.
 func (t *Table) disarm(w *watch) {
 	if err := unix.EpollCtl(t.ep, unix.EPOLL_CTL_DEL, w.pidfd, nil); err != nil {
 		t.log.Error("pidfd does not leave the epoll", "error", err)
@@ -262,8 +262,8 @@ func (t *Table) died(id uint64) (again *watch) {
 	}
 	t.disarm(w)
 	if w.child == nil {
-		// An orphan of a tree is our zombie where we are the subreaper; else this
-		// gives ECHILD and its parent has it.
+		// An orphan of a tree is our zombie where we are the subreaper; else this gives ECHILD and
+		// its parent has it.
 		reap(w.pidfd)
 		unix.Close(w.pidfd)
 		delete(t.watches, id)

@@ -47,7 +47,7 @@ func TestExitIsToldOnceWithItsCause(t *testing.T) {
 	})
 }
 
-// Build steps run by os/exec beside the children: each side gets its own exits.
+// Build steps run by os/exec next to the children: each side gets its own exits.
 func TestChildrenOfOsExecAreLeftToIt(t *testing.T) {
 	t.Parallel()
 	tb := newTable(t)
@@ -85,7 +85,7 @@ func TestManyChildrenNeedNoThreads(t *testing.T) {
 		wg.Go(func() { kids[i] = spawn(t, tb, Spec{Argv: []string{"/bin/sleep", "1000"}}) })
 	}
 	wg.Wait()
-	if n := threads(t); n > 40 { // other tests run beside
+	if n := threads(t); n > 40 { // other tests run concurrently
 		t.Errorf("%d threads with 60 children", n)
 	}
 	for _, k := range kids {

@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// killPatience is how long Wait waits for a tree to be gone after SIGKILL. A process that
-// hangs in the kernel is no reason to hang as well.
+// killPatience is how long Wait waits for a tree to be gone after SIGKILL. A process that hangs in
+// the kernel is no reason to hang as well.
 const killPatience = 5 * time.Second
 
-// Wait waits until the child has ended, or until ctx ends, and then ends its whole tree as
-// End does: after its own exit at once, because what a one-off command leaves behind is of
-// no use, otherwise with grace. It returns when nothing of the tree is running.
+// Wait waits until the child has ended, or until ctx ends, and then ends its whole tree as End
+// does: after its own exit at once, because what a one-off command leaves behind is of no use,
+// otherwise with grace. It returns when nothing of the tree is running.
 //
-// It returns how the child ended. The error is the cause of ctx where that ended first. A
-// tree that does not end even by SIGKILL is left alone after 5 seconds, which is logged.
+// It returns how the child ended. The error is the cause of ctx where that ended first. A tree that
+// does not end even by SIGKILL is left alone after 5 seconds, which is logged.
 func (c *Child) Wait(ctx context.Context, grace time.Duration) (Exit, error) {
 	var cause error
 	select {
@@ -48,18 +48,16 @@ func (c *Child) Wait(ctx context.Context, grace time.Duration) (Exit, error) {
 	return exit, cause
 }
 
-// leftNothing reports whether it is certain, without a reading of the process table, that
-// the child left no process behind: it has ended, its group is empty and so is the cgroup in
-// which it began.
+// leftNothing reports whether it is certain, without a reading of the process table, that the child
+// left no process behind: it has ended, its group is empty and so is the cgroup in which it began.
 func (c *Child) leftNothing() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.inside && c.reaped && c.empty && isEmptyCgroup(c.cgroup)
 }
 
-// FindTasks returns each Task that begins with prefix and of which a process is running or
-// a cgroup is left, sorted, also of those that an earlier supervisor started. It reads the
-// process table.
+// FindTasks returns each Task that begins with prefix and of which a process is running or a cgroup
+// is left, sorted, also of those that an earlier supervisor started. It reads the process table.
 func (t *Table) FindTasks(prefix string) ([]string, error) {
 	snap, err := t.scans.fresh(context.Background())
 	if err != nil {
@@ -83,8 +81,8 @@ func (t *Table) FindTasks(prefix string) ([]string, error) {
 	return slices.Compact(tasks), nil
 }
 
-// EndTask ends what is left of a task, whoever started it, and returns when nothing of it
-// is running. It works as End does.
+// EndTask ends what is left of a task, whoever started it, and returns when nothing of it is
+// running. It works as End does.
 func (t *Table) EndTask(ctx context.Context, task string, grace time.Duration) error {
 	tag := taskTag(task)
 	c := t.childOf(tag)
@@ -97,8 +95,8 @@ func (t *Table) EndTask(ctx context.Context, task string, grace time.Duration) e
 	return nil
 }
 
-// childOf returns the running child with that tag, or nil. Through another Child its exit
-// would be taken from the one that is to tell it.
+// childOf returns the running child with that tag, or nil. Through another Child its exit would be
+// taken from the one that is to tell it.
 func (t *Table) childOf(tag string) *Child {
 	t.mu.Lock()
 	defer t.mu.Unlock()

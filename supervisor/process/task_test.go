@@ -227,8 +227,8 @@ func TestSpecThatContradictsItselfIsRefused(t *testing.T) {
 	}
 }
 
-// A step of a build must not cost a reading of the process table, which takes long where a
-// thousand builds are served.
+// A step of a build must not cost a reading of the process table, which takes long where a thousand
+// builds are served.
 func TestWaitReadsTheProcessTableOnlyWhereItMust(t *testing.T) {
 	t.Parallel()
 	for script, reads := range map[string]bool{

@@ -17,11 +17,12 @@ type Usage struct {
 	CPU       time.Duration // of those that live, and of the dead they waited for
 }
 
-// ticksPerSecond is what the kernel counts CPU time in for user space: USER_HZ, 100 on every Linux that Go runs on.
+// ticksPerSecond is what the kernel counts CPU time in for user space: USER_HZ, 100 on every Linux
+// that Go runs on.
 const ticksPerSecond = 100
 
-// Usage returns what the trees of children use, in their order. It reads the process table once, together with all who ask at the same time; a
-// process that ends meanwhile is left out.
+// Usage returns what the trees of children use, in their order. It reads the process table once,
+// together with all who ask at the same time; a process that ends meanwhile is left out.
 func (t *Table) Usage(ctx context.Context, children []*Child) ([]Usage, error) {
 	snap, err := t.scans.fresh(ctx)
 	if err != nil {

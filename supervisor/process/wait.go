@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// waitid is unix.Waitid with the fields of the answer.
+// waitid is unix.Waitid with the fields that the kernel fills in.
 func waitid(kind, id int, info *siginfo, options int) error {
 	for {
 		_, _, e := syscall.Syscall6(unix.SYS_WAITID, uintptr(kind), uintptr(id),
@@ -32,9 +32,8 @@ type siginfo struct {
 	_                  [128 - 32]byte
 }
 
-// reap takes the exit of the child behind a pidfd. ok is false where there is
-// nothing to take yet. A process that is not our child, or not any more, has an exit of
-// unknown status.
+// reap takes the exit of the child behind a pidfd. ok is false where there is nothing to take yet.
+// A process that is not our child, or not any more, has an exit of unknown status.
 func reap(pidfd int) (e Exit, ok bool) {
 	var info siginfo
 	err := waitid(unix.P_PIDFD, pidfd, &info, unix.WEXITED|unix.WNOHANG)
@@ -65,7 +64,7 @@ func reapFailed(pidfd int) {
 	unix.Close(pidfd) // not ours to wait for: SIGCHLD is ignored, the kernel reaps
 }
 
-// prctlGet is prctl(2) for the options that write their answer.
+// prctlGet is prctl(2) for the options that return a value through a pointer.
 func prctlGet(option int, answer *int32) error {
 	if _, _, e := syscall.RawSyscall6(unix.SYS_PRCTL, uintptr(option), uintptr(unsafe.Pointer(answer)), 0, 0, 0, 0); e != 0 {
 		return e

@@ -95,9 +95,7 @@ func (n *Name) Give(s *Socket) error {
 	before := n.socket
 	n.socket = s.Hold()
 	s.public = true
-	if before == nil { // could not be taken back from its generation, and ends with it
-		n.Guard(true)
-	}
+	n.Guard(true) // also where there was one: its folder may have been removed and made again
 	n.LetGo(before)
 	return nil
 }

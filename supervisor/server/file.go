@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // File is a file that a server needs and that is generated.
@@ -23,7 +24,7 @@ func (f File) Write() error {
 	if err := MakeFolder(dir, 0o750, f.GID); err != nil {
 		return err
 	}
-	if have, err := os.ReadFile(f.Path); err == nil && string(have) == f.Text {
+	if f.asItShouldBe() {
 		return nil
 	}
 	temp, err := os.CreateTemp(dir, "."+filepath.Base(f.Path)+"-*.tmp")
@@ -48,6 +49,19 @@ func (f File) Write() error {
 		return fmt.Errorf("write %s: %w", f.Path, err)
 	}
 	return nil
+}
+
+// asItShouldBe reports whether the file is there with its text, mode and group.
+func (f File) asItShouldBe() bool {
+	info, err := os.Lstat(f.Path)
+	if err != nil || info.Mode() != f.Mode {
+		return false
+	}
+	if owner, ok := info.Sys().(*syscall.Stat_t); ok && f.GID >= 0 && int(owner.Gid) != f.GID {
+		return false
+	}
+	have, err := os.ReadFile(f.Path)
+	return err == nil && string(have) == f.Text
 }
 
 // MakeFolder makes a folder, whatever our umask, and gives it to the group gid (-1: our own). One

@@ -29,7 +29,6 @@ gunicorn.errors.HaltServer: <HaltServer 'Worker failed to boot.' 3>
 `
 
 func TestLastWordsAreTheApplicationsNotGunicorns(t *testing.T) {
-	t.Parallel()
 	for name, output := range map[string]string{
 		"halted twice": haltedGunicorn,
 		"plain":        "Traceback (most recent call last):\n  File \"x\"\nRuntimeError: dead on purpose\n[INFO] Shutting down: Master\n\n",
@@ -44,5 +43,15 @@ func TestLastWordsAreTheApplicationsNotGunicorns(t *testing.T) {
 	}
 	if words := lastWords(nil); len(words) != 0 {
 		t.Errorf("of nothing: %q", words)
+	}
+}
+
+func TestReasonIsExplainedByWhatWasPrintedLast(t *testing.T) {
+	s := Of(entry())
+	if got, want := Explain(s, "exit code 1", []string{"[INFO] Shutting down: Master", "a", "b"}), "exit code 1; last output: a | b"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := Explain(s, "exit code 1", nil); got != "exit code 1" {
+		t.Errorf("of a silent one: %q", got)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"iter"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -24,8 +25,35 @@ func Table(w io.Writer, s control.Status, look Look, now time.Time) {
 		t.wrapped("Fix the file: it is read again automatically.")
 		t.line("")
 	}
+	t.head(s, now)
 	t.builds(s.Builds)
 	io.WriteString(w, t.out.String()) // a terminal that is gone needs no table
+}
+
+// head says in a line what is running, and below it what else is wrong.
+func (t *table) head(s control.Status, now time.Time) {
+	if s.Version == "" {
+		return // a status of nobody in particular
+	}
+	parts := []string{plural(len(s.Builds), "build"), "supervisor " + Clean(s.Version), "up " + Span(now.Sub(s.Started))}
+	for name, part := range partsOf(s) {
+		if part.Address != "" && name != "log" {
+			parts = append(parts, name+" "+Clean(part.Address))
+		}
+	}
+	t.line(clip(strings.Join(parts, ", "), t.look.Columns))
+	for name, part := range partsOf(s) {
+		if part.Trouble != "" {
+			t.wrapped(name + ": " + Clean(part.Trouble))
+		}
+	}
+}
+
+// partsOf are the parts of a supervisor beside its builds, by name.
+func partsOf(s control.Status) iter.Seq2[string, control.Part] {
+	return func(yield func(string, control.Part) bool) {
+		_ = yield("front", s.Front) && yield("dashboard", s.Dashboard) && yield("log", s.Log)
+	}
 }
 
 // table is a page of builds, a row each.

@@ -155,3 +155,19 @@ func BenchmarkTable(b *testing.B) {
 		Table(io.Discard, s, Look{Columns: 80, Color: true}, noon)
 	}
 }
+
+func TestHeadLineSaysWhatRunsAndWhatElseIsWrong(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	var out strings.Builder
+	Table(&out, control.Status{
+		Version: "1.4.0", Started: now.Add(-50 * time.Hour), Builds: []control.BuildStatus{{Name: "one", State: "running"}},
+		Front: control.Part{Address: "127.0.0.1:8080", Trouble: "cannot serve: address in use"},
+		Log:   control.Part{Address: "stderr", Trouble: "nobody has read the log for 3s"},
+	}, Look{Columns: 80}, now)
+	want := "1 build, supervisor 1.4.0, up 2d2h, front 127.0.0.1:8080\n" +
+		"    front: cannot serve: address in use\n    log: nobody has read the log for 3s\n"
+	if !strings.HasPrefix(out.String(), want) {
+		t.Errorf("got\n%s\nwant it to begin with\n%s", out.String(), want)
+	}
+}

@@ -1,0 +1,72 @@
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// memories are the folders in which this user's supervisors note the root of each file they ran
+// with, the one that is written to first: below XDG_STATE_HOME where that is set (XDG Base Directory
+// Specification); /var/lib/medctrl-supervisor for root, else ~/.local/state.
+func memories() []string {
+	var all []string
+	if base := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(base) {
+		all = append(all, base)
+	}
+	if os.Geteuid() == 0 {
+		all = append(all, "/var/lib")
+	} else if home, err := os.UserHomeDir(); err == nil {
+		all = append(all, filepath.Join(home, ".local", "state"))
+	}
+	return all
+}
+
+func noteIn(memory, abs string) string {
+	sum := sha256.Sum256([]byte(abs))
+	return filepath.Join(memory, "medctrl-supervisor", "root-"+hex.EncodeToString(sum[:8]))
+}
+
+// Remember notes the root of c's file, so that RootOf finds it once the file is gone or says no root
+// any more: a supervisor that runs can be asked then, and one that starts finds the last good copy of
+// the file in its root.
+func Remember(c *Config) error {
+	all := memories()
+	if len(all) == 0 {
+		return fmt.Errorf("remember the root of %s: neither XDG_STATE_HOME nor HOME is set", c.Path)
+	}
+	note := noteIn(all[0], c.Path)
+	if root, ok := remembered(c.Path); ok && root == c.Root {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(note), 0o700); err != nil {
+		return fmt.Errorf("remember the root of %s: %w", c.Path, err)
+	}
+	aside := note + ".new"
+	err := os.WriteFile(aside, []byte(c.Root+"\x00"+c.Path), 0o600)
+	if err == nil {
+		err = os.Rename(aside, note)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("remember the root of %s: %w", c.Path, err), os.Remove(aside))
+	}
+	return nil
+}
+
+// remembered returns the root of the file at the absolute path abs.
+func remembered(abs string) (string, bool) {
+	for _, memory := range memories() {
+		text, err := readText(noteIn(memory, abs))
+		if err != nil {
+			continue // there is none, or it is not ours to read
+		}
+		if root, of, ok := strings.Cut(string(text), "\x00"); ok && of == abs && filepath.IsAbs(root) {
+			return root, true
+		}
+	}
+	return "", false
+}
