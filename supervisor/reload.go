@@ -170,12 +170,16 @@ func (s *Supervisor) applyBuilds(cfg *config.Config, plan config.Plan) {
 
 // configure brings a build's entry to its actor, which is made where there is none.
 func (s *Supervisor) configure(b config.Build, rebuild bool) {
+	before, known := s.inputs[b.Name]
 	s.look(b)
 	a, ok := s.fleet.Load().actors[b.Name]
 	if !ok {
 		a = s.enlist(b, nil)
 	}
 	a.Configure(&b, rebuild)
+	if known && s.inputs[b.Name].Hash != before.Hash {
+		a.InputsChanged() // the watcher, which is about to tell, finds nothing new then
+	}
 }
 
 // look reads what the watched files of a build are now.
