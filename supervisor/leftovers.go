@@ -90,7 +90,9 @@ const foreignGrace = 30 * time.Second
 // endForeign ends what an earlier supervisor left of builds that the file no longer has, as if they
 // had just been taken out of it: whoever waits on their sockets is served first.
 func (s *Supervisor) endForeign(all map[string][]actor.Leftover) {
-	for _, name := range slices.Sorted(maps.Keys(all)) {
+	names := append(s.world.Past.Builds(), slices.Collect(maps.Keys(all))...)
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
 		if _, ok := s.Config.Build(name); ok {
 			continue
 		}

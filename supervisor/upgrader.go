@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -122,6 +123,18 @@ type past struct {
 
 // From is the version of the supervisor before.
 func (p *past) From() string { return p.given.From }
+
+// Builds returns the builds of which there are sockets.
+func (p *past) Builds() []string {
+	var names []string
+	for _, s := range p.given.Sockets {
+		if s.FD != 0 {
+			names = append(names, s.Build)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
 
 // Sockets returns the sockets of a build.
 func (p *past) Sockets(build string) []public.Listener {

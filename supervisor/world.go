@@ -112,6 +112,8 @@ type Watcher interface {
 type Past interface {
 	// From is the version of the supervisor before; "" where there was no upgrade.
 	From() string
+	// Builds returns the builds of which there are sockets.
+	Builds() []string
 	// Sockets returns the sockets of a build, which are the caller's from then on.
 	Sockets(build string) []public.Listener
 	// Front returns the embedded front's listener where it listens at addr, else nil.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"os"
 	"reflect"
@@ -282,6 +283,12 @@ func (w *World) touch(id string) {
 type past struct{ *incarnation }
 
 func (k past) From() string { return k.from }
+
+func (k past) Builds() []string {
+	k.w.mu.Lock()
+	defer k.w.mu.Unlock()
+	return slices.Sorted(maps.Keys(k.handed))
+}
 
 func (k past) Sockets(name string) []public.Listener {
 	k.w.mu.Lock()
