@@ -200,6 +200,9 @@ func (l *loader) later(name string, known []string, v any, at string) {
 
 var buildName = regexp.MustCompile(`^[a-z0-9][a-z0-9_]*$`)
 
+// IsName reports whether a build can have that name.
+func IsName(name string) bool { return len(name) <= 32 && buildName.MatchString(name) }
+
 // maxSocketPath is what sockaddr_un takes, without its final zero (unix(7)).
 const maxSocketPath = 107
 
@@ -210,7 +213,7 @@ func (l *loader) name(c *Config, b *Build, t tomlTable, path string) {
 	case !ok:
 		l.wrong(l.at.key(path), at, "name is missing: every [[build]] has one")
 		return
-	case set(&b.Name, v) != "" || len(b.Name) > 32 || !buildName.MatchString(b.Name):
+	case set(&b.Name, v) != "" || !IsName(b.Name):
 		l.mismatch(at, "name", v, "small letters, digits and _, a letter or digit first, at most 32")
 		b.Name = ""
 		return

@@ -51,7 +51,7 @@ func (s *Supervisor) leftovers() (map[string][]actor.Leftover, error) {
 		rest, ours := strings.CutPrefix(mark, s.world.RootID+"/")
 		name, number, ok := strings.Cut(rest, "/")
 		n, err := strconv.Atoi(number)
-		if !ours || !ok || err != nil || n < 1 {
+		if !ours || !ok || err != nil || n < 1 || !config.IsName(name) { // anybody can set a mark
 			return nil
 		}
 		if byMark[mark] == nil {
