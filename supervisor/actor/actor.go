@@ -52,7 +52,6 @@ type Actor struct {
 	state  *machine.State // never changed once it was published
 	health atomic.Pointer[config.Health]
 	before map[int]state.Generation // what is written of an earlier run, until it is adopted
-	byHand bool                     // stopped by a person, as the record says
 
 	launches    launches
 	generations map[int]*generation

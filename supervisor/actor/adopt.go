@@ -30,7 +30,11 @@ func (a *Actor) adopt(m adopted) machine.Event {
 	handed := a.public.Socket() != nil
 	for _, l := range m.found {
 		newer := l.N > a.state.Spawned // the state was not written any more when it came to be
-		a.state.Spawned = max(a.state.Spawned, l.N)
+		if newer {
+			known := *a.state // others may look at that one
+			known.Spawned = l.N
+			a.state = &known
+		}
 		if event == nil && a.holdsName(l) {
 			a.Reach("after", "a listener is taken back")
 			if event = a.takeOver(l, newer); event != nil {

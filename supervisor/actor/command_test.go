@@ -109,6 +109,7 @@ func TestUnknownActionIsRefused(t *testing.T) {
 func TestCommandThatIsNotWaitedForEndsWhenItIsAccepted(t *testing.T) {
 	serving(t, func(l *life) {
 		before := l.server()
+		l.w.do(func() { l.w.conduct["r1"] = conduct{turn: time.Second} })
 		if err := l.Do(context.Background(), Command{Action: "restart", NoWait: true}, nil); err != nil {
 			l.Error(err)
 		}

@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -28,9 +29,14 @@ func (a *Actor) save() {
 // record is what must outlive the supervisor of this build.
 func (a *Actor) record() *state.Record {
 	st := a.state
+	want := st.Want
+	if want == machine.WantShutdown {
+		want = st.Before
+	}
 	r := &state.Record{
-		Build:         a.name,
-		StoppedByHand: a.stoppedByHand(),
+		Build: a.name,
+		// What is not started automatically needs nobody's hand to stay so.
+		StoppedByHand: want == machine.WantStopped && a.entry.Autostart,
 		Release:       st.Release, LastBuilt: st.LastBuilt, Previous: st.Previous,
 		Proven: st.Proven.Release, ProvenRunKey: st.Proven.RunKey,
 		Fallback: st.Fallback.Release, FallbackRunKey: st.Fallback.RunKey,
@@ -42,8 +48,8 @@ func (a *Actor) record() *state.Record {
 	for v, reason := range st.Bad {
 		r.Bad[v.Release+"/"+v.RunKey] = reason
 	}
-	for _, g := range a.generations {
-		inode := uint64(0)
+	for _, n := range slices.Sorted(maps.Keys(a.generations)) {
+		g, inode := a.generations[n], uint64(0)
 		if g.sock != nil {
 			inode = g.sock.Inode()
 		}
@@ -57,15 +63,6 @@ func (a *Actor) record() *state.Record {
 		}
 	}
 	return r
-}
-
-// stoppedByHand reports whether a person has stopped the build and wants it to stay so. A stop of
-// the supervisor changes nothing about that. What is not started automatically needs nobody's hand.
-func (a *Actor) stoppedByHand() bool {
-	if st := a.state; st.Want != machine.WantShutdown {
-		a.byHand = st.Want == machine.WantStopped && st.Policy.Autostart
-	}
-	return a.byHand
 }
 
 func (a *Actor) role(n int) string {

@@ -10,8 +10,10 @@ import (
 func (t *turn) configured(e Configured) {
 	t.Policy = e.Policy
 	if t.RunKey != e.RunKey {
+		if t.RunKey != "" { // a new supervisor is no reason to try a bad release once more
+			t.forgive(func(v Version) bool { return v.RunKey == e.RunKey })
+		}
 		t.RunKey = e.RunKey
-		t.forgive(func(v Version) bool { return v.RunKey == e.RunKey })
 		t.hurry()
 	}
 	if t.Halted != "" && e.Policy.Restart == RestartAlways {
@@ -36,9 +38,13 @@ func (t *turn) need(n Need) {
 }
 
 func (t *turn) leave(w Want) {
-	if t.Want != WantShutdown {
-		t.Want = w
+	if t.Want == WantShutdown {
+		return
 	}
+	if w == WantShutdown {
+		t.Before = t.Want
+	}
+	t.Want = w
 }
 
 func (t *turn) start() {

@@ -12,6 +12,7 @@ type State struct {
 	Policy Policy
 	RunKey string // the run settings the file asks for
 	Want   Want
+	Before Want   // what Want was when the supervisor began to end
 	Halted string // why it is not started again, by its restart policy
 
 	// Attempts to make a release.
