@@ -10,7 +10,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
 )
 
-// ErrNoAction is wrapped by the error of Do for an action that there is not.
+// ErrNoAction is wrapped by the error of Do for an unknown action.
 var ErrNoAction = errors.New("no such action")
 
 // Command is what a person asks for.
@@ -23,19 +23,20 @@ type Command struct {
 // ticket is a command under way.
 type ticket struct {
 	Command
-	handled chan struct{} // closed when the machine knows of the command; what follows is set by then
+	// closed when the machine knows of the command; what follows is set by then
+	handled chan struct{}
 	from    *machine.State
 	refused error // why nothing was asked of the machine
-	held    bool  // what is wished was so before
+	held    bool  // the wished result held already
 }
 
-// progressEvery is how often a queue that is drained is looked at.
+// progressEvery is how often a draining queue is looked at.
 const progressEvery = time.Second
 
 // Do carries out a command and returns nil once its result holds, or the reason why it does not:
-// also that another command overtook it, or that the build leaves the file or the supervisor stops.
-// When ctx ends Do returns its error, and what was asked for goes on. progress, which may be nil, is
-// told what the build is at.
+// among these that another command overtook it, that the build left the file, or that the
+// supervisor is stopping. When ctx ends, Do returns its error and the command goes on. progress,
+// which may be nil, is told what the build is doing.
 func (a *Actor) Do(ctx context.Context, c Command, progress func(string)) error {
 	t := &ticket{Command: c, handled: make(chan struct{})}
 	a.post(asked{t})
@@ -75,13 +76,13 @@ func (a *Actor) await(ctx context.Context, t *ticket, progress func(string)) err
 	}
 }
 
-// leaves is what a command is told when the build has ended for good.
+// leaves returns the result of a command when the build has ended for good.
 func (a *Actor) leaves(c Command) error {
 	switch {
 	case c.Action == "stop":
 		return nil
 	case a.View().State.Want == machine.WantShutdown:
-		return errors.New("the supervisor stops")
+		return errors.New("the supervisor is stopping")
 	}
 	return errors.New("the build was taken out of the file")
 }
@@ -119,14 +120,14 @@ func (a *Actor) rollbackable(to string) error {
 	case to == "":
 		return errors.New("there is no release before this one to go back to")
 	case to == a.state.Serving.Version.Release:
-		return fmt.Errorf("release %s serves already", to)
+		return fmt.Errorf("release %s is already serving", to)
 	case !slices.Contains(a.Kept(), to):
 		return fmt.Errorf("release %s is not kept; `status` lists those that are", to)
 	}
 	return nil
 }
 
-// over says whether the result of a command holds (nil), or cannot (the reason).
+// over reports whether the command is over: its result holds (nil), or cannot (the reason).
 func (t *ticket) over(v *View) (bool, error) {
 	st := v.State
 	switch {
@@ -135,7 +136,7 @@ func (t *ticket) over(v *View) (bool, error) {
 	case st.Want == machine.WantRemoved && t.Action != "stop":
 		return true, errors.New("the build was taken out of the file")
 	case st.Want == machine.WantShutdown && t.Action != "stop":
-		return true, errors.New("the supervisor stops")
+		return true, errors.New("the supervisor is stopping")
 	case t.Action == "stop" && st.Want == machine.WantServe:
 		return true, fmt.Errorf("overtaken by %s, which was asked for later: the build is %s", v.Asked, st.Phase())
 	case t.Action == "stop":
@@ -150,24 +151,24 @@ func (t *ticket) over(v *View) (bool, error) {
 	return t.served(st)
 }
 
-// otherRelease is why a roll-back did not come to what it was for.
+// otherRelease returns why a rollback did not reach its release.
 func (t *ticket) otherRelease(st *machine.State) error {
 	for v, why := range st.Bad {
 		if v.Release == t.To {
 			return fmt.Errorf("release %s gave way to %s: %s", t.To, st.Release, why)
 		}
 	}
-	return fmt.Errorf("overtaken: release %s is to serve by now", st.Release)
+	return fmt.Errorf("overtaken: release %s is to serve now", st.Release)
 }
 
-// served says whether a generation that was begun for the command serves.
+// served reports whether a generation that was begun for the command is serving.
 func (t *ticket) served(st *machine.State) (bool, error) {
 	attempts := t.Action == "start" || t.Action == "rebuild" || t.from.Release == ""
 	switch p := st.Phase(); {
 	case attempts && (st.Building.Running || st.NeedBuild != machine.NeedNone):
 		return false, nil
 	case st.OpenErr != "":
-		return true, fmt.Errorf("%s; it is tried again", st.OpenErr)
+		return true, fmt.Errorf("%s; it will be tried again", st.OpenErr)
 	case st.Candidate.N != 0:
 		return false, nil
 	case st.Serving.N > t.from.Spawned && st.Serving.Ready && st.Serving.Version.Release == st.Release:
@@ -190,7 +191,7 @@ func reasonOf(st *machine.State) error {
 	return fmt.Errorf("the build is %s", st.Phase())
 }
 
-// progressLine says in a few words what a build is at, "" where nothing goes on.
+// progressLine says in a few words what a build is doing, "" if nothing.
 func (a *Actor) progressLine(v *View) string {
 	if p := a.Progress(); p != nil {
 		return fmt.Sprintf("%s: step %d of %d: %s", a.name, p.N, p.Of, p.Step)
@@ -211,7 +212,7 @@ func (a *Actor) progressLine(v *View) string {
 	return ""
 }
 
-// waiting says how many clients a queue that is drained still holds.
+// waiting says how many clients a draining queue still holds.
 func waiting(v *View) string {
 	if v.Drains == nil {
 		return ""
@@ -220,5 +221,5 @@ func waiting(v *View) string {
 	if err != nil || n == 0 {
 		return "" // it is closed, or cannot be seen
 	}
-	return fmt.Sprintf(", %d requests wait", n)
+	return fmt.Sprintf(", %d requests waiting", n)
 }

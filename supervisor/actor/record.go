@@ -16,7 +16,7 @@ const (
 	roleRetiring  = "retiring"
 )
 
-// save notes what is to be written down of the build.
+// save passes on what is to be written down of the build.
 func (a *Actor) save() {
 	if a.state.Want == machine.WantRemoved {
 		a.Ports.Records.Save(a.name, nil)
@@ -25,12 +25,12 @@ func (a *Actor) save() {
 	a.Ports.Records.Save(a.name, a.record())
 }
 
-// record is what must outlive the supervisor of this build.
+// record returns the facts about this build that must outlive the supervisor.
 func (a *Actor) record() *state.Record {
 	st := a.state
 	r := &state.Record{
 		Build: a.name,
-		// What is not started automatically needs nobody's hand to stay so.
+		// A build without autostart stays stopped even if nobody stopped it.
 		StoppedByHand: st.Want == machine.WantStopped && st.Policy.Autostart,
 		Release:       st.Release, LastBuilt: st.LastBuilt, Previous: st.Previous,
 		Proven: st.Proven.Release, ProvenRunKey: st.Proven.RunKey,
@@ -70,8 +70,8 @@ func (a *Actor) role(n int) string {
 	return roleRetiring
 }
 
-// restore begins an actor's life where the record of an earlier one left off, as far as it has the
-// releases still.
+// restore begins an actor's life where the record of an earlier one left off, as far as its
+// releases still exist.
 func (a *Actor) restore(r state.Record, releases []build.Release) {
 	st := a.state
 	kept := func(id string) bool {
@@ -107,7 +107,7 @@ func (a *Actor) restore(r state.Record, releases []build.Release) {
 	}
 	if !kept(r.Release) {
 		_, err := a.Ports.Releases.Get(a.name, r.Release)
-		a.log.Warn("release of the last run is not there any more, it is built again", "release", r.Release, "error", err)
+		a.log.Warn("release of the last run is gone, it will be built again", "release", r.Release, "error", err)
 		st.LastBuilt = ""
 		return
 	}

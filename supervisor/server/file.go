@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 )
 
-// File is a file that a server needs and that is generated.
+// File is a generated file that a server needs.
 type File struct {
 	Path string
 	Text string
@@ -16,8 +16,7 @@ type File struct {
 	GID  int         // group of both; -1: the supervisor's own
 }
 
-// Write makes the file, whatever our umask, where it is missing or is not as it should be, and its
-// folder.
+// Write makes the file and its folder, regardless of our umask, if the file is missing or differs.
 func (f File) Write() error {
 	dir := filepath.Dir(f.Path)
 	if err := MakeFolder(dir, 0o750, f.GID); err != nil {
@@ -50,8 +49,8 @@ func (f File) Write() error {
 	return nil
 }
 
-// MakeFolder makes a folder, whatever our umask, and gives it to the group gid (-1: our own). One
-// that is there is left as it is.
+// MakeFolder makes a folder, regardless of our umask, and gives it to the group gid (-1: our own).
+// An existing one is left as it is.
 func MakeFolder(path string, mode os.FileMode, gid int) error {
 	err := os.Mkdir(path, mode)
 	if errors.Is(err, os.ErrExist) {
