@@ -139,7 +139,7 @@ func (s *Supervisor) run(ctx context.Context) error {
 	s.task(func() { s.world.Control.Serve(life, s, s.metrics) }) // there is a status to report now
 	caughtUp := s.caughtUp()
 	s.task(func() {
-		s.settled(life) // a disk sync delays those who make or remove a name
+		s.settled(life) // a disk sync would delay the making and removing of names
 		s.saver.run(life)
 	})
 	s.task(func() {
