@@ -10,8 +10,8 @@ import (
 // rootLine finds the root in a file that is not valid TOML at the moment.
 var rootLine = regexp.MustCompile(`(?m)^[ \t]*root[ \t]*=[ \t]*(?:"([^"\\\n]*)"|'([^'\n]*)')`)
 
-// RootOf returns the root of the file at path, however bad the rest of it is: so that the
-// supervisor running on it can be asked. The root is absolute.
+// RootOf returns the root of the file at path, however bad the rest of the file is, so that the
+// supervisor running on that root can be reached. The root is absolute.
 func RootOf(path string) (string, error) {
 	text, err := read(path)
 	var bad Errors

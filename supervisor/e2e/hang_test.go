@@ -15,7 +15,8 @@ import (
 // probedOften finds a hang within three seconds, and takes nothing for one on a busy machine.
 const probedOften = `health = { interval = "200ms", timeout = "1s", failures = 2, start_timeout = "20s" }`
 
-// A stopped tree is replaced; who waited in its queue is passed on, and it is woken up to finish what it holds.
+// A stopped tree is replaced; who waited in its queue is passed on, and it is woken up to finish
+// what it holds.
 func TestStoppedTreeIsReplacedAndLosesNothing(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t, One(probedOften))
@@ -55,7 +56,7 @@ func TestApplicationThatAnswers500IsTriedAnewUntilItRecovers(t *testing.T) {
 	}
 	// Another process might be well, so one is tried; while it is not, this one serves on.
 	Eventually(t, 60*time.Second, "a candidate that fails too", func() (bool, string) {
-		return strings.Contains(w.Log(), "candidate was not taken"), w.Log()
+		return strings.Contains(w.Log(), "candidate failed its check"), w.Log()
 	})
 	if b := w.WaitState("one", "unhealthy"); b.Pid != first.Pid || b.Release != first.Release {
 		t.Errorf("status %+v, want that %d serves on", b, first.Pid)

@@ -75,8 +75,9 @@ func (d *disk) Unmount() {
 	})
 }
 
-// TestPowerCutAtAnyMomentLeavesAConsistentRoot runs a first build, its exchange and an edit on a disk of their own, copies the disk at each moment
-// after which something must be on it, and starts from each copy as after a power cut.
+// TestPowerCutAtAnyMomentLeavesAConsistentRoot runs a first build, its exchange and an edit on a
+// disk of their own, copies the disk at each moment after which something must be on it, and starts
+// from each copy as after a power cut.
 func TestPowerCutAtAnyMomentLeavesAConsistentRoot(t *testing.T) {
 	t.Parallel()
 	w := mortalWorld(t)
@@ -93,7 +94,8 @@ func TestPowerCutAtAnyMomentLeavesAConsistentRoot(t *testing.T) {
 				p, ok := readProcess(fmt.Sprintf("/proc/%d", w.Pid()))
 				stopped = ok && p.State == "T"
 				if !stopped && time.Since(since) > time.Second {
-					a, err := Ask("unix", w.Socket("one"), "/") // the server itself, which is never stopped
+					// the server itself, which is never stopped
+					a, err := Ask("unix", w.Socket("one"), "/")
 					over = err == nil && a.Header.Get("X-Banner") == banner
 				}
 				return stopped || over, ""
@@ -137,7 +139,7 @@ func TestPowerCutAtAnyMomentLeavesAConsistentRoot(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if strings.Contains(w.Log(), "not readable") {
+	if strings.Contains(w.Log(), "is damaged") {
 		t.Errorf("state was torn: %s", w.Log())
 	}
 	t.Logf("%d cuts, after %d of which there was a release: %q", len(order), reused, order)
@@ -146,7 +148,8 @@ func TestPowerCutAtAnyMomentLeavesAConsistentRoot(t *testing.T) {
 	}
 }
 
-// releasesAreWhole asserts that every release that has its name holds everything, and answers 1 where there is one.
+// releasesAreWhole asserts that every release that has its name holds everything, and answers 1
+// where there is one.
 func (w *World) releasesAreWhole(moment string) int {
 	w.t.Helper()
 	found := 0
