@@ -59,7 +59,7 @@ func (d *disk) run(argv ...string) {
 	}
 }
 
-// Cut answers a copy of what is on the device now: what a power cut would leave.
+// Cut returns a copy of what is on the device now: what a power cut would leave.
 func (d *disk) Cut(n int) string {
 	d.t.Helper()
 	image := fmt.Sprintf("%s.%d", d.image, n)
@@ -76,7 +76,7 @@ func (d *disk) Unmount() {
 }
 
 // TestPowerCutAtAnyMomentLeavesAConsistentRoot runs a first build, its exchange and an edit on a
-// disk of their own, copies the disk at each moment after which something must be on it, and starts
+// disk of its own, copies the disk at each moment after which something must be on it, and starts
 // from each copy as after a power cut.
 func TestPowerCutAtAnyMomentLeavesAConsistentRoot(t *testing.T) {
 	t.Parallel()
@@ -105,7 +105,7 @@ func TestPowerCutAtAnyMomentLeavesAConsistentRoot(t *testing.T) {
 			}
 			moments := w.Moments()
 			last := moments[len(moments)-1]
-			// Steps begin nothing that must last, but for these.
+			// Steps begin nothing that must last, except these.
 			for _, word := range []string{"after_step_install", "after_step_compile", "after_the", "after_Swap", "after_Spawn", "pruned"} {
 				if strings.Contains(last, word) && cuts[last+banner] == "" {
 					cuts[last+banner] = d.Cut(len(cuts))
@@ -144,12 +144,12 @@ func TestPowerCutAtAnyMomentLeavesAConsistentRoot(t *testing.T) {
 	}
 	t.Logf("%d cuts, after %d of which there was a release: %q", len(order), reused, order)
 	if len(order) < 10 || reused < 5 {
-		t.Errorf("only %d cuts, and %d with a release: it proves little", len(order), reused)
+		t.Errorf("only %d cuts, and %d with a release: that tests too little", len(order), reused)
 	}
 }
 
-// releasesAreWhole asserts that every release that has its name holds everything, and answers 1
-// where there is one.
+// releasesAreWhole asserts that every release with its final name is complete, and returns 1 if
+// there is one.
 func (w *World) releasesAreWhole(moment string) int {
 	w.t.Helper()
 	found := 0
@@ -165,7 +165,7 @@ func (w *World) releasesAreWhole(moment string) int {
 		found = 1
 		got, err := os.ReadFile(filepath.Join(dir, "API", "tiny_server.py"))
 		if err != nil || !bytes.Equal(got, want) {
-			w.t.Errorf("cut %s: release %s holds %d of %d bytes of a file (%v)", moment, dir, len(got), len(want), err)
+			w.t.Errorf("cut %s: release %s has %d of %d bytes of a file (%v)", moment, dir, len(got), len(want), err)
 		}
 		var record struct{ Venv string }
 		text, err := os.ReadFile(filepath.Join(dir, "release.json"))
@@ -176,7 +176,7 @@ func (w *World) releasesAreWhole(moment string) int {
 			w.t.Errorf("cut %s: record of release %s: %v", moment, dir, err)
 		}
 		if conf, err := os.ReadFile(filepath.Join(w.Root, "one", "venvs", record.Venv, "pyvenv.cfg")); err != nil || len(conf) == 0 {
-			w.t.Errorf("cut %s: environment of release %s is not whole: %d bytes, %v", moment, dir, len(conf), err)
+			w.t.Errorf("cut %s: environment of release %s is incomplete: %d bytes, %v", moment, dir, len(conf), err)
 		}
 	}
 	return found
