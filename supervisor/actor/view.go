@@ -26,7 +26,7 @@ type shown struct {
 	view     atomic.Pointer[View]
 	releases atomic.Pointer[[]string]
 	mu       sync.Mutex    // guards moved
-	moved    chan struct{} // closed and made anew by each change
+	moved    chan struct{} // closed and replaced at each change
 }
 
 func (s *shown) init(v *View) {

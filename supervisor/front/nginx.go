@@ -69,7 +69,7 @@ const (
         listen 80;
         include /path/to/this/file;
     }`
-	upstreamsHead = `The builds' sockets. Include this in the http block, beside the server blocks
+	upstreamsHead = `The builds' sockets. Include this in the http block, next to the server blocks
 (Debian: a file in /etc/nginx/conf.d), and the locations inside a server block.`
 	locationsHead = `The builds' locations. Include this inside a server block, and the upstreams
 in the http block (Debian: a file in /etc/nginx/conf.d).`

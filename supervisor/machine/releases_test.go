@@ -37,7 +37,7 @@ func TestStableReleaseDoesNotGiveWay(t *testing.T) {
 	l.wants("r2 forever", l.s.Serving.Version.Release == "r2")
 }
 
-func TestMendOnItsWayIsNotThrownAway(t *testing.T) {
+func TestFixOnItsWayIsNotThrownAway(t *testing.T) {
 	l := serving(t)
 	l.takesOver(2)
 	l.take(Exited{N: 2, Reason: "exit code 1"})
@@ -75,7 +75,7 @@ func TestHungNewReleaseGivesWayAndIsNotComeBackTo(t *testing.T) {
 	l.wants("no release to roll back to but a bad one", l.s.Previous == "")
 }
 
-func TestHungNewReleaseWaitsForItsMendFirst(t *testing.T) {
+func TestHungNewReleaseWaitsForItsFixFirst(t *testing.T) {
 	l := serving(t)
 	l.takesOver(2)
 	l.edits() // r3 is to fix it
