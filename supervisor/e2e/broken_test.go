@@ -125,7 +125,7 @@ func (w *World) waitHeld(name, file string) {
 }
 
 // Before anything irreversible, a running attempt is cancelled in favour of the newest inputs.
-func TestEditBeforeMigrateCancelsTheBuildThatRuns(t *testing.T) {
+func TestEditBeforeMigrateCancelsTheRunningBuild(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t, One("check = true", "migrate = true"))
 	first := w.Serve("one")

@@ -43,7 +43,7 @@ func TestStoppedTreeIsReplacedAndLosesNothing(t *testing.T) {
 	t.Logf("SIGSTOP of the tree, found by two probes of 1 s: longest gap %v; %v", r.LongestGap.Round(time.Millisecond), r)
 }
 
-func TestApplicationThatAnswers500IsTriedAnewUntilItRecovers(t *testing.T) {
+func TestApplicationThatAnswers500IsTriedAgainUntilItRecovers(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t, One(probedOften))
 	first := w.Serve("one")

@@ -209,7 +209,7 @@ func (n *Name) passOn(ctx context.Context, l Listener, to string) int {
 	return count
 }
 
-// leadsTo is the path of the public socket, or "" where there is none.
+// leadsTo is the path of the public socket, or "" if there is none.
 func (n *Name) leadsTo() string {
 	if n.socket == nil {
 		return ""
