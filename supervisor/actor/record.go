@@ -17,7 +17,7 @@ const (
 	roleRetiring  = "retiring"
 )
 
-// save notes what is to be written down of the build.
+// save passes on what is to be written down of the build.
 func (a *Actor) save() {
 	if a.state.Want == machine.WantRemoved {
 		a.Ports.Records.Save(a.name, nil)
@@ -26,7 +26,7 @@ func (a *Actor) save() {
 	a.Ports.Records.Save(a.name, a.record())
 }
 
-// record is what must outlive the supervisor of this build.
+// record returns the facts about this build that must outlive the supervisor.
 func (a *Actor) record() *state.Record {
 	st := a.state
 	want := st.Want
@@ -75,8 +75,8 @@ func (a *Actor) role(n int) string {
 	return roleRetiring
 }
 
-// restore begins an actor's life where the record of an earlier one left off, as far as it has the
-// releases still.
+// restore begins an actor's life where the record of an earlier one left off, as far as its
+// releases still exist.
 func (a *Actor) restore(r state.Record, releases []build.Release) {
 	st := a.state
 	kept := func(id string) bool {
@@ -86,7 +86,7 @@ func (a *Actor) restore(r state.Record, releases []build.Release) {
 	st.Restarts, st.LastExit = r.Restarts, r.LastExit
 	st.Spawned = max(r.NextGeneration-1, 0)
 	a.history.restored(r.Stays)
-	if a.byHand = r.StoppedByHand; a.byHand {
+	if r.StoppedByHand {
 		st.Want = machine.WantStopped
 	}
 	if len(r.Bad) > 0 {
@@ -112,7 +112,7 @@ func (a *Actor) restore(r state.Record, releases []build.Release) {
 	}
 	if !kept(r.Release) {
 		_, err := a.Ports.Releases.Get(a.name, r.Release)
-		a.log.Warn("release of the last run is not there any more, it is built again", "release", r.Release, "error", err)
+		a.log.Warn("release of the last run is gone, it will be built again", "release", r.Release, "error", err)
 		st.LastBuilt = ""
 		return
 	}

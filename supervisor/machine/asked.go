@@ -22,7 +22,7 @@ func (t *turn) configured(e Configured) {
 	if t.Want == WantUnknown || t.Want == WantRemoved {
 		t.Want = WantStopped
 		if e.Policy.Autostart || t.Serving.N != 0 {
-			t.Want = WantServe // also what served when it was adopted, by hand or not
+			t.Want = WantServe // also if it was started by hand and adopted while serving
 		}
 		t.need(NeedCheck)
 	}
@@ -31,7 +31,7 @@ func (t *turn) configured(e Configured) {
 	}
 }
 
-// need asks for an attempt now, also where a failed one was waiting to be repeated.
+// need asks for an attempt now, even if a failed one was waiting to be repeated.
 func (t *turn) need(n Need) {
 	t.NeedBuild, t.Retry = max(t.NeedBuild, n, t.Retry), NeedNone
 	t.buildAt(time.Time{})
@@ -71,7 +71,7 @@ func (t *turn) restartNow() {
 	t.tryAgain()
 }
 
-// tryAgain cuts every backoff short and gives a bad release another chance, because somebody asked.
+// tryAgain cuts every backoff short and gives a bad release another chance, because a person asked.
 func (t *turn) tryAgain() {
 	t.forgive(func(v Version) bool { return v == t.desired() })
 	t.hurry()
@@ -86,7 +86,7 @@ func (t *turn) rollback(release string) {
 	t.hurry()
 }
 
-// hurry cuts every backoff short: somebody asked, or an input changed.
+// hurry cuts every backoff short: a person asked, or an input changed.
 func (t *turn) hurry() {
 	t.Halted = ""
 	t.Failures = 0
