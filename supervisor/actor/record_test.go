@@ -140,7 +140,7 @@ func TestRecordTellsOfEveryGenerationInItsRole(t *testing.T) {
 }
 
 func TestGenerationThatIsGoneIsCounted(t *testing.T) {
-	for boot, want := range map[string]string{bootID: "it ended while no supervisor watched", "another": "the machine was started anew"} {
+	for boot, want := range map[string]string{bootID: "it ended while no supervisor watched", "another": "the machine was rebooted"} {
 		t.Run(want, func(t *testing.T) {
 			serving(t, func(l *life) {
 				r := l.written()
