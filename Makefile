@@ -14,7 +14,8 @@ N ?= 10000
 SEED ?=
 # Which benchmarks `make bench` runs.
 BENCH ?= .
-# More flags for `make test`, `make unit`, `make e2e` and `make cover`, for example TESTFLAGS='-run TestMainJob -v'.
+# Additional flags for `make test`, `make unit`, `make e2e` and `make cover`, for example
+# TESTFLAGS='-run TestMainJob -v'.
 TESTFLAGS ?=
 # The least coverage, in per cent, that `make cover` accepts of a package below supervisor.
 COVER ?= 85
@@ -24,17 +25,17 @@ binary := bin/medctrl-supervisor
 # Manual pages and the shells' completions, as they lie in PREFIX/share.
 share := bin/share
 version = $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-# The race detector needs cgo, and so a C compiler: used where there is one.
+# The race detector needs cgo, and so a C compiler: used if there is one.
 race = $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 
 .PHONY: help
 help:
 	@echo 'make run      builds the supervisor and runs it on examples/builds.toml; installs what that needs, saying so first'
 	@echo 'make build    the static binary, $(binary), its manual pages and completions, $(share)'
-	@echo 'make unit     the tests of each package: under a minute, needs nothing but Go, also not root'
+	@echo 'make unit     the tests of each package: under a minute, needs only Go, no root'
 	@echo 'make e2e      the tests of the binary with real gunicorn, Django and Nginx: minutes; installs what they need'
 	@echo 'make test     make unit, with the race detector, and make e2e concurrently, then each fuzz target for a second'
-	@echo 'make cover    how much of each package its own unit tests cover; fails where that is under COVER=$(COVER) %'
+	@echo 'make cover    how much of each package its own unit tests cover; fails if that is under COVER=$(COVER) %'
 	@echo 'make lint     gofmt, go vet, staticcheck, and the scripts'
 	@echo 'make fuzz     each fuzz target for FUZZTIME=$(FUZZTIME); FUZZ=PATTERN for some of them'
 	@echo 'make simulate N=N hours of a supervisor on a made-up machine, from SEED on; one that fails is told; N=$(N), TELL=1 tells all'
@@ -42,8 +43,8 @@ help:
 	@echo 'make install  the binary to DESTDIR/PREFIX/bin, the rest to DESTDIR/PREFIX/share; PREFIX=$(PREFIX)'
 	@echo 'make clean    removes bin/ and run/ (what `make run` built, with its data)'
 
-# The pages are written by a program of their own, which is built for this machine, whatever the binary is for. They are dated
-# by the commit: the same source makes the same pages.
+# A separate program writes the pages; it is built for this machine, whatever machine the binary is
+# for. They are dated by the commit: the same source makes the same pages.
 flags = -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(version)'
 .PHONY: build
 build: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
@@ -59,15 +60,15 @@ run: needs-run build
 	@echo
 	@echo '  look    http://127.0.0.1:8080/api/ and http://127.0.0.1:8080/testapi/ (also medicines/ and admin/ below them)'
 	@echo '  edit    examples/medctrl/API/api_settings/settings/deploy_development.py: change BANNER, save, look again'
-	@echo '  break   the same file, with a syntax error: the old release serves on, and status says why'
+	@echo '  break   the same file, with a syntax error: the old release keeps serving, and status says why'
 	@echo '  status  $(binary) -c examples/builds.toml status --watch'
 	@echo '  stop    Ctrl-C'
 	@echo
 	@exec $(binary) -c examples/builds.toml
 
-# A program with the race detector sleeps for a second at its end, unless it is told not to.
+# A program with the race detector sleeps for a second at its end unless it is told not to.
 run_unit = GORACE=atexit_sleep_ms=0 $(GO) test -timeout 10m $(TESTFLAGS) $$($(GO) list ./... | grep -v /e2e$$)
-# Without the race detector: what is tested there is the binary, which has none, and the load is generated at a third of the cost.
+# Without the race detector: the tested binary has none, and generating the load costs a third.
 run_e2e = $(GO) test -timeout 10m $(TESTFLAGS) ./supervisor/e2e
 
 .PHONY: unit
@@ -118,7 +119,7 @@ fuzz:
 bench: needs-test
 	$(GO) test -run '^$$' -bench '$(BENCH)' -p 1 -timeout 60m ./...
 
-# Not rebuilt where it is there: `make build && sudo make install` needs no Go for root.
+# Not rebuilt if it exists: with `make build && sudo make install`, root needs no Go.
 .PHONY: install
 install:
 	@[ -x $(binary) ] && [ -d $(share) ] || $(MAKE) build

@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// braces are what is filled in in a command.
+// braces are the names in braces that are filled in in a command.
 var braces = []string{"{python}", "{venv}", "{release}", "{app}", "{data}"}
 
-// braced is what looks like one of them; other braces are the command's own.
+// braced matches what looks like one of them; other braces belong to the command.
 var braced = regexp.MustCompile(`\{[A-Za-z_][A-Za-z0-9_]*\}`)
 
-// command refuses a command that cannot be started. An empty list is none, so that a build can go
-// without the command of [defaults].
+// command refuses a command that cannot be started. An empty list means no command, so that a build
+// can do without the one of [defaults].
 func command(v any) []part {
 	var all []part
 	for i, arg := range v.([]string) {
@@ -61,7 +61,7 @@ func environment(v any) []part {
 	return all
 }
 
-// ownVariables are what the supervisor sets itself, for a server, a step or a hook.
+// ownVariables are the variables that the supervisor itself sets, for a server, a step or a hook.
 var ownVariables = []string{
 	"MEDCTRL_BUILD", "MEDCTRL_RELEASE", "MEDCTRL_DATA", "MEDCTRL_GENERATION", "MEDCTRL_READY_FD", "MEDCTRL_RUN_KEY",
 	"MEDCTRL_STEP", "MEDCTRL_MIGRATES", "MEDCTRL_HANDOVER", "MEDCTRL_EVENT", "MEDCTRL_REASON",
@@ -80,7 +80,7 @@ func variable(name string) string {
 	return ""
 }
 
-// refusedArgs are gunicorn's flags that would fight the supervisor, and why.
+// refusedArgs are gunicorn's flags that would conflict with the supervisor, and why.
 var refusedArgs = map[string]string{
 	"bind": "the supervisor makes the socket", "reuse-port": "the supervisor makes the socket",
 	"pid": "the supervisor knows the process", "daemon": "the supervisor must stay its parent",
@@ -97,10 +97,10 @@ var refusedShort = map[byte]string{
 	'v': "version", 'h': "help",
 }
 
-// gunicornArgs refuses arguments that would fight the supervisor, written in any way that
-// gunicorn's parser (argparse) takes: --pid=X, -pX, -Rp X (-R has no value), --pi X (any beginning
-// of a long flag that is unambiguous; one that is not, gunicorn refuses). A word that is no flag's
-// value would be the application, and what stands after -- too.
+// gunicornArgs refuses arguments that would conflict with the supervisor, written in any way that
+// gunicorn's parser (argparse) accepts: --pid=X, -pX, -Rp X (-R has no value), --pi X (any
+// unambiguous prefix of a long flag; gunicorn itself refuses an ambiguous one). A word that is not
+// the value of a flag would be the application, and so would anything after --.
 func gunicornArgs(v any) []part {
 	var all []part
 	wrong := func(i int, arg, want string) { all = append(all, part{strconv.Itoa(i), arg, want}) }

@@ -11,7 +11,7 @@ import (
 
 // Config is a valid builds.toml. Its paths are absolute.
 type Config struct {
-	Path       string // as it was given to Load, made absolute
+	Path       string // the path given to Load, made absolute
 	Root       string
 	Supervisor Supervisor
 	Builds     []Build // in the order of the file
@@ -27,10 +27,10 @@ type Supervisor struct {
 	MaxParallelBuilds int
 	Front             string // host:port of the embedded front; "" for none
 	Dashboard         string // path of the dashboard on the front, "/-/"; "" for none
-	DashboardWrite    string // file with the token of those who may do more than look; "" for nobody
+	DashboardWrite    string // file with the token that allows more than looking; "" for nobody
 }
 
-// Restart says when a server that ended by itself is started again.
+// Restart says when a server that ended without being told to is started again.
 type Restart string
 
 // The values of Restart.
@@ -114,7 +114,7 @@ func (c *Config) Socket(name string) string { return layout.Root(c.Root).Build(n
 
 // Build returns the entry of that name.
 func (c *Config) Build(name string) (Build, bool) {
-	for i := range c.Builds { // an entry is large to copy, and files have many
+	for i := range c.Builds { // no copy of each entry: they are large, and files have many
 		if c.Builds[i].Name == name {
 			return c.Builds[i], true
 		}

@@ -10,18 +10,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// minToken is how many characters a token has at least.
+// minToken is the least number of characters in a token.
 const minToken = 16
 
-// ReadToken reads the token of those who may do more than look at the dashboard: the first line of
-// the file at path, without the spaces around it. The error is that it cannot be read, may be read
-// by everybody, or is too short to be a secret.
+// ReadToken reads the token that allows more than looking at the dashboard: the first line of the
+// file at path, without the spaces around it. The error says that the file cannot be read, is
+// readable by everybody, or is too short to be a secret.
 func ReadToken(path string) (string, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return "", err
 	}
-	defer f.Close() // read from only
+	defer f.Close() // only read: an error loses nothing
 	info, err := f.Stat()
 	switch {
 	case err != nil:
@@ -38,17 +38,17 @@ func ReadToken(path string) (string, error) {
 	line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
 	line = strings.TrimSpace(line)
 	if len(line) < minToken {
-		return "", fmt.Errorf("%s holds fewer than %d characters: make one by `openssl rand -hex 16 > FILE`", path, minToken)
+		return "", fmt.Errorf("%s holds fewer than %d characters: make one with `openssl rand -hex 16 > FILE`", path, minToken)
 	}
 	for i := range len(line) {
 		if line[i] <= ' ' || line[i] > '~' {
-			return "", errors.New("a token has letters, digits and signs of ASCII only, no spaces")
+			return "", errors.New("a token has only ASCII letters, digits and signs, no spaces")
 		}
 	}
 	return line, nil
 }
 
-// dashboardPath returns what is wanted in place of a path, "" where it will do.
+// dashboardPath returns what is wanted in place of a path, or "" if the path is good.
 func dashboardPath(path string) string {
 	const want = `a path that begins and ends with a slash, such as "/-/"`
 	bare := strings.TrimSuffix(path, "/")
@@ -58,7 +58,7 @@ func dashboardPath(path string) string {
 	return ""
 }
 
-// dashboard refuses one that nobody would see, or that a build's location hides.
+// dashboard refuses a dashboard that nobody would see, or that a build's location hides.
 func (l *loader) dashboard(c *Config) {
 	s := c.Supervisor
 	const path, write = "supervisor.dashboard", "supervisor.dashboard_write"
@@ -76,8 +76,8 @@ func (l *loader) dashboard(c *Config) {
 	}
 }
 
-// overlap says that a dashboard and a build would take each other's paths. A build of the whole
-// site does without the dashboard's: everything is below it.
+// overlap reports whether a dashboard and a build would take each other's paths. A build at "/" may
+// have a dashboard below it: everything is below it.
 func overlap(dashboard, location string) bool {
 	if location == "" || location == "/" {
 		return false

@@ -35,7 +35,7 @@ func TestTokenIsASecret(t *testing.T) {
 	s.bad(text, "no such file")
 	var errs Errors
 	if _, err := s.load(head + "dashboard_write = \"token\"" + tail); !errors.As(err, &errs) || !slices.Equal(errs.About(), []string{s.path("token")}) {
-		t.Errorf("the errors are about %v, want the file that is missing: it is watched for", errs.About())
+		t.Errorf("the errors are about %v, want the missing file, as it is watched", errs.About())
 	}
 	for content, c := range map[string]struct {
 		mode os.FileMode

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// Change is what an entry has that the one before had not.
+// Change is how an entry differs from the previous one.
 type Change struct {
 	Name string
-	Cost Cost // the dearest of its keys
+	Cost Cost // of its most expensive key
 	Keys []string
 }
 
@@ -72,12 +72,12 @@ func compare(before, then Build) Change {
 	return c
 }
 
-// Empty says that nothing differs.
+// Empty reports whether nothing differs.
 func (p Plan) Empty() bool {
 	return len(p.Added)+len(p.Removed)+len(p.Changed)+len(p.Supervisor) == 0
 }
 
-// String is one line for each build that differs, and for the supervisor; "" where nothing does.
+// String returns one line for each build that differs, and for the supervisor; "" if nothing does.
 func (p Plan) String() string {
 	var s strings.Builder
 	for _, name := range p.Added {

@@ -1,3 +1,3 @@
-// Package config turns a builds.toml into a validated Config, and tells what changed between two of
+// Package config turns a builds.toml into a validated Config, and says what changed between two of
 // them.
 package config

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// row is a line of a table of the documentation.
+// row is a row of a table in the documentation.
 type row struct{ names, defaults, cost string }
 
-// tables reads the tables of docs/configuration.md whose first column is a key, by the heading they
-// stand under.
+// tables reads the tables of docs/configuration.md whose first column is a key, by the heading
+// above them.
 func tables(t *testing.T) map[string][]row {
 	t.Helper()
 	text, err := os.ReadFile("../docs/configuration.md")
@@ -42,8 +42,8 @@ func tables(t *testing.T) map[string][]row {
 	return all
 }
 
-// each calls f with every key of a table, its default and its cost. One default is for all keys of
-// its row.
+// each calls f with every key of a table, its default and its cost. If there is one default, it is
+// that of all keys of its row.
 func each(t *testing.T, rows []row, f func(name, standard, cost string)) {
 	t.Helper()
 	for _, r := range rows {
@@ -131,7 +131,7 @@ func TestDocumentationHasEveryKeyWithItsDefaultAndCost(t *testing.T) {
 	var seen []string
 	each(t, docs["[supervisor]"], func(name, standard, _ string) {
 		seen = append(seen, name)
-		if want := map[string]string{ // held against the code by the test of the defaults
+		if want := map[string]string{ // checked against the code by the test of the defaults
 			"log_level": `"info"`, "log_format": `"text"`, "log_dir": "root/.supervisor/logs", "max_parallel_builds": "1", "front": "none", "dashboard": "none", "dashboard_write": "none",
 		}[name]; standard != want {
 			t.Errorf("the default of %s is documented as %s, is %s", name, standard, want)

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// defaultBuild is a build that says nothing.
+// defaultBuild is a build with no keys set.
 func defaultBuild() Build {
 	return Build{
 		AppDir: "API", Requirements: "requirements.txt", SettingsDir: "api_settings/settings",
@@ -31,7 +31,7 @@ func defaultBuild() Build {
 	}
 }
 
-// builds takes [defaults] and every [[build]].
+// builds reads [defaults] and every [[build]].
 func (l *loader) builds(c *Config, file tomlTable) {
 	base, from := defaultBuild(), origins{}
 	if t, ok := l.table("defaults", "defaults", file["defaults"]); ok {
@@ -81,15 +81,15 @@ func (l *loader) entries(v any) []tomlTable {
 	return nil
 }
 
-// origins says, for each key that the file gives to a build, where it does.
+// origins says, for each key that the file sets for a build, where it does so.
 type origins map[string]origin
 
 type origin struct {
 	path string // of its position
-	bad  bool   // it was refused: nothing more is reported about it
+	bad  bool   // it was refused, so nothing more is reported about it
 }
 
-// entry takes the keys of one entry, or of [defaults].
+// entry reads the keys of one entry, or of [defaults].
 func (l *loader) entry(b *Build, t tomlTable, path string, from origins) {
 	for _, name := range slices.Sorted(maps.Keys(t)) {
 		v, at := t[name], join(path, name)
@@ -143,12 +143,12 @@ func (l *loader) one(b *Build, known []key, name string, v any, at string, from 
 	}
 	bad := want != "" || len(parts) > 0
 	if text, ok := field.(*string); ok && bad {
-		*text = "" // no more is said of it
+		*text = "" // so that nothing more is reported about it
 	}
 	from[prefix+name] = origin{at, bad}
 }
 
-// strangers returns the parts of a list or table of texts that are not texts.
+// strangers returns the parts of a list or table that are not texts.
 func strangers(v any, want string) []part {
 	var all []part
 	switch v := v.(type) {
@@ -176,7 +176,7 @@ func namesOf(known []key) []string {
 	return all
 }
 
-// buildKeys are the names of everything that may stand in a [[build]].
+// buildKeys returns the names of everything that may be in a [[build]].
 func buildKeys() []string {
 	all := append(namesOf(keys), "name")
 	all = append(all, slices.Sorted(maps.Keys(subtables()))...)
@@ -266,7 +266,7 @@ func (l *loader) names(c *Config, b *Build, from origins, path string) {
 	l.inSource(b, from, wrong)
 }
 
-// python finds the interpreter where the build's steps will, or refuses it.
+// python finds the interpreter in the same way as the build's steps will, or refuses it.
 func (l *loader) python(b *Build, search string, wrong func(key, about, format string, args ...any)) {
 	if strings.Contains(b.Python, "/") {
 		b.Python = l.resolve(b.Python)
@@ -288,7 +288,7 @@ func (l *loader) python(b *Build, search string, wrong func(key, about, format s
 }
 
 // apart refuses a root that would be copied with the application, or watched with the source, and a
-// source among what the root holds.
+// source inside the root.
 func (l *loader) apart(c *Config, b *Build, wrong func(key, about, format string, args ...any)) {
 	root, source, app := l.links.follow(c.Root), l.links.follow(b.Source), l.links.follow(b.AppPath())
 	switch {
@@ -299,10 +299,10 @@ func (l *loader) apart(c *Config, b *Build, wrong func(key, about, format string
 	}
 }
 
-// links remembers where paths lead to: those of many builds begin alike.
+// links remembers where paths lead: those of many builds begin alike.
 type links map[string]string
 
-// follow follows the links in path, which is clean, as far as it is there.
+// follow follows the links in path, which must be clean, as far as it exists.
 func (l links) follow(path string) string {
 	folder := filepath.Dir(path)
 	if to, ok := l[path]; ok || folder == path {
@@ -339,7 +339,7 @@ func isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// within says that folder outer holds path.
+// within reports whether path is inside the folder outer.
 func within(outer, path string) bool {
 	rel, err := filepath.Rel(outer, path)
 	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../") && rel != "."

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// Environ is the environment of a build's steps and of its server: of our own (own, as os.Environ
-// has it) PATH, LANG, LC_*, TZ and HOME, then env_file, then env, each winning over what came
-// before; sorted. The file is read at each call; an error names its line.
+// Environ returns the sorted environment of a build's steps and of its server: PATH, LANG, LC_*, TZ
+// and HOME of our own environment (own, in the form of os.Environ), then env_file, then env, each
+// overriding the ones before. The file is read at each call; an error names its line.
 func Environ(b Build, own []string) ([]string, error) {
 	env := map[string]string{}
 	for _, entry := range own {
@@ -36,9 +36,9 @@ func Environ(b Build, own []string) ([]string, error) {
 }
 
 // readEnvFile reads lines NAME=VALUE, close to systemd's EnvironmentFile: empty lines and those
-// that begin with # or ; are comments, "export " may stand before, quotes around a value are taken
-// off. What goes on in the next line is refused, rather than read as something else. All that is
-// wrong is returned.
+// that begin with # or ; are comments, a name may follow "export ", quotes around a value are
+// removed. A value that continues in the next line is refused rather than misread. All mistakes are
+// returned.
 func readEnvFile(path string) (map[string]string, []error) {
 	text, err := readText(path)
 	if err != nil {
@@ -51,8 +51,8 @@ func readEnvFile(path string) (map[string]string, []error) {
 	return env, errs
 }
 
-// parseEnv returns what the lines say; its errors begin with the line's number, and never show the
-// line, which may hold a secret.
+// parseEnv returns the variables; its errors begin with the line's number, and never show the line,
+// which may contain a secret.
 func parseEnv(text []byte) (map[string]string, []error) {
 	env := map[string]string{}
 	var errs []error
@@ -81,7 +81,7 @@ func parseEnv(text []byte) (map[string]string, []error) {
 		}
 		value, err := unquote(strings.TrimSpace(value))
 		if err == nil && strings.ContainsRune(value, 0) {
-			err = errors.New("the value holds a NUL byte")
+			err = errors.New("the value contains a NUL byte")
 		}
 		if err != nil {
 			wrong("%s: %w", shownKey(name), err)
@@ -93,7 +93,7 @@ func parseEnv(text []byte) (map[string]string, []error) {
 }
 
 var (
-	errContinued = errors.New("the value goes on in the next line: want it in one")
+	errContinued = errors.New("the value continues in the next line: want it in one line")
 	errQuote     = errors.New("a quote is not closed: want it around the whole value, in one line")
 )
 

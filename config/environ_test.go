@@ -73,8 +73,8 @@ func TestAllMistakesOfAnEnvFileHaveTheirLine(t *testing.T) {
 	_, errs := readEnvFile(path)
 	want := []string{
 		"2: want NAME=VALUE", "3: want NAME=VALUE", "4: want NAME=VALUE", "5: want NAME=VALUE", "7: LISTEN_PID: want another name",
-		"8: MEDCTRL_BUILD: want another name", "9: GUNICORN_CMD_ARGS: want", "10: E: the value holds a NUL", "11: F: a quote is not closed",
-		"12: want NAME=VALUE", "13: G: a quote is not closed", "14: H: the value goes on", "15: I: a quote", "16: J: a quote",
+		"8: MEDCTRL_BUILD: want another name", "9: GUNICORN_CMD_ARGS: want", "10: E: the value contains a NUL", "11: F: a quote is not closed",
+		"12: want NAME=VALUE", "13: G: a quote is not closed", "14: H: the value continues", "15: I: a quote", "16: J: a quote",
 	}
 	if len(errs) != len(want) {
 		t.Fatalf("errors are %v, want %d", errs, len(want))
@@ -85,9 +85,9 @@ func TestAllMistakesOfAnEnvFileHaveTheirLine(t *testing.T) {
 		}
 	}
 	if got, err := Environ(Build{EnvFile: path}, nil); err == nil || got != nil || !strings.Contains(err.Error(), ":16:") {
-		t.Errorf("Environ answers %v, %v", got, err)
+		t.Errorf("Environ returns %v, %v", got, err)
 	}
 	if _, err := s.load(one + "env_file = \"env\"\n"); err == nil || strings.Count(err.Error(), "builds.toml:7:12: env_file = ") != len(want) {
-		t.Errorf("Load says %v", err)
+		t.Errorf("Load returns %v", err)
 	}
 }

@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// Error is one mistake in a file. Line and Col begin at 1; 0 where it is about the whole file.
+// Error is one mistake in a file. Line and Col begin at 1; 0 if it is about the whole file.
 type Error struct {
 	File      string
 	Line, Col int
 	Key       string
 	Msg       string
-	About     string // the file or folder outside that is missing or bad, "" for none
+	About     string // another file or folder that is missing or bad, "" for none
 }
 
-// Error is file:line:col: message.
+// Error returns file:line:col: message.
 func (e Error) Error() string {
 	if e.Line == 0 {
 		return e.File + ": " + e.Msg
@@ -24,10 +24,10 @@ func (e Error) Error() string {
 	return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Col, e.Msg)
 }
 
-// Errors are all mistakes of a file, in its order.
+// Errors are all mistakes in a file, in its order.
 type Errors []Error
 
-// Error is one mistake a line.
+// Error returns one mistake per line.
 func (e Errors) Error() string {
 	lines := make([]string, len(e))
 	for i, one := range e {
@@ -36,8 +36,8 @@ func (e Errors) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// About lists the files and folders outside that are missing or bad: a change of one may fix it
-// all.
+// About lists the other files and folders that are missing or bad: a change in one of them may fix
+// the errors.
 func (e Errors) About() []string {
 	var all []string
 	for _, one := range e {

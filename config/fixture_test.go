@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// site is a folder with all that a valid builds.toml names: src with an application and settings
-// for the builds one, two and three, and an interpreter.
+// site is a folder with everything that a valid builds.toml names: src with an application and
+// settings for the builds one, two and three, and an interpreter.
 type site struct {
 	t   testing.TB
 	dir string
@@ -75,7 +75,7 @@ func (s site) good(text string) *Config {
 	return c
 }
 
-// unmark takes the marks » out of a text, and answers where they stood.
+// unmark removes the marks » from a text, and returns where they were.
 func unmark(text string) (string, []place) {
 	var at []place
 	var plain strings.Builder
@@ -111,7 +111,7 @@ func (s site) wrong(text string, err error, at []place, words ...string) {
 	s.t.Helper()
 	var errs Errors
 	if !errors.As(err, &errs) {
-		s.t.Fatalf("%s\nanswers %v, want Errors", text, err)
+		s.t.Fatalf("%s\nreturns %v, want Errors", text, err)
 	}
 	if len(errs) != len(at) || len(at) != len(words) {
 		s.t.Fatalf("%s\nhas %d errors, want %d, of which %d with words:\n%v", text, len(errs), len(at), len(words), err)

@@ -28,12 +28,12 @@ func examples(f *testing.F, dir, ending string) []string {
 	return all
 }
 
-// tomlInDocs is what the documentation shows of files.
+// tomlInDocs matches the files shown in the documentation.
 var tomlInDocs = regexp.MustCompile("(?s)```toml\n(.*?)```")
 
-// Whatever the text: it is loaded or refused, with each mistake at a place that the file has, in
-// order, and once; what was loaded loads again as the same; a path is known for every key that the
-// library reads.
+// Any text is loaded or refused. Each mistake is at a place that the file has, in order, and
+// reported once; a loaded text loads again with the same result; every key that the library reads
+// has a position.
 func FuzzLoad(f *testing.F) {
 	for _, text := range examples(f, "../examples", ".toml") {
 		f.Add(text)
@@ -55,7 +55,7 @@ func FuzzLoad(f *testing.F) {
 	s := newSite(f)
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.Contains(text, "/") {
-			// Not all of the machine's paths are fit for a test: /dev, /proc, other people's
+			// Some of the machine's paths must not be used in a test: /dev, /proc, other people's
 			// folders.
 			text = strings.ReplaceAll(text, "\"/", "\"./")
 		}
@@ -90,13 +90,13 @@ func FuzzLoad(f *testing.F) {
 				t.Errorf("error of %q: %q", text, e.Error())
 			}
 			if i > 0 && (e == errs[i-1] || e.Line < errs[i-1].Line) {
-				t.Errorf("errors of %q are in no order:\n%v", text, err)
+				t.Errorf("errors of %q are not in order:\n%v", text, err)
 			}
 		}
 	})
 }
 
-// Whatever the text: what is read can be an environment, and each mistake has a line of the file.
+// From any text, what is read can be an environment, and each mistake has a line of the file.
 func FuzzEnvFile(f *testing.F) {
 	for _, text := range []string{
 		"", "A=1\n", "# c\nexport A='x y'\r\nB=\"a\\\"b\"\n; d\n", "A=\nLISTEN_FDS=1", "A='x", "A=x\\", "=", "\x00", "A=\x00", "export", "\ufeffA=1",
@@ -122,7 +122,7 @@ func FuzzEnvFile(f *testing.F) {
 	})
 }
 
-// Whatever the text: each placeholder that is found stands where it is said to.
+// In any text, each placeholder that is found is at the reported place.
 func FuzzSettings(f *testing.F) {
 	for _, text := range examples(f, "../examples", ".py") {
 		f.Add(text)
@@ -136,10 +136,10 @@ func FuzzSettings(f *testing.F) {
 		rows := strings.Split(text, "\n")
 		for _, e := range checkSettings("f.py", text) {
 			if e.Line < 1 || e.Line > len(rows) || e.Col < 2 || e.Col > len([]rune(rows[e.Line-1])) {
-				t.Fatalf("%q: %d:%d is no place", text, e.Line, e.Col)
+				t.Fatalf("%q: %d:%d is not in the file", text, e.Line, e.Col)
 			}
 			if row := []rune(rows[e.Line-1])[e.Col-1:]; !strings.HasPrefix(string(row), e.Key) {
-				t.Errorf("%q: at %d:%d stands %q, not %s", text, e.Line, e.Col, string(row), e.Key)
+				t.Errorf("%q: at %d:%d is %q, not %s", text, e.Line, e.Col, string(row), e.Key)
 			}
 		}
 	})

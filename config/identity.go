@@ -11,16 +11,16 @@ import (
 type Identity struct {
 	UID, GID int      // -1: our own
 	Groups   []uint32 // supplementary
-	Home     string   // "" where it is our own
+	Home     string   // "" if it is our own
 }
 
-// Own says that it is our own user and group.
+// Own reports whether it is our own user and group.
 func (i Identity) Own() bool {
 	return (i.UID < 0 || i.UID == os.Geteuid()) && (i.GID < 0 || i.GID == os.Getegid())
 }
 
-// IdentityOf looks up the user and group of b. A user without a group has the one of the user
-// database; a group without a user is for us.
+// IdentityOf looks up the user and group of b. A user without a group gets the group of the user
+// database; a group without a user goes with our own user.
 func IdentityOf(b Build) (Identity, error) {
 	id := Identity{UID: -1, GID: -1}
 	if b.User != "" {

@@ -43,7 +43,7 @@ func TestGroupOfABuildWinsOverThatOfItsUser(t *testing.T) {
 	}
 	only, err := IdentityOf(Build{Name: "one", Group: "daemon"})
 	if err != nil || only.UID != -1 || only.GID != id.GID || only.Groups != nil || only.Home != "" || only.Own() {
-		t.Errorf("identity of a group alone is %+v, %v", only, err)
+		t.Errorf("identity with only a group is %+v, %v", only, err)
 	}
 }
 

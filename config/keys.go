@@ -12,8 +12,8 @@ import (
 // Cost is what a change of a key costs a running build.
 type Cost int
 
-// The costs, cheapest first. A key declares its own next to its name, in keys; zero says nothing
-// and is refused by a test.
+// The costs, cheapest first. A key declares its own next to its name, in keys; zero means
+// undeclared and is refused by a test.
 const (
 	CostLive    Cost = iota + 1 // applies to what is running
 	CostRestart                 // a new generation takes over
@@ -30,17 +30,17 @@ type key struct {
 	cost  Cost
 	field func(*Build) any // pointer to the field it sets
 	check func(v any) (want string)
-	parts func(v any) []part // what is wrong in a list or table
+	parts func(v any) []part // returns what is wrong in a list or table
 }
 
-// part is an element of a list, or an entry of a table, that is not as wanted.
+// part is a wrong element of a list or entry of a table.
 type part struct {
 	below string // its key or number
 	shown any
 	want  string
 }
 
-// name is how the part of a key is called in a message.
+// name returns the name of the part in a message.
 func (p part) name(key string) string {
 	if _, err := strconv.Atoi(p.below); err == nil {
 		return key + "[" + p.below + "]"
@@ -48,7 +48,7 @@ func (p part) name(key string) string {
 	return key + "." + shownKey(p.below)
 }
 
-// keys are all keys of a build but name, in the order of the documentation.
+// keys are all keys of a build except name, in the order of the documentation.
 var keys = []key{
 	{"source", CostRebuild, func(b *Build) any { return &b.Source }, notEmpty, nil},
 	{"app_dir", CostRebuild, func(b *Build) any { return &b.AppDir }, inside, nil},
@@ -104,18 +104,18 @@ var hookKeys = []key{
 // subtables are the tables of a build, with their keys.
 func subtables() map[string][]key { return map[string][]key{"health": healthKeys, "hooks": hookKeys} }
 
-// laterTables are tables of a build whose effect comes later, with their keys.
+// laterTables are reserved tables of a build, which have no effect yet, with their keys.
 var laterTables = map[string][]string{
 	"limits":  {"memory", "cpu", "tasks", "nofile"},
 	"sandbox": {"enabled", "read", "write"},
 }
 
-// BuildKey stands for the values of all keys that cost a rebuild; it is part of a release's
-// identity. Equal values have equal keys, in every version of this program that knows the same
+// BuildKey identifies the values of all keys that cost a rebuild; it is part of a release's
+// identity. Equal values have equal BuildKeys, in every version of this program that knows the same
 // keys.
 func BuildKey(b Build) string { return hashOf(b, CostRebuild) }
 
-// RunKey stands for the values of all keys that cost a restart.
+// RunKey identifies the run settings: the values of all keys that cost a restart.
 func RunKey(b Build) string { return hashOf(b, CostRestart) }
 
 func hashOf(b Build, c Cost) string {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// allKeys are the keys of a build, those of its tables with their names.
+// allKeys returns the keys of a build, with those of its tables under their full names.
 func allKeys() []key {
 	all := slices.Clone(keys)
 	for name, below := range subtables() {
@@ -38,7 +38,7 @@ func TestEveryKeySaysWhatAnEditCosts(t *testing.T) {
 	}
 }
 
-// A field without a key could not be set, nor be seen by Diff; one with two would be set twice.
+// A field without a key could not be set or compared by Diff; one with two would be set twice.
 func TestEveryFieldOfABuildHasOneKey(t *testing.T) {
 	t.Parallel()
 	var b Build
@@ -109,8 +109,8 @@ func TestAKeyChangesTheHashOfItsCostAlone(t *testing.T) {
 	}
 }
 
-// The hashes are part of a release's identity: were they to change with the program's version, it
-// would build everything anew. A new key changes them.
+// The hashes are part of a release's identity: if they changed with the program's version, it would
+// build everything again. A new key changes them.
 func TestHashesStayWhatTheyAre(t *testing.T) {
 	t.Parallel()
 	b := defaultBuild()
@@ -128,7 +128,7 @@ func TestWhatIsLeftOutIsLikeWhatIsEmpty(t *testing.T) {
 	plain := s.good(one)
 	said := s.good(one + "pip_args = []\ncommand = []\ngunicorn_args = []\nenv = {}\nenv_file = \"\"\nworkers = 2\nuser = \"\"\n[build.health]\n")
 	if p := Diff(plain, said); !p.Empty() {
-		t.Errorf("what is empty differs from what is left out: %v", p)
+		t.Errorf("empty keys differ from omitted ones: %v", p)
 	}
 	if BuildKey(plain.Builds[0]) != BuildKey(said.Builds[0]) || RunKey(plain.Builds[0]) != RunKey(said.Builds[0]) {
 		t.Error("its hashes differ")

@@ -17,12 +17,12 @@ import (
 )
 
 // Load reads and validates the file at path, with everything it names: source, settings,
-// interpreter, users. What is wrong with the contents comes back as Errors, all of it at once;
-// another error means that the file cannot be read.
+// interpreter, users. Mistakes in the contents come back as Errors, all at once; another error
+// means that the file cannot be read.
 func Load(path string) (*Config, error) { return load(path, false) }
 
-// Check is Load that looks into the settings files too, for what is left of their template (see
-// [CheckSettings]).
+// Check is Load that also looks into the settings files for placeholders left from their template
+// (see [CheckSettings]).
 func Check(path string) (*Config, error) { return load(path, true) }
 
 // LoadText is Load of a text that the file at path had before: what is wrong is said of that file, and
@@ -49,17 +49,17 @@ func loadText(path string, text []byte, settings bool) (*Config, error) {
 	}
 	if len(l.errs) > 0 {
 		l.errs.sort()
-		return nil, slices.Compact(l.errs) // a mistake in [defaults] is found once a build
+		return nil, slices.Compact(l.errs) // a mistake in [defaults] is found once per build
 	}
 	sum := sha256.Sum256(text)
 	c.Path, c.Sum, c.Text = abs, hex.EncodeToString(sum[:]), text
 	return c, nil
 }
 
-// loader gathers what is wrong with one file.
+// loader collects the mistakes in one file.
 type loader struct {
 	file  string
-	dir   string // relative paths begin here
+	dir   string // relative paths are relative to it
 	at    *positions
 	paths []string // of the positions of the builds
 	links links
@@ -73,7 +73,7 @@ func (l *loader) wrong(at place, key, format string, args ...any) {
 	l.errs = append(l.errs, Error{File: l.file, Line: at.line, Col: at.col, Key: key, Msg: fmt.Sprintf(format, args...)})
 }
 
-// load returns what is good in the file, and gathers what is not.
+// load returns what is good in the file, and collects the mistakes.
 func (l *loader) load(text []byte) *Config {
 	c := &Config{}
 	file, at, wrong := decode(text)
@@ -95,10 +95,10 @@ func (l *loader) load(text []byte) *Config {
 	return c
 }
 
-// settings adds what is wrong in the settings files of the builds.
+// settings adds the mistakes in the settings files of the builds.
 func (l *loader) settings(c *Config) {
 	for _, b := range c.Builds {
-		if b.Name != "" && b.Source != "" && isFile(b.SettingsFile()) { // else it was said
+		if b.Name != "" && b.Source != "" && isFile(b.SettingsFile()) { // else it was reported
 			l.errs = append(l.errs, CheckSettings(b)...)
 		}
 	}
@@ -117,8 +117,8 @@ func (l *loader) unknown(path, name string, known []string) {
 	l.wrong(l.at.key(path), path, "unknown key %s%s", shownKey(name), hint)
 }
 
-// elsewhere says where a key belongs that stands in the wrong table: in TOML, what follows a
-// [table] is in it.
+// elsewhere says where a key in the wrong table belongs: in TOML, everything that follows a [table]
+// is in it.
 func elsewhere(name string, known []string) string {
 	for _, t := range []struct {
 		keys  []string
@@ -248,7 +248,7 @@ func (l *loader) table(path, name string, v any) (tomlTable, bool) {
 	return t, ok
 }
 
-// header is how the header of a table is written: without the elements' numbers.
+// header returns a path as the header of a table is written: without the elements' numbers.
 func header(path string) string {
 	parts := strings.Split(path, ".")
 	return strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p[0] >= '0' && p[0] <= '9' }), ".")
@@ -258,7 +258,7 @@ func (l *loader) mismatch(path, name string, v any, want string) {
 	l.wrong(l.at.value(path), path, "%s = %s: want %s", name, show(v), want)
 }
 
-// show writes a value as it would stand in the file, shortened and in one line.
+// show returns a value as written in the file, shortened and in one line.
 func show(v any) string {
 	switch v := v.(type) {
 	case string:
@@ -281,7 +281,7 @@ func show(v any) string {
 	}
 }
 
-// shownKey is a key as it would stand in the file, shortened.
+// shownKey returns a key as written in the file, shortened.
 func shownKey(name string) string {
 	for part := range strings.SplitSeq(name, ".") {
 		if strings.IndexFunc(part, func(r rune) bool { return r > 127 || !bareKey(byte(r)) }) >= 0 || part == "" {
@@ -298,7 +298,7 @@ func shorten(text string) string {
 	return text
 }
 
-// oneLine keeps a message on its line.
+// oneLine keeps a message on one line.
 func oneLine(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f {

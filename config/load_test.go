@@ -274,10 +274,10 @@ func TestRootOfAFileHoweverBad(t *testing.T) {
 		_, err := RootOf(s.write("builds.toml", text))
 		var errs Errors
 		if !errors.As(err, &errs) || errs[0].Line != 1 {
-			t.Errorf("%q: answers %v", text, err)
+			t.Errorf("%q: returns %v", text, err)
 		}
 	}
 	if root, err := RootOf(filepath.Join(s.dir, "none")); err == nil {
-		t.Errorf("root of no file is %s", root)
+		t.Errorf("root of a missing file is %s", root)
 	}
 }

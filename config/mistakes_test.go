@@ -52,7 +52,7 @@ env = { "é" = »"x", "1A" = »"1" , B = "1" }
 		"name is missing", "workers = 999999999999999999: want", "env.", "env.")
 }
 
-// Each line is one of a build that is valid otherwise.
+// Each line belongs to a build that is valid otherwise.
 func TestValuesAreRefusedWithWhatWasExpected(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ line, words string }{
@@ -312,7 +312,7 @@ func TestTextThatIsNoTOMLIsPlaced(t *testing.T) {
 	s.bad(one+"a = \"é\"» x\n", "expected a top-level item to end with a newline")
 }
 
-// inFile fails where an error is about a place that the file has not.
+// inFile fails if an error is about a place outside the file.
 func inFile(t testing.TB, text string, errs Errors) {
 	t.Helper()
 	lines := strings.Split(text, "\n")
@@ -333,8 +333,8 @@ func TestBytesThatAreNoTextArePlaced(t *testing.T) {
 	s.bad(one+"#» \x01\n", "control characters")
 }
 
-// The TOML library recurses: such a file once used up all memory and ended the program, with all
-// that ran.
+// The TOML library recurses: such a file once used up all memory and ended the program, with
+// everything running.
 func TestFileThatIsTooDeepOrTooLargeIsRefused(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -376,7 +376,7 @@ func TestWhatIsNoFileIsRefusedAtOnce(t *testing.T) {
 		} {
 			var errs Errors
 			if err := load(path); err == nil || errors.As(err, &errs) || !strings.Contains(err.Error(), path) {
-				t.Errorf("%s of %s answers %v", what, path, err)
+				t.Errorf("%s of %s returns %v", what, path, err)
 			}
 		}
 	}
@@ -393,7 +393,7 @@ func TestFileThatMayNotBeReadIsAnError(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := Load(s.path("builds.toml")); !errors.Is(err, fs.ErrPermission) {
-		t.Errorf("answers %v", err)
+		t.Errorf("returns %v", err)
 	}
 }
 
@@ -405,6 +405,6 @@ func TestCheckAddsWhatIsLeftOfTheTemplate(t *testing.T) {
 	_, err := Check(s.write("builds.toml", one+"workers = 0\n"))
 	var errs Errors
 	if !errors.As(err, &errs) || len(errs) != 2 || errs[0].File != s.path("builds.toml") || errs[1].File != path || errs[1].Line != 1 || errs[1].Col != 15 {
-		t.Errorf("Check answers %v", err)
+		t.Errorf("Check returns %v", err)
 	}
 }

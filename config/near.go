@@ -5,12 +5,13 @@ import (
 	"strings"
 )
 
-// Near returns the known name that was probably meant, as «; did you mean "x"?», to be put behind
-// an error, or "" where none is near.
+// Near returns the known name that was probably meant, as «; did you mean "x"?», to be appended to
+// an error, or "" if none is near.
 func Near(name string, known []string) string {
 	best, distance := "", 3
 	if len(name) > 64 {
-		return "" // no name is that long, and the comparison takes its product
+		// no name is that long, and the comparison takes time in the product of the lengths
+		return ""
 	}
 	for _, k := range known {
 		limit := min(distance, max(len(k)/2, 2))
@@ -24,8 +25,8 @@ func Near(name string, known []string) string {
 	return fmt.Sprintf("; did you mean %q?", best)
 }
 
-// edits is how many letters must be added, removed, changed or swapped with their neighbour to make
-// b of a (optimal string alignment).
+// edits returns how many letters must be added, removed, changed or swapped with their neighbour to
+// turn a into b (optimal string alignment).
 func edits(a, b string) int {
 	before, last := []int(nil), make([]int, len(b)+1)
 	for j := range last {

@@ -5,15 +5,14 @@ import (
 	"strings"
 )
 
-// place is where something stands in a file; lines and columns begin at 1, columns count
-// characters.
+// place is a position in a file; lines and columns begin at 1, columns count characters.
 type place struct{ line, col int }
 
-// positions finds where each key and value of a TOML text stands, which the TOML library does not
+// positions finds the place of each key and value in a TOML text, which the TOML library does not
 // tell for the elements of an array of tables. It relies on the text being valid TOML (the library
-// has parsed it); of any other it returns something, and never panics.
+// has parsed it); for any other text it returns some result, and never panics.
 //
-// A path is the keys joined by dots, as [join] does, an element of an array by its number:
+// A path is the keys joined by dots, as [join] does, with the number of an element of an array:
 // build.0.health.interval.
 type positions struct {
 	keys, values map[string]place
@@ -25,7 +24,8 @@ type positions struct {
 // and with it everything running.
 const maxPath = 256
 
-// key returns where a key stands; of one that is not in the text, what it would stand in.
+// key returns the place of a key; for one that is not in the text, the place of what it would be
+// in.
 func (p *positions) key(path string) place {
 	for {
 		if at, ok := p.keys[path]; ok {
@@ -77,7 +77,7 @@ func (s *positionScanner) peek() byte {
 
 func (s *positionScanner) done() bool { return s.at >= len(s.text) }
 
-// next steps over one byte; continuation bytes of UTF-8 are no column.
+// next steps over one byte; continuation bytes of UTF-8 do not count as columns.
 func (s *positionScanner) next() {
 	c := s.peek()
 	s.at++
@@ -91,7 +91,7 @@ func (s *positionScanner) next() {
 
 func (s *positionScanner) here() place { return place{s.line, s.col} }
 
-// blank steps over spaces, and over comments and line ends too where lines is set.
+// blank steps over spaces, and also over comments and line ends if lines is set.
 func (s *positionScanner) blank(lines bool) {
 	for !s.done() {
 		switch c := s.peek(); {
@@ -109,7 +109,7 @@ func (s *positionScanner) blank(lines bool) {
 	}
 }
 
-// join is [join] that ends the search where the path becomes too long.
+// join is [join] that ends the search if the path becomes too long.
 func (s *positionScanner) join(path, key string, at place) string {
 	path = join(path, key)
 	if len(path) > maxPath && s.found.tooLong == (place{}) {
@@ -119,7 +119,7 @@ func (s *positionScanner) join(path, key string, at place) string {
 	return path
 }
 
-// ended says that the search has ended before the text.
+// ended reports whether the search stopped before the end of the text.
 func (p *positions) ended() bool { return p.tooLong != (place{}) }
 
 func (s *positionScanner) document() {
@@ -136,7 +136,7 @@ func (s *positionScanner) document() {
 	}
 }
 
-// header takes [a.b] or [[a.b]].
+// header reads [a.b] or [[a.b]].
 func (s *positionScanner) header() {
 	at := s.here()
 	s.next()
@@ -170,7 +170,7 @@ func (s *positionScanner) header() {
 	}
 }
 
-// pair takes key = value; it always takes at least one byte.
+// pair reads key = value; it always consumes at least one byte.
 func (s *positionScanner) pair(table string) {
 	at, begun := s.here(), s.at
 	path := table
@@ -194,7 +194,7 @@ func (s *positionScanner) pair(table string) {
 	}
 }
 
-// dotted takes a key with its dots.
+// dotted reads a key with its dots.
 func (s *positionScanner) dotted() []string {
 	var keys []string
 	for {
@@ -223,8 +223,8 @@ func bareKey(c byte) bool {
 	return c == '_' || c == '-' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
 
-// quoted takes a string of any of the four kinds and returns what it holds; escapes are decoded
-// where it is a key that can have them.
+// quoted reads a string of any of the four kinds and returns its contents; escapes are decoded if
+// it is a key that can have them.
 func (s *positionScanner) quoted() string {
 	q := s.peek()
 	mark := strings.Repeat(string(q), 3)
@@ -239,7 +239,7 @@ func (s *positionScanner) quoted() string {
 		}
 		held := s.text[min(begun, len(s.text)):min(s.at, len(s.text))]
 		s.skip(3)
-		for s.peek() == q { // up to two quotes may stand before the closing three
+		for s.peek() == q { // up to two quotes may precede the closing three
 			s.next()
 		}
 		return held
@@ -281,7 +281,7 @@ func unescaped(held string) string {
 		n := digits[held[i]]
 		code, err := strconv.ParseUint(held[min(i+1, len(held)):min(i+1+n, len(held))], 16, 32)
 		if n == 0 || err != nil {
-			continue // no valid TOML
+			continue // not valid TOML
 		}
 		b.WriteRune(rune(code))
 		i += n
@@ -297,7 +297,7 @@ func (s *positionScanner) skip(n int) {
 	}
 }
 
-// value takes one value.
+// value reads one value.
 func (s *positionScanner) value(path string) {
 	switch c := s.peek(); c {
 	case '"', '\'':
@@ -348,7 +348,7 @@ func (s *positionScanner) array(path string) {
 	}
 }
 
-// join adds a key to a path. A key that a dot could not stand next to is quoted.
+// join adds a key to a path. A key that could not be next to a dot is quoted.
 func join(path, key string) string {
 	for i := 0; i < len(key) || key == ""; i++ {
 		if key == "" || !bareKey(key[i]) {

@@ -34,7 +34,7 @@ func paths(path string, v any) []string {
 	return all
 }
 
-// allFound fails where the library reads a key that the scanner has no place for.
+// allFound fails if the library reads a key for which the scanner has no place.
 func allFound(t interface{ Errorf(string, ...any) }, text string, file tomlTable, at *positions) {
 	rows := strings.Split(text, "\n")
 	for _, path := range paths("", file) {
@@ -51,7 +51,7 @@ func allFound(t interface{ Errorf(string, ...any) }, text string, file tomlTable
 	}
 }
 
-// Each » stands before a key, or (=) a value, in the order of paths.
+// Each » is before a key, or (=) a value, in the order of paths.
 func TestKeysAndValuesAreFoundWhereTheyStand(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ text, paths string }{
@@ -76,7 +76,7 @@ func TestKeysAndValuesAreFoundWhereTheyStand(t *testing.T) {
 		text, marks := unmark(c.text)
 		var file tomlTable
 		if _, err := toml.Decode(text, &file); err != nil {
-			t.Fatalf("%q is no TOML: %v", text, err)
+			t.Fatalf("%q is not TOML: %v", text, err)
 		}
 		found := findPositions(text)
 		allFound(t, text, file, found)

@@ -18,8 +18,8 @@ const maxFile = 1 << 20
 
 var errTooLarge = errors.New("larger than 1 MiB")
 
-// readText reads a file that others wrote: whatever stands under its name, it neither blocks (a
-// FIFO), nor goes on for ever (a device).
+// readText reads a file that others wrote: whatever kind of file it is, readText neither blocks (a
+// FIFO) nor reads without end (a device).
 func readText(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -43,8 +43,7 @@ func readText(path string) ([]byte, error) {
 	return text, nil
 }
 
-// read reads a list of builds. What is wrong with its text comes as Errors, with the text that
-// there is.
+// read reads a builds.toml. Mistakes in its text are returned as Errors, together with the text.
 func read(path string) ([]byte, error) {
 	text, err := readText(path)
 	if errors.Is(err, errTooLarge) {
@@ -78,7 +77,7 @@ func firstInvalid(text []byte) int {
 	return -1
 }
 
-// withoutBOM takes off the mark that some editors put before UTF-8 text.
+// withoutBOM removes the byte order mark that some editors put before UTF-8 text.
 func withoutBOM(text []byte) []byte { return bytes.TrimPrefix(text, []byte("\ufeff")) }
 
 // placeOf returns the place of a byte of text.
@@ -88,7 +87,7 @@ func placeOf(text []byte, at int) place {
 	return place{1 + bytes.Count(text[:at], []byte("\n")), 1 + utf8.RuneCount(text[begun:at])}
 }
 
-// decode parses TOML; the positions of its keys come with it. What is wrong has a place.
+// decode parses TOML and also returns the positions of its keys. An error has a place.
 func decode(text []byte) (tomlTable, *positions, *Error) {
 	at := findPositions(string(text))
 	if at.ended() {
@@ -102,7 +101,7 @@ func decode(text []byte) (tomlTable, *positions, *Error) {
 	case errors.As(err, &parse):
 		start := min(parse.Position.Start, len(text))
 		for start < len(text) && start > 0 && !utf8.RuneStart(text[start]) {
-			start-- // the library is a byte off at times
+			start-- // the library is sometimes a byte off
 		}
 		p := placeOf(text, start)
 		return nil, at, &Error{Line: p.line, Col: p.col, Key: parse.LastKey, Msg: sentence(parse)}
@@ -112,7 +111,7 @@ func decode(text []byte) (tomlTable, *positions, *Error) {
 	return file, at, nil
 }
 
-// sentence is the library's message in the form of ours.
+// sentence returns the library's message in the form of ours.
 func sentence(e toml.ParseError) string {
 	return strings.TrimSuffix(oneLine(e.Message), ".")
 }

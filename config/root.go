@@ -10,9 +10,8 @@ import (
 // rootLine finds the root in a file that is not valid TOML at the moment.
 var rootLine = regexp.MustCompile(`(?m)^[ \t]*root[ \t]*=[ \t]*(?:"([^"\\\n]*)"|'([^'\n]*)')`)
 
-// RootOf returns the root of the file at path, however bad the rest of it is: so that the
-// supervisor running on it can be asked. Where the file is gone, or says no root any more, it is the
-// root that a supervisor of this user last ran with that file (Remember). The root is absolute.
+// RootOf returns the root of the file at path, however bad the rest of the file is, so that the
+// supervisor running on that root can be reached. The root is absolute.
 func RootOf(path string) (string, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {

@@ -7,11 +7,12 @@ import (
 	"unicode/utf8"
 )
 
-// placeholders are what the template of a settings file has where a value of one's own belongs.
+// placeholders are the texts in the template of a settings file that must be replaced by real
+// values.
 var placeholders = []string{"random secret key", "DATABASE_NAME", "DATABASE_USER", "DATABASE_PASSWORD"}
 
-// CheckSettings returns what of the template is still in the settings file of b, with its place in
-// that file. A file that cannot be read is one Error.
+// CheckSettings returns the template's placeholders that are still in the settings file of b, with
+// their places. A file that cannot be read is one Error.
 func CheckSettings(b Build) []Error {
 	path := b.SettingsFile()
 	text, err := readText(path)
@@ -42,14 +43,14 @@ var (
 	keyed  = regexp.MustCompile(`^[ \t]*:`)
 )
 
-// isName says that a string between before and after is what a value is looked up by: environ["X"],
-// environ.get("X"), {"X": value}.
+// isName reports whether a string between before and after is the name by which a value is looked
+// up: environ["X"], environ.get("X"), {"X": value}.
 func isName(before, after string) bool {
 	return lookup.MatchString(before[max(0, len(before)-80):]) || keyed.MatchString(after)
 }
 
-// pythonStrings tells where the string literals of a Python text are: from its first quote to after
-// its last, and what it holds. Comments have none.
+// pythonStrings calls found for each string literal of a Python text: from its first quote to after
+// its last, and the contents between. Comments have none.
 func pythonStrings(text string, found func(begin, from, to, end int)) {
 	for at := 0; at < len(text); at++ {
 		switch c := text[at]; c {
@@ -73,8 +74,7 @@ func pythonStrings(text string, found func(begin, from, to, end int)) {
 	}
 }
 
-// endOfString returns where the closing quotes are; of a string that is not closed, where it ends
-// all the same.
+// endOfString returns where the closing quotes are, or where an unclosed string ends.
 func endOfString(text string, at int, mark string) int {
 	for ; at < len(text); at++ {
 		switch {

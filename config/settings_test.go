@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Each » stands before a placeholder that is found.
+// Each » is before a placeholder that must be found.
 func TestPlaceholdersOfTheTemplateAreFoundInTheirPlace(t *testing.T) {
 	t.Parallel()
 	for _, marked := range []string{

@@ -17,8 +17,8 @@ import (
 	"unicode"
 )
 
-// set puts a value of the file into a field. It returns what was wanted where the value is not
-// that, else "".
+// set puts a value of the file into a field. It returns what was wanted if the value is wrong, else
+// "".
 func set(field, v any) (want string) {
 	ok := false
 	switch f := field.(type) {
@@ -73,7 +73,7 @@ func set(field, v any) (want string) {
 	return want
 }
 
-// value returns what a field holds.
+// value returns the value of a field.
 func value(field any) any {
 	switch f := field.(type) {
 	case *string:
@@ -98,7 +98,7 @@ func texts(v any) ([]string, bool) {
 		return nil, false
 	}
 	if len(list) == 0 {
-		return nil, true // the same as none: it must hash and compare alike
+		return nil, true // the same as none: both must hash and compare alike
 	}
 	all := make([]string, len(list))
 	for i, one := range list {
@@ -218,7 +218,7 @@ var (
 	envName    = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
 
-// location refuses . and .. too, which a client takes out of a URL.
+// location also refuses . and .., which a client removes from a URL.
 func location(v any) string {
 	text := v.(string)
 	if text != "" && text != "/" && path.Clean(text) != text {
@@ -268,7 +268,7 @@ func socketMode(v any) string {
 	case m&0o600 != 0o600:
 		return `a mode with which its owner may connect, such as "0660"`
 	case m&0o002 != 0:
-		return `a mode with which not everybody may connect, such as "0660" and a group that Nginx is in`
+		return `a mode with which not everybody may connect, such as "0660" with a group that Nginx is in`
 	}
 	return ""
 }

@@ -18,8 +18,9 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
 )
 
-// BenchmarkIdle measures what watching n serving builds costs when nothing happens: memory, threads and clock ticks of CPU in 20 s.
-// Everything is real but the child, a sleep in place of gunicorn, and so its releases and the answer to its health probe.
+// BenchmarkIdle measures what watching n serving builds costs when nothing happens: memory, threads
+// and clock ticks of CPU in 20 s. Everything is real except the child, a sleep in place of
+// gunicorn, and therefore its releases and its health probe's result.
 func BenchmarkIdle(b *testing.B) {
 	for _, n := range []int{1, 100, 1000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -37,13 +38,14 @@ func BenchmarkIdle(b *testing.B) {
 			b.ReportMetric(float64(number(b, "/proc/self/status", "Threads:")), "threads")
 			b.ReportMetric(float64(after-before), "ticks/20s")
 			if len(s.fleet.Load().actors) != n {
-				b.Fatal("not all builds are there")
+				b.Fatal("some builds are missing")
 			}
 		})
 	}
 }
 
-// BenchmarkStatus measures what `status` costs with n builds, from the question over the control socket until the client has it.
+// BenchmarkStatus measures what `status` costs with n builds, from the request over the control
+// socket until the client has the response.
 func BenchmarkStatus(b *testing.B) {
 	for _, n := range []int{1, 100, 1000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -63,7 +65,7 @@ func BenchmarkStatus(b *testing.B) {
 	}
 }
 
-// ready is a World's releases that are there without being made.
+// ready is a World's releases that exist without being made.
 type ready struct{ releases }
 
 func (ready) Make(context.Context, build.Request) (build.Release, bool, error) {
@@ -123,11 +125,11 @@ func idle(b *testing.B, n int) *Supervisor {
 			b.Error(err)
 		}
 	})
-	// Until all serve, are stable, and what that came with (pruning, writing states) is over.
+	// Until all serve and are stable, and the work that causes (pruning, writing states) is over.
 	limit := time.Now().Add(5 * time.Minute)
 	for done := 0; done < n; {
 		if done = 0; time.Now().After(limit) {
-			b.Fatal("not all builds serve")
+			b.Fatal("some builds do not serve")
 		}
 		<-time.After(100 * time.Millisecond)
 		for _, a := range s.fleet.Load().actors {
@@ -153,7 +155,7 @@ func ticks(b *testing.B) int {
 	return user + system
 }
 
-// number is the first number behind a word of a file in /proc.
+// number returns the first number after a word in a file in /proc.
 func number(b *testing.B, path, word string) (n int) {
 	b.Helper()
 	text, err := os.ReadFile(path)

@@ -18,7 +18,7 @@ func ControlSocket(root string) string { return layout.Root(root).Control() }
 type commands struct {
 	path  string
 	log   hclog.Logger
-	given *os.File // from before an upgrade; nil: there is none
+	given *os.File // from before an upgrade, or nil
 
 	mu     sync.Mutex
 	socket *control.Socket // nil: it could not be made
@@ -34,7 +34,7 @@ func (c *commands) Serve(ctx context.Context, b control.Backend, m *control.Metr
 		err = control.Serve(ctx, socket, b, m, c.log)
 	}
 	if err != nil {
-		c.log.Error("control socket cannot be served, commands find no supervisor", "path", c.path, "error", err)
+		c.log.Error("control socket cannot be served, commands cannot reach the supervisor", "path", c.path, "error", err)
 	}
 }
 
@@ -45,12 +45,12 @@ func (c *commands) open() (*control.Socket, error) {
 		if err == nil {
 			return s, nil
 		}
-		c.log.Warn("control socket is made anew", "error", err)
+		c.log.Warn("control socket is made again", "error", err)
 	}
 	return control.Listen(c.path)
 }
 
-// file returns a descriptor of the socket for the program that is executed in our place; nil where
+// file returns a descriptor of the socket for the program that is executed in our place; nil if
 // there is none. The caller closes it.
 func (c *commands) file() (*os.File, error) {
 	c.mu.Lock()

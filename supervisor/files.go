@@ -15,7 +15,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/server"
 )
 
-// files are those on this machine's disk (Files).
+// files is this machine's disk as a World's Files.
 type files struct{}
 
 // Load reads builds.toml.
@@ -61,5 +61,5 @@ func (f files) Keep(c *config.Config) error {
 	return config.Remember(c)
 }
 
-// Inputs reads the files of an entry that are watched.
+// Inputs reads the watched files of an entry.
 func (files) Inputs(b config.Build) build.Watched { return build.Watch(b) }

@@ -12,31 +12,33 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 )
 
-// fleet is what runs by which file: the facts of one moment, which nobody changes. The supervisor's
-// own goroutine publishes a new one with each change; everybody may read it without waiting.
+// fleet is the applied file and the actors that run its builds: the facts of one moment, which are
+// never changed. The supervisor's own goroutine publishes a new one with each change; any goroutine
+// may read it without waiting.
 type fleet struct {
-	cfg     *config.Config // that is applied
+	cfg     *config.Config // the one that is applied
 	loaded  time.Time
-	err     error // why the file as it is now is not applied; nil where it is
+	err     error // why the file as it is now is not applied; nil if it is
 	actors  map[string]*actor.Actor
 	leaving bool // the supervisor is to stop
 }
 
-// publish makes a changed fleet the one that is seen. Only the supervisor's own goroutine calls it.
+// publish makes a changed copy of the fleet visible to others. Only the supervisor's own goroutine
+// calls it.
 func (s *Supervisor) publish(change func(*fleet)) {
 	next := *s.fleet.Load()
 	change(&next)
 	s.fleet.Store(&next)
 }
 
-// with returns the actors with one more.
+// with returns the actors and a.
 func (f *fleet) with(a *actor.Actor) map[string]*actor.Actor {
 	actors := maps.Clone(f.actors)
 	actors[a.Name()] = a
 	return actors
 }
 
-// without returns the actors but the one of a build.
+// without returns the actors except that of one build.
 func (f *fleet) without(name string) map[string]*actor.Actor {
 	actors := maps.Clone(f.actors)
 	delete(actors, name)
@@ -72,7 +74,7 @@ func (s *Supervisor) find(name string) (*actor.Actor, error) {
 	return nil, fmt.Errorf("%w: %q is not in %s", control.ErrNoBuild, name, s.Config.Path)
 }
 
-// summary is the state of all builds in a line: "3 builds: 1 failed, 2 running".
+// summary returns the state of all builds in one line: "3 builds: 1 failed, 2 running".
 func (s *Supervisor) summary() string {
 	f := s.fleet.Load()
 	count := map[string]int{}

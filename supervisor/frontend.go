@@ -19,7 +19,7 @@ import (
 type frontend struct {
 	log   hclog.Logger
 	past  Past
-	api   *Supervisor // what the dashboard shows
+	api   *Supervisor // the source of what the dashboard shows
 	front *front.Front
 	place atomic.Pointer[front.Place] // where it is; nil: there is no front
 	page  *dashboardPage              // nil: there is none
@@ -45,7 +45,7 @@ func (f *frontend) apply(cfg *config.Config) {
 	}
 }
 
-// end ends the front, and says whether there was one.
+// end ends the front, and reports whether there was one.
 func (f *frontend) end() bool {
 	place := f.place.Swap(nil)
 	if place != nil {
@@ -84,8 +84,8 @@ type dashboardPage struct {
 	end         context.CancelFunc // of its streams
 }
 
-// dashboardRoute is the front's route to the dashboard, where there is one. An edit that moves it or
-// takes it away ends what it streams; any other leaves that alone.
+// dashboardRoute is the front's route to the dashboard, if there is one. An edit that moves or
+// removes the dashboard ends its streams; any other leaves them alone.
 func (f *frontend) dashboardRoute(c config.Supervisor) []front.Route {
 	if p := f.page; p != nil && (p.path != c.Dashboard || p.token != c.DashboardWrite) {
 		p.end()
@@ -103,7 +103,8 @@ func (f *frontend) dashboardRoute(c config.Supervisor) []front.Route {
 func (f *frontend) newDashboard(path, token string) *dashboardPage {
 	o := dashboard.Options{API: control.NewHandler(f.api, f.api.metrics, f.log.Named("dashboard"))}
 	if token != "" {
-		o.Token = func() (string, error) { return config.ReadToken(token) } // anew each time: it may be changed
+		// read each time: it may change
+		o.Token = func() (string, error) { return config.ReadToken(token) }
 	}
 	page := dashboard.New(o)
 	life, end := context.WithCancel(context.Background())

@@ -16,7 +16,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/journal"
 )
 
-// host is what this machine knows (actor.Host).
+// host is this machine as an actor.Host.
 type host struct{ environ []string }
 
 // Environ is the environment that an entry asks for.
@@ -24,7 +24,7 @@ func (h host) Environ(entry *config.Build) ([]string, error) {
 	return config.Environ(*entry, h.environ)
 }
 
-// Identity is whom an entry's processes run as.
+// Identity is the user and groups that an entry's processes run as.
 func (host) Identity(entry *config.Build) (config.Identity, error) { return config.IdentityOf(*entry) }
 
 // Probe asks a server for the health page.
@@ -41,7 +41,7 @@ func (host) Probe(ctx context.Context, socket string, h *config.Health, timeout 
 // OutputSize is how long a log is.
 func (host) OutputSize(log string) int64 { return journal.Size(log) }
 
-// Output is the last lines of what was written to a log from an offset on.
+// Output is the last lines of what was written to a log after an offset.
 func (host) Output(log string, from int64, n int) []string { return journal.TailFrom(log, from, n) }
 
 // DropFiles removes generated files.

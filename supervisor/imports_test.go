@@ -47,7 +47,7 @@ func rooms(t *testing.T) map[string]room {
 	return all
 }
 
-// alsoByTests is what the tests of a package may import beside rooms for tests.
+// alsoByTests is what the tests of a package may import in addition to packages for tests.
 var alsoByTests = map[string][]string{
 	"build": {"supervisor/process"}, // the Runner that starts its steps in the program
 }
@@ -99,7 +99,7 @@ func TestImportsAreThoseOfTheArchitecture(t *testing.T) {
 	}
 	for dir := range all {
 		if !seen[dir] {
-			t.Errorf("docs/ARCHITECTURE.md has a package %s that is not there", dir)
+			t.Errorf("docs/ARCHITECTURE.md lists package %s, which does not exist", dir)
 		}
 	}
 }

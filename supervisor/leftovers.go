@@ -14,13 +14,13 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
 )
 
-// takeOver begins to supervise what the file says. What an earlier run left comes first, all of it:
-// to start what each of a thousand builds has to serve, or to look at its inputs, takes longer than
-// to adopt all of them.
+// takeOver begins to supervise what the file says. First it adopts everything that an earlier run
+// left: adopting a thousand builds is quicker than starting a server or checking the inputs of
+// each.
 func (s *Supervisor) takeOver() {
 	found, err := s.leftovers()
 	if err != nil {
-		s.log.Error("what an earlier run left cannot be looked for", "error", err)
+		s.log.Error("cannot look for what an earlier run left", "error", err)
 	}
 	s.endForeign(found)
 	cfg := s.Config
@@ -38,7 +38,7 @@ func (s *Supervisor) takeOver() {
 	s.applyBuilds(cfg, plan)
 }
 
-// leftovers looks for what earlier supervisors of this root left running, by build, the youngest
+// leftovers looks for what earlier supervisors of this root left running, by build, the newest
 // generation first.
 func (s *Supervisor) leftovers() (map[string][]actor.Leftover, error) {
 	found, cgroups, err := s.world.Trees.Marked(s.world.RootID + "/")
@@ -47,7 +47,7 @@ func (s *Supervisor) leftovers() (map[string][]actor.Leftover, error) {
 	}
 	byMark := map[string]*actor.Leftover{}
 	builds := map[string][]*actor.Leftover{}
-	tree := func(mark string) *actor.Leftover { // nil: not a mark of ours
+	tree := func(mark string) *actor.Leftover { // nil: not one of our marks
 		rest, ours := strings.CutPrefix(mark, s.world.RootID+"/")
 		name, number, ok := strings.Cut(rest, "/")
 		n, err := strconv.Atoi(number)
@@ -61,7 +61,7 @@ func (s *Supervisor) leftovers() (map[string][]actor.Leftover, error) {
 		return byMark[mark]
 	}
 	for _, mark := range cgroups {
-		tree(mark) // those in it may carry no mark
+		tree(mark) // the processes in it may carry no mark
 	}
 	for _, f := range found {
 		l := tree(f.Mark)
@@ -83,8 +83,8 @@ func (s *Supervisor) leftovers() (map[string][]actor.Leftover, error) {
 	return all, nil
 }
 
-// foreignGrace is how long a generation of a build that is no longer in the file may finish what it
-// holds.
+// foreignGrace is how long a generation of a build that is no longer in the file may take to finish
+// its requests.
 const foreignGrace = 30 * time.Second
 
 // endForeign ends what an earlier supervisor left of builds that the file no longer has, as if they
@@ -101,14 +101,15 @@ func (s *Supervisor) endForeign(all map[string][]actor.Leftover) {
 	}
 }
 
-// enlist makes and starts the actor of a build. found is what an earlier supervisor left of it.
+// enlist makes and starts the actor of a build. found is what an earlier supervisor left running of
+// it.
 func (s *Supervisor) enlist(b config.Build, found []actor.Leftover) *actor.Actor {
 	log := s.log.With("build", b.Name)
 	if err := s.world.Releases.Tidy(b.Name); err != nil {
-		log.Warn("leftovers of an earlier run stay", "error", err)
+		log.Warn("leftovers of an earlier run cannot be removed", "error", err)
 	}
 	if err := s.world.Sockets.Tidy(b.Name); err != nil {
-		log.Warn("socket names of an earlier run stay", "error", err)
+		log.Warn("socket names of an earlier run cannot be removed", "error", err)
 	}
 	releases, err := s.world.Releases.List(b.Name)
 	if err != nil {
@@ -126,22 +127,22 @@ func (s *Supervisor) enlist(b config.Build, found []actor.Leftover) *actor.Actor
 	return a
 }
 
-// recall reads what is written of an earlier run of a build. A file that cannot be read is kept
-// aside for a look, so that it is not in the way.
+// recall reads the record of an earlier run of a build. An unreadable file is moved aside and kept,
+// so that somebody can look at it.
 func (s *Supervisor) recall(name string) (state.Record, bool) {
 	record, found, err := s.world.Store.Load(name)
 	var corrupt *state.CorruptError
 	switch log := s.log.With("build", name); {
 	case errors.As(err, &corrupt):
 		aside, failed := s.world.Store.SetAside(name)
-		log.Error("state of an earlier run is not readable, the build starts without it", "error", errors.Join(err, failed), "kept", aside)
+		log.Error("state of an earlier run is damaged, the build starts without it", "error", errors.Join(err, failed), "kept", aside)
 	case err != nil:
 		log.Error("state of an earlier run cannot be read, the build starts without it", "error", err)
 	}
 	return record, found && err == nil
 }
 
-// caughtUp returns a channel that is closed when every actor has handled all it was told.
+// caughtUp returns a channel that is closed when every actor has handled everything it was sent.
 func (s *Supervisor) caughtUp() <-chan struct{} {
 	all := s.fleet.Load().all()
 	ups := make([]<-chan struct{}, len(all))

@@ -15,8 +15,8 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/journal"
 )
 
-// Log calls each with the last lines that a build's server wrote, or its last build, and where q
-// says so with what comes.
+// Log calls each with the last lines that a build's server wrote, or its last attempt, and then
+// with new ones if q says so.
 func (s *Supervisor) Log(ctx context.Context, name string, q control.LogQuery, each func([]byte) error) error {
 	if _, err := s.find(name); err != nil {
 		return err
@@ -44,7 +44,7 @@ func (s *Supervisor) Log(ctx context.Context, name string, q control.LogQuery, e
 	return journal.Follow(ctx, path, size, each)
 }
 
-// changed is when a file was written last; never, where it is not there.
+// changed returns when a file was last written; the zero time if it does not exist.
 func changed(path string) time.Time {
 	info, err := os.Stat(path)
 	if err != nil {

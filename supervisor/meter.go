@@ -14,7 +14,7 @@ type meters struct {
 	by map[string]*meter
 }
 
-// of returns the meter of a build, which is made where there is none.
+// of returns the meter of a build, making it if there is none.
 func (m *meters) of(name string) *meter {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -38,7 +38,7 @@ func (m *meters) forget(name string) {
 // meter is what is measured of one build. The zero meter is ready.
 type meter struct {
 	usage atomic.Pointer[usage]
-	queue atomic.Int32 // clients that waited when it was looked at last; -1: not known
+	queue atomic.Int32 // clients waiting at the last look; -1: not known
 
 	mu      sync.Mutex // guards what follows
 	kept    []control.Sample
@@ -52,10 +52,10 @@ type usage struct {
 	at     time.Time
 	memory uint64
 	total  time.Duration
-	cpu    float64 // cores, since the look before or else since it serves
+	cpu    float64 // cores, since the previous look or else since it began to serve
 }
 
-// probed notes how long a probe took.
+// probed records how long a probe took.
 func (m *meter) probed(took time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// The machine names states and events, control and its openapi.yaml tell clients of them, and the
-// page knows some of them. None of these imports another, so their lists are compared here.
+// The machine names states and events, control and its openapi.yaml publish them to clients, and
+// the page knows some of them. None of these imports another, so their lists are compared here.
 func TestStatesAndEventsHaveOneNameEverywhere(t *testing.T) {
 	t.Parallel()
 	machine, control := constants(t, "machine"), constants(t, "control")

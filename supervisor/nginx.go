@@ -9,7 +9,7 @@ import (
 
 // NginxOptions choose what [Nginx] writes.
 type NginxOptions struct {
-	Plain     bool // the documented form alone, without a second try
+	Plain     bool // only the documented form, without a second try
 	Upstreams bool // only the upstream blocks, for http { }
 	Locations bool // only the location blocks that go with them, for server { }
 }

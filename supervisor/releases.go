@@ -6,7 +6,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 
-// releases are those on this machine's disk (Releases). Make and SetParallel are the Maker's.
+// releases is this machine's disk as a World's Releases. Make and SetParallel are the Maker's.
 type releases struct {
 	*build.Maker
 	root layout.Root
@@ -17,17 +17,17 @@ func (r releases) Get(name, id string) (build.Release, error) {
 	return build.Get(string(r.root), name, id)
 }
 
-// List returns those of a build, oldest first.
+// List returns the releases of a build, oldest first.
 func (r releases) List(name string) ([]build.Release, error) {
 	return build.List(string(r.root), name)
 }
 
-// Prune removes those that are too old.
+// Prune removes the releases that are too old.
 func (r releases) Prune(entry *config.Build, inUse ...string) error {
 	return build.Prune(string(r.root), *entry, inUse...)
 }
 
-// SetCurrent makes the link `current` lead to one.
+// SetCurrent makes the link `current` lead to a release.
 func (r releases) SetCurrent(name, id string) error {
 	return build.SetCurrent(string(r.root), name, id)
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
 )
 
-// Reload is SIGHUP with a result: what changes, or why nothing does.
+// Reload is SIGHUP with a result: what changes, or why nothing changes.
 func (s *Supervisor) Reload(ctx context.Context, dryRun bool) (changes []string, err error) {
 	if failed := s.do(ctx, func() { changes, err = s.reload(dryRun) }); failed != nil {
 		return nil, failed
@@ -23,9 +23,9 @@ func (s *Supervisor) Reload(ctx context.Context, dryRun bool) (changes []string,
 	return changes, err
 }
 
-// reload reads the file again and applies what changed, in it and in the builds' inputs; dry only
-// says what would change. A file that is bad, or that cannot be applied while running, changes
-// nothing.
+// reload reads the file again and applies what changed, in it and in the builds' inputs; with dry
+// it only returns what would change. A file that is bad, or that cannot be applied while running,
+// changes nothing.
 func (s *Supervisor) reload(dry bool) ([]string, error) {
 	if s.upgrade.under.Load() {
 		return nil, errUpgrading
@@ -56,8 +56,8 @@ func (s *Supervisor) load() (*config.Config, error) {
 	return next, err
 }
 
-// apply makes what runs follow next, touching only what differs, and returns what that was. wrong
-// is why next cannot be applied: then nothing changes but what `status` says.
+// apply makes the running builds follow next, touching only what differs, and returns the
+// differences. wrong is why next cannot be applied: then only what `status` reports changes.
 func (s *Supervisor) apply(next *config.Config, wrong error) ([]string, error) {
 	s.publish(func(f *fleet) { f.err = wrong })
 	if wrong != nil {
@@ -77,7 +77,7 @@ func lines(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == '\n' })
 }
 
-// touched looks at what the watcher saw; what the contents say decides.
+// touched checks what the watcher reported; the contents decide.
 func (s *Supervisor) touched(ids []string) {
 	if len(ids) == 0 || s.upgrade.misses(ids) {
 		return
@@ -118,10 +118,10 @@ func (s *Supervisor) fileTouched() {
 		return
 	}
 	if err != nil && f.err != nil && err.Error() == f.err.Error() {
-		return // said before
+		return // reported before
 	}
 	if _, err := s.apply(next, err); err != nil {
-		s.log.Error("edited file is not applied, what ran before runs on", "error", err)
+		s.log.Error("edited file is not applied, everything keeps running as before", "error", err)
 		return
 	}
 	s.log.Info("edited file is applied", "path", s.Config.Path)
@@ -141,12 +141,12 @@ func (s *Supervisor) applyShared(cfg *config.Config) {
 	}
 	s.frontend.apply(cfg)
 	if err := s.world.Program.Room(descriptorsEach * len(cfg.Builds)); err != nil {
-		s.log.Debug("descriptors are opened one after the other", "error", err)
+		s.log.Debug("room for descriptors cannot be made at once", "error", err)
 	}
 }
 
-// descriptorsEach is how many a build that serves needs: a pidfd and two of its listener, and one
-// for what goes on concurrently.
+// descriptorsEach is how many descriptors a serving build needs: a pidfd, two for its listener, and
+// one for concurrent work.
 const descriptorsEach = 4
 
 // applyBuilds carries out a plan. Only the builds it names look at their inputs.
@@ -168,7 +168,7 @@ func (s *Supervisor) applyBuilds(cfg *config.Config, plan config.Plan) {
 	s.watch()
 }
 
-// configure brings a build's entry to its actor, which is made where there is none.
+// configure passes a build's entry to its actor, making the actor if there is none.
 func (s *Supervisor) configure(b config.Build, rebuild bool) {
 	before, known := s.inputs[b.Name]
 	s.look(b)
@@ -182,11 +182,11 @@ func (s *Supervisor) configure(b config.Build, rebuild bool) {
 	}
 }
 
-// look reads what the watched files of a build are now.
+// look reads the watched files of a build as they are now.
 func (s *Supervisor) look(b config.Build) { s.inputs[b.Name] = s.world.Files.Inputs(b) }
 
-// retired takes an actor that has ended off the list. Where its build has come back to the file
-// meanwhile, a new one takes its place.
+// retired removes an actor that has ended from the fleet. If its build has come back to the file in
+// the meantime, a new actor takes its place.
 func (s *Supervisor) retired(a *actor.Actor) {
 	select {
 	case s.requests <- func() {
@@ -202,8 +202,8 @@ func (s *Supervisor) retired(a *actor.Actor) {
 	}
 }
 
-// watch watches the file, and what goes into each build. Where the file cannot be applied, what it
-// names and is not there, or is bad, is watched as well: when it comes, the file is good.
+// watch watches the file, and what goes into each build. If the file cannot be applied, it also
+// watches the missing or bad files that the file names: once they are fixed, the file may be good.
 func (s *Supervisor) watch() {
 	f := s.fleet.Load()
 	targets := []watch.Target{{Files: []string{f.cfg.Path}}}

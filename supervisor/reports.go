@@ -7,8 +7,8 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 )
 
-// reports tells people what happens to builds (actor.Reports): the followers of events, the file of
-// events, metrics and the dashboard's samples.
+// reports records what happens to builds (actor.Reports): for the followers of events, in the file
+// of events, in metrics and in the dashboard's samples.
 type reports struct {
 	feed    *control.Feed
 	file    EventFile
@@ -40,11 +40,11 @@ func (r *reports) Probed(name string, took time.Duration, ok bool) {
 	r.meters.of(name).probed(took)
 }
 
-// forget drops what is kept of a build that has left.
+// forget drops what is kept of a removed build.
 func (r *reports) forget(name string) {
 	r.metrics.Forget(name)
 	r.meters.forget(name)
 }
 
-// Events returns what happened, in earlier runs too, and what happens.
+// Events returns past events, those of earlier runs included, and the ones to come.
 func (s *Supervisor) Events() *control.Feed { return s.reports.feed }

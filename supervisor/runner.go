@@ -16,9 +16,9 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/process"
 )
 
-// runner starts one-off commands, the steps of builds and hooks, in the table that holds
-// the children as well. So they have what children have: a session and a cgroup of their
-// own, no inherited descriptors, an end of everything they started.
+// runner starts one-off commands, the steps of builds and hooks, in the same table as the children.
+// So they have what children have: a session and a cgroup of their own, no inherited descriptors,
+// and an end of everything they started.
 type runner struct{ table *process.Table }
 
 var _ build.Runner = runner{}
@@ -42,7 +42,8 @@ func specOf(c build.Command) process.Spec {
 	}
 }
 
-// Running returns the marks, beginning with prefix, of what is left of commands.
+// Running returns the marks, beginning with prefix, of commands of which something is still
+// running.
 func (r runner) Running(prefix string) ([]string, error) { return r.table.FindTasks(prefix) }
 
 // End kills what is left of a command.
@@ -63,8 +64,8 @@ func (c runningCommand) Wait(ctx context.Context, grace time.Duration) error {
 const (
 	// outputKept is how much of a hook's output Run returns.
 	outputKept = 1 << 10
-	// outputHeld is how much of it is held in memory, about, and trimEvery how often what is
-	// beyond that is given back.
+	// outputHeld is about how much of it is kept in memory, and trimEvery how often the excess is
+	// given back.
 	outputHeld = 1 << 20
 	trimEvery  = 250 * time.Millisecond
 )
@@ -80,9 +81,9 @@ func (r runner) Run(ctx context.Context, c build.Command) (output string, err er
 	if err != nil {
 		return "", err
 	}
-	defer out.Close() // it is in memory: nothing is lost
+	defer out.Close() // an error loses nothing: the file is in memory
 	c.Stdout, c.Stderr = out, nil
-	c.Mark = "hook/" + rand.Text() // one that no other has, not even of a supervisor before
+	c.Mark = "hook/" + rand.Text() // unique, even among those of earlier supervisors
 	p, err := r.Start(c)
 	if err != nil {
 		return "", err
@@ -103,8 +104,8 @@ func (r runner) Run(ctx context.Context, c build.Command) (output string, err er
 	return lastOutput(out), err
 }
 
-// outputFile makes a file without a name for a command's output. A file and not a pipe: a
-// pipe would be held open by a daemon, and would break when this program ends.
+// outputFile makes an unnamed file for a command's output. It is a file and not a pipe: a pipe
+// would be held open by a daemon, and would break when this program ends.
 func outputFile() (*os.File, error) {
 	fd, err := unix.MemfdCreate("output", unix.MFD_CLOEXEC)
 	if err != nil {
@@ -113,13 +114,13 @@ func outputFile() (*os.File, error) {
 	return os.NewFile(uintptr(fd), "output"), nil
 }
 
-// trimOutput gives back the memory of what is not among the last outputHeld bytes.
+// trimOutput gives back the memory of all but the last outputHeld bytes.
 func trimOutput(f *os.File) {
 	info, err := f.Stat()
 	if err != nil || info.Size() <= outputHeld {
-		return // an error costs memory alone
+		return // an error only costs memory
 	}
-	// Where this fails, it costs memory alone, too.
+	// A failure only costs memory, too.
 	_ = unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, info.Size()-outputHeld)
 }
 
@@ -127,12 +128,12 @@ func trimOutput(f *os.File) {
 func lastOutput(f *os.File) string {
 	info, err := f.Stat()
 	if err != nil {
-		return "" // of an open file that does not happen
+		return "" // does not happen to an open file
 	}
 	from := max(0, info.Size()-outputKept)
 	text, err := io.ReadAll(io.NewSectionReader(f, from, outputKept))
 	if err != nil {
-		return "" // neither does that, and output is for people
+		return "" // does not happen either, and the output is only for people
 	}
 	return strings.TrimSpace(string(text))
 }

@@ -48,7 +48,7 @@ func TestRunReturnsTheEndOfWhatACommandPrinted(t *testing.T) {
 		}
 	}
 	if output, err := r.Run(t.Context(), build.Command{Argv: []string{"/no/such/program"}}); !errors.Is(err, os.ErrNotExist) || output != "" {
-		t.Errorf("output %q, error %v of a program that is not there", output, err)
+		t.Errorf("output %q, error %v of a missing program", output, err)
 	}
 	long, err := r.Run(t.Context(), shell(t, `head -c 5000 /dev/zero | tr '\0' x`))
 	if err != nil || len(long) != outputKept {
@@ -152,6 +152,6 @@ func TestCommandsOfBuildsAreFoundByTheirMark(t *testing.T) {
 		t.Errorf("running are %q, error %v", marks, err)
 	}
 	if _, err := r.Start(build.Command{}); err == nil {
-		t.Error("nothing was started without an error")
+		t.Error("starting nothing returned no error")
 	}
 }

@@ -14,10 +14,10 @@ const (
 	samplesKept = int(time.Hour / sampleEvery)
 )
 
-// sampleBuilds looks at the builds from time to time while a dashboard is there to show it, until
-// ctx ends.
+// sampleBuilds measures the builds periodically while there is a dashboard to show it, until ctx
+// ends.
 func (s *Supervisor) sampleBuilds(ctx context.Context) {
-	select { // what has just been started is no sample of anything
+	select { // a build that has just been started gives no useful sample
 	case <-time.After(sampleFirst):
 	case <-ctx.Done():
 		return
@@ -53,7 +53,7 @@ func (s *Supervisor) sampleOnce(now time.Time) {
 	}
 }
 
-// Samples returns how the builds did in the last hour, where a dashboard is served.
+// Samples returns how the builds did in the last hour, if a dashboard is served.
 func (s *Supervisor) Samples() control.Samples {
 	all := control.Samples{Every: sampleEvery.Seconds(), Builds: map[string][]control.Sample{}}
 	for name := range s.fleet.Load().actors {

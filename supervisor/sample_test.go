@@ -12,7 +12,7 @@ func TestSamplesAreOfTheLastHour(t *testing.T) {
 	var s meter
 	begin := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
 	for i := range 3 * samplesKept {
-		if i%2 == 0 { // as where the interval of the probes is longer than that of samples
+		if i%2 == 0 { // as if the probes' interval were longer than the samples'
 			s.probed(10 * time.Millisecond)
 			s.probed(30 * time.Millisecond)
 		}

@@ -12,9 +12,9 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
 )
 
-// saver writes down what must outlive the supervisor, concurrently with the actors: a crash is
-// answered without waiting for a disk. What is not written yet is found again by the mark that every
-// child carries.
+// saver writes down what must outlive the supervisor, concurrently with the actors: a restart after
+// a crash never waits for a disk. A child whose record is not written yet is found again by its
+// mark.
 type saver struct {
 	store   Store
 	log     hclog.Logger
@@ -32,7 +32,7 @@ func newSaver(store Store, log hclog.Logger, reach func(string, any)) *saver {
 	return &saver{store: store, log: log, reach: reach, writing: make(chan struct{}, 1), pending: map[string]*state.Record{}, wake: make(chan struct{}, 1)}
 }
 
-// Save notes what is to be written of a build (actor.Records).
+// Save takes what is to be written of a build (actor.Records).
 func (s *saver) Save(name string, r *state.Record) {
 	s.mu.Lock()
 	s.pending[name] = r
@@ -67,8 +67,8 @@ func (s *saver) wakeUp() {
 	}
 }
 
-// flush writes what is pending and says whether all of it was written. What was noted before it has
-// been written when it returns, or could not be.
+// flush writes what is pending and reports whether all of it was written. When it returns, every
+// record saved before the call has been written or could not be.
 func (s *saver) flush() bool {
 	s.writing <- struct{}{}
 	defer func() { <-s.writing }()
@@ -91,7 +91,7 @@ func (s *saver) flush() bool {
 			continue
 		}
 		ok = false
-		s.log.Warn("state cannot be written, it is tried again", "build", name, "error", err)
+		s.log.Warn("state cannot be written, it will be tried again", "build", name, "error", err)
 		s.mu.Lock()
 		if _, newer := s.pending[name]; !newer {
 			s.pending[name] = r

@@ -15,7 +15,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/server"
 )
 
-// sockets are those of this machine (Sockets).
+// sockets is this machine as a World's Sockets.
 type sockets struct {
 	root  layout.Root
 	guard *listener.Guard
@@ -34,7 +34,7 @@ func (s socket) Restore() error {
 }
 
 // Bind makes a listener with the build's owner, group and mode, and the build's folder. Others must
-// be able to reach the socket through that, nothing else.
+// be able to reach the socket through the folder, but nothing else in it.
 func (sockets) Bind(path string, entry *config.Build) (public.Listener, error) {
 	if err := server.MakeFolder(filepath.Dir(path), 0o755, -1); err != nil {
 		return nil, err

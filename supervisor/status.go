@@ -13,8 +13,9 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
 )
 
-// Status returns what runs now, builds in the order of the file; builds that are still leaving come
-// last. What they use is looked at first where usage says so. It waits for nothing else.
+// Status returns what is running now, builds in the order of the file; removed builds that are
+// still stopping come last. If usage is set, it measures first what they use. It waits for nothing
+// else.
 func (s *Supervisor) Status(usage bool) control.Status {
 	if usage {
 		s.refreshUsage()
@@ -69,7 +70,7 @@ func (s *Supervisor) statusOf(a *actor.Actor) control.BuildStatus {
 	return b
 }
 
-// How much of what came last the long form of a build shows.
+// How much recent history the long form of a build shows.
 const (
 	detailEvents = 10
 	detailLines  = 10
@@ -97,7 +98,7 @@ func (s *Supervisor) Detail(name string) (control.BuildDetail, error) {
 	return d, err
 }
 
-// historyOf is what became of each release, the newest first.
+// historyOf returns what became of each release, the newest first.
 func historyOf(v *actor.View, releases []build.Release) []control.ReleaseStatus {
 	var all []control.ReleaseStatus
 	for i := len(releases) - 1; i >= 0; i-- {
@@ -111,7 +112,7 @@ func historyOf(v *actor.View, releases []build.Release) []control.ReleaseStatus 
 	return all
 }
 
-// badOf returns why a release is not tried again, "" where it may be.
+// badOf returns why a release is not tried again, "" if it may be.
 func badOf(st *machine.State, release string) string {
 	for _, key := range []string{st.RunKey, st.Proven.RunKey} {
 		if why, bad := st.Bad[machine.Version{Release: release, RunKey: key}]; bad {
@@ -121,7 +122,8 @@ func badOf(st *machine.State, release string) string {
 	return ""
 }
 
-// attemptOf is how the last attempt went: of this run, or else what the newest release says.
+// attemptOf returns how the last attempt went: one of this run, or else what the newest release
+// records.
 func attemptOf(t *actor.Attempt, releases []build.Release) *control.BuildResult {
 	if t == nil && len(releases) > 0 {
 		r := releases[len(releases)-1]
@@ -153,7 +155,8 @@ func (s *Supervisor) Act(ctx context.Context, name, action string, args map[stri
 		return fmt.Errorf("%w: %q", control.ErrNoAction, action)
 	}
 	if args["wait"] != "no" {
-		s.saver.flush() // what was asked for outlives us from here on, or the log says that it does not
+		// from here on the command's effect outlives us, or the log says that it does not
+		s.saver.flush()
 	}
 	return err
 }

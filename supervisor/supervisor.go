@@ -21,22 +21,23 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/sdnotify"
 )
 
-// Options is what [Run] is told from outside.
+// Options is what [Run] is given by its caller.
 type Options struct {
 	Config  *config.Config // loaded from the file at Config.Path
 	Wrong   error          // why the file as it is now is not what Config holds; nil: it is
 	Log     hclog.Logger
 	LogSink LogSink // what Log writes to; nil: it is not known
 	Version string
-	Args    []string // how this program was executed, and is again at an upgrade; Args[0] is a path
+	// how this program was executed, and will be again at an upgrade; Args[0] is a path
+	Args    []string
 	Environ []string // our environment, as os.Environ gives it
 
 	// World is what to act on; nil is this machine.
 	World *World
-	// Reach is called at each moment at which it matters that the supervisor may be killed; nil is
+	// Reach is called at each moment at which a kill of the supervisor makes a difference; nil is
 	// killpoint.Reach.
 	Reach func(when string, what any)
-	// Signals are taken instead of the process's own; nil is those.
+	// Signals is used instead of the process's own signals, unless it is nil.
 	Signals <-chan os.Signal
 }
 
@@ -57,7 +58,7 @@ type Supervisor struct {
 
 	fleet  atomic.Pointer[fleet]
 	shared *actor.Fleet
-	inputs map[string]build.Watched // by build: what its watched files are; of our own goroutine
+	inputs map[string]build.Watched // by build: its watched files; only for our own goroutine
 	logs   atomic.Value             // string: the folder of the children's logs
 
 	saver    *saver
@@ -69,19 +70,19 @@ type Supervisor struct {
 	phases   chan struct{} // for the notifier: a build's phase has changed
 
 	requests chan func()   // for the goroutine of run
-	ended    chan struct{} // closed when run takes no requests any more
+	ended    chan struct{} // closed when run no longer takes requests
 	begun    chan struct{} // closed when every build has taken over what an earlier run left
 	kill     context.CancelFunc
 	tasks    sync.WaitGroup
 }
 
 // Run supervises the builds of o.Config until it is told to stop by SIGTERM or SIGINT, or ctx ends:
-// then every build drains and ends gracefully, and Run returns nil. A second signal ends all at
-// once, as SIGQUIT does. SIGHUP reloads the file, SIGUSR2 upgrades. An error means that it could not begin, and that
-// nothing was touched.
+// then every build drains and ends gracefully, and Run returns nil. A second signal ends everything
+// at once. SIGHUP reloads the file, SIGUSR2 upgrades. An error means that Run could not begin and
+// touched nothing.
 func Run(ctx context.Context, o Options) error {
 	if o.Signals == nil {
-		// Before anything that can be lost: a signal must not find the default disposition, which
+		// Before anything that could be lost: a signal must not meet the default disposition, which
 		// ends us.
 		signals := make(chan os.Signal, 8)
 		signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGUSR2)
@@ -136,7 +137,7 @@ func begin(o Options) *Supervisor {
 // until it is to stop and every actor has ended.
 func (s *Supervisor) run(ctx context.Context) error {
 	s.world.Program.Memory(false)
-	s.log.Info("supervisor starts", "version", s.Version, "pid", os.Getpid(), "root", s.Config.Root, "builds", len(s.Config.Builds))
+	s.log.Info("supervisor is starting", "version", s.Version, "pid", os.Getpid(), "root", s.Config.Root, "builds", len(s.Config.Builds))
 	if from := s.world.Past.From(); from != "" {
 		s.log.Info("supervisor was upgraded", "from", from, "to", s.Version)
 	}
@@ -145,10 +146,10 @@ func (s *Supervisor) run(ctx context.Context) error {
 	s.task(func() { s.world.Sockets.Run(life) })
 	s.task(func() { s.world.Program.Rotate(life, s.journals) })
 	s.takeOver()
-	s.task(func() { s.world.Control.Serve(life, s, s.metrics) }) // there is something to say now
+	s.task(func() { s.world.Control.Serve(life, s, s.metrics) }) // there is a status to report now
 	caughtUp := s.caughtUp()
 	s.task(func() {
-		s.settled(life) // who makes or removes a name waits for a disk that syncs
+		s.settled(life) // a disk sync would delay the making and removing of names
 		s.saver.run(life)
 	})
 	s.task(func() {
@@ -210,9 +211,9 @@ func (s *Supervisor) trimLater(ctx context.Context) {
 	}
 }
 
-// settled waits until every build has taken over what an earlier run left: what can wait for that
-// leaves a supervisor of many builds the processor and the disk to come back sooner. False says
-// that ctx ended.
+// settled waits until every build has taken over what an earlier run left: work that can wait for
+// that leaves the processor and the disk to a supervisor of many builds, which is back sooner. It
+// returns false if ctx ended first.
 func (s *Supervisor) settled(ctx context.Context) bool {
 	select {
 	case <-s.begun:
@@ -230,7 +231,7 @@ func (s *Supervisor) task(f func()) {
 	}()
 }
 
-// finished says that the supervisor is to stop and nothing is left.
+// finished reports whether the supervisor is to stop and nothing is left.
 func (s *Supervisor) finished() bool {
 	f := s.fleet.Load()
 	return f.leaving && len(f.actors) == 0
@@ -239,17 +240,17 @@ func (s *Supervisor) finished() bool {
 func (s *Supervisor) signalled(sig os.Signal) {
 	switch sig {
 	case syscall.SIGHUP:
-		s.log.Info("reload asked for by signal")
+		s.log.Info("reload requested by a signal")
 		s.notifier.Reloading()
 		if _, err := s.reload(false); err != nil {
-			s.log.Error("file is not applied, what ran before runs on", "error", err)
+			s.log.Error("file is not applied, everything keeps running as before", "error", err)
 		}
 		s.notifier.Ready(s.summary())
 	case syscall.SIGUSR2:
-		s.log.Info("upgrade asked for by signal")
+		s.log.Info("upgrade requested by a signal")
 		s.task(func() {
 			err := s.Upgrade(s.shared.Hard, func(line string) { s.log.Info("upgrade", "progress", line) })
-			s.log.Error("upgrade was not done, this supervisor goes on", "error", err)
+			s.log.Error("upgrade failed, this supervisor keeps running", "error", err)
 		})
 	case syscall.SIGQUIT: // Ctrl-\, of somebody who has lost patience
 		s.stop(sig.String())
@@ -263,11 +264,11 @@ func (s *Supervisor) signalled(sig os.Signal) {
 func (s *Supervisor) stop(why string) {
 	f := s.fleet.Load()
 	if f.leaving {
-		s.log.Warn("asked to stop again: everything ends at once", "reason", why)
+		s.log.Warn("asked to stop again, ending everything at once", "reason", why)
 		s.kill()
 		return
 	}
-	s.log.Info("supervisor stops, builds drain", "reason", why)
+	s.log.Info("supervisor is stopping, builds drain", "reason", why)
 	s.notifier.Stopping("builds drain")
 	s.publish(func(f *fleet) { f.leaving = true })
 	served := s.frontend.end()
@@ -284,8 +285,8 @@ func (s *Supervisor) stop(why string) {
 	})
 }
 
-// frontHeadStart is how long the builds' sockets outlive the front's: what it accepted just before
-// has reached its build by then.
+// frontHeadStart is how long the builds' sockets outlive the front's, so that requests it accepted
+// just before reach their builds.
 const frontHeadStart = 200 * time.Millisecond
 
 // do runs f on the supervisor's own goroutine and waits for it.
@@ -302,18 +303,18 @@ func (s *Supervisor) do(ctx context.Context, f func()) error {
 	return nil
 }
 
-// statusRest is how long the service manager hears nothing new of the builds: many may change at
-// once.
+// statusRest is the shortest time between two status lines to the service manager: many builds may
+// change at once.
 const statusRest = 200 * time.Millisecond
 
-// phaseChanged notes that the service manager is to hear of the builds anew.
+// phaseChanged records that the service manager needs a new status line.
 func (s *Supervisor) phaseChanged() {
 	if !s.notifier.Wanted() {
 		return
 	}
 	select {
 	case s.phases <- struct{}{}:
-	default: // it is noted already
+	default: // recorded already
 	}
 }
 

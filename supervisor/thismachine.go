@@ -21,13 +21,13 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
 )
 
-// thisMachine takes the root for us and returns the machine we run on as a World. It takes what was
-// handed over by an earlier supervisor out of o.Environ. An error means that nothing was touched.
+// thisMachine locks the root for us and returns the machine we run on as a World. It removes from
+// o.Environ what an earlier supervisor handed over. An error means that nothing was touched.
 func thisMachine(o *Options) (_ *World, err error) {
 	root, log := layout.Root(o.Config.Root), o.Log
 	taken, environ, err := handover.Take(o.Environ)
 	if err != nil {
-		log.Error("what was kept over the upgrade cannot be used, it is found as after a crash", "error", err)
+		log.Error("what was handed over at the upgrade cannot be used, it is recovered as after a crash", "error", err)
 	}
 	o.Environ = environ
 	given := &taken
@@ -64,7 +64,7 @@ func thisMachine(o *Options) (_ *World, err error) {
 		return nil, err
 	}
 	if err := table.UseCgroups("medctrl-"+w.RootID, given.Cgroups...); err != nil {
-		log.Debug("children get no cgroups, their trees are found by mark and session", "error", err)
+		log.Debug("children get no cgroups, their trees are identified by mark and session", "error", err)
 	}
 	if w.Watcher, err = watch.New(log.Named("watch")); err != nil {
 		return nil, err
@@ -87,7 +87,7 @@ func thisMachine(o *Options) (_ *World, err error) {
 	return w, nil
 }
 
-// A supervisor that was killed while it started a process leaves its lock with that one, until it
+// A supervisor that was killed while starting a process leaves its lock with that process until it
 // has executed its program.
 const (
 	lockPatience = 5 * time.Second
@@ -105,13 +105,13 @@ func takeLock(root layout.Root, given *handover.Handover) (*state.Locked, error)
 		held, holder, err = state.Lock(root.Own())
 	}
 	if errors.Is(err, state.ErrLocked) {
-		return nil, fmt.Errorf("another supervisor (pid %d) runs on %s; one root has one supervisor: stop that one, or give this file another root", holder, string(root))
+		return nil, fmt.Errorf("another supervisor (pid %d) is running on %s; a root can have only one: stop it, or give this file another root", holder, string(root))
 	}
 	return held, err
 }
 
-// records is the Store on disk. What is read first to see whether a later supervisor wrote it is not
-// read again.
+// records is the Store on disk. Records that were read first, to see whether a later supervisor
+// wrote them, are not read again.
 type records struct {
 	*state.Store
 	read map[string]state.Record
@@ -129,7 +129,7 @@ func openRecords(root layout.Root) (Store, error) {
 // Load returns the record of a build.
 func (r *records) Load(name string) (state.Record, bool, error) {
 	if record, ok := r.read[name]; ok {
-		delete(r.read, name) // old by the time that the build is added again
+		delete(r.read, name) // it would be outdated when the build is added again
 		return record, true, nil
 	}
 	return r.Store.Load(name)
@@ -142,7 +142,7 @@ type program struct {
 	log   hclog.Logger
 }
 
-// Close ends the watching of processes and gives back the root.
+// Close stops watching processes and unlocks the root.
 func (p program) Close() error { return errors.Join(p.table.Close(), p.lock.Release()) }
 
 // journalEvery is how often the logs' sizes are looked at.
@@ -156,8 +156,9 @@ func (p program) Rotate(ctx context.Context, paths func() []string) {
 // Room makes room for n descriptors at once.
 func (program) Room(n int) error { return process.MakeRoom(n) }
 
-// gcPercent trades a little CPU at events, which are rare, for memory, which is there all the time.
-// While the supervisor starts, concurrently with requests, it is the other way round: gcStarting.
+// gcPercent trades a little CPU at events, which are rare, for memory, which is used all the time.
+// While the supervisor starts, and requests are being served, it is the other way round:
+// gcStarting.
 const (
 	gcStarting = 400
 	gcPercent  = 25
@@ -172,6 +173,6 @@ func (p program) Memory(settled bool) {
 	}
 	debug.SetGCPercent(gcPercent)
 	if err := process.Trim(); err != nil {
-		p.log.Debug("memory is not given back", "error", err)
+		p.log.Debug("memory cannot be given back", "error", err)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/server"
 )
 
-// trees are the processes of this machine (Trees).
+// trees is the processes of this machine as a World's Trees.
 type trees struct{ table *process.Table }
 
 // tree is one of them (actor.Tree).
@@ -41,7 +41,7 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 		if words, spec.Ready, err = server.Pair(); err != nil {
 			return nil, nil, err
 		}
-		defer spec.Ready.Close() // the child has its own
+		defer spec.Ready.Close() // the child has its own copy
 	}
 	child, err := t.table.Spawn(spec, exitOf(exited))
 	if err != nil {
@@ -62,7 +62,7 @@ func (t trees) Adopt(l actor.Leftover, exited func(actor.Exit)) (actor.Tree, err
 	return tree{child}, nil
 }
 
-// Remains returns what is left of a tree.
+// Remains returns the rest of a tree.
 func (t trees) Remains(l actor.Leftover) actor.Tree {
 	return tree{t.table.Remains(l.Leader.Pid, l.Leader.StartTime, l.Mark)}
 }
@@ -116,14 +116,14 @@ func (t trees) Run(ctx context.Context, h actor.Hook) (string, error) {
 	})
 }
 
-// exitOf has an exit told in the actor's words.
+// exitOf translates a process.Exit for exited.
 func exitOf(exited func(actor.Exit)) func(process.Exit) {
 	return func(e process.Exit) {
 		exited(actor.Exit{Words: e.String(), Code: e.Code, Signal: e.Signal != 0, Clean: e.Clean()})
 	}
 }
 
-// credential is what a child needs to run as id; nil where that is ourselves.
+// credential returns what a child needs to run as id; nil if that is our own user.
 func credential(id config.Identity) *process.Credential {
 	if id.Own() {
 		return nil

@@ -21,27 +21,27 @@ import (
 // what Accept returns as JSON, or fails.
 const AcceptCommand = "accept-upgrade"
 
-// Acceptance is a new binary's word that it could take over.
+// Acceptance is a new binary's statement that it could take over.
 type Acceptance struct {
 	Version  string
 	Handover int // the newest version of a handover that it reads
 }
 
-// Accept says whether this program could take over the supervision of cfg: the error is why not, of
-// a state that a later version wrote.
+// Accept checks that this program could take over the supervision of cfg. The error says why not: a
+// later version wrote the state.
 func Accept(cfg *config.Config, version string) (Acceptance, error) {
 	_, err := state.Understood(layout.Root(cfg.Root).State())
 	return Acceptance{version, handover.Newest}, err
 }
 
-// upgrade is whether this program is being replaced, and what was missed meanwhile. The zero
-// upgrade is that it is not.
+// upgrade is whether this program is being replaced, and which touched files were set aside in the
+// meantime. The zero upgrade means that it is not.
 type upgrade struct {
 	under   atomic.Bool
-	touched []string // of the supervisor's own goroutine
+	touched []string // only for the supervisor's own goroutine
 }
 
-// misses keeps what was touched while an upgrade is under way; false says that none is.
+// misses keeps what was touched while an upgrade is under way; it returns false if none is.
 func (u *upgrade) misses(ids []string) bool {
 	if !u.under.Load() {
 		return false
@@ -50,7 +50,7 @@ func (u *upgrade) misses(ids []string) bool {
 	return true
 }
 
-// missed returns what was touched during an upgrade that is over.
+// missed returns what was touched during an upgrade that has ended.
 func (u *upgrade) missed() []string {
 	if u.touched == nil || u.under.Load() {
 		return nil
@@ -64,13 +64,13 @@ var errUpgrading = errors.New("an upgrade is under way: try again in a moment")
 
 const (
 	acceptLimit  = 30 * time.Second       // for a new binary to say whether it accepts
-	upgradeLimit = 30 * time.Minute       // for what must not be cut off: a migration at most
+	upgradeLimit = 30 * time.Minute       // for what must not be interrupted: at most a migration
 	upgradePoll  = 100 * time.Millisecond // between two looks at whether it is over
 )
 
-// Upgrade executes the program that is at our path by now in our place, with our pid, children and
-// listeners. It returns only where that could not be done, and then everything is as before. A
-// migration and clients that are being passed on are waited for, any other attempt begins anew.
+// Upgrade executes the program now at our path in our place, with our pid, children and listeners.
+// It returns only if that fails, and then everything is as before. It waits for a migration and for
+// clients that are being passed on; any other attempt begins again.
 func (s *Supervisor) Upgrade(ctx context.Context, progress func(string)) error {
 	if !s.upgrade.under.CompareAndSwap(false, true) {
 		return errUpgrading
@@ -79,7 +79,8 @@ func (s *Supervisor) Upgrade(ctx context.Context, progress func(string)) error {
 	defer func() {
 		open()
 		s.upgrade.under.Store(false)
-		_ = s.do(context.Background(), func() {}) // looks at what was missed; it fails at the end only
+		// makes run look at what was missed; fails only when the supervisor has ended
+		_ = s.do(context.Background(), func() {})
 	}()
 	ctx, cancel := context.WithTimeout(ctx, upgradeLimit)
 	defer cancel()
@@ -106,9 +107,9 @@ func (s *Supervisor) Upgrade(ctx context.Context, progress func(string)) error {
 	}
 }
 
-// tryUpgrade executes the successor, or returns a *busyError where that has to wait.
+// tryUpgrade executes the successor, or returns a *busyError if that has to wait.
 func (s *Supervisor) tryUpgrade(ctx context.Context, next Acceptance) error {
-	// Once without stopping anything, so that nobody waits for what takes long.
+	// First without stopping anything, so that no client waits for something that takes long.
 	release, err := s.holdAll()
 	if err != nil {
 		return err
@@ -127,11 +128,11 @@ func (s *Supervisor) tryUpgrade(ctx context.Context, next Acceptance) error {
 	return errors.Join(err, failed)
 }
 
-// execute is the last part, on the supervisor's own goroutine: nothing moves any more, and the
+// execute is the last part, on the supervisor's own goroutine: nothing changes any more, and the
 // successor begins.
 func (s *Supervisor) execute(next Acceptance, place *front.Place) error {
 	if s.fleet.Load().leaving || len(s.Signals) > 0 {
-		return errors.New("upgrade: the supervisor was told something else meanwhile")
+		return errors.New("upgrade: the supervisor was told something else in the meantime")
 	}
 	release, err := s.holdAll()
 	if err != nil {
@@ -171,12 +172,12 @@ func (s *Supervisor) execute(next Acceptance, place *front.Place) error {
 	return nil
 }
 
-// busyError says what an exec would lose now. It passes by itself.
+// busyError says what an exec would lose now. It resolves without action.
 type busyError struct{ what string }
 
 func (e *busyError) Error() string { return "waiting: " + e.what }
 
-// holdAll makes every actor stand still, until release is called. The error is a *busyError where
+// holdAll makes every actor stand still, until release is called. The error is a *busyError if
 // something is under way: then none does.
 func (s *Supervisor) holdAll() (release func(), err error) {
 	all := s.fleet.Load().all()
@@ -198,17 +199,17 @@ func (s *Supervisor) holdAll() (release func(), err error) {
 	return release, nil
 }
 
-// standsStill waits until an actor stands still, or says why it does not.
+// standsStill waits until an actor stands still, or returns why it does not.
 func standsStill(a *actor.Actor, busy <-chan string) string {
 	select {
 	case why := <-busy:
 		return why
-	case <-a.Done(): // it is about to be taken off the list
-		return a.Name() + " stops"
+	case <-a.Done(): // it is about to be removed from the fleet
+		return a.Name() + " is stopping"
 	}
 }
 
-// progressOf tells once what is waited for.
+// progressOf reports each thing that is waited for once.
 func progressOf(say func(string)) func(error) {
 	last := ""
 	return func(err error) {

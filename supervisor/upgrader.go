@@ -32,8 +32,7 @@ type upgrader struct {
 	commands *commands
 }
 
-// Ask has the program that is at our path by now say whether it accepts the file and the state as
-// they are.
+// Ask asks the program now at our path whether it accepts the file and the state as they are.
 func (u *upgrader) Ask(ctx context.Context) (Acceptance, error) {
 	path := u.o.Args[0]
 	cmd := exec.CommandContext(ctx, path, "-c", u.o.Config.Path, AcceptCommand)
@@ -56,8 +55,8 @@ func (u *upgrader) Ask(ctx context.Context) (Acceptance, error) {
 	if a.Handover < handover.Oldest {
 		return a, fmt.Errorf("%s %s is too old to take over from %s: stop and start it", path, a.Version, u.o.Version)
 	}
-	// None of the watches that we were given may be closed from here on: the successor would close
-	// what has its number by then.
+	// None of the watches that we were given may be closed after this: the successor would close
+	// whatever has its number then.
 	u.given.WatchesClosed()
 	return a, nil
 }
@@ -115,13 +114,13 @@ func (u *upgrader) Execute(s Succession) error {
 	return process.Exec(u.o.Args[0], u.o.Args, append(environ[:len(environ):len(environ)], entry))
 }
 
-// past is what the supervisor before handed over (Past).
+// past is what the previous supervisor handed over (Past).
 type past struct {
 	given *handover.Handover
 	log   hclog.Logger
 }
 
-// From is the version of the supervisor before.
+// From is the version of the previous supervisor.
 func (p *past) From() string { return p.given.From }
 
 // Builds returns the builds of which there are sockets.
@@ -142,7 +141,7 @@ func (p *past) Sockets(build string) []public.Listener {
 	for _, s := range p.given.TakeSockets(build) {
 		l, err := listener.Inherited(s.FD, s.Path)
 		if err != nil {
-			p.log.Error("socket that was handed over cannot be used, it is found as after a crash", "build", build, "path", s.Path, "error", err)
+			p.log.Error("socket that was handed over cannot be used, it is recovered as after a crash", "build", build, "path", s.Path, "error", err)
 			continue
 		}
 		all = append(all, socket{l})
@@ -159,26 +158,26 @@ func (p *past) Front(addr string) net.Listener {
 	defer f.Close() // net.FileListener has its own
 	ln, err := net.FileListener(f)
 	if err != nil {
-		p.log.Warn("socket of the front is made anew", "error", err)
+		p.log.Warn("socket of the front is made again", "error", err)
 		return nil
 	}
 	return ln
 }
 
-// Adopted says that everybody has what he takes.
+// Adopted says that everything wanted has been taken over.
 func (p *past) Adopted() { p.given.Drop() }
 
-// Close closes the watches of the supervisor before.
+// Close closes the watches of the previous supervisor.
 func (p *past) Close() { p.given.CloseWatches() }
 
-// knownInterpreters is what the supervisor before knew of interpreters.
+// knownInterpreters returns what the previous supervisor knew about interpreters.
 func knownInterpreters(given *handover.Handover, log hclog.Logger) build.Interpreters {
 	if given.Interpreters == nil {
 		return nil
 	}
 	var known build.Interpreters
 	if err := json.Unmarshal(given.Interpreters, &known); err != nil {
-		log.Debug("what was handed over of interpreters is asked again", "error", err)
+		log.Debug("what was handed over about interpreters cannot be used, they are asked again", "error", err)
 		return nil
 	}
 	return known

@@ -12,7 +12,7 @@ import (
 // Usage returns what each build uses now.
 func (s *Supervisor) Usage(ctx context.Context) []control.Usage { return s.lookAtUsage(ctx) }
 
-// queueOf is how many clients wait to be accepted; -1 where that is not known.
+// queueOf returns how many clients wait to be accepted; -1 if that is not known.
 func queueOf(v *actor.View) int {
 	if v.Public == nil {
 		return -1
@@ -25,20 +25,20 @@ func queueOf(v *actor.View) int {
 }
 
 const (
-	usageFresh    = 500 * time.Millisecond // how old a look may be that is shown
+	usageFresh    = 500 * time.Millisecond // how old a look may be to be shown
 	usagePatience = 10 * time.Millisecond  // how long a status waits for a newer one
-	usageStale    = 5 * time.Minute        // a look before this says nothing of lately
+	usageStale    = 5 * time.Minute        // an older look is no longer a base for recent CPU use
 )
 
-// usageLook keeps those who ask at the same time from looking twice.
+// usageLook keeps concurrent requests from looking twice.
 type usageLook struct {
 	mu    sync.Mutex
 	ended time.Time
 	under chan struct{} // closed when the look that is under way has ended; nil: none is
 }
 
-// refreshUsage sees to it that the meters know what builds use. With thousands of processes a look
-// takes longer than a status may: the one before is shown then.
+// refreshUsage makes sure that the meters know what builds use. With thousands of processes a look
+// takes longer than a status may: then the previous one is shown.
 func (s *Supervisor) refreshUsage() {
 	u := &s.reports.look
 	u.mu.Lock()
@@ -53,7 +53,7 @@ func (s *Supervisor) refreshUsage() {
 			s.lookAtUsage(s.shared.Hard)
 			u.mu.Lock()
 			defer u.mu.Unlock()
-			u.ended, u.under = time.Now(), nil // also where it could not be done
+			u.ended, u.under = time.Now(), nil // also if it failed
 			close(under)
 		})
 	}
@@ -65,7 +65,7 @@ func (s *Supervisor) refreshUsage() {
 	}
 }
 
-// lookAtUsage returns what each build uses now, and lets its meter know.
+// lookAtUsage returns what each build uses now, and updates its meter.
 func (s *Supervisor) lookAtUsage(ctx context.Context) []control.Usage {
 	actors := s.fleet.Load().all()
 	all := make([]control.Usage, len(actors))
@@ -98,14 +98,15 @@ func (s *Supervisor) lookAtUsage(ctx context.Context) []control.Usage {
 	return all
 }
 
-// used notes what a tree used by now.
+// used records what a tree has used so far.
 func (m *meter) used(pid int, u Usage, now time.Time) {
 	next := &usage{pid: pid, at: now, memory: u.Memory, total: u.CPU}
 	since, spent := now.Add(-u.Age), next.total
 	if before := m.usage.Load(); before != nil && before.pid == pid && now.Sub(before.at) < usageStale {
 		since, spent = before.at, next.total-before.total
 	}
-	if took := now.Sub(since); took > 0 && spent > 0 { // a process that has ended takes its time with it
+	// the time of a process that has ended is no longer counted
+	if took := now.Sub(since); took > 0 && spent > 0 {
 		next.cpu = spent.Seconds() / took.Seconds()
 	}
 	m.usage.Store(next)

@@ -16,8 +16,8 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
 )
 
-// World is all of the machine that a Supervisor acts on. [Run] uses this machine; the simulation
-// (package simulate) a made-up one. Everything in it is required.
+// World is everything on the machine that a Supervisor acts on. [Run] uses this machine; the
+// simulation (package simulate) a simulated one. Everything in it is required.
 type World struct {
 	Trees    Trees
 	Sockets  Sockets
@@ -33,14 +33,14 @@ type World struct {
 	Events   EventFile
 
 	PastEvents     []byte // lines of earlier runs, oldest first
-	RootID, BootID string // of the root, which marks begin with, and of the machine's boot
+	RootID, BootID string // of the root, with which marks begin, and of the machine's boot
 }
 
 // Trees are the processes of all builds.
 type Trees interface {
 	actor.Trees
-	// Marked returns the processes that carry a mark which begins with prefix, and the marks of the
-	// cgroups that are there, whose processes may carry none.
+	// Marked returns the processes that carry a mark which begins with prefix, and the marks of
+	// existing cgroups, whose processes may carry none.
 	Marked(prefix string) (found []Marked, cgroups []string, err error)
 	// Usage returns what each tree uses now, in the same order.
 	Usage(ctx context.Context, trees []actor.Tree) ([]Usage, error)
@@ -64,13 +64,13 @@ type Usage struct {
 // Sockets are the sockets of all builds.
 type Sockets interface {
 	actor.Sockets
-	// Run reports lost paths to those who guard them, until ctx ends.
+	// Run calls the touched functions of Guard when paths are lost, until ctx ends.
 	Run(ctx context.Context)
 	// Tidy removes the paths in a build's folder that lead to sockets which nobody holds any more.
 	Tidy(name string) error
 }
 
-// Releases are those of all builds.
+// Releases are the releases of all builds.
 type Releases interface {
 	actor.Releases
 	// Tidy removes half releases of an earlier run.
@@ -79,7 +79,7 @@ type Releases interface {
 	SetParallel(n int)
 }
 
-// Store keeps the record of each build. Its methods are called from one goroutine at a time, but
+// Store keeps the record of each build. Its methods are called from one goroutine at a time, except
 // for Save and Delete, which are called from another one.
 type Store interface {
 	Load(name string) (state.Record, bool, error)
@@ -88,11 +88,11 @@ type Store interface {
 	Delete(name string) error
 }
 
-// Files are those that people write.
+// Files are the files that people write.
 type Files interface {
 	// Load reads builds.toml.
 	Load(path string) (*config.Config, error)
-	// Inputs reads the files of an entry that are watched.
+	// Inputs reads the watched files of an entry.
 	Inputs(entry config.Build) build.Watched
 	// Keep keeps a configuration that was applied for a start at which the file is bad.
 	Keep(c *config.Config) error
@@ -108,19 +108,19 @@ type Watcher interface {
 	Close() error
 }
 
-// Past is what the supervisor before handed over at an upgrade. At any other start there is nothing.
+// Past is what the previous supervisor handed over at an upgrade. At any other start it is empty.
 type Past interface {
-	// From is the version of the supervisor before; "" where there was no upgrade.
+	// From is the version of the previous supervisor; "" if there was no upgrade.
 	From() string
 	// Builds returns the builds of which there are sockets.
 	Builds() []string
 	// Sockets returns the sockets of a build, which are the caller's from then on.
 	Sockets(build string) []public.Listener
-	// Front returns the embedded front's listener where it listens at addr, else nil.
+	// Front returns the embedded front's listener if it listens at addr, else nil.
 	Front(addr string) net.Listener
-	// Adopted says that everybody has what he takes: the rest is closed.
+	// Adopted says that everything wanted has been taken over: the rest is closed.
 	Adopted()
-	// Close closes what was only kept until we have our own (inotify).
+	// Close closes what was only kept until we had our own (inotify).
 	Close()
 }
 
@@ -128,7 +128,7 @@ type Past interface {
 type Upgrader interface {
 	// Ask asks the program at our path whether it accepts the file and the state.
 	Ask(ctx context.Context) (Acceptance, error)
-	// Execute executes it. It returns only where that failed, and then nothing has changed.
+	// Execute executes it. It returns only if that failed, and then nothing has changed.
 	Execute(s Succession) error
 }
 
@@ -148,7 +148,7 @@ type Control interface {
 
 // Program is this program itself.
 type Program interface {
-	// Rotate keeps logs from growing without bound until ctx ends. paths returns which.
+	// Rotate keeps logs from growing without bound until ctx ends. paths returns their paths.
 	Rotate(ctx context.Context, paths func() []string)
 	// Room makes room for n descriptors at once.
 	Room(n int) error

@@ -16,27 +16,28 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
 )
 
-// Fleet is what the actors of one supervisor share. It does not change while they live, but for
-// what its functions return.
+// Fleet is what the actors of one supervisor share. It does not change during their lives, except
+// for what its functions return.
 type Fleet struct {
 	Ports  Ports
 	Root   layout.Root
-	RootID string // begins the marks of this root's trees
+	RootID string // the marks of this root's trees begin with it
 	BootID string // of the machine's boot, goes into records
 	Log    hclog.Logger
 	Hard   context.Context // ends when everything must end at once
 	Gate   *Gate           // attempts wait here while the supervisor is about to be replaced
-	// Begun is closed when every build has taken over what an earlier run left. Attempts and pruning
-	// wait for it, so that a supervisor of many builds is back sooner.
+	// Begun is closed when every build has taken over what an earlier run left. Attempts and
+	// pruning wait for it, so that a supervisor of many builds serves all of them sooner after a
+	// restart.
 	Begun <-chan struct{}
 	// LogDir returns the folder of the servers' output.
 	LogDir func() string
-	// Reach is called before and after each effect and each other moment at which it matters that
-	// the supervisor may be killed (package killpoint).
+	// Reach is called before and after each effect and every other moment at which a kill of the
+	// supervisor makes a difference (package killpoint).
 	Reach func(when string, what any)
 	// PhaseChanged is called after a build's phase has changed. It must not block.
 	PhaseChanged func()
-	// Retired is called once the actor has ended: it is told nothing more.
+	// Retired is called once the actor has ended: it accepts nothing after that.
 	Retired func(a *Actor)
 }
 
@@ -49,10 +50,9 @@ type Actor struct {
 	log   hclog.Logger
 
 	entry  *config.Build  // as the file has it now; never changed in place
-	state  *machine.State // never changed once it was published
+	state  *machine.State // never changed once published
 	health atomic.Pointer[config.Health]
-	before map[int]state.Generation // what is written of an earlier run, until it is adopted
-	byHand bool                     // stopped by a person, as the record says
+	before map[int]state.Generation // the records of an earlier run, until they are adopted
 
 	launches    launches
 	generations map[int]*generation
@@ -66,13 +66,13 @@ type Actor struct {
 
 	mail  mailbox
 	tasks sync.WaitGroup
-	asked string // the last command of a person
+	asked string // the last command from a person
 	shown shown
 	done  chan struct{}
 }
 
-// New returns the actor of the build called entry.Name. It does nothing until it is told of what
-// an earlier run left (Adopt) and of its entry (Configure).
+// New returns the actor of the build called entry.Name. It does nothing until it has been given
+// what an earlier run left (Adopt) and its entry (Configure).
 func New(f *Fleet, entry *config.Build) *Actor {
 	a := &Actor{
 		Fleet: f, name: entry.Name, paths: f.Root.Build(entry.Name),
@@ -107,7 +107,7 @@ type mailbox struct {
 }
 
 // post never blocks. An actor that has nothing to do has no goroutine, and so no stack: a thousand
-// builds that serve cost little.
+// serving builds cost little.
 func (a *Actor) post(m message) {
 	a.mail.mu.Lock()
 	defer a.mail.mu.Unlock()
@@ -121,7 +121,8 @@ func (a *Actor) post(m message) {
 // tell posts an event that the machine understands as it is.
 func (a *Actor) tell(e machine.Event) { a.post(happened{e}) }
 
-// take returns what was posted, in its order; nil says that nobody works any more.
+// take returns what was posted, in order; nil means that there is nothing left and the goroutine
+// ends.
 func (m *mailbox) take() []message {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -152,7 +153,7 @@ func (a *Actor) work() {
 			}
 			close(a.done)
 			a.Retired(a)
-			return // working stays said: what comes now is for nobody
+			return // working stays true: later messages are dropped
 		}
 	}
 }
@@ -216,7 +217,7 @@ func (a *Actor) configure(m configured) machine.Event {
 	a.health.Store(&m.entry.Health)
 	environ, err := a.Ports.Host.Environ(m.entry)
 	if err != nil {
-		a.log.Error("environment cannot be read, the one before stays", "error", err)
+		a.log.Error("environment cannot be read, the previous one stays in use", "error", err)
 		environ = a.launches.environ(a.state.RunKey, environ)
 	}
 	a.probeSoon()
@@ -234,8 +235,8 @@ func (a *Actor) configure(m configured) machine.Event {
 	}
 }
 
-// turn lets the machine take one event and carries out what it wants done. Events that come of
-// effects that are over at once are taken next.
+// turn gives the machine one event and carries out the effects. Events that come from effects which
+// complete at once are handled next.
 func (a *Actor) turn(e machine.Event) {
 	for queue := []machine.Event{e}; len(queue) > 0; queue = queue[1:] {
 		before := a.state.Phase()
@@ -243,11 +244,11 @@ func (a *Actor) turn(e machine.Event) {
 		next, effects := machine.Step(*a.state, queue[0], now)
 		a.history.follow(a.state, &next, now)
 		if next.Building.Seq != a.state.Building.Seq {
-			a.attempt.progress.Store(nil) // it is of an attempt that has ended
+			a.attempt.progress.Store(nil) // it belongs to an attempt that has ended
 		}
 		a.state = &next
 		for i, effect := range effects {
-			if i == 0 { // later ones come right after the one before
+			if i == 0 { // later ones follow immediately
 				a.Reach("before", effect)
 			}
 			if result := a.carryOut(effect); result != nil {
@@ -279,7 +280,8 @@ func (a *Actor) linkCurrent() {
 
 func (a *Actor) logPath() string { return layout.Log(a.LogDir(), a.name) }
 
-// begun waits until every build has taken over what an earlier run left. False says that ctx ended.
+// begun waits until every build has taken over what an earlier run left. It returns false if ctx
+// ended first.
 func (a *Actor) begun(ctx context.Context) bool {
 	select {
 	case <-a.Begun:
@@ -297,6 +299,6 @@ func (a *Actor) event(event machine.EventName, release, reason string) {
 // warn logs an error that nothing else can be done about.
 func (a *Actor) warn(doing string, err error) {
 	if err != nil {
-		a.log.Warn("clean-up went wrong", "doing", doing, "error", fmt.Errorf("%s: %w", doing, err))
+		a.log.Warn("clean-up failed", "doing", doing, "error", fmt.Errorf("%s: %w", doing, err))
 	}
 }

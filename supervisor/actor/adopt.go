@@ -30,7 +30,11 @@ func (a *Actor) adopt(m adopted) machine.Event {
 	handed := a.public.Socket() != nil
 	for _, l := range m.found {
 		newer := l.N > a.state.Spawned // the state was not written any more when it came to be
-		a.state.Spawned = max(a.state.Spawned, l.N)
+		if newer {
+			known := *a.state // others may look at that one
+			known.Spawned = l.N
+			a.state = &known
+		}
 		if event == nil && a.holdsName(l) {
 			a.Reach("after", "a listener is taken back")
 			if event = a.takeOver(l, newer); event != nil {
@@ -41,11 +45,15 @@ func (a *Actor) adopt(m adopted) machine.Event {
 		a.endLeftover(l, a.queueOf(l, spare))
 	}
 	for _, s := range spare {
-		a.public.LetGo(s) // whoever served it has ended
+		a.public.LetGo(s) // the generation that served it has ended
 	}
 	if event == nil && handed {
-		// Nothing served, and clients were told so; they are again.
+		// Nothing served, and clients were told so; keep telling them.
 		event = machine.Adopted{Version: a.state.Proven, Open: true, Reason: a.state.LastExit}
+	}
+	if event == nil && len(m.found) > 0 {
+		// Whoever has the name is being ended and its queue cannot be had: nobody is to join it.
+		a.warn("remove public socket", a.Ports.Sockets.Remove(a.paths.Socket()))
 	}
 	// Left by a candidate that is ended now, where the record of its socket was not written any more.
 	a.warn("remove staging socket", a.Ports.Sockets.Remove(a.paths.Staging()))
@@ -54,8 +62,8 @@ func (a *Actor) adopt(m adopted) machine.Event {
 	return event
 }
 
-// queueOf returns the socket that l was given to serve on, where it is not the public one: clients
-// may still wait in its queue. nil says that there is none, or that it cannot be had.
+// queueOf returns the socket that l was given to serve on, if it is not the public one: clients may
+// still wait in its queue. It returns nil if there is none, or if it cannot be taken back.
 func (a *Actor) queueOf(l Leftover, spare map[uint64]*public.Socket) *public.Socket {
 	for inode, s := range spare {
 		if a.Ports.Sockets.HeldBy(inode, l.Pids()...) {
@@ -75,8 +83,8 @@ func (a *Actor) queueOf(l Leftover, spare map[uint64]*public.Socket) *public.Soc
 	return a.public.Former(got)
 }
 
-// holdsName says whether generation l is the one that the public name leads to, and gets the
-// listener back where that is possible.
+// holdsName reports whether the public name leads to generation l, and takes the listener back if
+// that is possible.
 func (a *Actor) holdsName(l Leftover) bool {
 	if s := a.public.Socket(); s != nil {
 		return a.Ports.Sockets.HeldBy(s.Inode(), l.Pids()...)
@@ -89,19 +97,19 @@ func (a *Actor) holdsName(l Leftover) bool {
 	case errors.Is(err, fs.ErrNotExist):
 		return false
 	}
-	a.log.Warn("listener of a running generation cannot be taken back: it serves on, and clients that wait when it dies are lost",
+	a.log.Warn("listener of a running generation cannot be taken back: it keeps serving, but clients waiting when it dies are lost",
 		"generation", l.N, "pid", l.Leader.Pid, "error", err)
-	// Only a generation that passed its check has the name, and the youngest one whose main process
-	// lives is the likeliest: its probe will tell.
+	// Only a generation that passed its check has the name, and the newest one whose main process
+	// is alive is the likeliest; its probe will confirm it.
 	return l.Leader.Pid != 0
 }
 
-// takeOver makes the serving generation of l. Where its main process has died meanwhile only the
-// listener is kept, for its successor; nil says that nothing can be kept.
+// takeOver makes l the serving generation. If its main process has died in the meantime, only the
+// listener is kept, for its successor. It returns nil if nothing can be kept.
 func (a *Actor) takeOver(l Leftover, newer bool) machine.Event {
 	version, err := a.versionOf(l)
 	if err != nil {
-		a.log.Warn("what a running generation serves cannot be read, another takes its place", "generation", l.N, "error", err)
+		a.log.Warn("what a running generation serves cannot be read, it is replaced", "generation", l.N, "error", err)
 	}
 	if l.Leader.Pid != 0 {
 		g := a.generationOf(l, version)
@@ -123,7 +131,8 @@ func (a *Actor) takeOver(l Leftover, newer bool) machine.Event {
 	return machine.Adopted{Version: version, Newer: newer, Open: true, Reason: "it ended while no supervisor watched"}
 }
 
-// missing notes a generation that served when the state was written and is gone.
+// missing records the end of a generation that was serving when the state was written and is gone
+// now.
 func (a *Actor) missing(r state.Record, found []Leftover) {
 	for _, g := range r.Generations {
 		if g.Role != roleServing || slices.ContainsFunc(found, func(l Leftover) bool { return l.N == g.N && len(l.Members) > 0 }) {
@@ -131,7 +140,7 @@ func (a *Actor) missing(r state.Record, found []Leftover) {
 		}
 		a.state.LastExit = "it ended while no supervisor watched"
 		if g.BootID != a.BootID {
-			a.state.LastExit = "the machine was started anew"
+			a.state.LastExit = "the machine was rebooted"
 		}
 		a.state.Restarts++
 		a.log.Warn("generation of an earlier run is gone", "generation", g.N, "pid", g.Pid, "reason", a.state.LastExit)
@@ -152,11 +161,11 @@ func (a *Actor) generationOf(l Leftover, v machine.Version) *generation {
 	return g
 }
 
-// leftoverGrace is how long a leftover may finish what it holds where the entry says nothing.
+// leftoverGrace is how long a leftover may take to finish its requests if the entry does not say.
 const leftoverGrace = 30 * time.Second
 
-// endLeftover ends the tree of a generation that is not wanted any more. Where queue is given, it
-// first serves who waits there, and who is left is passed on.
+// endLeftover ends the tree of a generation that is no longer wanted. If queue is given, the
+// generation first serves the clients in it; those that are left are passed on.
 func (a *Actor) endLeftover(l Leftover, queue *public.Socket) {
 	a.log.Info("leftover generation is ended", "generation", l.N, "pids", l.Pids())
 	next := *a.state
@@ -189,7 +198,7 @@ func (a *Actor) versionOf(l Leftover) (machine.Version, error) {
 	for _, pid := range l.Pids() {
 		environ, err := a.Ports.Trees.Environ(pid)
 		if err != nil {
-			continue // it may have ended; the next one knows as well
+			continue // it may have ended; the next process has the same variables
 		}
 		if release, runKey, ok := server.VersionOf(environ); ok {
 			return machine.Version{Release: release, RunKey: runKey}, nil

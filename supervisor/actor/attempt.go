@@ -12,15 +12,15 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
 )
 
-// attempt is the making of a release: the one under way, or else the last one. The zero attempt is
-// that none was begun in this run.
+// attempt is the making of a release: the one under way, or else the last one. The zero attempt
+// means that none was begun in this run.
 type attempt struct {
 	point    *commitPoint // of the one under way
 	progress atomic.Pointer[Progress]
 
 	mu    sync.Mutex
 	now   *Attempt
-	prior *Attempt // what an attempt that changes nothing leaves as the last
+	prior *Attempt // stays the last attempt if this one changes nothing
 }
 
 // Attempt is how the making of a release went, or goes.
@@ -33,13 +33,13 @@ type Attempt struct {
 	Steps   []build.StepTime
 }
 
-// Progress is how far an attempt is, and since when.
+// Progress is how far an attempt has come, and since when.
 type Progress struct {
 	build.Progress
 	At time.Time
 }
 
-// Took is how long the step has run by now, or ran.
+// Took is how long the step has been running, or ran.
 func (p *Progress) Took() time.Duration {
 	if p.Done {
 		return p.Elapsed
@@ -47,10 +47,10 @@ func (p *Progress) Took() time.Duration {
 	return p.Elapsed + time.Since(p.At)
 }
 
-// Progress returns how far the attempt under way is; nil where there is none.
+// Progress returns how far the attempt under way has come; nil if there is none.
 func (a *Actor) Progress() *Progress { return a.attempt.progress.Load() }
 
-// LastAttempt returns how the last attempt of this run went, or goes; nil where there was none.
+// LastAttempt returns how the last attempt of this run went, or goes; nil if there was none.
 func (a *Actor) LastAttempt() *Attempt { return a.attempt.last() }
 
 func (t *attempt) begin(at time.Time) {
@@ -59,7 +59,7 @@ func (t *attempt) begin(at time.Time) {
 	t.prior, t.now = t.now, &Attempt{Started: at, Result: "running"}
 }
 
-// step notes a step that has ended.
+// step records a step that has ended.
 func (t *attempt) step(p build.Progress) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -68,8 +68,8 @@ func (t *attempt) step(p build.Progress) {
 	}
 }
 
-// end notes how it went: built, failed or cancelled; "unchanged" made nothing, and what was made
-// before is still the last.
+// end records how it went: built, failed or cancelled. An "unchanged" attempt made nothing, so the
+// one before it is still the last.
 func (t *attempt) end(result, release, why string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -100,8 +100,8 @@ func (t *attempt) last() *Attempt {
 }
 
 // cancel cancels the attempt under way, after the grace period. Without one it comes too late for
-// an attempt that has just begun what cannot be undone: the machine hears of that next and asks
-// again where it still wants to.
+// an attempt that has just begun a step that cannot be undone: the machine is told so next, and
+// cancels again if it still wants to.
 func (t *attempt) cancel(grace time.Duration) {
 	if grace <= 0 {
 		t.point.abandon()
@@ -149,7 +149,7 @@ func (a *Actor) make(ctx context.Context, e machine.Build, request build.Request
 		a.event(machine.EventBuilt, release.ID, "")
 	case err == nil:
 		a.ended("unchanged", "", "")
-		a.log.Debug("inputs are those of a release that is there", "release", release.ID)
+		a.log.Debug("inputs are those of an existing release", "release", release.ID)
 	case ctx.Err() != nil:
 		a.ended("cancelled", "", "")
 		a.log.Info("build cancelled", "took", took)
@@ -167,7 +167,7 @@ func (a *Actor) make(ctx context.Context, e machine.Build, request build.Request
 	a.tell(machine.BuildDone{Seq: e.Seq, Release: release.ID, Fresh: fresh})
 }
 
-// ended notes how an attempt went.
+// ended records how an attempt went.
 func (a *Actor) ended(result, release, why string) {
 	a.Ports.Reports.Built(a.name, result)
 	a.attempt.end(result, release, why)
@@ -180,10 +180,10 @@ func (a *Actor) attemptFailed(err error) {
 	if errors.As(err, &step) {
 		args = append(args, "step", step.Step, "log", step.Log)
 	}
-	a.log.Error("build failed, what served before serves on", args...)
+	a.log.Error("build failed, what served before keeps serving", args...)
 }
 
-// progressed shows how far an attempt is.
+// progressed shows how far an attempt has come.
 func (a *Actor) progressed(p build.Progress) {
 	a.attempt.progress.Store(&Progress{p, time.Now()})
 	a.attempt.step(p)
@@ -209,7 +209,7 @@ type commitPoint struct {
 	later     *time.Timer // cancels it
 }
 
-// reached says whether the attempt may pass.
+// reached reports whether the attempt may go past the point.
 func (p *commitPoint) reached() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -217,7 +217,7 @@ func (p *commitPoint) reached() bool {
 	return p.passed
 }
 
-// abandon cancels the attempt, unless it has passed. It says whether it did.
+// abandon cancels the attempt unless it has passed the point, and reports whether it did.
 func (p *commitPoint) abandon() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -228,7 +228,7 @@ func (p *commitPoint) abandon() bool {
 	return !p.passed
 }
 
-// cancelAfter cancels the attempt after a time, where it is still under way then.
+// cancelAfter cancels the attempt after d if it is still under way then.
 func (p *commitPoint) cancelAfter(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -237,7 +237,7 @@ func (p *commitPoint) cancelAfter(d time.Duration) {
 	}
 }
 
-// over says that the attempt has ended.
+// over tells p that the attempt has ended.
 func (p *commitPoint) over() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -254,7 +254,7 @@ func (a *Actor) prune() {
 	}
 	entry, inUse := a.entry, a.state.InUse()
 	for _, g := range a.generations {
-		inUse = append(inUse, g.version.Release) // a retiring one still runs from it
+		inUse = append(inUse, g.version.Release) // a retiring one is still running from it
 	}
 	for _, release := range a.leftovers {
 		inUse = append(inUse, release)

@@ -10,7 +10,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
 )
 
-// ErrNoAction is wrapped by the error of Do for an action that there is not.
+// ErrNoAction is wrapped by the error of Do for an unknown action.
 var ErrNoAction = errors.New("no such action")
 
 // Command is what a person asks for.
@@ -23,19 +23,20 @@ type Command struct {
 // ticket is a command under way.
 type ticket struct {
 	Command
-	handled chan struct{} // closed when the machine knows of the command; what follows is set by then
+	// closed when the machine knows of the command; what follows is set by then
+	handled chan struct{}
 	from    *machine.State
 	refused error // why nothing was asked of the machine
-	held    bool  // of start: the build was running before
+	held    bool  // the wished result held already
 }
 
-// progressEvery is how often a queue that is drained is looked at.
+// progressEvery is how often a draining queue is looked at.
 const progressEvery = time.Second
 
 // Do carries out a command and returns nil once its result holds, or the reason why it does not:
-// also that another command overtook it, or that the build leaves the file or the supervisor stops.
-// When ctx ends Do returns its error, and what was asked for goes on. progress, which may be nil, is
-// told what the build is at.
+// among these that another command overtook it, that the build left the file, or that the
+// supervisor is stopping. When ctx ends, Do returns its error and the command goes on. progress,
+// which may be nil, is told what the build is doing.
 func (a *Actor) Do(ctx context.Context, c Command, progress func(string)) error {
 	t := &ticket{Command: c, handled: make(chan struct{})}
 	a.post(asked{t})
@@ -75,7 +76,7 @@ func (a *Actor) await(ctx context.Context, t *ticket, progress func(string)) err
 	}
 }
 
-// leaves is what a command is told when the build has ended for good.
+// leaves returns the result of a command when the build has ended for good.
 func (a *Actor) leaves(c Command) error {
 	switch {
 	case c.Action == "stop":
@@ -129,14 +130,14 @@ func (a *Actor) rollbackable(to string) error {
 	case to == "":
 		return errors.New("there is no release before this one to go back to")
 	case to == a.state.Serving.Version.Release:
-		return fmt.Errorf("release %s serves already", to)
+		return fmt.Errorf("release %s is already serving", to)
 	case !slices.Contains(a.Kept(), to):
 		return fmt.Errorf("release %s is not kept; `status` lists those that are", to)
 	}
 	return nil
 }
 
-// over says whether the result of a command holds (nil), or cannot (the reason).
+// over reports whether the command is over: its result holds (nil), or cannot (the reason).
 func (t *ticket) over(v *View) (bool, error) {
 	st := v.State
 	switch {
@@ -167,10 +168,10 @@ func otherRelease(st *machine.State, release string) error {
 			return fmt.Errorf("release %s gave way to %s: %s", release, st.Release, why)
 		}
 	}
-	return fmt.Errorf("overtaken: release %s is to serve by now", st.Release)
+	return fmt.Errorf("overtaken: release %s is to serve now", st.Release)
 }
 
-// served says whether a generation that was begun for the command serves.
+// served reports whether a generation that was begun for the command is serving.
 func (t *ticket) served(st *machine.State) (bool, error) {
 	attempts := t.Action == "start" || t.Action == "rebuild" || t.from.Release == ""
 	switch p := st.Phase(); {
@@ -208,7 +209,7 @@ func reasonOf(st *machine.State) error {
 	return fmt.Errorf("the build is %s", st.Phase())
 }
 
-// progressLine says in a few words what a build is at, "" where nothing goes on.
+// progressLine says in a few words what a build is doing, "" if nothing.
 func (a *Actor) progressLine(v *View) string {
 	if p := a.Progress(); p != nil {
 		return fmt.Sprintf("%s: step %d of %d: %s", a.name, p.N, p.Of, p.Step)
@@ -229,7 +230,7 @@ func (a *Actor) progressLine(v *View) string {
 	return ""
 }
 
-// waiting says how many clients a queue that is drained still holds.
+// waiting says how many clients a draining queue still holds.
 func waiting(v *View) string {
 	if v.Drains == nil {
 		return ""
@@ -238,5 +239,5 @@ func waiting(v *View) string {
 	if err != nil || n == 0 {
 		return "" // it is closed, or cannot be seen
 	}
-	return fmt.Sprintf(", %d requests wait", n)
+	return fmt.Sprintf(", %d requests waiting", n)
 }

@@ -89,7 +89,7 @@ func TestRollbackGoesToTheReleaseBeforeOrTheOneNamed(t *testing.T) {
 		if l.View().State.Serving.Version.Release != "r1" || l.w.current != "r1" {
 			l.Errorf("release %s serves", l.View().State.Serving.Version.Release)
 		}
-		l.does(Command{Action: "rollback", To: "r1"}, "serves already")
+		l.does(Command{Action: "rollback", To: "r1"}, "already serving")
 		l.does(Command{Action: "rollback", To: "r9"}, "not kept")
 		l.does(Command{Action: "rollback", To: "r2"}, "")
 		if ended := l.View().Stays["r1"].Ended; ended != "replaced by r2" {
@@ -109,6 +109,7 @@ func TestUnknownActionIsRefused(t *testing.T) {
 func TestCommandThatIsNotWaitedForEndsWhenItIsAccepted(t *testing.T) {
 	serving(t, func(l *life) {
 		before := l.server()
+		l.w.do(func() { l.w.conduct["r1"] = conduct{turn: time.Second} })
 		if err := l.Do(context.Background(), Command{Action: "restart", NoWait: true}, nil); err != nil {
 			l.Error(err)
 		}
@@ -194,7 +195,7 @@ func TestOvertakenCommandsSaySo(t *testing.T) {
 		"restart by stop":     {Command{Action: "restart"}, Command{Action: "stop"}, "overtaken by stop"},
 		"rebuild by stop":     {Command{Action: "rebuild"}, Command{Action: "stop"}, "overtaken by stop"},
 		"rebuild by rollback": {Command{Action: "rebuild"}, Command{Action: "rollback", To: "r1"}, "overtaken by rollback"},
-		"rollback by another": {Command{Action: "rollback", To: "r1"}, Command{Action: "rollback", To: "r2"}, "overtaken: release r2 is to serve by now"},
+		"rollback by another": {Command{Action: "rollback", To: "r1"}, Command{Action: "rollback", To: "r2"}, "overtaken: release r2 is to serve now"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			serving(t, func(l *life) {
@@ -265,7 +266,7 @@ func TestPeopleSeeWhatACommandIsAt(t *testing.T) {
 		if err := l.Do(context.Background(), Command{Action: "stop"}, func(line string) { said = append(said, line) }); err != nil {
 			l.Error(err)
 		}
-		if want := "one: draining, 1 requests wait"; !slices.Contains(said, want) {
+		if want := "one: draining, 1 requests waiting"; !slices.Contains(said, want) {
 			l.Errorf("%q was not said: %q", want, said)
 		}
 	})

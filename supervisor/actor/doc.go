@@ -1,9 +1,9 @@
 // Package actor runs one build: it feeds the build's state machine (package machine) with what
 // happens, one event at a time, and carries out the effects in their order.
 //
-// It promises what the machine promises; what it adds is that every effect is carried out in order,
-// that a failed effect comes back as an event, that every command ends with a truthful result, and
-// that whoever waits on a socket is passed on or answered before the socket is closed.
+// It keeps the promises of the machine, and adds its own: every effect is carried out in order, a
+// failed effect comes back as an event, every command ends with a truthful result, and clients that
+// wait on a socket are passed on or answered before the socket is closed.
 //
 // An actor reaches the world only through its [Ports], so that the same code runs on this machine
 // and on the simulated one. All it owns belongs to one goroutine; others see an immutable [View].

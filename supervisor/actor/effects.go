@@ -8,8 +8,8 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/public"
 )
 
-// carryOut does what the machine wants done. It returns an event where the effect is over at once;
-// what takes longer posts its event later.
+// carryOut does what the machine wants done. It returns an event if the effect completes at once;
+// one that takes longer posts its event later.
 func (a *Actor) carryOut(e machine.Effect) machine.Event {
 	switch e := e.(type) {
 	case machine.Open:
@@ -45,7 +45,7 @@ func (a *Actor) carryOut(e machine.Effect) machine.Event {
 	case machine.Gone:
 		a.gone()
 	default:
-		panic(fmt.Sprintf("actor: effect %T is not known", e))
+		panic(fmt.Sprintf("actor: unknown effect %T", e))
 	}
 	return nil
 }
@@ -74,7 +74,7 @@ func (a *Actor) swap(n int) machine.Event {
 	return machine.Swapped{N: n}
 }
 
-// guard watches the public name from now on, or no longer.
+// guard starts or stops watching the public name.
 func (a *Actor) guard(on bool) {
 	if !on {
 		a.Ports.Sockets.Guard(a.paths, nil)
@@ -83,8 +83,8 @@ func (a *Actor) guard(on bool) {
 	a.Ports.Sockets.Guard(a.paths, func() { a.post(nameTouched{}) })
 }
 
-// keepName gives the public socket its name back, where somebody removed it. A socket that cannot
-// have it again is replaced: by a new one where nothing serves, else by that of another generation.
+// keepName gives the public socket its name back if it was removed. A socket that cannot get it
+// back is replaced by that of another generation.
 func (a *Actor) keepName() {
 	switch {
 	case a.public.Restore() != public.KeptNoMore:
@@ -99,7 +99,7 @@ func (a *Actor) keepName() {
 
 func (a *Actor) setTimer(k machine.TimerKind, at time.Time) {
 	if t, ok := a.timers[k]; ok {
-		t.Stop() // one that has fired already is not due in the machine's eyes
+		t.Stop() // the machine ignores one that has fired already
 		delete(a.timers, k)
 	}
 	if !at.IsZero() {
@@ -107,7 +107,7 @@ func (a *Actor) setTimer(k machine.TimerKind, at time.Time) {
 	}
 }
 
-// noted tells the log and the followers of events.
+// noted writes to the log and tells the followers of events.
 func (a *Actor) noted(e machine.Note) {
 	pid := 0
 	if g, ok := a.generations[e.N]; ok {
@@ -124,24 +124,24 @@ func (a *Actor) noted(e machine.Note) {
 	case machine.EventExited:
 		a.log.Warn("generation exited", args...)
 	case machine.EventCandidateFailed:
-		a.log.Error("candidate failed its check, what served before serves on", args...)
+		a.log.Error("candidate failed its check, what served before keeps serving", args...)
 	case machine.EventGaveWay:
 		a.log.Error("release gives way to the one before", args...)
 	case machine.EventUnhealthy:
-		a.log.Warn("generation is unhealthy and is replaced", args...)
+		a.log.Warn("generation is unhealthy, replacing it", args...)
 	case machine.EventTookOver:
 		a.log.Info("generation took over", args...)
 		a.forget()
 		a.prune()
 	case machine.EventStable:
 		a.log.Debug("generation is stable", args...)
-		a.prune() // what it might have given way to is not needed any more
+		a.prune() // what it might have given way to is no longer needed
 	case machine.EventRecovered:
-		a.log.Info("generation serves again", args...)
+		a.log.Info("generation is serving again", args...)
 	case machine.EventHealthy:
 		a.log.Info("generation is healthy again", args...)
 	case machine.EventStopping:
-		a.log.Info("build stops", args...)
+		a.log.Info("build is stopping", args...)
 	default:
 		a.log.Debug("generation was "+string(e.Event), args...)
 	}
@@ -154,7 +154,7 @@ func (a *Actor) gone() {
 	for k := range a.timers {
 		a.setTimer(k, time.Time{})
 	}
-	a.hooks.end() // one that hangs holds up no stop
+	a.hooks.end() // a hook that hangs does not delay a stop
 	a.log.Info("build has stopped")
 	a.event(machine.EventStopped, "", "")
 }

@@ -8,28 +8,28 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
 )
 
-// All that a supervisor may do with an actor, beside looking at it (view.go), giving it a person's
-// command (command.go) and pausing it (pause.go). No method blocks.
+// All that a supervisor may do with an actor, apart from looking at it (view.go), giving it a
+// person's command (command.go) and pausing it (pause.go). No method blocks.
 
 // Name returns the name of the build.
 func (a *Actor) Name() string { return a.name }
 
 // Restore begins the actor's life where the record of an earlier run left off, as far as the
-// releases are still there. found is what still runs. It is called before anything else.
+// releases still exist. found is what is still running. It is called before anything else.
 func (a *Actor) Restore(r state.Record, releases []build.Release, found []Leftover) {
 	a.restore(r, releases)
 	a.missing(r, found)
 }
 
-// Releases tells which releases there are, before Adopt.
+// Releases tells the actor which releases exist, before Adopt.
 func (a *Actor) Releases(all []build.Release) { a.listed(all) }
 
-// Adopt hands over what an earlier supervisor left running, the youngest generation first, and the
+// Adopt hands over what an earlier supervisor left running, the newest generation first, and the
 // sockets that came over an exec. It is called once, before Configure; the sockets are the actor's
 // from then on.
 func (a *Actor) Adopt(found []Leftover, handed []public.Listener) { a.post(adopted{found, handed}) }
 
-// Configure brings what the file says now. rebuild says that a key that goes into the release has
+// Configure brings what the file says now. rebuild means that a key that goes into the release has
 // changed.
 func (a *Actor) Configure(entry *config.Build, rebuild bool) { a.post(configured{entry, rebuild}) }
 
@@ -42,13 +42,13 @@ func (a *Actor) Remove() { a.tell(machine.Removed{}) }
 // Shutdown says that the supervisor ends.
 func (a *Actor) Shutdown() { a.tell(machine.Shutdown{}) }
 
-// CaughtUp returns a channel that is closed when the actor has handled all it was told so far. An
-// actor that has ended closes Done instead.
+// CaughtUp returns a channel that is closed when the actor has handled everything it was sent so
+// far. An actor that has ended closes Done instead.
 func (a *Actor) CaughtUp() <-chan struct{} {
 	up := make(caughtUp)
 	a.post(up)
 	return up
 }
 
-// Done is closed when the actor has ended with all it did.
+// Done is closed when the actor and all its tasks have ended.
 func (a *Actor) Done() <-chan struct{} { return a.done }

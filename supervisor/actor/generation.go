@@ -12,16 +12,16 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/server"
 )
 
-// generation is a running tree with what belongs to it. The actor owns it; its goroutines end with
-// its context.
+// generation is a running tree with everything that belongs to it. The actor owns it; its
+// goroutines end with its context.
 type generation struct {
 	n         int
 	version   machine.Version
 	launch    *server.Launch
 	tree      Tree
-	sock      *public.Socket // nil: of an adopted one it could not be taken back
+	sock      *public.Socket // nil: it could not be taken back from an adopted one
 	queued    bool           // begun on the public listener, where clients waited before it
-	words     server.Words   // of its workers; nil: they cannot say that they are ready
+	words     server.Words   // readiness of its workers; nil: they cannot report it
 	log       string
 	logOffset int64 // where its own output begins in the log
 	stop      context.CancelFunc
@@ -29,7 +29,7 @@ type generation struct {
 	leaving   atomic.Bool // told to end: its exit is no event
 
 	mu     sync.Mutex  // guards what follows
-	halted bool        // nothing is checked or probed any more
+	halted bool        // checks and probes have stopped
 	next   *time.Timer // of the next probe
 }
 
@@ -44,7 +44,7 @@ func (g *generation) halt() {
 	g.stop()
 }
 
-// leave marks g as told to go: nothing more is checked or probed.
+// leave marks g as told to end: it is not checked or probed any more.
 func (g *generation) leave() {
 	g.leaving.Store(true)
 	g.halt()
@@ -75,7 +75,7 @@ func (a *Actor) begin(e machine.Spawn) (*generation, error) {
 	}
 	g := &generation{n: e.N, version: e.Version, launch: l, queued: e.Public, log: a.logPath()}
 	if e.Public {
-		// Made anew where it could not be taken back from a generation that was adopted.
+		// Made again if it could not be taken back from an adopted generation.
 		if err := a.public.Open(); err != nil {
 			return nil, err
 		}
@@ -97,7 +97,7 @@ func (a *Actor) begin(e machine.Spawn) (*generation, error) {
 // mark identifies the tree of generation n, also for a later supervisor.
 func (a *Actor) mark(n int) string { return fmt.Sprintf("%s/%s/%d", a.RootID, a.name, n) }
 
-// exited says why a generation ended, unless it was told to.
+// exited returns why a generation ended, unless it was told to.
 func (a *Actor) exited(m childExited) machine.Event {
 	if m.g.leaving.Load() {
 		return nil
@@ -115,27 +115,28 @@ func (a *Actor) explain(g *generation, reason string) string {
 	return server.Explain(g.launch.Server, reason, a.Ports.Host.Output(g.log, g.logOffset, server.OutputLines))
 }
 
-// candidateGrace is how long a candidate that is not wanted may clean up.
+// candidateGrace is how long an unwanted candidate may take to clean up.
 const candidateGrace = 5 * time.Second
 
-// end sends TERM now and sees to it that the tree of generation n is gone after the grace period.
+// end sends TERM now and makes sure that the tree of generation n is gone after the grace period.
 func (a *Actor) end(n int) {
 	g, ok := a.generations[n]
 	if !ok {
-		a.tell(machine.Ended{N: n}) // it was never born
+		a.tell(machine.Ended{N: n}) // it was never started
 		return
 	}
 	g.leave()
 	a.warn("end generation", g.tree.Terminate())
 	grace := a.entry.GracefulTimeout
 	if !g.queued && (g.sock == nil || !g.sock.WasPublic()) {
-		grace = min(grace, candidateGrace) // it holds no client
+		grace = min(grace, candidateGrace) // it has no clients
 	}
 	a.task(func(ctx context.Context) { a.finish(ctx, g, grace) })
 }
 
 // retire lets generation n, which has lost the public name, serve what is in its queue, and ends
-// it. The grace period covers both. One that is hung does not accept its queue: it is passed on.
+// it. The grace period covers both. A hung generation does not accept its queue, which is passed
+// on.
 func (a *Actor) retire(n int, hung bool) {
 	g, ok := a.generations[n]
 	if !ok {
@@ -170,7 +171,7 @@ func (a *Actor) retire(n int, hung bool) {
 	})
 }
 
-// finish ends the tree of g and says so.
+// finish ends the tree of g and posts that it has ended.
 func (a *Actor) finish(ctx context.Context, g *generation, grace time.Duration) {
 	for {
 		err := g.tree.End(ctx, grace)

@@ -10,14 +10,14 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
 )
 
-// history is when each release of a build served last, and why it ceased to.
-// It belongs to the actor's goroutine; what is shown of it is never changed.
+// history is when each release of a build last served, and why it stopped. It belongs to the
+// actor's goroutine; the parts it publishes are never changed.
 type history struct {
 	stays map[string]state.Stay // by release
 	last  string                // the release that served last
 }
 
-// restored begins with what an earlier run wrote.
+// restored starts from what an earlier run wrote.
 func (h *history) restored(stays map[string]state.Stay) {
 	h.stays = maps.Clone(stays)
 	for release, s := range stays {
@@ -27,7 +27,7 @@ func (h *history) restored(stays map[string]state.Stay) {
 	}
 }
 
-// follow notes what a turn did to what serves.
+// follow records how a turn changed what serves.
 func (h *history) follow(before, now *machine.State, at time.Time) {
 	was, is := before.Serving, now.Serving
 	if was.N == is.N {
@@ -55,7 +55,7 @@ func (h *history) follow(before, now *machine.State, at time.Time) {
 	h.stays = stays
 }
 
-// whyEnded says why what served before does not serve now.
+// whyEnded returns why what served before no longer serves.
 func whyEnded(before, now *machine.State) string {
 	was, is := before.Serving.Version, now.Serving.Version
 	reason, bad := now.Bad[was]

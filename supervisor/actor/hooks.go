@@ -9,7 +9,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
 )
 
-// hooks is the life of the hooks that run: it ends with the build.
+// hooks is the lifetime of the running hooks: it ends with the build.
 type hooks struct {
 	ctx context.Context
 	end context.CancelFunc
@@ -29,8 +29,8 @@ func hookFor(h config.Hooks, event machine.EventName) []string {
 	return nil
 }
 
-// callHook runs the hook of an event, if the build has one, concurrently: what becomes of it is
-// logged and changes nothing.
+// callHook runs the hook of an event concurrently, if the build has one. Its result is logged and
+// changes nothing.
 func (a *Actor) callHook(event machine.EventName, release, reason string) {
 	entry := a.entry
 	argv := hookFor(entry.Hooks, event)

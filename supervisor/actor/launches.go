@@ -11,14 +11,14 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/server"
 )
 
-// launches remembers how to start each version that may be started again, so that a crash is
-// answered from memory, also after the file has moved on.
+// launches remembers how to start each version that may be started again, so that a restart after a
+// crash needs no file, even if the file has changed since.
 type launches struct {
 	settings map[string]runSettings // by RunKey
 	of       map[machine.Version]*server.Launch
 }
 
-// runSettings is a build's entry as one RunKey stands for it.
+// runSettings is a build's entry and environment as one RunKey identifies them.
 type runSettings struct {
 	entry   *config.Build
 	environ []string
@@ -28,8 +28,8 @@ func newLaunches() launches {
 	return launches{settings: map[string]runSettings{}, of: map[machine.Version]*server.Launch{}}
 }
 
-// know keeps an entry with its environment, and returns the RunKey that stands for everything a
-// restart applies: the keys of the entry and the environment as it reads now.
+// know keeps an entry with its environment, and returns the RunKey that identifies everything a
+// restart applies: the keys of the entry and the environment as it is now.
 func (l *launches) know(entry *config.Build, environ []string) (runKey string) {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s\n%s\n", config.RunKey(*entry), strings.Join(environ, "\n"))
@@ -38,7 +38,7 @@ func (l *launches) know(entry *config.Build, environ []string) (runKey string) {
 	return runKey
 }
 
-// environ returns the environment of a RunKey, or otherwise where it is not known.
+// environ returns the environment of a RunKey, or otherwise if that is not known.
 func (l *launches) environ(runKey string, otherwise []string) []string {
 	if set, ok := l.settings[runKey]; ok {
 		return set.environ
@@ -53,8 +53,9 @@ func (a *Actor) launchOf(v machine.Version) (*server.Launch, error) {
 	}
 	set, ok := a.launches.settings[v.RunKey]
 	if !ok {
-		// Of an earlier run, and edited since: with the settings of now is better than not at all,
-		// and a candidate that has them is on its way.
+		// The version is from an earlier run and the file was edited since. Starting it with
+		// today's run settings is better than not starting it, and a candidate that has them is on
+		// its way.
 		if set, ok = a.launches.settings[a.state.RunKey]; !ok {
 			return nil, fmt.Errorf("start release %s: its run settings are not known", v.Release)
 		}
@@ -72,7 +73,7 @@ func (a *Actor) launchOf(v machine.Version) (*server.Launch, error) {
 	return l, nil
 }
 
-// forget drops what was kept for versions that will not be started again.
+// forget drops the run settings and launches of versions that will not be started again.
 func (a *Actor) forget() {
 	st := a.state
 	for v := range a.launches.of {
@@ -90,8 +91,8 @@ func (a *Actor) forget() {
 	a.dropFiles()
 }
 
-// dropFiles removes generated files that no launch and no generation needs: they are written again
-// where they are needed.
+// dropFiles removes generated files that no launch and no generation needs; they are written again
+// when needed.
 func (a *Actor) dropFiles() {
 	var keep []string
 	needed := func(l *server.Launch) {

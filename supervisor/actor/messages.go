@@ -9,14 +9,14 @@ import (
 // message is what an actor is sent. The types that implement it are all in this file.
 type message interface{ message() }
 
-// What the supervisor and people say.
+// What the supervisor and people ask for.
 type (
-	// configured brings the build's entry.
+	// configured carries the build's entry.
 	configured struct {
 		entry   *config.Build
 		rebuild bool
 	}
-	// adopted brings what an earlier supervisor left of the build.
+	// adopted carries what an earlier supervisor left of the build.
 	adopted struct {
 		found  []Leftover
 		handed []public.Listener // its sockets, from before an exec
@@ -32,7 +32,7 @@ type (
 	caughtUp chan struct{}
 )
 
-// What comes of effects, and must be translated before the machine sees it.
+// Results of effects, which must be translated before the machine sees them.
 type (
 	// happened is an event that the machine understands as it is.
 	happened struct{ event machine.Event }

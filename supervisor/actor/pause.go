@@ -9,8 +9,8 @@ import (
 )
 
 // Pause makes the actor stand still between two turns, for an exec, until resume is closed. The
-// returned channel tells what is under way that an exec would spoil: then the actor does not stand
-// still; "" says that it does. An actor that has ended says nothing: see Done.
+// returned channel yields what is under way that an exec would spoil, in which case the actor goes
+// on; "" means that it stands still. An actor that has ended sends nothing: see Done.
 func (a *Actor) Pause(resume <-chan struct{}) (busy <-chan string) {
 	answer := make(chan string, 1)
 	a.post(paused{answer, resume})
@@ -25,24 +25,24 @@ func (a *Actor) pause(m paused) {
 	}
 }
 
-// spoiled says what an exec now would lose, or "".
+// spoiled returns what an exec would lose now, or "".
 func (a *Actor) spoiled() string {
 	switch {
 	case a.Gate.inside(a):
 		if !a.attempt.point.abandon() {
-			return a.name + " migrates its database"
+			return a.name + " is migrating its database"
 		}
-		return "the build of " + a.name + " is cancelled, it begins again afterwards"
+		return "the build of " + a.name + " is being cancelled, it begins again afterwards"
 	case a.public.Passing():
-		return "clients of " + a.name + " are passed on"
+		return "clients of " + a.name + " are being passed on"
 	case a.state.Dead, a.state.Want == machine.WantRemoved, a.state.Want == machine.WantShutdown:
-		return a.name + " stops"
+		return a.name + " is stopping"
 	}
 	return ""
 }
 
-// Quiet stops what the actor itself answers to clients. over is closed when everybody who was
-// accepted has the answer; resume undoes it. The actor stands still (Pause) until then.
+// Quiet stops the actor's own refusals to clients. over is closed once every accepted client has
+// its answer; resume undoes it. The actor must stand still (Pause) until then.
 func (a *Actor) Quiet() (over <-chan struct{}, resume func()) {
 	over, again := a.public.Pause()
 	return over, func() {
@@ -52,7 +52,8 @@ func (a *Actor) Quiet() (over <-chan struct{}, resume func()) {
 	}
 }
 
-// Sockets returns the listeners that the actor holds, each once. The actor stands still (Pause).
+// Sockets returns the listeners that the actor holds, each once. The actor must stand still
+// (Pause).
 func (a *Actor) Sockets() []public.Listener {
 	var all []public.Listener
 	seen := map[*public.Socket]bool{nil: true}
@@ -91,7 +92,7 @@ func (g *Gate) Close() (open func()) {
 	})
 }
 
-// enter waits until the gate is open, and goes in; false says that ctx ended.
+// enter waits until the gate is open; it returns false if ctx ended first.
 func (g *Gate) enter(ctx context.Context, a *Actor) bool {
 	for {
 		g.mu.Lock()

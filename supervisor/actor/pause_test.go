@@ -47,17 +47,17 @@ func TestPauseSaysWhatAnExecWouldSpoil(t *testing.T) {
 		"attempt": {func(l *life) {
 			l.change("second")
 			synctest.Wait()
-		}, "the build of one is cancelled, it begins again afterwards"},
+		}, "the build of one is being cancelled, it begins again afterwards"},
 		"migration": {func(l *life) {
 			l.entry.Migrate = true
 			l.configure(false)
 			l.change("second")
 			l.until("migrating", func(v *View) bool { return v.State.Building.Committed })
-		}, "one migrates its database"},
+		}, "one is migrating its database"},
 		"stop": {func(l *life) {
 			l.server().act(conduct{stubborn: true})
 			l.Shutdown()
-		}, "one stops"},
+		}, "one is stopping"},
 		"clients that are passed on": {func(l *life) {
 			former, err := l.w.folder.Bind("former")
 			if err != nil {
@@ -65,7 +65,7 @@ func TestPauseSaysWhatAnExecWouldSpoil(t *testing.T) {
 			}
 			l.task(l.public.PassOn(l.public.Former(endless{former})))
 			synctest.Wait()
-		}, "clients of one are passed on"},
+		}, "clients of one are being passed on"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			serving(t, func(l *life) {

@@ -12,8 +12,8 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
 )
 
-// Ports is all that an actor reaches the world through. All of it is required; every method may be
-// called from several goroutines.
+// Ports is everything through which an actor reaches the world. All of it is required; every method
+// may be called from several goroutines.
 type Ports struct {
 	Trees    Trees
 	Sockets  Sockets
@@ -25,13 +25,14 @@ type Ports struct {
 
 // Trees starts and ends processes with all that they start.
 type Trees interface {
-	// Start starts a server, after it has made the files of its launch where they are missing.
-	// words is where its workers say that they are ready, nil where they cannot; the caller closes
-	// it. exited is called once, when the main process has ended.
+	// Start starts a server, after it has made any missing files of its launch. words is where its
+	// workers report that they are ready, nil if they cannot; the caller closes it. exited is
+	// called once, when the main process has ended.
 	Start(s Start, exited func(Exit)) (tree Tree, words server.Words, err error)
-	// Adopt watches a server that an earlier supervisor started. exited is called as by Start.
+	// Adopt watches a server that an earlier supervisor started. exited is called as in Start.
 	Adopt(l Leftover, exited func(Exit)) (Tree, error)
-	// Remains returns what is left of a tree whose main process may have ended, to end it.
+	// Remains returns what is left of a tree whose main process may have ended, so that it can be
+	// ended.
 	Remains(l Leftover) Tree
 	// Environ returns the environment that a process was started with.
 	Environ(pid int) ([]string, error)
@@ -69,7 +70,7 @@ type Hook struct {
 	Entry *config.Build // whose user, group and umask it gets
 }
 
-// Exit is how a main process ended.
+// Exit describes how a main process ended.
 type Exit struct {
 	Words  string // "exit code 3", "killed by SIGKILL"
 	Code   int    // -1: a signal ended it, or the code is not known
@@ -93,7 +94,7 @@ type Process struct {
 	StartTime uint64
 }
 
-// Pids lists who may hold the listener, the likeliest first.
+// Pids lists the processes that may hold the listener, the likeliest first.
 func (l Leftover) Pids() []int {
 	var all []int
 	if l.Leader.Pid != 0 {
@@ -109,18 +110,18 @@ func (l Leftover) Pids() []int {
 
 // Sockets makes listening sockets and finds those of earlier supervisors.
 type Sockets interface {
-	// Bind makes a listener at path with the owner and mode that the entry asks for, and the folder
-	// where it is missing.
+	// Bind makes a listener at path with the owner and mode that the entry asks for, and its folder
+	// if that is missing.
 	Bind(path string, entry *config.Build) (public.Listener, error)
 	// Recover takes a listener back from one of the processes with these pids. inode says which; 0
-	// is the one that path leads to. The error wraps fs.ErrNotExist where nobody holds it.
+	// is the one that path leads to. The error wraps fs.ErrNotExist if no process holds it.
 	Recover(path string, inode uint64, pids ...int) (public.Listener, error)
 	// HeldBy reports whether one of the processes has the socket open.
 	HeldBy(inode uint64, pids ...int) bool
-	// Remove removes the path of a socket. A missing one is no error.
+	// Remove removes the path of a socket. It returns nil if the path is missing.
 	Remove(path string) error
 	// Guard calls touched, which must not block, when a socket in the build's folder may have lost
-	// its path. nil ends that.
+	// its path. A nil touched ends that.
 	Guard(b layout.Build, touched func())
 }
 
@@ -134,26 +135,26 @@ type Releases interface {
 	SetCurrent(name, id string) error
 }
 
-// Host tells what the machine knows.
+// Host gives access to the rest of the machine the supervisor runs on.
 type Host interface {
 	// Environ is the environment that an entry asks for.
 	Environ(entry *config.Build) ([]string, error)
-	// Identity is whom an entry's processes run as.
+	// Identity is the user and groups that an entry's processes run as.
 	Identity(entry *config.Build) (config.Identity, error)
-	// Probe asks the server on the socket for the health page. The error is a *ProbeError where
-	// there was an answer, or none in time.
+	// Probe asks the server on the socket for the health page. The error is a *ProbeError if there
+	// was a wrong answer, or none in time.
 	Probe(ctx context.Context, socket string, h *config.Health, timeout time.Duration) error
 	// OutputSize is how long a log is; Output is the last lines, at most n, of what was written to
 	// it from that offset on.
 	OutputSize(log string) int64
 	Output(log string, from int64, n int) []string
-	// DropFiles removes the generated files of a build but those at the paths of keep.
+	// DropFiles removes the generated files of a build except those at the paths of keep.
 	DropFiles(b layout.Build, keep ...string) error
 }
 
-// ProbeError says how a probe failed.
+// ProbeError describes how a probe failed.
 type ProbeError struct {
-	Wrong bool // there was an answer, with a status that is not expected
+	Wrong bool // there was an answer, with an unexpected status
 	Late  bool // there was none in time
 	Err   error
 }
@@ -163,11 +164,12 @@ func (e *ProbeError) Unwrap() error { return e.Err }
 
 // Records writes down what must outlive the supervisor.
 type Records interface {
-	// Save notes what is to be written of a build, soon and without blocking; nil deletes it.
+	// Save takes what is to be written of a build, soon and without blocking; nil deletes its
+	// record.
 	Save(name string, r *state.Record)
 }
 
-// Reports tells people what happens. No method blocks.
+// Reports tells people what is happening. No method blocks.
 type Reports interface {
 	Event(e Event)
 	Built(name, result string)

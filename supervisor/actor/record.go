@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -16,7 +17,7 @@ const (
 	roleRetiring  = "retiring"
 )
 
-// save notes what is to be written down of the build.
+// save passes on what is to be written down of the build.
 func (a *Actor) save() {
 	if a.state.Want == machine.WantRemoved {
 		a.Ports.Records.Save(a.name, nil)
@@ -25,12 +26,17 @@ func (a *Actor) save() {
 	a.Ports.Records.Save(a.name, a.record())
 }
 
-// record is what must outlive the supervisor of this build.
+// record returns the facts about this build that must outlive the supervisor.
 func (a *Actor) record() *state.Record {
 	st := a.state
+	want := st.Want
+	if want == machine.WantShutdown {
+		want = st.Before
+	}
 	r := &state.Record{
-		Build:         a.name,
-		StoppedByHand: a.stoppedByHand(),
+		Build: a.name,
+		// What is not started automatically needs nobody's hand to stay so.
+		StoppedByHand: want == machine.WantStopped && a.entry.Autostart,
 		Release:       st.Release, LastBuilt: st.LastBuilt, Previous: st.Previous,
 		Proven: st.Proven.Release, ProvenRunKey: st.Proven.RunKey,
 		Fallback: st.Fallback.Release, FallbackRunKey: st.Fallback.RunKey,
@@ -42,8 +48,8 @@ func (a *Actor) record() *state.Record {
 	for v, reason := range st.Bad {
 		r.Bad[v.Release+"/"+v.RunKey] = reason
 	}
-	for _, g := range a.generations {
-		inode := uint64(0)
+	for _, n := range slices.Sorted(maps.Keys(a.generations)) {
+		g, inode := a.generations[n], uint64(0)
 		if g.sock != nil {
 			inode = g.sock.Inode()
 		}
@@ -59,15 +65,6 @@ func (a *Actor) record() *state.Record {
 	return r
 }
 
-// stoppedByHand reports whether a person has stopped the build and wants it to stay so. A stop of
-// the supervisor changes nothing about that. What is not started automatically needs nobody's hand.
-func (a *Actor) stoppedByHand() bool {
-	if st := a.state; st.Want != machine.WantShutdown {
-		a.byHand = st.Want == machine.WantStopped && st.Policy.Autostart
-	}
-	return a.byHand
-}
-
 func (a *Actor) role(n int) string {
 	switch n {
 	case a.state.Serving.N:
@@ -78,8 +75,8 @@ func (a *Actor) role(n int) string {
 	return roleRetiring
 }
 
-// restore begins an actor's life where the record of an earlier one left off, as far as it has the
-// releases still.
+// restore begins an actor's life where the record of an earlier one left off, as far as its
+// releases still exist.
 func (a *Actor) restore(r state.Record, releases []build.Release) {
 	st := a.state
 	kept := func(id string) bool {
@@ -89,7 +86,7 @@ func (a *Actor) restore(r state.Record, releases []build.Release) {
 	st.Restarts, st.LastExit = r.Restarts, r.LastExit
 	st.Spawned = max(r.NextGeneration-1, 0)
 	a.history.restored(r.Stays)
-	if a.byHand = r.StoppedByHand; a.byHand {
+	if r.StoppedByHand {
 		st.Want = machine.WantStopped
 	}
 	if len(r.Bad) > 0 {
@@ -115,7 +112,7 @@ func (a *Actor) restore(r state.Record, releases []build.Release) {
 	}
 	if !kept(r.Release) {
 		_, err := a.Ports.Releases.Get(a.name, r.Release)
-		a.log.Warn("release of the last run is not there any more, it is built again", "release", r.Release, "error", err)
+		a.log.Warn("release of the last run is gone, it will be built again", "release", r.Release, "error", err)
 		st.LastBuilt = ""
 		return
 	}

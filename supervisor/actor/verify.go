@@ -10,9 +10,9 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/server"
 )
 
-// verify waits until generation g is ready: every worker has said so, where its server can say it,
-// and the probe got the expected answer. It posts Ready, or ProofFailed with the reason; nothing
-// when ctx ends first.
+// verify waits until generation g is ready: every worker has said so, if its server can, and the
+// probe got the expected answer. It posts Ready, or ProofFailed with the reason; nothing when ctx
+// ends first.
 func (a *Actor) verify(ctx context.Context, g *generation) {
 	set := a.health.Load()
 	deadline, cancel := context.WithTimeout(ctx, set.StartTimeout)
@@ -35,7 +35,7 @@ func (a *Actor) verify(ctx context.Context, g *generation) {
 	}
 }
 
-// How often a server that does not answer as expected yet is asked again.
+// How often a server that does not answer as expected yet is probed again.
 const (
 	askAgainFirst = 20 * time.Millisecond
 	askAgainLast  = time.Second
@@ -43,8 +43,8 @@ const (
 
 // awaitAnswer probes until the answer is as expected. A server whose workers have all said that
 // they are ready gets as many wrong answers as health allows; one that says nothing may be wrong
-// until ctx ends. Where clients have queued for it, a probe's turn may come late: each is given
-// twice the time of the one before, or a server that works off a long queue would never pass.
+// until ctx ends. If clients have queued for it, a probe's turn may come late: each probe gets
+// twice the time of the one before, or a server working through a long queue would never pass.
 func (a *Actor) awaitAnswer(ctx context.Context, g *generation) error {
 	wrong, patience := 0, time.Duration(0)
 	for pause := askAgainFirst; ; pause = min(2*pause, askAgainLast) {
@@ -75,8 +75,8 @@ func (a *Actor) awaitAnswer(ctx context.Context, g *generation) error {
 	}
 }
 
-// watch probes the serving generation g every interval until it is halted. In between it costs a
-// timer and no goroutine.
+// watch probes the serving generation g every interval until it is halted. Between probes it costs
+// a timer and no goroutine.
 func (a *Actor) watch(g *generation) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -85,7 +85,7 @@ func (a *Actor) watch(g *generation) {
 	}
 }
 
-// probeSoon lets a changed interval begin now.
+// probeSoon makes a changed interval begin now.
 func (a *Actor) probeSoon() {
 	g, ok := a.generations[a.state.Serving.N]
 	if !ok {
@@ -99,15 +99,15 @@ func (a *Actor) probeSoon() {
 	}
 }
 
-// watchOnce probes g, says how that went, and sets the timer for the next time. What the file says
-// of health is read anew each time: it applies live.
+// watchOnce probes g, posts the result, and sets the timer for the next time. The health keys are
+// read again each time: they apply live.
 func (a *Actor) watchOnce(g *generation) {
 	g.mu.Lock()
 	if g.halted {
 		g.mu.Unlock()
 		return
 	}
-	a.tasks.Add(1) // before halt can be seen, so before anybody waits for tasks
+	a.tasks.Add(1) // before halted can be set, so before tasks are waited for
 	g.mu.Unlock()
 	defer a.tasks.Done()
 	begun, set := time.Now(), a.health.Load()

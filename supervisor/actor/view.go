@@ -10,23 +10,23 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
 )
 
-// View is what others may see of an actor: the facts of one moment, which nobody changes.
+// View is what others may see of an actor: the facts of one moment, which are never changed.
 type View struct {
 	Entry  *config.Build
 	State  *machine.State
-	Tree   Tree            // that serves, or nil
+	Tree   Tree            // of the serving generation, or nil
 	Public public.Listener // nil: there is none
 	Drains public.Listener // whose queue is being emptied, or nil
 	Stays  map[string]state.Stay
 	Asked  string // the last command of a person that was handled; "": none
 }
 
-// shown is what others may see. All of it may be read from any goroutine.
+// shown holds what others may see. All of it may be read from any goroutine.
 type shown struct {
 	view     atomic.Pointer[View]
 	releases atomic.Pointer[[]string]
 	mu       sync.Mutex    // guards moved
-	moved    chan struct{} // closed and made anew by each change
+	moved    chan struct{} // closed and replaced at each change
 }
 
 func (s *shown) init(v *View) {
@@ -34,7 +34,7 @@ func (s *shown) init(v *View) {
 	s.moved = make(chan struct{})
 }
 
-// wake tells those who wait for a change.
+// wake wakes everyone waiting for a change.
 func (s *shown) wake() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,7 +64,7 @@ func (a *Actor) publish() {
 	}
 }
 
-// View returns the actor as it is now.
+// View returns the actor as it was last published.
 func (a *Actor) View() *View { return a.shown.view.Load() }
 
 // Changed returns a channel that is closed by the next change.
@@ -74,7 +74,7 @@ func (a *Actor) Changed() <-chan struct{} {
 	return a.shown.moved
 }
 
-// Kept returns the releases that are kept, oldest first; nil where they could not be listed.
+// Kept returns the releases that are kept, oldest first; nil if they could not be listed.
 func (a *Actor) Kept() []string {
 	if ids := a.shown.releases.Load(); ids != nil {
 		return *ids

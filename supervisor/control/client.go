@@ -17,18 +17,17 @@ import (
 	"time"
 )
 
-// Client asks the supervisor that listens on Socket. It holds no connection
-// between calls. Errors wrap ErrNoSupervisor, or are an *Error, or tell of a
-// connection that broke.
+// Client asks the supervisor that listens on Socket. It keeps no connection between calls. Errors
+// wrap ErrNoSupervisor, or are an *Error, or describe a broken connection.
 type Client struct {
 	Socket string
-	File   string // the list of builds that Socket was found by, for errors to name; may be ""
+	File   string // the file that led to Socket, for errors to name; may be ""
 }
 
 // ErrNoSupervisor means that nothing listens on the control socket.
 var ErrNoSupervisor = errors.New("no supervisor is running")
 
-// Error is what the supervisor answered instead of doing as asked.
+// Error is an error response from the supervisor.
 type Error struct {
 	Status  int // HTTP
 	Message string
@@ -38,24 +37,24 @@ func (e *Error) Error() string { return e.Message }
 
 const (
 	connectTimeout = 2 * time.Second
-	answerTimeout  = 30 * time.Second // for what the supervisor answers at once
+	answerTimeout  = 30 * time.Second // for requests that the supervisor responds to at once
 	maxAnswer      = 64 << 20
 )
 
-// Status asks for the status of everything.
+// Status returns the status of everything.
 func (c Client) Status(ctx context.Context) (Status, error) {
 	var s Status
 	return s, c.ask(ctx, http.MethodGet, "/v1/status", &s)
 }
 
-// Detail asks for all that is known of one build.
+// Detail returns everything known about one build.
 func (c Client) Detail(ctx context.Context, name string) (BuildDetail, error) {
 	var d BuildDetail
 	return d, c.ask(ctx, http.MethodGet, "/v1/builds/"+url.PathEscape(name), &d)
 }
 
-// Reload has the file read again and answers what changes, or why it is not
-// taken; dryRun changes nothing.
+// Reload makes the supervisor read the file again and returns what changes, or why the file is not
+// applied; dryRun changes nothing.
 func (c Client) Reload(ctx context.Context, dryRun bool) (changes []string, err error) {
 	path := "/v1/reload"
 	if dryRun {
@@ -66,9 +65,8 @@ func (c Client) Reload(ctx context.Context, dryRun bool) (changes []string, err 
 	return got.Changes, err
 }
 
-// Log calls each with the last lines of a build's output, and where q says so with
-// what comes after them, as it comes, until each returns an error, which it
-// answers, or the supervisor or ctx ends.
+// Log calls each with the last lines of a build's output and, if q says so, with new ones as they
+// come, until each returns an error, which Log returns, or the supervisor or ctx ends.
 func (c Client) Log(ctx context.Context, name string, q LogQuery, each func([]byte) error) error {
 	path := "/v1/logs/" + url.PathEscape(name) + "?lines=" + strconv.Itoa(q.Lines)
 	if q.Follow {
@@ -103,9 +101,9 @@ func (c Client) Log(ctx context.Context, name string, q LogQuery, each func([]by
 	}
 }
 
-// Act has an action done on a build and returns when its result holds, or why
-// it cannot. progress, which may be nil, is told what goes on. Ending ctx ends
-// the waiting, not the action.
+// Act carries out an action on a build and returns when its result holds, or with the reason why it
+// cannot. progress, which may be nil, is told what is going on. Ending ctx ends the waiting, not
+// the action.
 func (c Client) Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) error {
 	query := url.Values{}
 	for key, value := range args {
@@ -122,21 +120,22 @@ func (c Client) Act(ctx context.Context, name, action string, args map[string]st
 	return err
 }
 
-// Upgrade has the supervisor execute the program anew in its place, and returns
-// when the new one answers, or with the reason why the old one goes on.
+// Upgrade makes the supervisor execute the new program in its place, and returns when the new one
+// responds, or with the reason why the old one keeps running.
 func (c Client) Upgrade(ctx context.Context, progress func(string)) (Status, error) {
 	if err := c.follow(ctx, "/v1/upgrade", progress); !errors.Is(err, errBrokeOff) {
 		return Status{}, err
 	}
-	// It has been executed; its socket was open all the time. What builds use is not asked: it has enough to do, beside requests.
+	// It has been executed; its socket was open all the time. Do not ask what builds use: the new
+	// supervisor is busy enough.
 	var s Status
 	return s, c.ask(ctx, http.MethodGet, "/v1/status?usage=no", &s)
 }
 
-// errBrokeOff means that the supervisor ended before it said a result.
+// errBrokeOff means that the supervisor ended before it sent a result.
 var errBrokeOff = errors.New("the supervisor ended before it was done")
 
-// follow posts to path and tells progress each step until the result.
+// follow posts to path and passes each step to progress until the result comes.
 func (c Client) follow(ctx context.Context, path string, progress func(string)) error {
 	body, err := c.do(ctx, http.MethodPost, path)
 	if err != nil {
@@ -160,9 +159,8 @@ func (c Client) follow(ctx context.Context, path string, progress func(string)) 
 	}
 }
 
-// Events calls each with what happened, in order, and with follow goes on with
-// what happens, until each or the stream returns an error or ctx ends. Without
-// follow it returns nil after the last.
+// Events calls each with past events, in order, and with follow also with new ones, until each or
+// the stream returns an error or ctx ends. Without follow it returns nil after the last past event.
 func (c Client) Events(ctx context.Context, follow bool, each func(Event) error) error {
 	path := "/v1/events"
 	if !follow {
@@ -199,7 +197,7 @@ func (c Client) Events(ctx context.Context, follow bool, each func(Event) error)
 	return errors.New("follow events: the supervisor ended")
 }
 
-// ask is for what is answered at once, into v.
+// ask sends a request that is answered at once and decodes the response into v.
 func (c Client) ask(ctx context.Context, method, path string, v any) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
@@ -214,7 +212,7 @@ func (c Client) ask(ctx context.Context, method, path string, v any) error {
 	return nil
 }
 
-// do sends a request and answers the body of a good answer.
+// do sends a request and returns the body of a successful response.
 func (c Client) do(ctx context.Context, method, path string) (io.ReadCloser, error) {
 	r, err := http.NewRequestWithContext(ctx, method, "http://supervisor"+path, nil)
 	if err != nil {
@@ -230,13 +228,13 @@ func (c Client) do(ctx context.Context, method, path string) (io.ReadCloser, err
 	}
 	if resp.StatusCode != http.StatusOK {
 		defer resp.Body.Close()
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxBody)) // what came is told
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxBody)) // use what came
 		return nil, &Error{resp.StatusCode, errorIn(text, resp.Status)}
 	}
 	return resp.Body, nil
 }
 
-// errorIn is the "error" of a JSON object, or otherwise.
+// errorIn returns the "error" of a JSON object, or otherwise.
 func errorIn(text []byte, otherwise string) string {
 	var said struct{ Error string }
 	if json.Unmarshal(text, &said) != nil || said.Error == "" {

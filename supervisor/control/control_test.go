@@ -28,7 +28,7 @@ type fake struct {
 	feed      *Feed
 	reloadErr error
 	acted     []string
-	hold      chan struct{} // Act waits for it, or for its ctx, where set
+	hold      chan struct{} // if set, Act waits for it, or for its ctx
 }
 
 func (f *fake) Detail(name string) (BuildDetail, error) {
@@ -49,7 +49,7 @@ func (f *fake) Status(bool) Status {
 			Socket: "/opt/medctrl/backend/development/gunicorn.sock", Location: "/api", Releases: []string{"r1"}}, {Name: "new", State: "building"}}}
 }
 
-// fakeSource has one build of everything.
+// fakeSource is a Source with each kind of build.
 type fakeSource struct{}
 
 func (fakeSource) Status(usage bool) Status { return (&fake{}).Status(usage) }
@@ -174,7 +174,7 @@ func serveWith(t *testing.T, ln *Socket, b Backend, m *Metrics) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- Serve(ctx, ln, b, m, hclog.NewNullLogger()) }()
-	eventually(t, "the control socket answers", func() bool {
+	eventually(t, "the control socket responds", func() bool {
 		select {
 		case err := <-done:
 			t.Fatalf("Serve: %v", err)
@@ -191,7 +191,7 @@ func serveWith(t *testing.T, ln *Socket, b Backend, m *Metrics) (stop func()) {
 	}
 }
 
-// raw sends a request as it is and answers with status and body.
+// raw sends a request as it is and returns status and body.
 func raw(t *testing.T, c Client, request string) (int, string) {
 	t.Helper()
 	conn, err := net.Dial("unix", c.Socket)
@@ -258,7 +258,7 @@ func TestErrorsAreJSONWithTheRightStatus(t *testing.T) {
 			t.Errorf("%s: %d %q, want %d and an error in JSON", request, code, text, want)
 		}
 	}
-	if len(f.acted) != 2 { // explode and rollback, which are the backend's to refuse
+	if len(f.acted) != 2 { // explode and rollback, which only the backend refuses
 		t.Errorf("acted: %v", f.acted)
 	}
 }
@@ -290,7 +290,7 @@ func TestOnlyRootAndOurselvesMayWrite(t *testing.T) {
 	done := make(chan error, 1)
 	a := &api{backend: f, log: hclog.NewNullLogger(), life: ctx, ending: ctx.Done(), mayWrite: func(ctx context.Context) error {
 		if err := mayWrite(ctx); err != nil {
-			t.Errorf("we ourselves may not write: %v", err)
+			t.Errorf("our own user may not write: %v", err)
 		}
 		return errors.New("user 33 may not do this")
 	}}

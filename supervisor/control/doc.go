@@ -7,16 +7,15 @@
 //	POST /v1/builds/NAME/ACTION     a JSON object a line: {"progress": "..."} any number of times,
 //	                                then {"result": "done"} or {"error": "..."}
 //
-// ACTION is start, stop, restart, rebuild or rollback; its arguments are the
-// query, the backend knows what they mean. An error is {"error": "..."} with a
-// status that says whose it is: 400 and 404 and 405 the request's, 403 not
-// allowed, 413 too large, 422 understood but it cannot be done. An action that
-// fails after it made progress is a 200 whose last line is the error.
+// ACTION is start, stop, restart, rebuild or rollback; its arguments are in the query and are
+// interpreted by the backend. An error is {"error": "..."} with a status that says where the fault
+// lies: 400, 404 and 405 in the request, 403 not allowed, 413 too large, 422 understood but
+// impossible. An action that fails after it made progress is a 200 whose last line is the error.
 //
-// Everybody who can connect may read, and the socket's mode lets only root and
-// the supervisor's own user connect. Only these may write, by SO_PEERCRED
-// (socket(7)), should the modes ever be loosened.
+// Any client that can connect may read, and the socket's mode lets only root and the supervisor's
+// own user connect. Only these may write, by SO_PEERCRED (socket(7)), should the modes ever be
+// loosened.
 //
-// The server never waits for a client: a follower of events that falls behind
-// is told so and dropped.
+// The server never waits for a client: a follower of events that falls behind is told so and
+// disconnected.
 package control

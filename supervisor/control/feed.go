@@ -7,29 +7,29 @@ import (
 	"sync"
 )
 
-// FeedKept is how many events a Feed holds at least: for those who ask later, and for
-// followers that are slow.
+// FeedKept is the least number of past events that a Feed keeps, for later requests and for slow
+// followers.
 const FeedKept = 1000
 
-// Feed holds the last events for those who ask and wakes those who follow. A
-// follower costs whoever adds events nothing, however slow it is: it has a place in
-// the feed, no copy of it. One that falls behind what is held is told so.
+// Feed keeps the last events for requests and wakes followers. A follower, however slow, does not
+// slow down Add: it has a position in the feed, not a copy of it. One that falls behind the kept
+// events is told so.
 type Feed struct {
 	mu    sync.Mutex
-	past  []byte // what NewFeed was given, until somebody asks
+	past  []byte // what NewFeed was given, until it is first needed
 	kept  []entry
-	added int           // events so far, those of earlier runs too
-	more  chan struct{} // closed and made anew by each event
+	added int           // events so far, including those of earlier runs
+	more  chan struct{} // closed and replaced at each event
 }
 
-// entry is an event and, once somebody asked for it, its JSON.
+// entry is an event and, once it was first needed, its JSON.
 type entry struct {
 	Event
 	text []byte
 }
 
-// NewFeed begins with what happened before, oldest first: lines with the JSON of
-// one event each. They are read when somebody asks; one that is no event is left out.
+// NewFeed begins with past events, oldest first: lines with the JSON of one event each. They are
+// read when first needed; a line that is not an event is skipped.
 func NewFeed(past []byte) *Feed {
 	from := len(past)
 	for n := 0; n <= FeedKept && from > 0; n++ {
@@ -38,7 +38,7 @@ func NewFeed(past []byte) *Feed {
 	return &Feed{past: bytes.Clone(past[max(from, 0):]), more: make(chan struct{})}
 }
 
-// read takes up what happened before. The caller holds mu.
+// read reads the past events. The caller holds mu.
 func (f *Feed) read() {
 	if f.past == nil {
 		return
@@ -55,13 +55,13 @@ func (f *Feed) read() {
 	f.added += len(earlier)
 }
 
-// Add adds what happened now.
+// Add adds a new event.
 func (f *Feed) Add(e Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.kept) >= FeedKept+FeedKept/10 {
 		f.kept = slices.Delete(f.kept, 0, len(f.kept)-FeedKept)
-		f.past = nil // older still
+		f.past = nil // the past events are older still
 	}
 	f.kept = append(f.kept, entry{Event: e})
 	f.added++
@@ -69,7 +69,7 @@ func (f *Feed) Add(e Event) {
 	f.more = make(chan struct{})
 }
 
-// Of answers the last n events of a build, oldest first.
+// Of returns the last n events of a build, oldest first.
 func (f *Feed) Of(build string, n int) []Event {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -84,9 +84,9 @@ func (f *Feed) Of(build string, n int) []Event {
 	return found
 }
 
-// after answers the JSON of the events after the first n, how many there were in
-// all, and a channel that is closed when there are more. missed is how many of
-// them are not held any more; of those from before anybody asked (n is 0) none is.
+// after returns the JSON of the events after the first n, how many there were in all, and a channel
+// that is closed when there are more. missed is how many of them are no longer kept; it is 0 for a
+// first request (n is 0).
 func (f *Feed) after(n int) (texts [][]byte, added, missed int, more <-chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -100,7 +100,7 @@ func (f *Feed) after(n int) (texts [][]byte, added, missed int, more <-chan stru
 		if e.text == nil {
 			var err error
 			if e.text, err = json.Marshal(e.Event); err != nil {
-				continue // a time past the year 9999: no event of ours
+				continue // a time after the year 9999: not one of our events
 			}
 		}
 		texts = append(texts, e.text)

@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// heartbeat is how often a quiet stream says that it lives, so that a client
-// that has gone is noticed on both sides.
+// heartbeat is how often a quiet stream sends a sign of life, so that both sides notice a broken
+// connection.
 const heartbeat = 15 * time.Second
 
-// events streams as the living standard of HTML has it (server-sent events).
+// events streams server-sent events, as defined in the HTML living standard.
 func (a *api) events(w http.ResponseWriter, r *http.Request) {
 	follow := true
 	if given := r.URL.Query().Get("follow"); given != "" {
@@ -51,14 +51,13 @@ func (a *api) events(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// stream writes to a client that may be slow; its methods answer whether the
-// client is still there.
+// stream writes to a client that may be slow; its methods report whether the client is still there.
 type stream struct {
 	w    http.ResponseWriter
 	conn *http.ResponseController
 }
 
-// all sends events, each with a time to take it.
+// all sends events, each with a time limit for the client to accept it.
 func (s stream) all(texts [][]byte) bool {
 	for _, text := range texts {
 		s.deadline()

@@ -58,8 +58,8 @@ func TestEventsComeInOrderPastAndLive(t *testing.T) {
 	}
 }
 
-// Nobody waits for a follower: Add returns though no one reads. One that comes
-// back finds a word that it has missed something, where it has.
+// Nothing waits for a follower: Add returns even if nobody reads. A follower that missed events is
+// told so when it reads again.
 func TestSlowFollowersBlockNothingAndAreToldWhatTheyMissed(t *testing.T) {
 	t.Parallel()
 	f, c := start(t)
@@ -76,7 +76,7 @@ func TestSlowFollowersBlockNothingAndAreToldWhatTheyMissed(t *testing.T) {
 		conns[i] = conn
 	}
 	in := bufio.NewReader(conns[0])
-	for line := ""; !strings.Contains(line, "first"); { // it follows
+	for line := ""; !strings.Contains(line, "first"); { // it is following
 		var err error
 		if line, err = in.ReadString('\n'); err != nil {
 			t.Fatal(err)
@@ -86,7 +86,7 @@ func TestSlowFollowersBlockNothingAndAreToldWhatTheyMissed(t *testing.T) {
 		f.feed.Add(Event{Event: "e", Reason: strings.Repeat("x", 1000)})
 	}
 	if _, err := c.Status(t.Context()); err != nil {
-		t.Errorf("status meanwhile: %v", err)
+		t.Errorf("status in the meantime: %v", err)
 	}
 	conns[0].SetDeadline(time.Now().Add(20 * time.Second))
 	text, err := io.ReadAll(in)
@@ -94,7 +94,7 @@ func TestSlowFollowersBlockNothingAndAreToldWhatTheyMissed(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !strings.Contains(string(text), "event: dropped") {
-		t.Errorf("no word to the dropped one: it read %d bytes, at the end %q", len(text), text[max(0, len(text)-200):])
+		t.Errorf("the dropped follower was not told: it read %d bytes, at the end %q", len(text), text[max(0, len(text)-200):])
 	}
 }
 
@@ -130,7 +130,7 @@ func TestFeedHoldsTheLastEvents(t *testing.T) {
 	f = NewFeed(past)
 	for i := range 5 * FeedKept {
 		added := FeedKept + i
-		if i%37 == 0 { // it costs the JSON of all that is held
+		if i%37 == 0 { // only sometimes: it encodes all kept events as JSON
 			texts, n, missed, _ := f.after(0)
 			if missed != 0 || len(texts) < FeedKept || len(texts) > FeedKept+FeedKept/10 || n != added {
 				t.Fatalf("after %d more: %d held of %d, %d missed", i, len(texts), n, missed)

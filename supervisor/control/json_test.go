@@ -13,7 +13,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// A list is never null and a time is in UTC, in whole seconds: whoever reads the JSON relies on it.
+// A list is never null and a time is in UTC, in whole seconds: readers of the JSON rely on it.
 func TestListsAreNeverNullAndTimesAreInUTC(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 23, 10, 0, 0, 5e8, time.FixedZone("CET", 3600))
@@ -65,7 +65,7 @@ func TestDetailIsThatOfTheBuildThatIsNamed(t *testing.T) {
 	}
 }
 
-// A dashboard serves the same API over TCP and says itself who may write.
+// A dashboard serves the same API over TCP and decides itself who may write.
 func TestHandlerForOthersServesTheSameAPI(t *testing.T) {
 	t.Parallel()
 	f := &fake{feed: NewFeed(nil)}

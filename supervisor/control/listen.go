@@ -21,9 +21,9 @@ type Socket struct {
 	ino  uint64
 }
 
-// Listen makes the socket at path, mode 0600, in a folder that is made with
-// mode 0700. It takes the place of a socket nobody listens on; one with a listener
-// and anything that is not a socket are left alone, which is an error.
+// Listen makes the socket at path, mode 0600, in a folder that is made with mode 0700. It replaces
+// a socket that nobody listens on. A socket with a listener, and anything that is not a socket, is
+// left alone, and Listen returns an error.
 func Listen(path string) (*Socket, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("make folder of control socket: %w", err)
@@ -45,15 +45,15 @@ func Listen(path string) (*Socket, error) {
 	}
 	ln, ino, err := open(f, path)
 	if err != nil {
-		os.Remove(path) // the error counts
+		os.Remove(path) // the first error is the one to report
 		return nil, fmt.Errorf("open control socket %s: %w", path, err)
 	}
 	return &Socket{ln, path, ino}, nil
 }
 
-// Inherited makes a Socket of a descriptor of one that was kept over an exec
-// (File), and closes it. An error means that the name at path leads elsewhere by
-// now, or that the descriptor is no such socket.
+// Inherited makes a Socket from a descriptor that was kept across an exec (File), and closes the
+// descriptor. An error means that path leads elsewhere now, or that the descriptor is not such a
+// socket.
 func Inherited(f *os.File, path string) (*Socket, error) {
 	defer f.Close() // net.FileListener has its own
 	var st unix.Stat_t
@@ -115,9 +115,9 @@ func makeRoom(path string) error {
 	switch {
 	case err == nil:
 		conn.Close()
-		return fmt.Errorf("control socket %s: another supervisor answers on it", path)
+		return fmt.Errorf("control socket %s: another supervisor is listening on it", path)
 	case !errors.Is(err, unix.ECONNREFUSED):
-		return fmt.Errorf("control socket %s: see who listens on it: %w", path, err)
+		return fmt.Errorf("control socket %s: find out who listens on it: %w", path, err)
 	}
 	if err := os.Remove(path); err != nil {
 		return fmt.Errorf("remove left-over control socket: %w", err)
@@ -125,7 +125,7 @@ func makeRoom(path string) error {
 	return nil
 }
 
-// Close closes the socket and removes its name, if that still leads to it.
+// Close closes the socket and removes its path, if that still leads to it.
 func (s *Socket) Close() error {
 	err := s.Listener.Close()
 	var st unix.Stat_t

@@ -9,20 +9,20 @@ import (
 	"github.com/prometheus/common/expfmt"
 )
 
-// Usage is what a build uses at a moment.
+// Usage is what a build uses at one moment.
 type Usage struct {
 	Build     string
-	Queue     int           // clients that wait to be accepted; -1: not known
+	Queue     int           // clients waiting to be accepted; -1: not known
 	Processes int           // of its server's tree
 	Memory    uint64        // bytes in RAM of the tree
 	CPU       time.Duration // that the tree has used
 	LastGood  time.Time     // when a release took over last; zero: none did
 }
 
-// FrontCounts are the requests of the embedded front since the start.
+// FrontCounts counts the requests of the embedded front since the start.
 type FrontCounts struct{ Requests, Unrouted, Retried, Refused, Lost uint64 }
 
-// Source is what metrics are read from when they are asked for.
+// Source is where metrics are read from on each scrape.
 type Source interface {
 	Status(usage bool) Status
 	Usage(ctx context.Context) []Usage
@@ -37,10 +37,10 @@ type Metrics struct {
 	probes   *prometheus.HistogramVec
 }
 
-// namespace begins the names of all metrics.
+// namespace is the prefix of the names of all metrics.
 const namespace = "medctrl"
 
-// NewMetrics makes Metrics of a supervisor of that version.
+// NewMetrics makes the Metrics of a supervisor of that version.
 func NewMetrics(version string, s Source) *Metrics {
 	m := &Metrics{
 		builds: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "builds_total",
@@ -48,7 +48,7 @@ func NewMetrics(version string, s Source) *Metrics {
 		steps: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: "build_step_seconds",
 			Help: "How long the steps of builds took.", Buckets: []float64{.01, .05, .1, .5, 1, 5, 15, 60, 300, 900}}, []string{"build", "step"}),
 		probes: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: "probe_seconds",
-			Help: "How long health probes of what serves took, good ones and others.", Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}},
+			Help: "How long health probes of serving generations took, by result.", Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}},
 			[]string{"build", "result"}),
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: "supervisor_info", Help: "The supervisor's version; always 1.",
@@ -60,8 +60,8 @@ func NewMetrics(version string, s Source) *Metrics {
 	return m
 }
 
-// ServeHTTP answers the text that Prometheus scrapes. (Not promhttp, whose
-// compressors would be a tenth of our memory: this is a local socket.)
+// ServeHTTP serves the text that Prometheus scrapes. (Not promhttp, whose compressors would be a
+// tenth of our memory: this is a local socket.)
 func (m *Metrics) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	families, err := m.registry.Gather()
 	if err != nil {
@@ -70,7 +70,8 @@ func (m *Metrics) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	}
 	form := expfmt.NewFormat(expfmt.TypeTextPlain)
 	w.Header().Set("Content-Type", string(form))
-	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout)) // dropped: a test's recorder has none
+	// dropped: a test's recorder has none
+	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
 	enc := expfmt.NewEncoder(w, form)
 	for _, family := range families {
 		if enc.Encode(family) != nil {
@@ -79,15 +80,15 @@ func (m *Metrics) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// Built counts a build that ended.
+// Built counts an attempt that ended.
 func (m *Metrics) Built(build, result string) { m.builds.WithLabelValues(build, result).Inc() }
 
-// Step notes how long a step of a build took.
+// Step records how long a step of an attempt took.
 func (m *Metrics) Step(build, step string, took time.Duration) {
 	m.steps.WithLabelValues(build, step).Observe(took.Seconds())
 }
 
-// Probed notes how long a probe took.
+// Probed records how long a probe took.
 func (m *Metrics) Probed(build string, took time.Duration, good bool) {
 	result := "good"
 	if !good {
@@ -103,7 +104,7 @@ func (m *Metrics) Forget(build string) {
 	}
 }
 
-// collector reads what is true at the moment of asking.
+// collector reads the current values on each scrape.
 type collector struct{ source Source }
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
@@ -114,13 +115,13 @@ var (
 	descUp       = desc("build_up", "Whether the build serves and is healthy.", "build")
 	descState    = desc("build_state", "The build's state: 1 for the one it is in.", "build", "state")
 	descRestarts = desc("build_restarts_total", "How often what served was replaced or came back, without a new release.", "build")
-	descQueue    = desc("build_accept_queue", "Clients that wait to be accepted.", "build")
+	descQueue    = desc("build_accept_queue", "Clients waiting to be accepted.", "build")
 	descProcs    = desc("build_processes", "Live processes of the build's server.", "build")
-	descMemory   = desc("build_memory_bytes", "Resident memory of the build's server; what its processes share counts for each.", "build")
+	descMemory   = desc("build_memory_bytes", "Resident memory of the build's server; memory that its processes share counts for each.", "build")
 	descCPU      = desc("build_cpu_seconds", "CPU time that the live processes of the build's server have used.", "build")
-	descGood     = desc("build_last_release_timestamp_seconds", "When a release took over last, in Unix time.", "build")
-	descBad      = desc("config_error", "Whether builds.toml as it is now is not taken.")
-	descFront    = desc("front_requests_total", "Requests of the embedded front, by what became of them: passed on, unrouted, retried, refused or lost.", "result")
+	descGood     = desc("build_last_release_timestamp_seconds", "When a release last took over, in Unix time.", "build")
+	descBad      = desc("config_error", "Whether builds.toml as it is now could not be applied.")
+	descFront    = desc("front_requests_total", "Requests of the embedded front, by result: passed on, unrouted, retried, refused or lost.", "result")
 )
 
 // Describe implements prometheus.Collector.
@@ -141,7 +142,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout)
 	defer cancel()
 	used := c.source.Usage(ctx)
-	st := c.source.Status(false) // it was just looked at
+	st := c.source.Status(false) // usage was measured just now
 	gauge(descBad, truthOf(st.Config.Error != ""))
 	for _, b := range st.Builds {
 		gauge(descUp, truthOf(b.Healthy && b.State == StateRunning), b.Name)

@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 )
 
-// scrape answers what a Prometheus would get.
+// scrape returns what Prometheus would get.
 func scrape(t *testing.T) string {
 	t.Helper()
 	ln, err := Listen(shortDir(t) + "/c")
@@ -70,7 +70,7 @@ func TestMetricsSayWhatIsTrueAndPassTheLint(t *testing.T) {
 	}
 }
 
-// The dashboard asks for nothing that is not there.
+// The dashboard asks only for metrics that exist.
 func TestGrafanaDashboardAsksForWhatThereIs(t *testing.T) {
 	t.Parallel()
 	have := map[string]bool{}
@@ -101,6 +101,6 @@ func TestGrafanaDashboardAsksForWhatThereIs(t *testing.T) {
 		}
 	}
 	if asked < 8 {
-		t.Errorf("the dashboard asks for %d metrics only", asked)
+		t.Errorf("the dashboard asks for only %d metrics", asked)
 	}
 }

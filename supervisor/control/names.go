@@ -12,24 +12,23 @@ const (
 	StateFailed    = "failed" // nothing to run: the first build failed
 )
 
-// states are all of them, each a series of its own in the metrics.
+// states lists all of them; each is a series of its own in the metrics.
 var states = [...]string{
 	StateStopped, StateBuilding, StateStarting, StateRunning, StateUnhealthy, StateBackoff, StateStopping, StateFailed,
 }
 
-// The values of Event.Event, which are the supervisor's own: a client may meet others, of a later
-// version.
+// The values of Event.Event that this version sends; a client may meet others from a later version.
 const (
-	EventAdopted         = "adopted"          // a new supervisor found what serves
+	EventAdopted         = "adopted"          // a new supervisor found the serving generation
 	EventBuilt           = "built"            // an attempt made a release
 	EventBuildFailed     = "build_failed"     // an attempt made none
 	EventProved          = "proved"           // a candidate passed its check
 	EventTookOver        = "took_over"        // a candidate was given the public name
 	EventCandidateFailed = "candidate_failed" // a candidate ended or failed its check
-	EventExited          = "exited"           // what served ended by itself
+	EventExited          = "exited"           // the serving generation ended without being told to
 	EventRecovered       = "recovered"        // its successor serves
-	EventGaveWay         = "gave_way"         // a release kept failing: the one before comes back
-	EventUnhealthy       = "unhealthy"        // what serves fails its probes
+	EventGaveWay         = "gave_way"         // a release kept failing: the previous one comes back
+	EventUnhealthy       = "unhealthy"        // the serving generation fails its probes
 	EventHealthy         = "healthy"          // it passes them again
 	EventStable          = "stable"           // it was healthy for stable_after
 	EventStopping        = "stopping"         // it drains, for a stop

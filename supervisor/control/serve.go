@@ -19,41 +19,40 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Backend is what the API talks to. Its methods are called at the same time.
+// Backend is what the API talks to. Its methods are called concurrently.
 type Backend interface {
-	// Status answers at once. What builds use, where usage asks for that, is looked
-	// at for it, and otherwise as it was seen last.
+	// Status returns at once. With usage it measures what builds use, otherwise it reports the last
+	// measurement.
 	Status(usage bool) Status
-	// Detail answers all that is known of one build.
+	// Detail returns everything known about one build.
 	Detail(name string) (BuildDetail, error)
-	// Samples answers how the builds did in the last hour.
+	// Samples returns how the builds did in the last hour.
 	Samples() Samples
-	// Reload reads the file again and answers what changes; dryRun changes nothing.
+	// Reload reads the file again and returns what changes; dryRun changes nothing.
 	Reload(ctx context.Context, dryRun bool) (changes []string, err error)
-	// Act starts, stops, restarts, rebuilds or rolls back a build, and returns
-	// when the result holds or cannot. It returns when ctx ends, which ends the
-	// waiting, not the action. Errors that wrap ErrNoBuild or ErrNoAction are
-	// answered with 404.
+	// Act starts, stops, restarts, rebuilds or rolls back a build, and returns when the result
+	// holds or cannot. It returns when ctx ends, which ends the waiting, not the action. The API
+	// responds with 404 to errors that wrap ErrNoBuild or ErrNoAction.
 	Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) error
-	// Upgrade executes the program anew in our place, and so returns only where
-	// that did not come to be; progress is told what it waits for.
+	// Upgrade executes the new program in our place, and so returns only if that fails; progress is
+	// told what it waits for.
 	Upgrade(ctx context.Context, progress func(string)) error
-	// Events answers what happened and happens, always the same Feed.
+	// Events returns the feed of past and new events, always the same one.
 	Events() *Feed
-	// Log calls each with the last lines of a build's output, and where q says so
-	// with what comes after them, until ctx ends or each returns an error.
+	// Log calls each with the last lines of a build's output, and with new ones if q says so, until
+	// ctx ends or each returns an error.
 	Log(ctx context.Context, name string, q LogQuery, each func([]byte) error) error
 }
 
 // LogQuery says which part of a log is wanted.
 type LogQuery struct {
-	Lines  int       // the last so many
-	Follow bool      // and what comes
-	Build  bool      // what the last build printed, not the server
-	Since  time.Time // of these only what was written since then; zero: all
+	Lines  int       // how many of the last lines
+	Follow bool      // and new ones
+	Build  bool      // output of the last attempt instead of the server's
+	Since  time.Time // only lines written since then; zero: all
 }
 
-// Errors of a Backend that the API answers with 404.
+// Errors of a Backend to which the API responds with 404.
 var (
 	ErrNoBuild  = errors.New("no such build")
 	ErrNoAction = errors.New("no such action")
@@ -66,22 +65,21 @@ const (
 	headerTimeout = 5 * time.Second  // for a request's head
 	bodyTimeout   = 5 * time.Second  // for a request's body
 	idleTimeout   = 60 * time.Second // between two requests of a connection
-	writeTimeout  = 10 * time.Second // for a client to take a piece of an answer
-	endTimeout    = time.Second      // for answers under way when Serve is to end
+	writeTimeout  = 10 * time.Second // for a client to accept a piece of a response
+	endTimeout    = time.Second      // for responses under way when Serve is to end
 	maxBody       = 64 << 10
 	maxHeader     = 16 << 10
 	defaultLines  = 100
 )
 
-// Serve answers on a socket until ctx ends, then closes and removes it. It
-// returns early, with an error, where the socket breaks. All its goroutines have
-// ended when it returns.
+// Serve serves the API on a socket until ctx ends, then closes and removes it. It returns early,
+// with an error, if the socket breaks. All its goroutines have ended when it returns.
 func Serve(ctx context.Context, ln *Socket, b Backend, m *Metrics, log hclog.Logger) error {
 	return serve(ctx, ln, &api{backend: b, metrics: m, log: log, mayWrite: mayWrite, life: ctx, ending: ctx.Done()})
 }
 
-// NewHandler is the same API for others than the clients of the socket: whoever
-// serves it says who may write.
+// NewHandler returns the same API for clients that do not come over the socket; the caller decides
+// who may write.
 func NewHandler(b Backend, m *Metrics, log hclog.Logger) http.Handler {
 	forever := context.Background()
 	return &api{backend: b, metrics: m, log: log, mayWrite: func(context.Context) error { return nil }, life: forever, ending: forever.Done()}
@@ -115,14 +113,14 @@ func serve(ctx context.Context, ln net.Listener, a *api) error {
 	select {
 	case err := <-serving:
 		cutOff()
-		server.Close() // the error of Serve counts
+		server.Close() // the error of Serve is the one to report
 		conns.Wait()
 		return fmt.Errorf("serve control socket %s: %w", ln.Addr(), err)
 	case <-ctx.Done():
 	}
 	deadline, cancel := context.WithTimeout(base, endTimeout)
 	defer cancel()
-	server.Shutdown(deadline) // what it leaves is cut off
+	server.Shutdown(deadline) // remaining requests are cut off below
 	cutOff()
 	server.Close() // nothing is left to be graceful about
 	<-serving
@@ -137,10 +135,10 @@ type api struct {
 	log      hclog.Logger
 	mayWrite func(context.Context) error
 	life     context.Context // Serve's
-	ending   <-chan struct{} // closed when Serve is to end: no stream goes on
+	ending   <-chan struct{} // closed when Serve is to end: all streams stop
 }
 
-// ServeHTTP answers one request.
+// ServeHTTP handles one request.
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := strings.Split(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	route := func(want ...string) bool {
@@ -166,25 +164,24 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case route("v1", "builds", "*", "*"):
 		a.post(w, r, func(w http.ResponseWriter, r *http.Request) { a.act(w, r, path[2], path[3]) })
 	default:
-		refuse(w, http.StatusNotFound, "nothing is at "+r.URL.Path)
+		refuse(w, http.StatusNotFound, "there is nothing at "+r.URL.Path)
 	}
 }
 
 func (a *api) get(w http.ResponseWriter, r *http.Request, then http.HandlerFunc) {
 	if r.Method != http.MethodGet {
 		w.Header().Set("Allow", "GET")
-		refuse(w, http.StatusMethodNotAllowed, r.URL.Path+" is read by GET")
+		refuse(w, http.StatusMethodNotAllowed, r.URL.Path+" takes GET")
 		return
 	}
 	then(w, r)
 }
 
-// post lets only writers pass, and reads the body away: arguments are in the
-// query.
+// post lets only writers pass, and reads and discards the body: arguments are in the query.
 func (a *api) post(w http.ResponseWriter, r *http.Request, then http.HandlerFunc) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", "POST")
-		refuse(w, http.StatusMethodNotAllowed, r.URL.Path+" is done by POST")
+		refuse(w, http.StatusMethodNotAllowed, r.URL.Path+" takes POST")
 		return
 	}
 	if err := a.mayWrite(r.Context()); err != nil {
@@ -204,7 +201,7 @@ func (a *api) post(w http.ResponseWriter, r *http.Request, then http.HandlerFunc
 		return
 	case err != nil:
 		w.Header().Set("Connection", "close")
-		refuse(w, http.StatusBadRequest, "the body did not come whole")
+		refuse(w, http.StatusBadRequest, "the body is incomplete")
 		return
 	}
 	then(w, r)
@@ -258,7 +255,7 @@ func (a *api) logs(w http.ResponseWriter, r *http.Request, name string) {
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
-	stop := context.AfterFunc(a.life, cancel) // no stream goes on when Serve is to end
+	stop := context.AfterFunc(a.life, cancel) // streams stop when Serve is to end
 	defer stop()
 	begun := false
 	conn := http.NewResponseController(w)
@@ -276,7 +273,7 @@ func (a *api) logs(w http.ResponseWriter, r *http.Request, name string) {
 		return errors.Join(err, conn.Flush())
 	})
 	switch {
-	case begun: // a client that has gone needs no answer, and another sees the end
+	case begun: // a client that has gone needs no response, and others see the stream end
 	case err != nil:
 		refuse(w, statusOf(err), err.Error())
 	default:
@@ -311,7 +308,7 @@ func truth(text string) (bool, error) {
 	return false, fmt.Errorf("want 0 or 1, got %q", text)
 }
 
-// step is a line of the answer to an action.
+// step is a line of the response to an action.
 type step struct {
 	Progress string `json:"progress,omitempty"`
 	Result   string `json:"result,omitempty"`
@@ -323,13 +320,13 @@ func (a *api) act(w http.ResponseWriter, r *http.Request, name, action string) {
 	for key, values := range r.URL.Query() {
 		args[key] = values[len(values)-1]
 	}
-	a.log.Debug("action asked for", "build", name, "action", action)
+	a.log.Debug("action requested", "build", name, "action", action)
 	a.follow(w, r, func(ctx context.Context, progress func(string)) error {
 		return a.backend.Act(ctx, name, action, args, progress)
 	})
 }
 
-// follow answers with a line for each step of what do does, and with its result.
+// follow responds with a line for each step that do reports, and with its result.
 func (a *api) follow(w http.ResponseWriter, r *http.Request, do func(context.Context, func(string)) error) {
 	var mu sync.Mutex // progress may come from any goroutine of the backend
 	begun, ended := false, false
@@ -339,7 +336,7 @@ func (a *api) follow(w http.ResponseWriter, r *http.Request, do func(context.Con
 			begun = true
 			w.Header().Set("Content-Type", "application/x-ndjson")
 		}
-		// Errors: a client that has gone is noticed by r's context, which Act has.
+		// Errors are dropped: r's context, which Act gets, ends when the client has gone.
 		conn.SetWriteDeadline(time.Now().Add(writeTimeout))
 		json.NewEncoder(w).Encode(s)
 		conn.Flush()
@@ -365,13 +362,13 @@ func (a *api) follow(w http.ResponseWriter, r *http.Request, do func(context.Con
 	}
 }
 
-// statusOf an error of the backend: it was understood, and could not be done.
+// statusOf returns the HTTP status for an error of the backend.
 func statusOf(err error) int {
 	switch {
 	case errors.Is(err, ErrNoBuild), errors.Is(err, ErrNoAction):
 		return http.StatusNotFound
 	case errors.Is(err, context.Canceled):
-		return http.StatusServiceUnavailable // the supervisor ends
+		return http.StatusServiceUnavailable // the supervisor is ending
 	}
 	return http.StatusUnprocessableEntity
 }
@@ -383,13 +380,13 @@ func refuse(w http.ResponseWriter, status int, why string) {
 func answer(w http.ResponseWriter, status int, v any) {
 	text, err := json.Marshal(v)
 	if err != nil {
-		status, text = http.StatusInternalServerError, []byte(`{"error": "the answer cannot be written as JSON"}`)
+		status, text = http.StatusInternalServerError, []byte(`{"error": "the response cannot be written as JSON"}`)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	conn := http.NewResponseController(w)
 	conn.SetWriteDeadline(time.Now().Add(writeTimeout)) // dropped: a test's recorder has none
 	w.WriteHeader(status)
-	w.Write(append(text, '\n')) // a client that has gone needs no answer
+	w.Write(append(text, '\n')) // dropped error: a client that has gone needs no response
 	conn.Flush()
 	conn.SetWriteDeadline(time.Time{})
 }
@@ -412,7 +409,7 @@ func mayWrite(ctx context.Context) error {
 	return nil
 }
 
-// peer is the user that connected, as the kernel noted it then.
+// peer returns the user that connected, as the kernel recorded it then.
 func peer(conn *net.UnixConn) (uid int, err error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 type Status struct {
 	Version string        `json:"version"`
 	Pid     int           `json:"pid"`
-	Started time.Time     `json:"started"` // UTC, whole seconds in JSON, as all times in here
+	Started time.Time     `json:"started"` // UTC, whole seconds in JSON, as all times in this file
 	Config  ConfigStatus  `json:"config"`
 	Builds  []BuildStatus `json:"builds"`
 
@@ -27,8 +27,8 @@ type Part struct {
 // ConfigStatus is the state of builds.toml.
 type ConfigStatus struct {
 	Path   string    `json:"path"`
-	Loaded time.Time `json:"loaded"` // when what holds now was read
-	Error  string    `json:"error"`  // why the file as it is now was not taken; one error a line
+	Loaded time.Time `json:"loaded"` // when the applied file was read
+	Error  string    `json:"error"`  // why the file as it is now is not applied; one error a line
 }
 
 // BuildStatus is one build.
@@ -46,11 +46,11 @@ type BuildStatus struct {
 	Healthy       bool      `json:"healthy"`
 	Building      bool      `json:"building"`
 	BuildError    string    `json:"build_error"`
-	BuildProgress string    `json:"build_progress,omitempty"` // while building: the step and how far it is
+	BuildProgress string    `json:"build_progress,omitempty"` // while building: the step and how far it has come
 	Releases      []string  `json:"releases"`                 // kept, oldest first
-	Memory        uint64    `json:"memory"`                   // bytes in RAM of the server's tree; 0: nothing runs, or not known
+	Memory        uint64    `json:"memory"`                   // bytes in RAM of the server's tree; 0: nothing is running, or not known
 	CPU           float64   `json:"cpu"`                      // of one core, lately
-	Queue         int       `json:"queue"`                    // clients that wait to be accepted; -1: not known
+	Queue         int       `json:"queue"`                    // clients waiting to be accepted; -1: not known
 }
 
 // BuildDetail is the long form of one build.
@@ -62,19 +62,19 @@ type BuildDetail struct {
 	Events    []Event         `json:"events"`     // the last ones, oldest first
 }
 
-// Samples is how builds did lately. It is kept where a dashboard is there to show it.
+// Samples is how builds did recently. It is kept if there is a dashboard to show it.
 type Samples struct {
 	Every  float64             `json:"every_seconds"`
 	Builds map[string][]Sample `json:"builds"` // oldest first
 }
 
-// Sample is how a build did at a moment.
+// Sample is how a build did at one moment.
 type Sample struct {
 	Time    time.Time `json:"time"`
 	Memory  uint64    `json:"memory"`          // bytes
 	CPU     float64   `json:"cpu"`             // of one core
-	Queue   int       `json:"queue"`           // clients that waited; -1: not known
-	Latency *float64  `json:"latency_seconds"` // of the health probes since the sample before, their mean; null: there was none
+	Queue   int       `json:"queue"`           // clients waiting; -1: not known
+	Latency *float64  `json:"latency_seconds"` // mean of the health probes since the previous sample; null: there was none
 }
 
 // ReleaseStatus is a release that is kept.
@@ -84,11 +84,11 @@ type ReleaseStatus struct {
 	Serves  bool      `json:"serves"`
 	Bad     string    `json:"bad"`             // why it is not tried again; "": it may serve
 	Since   time.Time `json:"since,omitzero"`  // when it last began to serve; zero: it never did
-	Until   time.Time `json:"until,omitzero"`  // when it ceased to
+	Until   time.Time `json:"until,omitzero"`  // when it stopped
 	Ended   string    `json:"ended,omitempty"` // why
 }
 
-// BuildResult is how the last build went, or goes.
+// BuildResult is how the last attempt went, or goes.
 type BuildResult struct {
 	Release string     `json:"release"` // "": it made none, or has not yet
 	Started time.Time  `json:"started"`
@@ -98,11 +98,11 @@ type BuildResult struct {
 	Steps   []StepTook `json:"steps"`
 }
 
-// StepTook is a step of a build that has ended.
+// StepTook is a finished step of an attempt.
 type StepTook struct {
 	Step    string  `json:"step"`
 	Took    float64 `json:"took_seconds"`
-	Skipped bool    `json:"skipped,omitempty"` // it was done before, as an environment that others use too
+	Skipped bool    `json:"skipped,omitempty"` // it had been done before, as for a shared environment
 }
 
 // Event is something that happened.
@@ -115,8 +115,8 @@ type Event struct {
 	Reason  string    `json:"reason"`
 }
 
-// MarshalJSON keeps the promises about times and lists: RFC 3339 in UTC, never null.
-// Builds are written in one go: there may be a thousand.
+// MarshalJSON keeps the promises about times and lists: RFC 3339 in UTC, never null. Builds are
+// encoded in one call: there may be a thousand.
 func (s Status) MarshalJSON() ([]byte, error) {
 	type build BuildStatus // without its own MarshalJSON
 	type plain Status
@@ -132,7 +132,7 @@ func (s Status) MarshalJSON() ([]byte, error) {
 	}{plain(s), all})
 }
 
-// normal is b with its times and lists as promised.
+// normal returns b with its times and lists as promised.
 func (b BuildStatus) normal() BuildStatus {
 	b.Since = b.Since.UTC().Truncate(time.Second)
 	if b.Releases == nil {

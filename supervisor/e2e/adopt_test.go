@@ -6,8 +6,9 @@ import (
 	"time"
 )
 
-// TestKilledSupervisorCostsNoRequest kills the supervisor with -9 under load and starts it again: the same gunicorn serves on, and
-// is supervised as before: a crash after it loses only what the killed master's workers held, a hang is found, and a stop ends all.
+// TestKilledSupervisorCostsNoRequest kills the supervisor with -9 under load and starts it again:
+// the same gunicorn keeps serving and is supervised as before: a later crash loses only what the
+// killed master's workers held, a hang is found, and a stop ends everything.
 func TestKilledSupervisorCostsNoRequest(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t, One(`stable_after = "1s"`))
@@ -40,8 +41,8 @@ func TestKilledSupervisorCostsNoRequest(t *testing.T) {
 	w.Stop()
 }
 
-// TestMasterThatDiesUnwatchedIsReplaced has the supervisor and then the gunicorn master killed: its workers serve on, and the next
-// supervisor takes the listener back from them.
+// TestMasterThatDiesUnwatchedIsReplaced kills the supervisor and then the gunicorn master: its
+// workers keep serving, and the next supervisor takes the listener back from them.
 func TestMasterThatDiesUnwatchedIsReplaced(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t, One())
@@ -60,11 +61,12 @@ func TestMasterThatDiesUnwatchedIsReplaced(t *testing.T) {
 	tr.WaitMore(t, 50)
 	tr.Stop().NoneLost(t)
 	if after.LastExit == "" {
-		t.Error("status does not say that the one before ended")
+		t.Error("status does not say that the previous one ended")
 	}
 }
 
-// TestEditWhileNoSupervisorRunsIsApplied edits the settings between the supervisor's death and its next start, and removes a build.
+// TestEditWhileNoSupervisorRunsIsApplied edits the settings between the supervisor's death and its
+// next start, and removes a build.
 func TestEditWhileNoSupervisorRunsIsApplied(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t, One(), Entry("two"))

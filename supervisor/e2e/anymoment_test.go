@@ -54,7 +54,7 @@ func tinyWorld(t *testing.T) *World {
 	return w
 }
 
-// DieAt has the supervisor that is started next die at a moment; "": at none.
+// DieAt makes the supervisor that is started next die at a moment; "": at none.
 func (w *World) DieAt(moment string) {
 	w.t.Helper()
 	path := filepath.Join(w.Dir, "moments")
@@ -64,12 +64,13 @@ func (w *World) DieAt(moment string) {
 	}
 }
 
-// Moments are those that the supervisor went through since DieAt.
+// Moments returns the moments that the supervisor has gone through since DieAt.
 func (w *World) Moments() []string {
 	return strings.Fields(strings.ReplaceAll(readAll(filepath.Join(w.Dir, "moments")), " ", "_"))
 }
 
-// DiesBefore waits for the supervisor's end, or until holds does, and says whether it was killed.
+// DiesBefore waits until the supervisor ends or holds returns true, and reports whether it was
+// killed.
 func (w *World) DiesBefore(what string, holds func() bool) (died bool) {
 	w.t.Helper()
 	Eventually(w.t, 60*time.Second, what+", or the death", func() (bool, string) {
@@ -84,7 +85,7 @@ func (w *World) DiesBefore(what string, holds func() bool) (died bool) {
 	return died
 }
 
-// serves says whether the build answers with that banner, and nothing of it is under way.
+// serves reports whether the build answers with that banner and nothing of it is under way.
 func (w *World) serves(banner string) bool {
 	b, err := w.Status()
 	if err != nil || len(b.Builds) != 1 || b.Builds[0].State != "running" || b.Builds[0].Building {
@@ -94,7 +95,7 @@ func (w *World) serves(banner string) bool {
 	return err == nil && a.Header.Get("X-Banner") == banner && len(w.Processes()) == 1
 }
 
-// Whole asserts what must hold whenever the supervisor was killed and came back.
+// Whole asserts what must hold after the supervisor was killed and came back.
 func (w *World) Whole(moment, banner string) {
 	w.t.Helper()
 	defer func() {
@@ -116,7 +117,7 @@ func (w *World) Whole(moment, banner string) {
 	}
 }
 
-// settled says whether what was edited serves, and has been for long enough to count as stable.
+// settled reports whether the edited release serves and has done so long enough to count as stable.
 func (w *World) settled(banner string) bool {
 	if !w.serves(banner) {
 		return false
@@ -125,12 +126,14 @@ func (w *World) settled(banner string) bool {
 	return err == nil && strings.LastIndex(events, `"took_over"`) < strings.LastIndex(events, `"stable"`) && strings.LastIndex(events, `"adopted"`) < strings.LastIndex(events, `"stable"`)
 }
 
-// TestDeathAtAnyMomentIsMended kills the supervisor before and after everything it does, one moment in each life: from its start with a
-// generation to adopt, over an edit, the build of a release, its proof, the exchange, the drain and the end of the old one to the
-// pruning, and on the way out. Each time it is started again, and everything must be as the file says, with no request lost.
-func TestDeathAtAnyMomentIsMended(t *testing.T) {
+// TestDeathAtAnyMomentIsRecovered kills the supervisor before and after everything it does, one
+// moment in each life: from its start with a generation to adopt, through an edit, the making of a
+// release, its check, the exchange, the drain and the end of the old one to the pruning, and during
+// a stop. Each time it is started again, and everything must be as the file says, with no request
+// lost.
+func TestDeathAtAnyMomentIsRecovered(t *testing.T) {
 	t.Parallel()
-	const walkers = 4 // side by side, each every fourth moment
+	const walkers = 4 // concurrent, each takes every fourth moment
 	edit := func(w *World, banner string) bool {
 		return w.DiesBefore("the edit to be served", func() bool { return w.settled(banner) })
 	}
@@ -145,7 +148,7 @@ func TestDeathAtAnyMomentIsMended(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			all := walkMoments(t, 0, 1, []string{"none"}, act, name)
-			switch name { // what else comes is the edit's
+			switch name { // all others belong to the edit
 			case "stop":
 				all = all[slices.Index(all, "before_Withdraw#1"):]
 			case "first":
@@ -164,7 +167,8 @@ func TestDeathAtAnyMomentIsMended(t *testing.T) {
 	}
 }
 
-// walkMoments has a supervisor die at every nth of the moments, beginning with first, and answers those it went through in the last life.
+// walkMoments makes a supervisor die at every nth of the moments, beginning with first, and returns
+// those it went through in its last life.
 func walkMoments(t *testing.T, first, nth int, moments []string, act func(w *World, banner string) bool, name string) (through []string) {
 	w := mortalWorld(t)
 	w.DieAt("")
@@ -188,7 +192,7 @@ func walkMoments(t *testing.T, first, nth int, moments []string, act func(w *Wor
 		w.Start()
 		died := w.DiesBefore("the start", func() bool { _, err := w.Status(); return err == nil }) || act(w, banner)
 		if !died && strings.HasSuffix(moment, "#1") {
-			t.Errorf("it never came to be %s", moment)
+			t.Errorf("the moment %s never came", moment)
 		}
 		if w.Running() {
 			w.Signal(syscall.SIGKILL)

@@ -12,16 +12,18 @@ import (
 	"time"
 )
 
-// supervised is one way to keep a gunicorn of the tiny project running, under test beside the others.
+// supervised is one way to keep a gunicorn of the tiny project running, measured next to the
+// others.
 type supervised struct {
 	name   string
 	socket string
 	master func() int // pid of the gunicorn that should serve now; 0 while there is none
 }
 
-// BenchmarkCrash kills the gunicorn master with -9, again and again under 100 requests a second, and measures how long it is until
-// the next good answer to a request sent after the kill, and what was lost. Debian's supervisor and runit run the same gunicorn in
-// the way their own documentation shows, where they are installed.
+// BenchmarkCrash kills the gunicorn master with -9, again and again under 100 requests a second,
+// and measures how long it is until the next good answer to a request sent after the kill, and what
+// was lost. Debian's supervisor and runit, if installed, run the same gunicorn in the way their own
+// documentation shows.
 func BenchmarkCrash(b *testing.B) {
 	for _, way := range []struct {
 		name  string
@@ -56,8 +58,9 @@ func BenchmarkCrash(b *testing.B) {
 	}
 }
 
-// BenchmarkEdit saves a settings file under load and measures until the new release answers, beside what the same gunicorn started
-// by hand needs to its first answer; and the longest gap between answers, beside that of the same load undisturbed.
+// BenchmarkEdit saves a settings file under load and measures the time until the new release
+// answers, compared with the time that the same gunicorn started by hand needs for its first
+// answer; and the longest gap between answers, compared with that of the same load undisturbed.
 func BenchmarkEdit(b *testing.B) {
 	w := NewWorld(b, One())
 	w.Defaults = nil // check and migrate run, as by default
@@ -90,7 +93,8 @@ func BenchmarkEdit(b *testing.B) {
 	b.ReportMetric(float64(busy.Lost()), "lost")
 }
 
-// gunicornAlone measures `python -m gunicorn` on the release that serves, from its start to its first answer.
+// gunicornAlone measures `python -m gunicorn` on the serving release, from its start to its first
+// answer.
 func gunicornAlone(b *testing.B, w *World) time.Duration {
 	b.Helper()
 	socket := filepath.Join(w.Dir, "alone.sock")
@@ -102,8 +106,9 @@ func gunicornAlone(b *testing.B, w *World) time.Duration {
 	return took
 }
 
-// BenchmarkPeersIdle measures what Debian's supervisor and runit need to watch trivial children: memory (PSS, all their own
-// processes) and CPU ticks (10 ms each) in 5 s of idleness. BenchmarkIdle of the package process is the same for our own.
+// BenchmarkPeersIdle measures what Debian's supervisor and runit need to watch trivial children:
+// memory (PSS, all their own processes) and CPU ticks (10 ms each) in 5 s of idleness.
+// BenchmarkIdle of the package process is the same for our own.
 func BenchmarkPeersIdle(b *testing.B) {
 	for _, n := range []int{1, 100, 1000} {
 		for _, peer := range []struct {
@@ -118,7 +123,7 @@ func BenchmarkPeersIdle(b *testing.B) {
 						b.Skip(peer.name + " is not installed")
 					}
 					before := cpuTicks(b, own)
-					<-time.After(5 * time.Second) // this is what is measured: five seconds of nothing
+					<-time.After(5 * time.Second) // this is what is measured: five idle seconds
 					ticks = cpuTicks(b, own) - before
 					memory, processes = pssKB(b, own), len(own)
 				}
@@ -162,7 +167,8 @@ func waitAnswer(t testing.TB, socket string) {
 	})
 }
 
-// waitAnswerFrom waits for a good answer that does not come from the master that was killed or its workers.
+// waitAnswerFrom waits for a good answer that does not come from the master that was killed or its
+// workers.
 func waitAnswerFrom(t testing.TB, s *supervised, killed int) {
 	t.Helper()
 	Eventually(t, 60*time.Second, "an answer after the crash", func() (bool, string) {
@@ -176,7 +182,7 @@ func gunicornArgs(socket string) []string {
 	return []string{"-m", "gunicorn", "--workers", "2", "--bind", "unix:" + socket, "api_settings.wsgi:application"}
 }
 
-// startGunicorn runs a gunicorn of its own session and answers how to end it.
+// startGunicorn runs a gunicorn in its own session and returns a function that ends it.
 func startGunicorn(t testing.TB, dir, socket, data string) (stop func()) {
 	t.Helper()
 	cmd := exec.Command(python, gunicornArgs(socket)...)
@@ -187,8 +193,8 @@ func startGunicorn(t testing.TB, dir, socket, data string) (stop func()) {
 		t.Fatal(err)
 	}
 	return func() {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // gone where it died by itself
-		_ = cmd.Wait()                                      // killed, as we said
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // it may have died already
+		_ = cmd.Wait()                                      // the error says that it was killed
 	}
 }
 

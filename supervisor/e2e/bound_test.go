@@ -18,8 +18,9 @@ var bound = sync.OnceValue(func() chan<- func() {
 	return calls
 })
 
-// StartBound starts what has a parent-death signal: the kernel sends it when the thread ends that started the child
-// (prctl(2)), and Go's threads end while the tests run on, as those of oldkernel do.
+// StartBound starts a command with a parent-death signal: the kernel sends it when the thread that
+// started the child ends (prctl(2)), and some of Go's threads end while the tests are running, such
+// as those of oldkernel.
 func StartBound(cmd *exec.Cmd) error {
 	done := make(chan error)
 	bound() <- func() { done <- cmd.Start() }

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// dwells are settings that a proof does not get past: the workers boot, and no request is answered. What follows happens to
-// them meanwhile.
+// dwells saves settings whose release never passes its check: the workers boot, and no request is
+// answered. then is Python that runs in them in the meantime.
 func (w *World) dwells(name, then string) {
 	w.t.Helper()
 	if err := os.WriteFile(filepath.Join(w.Source, "API", "dwelling.py"), []byte("import time\ntime.sleep(3600)\n"), 0o644); err != nil {
@@ -23,13 +23,13 @@ func (w *World) dwells(name, then string) {
 		"if \"gunicorn\" in sys.modules:\n    "+then, RenameOver)
 }
 
-// A candidate is watched for as long as it is proved, not only until it has booted.
-func TestCandidateThatDiesWhileItIsProvedNeverTakesTheName(t *testing.T) {
+// A candidate is watched for as long as it is being checked, not only until it has booted.
+func TestCandidateThatDiesDuringItsCheckNeverTakesTheName(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, then, why string }{
 		{"a worker now and then", "threading.Timer(1.5, die, (1,)).start()", "start_timeout"},
-		// gunicorn takes exit code 3 of a worker for one that cannot boot, whenever it comes, and ends itself: with 3, or with 1
-		// where two workers do so at once.
+		// gunicorn takes exit code 3 of a worker to mean that it cannot boot, whenever it comes,
+		// and ends itself: with 3, or with 1 if two workers do so at once.
 		{"the master with its workers", "threading.Timer(0.5, die, (3,)).start()", "exit code"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -41,21 +41,22 @@ func TestCandidateThatDiesWhileItIsProvedNeverTakesTheName(t *testing.T) {
 			w.dwells("one", c.then)
 			b := w.WaitStatus("one", "the reason "+c.why, func(b BuildStatus) bool { return strings.Contains(b.Reason, c.why) })
 			if !strings.Contains(b.Reason, "gave up on purpose") || !strings.Contains(w.Log(), "gave up on purpose") {
-				t.Errorf("status %+v and the log do not say what the application said", b)
+				t.Errorf("status %+v and the log do not contain the application's message", b)
 			}
 			if b.Pid != first.Pid || b.Release != first.Release || b.State != "running" || !b.Healthy {
 				t.Errorf("status %+v, want what served before, %+v", b, first)
 			}
-			w.SetBanner("one", "mended", RenameOver)
-			w.WaitBanner("one", "mended")
+			w.SetBanner("one", "fixed", RenameOver)
+			w.WaitBanner("one", "fixed")
 			tr.GoOn(t, calm)
 			tr.Stop().NoneLost(t)
 		})
 	}
 }
 
-// It is built and cannot be run, with nothing to go back to: it is tried again and again, and its clients are told to come later.
-func TestFirstReleaseThatCannotRunIsServedOnceItIsMended(t *testing.T) {
+// A release that can be built but not run, with nothing to go back to, is tried again and again,
+// and its clients are told to come later.
+func TestFirstReleaseThatCannotRunIsServedOnceItIsFixed(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t, One(`restart_delay_max = "1s"`))
 	w.SaveSettings("one", "import nowhere_to_be_found", Overwrite)
@@ -68,17 +69,18 @@ func TestFirstReleaseThatCannotRunIsServedOnceItIsMended(t *testing.T) {
 		t.Errorf("clients are answered %d, Retry-After %q", a.Status, a.Header.Get("Retry-After"))
 	}
 	tr := w.Load("one", 100)
-	w.SetBanner("one", "mended", RenameOver)
-	w.WaitBanner("one", "mended")
+	w.SetBanner("one", "fixed", RenameOver)
+	w.WaitBanner("one", "fixed")
 	tr.GoOn(t, calm)
 	r := tr.Stop()
 	r.NoneHung(t, 0)
 	if b := w.WaitState("one", "running"); b.Reason != "" || b.BuildError != "" {
-		t.Errorf("status %+v of the mended release still has a reason", b)
+		t.Errorf("status %+v of the fixed release still has a reason", b)
 	}
 }
 
-// An environment that does not see the interpreter's own packages has no gunicorn unless the requirements say so.
+// An environment that does not see the interpreter's own packages has no gunicorn unless the
+// requirements say so.
 func TestRequirementsWithoutGunicornAreAClearError(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t, One())
@@ -104,7 +106,7 @@ func TestRequirementsWithoutGunicornAreAClearError(t *testing.T) {
 	tr.Stop().NoneLost(t)
 }
 
-// holdWhile are lines of Python that say data/NAME.here and wait while data/NAME is there.
+// holdWhile returns lines of Python that create data/NAME.here and wait while data/NAME exists.
 func holdWhile(name string) string {
 	return fmt.Sprintf(`import os, time
 if os.path.exists(os.path.join(os.environ["MEDCTRL_DATA"], %[1]q)):
@@ -122,8 +124,8 @@ func (w *World) waitHeld(name, file string) {
 	})
 }
 
-// Before anything irreversible the build that runs is given up for the newest inputs.
-func TestEditBeforeMigrateCancelsTheBuildThatRuns(t *testing.T) {
+// Before anything irreversible, a running attempt is cancelled in favour of the newest inputs.
+func TestEditBeforeMigrateCancelsTheRunningBuild(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t, One("check = true", "migrate = true"))
 	first := w.Serve("one")
@@ -131,17 +133,17 @@ func TestEditBeforeMigrateCancelsTheBuildThatRuns(t *testing.T) {
 	tr.GoOn(t, calm)
 	w.Touch("one", "hold")
 	w.SaveSettings("one", holdWhile("hold"), RenameOver)
-	w.waitHeld("one", "hold") // check loads the settings, and stays there
+	w.waitHeld("one", "hold") // check loads the settings, which wait
 	w.SetBanner("one", "newest", RenameOver)
 	w.WaitBanner("one", "newest")
 	b := w.WaitRelease("one", first.Release)
 	if want := []string{first.Release, b.Release}; !slices.Equal(w.entries("one", "releases"), want) {
-		t.Errorf("releases %v, want %v: nothing of the one that was given up", w.entries("one", "releases"), want)
+		t.Errorf("releases %v, want %v: nothing of the cancelled one", w.entries("one", "releases"), want)
 	}
 	tr.Stop().NoneLost(t)
 }
 
-// A migration is not cut off by an edit: it ends, and the newest inputs are built after it.
+// An edit does not interrupt a migration: it ends, and the newest inputs are built after it.
 func TestEditDuringAMigrationWaitsForItsEnd(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t, One("migrate = true"))
@@ -160,24 +162,24 @@ func TestEditDuringAMigrationWaitsForItsEnd(t *testing.T) {
 	w.SetBanner("one", "older", RenameOver)
 	w.waitHeld("one", "hold")
 	w.SetBanner("one", "newest", RenameOver)
-	w.MustCLI("reload") // the build has heard of the edit when this returns
+	w.MustCLI("reload") // the build knows of the edit when this returns
 	if b := w.WaitState("one", "running"); !b.Building {
-		t.Errorf("status %+v, want the build that migrates to go on", b)
+		t.Errorf("status %+v, want the migrating attempt to go on", b)
 	}
 	w.Heal("one", "hold")
 	w.WaitBanner("one", "newest")
 	if a := MustAsk(t, "unix", w.Socket("one"), "/things"); !strings.Contains(a.Body, "slow but whole") {
-		t.Errorf("/things answered %q: the migration was cut off", a.Body)
+		t.Errorf("/things answered %q: the migration was interrupted", a.Body)
 	}
-	// Of the one after it, the watcher's word of the same edit may cancel a first try.
+	// In the attempt after it, the watcher's report of the same edit may cancel a first try.
 	whole := strings.SplitN(w.Log(), "release built", 3)
 	if len(whole) < 3 || strings.Contains(whole[1], "build cancelled") {
-		t.Error("a build that migrated was cancelled")
+		t.Error("an attempt that migrated was cancelled")
 	}
 	tr.Stop().NoneLost(t)
 }
 
-// entries are the names in a folder of build name.
+// entries returns the names in a folder of build name.
 func (w *World) entries(name, folder string) []string {
 	w.t.Helper()
 	entries, err := os.ReadDir(filepath.Join(w.Root, name, folder))

@@ -19,7 +19,7 @@ func twoTiny(t *testing.T) *World {
 	return w
 }
 
-// Only what an edit is about is touched, and nothing of it costs a request.
+// Only what an edit concerns is touched, and no edit costs a request.
 func TestEditTouchesOnlyWhatChanged(t *testing.T) {
 	t.Parallel()
 	w := twoTiny(t)
@@ -65,14 +65,14 @@ func TestEditTouchesOnlyWhatChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.WaitPid("one", before1)
-	w.SetBanner("two", "edited", Overwrite) // its settings are no input of build one
+	w.SetBanner("two", "edited", Overwrite) // its settings are not an input of build one
 	w.WaitBanner("two", "edited")
 	w.WaitPid("two", before2)
 	before1, before2 = pids()
 	release := w.WaitState("one", "running").Release
 	now := time.Now()
 	for _, path := range []string{w.Settings("one"), filepath.Join(w.Source, "requirements.txt"), w.File} {
-		if err := os.Chtimes(path, now, now); err != nil { // touched, and the same
+		if err := os.Chtimes(path, now, now); err != nil { // touched, with the same contents
 			t.Fatal(err)
 		}
 	}
@@ -102,7 +102,7 @@ func TestBuildsComeAndGoWithTheFile(t *testing.T) {
 		return err == nil && s.Build("two").Name == "" && os.IsNotExist(gone) && syscall.Kill(two.Pid, 0) == syscall.ESRCH, fmt.Sprint(s, err)
 	})
 	if _, err := os.Stat(filepath.Join(w.Root, "two", "releases")); err != nil {
-		t.Errorf("the releases of a build that left the file: %v", err)
+		t.Errorf("the releases of a removed build: %v", err)
 	}
 	w.SetBuilds(tiny(), tinyEntry("two"))
 	if back := w.WaitState("two", "running"); back.Release != two.Release {
@@ -114,8 +114,8 @@ func TestBuildsComeAndGoWithTheFile(t *testing.T) {
 	tr.Stop().NoneLost(t)
 }
 
-// A mistake changes nothing, and is shown until it is mended.
-func TestBadEditChangesNothingUntilItIsMended(t *testing.T) {
+// A mistake changes nothing, and is shown until it is fixed.
+func TestBadEditChangesNothingUntilItIsFixed(t *testing.T) {
 	t.Parallel()
 	w := twoTiny(t)
 	first := w.Serve("one", "two")
@@ -140,7 +140,7 @@ func TestBadEditChangesNothingUntilItIsMended(t *testing.T) {
 			t.Errorf("reload of a bad file: exit %d, %q", code, errOut)
 		}
 		if out, _, code := w.CLI("status"); code != 0 || !strings.Contains(out, "builds.toml") {
-			t.Errorf("status beside a bad file: exit %d, %q", code, out)
+			t.Errorf("status with a bad file: exit %d, %q", code, out)
 		}
 		if err := RenameOver(w.File, good); err != nil {
 			t.Fatal(err)
@@ -175,7 +175,8 @@ func TestDryRunOnlySaysWhatItWouldDo(t *testing.T) {
 	w := tinyWorld(t)
 	first := w.Serve("one")
 	w.Supervisor = []string{`log_level = "debug"`}
-	// Not by SetBuilds: an edit applies by itself, so the dry run must come before it is quiet.
+	// Not by SetBuilds: an edit is applied automatically, so the dry run must come before the
+	// watcher reacts.
 	w.Builds = tiny(`env = { A = "1" }`)
 	w.WriteConfig()
 	out, _, code := w.CLI("reload", "--dry-run")
@@ -185,7 +186,7 @@ func TestDryRunOnlySaysWhatItWouldDo(t *testing.T) {
 	w.WaitPid("one", first.Pid) // by the edit
 }
 
-// However fast and in whichever way a file is saved, the newest content serves in the end.
+// However fast and in whatever way a file is saved, the newest content serves in the end.
 func TestNewestEditServesHoweverItIsSaved(t *testing.T) {
 	t.Parallel()
 	w := tinyWorld(t)
@@ -200,14 +201,14 @@ func TestNewestEditServesHoweverItIsSaved(t *testing.T) {
 		before := w.WaitState("one", "running")
 		w.SetBanner("one", name+" third", save)
 		w.WaitStatus("one", "a build", func(b BuildStatus) bool { return b.Building || b.Release != before.Release })
-		w.SetBanner("one", name+" fourth", save) // in its midst
+		w.SetBanner("one", name+" fourth", save) // in the middle of it
 		w.WaitBanner("one", name+" fourth")
 		w.WaitStatus("one", "quiet", func(b BuildStatus) bool { return !b.Building && b.State == "running" })
 		if a := MustAsk(t, "unix", w.Socket("one"), "/"); a.Header.Get("X-Banner") != name+" fourth" {
 			t.Errorf("%s: %q serves in the end", name, a.Header.Get("X-Banner"))
 		}
 	}
-	// The file itself, as a config map: a link to a folder that is swapped.
+	// The file itself, as in a config map: a link to a folder that is swapped.
 	for i, entry := range []string{tiny(`env = { A = "1" }`), tiny(`env = { A = "2" }`)} {
 		before := w.WaitState("one", "running")
 		w.Builds = entry
@@ -247,7 +248,7 @@ func TestWatchedSourceIsRebuiltAndAnotherIsNot(t *testing.T) {
 	w.WaitRelease("two", two.Release)
 }
 
-// Every kind of edit, with the real gunicorn: what it costs is what it must, and no request.
+// Every kind of edit, with the real gunicorn: each costs what is documented, and no request.
 func TestRealBuildFollowsEveryKindOfEdit(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t, One("workers = 1"))

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// output is what a command that runs on has printed so far.
+// output is what a running command has printed so far.
 type output struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -33,7 +33,7 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// Follow runs a subcommand beside the test, until its end.
+// Follow runs a subcommand concurrently with the test, until the test ends.
 func (w *World) Follow(args ...string) *output {
 	w.t.Helper()
 	o := &output{}
@@ -114,14 +114,14 @@ func TestCommandsTakePatternsOrAll(t *testing.T) {
 	w.Start()
 	for _, name := range []string{"one", "two"} {
 		if b := w.WaitState(name, "stopped"); !strings.Contains(b.Reason, "start") {
-			t.Errorf("a stop does not outlast the supervisor, or does not say so: %+v", b)
+			t.Errorf("a stop does not outlive the supervisor, or does not say so: %+v", b)
 		}
 	}
 	w.MustCLI("start")
 	w.WaitState("one", "running")
 	w.WaitState("two", "running")
 	if _, errOut, code := w.CLI("restart", "on"); code != 1 || !strings.Contains(errOut, `no build "on" in `+w.File+`; did you mean "one"?`) {
-		t.Errorf("a name that is none: exit %d, %q", code, errOut)
+		t.Errorf("an unknown name: exit %d, %q", code, errOut)
 	}
 	if out := w.MustCLI("__complete", "restart", ""); !strings.HasPrefix(out, "one\ntwo\n") {
 		t.Errorf("completion of names: %q", out)
@@ -204,7 +204,7 @@ func TestStatusIsTheContractsJSON(t *testing.T) {
 	}
 }
 
-// A build that did not exist a moment ago serves, by one command.
+// One command makes a new build that serves.
 func TestNewBuildIsServedByOneCommand(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t, One())

@@ -17,9 +17,9 @@ import (
 	"time"
 )
 
-// astray is the source that Go's package time gets beside its own: the wall clock is as many seconds off as a file says. The
-// monotonic clock and the kernel's timers go on as they do when somebody sets a machine's clock. The file is mapped: Now may be
-// called where no system call can be made.
+// astray is source that is added to Go's package time: the wall clock is off by as many seconds as
+// a file says. The monotonic clock and the kernel's timers go on, as they do when somebody sets a
+// machine's clock. The file is mapped: Now may be called where no system call can be made.
 const astray = `package time
 
 import (
@@ -106,7 +106,7 @@ func (w *World) SetClock(off time.Duration) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	defer f.Close() // what was written is seen at once
+	defer f.Close() // what was written is visible at once
 	if _, err := f.WriteAt(binary.NativeEndian.AppendUint64(nil, uint64(off/time.Second)), 0); err != nil {
 		w.t.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func TestJumpsOfTheClockKeepTheOrderOfReleases(t *testing.T) {
 		})
 		before = b
 	}
-	// The log of a build that failed is the newest, whatever the clock says it is of.
+	// The log of a failed attempt is the newest, whatever date the clock gives it.
 	w.SetClock(-year)
 	if err := os.WriteFile(filepath.Join(w.Source, "requirements.txt"), []byte("./nowhere\n"), 0o644); err != nil {
 		t.Fatal(err)
@@ -159,7 +159,7 @@ func TestJumpsOfTheClockDisturbNobody(t *testing.T) {
 	if b := w.WaitState("one", "running"); b.Pid != first.Pid || b.Restarts != 0 || !b.Healthy {
 		t.Errorf("status %+v, want nothing to have happened", b)
 	}
-	// What hangs is found by then too.
+	// A hang is still found with a wrong clock.
 	for _, off := range jumps {
 		before := w.WaitState("one", "running").Pid
 		w.KillTree("one", syscall.SIGSTOP)
@@ -205,11 +205,13 @@ func TestJumpsOfTheClockChangeNoBackoff(t *testing.T) {
 	}
 }
 
-// gunicorn before 21.0 asked the wall clock how long a worker has been silent, and killed all of them when it was set ahead.
+// gunicorn before 21.0 used the wall clock to see how long a worker has been silent, and killed all
+// of them when it was set ahead.
 func TestJumpsOfTheClockEndNoWorker(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t)
-	// Python reads this file before anything else, and has as little to say about when its clock is set as the supervisor.
+	// Python reads this file before anything else, so that its clock can be set in the same way as
+	// the supervisor's.
 	const customize = `import time
 def off(real=time.time):
     with open(%q) as f:
@@ -244,7 +246,7 @@ time.time = off
 	if now := Workers(first.Pid); !slices.Equal(pids(now), pids(before)) {
 		t.Errorf("workers %v, before %v", now, before)
 	}
-	// A worker that is stuck is found as ever: this one by its master, the probe waits longer.
+	// A stuck worker is found as usual: this one by its master, as the probe waits longer.
 	set(-time.Hour)
 	held := before[0]
 	KillAll(t, []Process{held}, syscall.SIGSTOP)

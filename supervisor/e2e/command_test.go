@@ -18,12 +18,12 @@ func TestGunicornArgsWinOverWhatTheSupervisorSets(t *testing.T) {
 	log := w.BuildLog("one") // at level debug gunicorn prints its settings
 	for _, setting := range []string{"loglevel: debug", "worker_tmp_dir: " + w.Dir, "workers: 2"} {
 		if !strings.Contains(log, setting) {
-			t.Errorf("gunicorn runs without %q", setting)
+			t.Errorf("gunicorn is running without %q", setting)
 		}
 	}
 }
 
-// Any server that takes LISTEN_FDS in gunicorn's place.
+// Any server that takes LISTEN_FDS can replace gunicorn.
 func TestAnyServerThatTakesTheSocketIsServedAsWell(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t, One(stableSoon, `command = ["{python}", "plain_server.py", "{venv}", "{release}", "{app}", "{data}"]`))
@@ -33,7 +33,7 @@ func TestAnyServerThatTakesTheSocketIsServedAsWell(t *testing.T) {
 	args := strings.Fields(p.Command)
 	if !strings.HasPrefix(args[0], filepath.Join(w.Root, "one", "venvs")) || !slices.Contains(args, release) ||
 		!slices.Contains(args, filepath.Join(release, "API")) || !slices.Contains(args, w.Data("one", "")) {
-		t.Errorf("it runs as %q: the braces are not filled in", p.Command)
+		t.Errorf("it is running as %q: the braces are not filled in", p.Command)
 	}
 	tr := w.Load("one", 100)
 	tr.GoOn(t, calm)
@@ -51,7 +51,8 @@ func TestAnyServerThatTakesTheSocketIsServedAsWell(t *testing.T) {
 	tr.GoOn(t, calm)
 	w.WaitPid("one", w.KillTree("one", syscall.SIGKILL))
 	tr.GoOn(t, calm)
-	// It has a thread for each request: at 100 a second and some milliseconds each it holds about one.
+	// It has a thread for each request: at 100 requests a second and some milliseconds each it
+	// holds about one.
 	tr.Stop().NoneLostBut(t, 10)
 	if got := index(t, MustAsk(t, "unix", w.Socket("one"), "/")); got.Environ["LISTEN_FDS"] != "1" || got.Environ["MEDCTRL_BUILD"] != "one" {
 		t.Errorf("its environment is %v", got.Environ)
@@ -89,10 +90,10 @@ func TestEnvironmentIsTheEntrysAndNoSecretIsOnACommandLine(t *testing.T) {
 	supervisor, _ := readProcess("/proc/" + strconv.Itoa(w.Pid()))
 	for _, p := range append(w.Processes(), supervisor) {
 		if strings.Contains(p.Command, secret) || strings.Contains(p.Command, "quoted value") {
-			t.Errorf("a secret stands on the command line of %v", p)
+			t.Errorf("a secret is on the command line of %v", p)
 		}
 	}
 	if strings.Contains(w.Log(), secret) {
-		t.Error("a secret stands in the supervisor's log")
+		t.Error("a secret is in the supervisor's log")
 	}
 }

@@ -12,17 +12,19 @@ import (
 	"time"
 )
 
-// workers is how many of them a build has where its entry says nothing, and so how many requests a kill of them all may cost: a
-// sync worker holds one at a time.
+// workers is how many workers a build has if its entry says nothing, and so how many requests a
+// kill of all of them may cost: a sync worker holds one at a time.
 const workers = 2
 
-// stableSoon makes a crash the first one again when calm has passed since the one before.
+// stableSoon makes a crash count as the first one again when calm has passed since the previous
+// one.
 const (
 	stableSoon = `stable_after = "100ms"`
 	calm       = 500 * time.Millisecond
 )
 
-// A master that dies leaves its workers: they finish what they hold, and whoever comes then waits for the successor.
+// A master that dies leaves its workers: they finish what they hold, and new clients wait for the
+// successor.
 func TestMasterKilledTenTimesCostsNoRequest(t *testing.T) {
 	t.Parallel()
 	const kills = 10
@@ -41,10 +43,10 @@ func TestMasterKilledTenTimesCostsNoRequest(t *testing.T) {
 	r := tr.Stop()
 	r.NoneLost(t)
 	if b := w.WaitState("one", "running"); b.Restarts != kills || !strings.Contains(b.LastExit, "SIGKILL") {
-		t.Errorf("restarts %d, last exit %q, want %d and SIGKILL: a kill long after the one before is the first one again", b.Restarts, b.LastExit, kills)
+		t.Errorf("restarts %d, last exit %q, want %d and SIGKILL: a kill long after the previous one counts as the first one again", b.Restarts, b.LastExit, kills)
 	}
 	slices.Sort(pauses)
-	t.Logf("kill -9 of the master to the successor's answers: median %v, at most %v (what its workers held is answered meanwhile); %v",
+	t.Logf("kill -9 of the master to the successor's answers: median %v, at most %v (its workers answer what they held in the meantime); %v",
 		pauses[kills/2].Round(time.Millisecond), pauses[kills-1].Round(time.Millisecond), r)
 }
 
@@ -63,7 +65,7 @@ func TestKilledWorkerCostsOnlyWhatItHeld(t *testing.T) {
 	tr.GoOn(t, calm)
 	tr.Stop().NoneLostBut(t, 1)
 	if b := w.WaitState("one", "running"); b.Pid != master || b.Restarts != 0 {
-		t.Errorf("status %+v, want the same master: gunicorn sees to its workers itself", b)
+		t.Errorf("status %+v, want the same master: gunicorn replaces its workers itself", b)
 	}
 }
 
@@ -80,7 +82,7 @@ func TestKilledTreeCostsOnlyWhatItsWorkersHeld(t *testing.T) {
 	t.Logf("kill -9 of the tree: longest gap %v; %v", r.LongestGap.Round(time.Millisecond), r)
 }
 
-// A process that the application started and that left the session is found by what it inherited.
+// A process that the application started and that left the session is found by its inherited mark.
 func TestStrayProcessEndsWithItsTree(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t, One())
@@ -117,7 +119,8 @@ func TestCrashLoopAnswersItsClientsAndNeverGivesUp(t *testing.T) {
 	w := NewWorld(t, One(`restart_delay_max = "1s"`))
 	dieWhenTold(w, "one")
 	w.Serve("one")
-	tr := StartLoad(t, Load{Network: "unix", Addr: w.Socket("one"), Timeout: 2 * time.Minute}) // a slow machine starts slowly
+	// starting takes long on a slow machine
+	tr := StartLoad(t, Load{Network: "unix", Addr: w.Socket("one"), Timeout: 2 * time.Minute})
 	tr.GoOn(t, calm)
 	w.Touch("one", "dead")
 	w.KillTree("one", syscall.SIGKILL)
@@ -137,7 +140,7 @@ func TestCrashLoopAnswersItsClientsAndNeverGivesUp(t *testing.T) {
 	if r.By[Unavailable] == 0 {
 		t.Errorf("nobody was refused in backoff: %v", r)
 	}
-	// Who comes while a start is tried waits for what becomes of it.
+	// A client that comes during an attempt to start waits for its result.
 	slowest := time.Duration(0)
 	for _, s := range r.Shots {
 		slowest = max(slowest, s.Latency())
@@ -173,7 +176,7 @@ func TestCommandOrEditCutsTheBackoffShort(t *testing.T) {
 			hurry(w)
 			w.WaitStatus("one", "a process", func(b BuildStatus) bool { return b.Pid != 0 })
 			if took := time.Since(begun); took >= left-time.Second {
-				t.Errorf("a process after %v, and %v were left of the backoff: it was not cut short", took, left)
+				t.Errorf("a process after %v, with %v of the backoff left: it was not cut short", took, left)
 			}
 			w.WaitState("one", "running")
 			if what == "edit" {
@@ -188,7 +191,7 @@ func TestRestartPolicySaysWhatComesBack(t *testing.T) {
 	w := NewWorld(t, Entry("one", `restart = "on-failure"`), Entry("two", `restart = "never"`))
 	w.Serve("one", "two")
 
-	// Without fault and told by nobody: not a failure.
+	// Exit code 0 without being told to end is not a failure.
 	w.WaitPid("one", w.KillMaster("one", syscall.SIGKILL))
 	w.KillMaster("one", syscall.SIGTERM)
 	w.KillMaster("two", syscall.SIGKILL)
@@ -198,7 +201,7 @@ func TestRestartPolicySaysWhatComesBack(t *testing.T) {
 			t.Errorf("build %s: status %+v, want the reason to name %q", name, b, exit)
 		}
 		if got := MustAsk(t, "unix", w.Socket(name), "/"); got.Status != http.StatusServiceUnavailable || got.Header.Get("Retry-After") == "" {
-			t.Errorf("build %s answered %d, Retry-After %q, want a refusal that is no hang", name, got.Status, got.Header.Get("Retry-After"))
+			t.Errorf("build %s answered %d, Retry-After %q, want a refusal at once", name, got.Status, got.Header.Get("Retry-After"))
 		}
 		w.MustCLI("start", name)
 		if got := MustAsk(t, "unix", w.Socket(name), "/"); got.Status != http.StatusOK {
@@ -207,7 +210,8 @@ func TestRestartPolicySaysWhatComesBack(t *testing.T) {
 	}
 }
 
-// Serve starts the supervisor, waits until these builds run, and returns the status of the first.
+// Serve starts the supervisor, waits until these builds are running, and returns the status of the
+// first.
 func (w *World) Serve(names ...string) BuildStatus {
 	w.t.Helper()
 	w.Start()
@@ -218,7 +222,7 @@ func (w *World) Serve(names ...string) BuildStatus {
 	return first
 }
 
-// MustCLI is CLI where an exit code other than 0 ends the test.
+// MustCLI is CLI, but an exit code other than 0 ends the test.
 func (w *World) MustCLI(args ...string) string {
 	w.t.Helper()
 	stdout, stderr, code := w.CLI(args...)
@@ -228,7 +232,7 @@ func (w *World) MustCLI(args ...string) string {
 	return stdout
 }
 
-// Touch puts an empty file into build name's data folder, and Heal takes it away.
+// Touch puts an empty file into build name's data folder, and Heal removes it.
 func (w *World) Touch(name, file string) {
 	w.t.Helper()
 	if err := os.WriteFile(w.Data(name, file), nil, 0o644); err != nil {
@@ -243,11 +247,11 @@ func (w *World) Heal(name, file string) {
 	}
 }
 
-// GoOn lets the load go on: it waits until a request is answered well that was due after d from now.
+// GoOn lets the load go on until a request that is due d from now or later has a good answer.
 func (tr *Traffic) GoOn(t testing.TB, d time.Duration) {
 	t.Helper()
 	from := tr.Now() + d
-	Eventually(t, 60*time.Second, fmt.Sprintf("an answer to a request of %v from now", d), func() (bool, string) {
+	Eventually(t, 60*time.Second, fmt.Sprintf("an answer to a request due %v from now", d), func() (bool, string) {
 		tr.mu.Lock()
 		defer tr.mu.Unlock()
 		for _, s := range tr.shots[max(len(tr.shots)-500, 0):] {

@@ -25,8 +25,8 @@ type page struct {
 	wrong []string // what the page's scripts and the browser complained of
 }
 
-// openPage opens an address. The test fails at its end for each complaint of a script or of the content policy; that the network
-// is away for a while is none.
+// openPage opens an address. The test fails at its end for each complaint of a script or of the
+// content policy, except that the network was away for a while.
 func openPage(t *testing.T, url string) *page {
 	t.Helper()
 	browser, err := exec.LookPath("chromium")
@@ -34,9 +34,9 @@ func openPage(t *testing.T, url string) *page {
 		browser, err = exec.LookPath("google-chrome")
 	}
 	if err != nil {
-		t.Skipf("%v: run .ci/install test, where the distribution has a package of it", err)
+		t.Skipf("%v: run .ci/install test if the distribution has a package of it", err)
 	}
-	// Without a sandbox of its own, which root cannot have; it loads our page only.
+	// Without a sandbox of its own, which root cannot have; it loads only our page.
 	background, cancelBrowser := chromedp.NewExecAllocator(context.Background(), chromedp.ExecPath(browser), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
 		chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1200, 900), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-sync", true),
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-dev-shm-usage", true),
@@ -79,7 +79,7 @@ func (p *page) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// text is what a person sees of the elements that a selector names.
+// text returns what a person sees of the elements that match a selector.
 func (p *page) text(selector string) string {
 	p.t.Helper()
 	text, err := chromedp.Run(p.ctx, chromedp.Evaluate[string](fmt.Sprintf(
@@ -105,7 +105,7 @@ func (p *page) press(keys string) {
 	p.do(chromedp.KeyEvent(keys))
 }
 
-// focused is the label of what has the keyboard.
+// focused returns the label of the element with the keyboard focus.
 func (p *page) focused() string {
 	p.t.Helper()
 	text, err := chromedp.Run(p.ctx, chromedp.Evaluate[string](`(document.activeElement.closest(".build") ? document.activeElement.closest(".build").id + " " : "") + document.activeElement.textContent`))
@@ -139,7 +139,7 @@ func TestDashboardShowsWhatHappensAsItHappens(t *testing.T) {
 	// By the keyboard alone: to the details of the first build.
 	for n := 0; !strings.Contains(p.focused(), "build-one Details"); n++ {
 		if n > 10 {
-			t.Fatalf("ten times Tab lead to %q", p.focused())
+			t.Fatalf("pressing Tab ten times leads to %q", p.focused())
 		}
 		p.press("\t")
 	}
@@ -165,7 +165,7 @@ func TestDashboardShowsWhatHappensAsItHappens(t *testing.T) {
 	p.do(chromedp.SendKeys("#token", token+"\r"))
 	p.wait(one+".acts", "Rebuild")
 
-	// A rebuild, from its button to the log as it runs and the release that takes over.
+	// A rebuild, from its button to its running log and the release that takes over.
 	before := w.WaitState("one", "running").Release
 	p.do(chromedp.Click(one + ".acts button:nth-child(2)"))
 	p.wait("#toast", "one: rebuild begins")
@@ -184,10 +184,10 @@ func TestDashboardShowsWhatHappensAsItHappens(t *testing.T) {
 	}
 	p.wait(one+"table", "rolled back to "+before)
 
-	// The supervisor is replaced, and dies: the page comes back by itself.
+	// The supervisor is replaced, and dies: the page reconnects automatically.
 	w.Upgrade()
 	if strings.Contains(w.Log(), "did not end in time") {
-		t.Error("the page's streams held the upgrade up")
+		t.Error("the page's streams delayed the upgrade")
 	}
 	p.wait("#link", "live")
 	tr.Stop().NoneLost(t)
@@ -199,17 +199,17 @@ func TestDashboardShowsWhatHappensAsItHappens(t *testing.T) {
 	w.SetBanner("two", "seen", RenameOver)
 	p.wait("#events", "built, release "+w.WaitRelease("two", first.Release).Release)
 
-	// A mistake in the file stands on top.
+	// A mistake in the file is shown at the top.
 	w.Replace(w.File, `location = "/two"`, `location = "two"`, RenameOver)
 	p.wait("#wrong", "location")
 	w.WriteConfig()
 	Eventually(t, patience, "the mistake to go", func() (bool, string) { got := p.text("#wrong"); return got == "", got })
 
-	// It is taken away, from those who look at it too.
+	// The dashboard is removed, also for those who are looking at it.
 	w.Supervisor = nil
 	w.WriteConfig()
 	p.wait("#link", "away")
 	if got := MustAsk(t, "tcp", w.Front, "/-/").Status; got != http.StatusNotFound {
-		t.Errorf("the dashboard that is there no more answers %d", got)
+		t.Errorf("the removed dashboard answers %d", got)
 	}
 }

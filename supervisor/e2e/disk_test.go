@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// TestFullDiskStopsNothingAndIsRecoveredFrom takes all room on the root's disk. What serves serves on, a crash is answered, what cannot be built
-// says why, and all comes right by itself when there is room again.
+// TestFullDiskStopsNothingAndIsRecoveredFrom uses up all room on the root's disk. Everything keeps
+// serving, a crash is recovered from, what cannot be built says why, and everything recovers
+// automatically when there is room again.
 func TestFullDiskStopsNothingAndIsRecoveredFrom(t *testing.T) {
 	t.Parallel()
 	w := tinyWorld(t)
@@ -21,7 +22,7 @@ func TestFullDiskStopsNothingAndIsRecoveredFrom(t *testing.T) {
 	tr := w.Load("one", 50)
 	tr.GoOn(t, calm)
 	filler := filepath.Join(w.Root, "filler")
-	for _, size := range []string{"64k", "512"} { // dd ends with an error: there is no room left, which is what it is for
+	for _, size := range []string{"64k", "512"} { // dd ends with the intended error: no room left
 		_ = exec.Command("dd", "if=/dev/zero", "of="+filler, "oflag=append", "conv=notrunc,fsync", "bs="+size).Run()
 	}
 	w.SetBanner("one", "edited", RenameOver)
@@ -30,7 +31,7 @@ func TestFullDiskStopsNothingAndIsRecoveredFrom(t *testing.T) {
 		t.Errorf("status %+v, want what is full and what to do", b)
 	}
 	if left := w.entries("one", "releases"); !slices.Equal(left, []string{b.Release}) {
-		t.Errorf("releases %v, want %s alone and no half of another", left, b.Release)
+		t.Errorf("releases %v, want %s alone and no partial other one", left, b.Release)
 	}
 	if _, errOut, code := w.CLI("rebuild", "one"); code != 1 || !strings.Contains(errOut, "full") {
 		t.Errorf("rebuild on a full disk: exit %d, %q", code, errOut)
@@ -41,7 +42,7 @@ func TestFullDiskStopsNothingAndIsRecoveredFrom(t *testing.T) {
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
-	w.WaitBanner("one", "edited") // nobody asks for it
+	w.WaitBanner("one", "edited") // without a command
 	w.WaitStatus("one", "no error", func(b BuildStatus) bool { return b.BuildError == "" && b.Reason == "" })
 	tr.GoOn(t, calm)
 	tr.Stop().NoneLostBut(t, 1)
@@ -50,17 +51,19 @@ func TestFullDiskStopsNothingAndIsRecoveredFrom(t *testing.T) {
 	w.WaitEnd(10 * time.Second)
 	w.Start()
 	if after := w.WaitState("one", "running"); after.Pid != before.Pid || after.Restarts != before.Restarts {
-		t.Errorf("the state that could not be written for a while says %+v, want %+v", after, before)
+		t.Errorf("the state that could not be written for a while is %+v, want %+v", after, before)
 	}
 	w.Stop()
 }
 
-// TestReadOnlyDiskStopsNothingAndIsRecoveredFrom is the same for a disk that has become read-only, as after an error of the device.
+// TestReadOnlyDiskStopsNothingAndIsRecoveredFrom is the same for a disk that has become read-only,
+// as after an error of the device.
 func TestReadOnlyDiskStopsNothingAndIsRecoveredFrom(t *testing.T) {
 	t.Parallel()
 	w := tinyWorld(t)
 	d := newDisk(t, w.Root)
-	// Logs are open for writing, and with them no file system can be made read-only: they lie elsewhere.
+	// Logs are open for writing, and no file system with such files can be made read-only: put them
+	// elsewhere.
 	w.Supervisor = []string{`log_dir = "logs"`}
 	w.WriteConfig()
 	w.Serve("one")

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Eventually waits until holds answers true, asking every 10 ms, and ends the test with what holds said last where that takes
-// longer than limit.
+// Eventually calls holds every 10 ms until it returns true, and ends the test with the last text
+// from holds if that takes longer than limit.
 func Eventually(t testing.TB, limit time.Duration, what string, holds func() (bool, string)) {
 	t.Helper()
 	deadline := time.NewTimer(limit)
@@ -26,5 +26,5 @@ func Eventually(t testing.TB, limit time.Duration, what string, holds func() (bo
 	}
 }
 
-// patience is for what takes no time at all on a quiet machine.
+// patience is the limit for things that are immediate on a quiet machine.
 const patience = 20 * time.Second

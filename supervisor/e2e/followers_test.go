@@ -17,7 +17,7 @@ import (
 
 // crowd is many followers of events.
 type crowd struct {
-	reached chan time.Duration // how long after it happened an exit reached one of them
+	reached chan time.Duration // delay of an exit event until it reached one of them
 }
 
 // Crowd lets n clients follow the events of a supervisor, and as many again connect and never read.
@@ -32,11 +32,12 @@ func (w *World) Crowd(n int) *crowd {
 			w.t.Fatal(err)
 		}
 		w.t.Cleanup(func() { conn.Close() })
-		io.WriteString(conn, "GET /v1/events HTTP/1.1\r\nHost: supervisor\r\n\r\n") // what goes wrong is seen by its answer
+		// an error shows in the response
+		io.WriteString(conn, "GET /v1/events HTTP/1.1\r\nHost: supervisor\r\n\r\n")
 		return conn
 	}
 	for range n {
-		connect() // and is silent from here on
+		connect() // this one never reads
 		conn := connect()
 		in := bufio.NewReader(conn)
 		if line, err := in.ReadString('\n'); err != nil || !strings.Contains(line, "200") {
@@ -63,7 +64,7 @@ func (w *World) Crowd(n int) *crowd {
 	return c
 }
 
-// Wait answers the delays of the next n deliveries, sorted.
+// Wait returns the delays of the next n deliveries, sorted.
 func (c *crowd) Wait(t testing.TB, n int) []time.Duration {
 	t.Helper()
 	var all []time.Duration
@@ -73,7 +74,7 @@ func (c *crowd) Wait(t testing.TB, n int) []time.Duration {
 		case d := <-c.reached:
 			all = append(all, d)
 		case <-limit:
-			t.Fatalf("%d of %d followers heard of it", len(all), n)
+			t.Fatalf("only %d of %d followers got the event", len(all), n)
 		}
 	}
 	slices.Sort(all)
@@ -99,7 +100,7 @@ func TestFollowersOfEventsCostNoBuildAnything(t *testing.T) {
 	}
 }
 
-// BenchmarkEvents measures how long after it happened an exit reaches 200 followers.
+// BenchmarkEvents measures how long the event of an exit takes to reach 200 followers.
 func BenchmarkEvents(b *testing.B) {
 	for _, followers := range []int{1, 200} {
 		b.Run(fmt.Sprint(followers), func(b *testing.B) {

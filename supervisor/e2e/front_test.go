@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Index is what / of the tiny project says of its request.
+// Index is what / of the tiny project returns about its request.
 type Index struct {
 	Banner, Path, Host string
 	Pid                int
@@ -46,7 +46,7 @@ location = "/one/deeper"
 		}
 		for _, path := range []string{"/", "/onex", "/two"} {
 			if got := MustAsk(t, addr[0], addr[1], path); got.Status != http.StatusNotFound {
-				t.Errorf("%s: GET %s, which is no build's, answered %d", via, path, got.Status)
+				t.Errorf("%s: GET %s, which belongs to no build, answered %d", via, path, got.Status)
 			}
 		}
 		if got, err := Send(addr[0], addr[1], http.MethodPost, "/one/echo", "hello"); err != nil || got.Body != "hello" {
@@ -59,14 +59,15 @@ func TestFrontPassesOnWhatTheBuildSaysAtOnce(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t, One())
 	w.Serve("one")
-	held := Begin(t, "tcp", w.Front, "/one/stream") // "first" has come through although the answer is not whole
+	// "first" has come through although the answer is not complete
+	held := Begin(t, "tcp", w.Front, "/one/stream")
 	w.Touch("one", "go")
 	if line := held.Line(); line != "second\n" {
 		t.Errorf("the stream went on with %q", line)
 	}
 }
 
-// A request that dies with its worker is tried once more, unless doing it twice could do more than doing it once.
+// A request that dies with its worker is tried once more, if it is idempotent.
 func TestRequestThatAKilledWorkerHeldIsTriedOnceMoreWhereThatIsSafe(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t, One())
@@ -102,13 +103,14 @@ func TestFormsOfTheNginxCommandExcludeEachOther(t *testing.T) {
 	}
 }
 
-// nginxInParts is an Nginx with the upstreams and the locations, which a user includes in two places.
+// nginxInParts is an Nginx with the upstreams and the locations, which a user includes in two
+// places.
 func (w *World) nginxInParts() *Nginx {
 	w.t.Helper()
 	return StartNginx(w.t, w.MustCLI("nginx", "--upstreams")+w.MustCLI("nginx", "--locations"))
 }
 
-// Whoever stands before the build, its crashes and restarts cost nothing.
+// Behind every proxy, crashes and restarts of a build cost nothing.
 func TestCrashesAndRestartsCostNothingThroughFrontAndNginx(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t, One(stableSoon))
@@ -118,7 +120,7 @@ func TestCrashesAndRestartsCostNothingThroughFrontAndNginx(t *testing.T) {
 		tr     *Traffic
 		costly bool // does not try again
 	}
-	const rate = 25 // through four ways at once
+	const rate = 25 // four ways at once
 	ways := []way{
 		{"front", w.FrontLoad("/one/", rate), false},
 		{"nginx", w.Nginx().Load(t, "/one/", rate), false},
@@ -165,7 +167,7 @@ func TestFrontSaysWhenToComeBackWhereABuildDoesNotServe(t *testing.T) {
 	}
 }
 
-// The figure that matters in an exchange, beside an undisturbed run of the same load.
+// The figure that matters in an exchange, compared with an undisturbed run of the same load.
 func TestExchangeCostsNoRequestAndHardlyAPause(t *testing.T) {
 	t.Parallel()
 	const exchanges = 5

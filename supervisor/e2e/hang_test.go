@@ -12,10 +12,11 @@ import (
 	"time"
 )
 
-// probedOften finds a hang within three seconds, and takes nothing for one on a busy machine.
+// probedOften finds a hang within three seconds, without false alarms on a busy machine.
 const probedOften = `health = { interval = "200ms", timeout = "1s", failures = 2, start_timeout = "20s" }`
 
-// A stopped tree is replaced; who waited in its queue is passed on, and it is woken up to finish what it holds.
+// A stopped tree is replaced; clients in its queue are passed on, and it is woken up to finish what
+// it holds.
 func TestStoppedTreeIsReplacedAndLosesNothing(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t, One(probedOften))
@@ -42,7 +43,7 @@ func TestStoppedTreeIsReplacedAndLosesNothing(t *testing.T) {
 	t.Logf("SIGSTOP of the tree, found by two probes of 1 s: longest gap %v; %v", r.LongestGap.Round(time.Millisecond), r)
 }
 
-func TestApplicationThatAnswers500IsTriedAnewUntilItRecovers(t *testing.T) {
+func TestApplicationThatAnswers500IsTriedAgainUntilItRecovers(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t, One(probedOften))
 	first := w.Serve("one")
@@ -51,14 +52,14 @@ func TestApplicationThatAnswers500IsTriedAnewUntilItRecovers(t *testing.T) {
 	w.Touch("one", "sick")
 	b := w.WaitState("one", "unhealthy")
 	if !strings.Contains(b.Reason, "500") || b.Healthy {
-		t.Errorf("status %+v, want unhealthy and what the probe was answered", b)
+		t.Errorf("status %+v, want unhealthy and the answer to the probe", b)
 	}
-	// Another process might be well, so one is tried; while it is not, this one serves on.
+	// Another process might be healthy, so one is tried; while it is not, this one keeps serving.
 	Eventually(t, 60*time.Second, "a candidate that fails too", func() (bool, string) {
 		return strings.Contains(w.Log(), "candidate failed its check"), w.Log()
 	})
 	if b := w.WaitState("one", "unhealthy"); b.Pid != first.Pid || b.Release != first.Release {
-		t.Errorf("status %+v, want that %d serves on", b, first.Pid)
+		t.Errorf("status %+v, want %d to keep serving", b, first.Pid)
 	}
 	w.Heal("one", "sick")
 	w.WaitStatus("one", "health", func(b BuildStatus) bool { return b.State == "running" && b.Healthy && b.Reason == "" })
@@ -66,7 +67,7 @@ func TestApplicationThatAnswers500IsTriedAnewUntilItRecovers(t *testing.T) {
 	tr.Stop().NoneLost(t)
 }
 
-// Every worker is stuck in a request: the queue is not taken, and passed on to the successor.
+// Every worker is stuck in a request: the queue is not accepted, and is passed on to the successor.
 func TestApplicationThatAnswersNothingIsReplaced(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t, One(probedOften, `graceful_timeout = "1s"`))
@@ -96,7 +97,7 @@ type Held struct {
 	body *bufio.Reader
 }
 
-// Begin asks for /stream and returns when the server has the request in its hands.
+// Begin requests path, a /stream, and returns when the server is working on it.
 func Begin(t testing.TB, network, addr, path string) *Held {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
@@ -121,7 +122,7 @@ func Begin(t testing.TB, network, addr, path string) *Held {
 	return h
 }
 
-// Line is the next line of the answer, or why there is none.
+// Line returns the next line of the answer, or why there is none.
 func (h *Held) Line() string {
 	h.t.Helper()
 	line, err := h.body.ReadString('\n')

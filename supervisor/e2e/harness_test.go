@@ -58,7 +58,7 @@ func TestWorldFindsAndKillsItsOwnProcessesOnly(t *testing.T) {
 	}
 	KillAll(t, w.Processes(), syscall.SIGKILL)
 	if err := shell.Wait(); err == nil {
-		t.Error("the shell ended well, want killed")
+		t.Error("the shell ended without error, want killed")
 	}
 	Eventually(t, 20*time.Second, "the end of all", func() (bool, string) {
 		ours := w.Processes()
@@ -74,7 +74,7 @@ func TestKillAllSparesARecycledPid(t *testing.T) {
 	}
 	p, live := readProcess(fmt.Sprintf("/proc/%d", sleep.Process.Pid))
 	if !live {
-		t.Fatal("sleep does not live")
+		t.Fatal("sleep is not alive")
 	}
 	earlier := p
 	earlier.Start = "1"
@@ -101,7 +101,8 @@ func TestNginxServesAndLosesNothing(t *testing.T) {
 	tr.Stop().NoneLost(t)
 }
 
-// The tiny project itself, under a gunicorn that nobody supervises: what a test of the supervisor may take for granted.
+// The tiny project itself, under an unsupervised gunicorn: what a test of the supervisor may rely
+// on.
 func TestProjectAnswersAsTheTestsExpect(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t, One())

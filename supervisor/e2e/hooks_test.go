@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Hooks are told what happened, and one that hangs holds up nothing.
-func TestHooksAreCalledAndHoldUpNothing(t *testing.T) {
+// Hooks are told what happened, and one that hangs delays nothing.
+func TestHooksAreCalledAndDelayNothing(t *testing.T) {
 	t.Parallel()
 	w := tinyWorld(t)
 	script := filepath.Join(w.Dir, "hook")
@@ -24,19 +24,19 @@ echo "$1 $MEDCTRL_BUILD $MEDCTRL_EVENT $MEDCTRL_RELEASE $MEDCTRL_REASON $SECRET"
 	first := w.Serve("one")
 	called := func(want string) {
 		t.Helper()
-		Eventually(t, patience, "the hook's word "+want, func() (bool, string) {
+		Eventually(t, patience, "the hook's line "+want, func() (bool, string) {
 			text := readAll(w.Data("one", "hooks"))
 			return strings.Contains(text, want), text
 		})
 	}
 	called("swapped one took_over " + first.Release + "  \n")
-	old := w.KillMaster("one", syscall.SIGKILL) // its hook hangs from here on
+	old := w.KillMaster("one", syscall.SIGKILL) // its hook hangs from now on
 	called("failed one exited " + first.Release + " killed by SIGKILL \n")
 	w.WaitPid("one", old)
 	w.SaveSettings("one", `SECRET_KEY = "random secret key"`, RenameOver)
 	called("failed one build_failed  build step settings:")
-	w.SetBanner("one", "mended", RenameOver)
-	w.WaitBanner("one", "mended")
+	w.SetBanner("one", "fixed", RenameOver)
+	w.WaitBanner("one", "fixed")
 	called("swapped one took_over " + w.WaitRelease("one", first.Release).Release)
 	if text := readAll(w.Data("one", "hooks")); strings.Contains(text, "not handed down") {
 		t.Errorf("a hook has our environment: %s", text)

@@ -18,8 +18,9 @@ import (
 	"time"
 )
 
-// Load is an open loop: request n is sent at n/Rate seconds whatever became of those before it, each on a connection of its own.
-// A closed loop would send nothing while the server hangs, and so would not count what its users would have lost.
+// Load is an open loop: request n is sent at n/Rate seconds whatever the results of earlier ones,
+// each on a connection of its own. A closed loop would send nothing while the server hangs, and so
+// would not count what its users would have lost.
 type Load struct {
 	Network string        // "unix" or "tcp"
 	Addr    string        // the socket's path, or host:port
@@ -31,11 +32,11 @@ type Load struct {
 	Timeout time.Duration // for one request, from the moment it was due; 20 s when zero
 }
 
-// Outcome is what became of one request.
+// Outcome is the result of one request.
 type Outcome string
 
 const (
-	OK          Outcome = "ok"          // a whole answer below 400
+	OK          Outcome = "ok"          // a complete answer below 400
 	Unavailable Outcome = "503"         // refused with an answer
 	BadStatus   Outcome = "status"      // any other answer from 400 up
 	Missing     Outcome = "missing"     // the socket's file was not there
@@ -43,9 +44,9 @@ const (
 	Full        Outcome = "full"        // the accept queue was full
 	Cut         Outcome = "cut"         // the connection ended before the answer did
 	Reset       Outcome = "reset"       // the connection was reset
-	TimedOut    Outcome = "timed out"   // no whole answer within Timeout
+	TimedOut    Outcome = "timed out"   // no complete answer within Timeout
 	Mixed       Outcome = "mixed up"    // the answer to another request
-	Odd         Outcome = "odd failure" // anything else, said in Shot.Err
+	Odd         Outcome = "odd failure" // anything else, described in Shot.Err
 )
 
 // Shot is one request. Times count from the start of the load.
@@ -55,13 +56,13 @@ type Shot struct {
 	Late    time.Duration // how much later it was: the generator's own fault
 	Ended   time.Duration
 	Outcome Outcome
-	Status  int    // 0 where there was no answer
+	Status  int    // 0 if there was no answer
 	Release string // the X-Release the answer came with
 	Banner  string // the X-Banner
 	Err     error
 }
 
-// Latency counts from when the request was due, so that a late start does not flatter.
+// Latency counts from when the request was due, so that a late start does not make it look better.
 func (s Shot) Latency() time.Duration { return s.Ended - s.Due }
 
 func (s Shot) String() string {
@@ -75,7 +76,7 @@ func (s Shot) String() string {
 	return fmt.Sprintf("request %d, due %v, ended %v: %s", s.ID, s.Due.Round(time.Millisecond), s.Ended.Round(time.Millisecond), what)
 }
 
-// Traffic is a load that runs.
+// Traffic is a running load.
 type Traffic struct {
 	load    Load
 	start   time.Time
@@ -140,14 +141,15 @@ func (tr *Traffic) run() {
 	}
 }
 
-// Answered is how many requests were answered well so far.
+// Answered returns how many requests have had a good answer so far.
 func (tr *Traffic) Answered() int {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
 	return tr.answers
 }
 
-// WaitMore waits until n more requests than now have been answered well: the way to let a load run for a while.
+// WaitMore waits until n more requests have had a good answer: the way to let a load run for a
+// while.
 func (tr *Traffic) WaitMore(t testing.TB, n int) {
 	t.Helper()
 	until := tr.Answered() + n
@@ -160,7 +162,8 @@ func (tr *Traffic) WaitMore(t testing.TB, n int) {
 // Since is how long the load has run.
 func (tr *Traffic) Since() time.Duration { return time.Since(tr.start) }
 
-// WaitUntil waits until a good answer has come to a request that was due when the load had run for so long.
+// WaitUntil waits until a request that was due when the load had run for since has had a good
+// answer.
 func (tr *Traffic) WaitUntil(t testing.TB, since time.Duration) {
 	t.Helper()
 	Eventually(t, 60*time.Second, fmt.Sprintf("an answer to what the load sends after %v", since), func() (bool, string) {
@@ -171,7 +174,8 @@ func (tr *Traffic) WaitUntil(t testing.TB, since time.Duration) {
 	})
 }
 
-// Stop sends no more, waits for the answers that are due, and says what became of every request. Later calls say the same.
+// Stop ends the sending, waits for the outstanding answers, and returns the results of all
+// requests. Later calls return the same.
 func (tr *Traffic) Stop() Result {
 	tr.halted.Do(func() { close(tr.halt) })
 	tr.flying.Wait()
@@ -201,7 +205,8 @@ func (l Load) shoot(shot *Shot, deadline time.Time) {
 	if l.Body != "" {
 		request += fmt.Sprintf("Content-Length: %d\r\n", len(l.Body))
 	}
-	// A server that refuses early may answer and close before it has read everything: the answer counts, not the write.
+	// A server that refuses early may answer and close before it has read everything: the answer
+	// counts, not the error of the write.
 	_, writeErr := io.WriteString(conn, request+"\r\n"+l.Body)
 	answer, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: l.Method})
 	if err != nil {
@@ -233,7 +238,8 @@ func (l Load) shoot(shot *Shot, deadline time.Time) {
 
 func outcomeOf(err error) Outcome {
 	switch {
-	// First: the connect of a full unix socket answers EAGAIN, which calls itself a timeout.
+	// First, because connecting to a full unix socket returns EAGAIN, which reports itself as a
+	// timeout.
 	case errors.Is(err, syscall.EAGAIN):
 		return Full
 	case errors.Is(err, syscall.ENOENT):
@@ -250,17 +256,18 @@ func outcomeOf(err error) Outcome {
 	return Odd
 }
 
-// Result is what became of all requests of a load.
+// Result is the results of all requests of a load.
 type Result struct {
-	Shots      []Shot // by ID
-	Total      int
-	By         map[Outcome]int
-	ByBanner   map[string]int // well answered ones, by the banner of who answered
-	LongestGap time.Duration  // between good answers, and from the first request and to the last one's end
-	GapAt      time.Duration  // when that gap began
-	P50, P99   time.Duration  // of good answers
+	Shots    []Shot // by ID
+	Total    int
+	By       map[Outcome]int
+	ByBanner map[string]int // good answers, by banner
+	// between good answers, and from the first request and to the last one's end
+	LongestGap time.Duration
+	GapAt      time.Duration // when that gap began
+	P50, P99   time.Duration // of good answers
 	Slowest    time.Duration
-	MostLate   time.Duration // how late the generator itself was at worst
+	MostLate   time.Duration // the most that the generator itself was late
 }
 
 func summarise(shots []Shot) Result {
@@ -294,17 +301,18 @@ func summarise(shots []Shot) Result {
 	return r
 }
 
-// span is from when to when a load has run.
+// span is a part of the time in which a load was running.
 type span struct{ from, to time.Duration }
 
-// Within is the result of what was due in one of the spans. The gaps between spans are gaps of it too.
+// Within returns the result of the requests that were due in one of the spans. The time between
+// spans counts as a gap too.
 func (r Result) Within(spans ...span) Result {
 	return summarise(slices.DeleteFunc(slices.Clone(r.Shots), func(s Shot) bool {
 		return !slices.ContainsFunc(spans, func(in span) bool { return in.from <= s.Due && s.Due < in.to })
 	}))
 }
 
-// Lost counts what was neither answered well nor refused with a 503.
+// Lost returns how many requests had neither a good answer nor a 503.
 func (r Result) Lost() int { return r.Total - r.By[OK] - r.By[Unavailable] }
 
 func (r Result) String() string {
@@ -324,22 +332,23 @@ type failure interface {
 	Errorf(format string, args ...any)
 }
 
-// NoneLost asserts that every request was answered well: none lost and none refused with a 503.
+// NoneLost asserts that every request had a good answer: none lost and none refused with a 503.
 func (r Result) NoneLost(t failure) {
 	t.Helper()
 	r.NoneLostBut(t, 0)
 }
 
-// NoneLostBut asserts what a killed process may cost: at most n requests, and only ones that it held in its hands, so cut or
-// reset, or answered 502 by the proxy in between. Everything else was answered well.
+// NoneLostBut asserts what a killed process may cost: at most n requests, and only ones that it was
+// working on, so cut or reset, or answered 502 by the proxy in between. All others had a good
+// answer.
 func (r Result) NoneLostBut(t failure, n int) {
 	t.Helper()
 	inHand := func(s Shot) bool { return s.Outcome == Cut || s.Outcome == Reset || s.Status == http.StatusBadGateway }
 	r.assert(t, n, inHand, func(s Shot) bool { return s.Outcome == OK })
 }
 
-// NoneHung asserts that every request was answered, well or with a 503: what a build in backoff owes its clients. At most n may
-// have been lost in a killed process's hands.
+// NoneHung asserts that every request had a good answer or a 503: what a build in backoff owes its
+// clients. At most n may have been lost with a killed process.
 func (r Result) NoneHung(t failure, n int) {
 	t.Helper()
 	inHand := func(s Shot) bool { return s.Outcome == Cut || s.Outcome == Reset || s.Status == http.StatusBadGateway }
@@ -349,7 +358,7 @@ func (r Result) NoneHung(t failure, n int) {
 func (r Result) assert(t failure, allowance int, excusable, good func(Shot) bool) {
 	t.Helper()
 	if r.Total == 0 {
-		t.Errorf("the load sent nothing: it proves nothing")
+		t.Errorf("the load sent nothing, so it tests nothing")
 		return
 	}
 	var bad, excused []Shot
@@ -372,5 +381,5 @@ func (r Result) assert(t failure, allowance int, excusable, good func(Shot) bool
 	for _, s := range bad[:min(len(bad), 10)] {
 		fmt.Fprintf(&list, "\n  %s", s)
 	}
-	t.Errorf("%d requests lost, and %d in a killed process's hands where %d may be: %s%s", len(bad), len(excused), allowance, r, list.String())
+	t.Errorf("%d requests lost, and %d with a killed process, where %d may be: %s%s", len(bad), len(excused), allowance, r, list.String())
 }

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// The load generator's own tests: what it says of others is worth what it says of failures that are known beforehand.
+// The load generator's own tests: its results can be trusted only if it reports known failures
+// correctly.
 
 func TestLoadCountsEachKindOfFailureExactly(t *testing.T) {
 	t.Parallel()
@@ -77,7 +78,7 @@ func TestLoadTellsWhyItCouldNotConnect(t *testing.T) {
 			if err != nil {
 				return
 			}
-			conn.Close() // its request unread: what kill -9 of a worker does to those in its hands
+			conn.Close() // its request unread: what kill -9 of a worker does to its clients
 		}
 	}()
 	for _, c := range []struct {
@@ -91,7 +92,7 @@ func TestLoadTellsWhyItCouldNotConnect(t *testing.T) {
 			return len(tr.shots) >= 10, strconv.Itoa(len(tr.shots))
 		})
 		got := tr.Stop()
-		// The backlog of 0 takes one client, who hears nothing.
+		// The backlog of 0 takes one client, which gets no answer.
 		if got.By[c.want] < got.Total-1 || c.want == Full && got.By[TimedOut] != 1 {
 			t.Errorf("%s: got %v of %d", c.want, got.By, got.Total)
 		}
@@ -126,7 +127,7 @@ func TestLoadGoesOnWhileTheServerHangsAndMeasuresTheGap(t *testing.T) {
 	}
 	// Due within the stall's first 300 ms: 30 at this rate. A closed loop would have sent one.
 	if stalled < 25 {
-		t.Errorf("%d requests felt the stall, want about 30: the load did not go on", stalled)
+		t.Errorf("%d requests felt the stall, want about 30: the load did not continue", stalled)
 	}
 	if got.P99 < stall/2 {
 		t.Errorf("p99 %v hides a stall of %v", got.P99, stall)
@@ -190,7 +191,7 @@ func serveUnix(t *testing.T, handle http.HandlerFunc) (addr string) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		server.Serve(ln) // always an error, that of being closed
+		server.Serve(ln) // always returns an error: it was closed
 	}()
 	t.Cleanup(func() {
 		server.Close()
@@ -209,7 +210,7 @@ func cutAfter(w http.ResponseWriter, part string) {
 	conn.Close()
 }
 
-// listenRaw listens on path and accepts nobody; with closed, it leaves only the file behind.
+// listenRaw listens on path and accepts no client; with closed, it leaves only the file behind.
 func listenRaw(t *testing.T, path string, backlog int, closed bool) string {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)

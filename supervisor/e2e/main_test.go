@@ -12,15 +12,16 @@ import (
 	"testing"
 )
 
-// binDir holds the binary under test, and the folders of the tests, for as long as they run. Not each of those in /tmp itself: the
-// supervisors under test watch the folder that theirs is in, and the kernel goes through all names in it when one begins to.
+// binDir holds the binary under test, and the folders of the tests, for as long as they run. The
+// tests' folders are not in /tmp itself: the supervisors under test watch the folder that contains
+// theirs, and the kernel goes through all names in it when a watch begins.
 var binDir string
 
 func TestMain(m *testing.M) {
 	code := func() int {
 		dir, err := os.MkdirTemp("", "mc")
 		if err == nil {
-			err = os.Chmod(dir, 0o755) // gunicorns of other users run below
+			err = os.Chmod(dir, 0o755) // gunicorns of other users run in it
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -42,7 +43,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// inParallel lets more tests run at once than there are processors, unless -parallel says how many: they mostly wait.
+// inParallel lets more tests run at once than there are processors, unless -parallel says how many:
+// they mostly wait.
 func inParallel() error {
 	flag.Parse()
 	said := false
@@ -53,8 +55,8 @@ func inParallel() error {
 	return flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
 }
 
-// build makes the binary as the Makefile does, once, when the first test asks for it: without the race detector, whose memory
-// and delays are not what users run.
+// build makes the binary as the Makefile does, once, when the first test asks for it: without the
+// race detector, because users do not run with its memory and delays.
 var build = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(binDir, "medctrl-supervisor")
 	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-X main.version=e2e", "-o", path, "../../cmd/medctrl-supervisor")
@@ -65,7 +67,7 @@ var build = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// Binary is the path of the real binary.
+// Binary returns the path of the real binary.
 func Binary(t testing.TB) string {
 	t.Helper()
 	path, err := build()

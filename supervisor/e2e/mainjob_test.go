@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestMainJob is what `make run` promises, on a copy of the example: two builds that run, answered through the front, and an
-// edit that shows.
+// TestMainJob checks what `make run` promises, on a copy of the example: two running builds,
+// reached through the front, and an edit that takes effect.
 func TestMainJob(t *testing.T) {
 	t.Parallel()
 	mainJob(t, exampleWorld(t))

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// Nginx is a private instance: its own folder, no service, no fixed port. It listens on a unix socket.
+// Nginx is a private instance: its own folder, no service, no fixed port. It listens on a unix
+// socket.
 type Nginx struct {
 	Dir  string
 	Addr string // its socket
@@ -24,7 +25,7 @@ func (n *Nginx) Load(t testing.TB, path string, rate float64) *Traffic {
 	return StartLoad(t, Load{Network: "unix", Addr: n.Addr, Path: path, Rate: rate})
 }
 
-// Nginx starts one with what `medctrl-supervisor nginx` prints, with these flags.
+// Nginx starts an Nginx with what `medctrl-supervisor nginx` prints with these flags.
 func (w *World) Nginx(flags ...string) *Nginx {
 	w.t.Helper()
 	conf, errors, code := w.CLI(append([]string{"nginx"}, flags...)...)
@@ -34,8 +35,8 @@ func (w *World) Nginx(flags ...string) *Nginx {
 	return StartNginx(w.t, conf)
 }
 
-// StartNginx starts an Nginx with this configuration: its `upstream` and `map` blocks at the level of http, all the rest in the
-// one server. It ends with the test.
+// StartNginx starts an Nginx with this configuration: its `upstream` and `map` blocks at the level
+// of http, all the rest in the one server. It ends with the test.
 func StartNginx(t testing.TB, conf string) *Nginx {
 	t.Helper()
 	n := &Nginx{Dir: ShortDir(t)}
@@ -50,7 +51,7 @@ func StartNginx(t testing.TB, conf string) *Nginx {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer log.Close() // the child has its own
+	defer log.Close() // the child has its own copy
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := StartBound(cmd); err != nil {
 		t.Fatal(err)
@@ -81,7 +82,8 @@ func StartNginx(t testing.TB, conf string) *Nginx {
 	return n
 }
 
-// command is Nginx with its own everything. Debian has it in a folder that a plain user's PATH lacks.
+// command returns a command of a private Nginx. Debian has it in a folder that is not in a normal
+// user's PATH.
 func (n *Nginx) command(t testing.TB, args ...string) *exec.Cmd {
 	t.Helper()
 	path, err := exec.LookPath("nginx")
@@ -98,7 +100,8 @@ func (n *Nginx) write(t testing.TB, conf string) {
 	t.Helper()
 	user := ""
 	if os.Getuid() == 0 {
-		user = "user root;" // its workers would be nobody's otherwise and could not reach the world's sockets
+		// otherwise its workers run as nobody and cannot reach the world's sockets
+		user = "user root;"
 	}
 	http, server := SplitNginx(conf)
 	text := fmt.Sprintf(`%s
@@ -121,7 +124,8 @@ http {
 	}
 }
 `, user, http, n.Addr, server)
-	// `include proxy_params;` looks beside nginx.conf. These are the lines of Debian's.
+	// `include proxy_params;` looks in the folder of nginx.conf. These are the lines of Debian's
+	// file.
 	params := "proxy_set_header Host $http_host;\nproxy_set_header X-Real-IP $remote_addr;\n" +
 		"proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\nproxy_set_header X-Forwarded-Proto $scheme;\n"
 	for name, content := range map[string]string{"nginx.conf": text, "proxy_params": params} {
@@ -131,7 +135,7 @@ http {
 	}
 }
 
-// SplitNginx parts the blocks that must stand at the level of http from those of a server.
+// SplitNginx separates the blocks that must be at the level of http from those of a server.
 func SplitNginx(conf string) (http, server string) {
 	var parts [2]strings.Builder
 	depth, part := 0, 1

@@ -12,13 +12,14 @@ import (
 	"time"
 )
 
-// manager stands for the service manager that started the supervisor: it hears what that has to say (sd_notify(3)).
+// manager stands in for the service manager that started the supervisor: it receives its messages
+// (sd_notify(3)).
 type manager struct {
 	t    *testing.T
 	conn *net.UnixConn
 }
 
-// listenAt makes a manager with a socket at a path, or at an abstract name where that begins with @.
+// listenAt makes a manager with a socket at a path, or at an abstract name if it begins with @.
 func listenAt(t *testing.T, path string) manager {
 	t.Helper()
 	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
@@ -29,7 +30,7 @@ func listenAt(t *testing.T, path string) manager {
 	return manager{t, conn}
 }
 
-// hear waits for a message that says want, in a line or several of its own.
+// hear waits for a message that contains want as one or more whole lines.
 func (m manager) hear(want string) {
 	m.t.Helper()
 	if err := m.conn.SetReadDeadline(time.Now().Add(60 * time.Second)); err != nil {
@@ -49,7 +50,8 @@ func (m manager) hear(want string) {
 	}
 }
 
-// What systemd is told by a service of Type=notify, with a watchdog, over a reload, an upgrade and a stop.
+// What a service of Type=notify with a watchdog tells systemd at a start, a reload, an upgrade and
+// a stop.
 func TestServiceManagerIsToldOfEachTurn(t *testing.T) {
 	t.Parallel()
 	for name, where := range map[string]func(*World) string{
@@ -89,7 +91,7 @@ func TestServiceManagerIsToldOfEachTurn(t *testing.T) {
 	}
 }
 
-// A watchdog that is meant for the process that started us, as of a wrapper, is not ours to feed.
+// We do not serve a watchdog that is meant for the process that started us, such as a wrapper.
 func TestWatchdogOfAnotherProcessIsNotFed(t *testing.T) {
 	t.Parallel()
 	w := tinyWorld(t)
@@ -115,8 +117,9 @@ func TestWatchdogOfAnotherProcessIsNotFed(t *testing.T) {
 	}
 }
 
-// Some only wait for READY=1, and a systemd that has crashed reads nothing any more while its sockets stay.
-func TestServiceManagerThatReadsNoMoreHoldsNothingUp(t *testing.T) {
+// Some managers only wait for READY=1, and a crashed systemd reads nothing any more while its
+// sockets stay.
+func TestServiceManagerThatStopsReadingDelaysNothing(t *testing.T) {
 	t.Parallel()
 	w := tinyWorld(t)
 	m := listenAt(t, filepath.Join(w.Dir, "notify"))
@@ -132,14 +135,15 @@ func TestServiceManagerThatReadsNoMoreHoldsNothingUp(t *testing.T) {
 	w.Stop()
 }
 
-// TestFirstProcessOfAContainerReapsOrphans runs the supervisor as pid 1 of a pid namespace, as a container does.
+// TestFirstProcessOfAContainerReapsOrphans runs the supervisor as pid 1 of a pid namespace, as a
+// container does.
 func TestFirstProcessOfAContainerReapsOrphans(t *testing.T) {
 	t.Parallel()
 	if _, err := exec.LookPath("unshare"); err != nil || os.Geteuid() != 0 {
 		t.Skip("needs root and unshare")
 	}
 	w := tinyWorld(t)
-	// unshare waits for pid 1 and passes nothing on, so that is told by itself.
+	// unshare waits for pid 1 and forwards no signals, so signal pid 1 directly.
 	w.Wrap = []string{"unshare", "--pid", "--fork", "--mount-proc", "--kill-child"}
 	w.Start()
 	w.WaitState("one", "running")
@@ -148,7 +152,7 @@ func TestFirstProcessOfAContainerReapsOrphans(t *testing.T) {
 		t.Fatalf("the namespace holds %v", init)
 	}
 	pid := init[1].Pid
-	// An orphan of nobody we started: its parent ends at once, and it soon after.
+	// An orphan that we did not start: its parent ends at once, and it soon after.
 	w.nsenter(pid, "sh", "-c", "sleep 0.2 & sleep 0.1")
 	w.nsenter(pid, "sh", "-c", "(sleep 0.05 &)")
 	Eventually(t, patience, "no zombies", func() (bool, string) {
@@ -186,7 +190,7 @@ func TestExamplesForServiceManagersAreUnderstoodByThem(t *testing.T) {
 		t.Skip(err)
 	}
 	path := filepath.Join(t.TempDir(), "medctrl-supervisor.service")
-	unit = strings.ReplaceAll(unit, "/usr/local/bin/medctrl-supervisor", Binary(t)) // it must be there
+	unit = strings.ReplaceAll(unit, "/usr/local/bin/medctrl-supervisor", Binary(t)) // it must exist
 	if err := os.WriteFile(path, []byte(unit), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +199,7 @@ func TestExamplesForServiceManagersAreUnderstoodByThem(t *testing.T) {
 	}
 }
 
-// What OpenRC calls in its script, with the script's own words for it, does what the script says.
+// The functions of the OpenRC script, called as OpenRC does, do what they are described to do.
 func TestCommandsOfTheOpenRCScriptReachTheSupervisor(t *testing.T) {
 	t.Parallel()
 	w := tinyWorld(t)

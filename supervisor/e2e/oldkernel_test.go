@@ -12,7 +12,8 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/oldkernel"
 )
 
-// TestMainJobOnAnOldKernel is the main job where everything newer than Linux 5.4, and all that a file system or a container may lack, is missing.
+// TestMainJobOnAnOldKernel is the main job without everything newer than Linux 5.4 and everything
+// that a file system or a container may lack.
 func TestMainJobOnAnOldKernel(t *testing.T) {
 	t.Parallel()
 	w := exampleWorld(t)
@@ -20,8 +21,9 @@ func TestMainJobOnAnOldKernel(t *testing.T) {
 	mainJob(t, w)
 }
 
-// TestEachFallbackLosesNothing takes one thing after the other from the kernel, and has a build served, edited, killed, adopted after a death of
-// the supervisor, upgraded and stopped, with no request lost.
+// TestEachFallbackLosesNothing removes one kernel feature after the other, and each time a build is
+// served, edited, killed, adopted after a death of the supervisor, upgraded and stopped, with no
+// request lost.
 func TestEachFallbackLosesNothing(t *testing.T) {
 	t.Parallel()
 	for _, lack := range oldkernel.All() {
@@ -43,8 +45,9 @@ func TestEachFallbackLosesNothing(t *testing.T) {
 	})
 }
 
-// wholeLife is what an operator may see of a build in a year. Where the listener cannot be taken back from a child, the death of that child
-// after the supervisor's costs who waits for it.
+// wholeLife goes through what an operator may see of a build in a year. If the listener cannot be
+// taken back from a child, the death of that child after the supervisor's costs the waiting
+// clients.
 func wholeLife(t *testing.T, w *World, weaker bool) {
 	t.Helper()
 	first := w.Serve("one")
@@ -65,7 +68,7 @@ func wholeLife(t *testing.T, w *World, weaker bool) {
 		t.Errorf("pid %d after an upgrade, want %d", b.Pid, second.Pid)
 	}
 	tr.GoOn(t, calm)
-	allowed := 1 // in the hands of the one who was killed
+	allowed := 1 // the one that the killed process was working on
 	if weaker {
 		tr.Stop().NoneLost(t)
 	}

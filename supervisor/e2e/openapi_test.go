@@ -20,7 +20,7 @@ import (
 	"github.com/getkin/kin-openapi/routers/legacy"
 )
 
-// described holds every answer of a supervisor against docs/openapi.yaml.
+// described checks every response of a supervisor against docs/openapi.yaml.
 type described struct {
 	t      *testing.T
 	w      *World
@@ -51,8 +51,7 @@ func describe(t *testing.T, w *World) *described {
 	return &described{t, w, &http.Client{Transport: transport}, doc, router, map[string]bool{}}
 }
 
-// ask sends a request that the file describes and answers the body, which is as
-// the file says.
+// ask sends a request, checks it and the response against the file, and returns the body.
 func (d *described) ask(method, path string, want int) string {
 	d.t.Helper()
 	return d.send(method, path, nil, want)
@@ -83,14 +82,14 @@ func (d *described) send(method, path string, body []byte, want int) string {
 	}
 	in := &openapi3filter.RequestValidationInput{Request: r, PathParams: vars, Route: route}
 	if err := openapi3filter.ValidateRequest(d.t.Context(), in); err != nil && want < 400 {
-		d.t.Errorf("%s %s is taken and is not as described: %v", method, path, err)
+		d.t.Errorf("%s %s is accepted and is not as described: %v", method, path, err)
 	}
 	err = openapi3filter.ValidateResponse(d.t.Context(), &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: in, Status: want, Header: resp.Header, Body: io.NopCloser(bytes.NewReader(text)),
 		Options: &openapi3filter.Options{IncludeResponseStatus: true, MultiError: true},
 	})
 	if err != nil {
-		d.t.Errorf("%s %s answers otherwise than described: %v", method, path, err)
+		d.t.Errorf("%s %s has a response that is not as described: %v", method, path, err)
 	}
 	switch kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); kind {
 	case "application/x-ndjson":
@@ -108,7 +107,7 @@ func (d *described) send(method, path string, body []byte, want int) string {
 	return string(text)
 }
 
-// is holds a piece of JSON against a schema.
+// is checks a piece of JSON against a schema.
 func (d *described) is(schema, text string) {
 	d.t.Helper()
 	var v any
@@ -117,16 +116,16 @@ func (d *described) is(schema, text string) {
 		return
 	}
 	if err := d.doc.Components.Schemas[schema].Value.VisitJSON(v); err != nil {
-		d.t.Errorf("%s is no %s: %v", text, schema, err)
+		d.t.Errorf("%s is not a %s: %v", text, schema, err)
 	}
 }
 
-// elsewhere are answers that cannot be had here.
+// elsewhere lists responses that cannot be produced here.
 var elsewhere = []string{
-	" 403", // of another user, who does not get as far as the socket: supervisor/control's tests
+	" 403", // for another user, who cannot reach the socket: see the tests of supervisor/control
 }
 
-// all fails for what is described and was not seen.
+// all fails for each described response that was not seen.
 func (d *described) all() {
 	d.t.Helper()
 	for path, item := range d.doc.Paths.Map() {
@@ -166,7 +165,7 @@ func TestTheAPIAnswersAsItsDescriptionSays(t *testing.T) {
 	w.WaitState("one", "running")
 
 	w.SaveSettings("two", "raise RuntimeError('broken on purpose')", RenameOver)
-	w.WaitStatus("two", "a release that is not taken", func(b BuildStatus) bool { return b.Reason != "" || b.BuildError != "" })
+	w.WaitStatus("two", "a release that does not take over", func(b BuildStatus) bool { return b.Reason != "" || b.BuildError != "" })
 	d.ask("GET", "/v1/builds/two", 200)
 	w.WaitPid("one", w.KillTree("one", syscall.SIGKILL))
 
@@ -199,7 +198,7 @@ func TestTheAPIAnswersAsItsDescriptionSays(t *testing.T) {
 	d.ask("GET", "/v1/status?usage=no", 200)
 	d.ask("GET", "/v1/status?usage=maybe", 400)
 	d.ask("POST", "/v1/reload", 422)
-	d.ask("POST", "/v1/upgrade", 422) // with a file that the new one would not take
+	d.ask("POST", "/v1/upgrade", 422) // with a file that the new one does not accept
 	w.WriteConfig()
 	d.ask("POST", "/v1/reload", 200)
 	d.ask("POST", "/v1/upgrade", 200)

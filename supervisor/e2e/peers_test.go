@@ -12,9 +12,10 @@ import (
 	"time"
 )
 
-// The peers run as their documentation shows for gunicorn: it makes its socket itself (--bind unix:).
+// The peers are set up as their documentation shows for gunicorn, which makes its socket itself
+// (--bind unix:).
 
-// bySupervisord is Debian's supervisor; nil where it is not installed.
+// bySupervisord is Debian's supervisor; nil if it is not installed.
 func bySupervisord(t testing.TB) *supervised {
 	t.Helper()
 	dir := peerProject(t)
@@ -29,7 +30,7 @@ func bySupervisord(t testing.TB) *supervised {
 	return &supervised{name: "supervisor", socket: socket, master: func() int { return readPid(t, pidfile) }}
 }
 
-// byRunit is Debian's runit; nil where it is not installed.
+// byRunit is Debian's runit; nil if it is not installed.
 func byRunit(t testing.TB) *supervised {
 	t.Helper()
 	dir := peerProject(t)
@@ -45,7 +46,8 @@ func byRunit(t testing.TB) *supervised {
 	return &supervised{name: "runit", socket: socket, master: func() int { return readPid(t, pidfile) }}
 }
 
-// supervisordWith starts a supervisor of n trivial children and answers the pids of its own processes.
+// supervisordWith starts a supervisor of n trivial children and returns the pids of its own
+// processes.
 func supervisordWith(t testing.TB, n int) []int {
 	t.Helper()
 	dir := ShortDir(t)
@@ -93,7 +95,7 @@ func waitChildren(t testing.TB, n int, count func() int) {
 	})
 }
 
-// startSupervisord answers its pid, 0 where it is not installed.
+// startSupervisord returns its pid, 0 if it is not installed.
 func startSupervisord(t testing.TB, dir, programs string) int {
 	t.Helper()
 	path, err := exec.LookPath("supervisord")
@@ -108,7 +110,7 @@ func startSupervisord(t testing.TB, dir, programs string) int {
 	return startPeer(t, exec.Command(path, "-c", conf))
 }
 
-// startRunit answers the pid of runsvdir, 0 where it is not installed.
+// startRunit returns the pid of runsvdir, 0 if it is not installed.
 func startRunit(t testing.TB, dir string) int {
 	t.Helper()
 	path, err := exec.LookPath("runsvdir")
@@ -127,7 +129,7 @@ func startPeer(t testing.TB, cmd *exec.Cmd) int {
 	pid := cmd.Process.Pid
 	t.Cleanup(func() {
 		KillAll(t, Tree(pid), syscall.SIGKILL)
-		_ = cmd.Wait() // killed, as we said
+		_ = cmd.Wait() // the error says that it was killed
 	})
 	return pid
 }
@@ -142,7 +144,7 @@ func writeRun(t testing.TB, service, script string) {
 	}
 }
 
-// peerProject is a copy of the tiny project, with its bytecode compiled as ours is.
+// peerProject is a copy of the tiny project, with its bytecode compiled as in our releases.
 func peerProject(t testing.TB) string {
 	t.Helper()
 	dir := ShortDir(t)
@@ -181,7 +183,8 @@ func readPid(t testing.TB, path string) int {
 	return pid
 }
 
-// pssKB is the memory of processes in KiB, shared pages divided among their users (proc_pid_smaps(5)).
+// pssKB is the memory of processes in KiB, shared pages divided among their users
+// (proc_pid_smaps(5)).
 func pssKB(t testing.TB, pids []int) (sum int) {
 	t.Helper()
 	for _, pid := range pids {
@@ -199,7 +202,8 @@ func pssKB(t testing.TB, pids []int) (sum int) {
 	return sum
 }
 
-// cpuTicks is the CPU time of processes in clock ticks, user and system (proc_pid_stat(5), fields 14 and 15).
+// cpuTicks is the CPU time of processes in clock ticks, user and system (proc_pid_stat(5), fields
+// 14 and 15).
 func cpuTicks(t testing.TB, pids []int) (sum int) {
 	t.Helper()
 	for _, pid := range pids {

@@ -59,7 +59,7 @@ func (d *disk) run(argv ...string) {
 	}
 }
 
-// Cut answers a copy of what is on the device now: what a power cut would leave.
+// Cut returns a copy of what is on the device now: what a power cut would leave.
 func (d *disk) Cut(n int) string {
 	d.t.Helper()
 	image := fmt.Sprintf("%s.%d", d.image, n)
@@ -75,8 +75,9 @@ func (d *disk) Unmount() {
 	})
 }
 
-// TestPowerCutAtAnyMomentLeavesAConsistentRoot runs a first build, its exchange and an edit on a disk of their own, copies the disk at each moment
-// after which something must be on it, and starts from each copy as after a power cut.
+// TestPowerCutAtAnyMomentLeavesAConsistentRoot runs a first build, its exchange and an edit on a
+// disk of its own, copies the disk at each moment after which something must be on it, and starts
+// from each copy as after a power cut.
 func TestPowerCutAtAnyMomentLeavesAConsistentRoot(t *testing.T) {
 	t.Parallel()
 	w := mortalWorld(t)
@@ -93,7 +94,8 @@ func TestPowerCutAtAnyMomentLeavesAConsistentRoot(t *testing.T) {
 				p, ok := readProcess(fmt.Sprintf("/proc/%d", w.Pid()))
 				stopped = ok && p.State == "T"
 				if !stopped && time.Since(since) > time.Second {
-					a, err := Ask("unix", w.Socket("one"), "/") // the server itself, which is never stopped
+					// the server itself, which is never stopped
+					a, err := Ask("unix", w.Socket("one"), "/")
 					over = err == nil && a.Header.Get("X-Banner") == banner
 				}
 				return stopped || over, ""
@@ -103,7 +105,7 @@ func TestPowerCutAtAnyMomentLeavesAConsistentRoot(t *testing.T) {
 			}
 			moments := w.Moments()
 			last := moments[len(moments)-1]
-			// Steps begin nothing that must last, but for these.
+			// Steps begin nothing that must last, except these.
 			for _, word := range []string{"after_step_install", "after_step_compile", "after_the", "after_Swap", "after_Spawn", "pruned"} {
 				if strings.Contains(last, word) && cuts[last+banner] == "" {
 					cuts[last+banner] = d.Cut(len(cuts))
@@ -137,16 +139,17 @@ func TestPowerCutAtAnyMomentLeavesAConsistentRoot(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if strings.Contains(w.Log(), "not readable") {
+	if strings.Contains(w.Log(), "is damaged") {
 		t.Errorf("state was torn: %s", w.Log())
 	}
 	t.Logf("%d cuts, after %d of which there was a release: %q", len(order), reused, order)
 	if len(order) < 10 || reused < 5 {
-		t.Errorf("only %d cuts, and %d with a release: it proves little", len(order), reused)
+		t.Errorf("only %d cuts, and %d with a release: that tests too little", len(order), reused)
 	}
 }
 
-// releasesAreWhole asserts that every release that has its name holds everything, and answers 1 where there is one.
+// releasesAreWhole asserts that every release with its final name is complete, and returns 1 if
+// there is one.
 func (w *World) releasesAreWhole(moment string) int {
 	w.t.Helper()
 	found := 0
@@ -162,7 +165,7 @@ func (w *World) releasesAreWhole(moment string) int {
 		found = 1
 		got, err := os.ReadFile(filepath.Join(dir, "API", "tiny_server.py"))
 		if err != nil || !bytes.Equal(got, want) {
-			w.t.Errorf("cut %s: release %s holds %d of %d bytes of a file (%v)", moment, dir, len(got), len(want), err)
+			w.t.Errorf("cut %s: release %s has %d of %d bytes of a file (%v)", moment, dir, len(got), len(want), err)
 		}
 		var record struct{ Venv string }
 		text, err := os.ReadFile(filepath.Join(dir, "release.json"))
@@ -173,7 +176,7 @@ func (w *World) releasesAreWhole(moment string) int {
 			w.t.Errorf("cut %s: record of release %s: %v", moment, dir, err)
 		}
 		if conf, err := os.ReadFile(filepath.Join(w.Root, "one", "venvs", record.Venv, "pyvenv.cfg")); err != nil || len(conf) == 0 {
-			w.t.Errorf("cut %s: environment of release %s is not whole: %d bytes, %v", moment, dir, len(conf), err)
+			w.t.Errorf("cut %s: environment of release %s is incomplete: %d bytes, %v", moment, dir, len(conf), err)
 		}
 	}
 	return found

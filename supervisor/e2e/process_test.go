@@ -16,7 +16,7 @@ import (
 type Process struct {
 	Pid, Parent, Session int
 	State                string // one letter, T is stopped
-	Start                string // since boot, in ticks: with the pid it tells two processes apart
+	Start                string // since boot, in ticks: with the pid it identifies a process
 	Command              string
 }
 
@@ -27,7 +27,7 @@ func (p Process) String() string {
 // processes reads all of /proc (proc_pid_stat(5)).
 func processes() []Process {
 	var all []Process
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // errs only at a bad pattern
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // fails only on a bad pattern
 	for _, path := range stats {
 		if p, live := readProcess(filepath.Dir(path)); live {
 			all = append(all, p)
@@ -39,9 +39,10 @@ func processes() []Process {
 func readProcess(dir string) (Process, bool) {
 	stat, err := os.ReadFile(dir + "/stat")
 	if err != nil {
-		return Process{}, false // gone meanwhile
+		return Process{}, false // ended in the meantime
 	}
-	// The name in brackets may hold anything, brackets and spaces too: what follows the last one is regular.
+	// The name in brackets may contain anything, even brackets and spaces; what follows the last
+	// bracket is regular.
 	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 	if len(fields) < 20 || fields[0] == "Z" || fields[0] == "X" {
 		return Process{}, false
@@ -60,8 +61,9 @@ func readProcess(dir string) (Process, bool) {
 	return p, true
 }
 
-// Processes lists every live process that belongs to this world, bar the supervisor that runs: its folder stands in their
-// environment (MEDCTRL_DATA), their command line, or it is where they work.
+// Processes lists every live process that belongs to this world, except the running supervisor: the
+// world's folder is in their environment (MEDCTRL_DATA) or command line, or is their working
+// directory.
 func (w *World) Processes() []Process {
 	var ours []Process
 	for _, p := range processes() {
@@ -69,7 +71,8 @@ func (w *World) Processes() []Process {
 			continue
 		}
 		dir := fmt.Sprintf("/proc/%d/", p.Pid)
-		environ, _ := os.ReadFile(dir + "environ") // another user's is not ours
+		// unreadable for another user's process, which is not ours
+		environ, _ := os.ReadFile(dir + "environ")
 		cwd, _ := os.Readlink(dir + "cwd")
 		if bytes.Contains(environ, []byte(w.Dir+"/")) || strings.Contains(p.Command, w.Dir+"/") || cwd == w.Dir || strings.HasPrefix(cwd, w.Dir+"/") {
 			ours = append(ours, p)
@@ -78,7 +81,7 @@ func (w *World) Processes() []Process {
 	return ours
 }
 
-// Tree lists pid, everything in its session, and everything that descends from it.
+// Tree lists pid, everything in its session, and all its descendants.
 func Tree(pid int) []Process {
 	all := processes()
 	in := map[int]bool{pid: true}
@@ -110,7 +113,7 @@ func Workers(master int) []Process {
 	return workers
 }
 
-// pids are theirs. Two looks at one process need not be equal otherwise.
+// pids returns their pids. In other fields, two looks at one process may differ.
 func pids(all []Process) []int {
 	var numbers []int
 	for _, p := range all {
@@ -119,7 +122,8 @@ func pids(all []Process) []int {
 	return numbers
 }
 
-// KillAll sends each of them a signal, and nobody else: os.FindProcess holds a pidfd, and the start time is compared once it does.
+// KillAll sends a signal to each of them, and to no other process: os.FindProcess has a pidfd, and
+// the start time is compared after it was opened.
 func KillAll(t testing.TB, victims []Process, sig syscall.Signal) {
 	t.Helper()
 	for _, victim := range victims {
@@ -145,7 +149,7 @@ func (w *World) KillMaster(name string, sig syscall.Signal) int {
 	master := w.WaitState(name, "running").Pid
 	p, live := readProcess(fmt.Sprintf("/proc/%d", master))
 	if !live {
-		w.t.Fatalf("status says that %d serves build %s: it does not live", master, name)
+		w.t.Fatalf("status says that %d serves build %s, but it is not alive", master, name)
 	}
 	KillAll(w.t, []Process{p}, sig)
 	return master

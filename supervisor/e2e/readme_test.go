@@ -13,8 +13,9 @@ import (
 	"time"
 )
 
-// TestEveryCommandOfTheReadmeWorks runs the README's sh blocks in order, in a copy of what a clone holds. `make run` runs in the
-// background, as the README says, and is ended by Ctrl-C; `make test` is what runs this.
+// TestEveryCommandOfTheReadmeWorks runs the README's sh blocks in order, in a copy of a clone.
+// `make run` runs in the background, as the README says, and is ended by Ctrl-C; `make test` is
+// left out, as it runs this test.
 func TestEveryCommandOfTheReadmeWorks(t *testing.T) {
 	t.Parallel()
 	w := emptyWorld(t)
@@ -22,7 +23,7 @@ func TestEveryCommandOfTheReadmeWorks(t *testing.T) {
 	copyClone(t, clone)
 	w.File = filepath.Join(clone, "examples", "builds.toml")
 	w.Root = filepath.Join(clone, "run")
-	// The example answers to the names it is asked by in the README, and to no other.
+	// The example accepts only the host names that the README uses.
 	_, port, err := net.SplitHostPort(w.Front)
 	if err != nil {
 		t.Fatal(err)
@@ -57,10 +58,11 @@ func TestEveryCommandOfTheReadmeWorks(t *testing.T) {
 	if !w.Running() {
 		t.Fatal("README.md has no `make run`, or it has ended")
 	}
-	if err := syscall.Kill(-w.Pid(), syscall.SIGINT); err != nil { // what Ctrl-C does: to all of the terminal's group
+	// what Ctrl-C does: signal the terminal's whole group
+	if err := syscall.Kill(-w.Pid(), syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	w.WaitEnd(60 * time.Second) // make's own code for having been interrupted says nothing of the supervisor
+	w.WaitEnd(60 * time.Second) // the exit code is make's own, for having been interrupted
 	Eventually(t, 5*time.Second, "the end of everything that make run started", func() (bool, string) {
 		left := w.Processes()
 		return len(left) == 0, fmt.Sprint(left)
@@ -70,7 +72,7 @@ func TestEveryCommandOfTheReadmeWorks(t *testing.T) {
 	}
 }
 
-// copyClone copies what builds and runs, without what only tests need.
+// copyClone copies what building and running needs, without what only tests need.
 func copyClone(t *testing.T, to string) {
 	t.Helper()
 	for _, dir := range []string{".ci", "build", "cmd", "config", "docs", "examples", "supervisor"} {

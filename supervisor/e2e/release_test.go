@@ -32,7 +32,7 @@ func TestTwentyRebuildsInARowCostNoRequest(t *testing.T) {
 	r.NoneLost(t)
 	t.Logf("%d rebuilds: %v", rebuilds, r)
 	if served := r.releases(); !slices.Equal(served, releases) {
-		t.Errorf("the load was answered by releases %v, want each of %v in its turn", served, releases)
+		t.Errorf("releases %v answered the load, want each of %v in turn", served, releases)
 	}
 	Eventually(t, patience, "the end of what the rebuilds left", func() (bool, string) {
 		now, names := w.leavings(), w.entries("one", "releases")
@@ -41,7 +41,7 @@ func TestTwentyRebuildsInARowCostNoRequest(t *testing.T) {
 	})
 }
 
-// leavings are what a supervisor may leave ever more of.
+// leavings counts what a supervisor might leak.
 type leavings struct{ descriptors, processes, files int }
 
 func (w *World) leavings() leavings {
@@ -50,7 +50,7 @@ func (w *World) leavings() leavings {
 	err := filepath.WalkDir(w.Root, func(path string, d os.DirEntry, err error) error {
 		l.files++
 		if errors.Is(err, os.ErrNotExist) {
-			return nil // it went meanwhile
+			return nil // it disappeared in the meantime
 		}
 		return err
 	})
@@ -60,7 +60,7 @@ func (w *World) leavings() leavings {
 	return l
 }
 
-// releases are those that answered, in the order of the first request that each answered.
+// releases returns those that answered, in the order of the first request that each answered.
 func (r Result) releases() []string {
 	var all []string
 	for _, s := range r.Shots {
@@ -71,7 +71,7 @@ func (r Result) releases() []string {
 	return all
 }
 
-// unfit are settings with which a release is built, and is not fit to serve.
+// unfit are settings with which a release can be built but is not fit to serve.
 var unfit = map[string]struct{ lines, why string }{
 	"import error":   {"import nowhere_to_be_found", "nowhere_to_be_found"},
 	"syntax error":   {"if True print(1)", "SyntaxError"},
@@ -81,7 +81,8 @@ var unfit = map[string]struct{ lines, why string }{
 	"master is gone": {killsMaster + "kill_master()", "SIGKILL"},
 }
 
-// killsMaster is Python that kills its gunicorn, and nobody who may be its parent after that.
+// killsMaster is Python that kills its gunicorn, and not the process that becomes its parent after
+// that.
 const killsMaster = `import os, sys
 def kill_master():
     master = os.getppid()
@@ -89,7 +90,8 @@ def kill_master():
         os.kill(master, 9)
 `
 
-// What serves goes on, with the reason in status and log, and the mended release comes by itself.
+// What serves keeps serving, with the reason in status and log, and the fixed release follows
+// without a command.
 func TestBrokenReleaseNeverTakesTheName(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"import error", "syntax error", "answers 500", "never answers", "worker exits", "master is gone"} {
@@ -112,10 +114,10 @@ func TestBrokenReleaseNeverTakesTheName(t *testing.T) {
 			if b := w.WaitStatus("one", "nothing under way", func(b BuildStatus) bool { return !b.Building }); b.Pid != first.Pid {
 				t.Errorf("pid %d serves, want %d", b.Pid, first.Pid)
 			}
-			w.SetBanner("one", "mended", RenameOver)
-			w.WaitBanner("one", "mended")
+			w.SetBanner("one", "fixed", RenameOver)
+			w.WaitBanner("one", "fixed")
 			if b := w.WaitRelease("one", first.Release); b.Reason != "" || b.BuildError != "" {
-				t.Errorf("status %+v of the mended release still has a reason", b)
+				t.Errorf("status %+v of the fixed release still has a reason", b)
 			}
 			tr.Stop().NoneLost(t)
 		})
@@ -145,30 +147,30 @@ threading.Thread(target=doom, daemon=True).start()
 		}
 	}
 	gaveWay(second.Release)
-	w.MustCLI("restart", "one") // it is not tried again for that
+	w.MustCLI("restart", "one") // a restart does not try it again
 	if b := w.WaitState("one", "running"); b.Release != first.Release {
 		t.Errorf("release %s serves after a restart, want %s", b.Release, first.Release)
 	}
-	w.MustCLI("reload") // nor for that
+	w.MustCLI("reload") // nor does a reload
 	w.WaitStatus("one", "a look at the inputs", func(b BuildStatus) bool { return !b.Building })
 	if n := strings.Count(w.Log(), "generation took over: build=one generation="); n != 3 {
 		t.Errorf("%d generations took over, want the first release twice and once the one that gave way", n)
 	}
 	w.Heal("one", "doomed")
-	w.MustCLI("rebuild", "one") // but for that
+	w.MustCLI("rebuild", "one") // but a rebuild does
 	third := w.WaitState("one", "running")
 	w.Touch("one", "doomed")
 	gaveWay(third.Release)
 	tr.GoOn(t, calm)
 	r := tr.Stop()
-	r.NoneLost(t) // each died without its workers, which finish what they hold
+	r.NoneLost(t) // only the masters died: the workers finish what they hold
 	t.Logf("two releases that died and gave way: %v", r)
-	old := w.KillMaster("one", syscall.SIGKILL) // nor is it for that
+	old := w.KillMaster("one", syscall.SIGKILL) // nor does a crash
 	if b := w.WaitPid("one", old); b.Release != first.Release {
 		t.Errorf("release %s serves after a crash, want %s", b.Release, first.Release)
 	}
-	w.SetBanner("one", "mended", RenameOver)
-	w.WaitBanner("one", "mended")
+	w.SetBanner("one", "fixed", RenameOver)
+	w.WaitBanner("one", "fixed")
 }
 
 func TestRollbackStaysUntilAnInputChanges(t *testing.T) {
@@ -189,7 +191,7 @@ func TestRollbackStaysUntilAnInputChanges(t *testing.T) {
 		t.Errorf("after rollback --to: %+v", b)
 	}
 	if _, errOut, code := w.CLI("rollback", "one", "--to", "20200101T000000-abcdef"); code != 1 || !strings.Contains(errOut, "not kept") {
-		t.Errorf("to a release that is not there: exit %d, %q", code, errOut)
+		t.Errorf("to a missing release: exit %d, %q", code, errOut)
 	}
 	w.MustCLI("reload") // changes no input
 	w.Signal(syscall.SIGKILL)
@@ -203,7 +205,7 @@ func TestRollbackStaysUntilAnInputChanges(t *testing.T) {
 	tr.Stop().NoneLost(t)
 }
 
-// What cannot be built says why, with nothing swapped and nothing left.
+// A failed attempt says why, with nothing swapped and nothing left behind.
 func TestBuildThatFailsSaysWhy(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t, One(`pip_args = ["--no-index", "--no-build-isolation"]`), Entry("two", "check = true", "migrate = true"))
@@ -241,23 +243,24 @@ func TestBuildThatFailsSaysWhy(t *testing.T) {
 	}
 	w.SaveSettings("two", `INSTALLED_APPS = ["things", "no_such_app"]`, RenameOver)
 	failed("two", "no_such_app")
-	if err := os.WriteFile(filepath.Join(w.Source, "API", "things", "migrations", "0099_bad.py"), []byte("raise RuntimeError('a migration that cannot be')\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(w.Source, "API", "things", "migrations", "0099_bad.py"), []byte("raise RuntimeError('a migration that cannot work')\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	w.SetBanner("two", "migrates", RenameOver)
-	failed("two", "a migration that cannot be")
+	failed("two", "a migration that cannot work")
 	for name, before := range map[string]BuildStatus{"one": first, "two": two} {
 		if b := w.WaitState(name, "running"); b.Pid != before.Pid || b.Release != before.Release {
 			t.Errorf("status %+v, want what served before, %+v", b, before)
 		}
-		if left, _ := filepath.Glob(filepath.Join(w.Root, name, "releases", ".tmp-*")); len(left) > 0 { // the pattern is good
+		// the pattern is good
+		if left, _ := filepath.Glob(filepath.Join(w.Root, name, "releases", ".tmp-*")); len(left) > 0 {
 			t.Errorf("left: %v", left)
 		}
 	}
 	tr.Stop().NoneLost(t)
 }
 
-func TestFirstReleaseThatIsBrokenIsServedOnceItIsMended(t *testing.T) {
+func TestFirstReleaseThatIsBrokenIsServedOnceItIsFixed(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t, One())
 	w.SaveSettings("one", `SECRET_KEY = "random secret key"`, Overwrite)
@@ -269,6 +272,6 @@ func TestFirstReleaseThatIsBrokenIsServedOnceItIsMended(t *testing.T) {
 	if a := MustAsk(t, "unix", w.Socket("one"), "/"); a.Status != 503 || a.Header.Get("Retry-After") == "" {
 		t.Errorf("clients are answered %d, Retry-After %q", a.Status, a.Header.Get("Retry-After"))
 	}
-	w.SetBanner("one", "mended", RenameOver)
-	w.WaitBanner("one", "mended")
+	w.SetBanner("one", "fixed", RenameOver)
+	w.WaitBanner("one", "fixed")
 }

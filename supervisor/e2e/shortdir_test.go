@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// ShortDir is a temporary folder whose sockets stay below the 107 bytes a unix socket's path may have; t.TempDir holds the
-// test's whole name. It is gone when the test ends.
+// ShortDir is a temporary folder whose sockets stay below the 107 bytes a unix socket's path may
+// have; t.TempDir contains the test's whole name. It is removed when the test ends.
 func ShortDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp(binDir, "")

@@ -41,13 +41,14 @@ func TestRemovedSocketNameComesBackByItself(t *testing.T) {
 	}
 	tr.GoOn(t, calm)
 	r := tr.Stop()
-	// Who came while there was no name found none. The probe, every 5 s here, would have let hundreds find none.
+	// Clients that came while there was no name found none. The probe, every 5 s here, would have
+	// let hundreds find none.
 	absent := r.By[Missing] + r.By[Refused]
 	if r.Lost() != absent || absent > 30 {
 		t.Errorf("%d found no socket, want a handful and no other loss: %v", absent, r)
 	}
 	if b := w.WaitState("one", "running"); b.Pid != first || b.Restarts != 0 {
-		t.Errorf("status %+v, want that nothing was restarted for a name", b)
+		t.Errorf("status %+v, want nothing restarted because of a name", b)
 	}
 	t.Logf("a name that is removed, renamed, replaced: %d requests found none; %v", absent, r)
 }

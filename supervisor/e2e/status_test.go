@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// Status is what users are promised of `status --json`, written down apart from the code under test so that this cannot change
-// unnoticed.
+// Status is what users are promised of `status --json`, written down separately from the code under
+// test so that it cannot change unnoticed.
 type Status struct {
 	Version string    `json:"version"`
 	Pid     int       `json:"pid"`
@@ -45,7 +45,7 @@ type BuildStatus struct {
 	Releases   []string  `json:"releases"`
 }
 
-// Build is the part of build name; its Name is empty where there is none.
+// Build returns the part of build name; its Name is empty if there is none.
 func (s Status) Build(name string) BuildStatus {
 	for _, b := range s.Builds {
 		if b.Name == name {
@@ -79,7 +79,7 @@ func (w *World) get(path string) (string, error) {
 	return answer.Body, nil
 }
 
-// WaitStatus waits until holds says yes to build name's status, and returns it.
+// WaitStatus waits until holds returns true for build name's status, and returns the status.
 func (w *World) WaitStatus(name, what string, holds func(BuildStatus) bool) BuildStatus {
 	w.t.Helper()
 	var last BuildStatus
@@ -103,7 +103,8 @@ func (w *World) WaitState(name, state string) BuildStatus {
 	return w.WaitStatus(name, "state "+state, func(b BuildStatus) bool { return b.State == state })
 }
 
-// WaitRelease waits until another release than before serves build name, healthy, with no build going on.
+// WaitRelease waits until another release than before serves build name, healthy, with no attempt
+// under way.
 func (w *World) WaitRelease(name, before string) BuildStatus {
 	w.t.Helper()
 	return w.WaitStatus(name, "a release other than "+before, func(b BuildStatus) bool {
@@ -131,7 +132,7 @@ func (w *World) WaitBanner(name, banner string) {
 	})
 }
 
-// Answer is one whole answer.
+// Answer is one complete response.
 type Answer struct {
 	Status int
 	Header http.Header
@@ -143,7 +144,8 @@ func Ask(network, addr, path string) (Answer, error) {
 	return Send(network, addr, http.MethodGet, path, "")
 }
 
-// Send sends one request for host localhost on a connection of its own and reads the whole answer. Redirects are not followed.
+// Send sends one request for host localhost on a connection of its own and reads the complete
+// response. Redirects are not followed.
 func Send(network, addr, method, path, body string) (Answer, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
@@ -170,7 +172,7 @@ func Send(network, addr, method, path, body string) (Answer, error) {
 	return Answer{answer.StatusCode, answer.Header, string(text)}, nil
 }
 
-// MustAsk is Ask where no answer ends the test.
+// MustAsk is Ask, but an error ends the test.
 func MustAsk(t testing.TB, network, addr, path string) Answer {
 	t.Helper()
 	answer, err := Ask(network, addr, path)

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// What was sent before the end is answered, what comes after finds no socket, and nothing is left.
+// Requests sent before the stop are answered, later ones find no socket, and nothing is left.
 func TestStopAnswersWhatIsUnderWayAndLeavesNothing(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t, One("threads = 4"), Entry("two"))
@@ -50,10 +50,11 @@ func TestStopAnswersWhatIsUnderWayAndLeavesNothing(t *testing.T) {
 		}
 		summarise(before).NoneLost(t)
 		if tr.load.Network == "tcp" {
-			continue // the kernel resets whoever has connected to the front and was not accepted yet
+			// the kernel resets clients that have connected to the front and were not accepted yet
+			continue
 		}
 		if turnedAway := r.By[Missing] + r.By[Refused]; r.Lost() != turnedAway {
-			t.Errorf("a stop turns clients away, it drops none half-way: %v", r)
+			t.Errorf("a stop may turn clients away, but must not drop any half-way: %v", r)
 		}
 	}
 }
@@ -91,7 +92,7 @@ func TestSecondSignalEndsEverythingAtOnce(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t, One())
 	w.Serve("one")
-	Begin(t, "unix", w.Socket("one"), "/stream") // never ends: data/go is not there
+	Begin(t, "unix", w.Socket("one"), "/stream") // never ends: data/go does not exist
 	w.Signal(syscall.SIGTERM)
 	w.WaitStatus("one", "state stopping", func(b BuildStatus) bool { return b.State == "stopping" })
 	w.Signal(syscall.SIGINT)

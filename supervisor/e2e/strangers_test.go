@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// A root that was copied, with its state, names and sockets, starts clean and leaves the one it was copied from alone.
+// A copied root, with its state, names and sockets, starts clean and leaves the original alone.
 func TestCopiedRootStartsClean(t *testing.T) {
 	t.Parallel()
 	w := tinyWorld(t)
@@ -38,7 +38,7 @@ func TestCopiedRootStartsClean(t *testing.T) {
 	w.Stop()
 }
 
-// A process number that the state knows and that belongs to somebody else by now is nobody's business.
+// A pid in the state that now belongs to another process is left alone.
 func TestRecycledPidInTheStateIsNotTakenForAChild(t *testing.T) {
 	t.Parallel()
 	w := tinyWorld(t)
@@ -49,7 +49,7 @@ func TestRecycledPidInTheStateIsNotTakenForAChild(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		stranger.Process.Kill() // it may have ended, which is the failure then
+		stranger.Process.Kill() // it may have ended, which then is the failure
 		stranger.Wait()
 	})
 	path := filepath.Join(w.Root, ".supervisor", "state", "one.json")
@@ -71,7 +71,7 @@ func TestRecycledPidInTheStateIsNotTakenForAChild(t *testing.T) {
 	w.Start()
 	b := w.WaitState("one", "running")
 	if b.Pid == stranger.Process.Pid || b.Pid == first.Pid || b.LastExit == "" {
-		t.Errorf("status %+v, want a new process and a word on the old one's end", b)
+		t.Errorf("status %+v, want a new process and why the old one ended", b)
 	}
 	w.Stop()
 	if err := syscall.Kill(stranger.Process.Pid, 0); err != nil {

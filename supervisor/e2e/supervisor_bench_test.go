@@ -13,11 +13,12 @@ import (
 	"time"
 )
 
-// deaths is how often the supervisor dies, or is replaced, in a benchmark.
+// deaths is how often the supervisor dies or is replaced in a benchmark.
 const deaths = 50
 
-// BenchmarkSupervisorKilled kills the supervisor with -9 under 100 requests a second, starts it again after a second, and counts what was lost and
-// in how many rounds the same gunicorn, and no other, served on.
+// BenchmarkSupervisorKilled kills the supervisor with -9 under 100 requests a second, starts it
+// again after a second, and counts what was lost and in how many rounds the same gunicorn kept
+// serving.
 func BenchmarkSupervisorKilled(b *testing.B) {
 	w := NewWorld(b, One())
 	first := w.Serve("one")
@@ -41,9 +42,10 @@ func BenchmarkSupervisorKilled(b *testing.B) {
 	}
 }
 
-// BenchmarkUpgrade has the supervisor replaced every half second under 100 requests a second, by the command or by a signal, in turn with the
-// same load undisturbed, so that a machine whose speed drifts is as slow for both. The front's clients wait while there is no program to serve
-// them; the sockets' do not.
+// BenchmarkUpgrade replaces the supervisor every half second under 100 requests a second, by the
+// command or by a signal, alternating with the same load undisturbed, so that drifts in the
+// machine's speed affect both. The front's clients wait while there is no program to serve them;
+// the sockets' do not.
 func BenchmarkUpgrade(b *testing.B) {
 	const pause, rounds = 500 * time.Millisecond, 10
 	for _, way := range []string{"socket by signal", "socket by command", "front by signal"} {
@@ -92,8 +94,9 @@ func BenchmarkUpgrade(b *testing.B) {
 	}
 }
 
-// BenchmarkAdopt kills the supervisor of 1,000 builds that serve, starts it again, and measures how long it takes from there to its first answer
-// to `status`, by when all are adopted, and how many threads it has then. The same for an upgrade in place.
+// BenchmarkAdopt kills the supervisor of 1,000 serving builds, starts it again, and measures the
+// time until its first answer to `status` with all builds adopted, and how many threads it has
+// then. It does the same for an upgrade in place.
 func BenchmarkAdopt(b *testing.B) {
 	const builds = 1000
 	w := NewWorld(b)
@@ -103,7 +106,8 @@ func BenchmarkAdopt(b *testing.B) {
 	w.SetBuilds(entries...)
 	w.Start()
 	for _, name := range names {
-		Eventually(b, time.Hour, "a release of "+name, func() (bool, string) { // to ask for the status all the time would slow it down
+		// polling the status all the time would slow it down
+		Eventually(b, time.Hour, "a release of "+name, func() (bool, string) {
 			_, err := os.Lstat(filepath.Join(w.Root, name, "current"))
 			return err == nil, fmt.Sprint(err)
 		})
@@ -117,7 +121,7 @@ func BenchmarkAdopt(b *testing.B) {
 			now := w.adopted(b, builds, time.Minute)
 			took := time.Since(begun)
 			if !maps.Equal(now, before) {
-				b.Error("not the same processes serve")
+				b.Error("other processes serve")
 			}
 			slowest, total, rounds = max(slowest, took), total+took, rounds+1
 			threads = max(threads, w.threads())
@@ -147,7 +151,7 @@ func BenchmarkAdopt(b *testing.B) {
 	})
 }
 
-// many answers the names and entries of n builds with a small source each, which it makes.
+// many makes n builds with a small source each, and returns their names and entries.
 func (w *World) many(n int) (names, entries []string) {
 	w.t.Helper()
 	server, err := os.ReadFile("testdata/idle_server.py")
@@ -176,11 +180,11 @@ func (w *World) many(n int) (names, entries []string) {
 	return names, entries
 }
 
-// adopted waits for an answer to `status` by which n builds serve, and answers their pids.
+// adopted waits for a `status` in which n builds serve, and returns their pids.
 func (w *World) adopted(t testing.TB, n int, limit time.Duration) map[string]int {
 	t.Helper()
 	pids := map[string]int{}
-	Eventually(t, limit, fmt.Sprintf("%d builds that serve", n), func() (bool, string) {
+	Eventually(t, limit, fmt.Sprintf("%d serving builds", n), func() (bool, string) {
 		st, err := w.Status()
 		if err != nil {
 			return false, err.Error()
@@ -196,7 +200,7 @@ func (w *World) adopted(t testing.TB, n int, limit time.Duration) map[string]int
 	return pids
 }
 
-// threads is how many the supervisor has.
+// threads returns how many threads the supervisor has.
 func (w *World) threads() int {
 	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", w.Pid()))
 	if err != nil {
@@ -205,5 +209,5 @@ func (w *World) threads() int {
 	return len(tasks)
 }
 
-// upgrades counts those that were done, by the log.
+// upgrades returns how many upgrades were done, from the log.
 func (w *World) upgrades() int { return strings.Count(w.Log(), "supervisor was upgraded") }

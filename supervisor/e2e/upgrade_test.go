@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// OwnProgram has w run a copy of the binary, which can be replaced.
+// OwnProgram makes w run its own copy of the binary, which can be replaced.
 func (w *World) OwnProgram() {
 	w.t.Helper()
 	w.Program = filepath.Join(w.Dir, "medctrl-supervisor")
@@ -32,7 +32,7 @@ func (w *World) Install(text []byte) {
 	}
 }
 
-// descriptors counts those of the supervisor.
+// descriptors returns how many descriptors the supervisor has open.
 func (w *World) descriptors() int {
 	w.t.Helper()
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", w.Pid()))
@@ -42,7 +42,7 @@ func (w *World) descriptors() int {
 	return len(entries)
 }
 
-// Upgrade has the supervisor replace itself, and asserts that it is the same process.
+// Upgrade makes the supervisor replace itself, and asserts that it is the same process.
 func (w *World) Upgrade() {
 	w.t.Helper()
 	out := w.MustCLI("upgrade")
@@ -59,7 +59,7 @@ func TestFiftyUpgradesCostNoRequestAndNoDescriptor(t *testing.T) {
 	direct, front := w.Load("one", 100), w.FrontLoad("/one/", 100)
 	direct.GoOn(t, calm)
 	front.GoOn(t, calm)
-	w.Upgrade() // what is opened once in a life is open from here on
+	w.Upgrade() // descriptors that are opened once in a life are open after this
 	before := w.WaitState("one", "running")
 	count := w.descriptors()
 	for range upgrades - 1 {
@@ -80,7 +80,7 @@ func TestFiftyUpgradesCostNoRequestAndNoDescriptor(t *testing.T) {
 		r.NoneLost(t)
 		t.Logf("%d upgrades, %s: %v", upgrades, name, r)
 	}
-	// It is still supervised: who dies is replaced, and what is edited is built.
+	// It still supervises: a dead process is replaced, and an edit is built.
 	w.WaitPid("one", w.KillMaster("one", syscall.SIGKILL))
 	w.SetBanner("one", "edited", RenameOver)
 	w.WaitBanner("one", "edited")
@@ -123,7 +123,7 @@ func TestUpgradeThatCannotBeLeavesEverythingAsItIs(t *testing.T) {
 			t.Errorf("%s: exit %d, %q, want %q", name, code, errOut, c.want)
 		}
 	}
-	// One that says yes and cannot be executed: the last step fails, and is taken back.
+	// A program that accepts and cannot be executed: the last step fails, and is undone.
 	if err := os.Remove(w.Program); err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func TestUpgradeThatCannotBeLeavesEverythingAsItIs(t *testing.T) {
 	if after := w.WaitState("one", "running"); after.Pid != before.Pid {
 		t.Errorf("pid %d, before %d", after.Pid, before.Pid)
 	}
-	// What was edited meanwhile is not forgotten, and the supervisor is whole.
+	// An edit in the meantime is not lost, and the supervisor works as before.
 	w.SetBanner("one", "edited", RenameOver)
 	w.WaitBanner("one", "edited")
 	w.WaitPid("one", w.KillMaster("one", syscall.SIGKILL))
@@ -150,7 +150,7 @@ func TestUpgradeThatCannotBeLeavesEverythingAsItIs(t *testing.T) {
 	tr.Stop().NoneLost(t)
 }
 
-// In the middle of a build, of an exchange, of a drain, of a backoff and of a crash.
+// In the middle of an attempt, an exchange, a drain, a backoff and a crash.
 func TestUpgradeInTheMiddleOfAnythingCostsNoRequest(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t, One(`graceful_timeout = "60s"`), Entry("two", `restart_delay_max = "30s"`))
@@ -179,7 +179,7 @@ func TestUpgradeInTheMiddleOfAnythingCostsNoRequest(t *testing.T) {
 		}
 		w.Touch("one", "go")
 		if line := held.Line(); line != "second\n" {
-			t.Errorf("a request that was held over it all was answered %q", line)
+			t.Errorf("a request that was held throughout was answered %q", line)
 		}
 		w.Heal("one", "go")
 	})

@@ -21,8 +21,9 @@ import (
 // python sees the distribution's Django and gunicorn, whatever else is first on PATH.
 const python = "/usr/bin/python3"
 
-// World is one supervisor's: a short temporary folder with builds.toml, the source its builds are made from, and its root.
-// Change the exported fields before Start, or call WriteConfig after.
+// World is the surroundings of one supervisor: a short temporary folder with builds.toml, the
+// source of its builds, and its root. Change the exported fields before Start, or call WriteConfig
+// after.
 type World struct {
 	t      testing.TB
 	Dir    string
@@ -31,13 +32,13 @@ type World struct {
 	Root   string
 	Front  string // host:port, free, on a loopback address of this world's own
 
-	Supervisor []string            // lines of [supervisor], beside front
-	Defaults   []string            // lines of [defaults], beside source and python
+	Supervisor []string            // lines of [supervisor], in addition to front
+	Defaults   []string            // lines of [defaults], in addition to source and python
 	Builds     string              // the [[build]] entries
-	Env        []string            // the supervisor's own environment, beside ours
-	Program    string              // the binary to start; Binary where empty
+	Env        []string            // added to our environment for the supervisor
+	Program    string              // the binary to start; Binary if empty
 	Wrap       []string            // a command that executes the binary in its own place
-	Without    []oldkernel.Feature // what the kernel is to lack
+	Without    []oldkernel.Feature // features that the kernel is to lack
 
 	cmd    *exec.Cmd
 	ended  chan struct{} // closed when the supervisor that Start started has ended
@@ -52,7 +53,7 @@ func Entry(name string, lines ...string) string {
 	return fmt.Sprintf("[[build]]\nname = %q\nlocation = %q\n%s\n", name, "/"+name, strings.Join(lines, "\n"))
 }
 
-// NewWorld makes a world whose builds.toml has these entries. Nothing runs yet.
+// NewWorld makes a world whose builds.toml has these entries. Nothing is running yet.
 func NewWorld(t testing.TB, entries ...string) *World {
 	t.Helper()
 	w := emptyWorld(t)
@@ -83,7 +84,7 @@ func (w *World) Config() string {
 		"root", w.Front, strings.Join(w.Supervisor, "\n"), python, strings.Join(w.Defaults, "\n"), w.Builds)
 }
 
-// WriteConfig writes builds.toml anew.
+// WriteConfig rewrites builds.toml.
 func (w *World) WriteConfig() {
 	w.t.Helper()
 	if err := os.WriteFile(w.File, []byte(w.Config()), 0o644); err != nil {
@@ -91,14 +92,15 @@ func (w *World) WriteConfig() {
 	}
 }
 
-// SetBuilds replaces the [[build]] entries and writes builds.toml anew.
+// SetBuilds replaces the [[build]] entries and rewrites builds.toml.
 func (w *World) SetBuilds(entries ...string) {
 	w.t.Helper()
 	w.Builds = strings.Join(entries, "\n")
 	w.WriteConfig()
 }
 
-// Start starts the supervisor and returns at once: wait with WaitState. It may be started again when it has ended.
+// Start starts the supervisor and returns at once: wait with WaitState. It may be started again
+// when it has ended.
 func (w *World) Start() {
 	w.t.Helper()
 	program := w.Program
@@ -118,15 +120,16 @@ func (w *World) start(cmd *exec.Cmd) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	defer log.Close() // the child has its own
+	defer log.Close() // the child has its own copy
 	cmd.Stdout, cmd.Stderr = log, log
-	// A group of its own: a Ctrl-C for the tests is not one for it. It ends with us, even when we are killed.
+	// A process group of its own: a Ctrl-C for the tests does not reach it. It ends with us, even
+	// when we are killed.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	var startErr error
 	if len(w.Without) == 0 {
 		startErr = StartBound(cmd)
 	} else {
-		cmd.SysProcAttr.Pdeathsig = 0 // the thread that starts it ends
+		cmd.SysProcAttr.Pdeathsig = 0 // the thread that starts it may end
 		startErr = oldkernel.Start(cmd, w.Without...)
 	}
 	if errors.Is(startErr, errors.ErrUnsupported) {
@@ -144,7 +147,7 @@ func (w *World) start(cmd *exec.Cmd) {
 	}()
 }
 
-// Pid is the supervisor's.
+// Pid returns the supervisor's pid.
 func (w *World) Pid() int { return w.cmd.Process.Pid }
 
 // Signal sends the supervisor one signal.
@@ -155,7 +158,7 @@ func (w *World) Signal(sig syscall.Signal) {
 	}
 }
 
-// WaitEnd waits for the supervisor to end and says its exit code, -1 where a signal ended it.
+// WaitEnd waits for the supervisor to end and returns its exit code, -1 if a signal ended it.
 func (w *World) WaitEnd(limit time.Duration) int {
 	w.t.Helper()
 	timer := time.NewTimer(limit)
@@ -176,7 +179,7 @@ func (w *World) WaitEnd(limit time.Duration) int {
 	return -1
 }
 
-// Stop ends the supervisor as an operator does, and asserts that it says so with exit code 0.
+// Stop ends the supervisor as an operator does, and asserts that its exit code is 0.
 func (w *World) Stop() {
 	w.t.Helper()
 	w.Signal(syscall.SIGTERM)
@@ -185,7 +188,7 @@ func (w *World) Stop() {
 	}
 }
 
-// Running says whether a supervisor was started and has not ended.
+// Running reports whether a supervisor was started and has not ended.
 func (w *World) Running() bool {
 	if w.cmd == nil {
 		return false
@@ -221,7 +224,7 @@ func (w *World) Socket(name string) string { return filepath.Join(w.Root, name, 
 // Data is a path in a build's data folder.
 func (w *World) Data(name, file string) string { return filepath.Join(w.Root, name, "data", file) }
 
-// LogFile is what the supervisor wrote itself, all its lives together.
+// LogFile is the supervisor's own log, of all its lives together.
 func (w *World) LogFile() string { return filepath.Join(w.Dir, "supervisor.log") }
 
 // Log is the text of LogFile so far.
@@ -244,7 +247,8 @@ func (w *World) FrontLoad(path string, rate float64) *Traffic {
 	return StartLoad(w.t, Load{Network: "tcp", Addr: w.Front, Path: path, Rate: rate})
 }
 
-// end stops what still runs, shows what is needed to understand a failure, and fails the test where something was left over.
+// end stops what is still running, shows what is needed to understand a failure, and fails the test
+// if something was left over.
 func (w *World) end() {
 	if w.t.Failed() {
 		w.dumpStatus()
@@ -308,7 +312,8 @@ func lastLines(text string, n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
-// readAll says why in place of the text where there is none: it is for logs, which may not be there yet.
+// readAll returns the error in place of the text if the file cannot be read: it is for logs, which
+// may not exist yet.
 func readAll(path string) string {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -317,8 +322,9 @@ func readAll(path string) string {
 	return string(text)
 }
 
-// FreeAddr is host:port on a loopback address that is this test's own: outgoing connections come from 127.0.0.1 and cannot take
-// the port meanwhile, and two runs at once hardly meet on one of 16 million addresses.
+// FreeAddr returns host:port on a loopback address of this test's own: outgoing connections come
+// from 127.0.0.1 and cannot take the port in the meantime, and two concurrent runs hardly meet on
+// one of 16 million addresses.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
 	pid, now := os.Getpid(), time.Now().UnixNano()

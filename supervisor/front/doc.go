@@ -1,8 +1,8 @@
 // Package front is an HTTP server that passes requests on to builds.
 //
-// It stands where Nginx would stand, for machines that have none: it picks the build by the longest
-// location that the path begins with, takes the location off and passes the request to the build's
-// unix socket. [Nginx] prints the same routes for those who have an Nginx.
+// It takes the place of Nginx on machines that have none: it picks the build with the longest
+// location that the path begins with, removes the location from the path and passes the request to
+// the build's unix socket. [Nginx] prints the same routes for machines that do have Nginx.
 //
 // What it promises:
 //

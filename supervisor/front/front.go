@@ -12,8 +12,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// Front passes requests to builds. Make one by [New]. All its methods may be called at the same
-// time.
+// Front passes requests to builds. Make one by [New]. All its methods may be called concurrently.
 type Front struct {
 	log    hclog.Logger
 	table  atomic.Pointer[routes]
@@ -23,11 +22,11 @@ type Front struct {
 
 // Stats are counts since the Front was made.
 type Stats struct {
-	Requests uint64 // all that came
+	Requests uint64 // all that arrived
 	Unrouted uint64 // answered 404: no location matched
 	Retried  uint64 // sent once more because the connection broke
 	Refused  uint64 // answered 503: the build did not serve
-	Lost     uint64 // answered 502 or 504, or cut off in the answer's body: the build broke
+	Lost     uint64 // answered 502 or 504, or cut off in the response's body: the build broke
 }
 
 type counts struct{ requests, unrouted, retried, refused, lost atomic.Uint64 }
@@ -39,7 +38,7 @@ func New(log hclog.Logger) *Front {
 	f.proxy = httputil.ReverseProxy{
 		Rewrite:        rewrite,
 		Transport:      &twice{once: newTransport(), counts: &f.counts},
-		FlushInterval:  -1, // every piece of an answer goes out as it comes
+		FlushInterval:  -1, // every piece of a response goes out as it comes
 		ModifyResponse: f.watchBody,
 		ErrorHandler:   f.failed,
 		ErrorLog:       log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
@@ -97,8 +96,8 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.proxy.ServeHTTP(w, r)
 }
 
-// serveHandler has a route's own handler answer. The page at the location itself is the one with a
-// slash at its end, so that what is relative to it is found.
+// serveHandler passes the request to a route's own handler. The location itself is redirected to
+// the same path with a slash at its end, so that relative links work.
 func serveHandler(w http.ResponseWriter, r *http.Request, to Route, rest string) {
 	if rest == "/" && !strings.HasSuffix(r.URL.Path, "/") {
 		http.Redirect(w, r, to.Location+"/", http.StatusMovedPermanently)
@@ -114,13 +113,13 @@ func serveHandler(w http.ResponseWriter, r *http.Request, to Route, rest string)
 	to.Handler.ServeHTTP(w, r)
 }
 
-// rewrite turns the client's request into the build's. ReverseProxy has taken off hop-by-hop
-// headers, Forwarded and X-Forwarded-{For,Host,Proto} before.
+// rewrite turns the client's request into the build's. ReverseProxy has already removed hop-by-hop
+// headers, Forwarded and X-Forwarded-{For,Host,Proto}.
 func rewrite(pr *httputil.ProxyRequest) {
 	in, out := pr.In, pr.Out
 	to := targetOf(in.Context())
 	out.URL.Scheme = "http"
-	out.URL.Host = to.Build                // for error texts only, the context says where to
+	out.URL.Host = to.Build                // only for error texts; the context has the target
 	out.URL.RawQuery = in.URL.RawQuery     // ReverseProxy drops what it cannot parse
 	out.URL.ForceQuery = in.URL.ForceQuery // a bare "?"
 	setPath(out.URL, to.rest)
@@ -146,7 +145,8 @@ func rewrite(pr *httputil.ProxyRequest) {
 	}
 	out.Header.Del("X-Real-IP")
 	via := in.Header.Values("X-Forwarded-For")
-	if ip, _, err := net.SplitHostPort(in.RemoteAddr); err == nil { // a unix socket's peer has no address
+	// a unix socket's peer has no address
+	if ip, _, err := net.SplitHostPort(in.RemoteAddr); err == nil {
 		out.Header.Set("X-Real-IP", ip)
 		via = append(via[:len(via):len(via)], ip)
 	}
@@ -155,7 +155,7 @@ func rewrite(pr *httputil.ProxyRequest) {
 	}
 }
 
-// failed answers a request that got no answer from the build.
+// failed responds to a request that got no response from the build.
 func (f *Front) failed(w http.ResponseWriter, r *http.Request, err error) {
 	build := targetOf(r.Context()).Build
 	var notServing *dialError
@@ -165,9 +165,9 @@ func (f *Front) failed(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.As(err, &fromClient):
 		f.log.Debug("client broke off", "build", build, "error", err)
 		w.Header().Set("Connection", "close")
-		http.Error(w, "408 the request's body did not come whole", http.StatusRequestTimeout)
+		http.Error(w, "408 the request's body was incomplete", http.StatusRequestTimeout)
 	case r.Context().Err() != nil:
-		// The client has gone, or Serve cuts off what is left.
+		// The client has gone, or Serve is cutting off the remaining requests.
 		w.Header().Set("Connection", "close")
 		http.Error(w, "503 stopped", http.StatusServiceUnavailable)
 	case errors.As(err, &notServing):
@@ -186,8 +186,8 @@ func (f *Front) failed(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// watchBody counts answers that break off after their head was sent. The client sees the connection
-// break, as it must.
+// watchBody counts responses that break off after their head was sent. The client sees the
+// connection break, as it must.
 func (f *Front) watchBody(resp *http.Response) error {
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		resp.Body = &countedBody{ReadCloser: resp.Body, ctx: resp.Request.Context(), front: f}

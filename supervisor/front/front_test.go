@@ -47,8 +47,8 @@ func serveBuild(t *testing.T, h http.HandlerFunc) string {
 	return socket
 }
 
-// serveRaw runs a build that does as it likes with each connection, numbered from 1, after it read
-// the request's head, which it returns too.
+// serveRaw runs a build that reads the head of each request and then calls each with the number of
+// the connection, from 1, the head and the connection.
 func serveRaw(t *testing.T, each func(n int, head string, c *net.UnixConn)) string {
 	t.Helper()
 	socket := filepath.Join(socketDir(t), "s")
@@ -344,7 +344,8 @@ func TestRoomInAFullQueueIsTaken(t *testing.T) {
 			if err != nil {
 				return
 			}
-			if r, err := http.ReadRequest(bufio.NewReader(c)); err == nil { // those that filled the queue sent nothing
+			// the connections that filled the queue sent nothing
+			if r, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
 				io.Copy(io.Discard, r.Body)
 				io.WriteString(c, okAnswer)
 			}

@@ -10,12 +10,12 @@ import (
 )
 
 // Nginx writes a location block for each route that has a location, sorted by it, to be included
-// inside a `server { }` of Nginx. An upstream block may not stand there (only in `http { }`), so a
-// request that was broken off is tried once more by a second, named location. It is where
-// `error_page 502` leads, the 502 of Nginx itself, never one that the build answered with, and lets
-// only idempotent methods pass.
+// inside a `server { }` of Nginx. An upstream block is not allowed there (only in `http { }`), so
+// an interrupted request is tried once more by a second, named location. It is where `error_page
+// 502` leads, the 502 of Nginx itself, never one that the build answered with, and lets only
+// idempotent methods pass.
 //
-// plain writes the documented form alone: no second try, 500 for the bare location, and /apix goes
+// plain writes only the documented form: no second try, 500 for the bare location, and /apix goes
 // to /api. root is named in the head of the text.
 //
 // See [NginxUpstreams] and [NginxLocations] for the same with upstream blocks.
@@ -44,7 +44,7 @@ func Nginx(w io.Writer, given []Route, plain bool, root string) error {
 // included in Nginx's `http { }`, as any file in /etc/nginx/conf.d is. The socket is named twice,
 // so that Nginx tries a request once more when the connection broke; by its default,
 // proxy_next_upstream without non_idempotent, not a POST, LOCK or PATCH that was sent. max_fails=0:
-// a build is never taken for dead.
+// Nginx never treats a build as dead.
 func NginxUpstreams(w io.Writer, given []Route) error {
 	return writeNginx(w, given, upstreamsHead, func(f *nginxFile, r route) {
 		f.open("upstream", "medctrl_"+r.Build)
@@ -69,14 +69,14 @@ const (
         listen 80;
         include /path/to/this/file;
     }`
-	upstreamsHead = `The builds' sockets. Include this in the http block, beside the server blocks
+	upstreamsHead = `The builds' sockets. Include this in the http block, next to the server blocks
 (Debian: a file in /etc/nginx/conf.d), and the locations inside a server block.`
 	locationsHead = `The builds' locations. Include this inside a server block, and the upstreams
 in the http block (Debian: a file in /etc/nginx/conf.d).`
 )
 
 // writeNginx writes head as a comment, then what each writes for the routes in the order of their
-// locations. Nothing is written where a route cannot be.
+// locations. Nothing is written if a route cannot be.
 func writeNginx(w io.Writer, given []Route, head string, each func(*nginxFile, route)) error {
 	table := newRoutes(given)
 	slices.SortStableFunc(table, func(a, b route) int { return strings.Compare(a.Location, b.Location) })
@@ -112,7 +112,7 @@ func (f *nginxFile) location(r route, pass string, inside func()) {
 	f.text("}")
 }
 
-// strip is the documented rewrite. Nginx answers 500 where nothing is left.
+// strip is the documented rewrite. Nginx responds with 500 if nothing is left of the path.
 func (f *nginxFile) strip(r route) {
 	if len(r.segments) > 0 {
 		f.line("rewrite", "^"+regexp.QuoteMeta(r.Location)+"(.*)$", "$1", "break")
@@ -120,7 +120,7 @@ func (f *nginxFile) strip(r route) {
 }
 
 // stripSegments is strip for whole segments: the location alone becomes "/", and /apix, which
-// `location /api` matches too, is nobody's.
+// `location /api` matches too, gets a 404.
 func (f *nginxFile) stripSegments(r route) {
 	if len(r.segments) > 0 {
 		at := "^" + regexp.QuoteMeta(r.Location)
@@ -130,9 +130,9 @@ func (f *nginxFile) stripSegments(r route) {
 	f.strip(r)
 }
 
-// nginxTakes refuses what Nginx has no way to write.
+// nginxTakes returns an error for a route that cannot be written for Nginx.
 func nginxTakes(r route) error {
-	// "$" begins a variable and ":" ends the socket's path, there is no escape.
+	// "$" begins a variable and ":" ends the socket's path; there is no way to escape them.
 	if i := strings.IndexAny(r.Socket, "$:"); i >= 0 {
 		return fmt.Errorf("nginx cannot pass to %s: its path must not have a %q: choose another root", r.Socket, r.Socket[i])
 	}

@@ -138,7 +138,7 @@ http {
 }
 
 // nginx is the command with dir as its prefix, so that it leaves the system's Nginx alone. -e came
-// with 1.19.5; without, it tries /var/log/nginx first.
+// with 1.19.5; without it, Nginx tries /var/log/nginx first.
 func nginx(dir string, args ...string) *exec.Cmd {
 	args = append(args, "-p", dir, "-c", filepath.Join(dir, "nginx.conf"))
 	if help, _ := exec.Command("nginx", "-h").CombinedOutput(); strings.Contains(string(help), "-e filename") {
@@ -164,7 +164,7 @@ func serveNginx(t *testing.T, form string, given []Route) *http.Client {
 		}
 		if time.Now().After(deadline) {
 			log, _ := os.ReadFile(filepath.Join(dir, "error.log"))
-			t.Fatalf("nginx does not answer: %v\n%s", err, log)
+			t.Fatalf("nginx does not respond: %v\n%s", err, log)
 		}
 	}
 	return &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
@@ -259,7 +259,7 @@ func TestNginxGivesUpAfterTheSecondBreak(t *testing.T) {
 			var came atomic.Int32
 			socket := serveRaw(t, func(int, string, *net.UnixConn) { came.Add(1) })
 			client := serveNginx(t, form, []Route{{Build: "a", Location: "/api", Socket: socket}})
-			for want := int32(2); want <= 6; want += 2 { // never taken for dead
+			for want := int32(2); want <= 6; want += 2 { // never treated as dead
 				resp, err := client.Get("http://x/api/y")
 				if err != nil {
 					t.Fatal(err)
@@ -273,7 +273,7 @@ func TestNginxGivesUpAfterTheSecondBreak(t *testing.T) {
 	}
 }
 
-// A 502 or 503 of the build's own is an answer, not a break.
+// A 502 or 503 sent by the build itself is a response, not a broken connection.
 func TestNginxPassesTheBuildsOwnErrorsOn(t *testing.T) {
 	t.Parallel()
 	var came atomic.Int32

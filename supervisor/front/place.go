@@ -15,8 +15,8 @@ const placeRetry = 3 * time.Second
 // placeDrain is how long requests in flight may take when a Place is closed or halted.
 const placeDrain = 30 * time.Second
 
-// Place is a Front at one address. Its socket outlasts what is served on it: while nothing is,
-// clients wait in its queue.
+// Place is a Front at one address. Its socket outlives the serving: while nothing serves, clients
+// wait in its queue.
 type Place struct {
 	front *Front
 	addr  string
@@ -31,8 +31,8 @@ type Place struct {
 	wrong  error              // why nothing is served at the moment; nil: all is well
 }
 
-// At returns the place at addr ("host:port"). ln is a listener that is there already, and the
-// Place's from then on; nil: it makes one.
+// At returns the place at addr ("host:port"). ln is an existing listener, which then belongs to the
+// Place; if it is nil, the Place makes one.
 func (f *Front) At(addr string, ln net.Listener) *Place {
 	life, end := context.WithCancel(context.Background())
 	return &Place{front: f, addr: addr, ln: ln, life: life, close: end}
@@ -54,8 +54,8 @@ func (p *Place) Address() string { return p.addr }
 // Close ends Serve and closes the socket.
 func (p *Place) Close() { p.close() }
 
-// Serve serves until Close. An address that is taken is tried again: what Nginx serves must not
-// suffer from it.
+// Serve serves until Close. An address that is taken is tried again: it must not affect what Nginx
+// serves.
 func (p *Place) Serve() {
 	defer p.shut()
 	said := ""
@@ -75,7 +75,7 @@ func (p *Place) Serve() {
 		p.mu.Unlock()
 		if err.Error() != said {
 			said = err.Error()
-			p.front.log.Error("front cannot serve, it is tried again", "address", p.addr, "error", err)
+			p.front.log.Error("front cannot serve, it will try again", "address", p.addr, "error", err)
 		}
 		select {
 		case <-p.life.Done():
@@ -85,7 +85,7 @@ func (p *Place) Serve() {
 	}
 }
 
-// open makes the socket, where it is not there.
+// open makes the socket if it is missing.
 func (p *Place) open() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -106,7 +106,8 @@ func (p *Place) shut() {
 	}
 }
 
-// serveOnce serves until it is closed or halted, and where it is halted, waits until that is over.
+// serveOnce serves until the Place is closed or halted; if it is halted, it waits until that is
+// over.
 func (p *Place) serveOnce() error {
 	served, stop := context.WithCancel(p.life)
 	defer stop()
@@ -127,7 +128,7 @@ func (p *Place) serveOnce() error {
 	}
 	p.stop, p.idle, p.wrong = stop, idle, nil
 	p.mu.Unlock()
-	p.front.log.Info("front listens", "address", ln.Addr().String())
+	p.front.log.Info("front is listening", "address", ln.Addr().String())
 	err = p.front.Serve(served, ln, placeDrain)
 	p.mu.Lock()
 	p.stop = nil
@@ -143,7 +144,7 @@ func (p *Place) serveOnce() error {
 	return nil
 }
 
-// duplicate makes a listener whose end leaves ln open.
+// duplicate makes a listener that can be closed while ln stays open.
 func duplicate(ln net.Listener) (net.Listener, error) {
 	f, err := fileOf(ln)
 	if err != nil {
@@ -187,7 +188,7 @@ func (p *Place) Halt(ctx context.Context) (goOn func(), err error) {
 	}
 }
 
-// File returns a descriptor of the socket for the program that is executed in our place; nil where
+// File returns a descriptor of the socket for the program that is executed in our place; nil if
 // there is none. The caller closes it.
 func (p *Place) File() (*os.File, error) {
 	p.mu.Lock()

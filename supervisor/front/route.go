@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// Route says which build answers for a location.
+// Route says which build serves a location.
 type Route struct {
 	Build    string // the build's name
 	Location string // URL prefix, "/api"; a build without one is not routed
 	Socket   string // path of its public unix socket
-	// Handler answers in place of a build, where it is given. Its requests have the path without
-	// the location, and their contexts end when Serve is to end.
+	// Handler, if given, serves in place of a build. Its requests have the path without the
+	// location, and their contexts end when Serve is to end.
 	Handler http.Handler
 }
 
@@ -42,8 +42,7 @@ func newRoutes(given []Route) routes {
 	return table
 }
 
-// find returns the route for an escaped path and what the path is without the location, still
-// escaped.
+// find returns the route for an escaped path and the path without the location, still escaped.
 func (t routes) find(path string) (Route, string, bool) {
 	if !strings.HasPrefix(path, "/") {
 		return Route{}, "", false // "OPTIONS *", CONNECT
@@ -56,8 +55,8 @@ func (t routes) find(path string) (Route, string, bool) {
 	return Route{}, "", false
 }
 
-// strip takes the location off path, segment by segment: an escaped slash inside a segment is not a
-// boundary, and "%61pi" is "api".
+// strip removes the location from path, segment by segment: an escaped slash inside a segment is
+// not a boundary, and "%61pi" is "api".
 func (r route) strip(path string) (rest string, ok bool) {
 	for _, want := range r.segments {
 		if !strings.HasPrefix(path, "/") {
@@ -80,9 +79,9 @@ func (r route) strip(path string) (rest string, ok bool) {
 	return path, true
 }
 
-// rawPath is the path as the client wrote it. A byte that must not stand in a request line is
-// escaped; what was escaped stays as it was, "%2F" above all. (url.URL.EscapedPath escapes
-// everything anew as soon as one byte is wrong.)
+// rawPath is the path as the client wrote it. A byte that must not appear in a request line is
+// escaped; what was escaped stays as it was, above all "%2F". (url.URL.EscapedPath escapes
+// everything again as soon as one byte is wrong.)
 func rawPath(u *url.URL) string {
 	raw := u.RawPath
 	if raw == "" {
@@ -100,8 +99,8 @@ func rawPath(u *url.URL) string {
 	return b.String()
 }
 
-// mayStand tells whether c may stand in a path, RFC 3986 and the brackets that net/url lets
-// through.
+// mayStand reports whether c may appear in a path, by RFC 3986 plus the brackets that net/url
+// allows.
 func mayStand(c byte) bool {
 	switch {
 	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
@@ -115,7 +114,7 @@ func mayStand(c byte) bool {
 func setPath(u *url.URL, escaped string) {
 	plain, err := url.PathUnescape(escaped)
 	if err != nil {
-		plain = escaped // cannot be: see above
+		plain = escaped // cannot happen: see above
 	}
 	u.Path, u.RawPath = plain, escaped
 }

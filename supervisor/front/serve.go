@@ -12,7 +12,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// What a client is held to.
+// The limits for clients.
 const (
 	HeaderTimeout  = 10 * time.Second // to send a request's head
 	IdleTimeout    = 75 * time.Second // between two requests of a connection
@@ -20,13 +20,13 @@ const (
 	MaxHeaderBytes = 64 << 10         // of a request's head
 )
 
-// Serve answers on ln, which it closes, until ctx ends. Then it takes no more connections, finishes
-// the requests under way for at most drain and cuts off the rest, which is an error. All its
-// goroutines have ended when it returns.
+// Serve serves clients on ln, which it closes, until ctx ends. Then it accepts no more connections,
+// gives the requests under way at most drain to finish and cuts off the rest, which is an error.
+// All its goroutines have ended when it returns.
 func (f *Front) Serve(ctx context.Context, ln net.Listener, drain time.Duration) error {
 	base, cutOff := context.WithCancel(context.WithoutCancel(ctx))
 	defer cutOff()
-	underWay := newUnderWay() // what is drained does not count upgraded connections
+	underWay := newUnderWay() // draining does not count upgraded connections
 	clients := clients{open: map[*clientConn]clientState{}}
 	server := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -61,9 +61,9 @@ func (f *Front) Serve(ctx context.Context, ln net.Listener, drain time.Duration)
 
 	deadline, cancel := context.WithTimeout(base, drain)
 	defer cancel()
-	clients.ending.Store(true) // before nobody listens, so that whoever sees that is told
-	conns.Close()              // what it answers, serving says
-	<-serving                  // only then is everybody known who was accepted
+	clients.ending.Store(true) // before listening ends, so that clients that come then are told
+	conns.Close()              // serving returns its error
+	<-serving                  // only then are all accepted clients known
 	err := clients.drain(deadline)
 	over := underWay.over()
 	if err == nil {
@@ -82,15 +82,15 @@ func (f *Front) Serve(ctx context.Context, ln net.Listener, drain time.Duration)
 	return nil
 }
 
-// endingKey is where a request's context holds the one that ends when Serve is to end, which its
-// own does not before it is cut off.
+// endingKey is the key under which a request's context has a second context, which ends when Serve
+// is told to end. The request's own only ends when it is cut off.
 type endingKey struct{}
 
-// clients are the connections of a server. Its Shutdown would drop, unanswered, whoever was
-// accepted and whose request was not read yet (net/http, conn.serve, "if c.server.shuttingDown()",
-// and closeIdleConns, which asks no kernel what has arrived); drain answers them first.
+// clients are the connections of a server. Its Shutdown would drop accepted clients whose request
+// was not read yet, without a response (net/http, conn.serve, "if c.server.shuttingDown()", and
+// closeIdleConns, which does not ask the kernel what has arrived); drain serves them first.
 type clients struct {
-	ending atomic.Bool // each answer is the last of its connection
+	ending atomic.Bool // each response is the last of its connection
 	mu     sync.Mutex
 	open   map[*clientConn]clientState
 }
@@ -103,7 +103,7 @@ type clientState struct {
 func (c *clients) changed(conn net.Conn, state http.ConnState) {
 	client, ok := conn.(*clientConn)
 	if !ok {
-		return // not one of Serve's listener
+		return // not from Serve's listener
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -118,13 +118,13 @@ const (
 	// silentFor is how long a client that has connected may send nothing while the server drains:
 	// browsers connect in advance.
 	silentFor = time.Second
-	// idleFor is the same between two requests: a busy client gets an answer that says it is the
-	// last, which is better than a connection that ends.
+	// idleFor is the same between two requests: a busy client gets a response that says it is the
+	// last, which is better than a closed connection.
 	idleFor = 50 * time.Millisecond
 )
 
-// drain waits until what was accepted is answered, and its connection closed after it, or ctx ends.
-// The listener is closed already, and ending is true.
+// drain waits until every accepted request is answered and its connection closed, or ctx ends. The
+// listener is closed already, and ending is true.
 func (c *clients) drain(ctx context.Context) error {
 	for pause := time.Millisecond; ; pause = min(2*pause, 20*time.Millisecond) {
 		if c.closeSilent() == 0 {
@@ -138,7 +138,7 @@ func (c *clients) drain(ctx context.Context) error {
 	}
 }
 
-// closeSilent closes who has sent nothing, and returns how many are left.
+// closeSilent closes connections that have sent nothing, and returns how many are left.
 func (c *clients) closeSilent() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -148,15 +148,15 @@ func (c *clients) closeSilent() int {
 		case state.ConnState == http.StateNew && !client.spoke.Load() && silent > silentFor,
 			state.ConnState == http.StateIdle && silent > idleFor:
 			if !client.unread() {
-				client.Close() // it has nothing to lose
+				client.Close() // no request is lost
 			}
 		}
 	}
 	return len(c.open)
 }
 
-// underWay counts requests. (A WaitGroup forbids what may happen here: one that begins while the
-// end of the last is waited for.)
+// underWay counts requests. (A WaitGroup forbids what may happen here: a request that begins while
+// the end of the last one is awaited.)
 type underWay struct {
 	mu      sync.Mutex
 	n       int

@@ -152,7 +152,7 @@ func TestClientThatLeavesCancelsTheBuildsRequest(t *testing.T) {
 	}
 }
 
-// hold is a build that answers when it is let.
+// hold is a build that responds when let says so.
 func hold(t *testing.T) (socket string, came, let chan struct{}) {
 	came, let = make(chan struct{}, 1), make(chan struct{})
 	socket = serveBuild(t, func(w http.ResponseWriter, r *http.Request) {
@@ -246,7 +246,7 @@ func TestUpgradedConnectionIsCutOffAtTheEnd(t *testing.T) {
 	}
 }
 
-// pipeListener hands out one end of net.Pipe, which synctest knows to wait for.
+// pipeListener hands out one end of net.Pipe, on which synctest can wait.
 type pipeListener struct {
 	conns chan net.Conn
 	done  chan struct{}
@@ -312,8 +312,8 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 	}
 }
 
-// What a client sent before it could know of the end is answered, the last answer says that it is
-// the last.
+// What a client sent before it could know of the end is answered, and the last response says that
+// it is the last.
 func TestBusyConnectionIsToldOfTheEnd(t *testing.T) {
 	t.Parallel()
 	socket, came, let := hold(t)
@@ -346,7 +346,7 @@ func TestBusyConnectionIsToldOfTheEnd(t *testing.T) {
 	}
 }
 
-// lateListener has accepted a connection, which its server hears of when it has closed it.
+// lateListener has accepted a connection, but its server gets it only after closing the listener.
 type lateListener struct {
 	pipeListener
 	late chan net.Conn
@@ -362,8 +362,7 @@ func (l lateListener) Accept() (net.Conn, error) {
 	}
 }
 
-// Between the kernel's accept and the server's knowing of it there is a moment, in which the end
-// must not come.
+// A connection that the kernel has accepted and the server has not seen yet must still be served.
 func TestWhoWasAcceptedLastIsAnswered(t *testing.T) {
 	t.Parallel()
 	f := New(hclog.NewNullLogger())
@@ -375,7 +374,8 @@ func TestWhoWasAcceptedLastIsAnswered(t *testing.T) {
 	done := make(chan error)
 	go func() { done <- f.Serve(ctx, ln, time.Minute) }()
 	stop()
-	go io.WriteString(ours, "GET /no HTTP/1.1\r\nHost: x\r\n\r\n") // what goes wrong is seen by the answer
+	// an error would show in the response
+	go io.WriteString(ours, "GET /no HTTP/1.1\r\nHost: x\r\n\r\n")
 	resp, err := http.ReadResponse(bufio.NewReader(ours), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -420,7 +420,7 @@ func TestWhatHasArrivedUnreadIsNotSilence(t *testing.T) {
 	}
 }
 
-// awaitRefusal waits until nobody listens at addr.
+// awaitRefusal waits until connections to addr are refused.
 func awaitRefusal(t *testing.T, addr string) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; {
@@ -482,7 +482,8 @@ func TestHandlerAnswersForItsLocationUntilTheEnd(t *testing.T) {
 		t.Errorf("without its slash: %d to %q", resp.StatusCode, resp.Header.Get("Location"))
 	}
 	for _, path := range []string{"/x", "/-x", "/"} {
-		if resp, _ := get(path); resp.StatusCode != http.StatusServiceUnavailable { // the build's, which does not serve
+		// from the build, which is not serving
+		if resp, _ := get(path); resp.StatusCode != http.StatusServiceUnavailable {
 			t.Errorf("%s: %d", path, resp.StatusCode)
 		}
 	}

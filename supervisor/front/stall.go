@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bodyError is an error of the client's own body, no fault of the build.
+// bodyError is an error in reading the client's body, not a fault of the build.
 type bodyError struct{ err error }
 
 func (e *bodyError) Error() string { return "read the client's body: " + e.err.Error() }
@@ -24,19 +24,19 @@ func (e *bodyError) Unwrap() error { return e.err }
 // errStalled says that a client stopped sending its body.
 var errStalled = errors.New("client sent nothing for " + StallTimeout.String())
 
-// limitStalls returns w and r with a body that fail where the client does not send or take anything
-// for StallTimeout, with no limit on the whole. done is to be called when the request has been
+// limitStalls returns a w and an r whose body fail if the client does not send or accept anything
+// for StallTimeout, with no limit on the total time. done is to be called when the request has been
 // answered.
 func limitStalls(w http.ResponseWriter, r *http.Request) (_ http.ResponseWriter, _ *http.Request, done func()) {
-	// Dropped errors in this file: a writer that has no deadlines or duplex (a test's recorder) works
-	// without them.
+	// Dropped errors in this file: a writer that has no deadlines or duplex (a test's recorder)
+	// works without them.
 	c := http.NewResponseController(w)
 	done = func() { c.SetWriteDeadline(time.Time{}) }
 	w = &steadyWriter{ResponseWriter: w, conn: c}
 	if r.Body == nil || r.Body == http.NoBody {
 		return w, r, done
 	}
-	c.EnableFullDuplex() // the answer may begin while the body still comes
+	c.EnableFullDuplex() // the response may begin while the body is still coming
 	body := &steadyBody{ReadCloser: r.Body, conn: c, client: clientOf(r.Context())}
 	// A copy: net/http looks at its own request's body to see whether the connection can be used
 	// again.
@@ -64,7 +64,8 @@ type steadyBody struct {
 
 func (b *steadyBody) Read(p []byte) (int, error) {
 	if !b.deadline(time.Now().Add(StallTimeout)) {
-		return 0, http.ErrBodyReadAfterClose // http.Transport may read on when the answer came early
+		// http.Transport may keep reading after an early response
+		return 0, http.ErrBodyReadAfterClose
 	}
 	n, err := b.ReadCloser.Read(p)
 	b.deadline(time.Time{})
@@ -94,13 +95,13 @@ func (b *steadyBody) deadline(t time.Time) bool {
 	return !b.closed
 }
 
-// lingerTimeout is how long the rest of a body is read and thrown away after its answer, as Nginx's
-// lingering_timeout. Without, a client that still sends would see a reset connection instead of the
-// answer.
+// lingerTimeout is how long the rest of a body is read and discarded after the response, like
+// Nginx's lingering_timeout. Without it, a client that is still sending would see a reset
+// connection instead of the response.
 const lingerTimeout = 5 * time.Second
 
-// Close ends a Read under way and lets the server read away a rest of moderate size. Without the
-// deadline that would wait for the client for ever.
+// Close ends a Read under way and lets the server read and discard a rest of moderate size. Without
+// the deadline, that would wait for the client forever.
 func (b *steadyBody) Close() error {
 	b.mu.Lock()
 	if b.closed {
@@ -118,7 +119,7 @@ func (b *steadyBody) Close() error {
 	err := b.ReadCloser.Close()
 	b.conn.SetReadDeadline(time.Time{})
 	if err != nil && b.client != nil {
-		// Else net/http, in full duplex, takes the rest for the next request.
+		// Otherwise net/http, in full duplex, would treat the rest as the next request.
 		b.client.ended.Store(true)
 	}
 	return err
@@ -143,8 +144,8 @@ func (c *clientConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// unread says whether the client has sent what was not read yet: on a busy machine it lies in the
-// kernel for a while.
+// unread reports whether the client has sent something that was not read yet: on a busy machine it
+// can stay in the kernel for a while.
 func (c *clientConn) unread() bool {
 	sock, ok := c.Conn.(syscall.Conn)
 	if !ok {
@@ -195,7 +196,7 @@ func withClient(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, clientKey{}, c)
 }
 
-// clientOf is nil where Serve does not serve the request.
+// clientOf returns nil if the request does not come from Serve.
 func clientOf(ctx context.Context) *clientConn {
 	c, _ := ctx.Value(clientKey{}).(*clientConn)
 	return c

@@ -19,13 +19,13 @@ const (
 	fullQueueWait = time.Second
 	// dialPause is the mean time between two tries to connect.
 	dialPause = 20 * time.Millisecond
-	// retryPause is the mean time before a broken request is sent again. Where a
-	// whole tree is killed, process after process, the next would die with it too.
+	// retryPause is the mean time before a broken request is sent again. When a whole tree is being
+	// killed, process by process, an immediate second request would be lost with it.
 	retryPause = 20 * time.Millisecond
 )
 
-// newTransport makes the transport that connects to the socket of the
-// request's target, anew for each request.
+// newTransport makes the transport that connects to the socket of the request's target, with a new
+// connection for each request.
 func newTransport() *http.Transport {
 	return &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -47,10 +47,9 @@ func http1() *http.Protocols {
 	return p
 }
 
-// buildConn leaves it to Read to say that the build has closed the connection.
-// A build may respond without reading the whole body (413) and close: then the
-// next write fails while the response waits to be read, and http.Transport would
-// report the write.
+// buildConn lets only Read report that the build has closed the connection. A build may respond
+// without reading the whole body (413) and close: then the next write fails while the response
+// waits to be read, and http.Transport would report the write.
 type buildConn struct{ net.Conn }
 
 func (c buildConn) Write(p []byte) (int, error) {
@@ -99,7 +98,7 @@ func pause(ctx context.Context, mean time.Duration) error {
 	}
 }
 
-// twice sends a request a second time where that is safe.
+// twice sends a request a second time if that is safe.
 type twice struct {
 	once   http.RoundTripper
 	counts *counts
@@ -116,13 +115,13 @@ func (t *twice) RoundTrip(r *http.Request) (*http.Response, error) {
 	t.counts.retried.Add(1)
 	resp, again := t.once.RoundTrip(r)
 	if again != nil {
-		return nil, fmt.Errorf("%w (the second time; at first: %v)", again, err)
+		return nil, fmt.Errorf("%w (on the second try; the first: %v)", again, err)
 	}
 	return resp, nil
 }
 
-// repeatable tells whether doing r twice does what doing it once does (RFC
-// 9110, 9.2.2) and it can be sent twice at all: a body that streams is gone.
+// repeatable reports whether sending r twice has the same effect as once (RFC 9110, 9.2.2) and is
+// possible at all: a streamed body is gone after the first time.
 func repeatable(r *http.Request) bool {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
@@ -131,8 +130,8 @@ func repeatable(r *http.Request) bool {
 	return false
 }
 
-// broken tells whether err came after a connection was made and before the
-// head of the response was whole. Half a head may look like anything to net/http.
+// broken reports whether err came after a connection was made and before the head of the response
+// was complete. Half a head may look like anything to net/http.
 func broken(err error) bool {
 	var notServing *dialError // dial has tried again
 	var timeout net.Error
@@ -153,7 +152,7 @@ func (b *countedBody) Read(p []byte) (int, error) {
 		b.ended = true
 		if err != io.EOF && b.ctx.Err() == nil {
 			b.front.counts.lost.Add(1)
-			b.front.log.Warn("answer broke off", "build", targetOf(b.ctx).Build, "error", err)
+			b.front.log.Warn("response broke off", "build", targetOf(b.ctx).Build, "error", err)
 		}
 	}
 	return n, err

@@ -10,8 +10,10 @@ import (
 func (t *turn) configured(e Configured) {
 	t.Policy = e.Policy
 	if t.RunKey != e.RunKey {
+		if t.RunKey != "" { // a new supervisor is no reason to try a bad release once more
+			t.forgive(func(v Version) bool { return v.RunKey == e.RunKey })
+		}
 		t.RunKey = e.RunKey
-		t.forgive(func(v Version) bool { return v.RunKey == e.RunKey })
 		t.hurry()
 	}
 	if t.Halted != "" && e.Policy.Restart == RestartAlways {
@@ -20,7 +22,7 @@ func (t *turn) configured(e Configured) {
 	if t.Want == WantUnknown || t.Want == WantRemoved {
 		t.Want = WantStopped
 		if e.Policy.Autostart || t.Serving.N != 0 {
-			t.Want = WantServe // also what served when it was adopted, by hand or not
+			t.Want = WantServe // also if it was started by hand and adopted while serving
 		}
 		t.need(NeedCheck)
 	}
@@ -29,16 +31,20 @@ func (t *turn) configured(e Configured) {
 	}
 }
 
-// need asks for an attempt now, also where a failed one was waiting to be repeated.
+// need asks for an attempt now, even if a failed one was waiting to be repeated.
 func (t *turn) need(n Need) {
 	t.NeedBuild, t.Retry = max(t.NeedBuild, n, t.Retry), NeedNone
 	t.buildAt(time.Time{})
 }
 
 func (t *turn) leave(w Want) {
-	if t.Want != WantShutdown {
-		t.Want = w
+	if t.Want == WantShutdown {
+		return
 	}
+	if w == WantShutdown {
+		t.Before = t.Want
+	}
+	t.Want = w
 }
 
 func (t *turn) start() {
@@ -65,7 +71,7 @@ func (t *turn) restartNow() {
 	t.tryAgain()
 }
 
-// tryAgain cuts every backoff short and gives a bad release another chance, because somebody asked.
+// tryAgain cuts every backoff short and gives a bad release another chance, because a person asked.
 func (t *turn) tryAgain() {
 	t.forgive(func(v Version) bool { return v == t.desired() })
 	t.hurry()
@@ -80,7 +86,7 @@ func (t *turn) rollback(release string) {
 	t.hurry()
 }
 
-// hurry cuts every backoff short: somebody asked, or an input changed.
+// hurry cuts every backoff short: a person asked, or an input changed.
 func (t *turn) hurry() {
 	t.Halted = ""
 	t.Failures = 0

@@ -5,14 +5,14 @@ import "time"
 // backoffMin is the first delay that is not zero.
 const backoffMin = time.Second
 
-// backoff returns how long to wait before start number n in a row: the first is at once, later ones
-// wait exponentially longer, with jitter, at most Policy.DelayMax.
+// backoff returns how long to wait before start number n in a row: the first is immediate, later
+// ones wait exponentially longer, with jitter, at most Policy.DelayMax.
 func (t *turn) backoff(n int) time.Duration {
 	if n <= 1 {
 		return 0
 	}
 	d := exponential(n-1, backoffMin, t.Policy.DelayMax)
-	// Jitter takes up to a quarter off, so that builds that died together (of the same database,
+	// Jitter takes up to a quarter off, so that builds that died together (because of one database,
 	// say) do not come back together. The generation counter is random enough, and can be replayed.
 	return d - d/4*time.Duration(mix(uint64(t.Spawned))%1024)/1024
 }

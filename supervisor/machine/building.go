@@ -14,14 +14,14 @@ func (t *turn) buildDone(e BuildDone) {
 	t.Building = Building{}
 	t.BuildErr, t.BuildTry = "", 0
 	if t.NeedBuild != NeedNone {
-		return // older than what is asked for by now, which may be the same once more
+		return // superseded: a newer attempt is wanted, perhaps of the same inputs
 	}
 	if e.Seq <= t.Pinned {
 		t.LastBuilt = e.Release
-		return // somebody rolled back meanwhile
+		return // rolled back in the meantime
 	}
 	if !e.Fresh && e.Release == t.LastBuilt {
-		return // the same inputs: nothing to do, a rollback stays
+		return // the same inputs: nothing to do, a rollback stands
 	}
 	t.LastBuilt = e.Release
 	t.Release = e.Release
@@ -31,8 +31,8 @@ func (t *turn) buildDone(e BuildDone) {
 	t.hurry()
 }
 
-// A failed attempt is repeated without being asked for: an index or a database that was away comes
-// back without anybody saying so.
+// A failed attempt is repeated without a request: a package index or a database that was down comes
+// back without notice.
 const (
 	buildRetryMin = 10 * time.Second
 	buildRetryMax = 5 * time.Minute
@@ -48,7 +48,7 @@ func (t *turn) buildFailed(e BuildFailed) {
 	}
 	t.Building = Building{}
 	if e.Seq <= t.Pinned {
-		return // somebody rolled back meanwhile
+		return // rolled back in the meantime
 	}
 	if !e.Cancelled {
 		t.BuildErr = e.Reason

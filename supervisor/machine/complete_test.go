@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// Every event that is declared is one that Step knows, and every effect one that the made-up world
-// carries out: each has a case of its own there.
+// Step handles every declared event, and the test world carries out every effect: each has its own
+// case there.
 func TestEveryEventAndEffectIsHandled(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ declared, method, file, function string }{
@@ -35,20 +35,20 @@ func TestEveryEventAndEffectIsHandled(t *testing.T) {
 	}
 }
 
-// Step panics where it is given what it does not know.
+// Step panics on an event it does not know.
 func TestUnknownEventIsABug(t *testing.T) {
 	t.Parallel()
 	type unheardOf struct{ Event }
 	defer func() {
 		if recover() == nil {
-			t.Error("Step takes an event it does not know")
+			t.Error("Step accepts an event it does not know")
 		}
 	}()
 	Step(State{}, unheardOf{}, epoch)
 }
 
-// A State is compared and kept by value: what it refers to beyond that is known, and
-// TestInvariantsHoldInEveryHistory watches that it stays as it was.
+// A State is compared and kept by value: the few things it refers to are listed here, and
+// TestInvariantsHoldInEveryHistory checks that they are never changed.
 func TestStateRefersToLittle(t *testing.T) {
 	t.Parallel()
 	var walk func(path string, typ reflect.Type)

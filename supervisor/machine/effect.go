@@ -10,14 +10,14 @@ type Effect interface{ effect() }
 type (
 	// Open makes the public socket. The result comes as Opened or OpenFailed.
 	Open struct{}
-	// Refuse has the supervisor itself answer 503, or no longer, on the public listener, until
-	// the time Until if that is known (for Retry-After).
+	// Refuse makes the supervisor itself answer 503 on the public listener, or stop doing so. Until
+	// is when it is served again, if that is known (for Retry-After).
 	Refuse struct {
 		On    bool
 		Until time.Time
 	}
 	// Withdraw removes the public name. Clients already in the queue stay with the generation that
-	// serves them, if there is one, else they are refused.
+	// serves them, or are refused if there is none.
 	Withdraw struct{}
 )
 
@@ -36,8 +36,8 @@ type (
 	// passed on to the new one.
 	Swap struct{ N int }
 	// Retire lets the swapped-out or withdrawn generation N finish: its accept queue drains, then
-	// it ends as by End. Hung: it does not take its queue, which is passed on. The result comes as
-	// Ended.
+	// it ends as by End. Hung: it does not accept its queue, which is passed on. The result comes
+	// as Ended.
 	Retire struct {
 		N    int
 		Hung bool
@@ -51,20 +51,20 @@ type (
 
 // Effects on attempts, timers and records.
 type (
-	// Build makes an attempt at a release of the inputs as they are now. The result comes as BuildDone or
-	// BuildFailed.
+	// Build makes an attempt at a release of the inputs as they are now. The result comes as
+	// BuildDone or BuildFailed.
 	Build struct {
 		Seq   int
 		Force bool
 	}
-	// CancelBuild cancels attempt Seq, which then ends with BuildFailed, after Grace if it is still
-	// running by then. One that crosses with BuildCommitted comes too late and may be ignored: it
-	// is repeated where it is still wanted.
+	// CancelBuild cancels attempt Seq after Grace if it is still running then; it ends with
+	// BuildFailed. A CancelBuild that crosses with BuildCommitted comes too late and may be
+	// ignored: it is repeated if it is still wanted.
 	CancelBuild struct {
 		Seq   int
 		Grace time.Duration
 	}
-	// SetTimer sets the timer of a kind to run out at a time; the zero time stops it.
+	// SetTimer sets the timer of a kind to fire at a time; the zero time stops it.
 	SetTimer struct {
 		Kind TimerKind
 		At   time.Time
@@ -78,7 +78,7 @@ type (
 		Release string
 		Reason  string
 	}
-	// Gone says that nothing of the build is left: the machine's life ended.
+	// Gone says that nothing of the build is left: the machine's life has ended.
 	Gone struct{}
 )
 

@@ -2,14 +2,14 @@ package machine
 
 import "time"
 
-// Version is what a generation runs: a release under the run settings (number of workers,
-// arguments, ...) that RunKey stands for. Both are opaque here.
+// Version is what a generation runs: a release with the run settings (number of workers, arguments,
+// ...) that RunKey identifies. Both are opaque here.
 type Version struct {
 	Release string
 	RunKey  string
 }
 
-// Restart says when a serving generation that ended by itself comes back.
+// Restart says when a serving generation that ended without being told to comes back.
 type Restart string
 
 // The values of Restart.
@@ -35,7 +35,7 @@ type Event interface{ event() }
 
 // What the file, its inputs and people ask for.
 type (
-	// Configured brings what the file says. The first one starts the build's life; one for a build
+	// Configured carries what the file says. The first one starts the build's life; one for a build
 	// that is being removed brings it back.
 	Configured struct {
 		Policy  Policy
@@ -59,15 +59,15 @@ type (
 
 // What an earlier supervisor left.
 type (
-	// Adopted says, before the first Configured, what goes on from there: generation N serves
-	// Version, or (N is 0) Reason says why it no longer does; Open is that the public socket is
-	// there.
+	// Adopted says, before the first Configured, what the build starts from: generation N serves
+	// Version, or (N is 0) Reason says why it no longer does; Open means that the public socket
+	// exists.
 	Adopted struct {
 		N       int
 		Version Version
 		Pid     int
-		Newer   bool      // than what is known of earlier generations: it was asked for last
-		Since   time.Time // since when it serves, where that is known
+		Newer   bool      // newer than the last recorded generation, so it was asked for last
+		Since   time.Time // since when it has served, if that is known
 		Open    bool
 		Reason  string
 	}
@@ -75,17 +75,17 @@ type (
 
 // What became of attempts to make a release.
 type (
-	// BuildCommitted says that attempt Seq is about to do what cannot be undone (migrate): it is not
-	// cancelled for a newer input any more.
+	// BuildCommitted says that attempt Seq is about to do what cannot be undone (migrate): it is
+	// not cancelled for a newer input any more.
 	BuildCommitted struct{ Seq int }
-	// BuildDone says that attempt Seq ended in Release; not Fresh means that the release was already
-	// there.
+	// BuildDone says that attempt Seq ended in Release; not Fresh means that the release already
+	// existed.
 	BuildDone struct {
 		Seq     int
 		Release string
 		Fresh   bool
 	}
-	// BuildFailed says that attempt Seq ended in nothing.
+	// BuildFailed says that attempt Seq ended without a release.
 	BuildFailed struct {
 		Seq       int
 		Reason    string
@@ -121,7 +121,7 @@ type (
 		N      int
 		Reason string
 	}
-	// Exited says that the main process of generation N ended by itself.
+	// Exited says that the main process of generation N ended without being told to.
 	Exited struct {
 		N      int
 		Reason string
@@ -135,7 +135,7 @@ type (
 		N      int
 		Reason string
 	}
-	// Timer says that the timer of that kind, set by SetTimer, ran out.
+	// Timer says that the timer of that kind, set by SetTimer, fired.
 	Timer struct{ Kind TimerKind }
 )
 

@@ -2,7 +2,7 @@ package machine
 
 import "time"
 
-// live lets things happen, in any order: one for each number, which is randomness enough for it.
+// live lets things happen, in any order: one for each number, which is all the randomness it needs.
 func (w *world) live(history []uint64) {
 	for _, dice := range history {
 		if w.gone {
@@ -26,8 +26,8 @@ func (w *world) live(history []uint64) {
 	w.dice = 0
 }
 
-// inherit begins every fourth history where an earlier supervisor left off: with a generation that
-// serves, or one that has died on a listener that is still there.
+// inherit begins every fourth history where an earlier supervisor left off: with a serving
+// generation, or one that has died on a listener that still exists.
 func (w *world) inherit(history []uint64) {
 	if len(history) == 0 || history[0]%4 != 1 {
 		return
@@ -92,7 +92,7 @@ func (w *world) fate(n int) {
 			w.post(ProofFailed{N: n, Reason: "GET / answered 500, want <500"})
 		case 6:
 			w.exit(n)
-		case 7: // it passed its check, and died before anybody heard of it
+		case 7: // it passed its check, and died before the machine was told
 			w.post(Ready{N: n})
 			w.exit(n)
 		default:
@@ -236,12 +236,12 @@ func (w *world) write(inputs int) {
 	}
 }
 
-// configure brings the file at once: nothing else of it may overtake it.
+// configure delivers the file at once: a later edit must not overtake it.
 func (w *world) configure(rebuild bool) {
 	w.take(Configured{Policy: w.policy, RunKey: w.runKey, Rebuild: rebuild})
 }
 
-// rollback goes to any release that is kept and does not serve, as the command allows.
+// rollback goes to any kept release that is not serving, as the command allows.
 func (w *world) rollback() {
 	var ids []string
 	for _, r := range w.made {
@@ -254,14 +254,14 @@ func (w *world) rollback() {
 	}
 }
 
-// heal makes the world a good one and lets time go on until nothing happens any more.
+// heal removes all faults from the world and lets time pass until nothing happens any more.
 func (w *world) heal() {
 	for round := 0; w.healed(); round++ {
 		w.require(round < 300, "does not come to rest")
 	}
 }
 
-// healed does one good thing, and answers false where none is left to do.
+// healed makes one pending thing succeed, and returns false if none is left.
 func (w *world) healed() bool {
 	if len(w.mail) > 0 {
 		w.deliver()

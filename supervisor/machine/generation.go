@@ -43,9 +43,9 @@ func (t *turn) swapped(n int) {
 	t.serves()
 }
 
-// goneBefore keeps what another release took over from: to go back to by hand, and by itself while
-// that one is not stable. What was stable last is better to go back to than what came and went
-// since; what is known to be bad is neither.
+// goneBefore keeps v, which another release took over from: to go back to by hand, and
+// automatically while the new one is not stable. The last stable release is better to go back to
+// than one that came and went since; a release known to be bad is kept for neither.
 func (t *turn) goneBefore(v Version, stable bool) {
 	t.Previous = ""
 	if _, bad := t.Bad[v]; bad {
@@ -70,8 +70,8 @@ func (t *turn) serves() {
 	t.stableAt(t.now.Add(t.Policy.StableAfter))
 }
 
-// adopted begins a life where an earlier supervisor's left off. What it left had passed its check,
-// or it would not have the name; its probes will tell.
+// adopted starts from what an earlier supervisor left. The generation it left had passed its check,
+// or it would not have the name; its probes will confirm it.
 func (t *turn) adopted(e Adopted) {
 	if t.Want != WantUnknown && t.Want != WantStopped || t.Serving.N != 0 {
 		return
@@ -150,7 +150,7 @@ func (t *turn) exited(e Exited) {
 	}
 }
 
-// end tells a generation to go; what is left of a dead one's tree goes too.
+// end tells a generation to end; what is left of a dead one's tree is ended too.
 func (t *turn) end(n int) {
 	t.do(End{N: n})
 	t.ending(n)
@@ -161,7 +161,7 @@ func (t *turn) ending(n int) {
 }
 
 // candidateFailed ends the candidate. Its version is bad and not tried again until an input changes
-// or somebody asks, unless that would leave nothing to serve, or the failure says nothing about it
+// or a person asks, unless that would leave nothing to serve, or the failure says nothing about it
 // (transient), or it is what served before.
 func (t *turn) candidateFailed(reason string, transient bool) {
 	c := t.Candidate
@@ -181,12 +181,12 @@ func (t *turn) candidateFailed(reason string, transient bool) {
 	}
 }
 
-// givesWayAfter is how many deaths before it was stable make a new release give way to the one
-// before. One may be an accident from outside.
+// givesWayAfter is how many deaths before it was stable make a new release give way to the previous
+// one. A single death may have an outside cause.
 const givesWayAfter = 2
 
 // died ends what is left of the serving generation and decides when the public listener is served
-// again, and by what.
+// again, and by which version.
 func (t *turn) died(reason string, clean bool) {
 	g := t.Serving
 	t.Serving, t.Again = Generation{}, false
@@ -214,7 +214,7 @@ func (t *turn) died(reason string, clean bool) {
 }
 
 // giveWay makes the release before the serving one the one that should serve, unless a newer one is
-// on its way: that may be the fix.
+// on its way, which may be the fix.
 func (t *turn) giveWay(g Generation, reason string) {
 	if t.target().Release == g.Version.Release {
 		t.Release = t.Fallback.Release
@@ -231,7 +231,7 @@ func (t *turn) probeOK(n int) {
 	}
 	t.Serving.Misses, t.Serving.Reason = 0, ""
 	if !t.StableAt.IsZero() {
-		t.stableAt(t.now.Add(t.Policy.StableAfter)) // health that was broken counts anew
+		t.stableAt(t.now.Add(t.Policy.StableAfter)) // interrupted health starts counting again
 	}
 	if !t.Serving.Unhealthy {
 		return
@@ -241,7 +241,7 @@ func (t *turn) probeOK(n int) {
 	t.candidateAt(time.Time{})
 	t.note(EventHealthy, t.Serving, "")
 	if t.Candidate.N != 0 && t.Candidate.Version == t.Serving.Version && !t.Candidate.Asked && !t.Swapping {
-		t.dropCandidate() // it was to replace what is well again
+		t.dropCandidate() // it was to replace a generation that is healthy again
 	}
 }
 
@@ -261,8 +261,8 @@ func (t *turn) probeFailed(e ProbeFailed) {
 }
 
 // hungGivesWay goes back from a new release that hangs, unless a newer one is being tried or the
-// one before is known to be bad by now. The hung one serves until the other has passed its check
-// once more.
+// previous one is now known to be bad. The hung one serves until the other has passed its check
+// again.
 func (t *turn) hungGivesWay() {
 	if !t.Serving.Unhealthy || t.Fallback.Release == "" || t.target().Release != t.Serving.Version.Release {
 		return

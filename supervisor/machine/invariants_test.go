@@ -25,13 +25,14 @@ type model struct {
 	refused  bool // a candidate of what serves failed since it was last seen to be well
 	lastOK   time.Time
 
-	// A rollback stays for the same inputs, where what they build to is known.
+	// A rollback stays for the same inputs, if the release they build to is known.
 	pinned struct {
 		release string
 		inputs  int
 		sure    bool
 	}
-	moved int // contents up to this one need not be what serves: somebody or something went back
+	// contents up to this one need not be what serves: there was a rollback or a release gave way
+	moved int
 }
 
 // happened tells the model of an event, before its effects are carried out.
@@ -99,7 +100,7 @@ func (w *world) heard(e Event) {
 	case BuildCommitted:
 		if b := w.build; b != nil && b.seq == e.Seq {
 			b.told = true
-			b.cancelling = false // that came too late, or will not be heard of again
+			b.cancelling = false // the cancel came too late, or has ended
 		}
 	case BuildFailed:
 		w.build = nil
@@ -120,8 +121,8 @@ func (w *world) heard(e Event) {
 	}
 }
 
-// asked says that a person asked, or an input changed: every backoff ends, and what was bad may be
-// tried again.
+// asked records that a person asked, or an input changed: every backoff ends, and bad versions may
+// be tried again.
 func (w *world) asked() {
 	w.fresh()
 	clear(w.bad)
@@ -133,8 +134,8 @@ func (w *world) built(before State, e BuildDone) {
 	b := w.build
 	w.build = nil
 	if e.Seq <= before.Pinned {
-		// Where it copied its inputs after the rollback it may hold an edit that came after it too,
-		// and hides it. Nobody can tell.
+		// If it copied its inputs after the rollback, it may contain an edit made after the
+		// rollback too, and hides it. This cannot be told apart.
 		w.moved = max(w.moved, b.inputs)
 	}
 	if e.Seq <= before.Pinned && before.NeedBuild == NeedNone && b.inputs == w.pinned.inputs {
@@ -145,7 +146,7 @@ func (w *world) built(before State, e BuildDone) {
 	}
 }
 
-// down says that the machine hears of the end of generation n.
+// down records that the machine is told of the end of generation n.
 func (w *world) down(n int, clean, unborn bool) {
 	g := w.tree(n)
 	told := g.failed || g.leaving
@@ -168,7 +169,7 @@ func (w *world) down(n int, clean, unborn bool) {
 
 func (w *world) condemned(v Version) { w.failed[v], w.bad[v] = true, true }
 
-// spawned holds a new generation against what was decided before.
+// spawned checks a new generation against what was decided before.
 func (w *world) spawned(f Spawn) {
 	w.require(!w.halted || w.s.Candidate.N == f.N && w.want == WantServe && !f.Public, "spawns though its policy says no")
 	w.require(w.timer(TimerRestart).IsZero() || !f.Public, "the public listener is served before the backoff ends")
@@ -183,7 +184,7 @@ func (w *world) spawned(f Spawn) {
 	}
 }
 
-// bounded holds a deadline against the backoff's bounds.
+// bounded checks a deadline against the backoff's bounds.
 func (w *world) bounded(f SetTimer) {
 	d, p := f.At.Sub(w.now), w.s.Policy
 	within := func(n int, from, limit time.Duration) {
@@ -207,7 +208,7 @@ func (w *world) bounded(f SetTimer) {
 	}
 }
 
-// noted takes what the machine tells people as its word for what it decided.
+// noted takes what the machine tells people as the record of its decisions.
 func (w *world) noted(f Note) {
 	switch f.Event {
 	case EventTookOver, EventRecovered, EventHealthy, EventStable:
@@ -250,7 +251,7 @@ func (w *world) noted(f Note) {
 	}
 }
 
-// ordered holds the place of an effect among those of its step.
+// ordered checks the place of an effect among those of its step.
 func (w *world) ordered(effects []Effect, i int) {
 	switch effects[i].(type) {
 	case Save:
@@ -262,7 +263,7 @@ func (w *world) ordered(effects []Effect, i int) {
 	}
 }
 
-// settled holds after each step.
+// settled checks what must hold after each step.
 func (w *world) settled(before, s State, e Event, effects []Effect) {
 	w.require(s.Want == w.want, "wants %q, not %q", s.Want, w.want)
 	w.require((s.Halted != "") == w.halted, "halted %q, want %v", s.Halted, w.halted)
@@ -271,25 +272,26 @@ func (w *world) settled(before, s State, e Event, effects []Effect) {
 	w.require(s.Previous == "" || s.Previous != s.Proven.Release, "the release before is the same")
 	w.require(s.Fallback.Release == "" || s.Fallback.Release != s.Proven.Release, "would give way to itself")
 	w.require(len(effects) == 0 || effects[len(effects)-1] == Effect(Save{}) || s.Dead, "a step that is not saved")
-	w.require(s.Dead == w.gone && (!before.Dead || len(effects) == 0), "dead without a word, or talks on")
+	w.require(s.Dead == w.gone && (!before.Dead || len(effects) == 0), "dead without Gone, or has effects after it")
 	for i, at := range [...]time.Time{s.RestartAt, s.CandidateAt, s.StableAt, s.BuildAt, s.OpenAt} {
 		k := timerKinds[i]
 		held := w.timers[i].Equal(at) || slices.Contains(w.mail, Event(Timer{Kind: k}))
-		broken := k == TimerStable && s.Serving.Misses > 0 // health counts anew from the next good probe
+		// health starts counting again at the next good probe
+		broken := k == TimerStable && s.Serving.Misses > 0
 		w.require(at.IsZero() || held || broken, "waits for a timer %s that nobody holds", k)
 	}
 }
 
-// atPeace holds after an event and all its answers.
+// atPeace checks what must hold after an event and all its results.
 func (w *world) atPeace() {
 	if w.want == WantUnknown {
-		return // adopted: what the file says comes next
+		return // adopted: the file's entry comes next
 	}
 	s := &w.s
 	w.require(!s.Swapping && !s.Opening, "a result is missing")
 	w.require(s.Open == w.named && s.Refusing == w.refuses, "has a wrong idea of the public name")
 	if w.want == WantServe && w.named {
-		w.require(w.refuses == (w.public == 0), "clients hang, or are refused beside %d", w.public)
+		w.require(w.refuses == (w.public == 0), "clients hang, or are refused while %d serves", w.public)
 	}
 	if w.want != WantServe {
 		w.require(!w.named && w.public == 0 && s.Candidate.N == 0, "still serves while %q", w.want)
@@ -312,7 +314,7 @@ func (w *world) atPeace() {
 	}
 }
 
-// atRest holds in a good world in which time went on.
+// atRest checks what must hold in a world without faults after time has passed.
 func (w *world) atRest() {
 	s := &w.s
 	for i, at := range w.timers {
@@ -324,7 +326,7 @@ func (w *world) atRest() {
 		w.require(w.s.Want == WantUnknown || w.s.Phase() == PhaseStopped, "is %s while %q", s.Phase(), w.want)
 		return
 	}
-	w.require(s.NeedBuild == NeedNone, "a build is owed")
+	w.require(s.NeedBuild == NeedNone, "a build is still needed")
 	newest := Version{w.released(w.inputs), w.runKey}
 	w.require(w.inputs <= w.moved || w.inputsOf(s.Release) == w.inputs || w.failed[newest],
 		"would serve inputs %d, not %d", w.inputsOf(s.Release), w.inputs)

@@ -5,22 +5,26 @@ package machine
 // which is what the machine is told.)
 type EventName string
 
-// The events that the machine tells of, by [Note].
+// The events that the machine reports, by [Note].
 const (
-	EventAdopted         EventName = "adopted"          // a new supervisor found the serving generation
+	// a new supervisor found the serving generation
+	EventAdopted         EventName = "adopted"
 	EventProved          EventName = "proved"           // a candidate passed its check
 	EventTookOver        EventName = "took_over"        // a candidate was given the public name
 	EventCandidateFailed EventName = "candidate_failed" // a candidate ended or failed its check
-	EventExited          EventName = "exited"           // the serving generation ended by itself
-	EventRecovered       EventName = "recovered"        // its successor serves
-	EventGaveWay         EventName = "gave_way"         // a release kept failing: the one before comes back
-	EventUnhealthy       EventName = "unhealthy"        // the serving generation fails its probes
-	EventHealthy         EventName = "healthy"          // it passes them again
-	EventStable          EventName = "stable"           // it was healthy for Policy.StableAfter
-	EventStopping        EventName = "stopping"         // it lost the public name and drains, for a stop
+	// the serving generation ended without being told to
+	EventExited    EventName = "exited"
+	EventRecovered EventName = "recovered" // its successor serves
+	// a release kept failing: the previous one comes back
+	EventGaveWay   EventName = "gave_way"
+	EventUnhealthy EventName = "unhealthy" // the serving generation fails its probes
+	EventHealthy   EventName = "healthy"   // it passes them again
+	EventStable    EventName = "stable"    // it was healthy for Policy.StableAfter
+	// it lost the public name and drains, for a stop
+	EventStopping EventName = "stopping"
 )
 
-// The events that whoever runs the machine adds, about what the machine does not see.
+// The events that the machine's owner adds, about what the machine does not see.
 const (
 	EventBuilt       EventName = "built"        // an attempt made a release
 	EventBuildFailed EventName = "build_failed" // an attempt made none

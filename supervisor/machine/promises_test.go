@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// life is the life of one build in a world where all goes well, but for what a test says. Every
-// step is held against the invariants.
+// life is the life of one build in a world where everything succeeds except what a test makes fail.
+// Every step is checked against the invariants.
 type life struct {
 	*testing.T
 	*world
@@ -40,7 +40,7 @@ func (l life) edits() {
 	l.builds()
 }
 
-// builds ends the running build well.
+// builds lets the running attempt succeed.
 func (l life) builds() {
 	l.finish()
 	l.hears()
@@ -65,21 +65,21 @@ func (l life) passes(d time.Duration) {
 	}
 }
 
-// hears delivers the mail.
+// hears delivers the waiting events.
 func (l life) hears() {
 	for len(l.mail) > 0 {
 		l.deliver()
 	}
 }
 
-// fails lets the next effect that can fail do so.
+// fails makes the next effect that can fail do so.
 func (l life) fails(next Effect, e Event) {
 	l.dice = map[string]uint64{"Open": 2, "Spawn": 7, "Swap": 9}[name(next)]
 	l.take(e)
 	l.dice = 0
 }
 
-// took returns the effects of events, but for what is only told to people.
+// took returns the effects of events, except the notes to people.
 func (l life) took(events ...Event) []string {
 	from := len(l.history)
 	for _, e := range events {
@@ -182,7 +182,7 @@ func TestHealthMustBeUnbrokenToCountAsStable(t *testing.T) {
 	l.passes(9 * time.Second)
 	l.took(ProbeFailed{N: 2, Reason: "no answer"})
 	l.passes(time.Minute)
-	l.wants("not stable while nobody knows", l.s.Failures == 1)
+	l.wants("not stable while its health is unknown", l.s.Failures == 1)
 	l.took(ProbeOK{N: 2})
 	l.passes(9 * time.Second)
 	l.wants("not stable yet", l.s.Failures == 1)
@@ -250,7 +250,7 @@ func TestCommittedBuildIsNotCancelled(t *testing.T) {
 	l.builds()
 	l.wants("the newest is built next", l.s.Building.Running && l.s.Building.Seq == 3)
 	l.take(BuildCommitted{Seq: 3})
-	l.wants("but for a stop", slices.Contains(l.took(Stop{}), "CancelBuild"))
+	l.wants("except by a stop", slices.Contains(l.took(Stop{}), "CancelBuild"))
 }
 
 func TestCancelThatCameTooLateIsSaidAgainAtAStop(t *testing.T) {
@@ -260,8 +260,8 @@ func TestCancelThatCameTooLateIsSaidAgainAtAStop(t *testing.T) {
 	l.wants("cancelled with grace", slices.Contains(l.took(Stop{}), "CancelBuild"))
 }
 
-// A build whose inputs were only touched while it ran has no newer sister: the next build finds the
-// same release.
+// An attempt whose inputs were only touched while it ran is not followed by a newer release: the
+// next attempt finds the same one.
 func TestTouchDuringABuildDoesNotLoseIt(t *testing.T) {
 	l := begin(t)
 	l.took(BuildCommitted{Seq: 1}, InputsChanged{})

@@ -3,7 +3,7 @@
 package machine
 
 // The race detector makes everything ten times slower; there is nothing to race here, so fewer
-// histories do.
+// histories are enough.
 const (
 	raced     = true
 	histories = 3_000

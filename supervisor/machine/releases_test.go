@@ -34,17 +34,17 @@ func TestStableReleaseDoesNotGiveWay(t *testing.T) {
 		l.take(Exited{N: l.s.Serving.N, Reason: "exit code 1"})
 		l.passes(l.policy.DelayMax)
 	}
-	l.wants("r2 for ever", l.s.Serving.Version.Release == "r2")
+	l.wants("r2 forever", l.s.Serving.Version.Release == "r2")
 }
 
-func TestMendOnItsWayIsNotThrownAway(t *testing.T) {
+func TestFixOnItsWayIsNotThrownAway(t *testing.T) {
 	l := serving(t)
 	l.takesOver(2)
 	l.take(Exited{N: 2, Reason: "exit code 1"})
 	l.edits() // r3 is to fix it
 	l.take(Exited{N: l.s.Serving.N, Reason: "exit code 1"})
 	l.take(Exited{N: l.s.Serving.N, Reason: "exit code 1"})
-	l.wants("r1 serves meanwhile", l.s.Serving.Version.Release == "r1")
+	l.wants("r1 serves until then", l.s.Serving.Version.Release == "r1")
 	l.take(Ready{N: l.s.Candidate.N})
 	l.serves("r3")
 }
@@ -71,11 +71,11 @@ func TestHungNewReleaseGivesWayAndIsNotComeBackTo(t *testing.T) {
 		l.take(Exited{N: l.s.Serving.N, Reason: "exit code 1"})
 		l.passes(l.policy.DelayMax)
 	}
-	l.wants("r1 for ever", l.s.Serving.Version.Release == "r1")
+	l.wants("r1 forever", l.s.Serving.Version.Release == "r1")
 	l.wants("no release to roll back to but a bad one", l.s.Previous == "")
 }
 
-func TestHungNewReleaseWaitsForItsMendFirst(t *testing.T) {
+func TestHungNewReleaseWaitsForItsFixFirst(t *testing.T) {
 	l := serving(t)
 	l.takesOver(2)
 	l.edits() // r3 is to fix it
@@ -111,7 +111,7 @@ func TestBadReleaseIsNotGivenWayTo(t *testing.T) {
 			l.take(ProofFailed{N: 3, Reason: "GET / answered 500"}) // r1 does not work any more
 			trouble(l)
 			l.passes(time.Hour)
-			l.wants("r2 started anew", (l.s.Serving.N > 3) != (l.s.Candidate.N > 3) &&
+			l.wants("r2 started again", (l.s.Serving.N > 3) != (l.s.Candidate.N > 3) &&
 				max(l.s.Serving.N, l.s.Candidate.N) == l.s.Spawned && l.tree(l.s.Spawned).version.Release == "r2")
 		})
 	}
@@ -222,8 +222,7 @@ func TestEditAfterARollbackIsNotTakenForWhatWasThere(t *testing.T) {
 	l.wants("the edit tried", l.inputsOf(l.s.Candidate.Version.Release) == 3)
 }
 
-// Where the public socket comes late, the candidate and what served before are both about to take
-// it.
+// If the public socket comes late, the candidate and what served before are both about to take it.
 func TestOnlyOneTakesAPublicNameThatComesLate(t *testing.T) {
 	l := serving(t)
 	l.take(Stop{})
@@ -233,7 +232,7 @@ func TestOnlyOneTakesAPublicNameThatComesLate(t *testing.T) {
 	l.take(Ready{N: 2})
 	l.passes(5 * time.Second)
 	l.serves("r1")
-	l.wants("nothing beside it", l.s.Spawned == 2)
+	l.wants("nothing next to it", l.s.Spawned == 2)
 }
 
 func TestClientsAreRefusedAgainWhereTheNameCannotBeGiven(t *testing.T) {

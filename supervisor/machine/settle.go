@@ -2,8 +2,8 @@ package machine
 
 import "time"
 
-// settle compares what is with what should be and asks for the difference. It is the only place
-// that starts anything.
+// settle compares the actual state with the desired one and asks for the difference. It is the only
+// place that starts anything.
 func (t *turn) settle() {
 	if t.Want == WantUnknown {
 		return
@@ -18,7 +18,7 @@ func (t *turn) settle() {
 	t.settlePublic()
 }
 
-// settleBuild has at most one attempt running, of the newest inputs.
+// settleBuild keeps at most one attempt running, of the newest inputs.
 func (t *turn) settleBuild() {
 	b := &t.Building
 	wanted := t.Want == WantServe && t.NeedBuild != NeedNone
@@ -41,7 +41,7 @@ func (t *turn) settleBuild() {
 	}
 }
 
-// settleName makes the public name, where it is not there.
+// settleName makes the public name if it is missing.
 func (t *turn) settleName() {
 	if !t.Open && !t.Opening && t.OpenAt.IsZero() {
 		t.Opening = true
@@ -49,8 +49,8 @@ func (t *turn) settleName() {
 	}
 }
 
-// settleCandidate has one candidate running where another version should serve, or the serving one
-// should be replaced, and swaps it in when it has passed its check.
+// settleCandidate keeps one candidate running while another version should serve, or the serving
+// one should be replaced, and swaps it in once it has passed its check.
 func (t *turn) settleCandidate() {
 	want := t.target()
 	if t.Candidate.N != 0 {
@@ -59,7 +59,7 @@ func (t *turn) settleCandidate() {
 		case t.Candidate.Version != want:
 			t.dropCandidate()
 		case t.Candidate.Ready && t.Open:
-			t.refuse(false) // who waits now is passed on to the candidate
+			t.refuse(false) // clients waiting now are passed on to the candidate
 			t.Swapping = true
 			t.do(Swap{N: t.Candidate.N})
 		}
@@ -78,11 +78,11 @@ func (t *turn) settleCandidate() {
 	t.do(Spawn{N: t.Candidate.N, Version: want})
 }
 
-// settlePublic has the public listener served by what passed its check before, or refuses its
-// clients so that nobody hangs.
+// settlePublic has the public listener served by a version that passed its check before, or refuses
+// its clients so that none hangs.
 func (t *turn) settlePublic() {
 	if !t.Open || t.Swapping {
-		return // the name is about to lead somewhere
+		return // the name is about to lead to a generation
 	}
 	if t.Serving.N == 0 && t.Proven.Release != "" && t.Halted == "" && t.RestartAt.IsZero() {
 		t.refuse(false)
@@ -93,8 +93,8 @@ func (t *turn) settlePublic() {
 	t.refuse(t.Serving.N == 0)
 }
 
-// windDown ends everything: the name goes first, so that no client comes any more, then what serves
-// drains and ends.
+// windDown ends everything: the name goes first, so that no new client arrives, then the serving
+// generation drains and ends.
 func (t *turn) windDown() {
 	if t.Candidate.N != 0 {
 		t.dropCandidate()
@@ -123,7 +123,7 @@ func (t *turn) windDown() {
 }
 
 // retire lets a generation that has lost the public name finish. One that is hung or not up yet
-// does not take its queue.
+// does not accept its queue.
 func (t *turn) retire(g Generation) {
 	t.do(Retire{N: g.N, Hung: g.Unhealthy || !g.Ready})
 	t.ending(g.N)
@@ -146,7 +146,7 @@ func (t *turn) refuse(on bool) {
 	}
 }
 
-// The deadlines, each kept in the state and told to whoever holds the timers.
+// The deadlines, each kept in the state and passed to the owner of the timers.
 
 func (t *turn) stableAt(at time.Time)    { t.deadline(&t.StableAt, TimerStable, at) }
 func (t *turn) restartAt(at time.Time)   { t.deadline(&t.RestartAt, TimerRestart, at) }

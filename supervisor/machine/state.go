@@ -12,21 +12,22 @@ type State struct {
 	Policy Policy
 	RunKey string // the run settings the file asks for
 	Want   Want
+	Before Want   // what Want was when the supervisor began to end
 	Halted string // why it is not started again, by its restart policy
 
 	// Attempts to make a release.
 	Building  Building
 	NeedBuild Need
-	Retry     Need      // what a failed attempt is repeated as, at BuildAt
+	Retry     Need      // how urgently a failed attempt is repeated, at BuildAt
 	BuildErr  string    // why the last attempt failed
 	BuildTry  int       // failed attempts in a row
 	BuildAt   time.Time // when the next attempt is made; zero: not waiting
 	Builds    int       // attempts begun, the source of Building.Seq
-	LastBuilt string    // what the last good attempt made: only another one moves Release
+	LastBuilt string    // result of the last good attempt: only a different one changes Release
 	Pinned    int       // attempts up to this Seq began before a rollback and do not undo it
 
 	// Releases.
-	Release  string             // the one that should serve; "" as long as there is none
+	Release  string             // the one that should serve; "" while there is none
 	Previous string             // the one that served before the serving one
 	Bad      map[Version]string // versions that failed, and why
 
@@ -34,7 +35,7 @@ type State struct {
 	Spawned   int // generations begun, the source of N
 	Serving   Generation
 	Candidate Generation
-	Ending    []int   // generations that are on their way out
+	Ending    []int   // generations that are being ended
 	Proven    Version // what served last: may be started on the public listener without a check
 	Swapping  bool
 	Again     bool // a person asked for a restart
@@ -57,7 +58,7 @@ type State struct {
 	LastExit    string
 	Trouble     string // what went wrong last, for people; "" when all is well
 
-	Dead bool // Gone was said
+	Dead bool // Gone was emitted
 }
 
 // Want says what a build is meant to do.
@@ -87,7 +88,7 @@ type Building struct {
 	Seq        int
 	Running    bool
 	Forced     bool
-	Committed  bool // cannot be undone any more
+	Committed  bool // can no longer be undone
 	Cancelling bool
 }
 
@@ -107,8 +108,8 @@ type Generation struct {
 // Phase is the contract's state of a build.
 type Phase string
 
-// The phases, as `status` shows them. The picture shows where most builds go; the list below it is
-// complete: from where to where, by which events.
+// The phases, as `status` shows them. The picture shows the usual transitions; the list below it is
+// complete, with the events that cause each.
 //
 //	stopped ──► building ──► starting ──► running ──► unhealthy
 //	   ▲          │  ▲        │   ▲  ▲      │  ▲          │
@@ -135,18 +136,18 @@ type Phase string
 //	unhealthy          -> starting   Exited
 //	unhealthy          -> backoff    Exited
 //
-// By the restart policy, with nothing else to be tried:
+// By the restart policy, when there is nothing else to try:
 //
 //	running, unhealthy -> stopped    Exited
 //	starting           -> stopped    Exited, ProofFailed, SpawnFailed, SwapFailed
 //
-// By a stop, at once where nothing runs:
+// By a stop, at once if nothing is running:
 //
 //	building, starting, running, unhealthy, backoff, stopped -> stopping   Stop, Removed, Shutdown
 //	failed, starting, backoff                                -> stopped    Stop, Removed, Shutdown
 //	stopping                                                 -> stopped    Ended, BuildFailed, BuildDone
 //
-// TestPhasesGoAsDrawn holds this list against what random histories do.
+// TestPhasesGoAsDrawn checks this list against random histories.
 const (
 	PhaseStopped   Phase = "stopped"
 	PhaseBuilding  Phase = "building" // nothing serves yet
@@ -163,9 +164,9 @@ const (
 func (s State) Phase() Phase {
 	switch {
 	case s.Want == WantUnknown && s.Serving.N != 0:
-		return PhaseRunning // adopted, and what the file says comes next
+		return PhaseRunning // adopted; the file's entry comes next
 	case s.Want == WantUnknown:
-		return PhaseStarting // the same, of what is yet to be started or built
+		return PhaseStarting // the same, but still to be started or built
 	case s.Want != WantServe:
 		if s.busy() {
 			return PhaseStopping
@@ -196,9 +197,9 @@ func (s State) Phase() Phase {
 func (s State) Reason() string {
 	switch {
 	case s.Want == WantStopped && !s.busy() && !s.Policy.Autostart:
-		return "not started by itself (autostart = false)"
+		return "not started automatically (autostart = false)"
 	case s.Want == WantStopped && !s.busy():
-		return "stopped by hand, and stays so over restarts"
+		return "stopped by hand, and stays stopped across restarts of the supervisor"
 	case s.Want != WantServe:
 		return ""
 	case s.OpenErr != "":
@@ -212,7 +213,7 @@ func (s State) Reason() string {
 	case s.Release == "":
 		return s.BuildErr
 	}
-	// What went wrong may be long over, but the newest is still not what serves.
+	// The failure may be long past, but the newest release is still not the one that serves.
 	for _, release := range []string{s.LastBuilt, s.Release} {
 		if why, bad := s.Bad[Version{Release: release, RunKey: s.RunKey}]; bad {
 			return fmt.Sprintf("release %s is not served: %s", release, why)
@@ -234,9 +235,8 @@ func (s State) desired() Version {
 	return Version{Release: s.Release, RunKey: s.RunKey}
 }
 
-// target is the version to run: the desired one, or what served before where that is known to be
-// bad. Where nothing ever served, even a bad one is tried again: to serve late is better than
-// never.
+// target is the version to run: the desired one, or what served before if that one is known to be
+// bad. If nothing ever served, even a bad one is tried again: serving late is better than never.
 func (s State) target() Version {
 	want := s.desired()
 	if _, bad := s.Bad[want]; bad && s.Proven.Release != "" {

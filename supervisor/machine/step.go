@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Step returns what becomes of s when e happens at now, and what is to be done about it, in order.
-// It never fails: an event about a generation or build that the state does not know (any more)
-// changes nothing.
+// Step returns the state that follows s when e happens at now, and the effects to carry out, in
+// order. It never fails: an event about a generation or build that the state does not know (any
+// more) changes nothing.
 func Step(s State, e Event, now time.Time) (State, []Effect) {
 	if s.Dead {
 		return s, nil
@@ -25,8 +25,8 @@ func Step(s State, e Event, now time.Time) (State, []Effect) {
 	return t.State, t.effects
 }
 
-// turn is one step under way: first the event changes the state, then settle compares what is with
-// what should be.
+// turn is one step under way: first the event changes the state, then settle compares the actual
+// state with the desired one.
 type turn struct {
 	State
 	now     time.Time
@@ -104,7 +104,7 @@ func (t *turn) happened(e Event) {
 	}
 }
 
-// What the clock says. A timer that was set anew meanwhile is not due yet.
+// Timers. One that was set again in the meantime is not due yet.
 
 func (t *turn) timer(k TimerKind) {
 	t.changed = false

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// world is made up: it carries out the effects of one machine as honestly as the real one would,
-// faults and late news included, and refuses those that make no sense where they come. What happens
-// next is rolled; a roll of zero is always the dull outcome, so that a failing history shrinks to a
-// calm one.
+// world is a simulated world: it carries out the effects of one machine as the real one would, with
+// faults and late events, and rejects effects that make no sense when they come. What happens next
+// is random; a roll of zero is always the uneventful outcome, so that a failing history shrinks to
+// a short, calm one.
 type world struct {
 	dice  uint64
 	fatal func(history string)
-	seen  func(from, to Phase, cause Event) // each change of phase; nil: nobody looks
+	seen  func(from, to Phase, cause Event) // called on each change of phase, if not nil
 
 	now     time.Time
 	s       State
@@ -27,8 +27,8 @@ type world struct {
 	edits   int       // the newest content there ever was
 	made    []release // the store, oldest first
 	trees   []*tree   // generation n is trees[n-1]
-	build   *making   // until the machine knows that it is over
-	named   bool      // the public socket is there
+	build   *making   // until the machine has been told that it is over
+	named   bool      // the public socket exists
 	refuses bool
 	public  int // the generation on the public listener, as far as the machine was told
 	timers  [len(timerKinds)]time.Time
@@ -44,7 +44,7 @@ var timerKinds = [...]TimerKind{TimerRestart, TimerCandidate, TimerStable, Timer
 type tree struct {
 	version Version
 	staged  bool // began on a staging socket
-	alive   bool // its main process runs
+	alive   bool // its main process is running
 	proving bool
 	leaving bool // told to end
 	ended   bool // nothing is left of it
@@ -53,7 +53,7 @@ type tree struct {
 	failed  bool // the machine was told that it failed or exited
 }
 
-// making is a build that runs.
+// making is a running attempt.
 type making struct {
 	seq        int
 	forced     bool
@@ -91,8 +91,8 @@ func newWorld(fatal func(history string)) *world {
 	}
 }
 
-// take gives the machine an event and carries out what it wants done. The results of effects
-// that are over at once come next, before anything else.
+// take gives the machine an event and carries out the effects. The results of effects that complete
+// at once come next, before anything else.
 func (w *world) take(e Event) {
 	for queue := []Event{e}; len(queue) > 0; queue = queue[1:] {
 		e := queue[0]
@@ -117,8 +117,7 @@ func (w *world) take(e Event) {
 	w.atPeace()
 }
 
-// carryOut does what the machine wants. Its result, where there is one, comes before any other
-// event.
+// carryOut carries out an effect. Its result, if there is one, comes before any other event.
 func (w *world) carryOut(f Effect) Event {
 	switch f := f.(type) {
 	case Open:
@@ -187,7 +186,7 @@ func (w *world) spawn(f Spawn) Event {
 	w.trees = append(w.trees, g)
 	if f.Public {
 		w.require(w.named && !w.refuses, "%d on a public listener that is not there, or refuses", f.N)
-		w.require(w.public == 0, "%d beside %d on the public listener", f.N, w.public)
+		w.require(w.public == 0, "%d next to %d on the public listener", f.N, w.public)
 		w.require(w.proved[f.Version], "%v, which never passed its check, on the public listener", f.Version)
 		w.public = f.N
 	}
@@ -254,7 +253,7 @@ func (w *world) stored(id string) bool {
 	return false
 }
 
-// prune removes what keep_releases = 1 lets go.
+// prune removes the releases that keep_releases = 1 does not keep.
 func (w *world) prune() {
 	newest := len(w.made) - 1
 	for i := range w.made {
@@ -280,7 +279,7 @@ func (w *world) inUse(id string) bool {
 
 func (w *world) post(e Event) { w.mail = append(w.mail, e) }
 
-// deliver tells the machine one of the things it does not know yet.
+// deliver gives the machine one of the waiting events.
 func (w *world) deliver() {
 	i := w.roll(len(w.mail))
 	e := w.mail[i]
@@ -289,7 +288,7 @@ func (w *world) deliver() {
 	w.take(e)
 }
 
-// require ends the test with the whole history where a claim does not hold.
+// require ends the test with the whole history if a claim does not hold.
 func (w *world) require(holds bool, format string, args ...any) {
 	if holds {
 		return
@@ -332,7 +331,7 @@ func (w *world) inputsOf(id string) int {
 	return 0
 }
 
-// finish ends the running build in a release.
+// finish ends the running attempt with a release.
 func (w *world) finish() {
 	b := w.build
 	if b.inputs == 0 {

@@ -5,23 +5,26 @@ import "golang.org/x/sys/unix"
 // Feature is something a kernel may lack.
 type Feature int
 
-// The features, with the Linux that brought them.
+// The features, with the version of Linux that brought them.
 const (
-	PidfdGetfd       Feature = iota // pidfd_getfd(2), 5.6
-	CloneInto                       // clone3(2) at all: with CLONE_INTO_CGROUP it is 5.7, and filters refuse what they cannot look into
-	CloseRange                      // close_range(2), 5.9; its flag 5.11
-	PidfdNonblock                   // PIDFD_NONBLOCK of pidfd_open(2), 5.10
-	Landlock                        // landlock_create_ruleset(2) and the like, 5.13
-	PidfdSignalGroup                // PIDFD_SIGNAL_PROCESS_GROUP of pidfd_send_signal(2), 6.9
-	PidfdExitStatus                 // PIDFD_GET_INFO of ioctl(2), 6.13, with PIDFD_INFO_EXIT 6.15
-	SockDiag                        // sock_diag(7): the module unix_diag may be missing
-	CollapseRange                   // FALLOC_FL_COLLAPSE_RANGE of fallocate(2), which not every file system has
-	TmpFile                         // O_TMPFILE of open(2), which not every file system has
-	Inotify                         // inotify(7): a user may have no instance left
+	PidfdGetfd Feature = iota // pidfd_getfd(2), 5.6
+	// the whole of clone3(2), as filters refuse what they cannot inspect; CLONE_INTO_CGROUP came
+	// with 5.7
+	CloneInto
+	CloseRange       // close_range(2), 5.9; its flag 5.11
+	PidfdNonblock    // PIDFD_NONBLOCK of pidfd_open(2), 5.10
+	Landlock         // landlock_create_ruleset(2) and the like, 5.13
+	PidfdSignalGroup // PIDFD_SIGNAL_PROCESS_GROUP of pidfd_send_signal(2), 6.9
+	PidfdExitStatus  // PIDFD_GET_INFO of ioctl(2), 6.13, with PIDFD_INFO_EXIT 6.15
+	SockDiag         // sock_diag(7): the module unix_diag may be missing
+	// FALLOC_FL_COLLAPSE_RANGE of fallocate(2), which not every file system has
+	CollapseRange
+	TmpFile // O_TMPFILE of open(2), which not every file system has
+	Inotify // inotify(7): a user may have no instance left
 	features
 )
 
-// All are the features there are.
+// All returns every feature.
 func All() []Feature {
 	all := make([]Feature, features)
 	for i := range all {
@@ -42,7 +45,8 @@ func (f Feature) String() string {
 	return names[f]
 }
 
-// rule refuses a system call with err; where mask is not 0, only those whose argument arg, under mask, is want, or with any, is not 0.
+// rule refuses a system call with err. If mask is not 0, it refuses only calls whose argument arg,
+// under mask, equals want or, if any is set, is not 0.
 type rule struct {
 	call uint32
 	err  unix.Errno

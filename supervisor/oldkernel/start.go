@@ -10,8 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Start starts cmd on a kernel that lacks those features; it and everything that it starts get no others. It cannot raise its rights then, by
-// set-user-ID programs, unless we are root. The error wraps errors.ErrUnsupported where there are no such filters.
+// Start starts cmd as if on a kernel that lacks those features, which holds for everything it
+// starts too. Unless we are root, it cannot gain privileges by set-user-ID programs then. The error
+// wraps errors.ErrUnsupported if such filters are not available.
 func Start(cmd *exec.Cmd, without ...Feature) error {
 	program, err := compile(without)
 	if err != nil {
@@ -19,7 +20,8 @@ func Start(cmd *exec.Cmd, without ...Feature) error {
 	}
 	done := make(chan error)
 	go func() {
-		// A filter is a thread's own, what is forked from the thread has it, and there is no way back: so the thread ends with this goroutine.
+		// A filter belongs to a thread, is inherited by what the thread forks, and cannot be
+		// removed: so the thread ends with this goroutine.
 		runtime.LockOSThread()
 		err := install(program)
 		if err == nil {
@@ -53,9 +55,11 @@ func install(program []unix.SockFilter) error {
 	return fmt.Errorf("install a filter: %w", errno)
 }
 
-// compile makes the filter's program (linux/filter.h): each rule is a few instructions that fall through to the next.
+// compile makes the filter's program (linux/filter.h): each rule is a few instructions that fall
+// through to the next.
 func compile(without []Feature) ([]unix.SockFilter, error) {
-	// struct seccomp_data of linux/seccomp.h: int nr; __u32 arch; __u64 instruction_pointer; __u64 args[6].
+	// struct seccomp_data of linux/seccomp.h: int nr; __u32 arch; __u64 instruction_pointer; __u64
+	// args[6].
 	const (
 		nr, arch, args = 0, 4, 16
 		load           = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
@@ -70,7 +74,8 @@ func compile(without []Feature) ([]unix.SockFilter, error) {
 	p := []unix.SockFilter{
 		{Code: load, K: arch},
 		{Code: equal, K: ours, Jt: 1},
-		{Code: ret, K: unix.SECCOMP_RET_ALLOW}, // a program of another architecture has other numbers
+		// a program of another architecture uses other numbers
+		{Code: ret, K: unix.SECCOMP_RET_ALLOW},
 	}
 	for _, f := range without {
 		rules := f.rules()

@@ -21,7 +21,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// try uses a feature and says what the kernel answers, 0 where it is not refused as unknown.
+// try uses a feature and returns the kernel's error, 0 if it does not refuse the feature as
+// unknown.
 func try(f Feature) unix.Errno {
 	call := func(trap uintptr, a ...uintptr) unix.Errno {
 		for len(a) < 6 {
@@ -30,7 +31,7 @@ func try(f Feature) unix.Errno {
 		_, _, e := unix.Syscall6(trap, a[0], a[1], a[2], a[3], a[4], a[5])
 		return e
 	}
-	// Descriptors and addresses that are wrong, so that nothing is done: only the refusal counts.
+	// Wrong descriptors and addresses, so that nothing is done: only the refusal counts.
 	const none = ^uintptr(0)
 	switch f {
 	case PidfdGetfd:
@@ -75,7 +76,8 @@ func TestOnlyWhatIsNamedIsRefused(t *testing.T) {
 		t.Helper()
 		cmd := exec.Command("/proc/self/exe", "try")
 		cmd.Stderr = os.Stderr
-		cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0") // it would sleep for a second at its end
+		// otherwise it sleeps for a second at its end
+		cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0")
 		var out strings.Builder
 		cmd.Stdout = &out
 		if err := Start(cmd, without...); err != nil {
@@ -93,7 +95,7 @@ func TestOnlyWhatIsNamedIsRefused(t *testing.T) {
 	for _, f := range All() {
 		want := fmt.Sprintf("%s: %v", f, f.rules()[0].err)
 		if all[f] == want {
-			t.Logf("this kernel lacks %s itself, or answers the same for another reason", f)
+			t.Logf("this kernel lacks %s itself, or returns the same error for another reason", f)
 		}
 		for g, got := range answers(f) {
 			if Feature(g) == f && got != want {
@@ -110,7 +112,7 @@ func TestOnlyWhatIsNamedIsRefused(t *testing.T) {
 		}
 	}
 	if err := Start(exec.Command("/bin/true"), features); err == nil {
-		t.Error("a feature that is none was taken away")
+		t.Error("Start accepts a feature that does not exist")
 	}
 }
 
@@ -125,6 +127,6 @@ func TestOurOwnKernelStaysAsItIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	if after := try(PidfdGetfd); after != before {
-		t.Errorf("pidfd_getfd answered %v and answers %v", before, after)
+		t.Errorf("pidfd_getfd returned %v and returns %v", before, after)
 	}
 }

@@ -16,7 +16,8 @@ type Options struct {
 	Log  hclog.Logger
 	// Bind makes a listener at a path, with the owner and mode that the build's sockets have.
 	Bind func(path string) (Listener, error)
-	// Remove removes a path of a socket that is not ours to unlink. A missing one is no error.
+	// Remove removes a path of a socket that is not ours to unlink. It returns nil if the path is
+	// missing.
 	Remove func(path string) error
 	// Guard watches the public name from now on (true) or no longer (false).
 	Guard func(on bool)
@@ -27,13 +28,13 @@ type Options struct {
 // Name is the public name of a build.
 type Name struct {
 	Options
-	socket  *Socket // that has the name; nil: there is none
+	socket  *Socket // holds the name; nil: there is none
 	refusal *refusal
 	until   atomic.Pointer[time.Time] // when it is served again; nil or zero: not known
 	passing atomic.Int32              // queues that are being passed on
 }
 
-// New returns a Name that nobody has opened yet.
+// New returns a Name that is not open yet.
 func New(o Options) *Name { return &Name{Options: o} }
 
 // Open makes the public socket, unless there is one that has its name or can have it again.
@@ -87,7 +88,7 @@ func (n *Name) Former(l Listener) *Socket {
 }
 
 // Give gives the public name to s. The socket that loses it stays with the generation that serves
-// it; where there is none, its queue is passed on. After an error nothing has changed.
+// it; if there is none, its queue is passed on. After an error nothing has changed.
 func (n *Name) Give(s *Socket) error {
 	if err := s.Take(n.Path); err != nil {
 		return err
@@ -100,8 +101,8 @@ func (n *Name) Give(s *Socket) error {
 	return nil
 }
 
-// Withdraw removes the public name, for a stop. Who waits in the queue is served by the generation
-// that holds the socket, or refused where none does. There may be no name to remove.
+// Withdraw removes the public name, for a stop. Clients in the queue are served by the generation
+// that holds the socket, or refused if none does. Withdraw may be called when there is no name.
 func (n *Name) Withdraw() error {
 	s := n.socket
 	n.socket = nil
@@ -114,18 +115,18 @@ func (n *Name) Withdraw() error {
 	return err
 }
 
-// Kept reports what became of a look at the public name.
+// Kept is the result of a check that the public name still leads to its socket.
 type Kept int
 
 // The values of Kept.
 const (
 	KeptAsWas  Kept = iota // the name leads to the socket
-	KeptAgain              // somebody had removed it; it is back
-	KeptNot                // it is not there, and another look may help
-	KeptNoMore             // it is not there, and only a new socket helps
+	KeptAgain              // it had been removed; it is back
+	KeptNot                // it is missing, and another try may help
+	KeptNoMore             // it is missing, and only a new socket helps
 )
 
-// Restore gives the public socket its name back, where somebody removed it.
+// Restore gives the public socket its name back if it was removed.
 func (n *Name) Restore() Kept {
 	if n.socket == nil {
 		return KeptAsWas
@@ -149,9 +150,8 @@ func (n *Name) Restore() Kept {
 	return KeptAsWas
 }
 
-// LetGo gives up one hold on s, which may be nil. With the last one the socket is closed, but not
-// before whoever waits in its queue was passed on to the public socket, or refused where there is
-// none.
+// LetGo gives up one hold on s, which may be nil. With the last one the socket is closed, but only
+// after the clients in its queue were passed on to the public socket, or refused if there is none.
 func (n *Name) LetGo(s *Socket) {
 	if s == nil {
 		return
@@ -177,8 +177,8 @@ func (n *Name) LetGo(s *Socket) {
 }
 
 // PassOn returns a function that passes the queue of s on to where the public name leads now, or
-// refuses it where that is nowhere. PassOn itself belongs to the owner's goroutine, the function to
-// a task.
+// refuses it if there is no public name. PassOn itself belongs to the owner's goroutine, the
+// function to a task.
 func (n *Name) PassOn(s *Socket) func(ctx context.Context) {
 	to := n.leadsTo()
 	return func(ctx context.Context) {
@@ -191,10 +191,10 @@ func (n *Name) PassOn(s *Socket) func(ctx context.Context) {
 // Passing reports whether clients are being passed on. It may be called from any goroutine.
 func (n *Name) Passing() bool { return n.passing.Load() > 0 }
 
-// passOnLimit bounds how long clients of a socket that nobody serves are looked after.
+// passOnLimit bounds how long clients of a socket that no generation serves are looked after.
 const passOnLimit = 30 * time.Second
 
-// passOn empties the queue of l: to the socket at the path to, or with a refusal where to is empty.
+// passOn empties the queue of l: into the socket at the path to, or with a refusal if to is empty.
 // It returns how many clients there were.
 func (n *Name) passOn(ctx context.Context, l Listener, to string) int {
 	ctx, cancel := context.WithTimeout(ctx, passOnLimit)
@@ -208,8 +208,8 @@ func (n *Name) passOn(ctx context.Context, l Listener, to string) int {
 	emptied := make(chan struct{})
 	go func() {
 		defer close(emptied)
-		// The error is the context's: what is left by then has been refused, or has waited longer
-		// than anybody does.
+		// The error is the context's: clients that are left by then have been refused, or have
+		// waited longer than any client does.
 		_ = l.Drained(ctx)
 		done()
 	}()
@@ -219,7 +219,7 @@ func (n *Name) passOn(ctx context.Context, l Listener, to string) int {
 	return count
 }
 
-// leadsTo is the path of the public socket, or "" where there is none.
+// leadsTo is the path of the public socket, or "" if there is none.
 func (n *Name) leadsTo() string {
 	if n.socket == nil {
 		return ""
@@ -230,6 +230,6 @@ func (n *Name) leadsTo() string {
 // warn logs an error that nothing else can be done about.
 func (n *Name) warn(doing string, err error) {
 	if err != nil {
-		n.Log.Warn("clean-up went wrong", "doing", doing, "error", fmt.Errorf("%s: %w", doing, err))
+		n.Log.Warn("clean-up failed", "doing", doing, "error", fmt.Errorf("%s: %w", doing, err))
 	}
 }

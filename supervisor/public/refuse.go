@@ -9,7 +9,7 @@ import (
 // that nobody hangs.
 type refusal struct {
 	stop context.CancelFunc
-	over chan struct{} // closed when everybody who was accepted has the answer
+	over chan struct{} // closed once every accepted client has its answer
 }
 
 // Refuse turns the supervisor's own answer on or off. until is when the name is served again; zero:
@@ -42,9 +42,9 @@ func (n *Name) startRefusing() error {
 	return nil
 }
 
-// Pause stops refusing. over is closed when everybody who was accepted has the answer; resume begins
-// again, where it was stopped. Pause and resume belong to the owner's goroutine, or to whoever has
-// paused that.
+// Pause stops refusing. over is closed once every accepted client has its answer; resume starts
+// refusing again if Pause stopped it. Pause and resume belong to the owner's goroutine, or to the
+// code that has paused the owner.
 func (n *Name) Pause() (over <-chan struct{}, resume func() error) {
 	r := n.refusal
 	if r == nil {
@@ -56,8 +56,8 @@ func (n *Name) Pause() (over <-chan struct{}, resume func() error) {
 	return r.over, n.startRefusing
 }
 
-// retryAfter is how long refused clients are told to wait: until the next start where that is
-// known, else a guess that is polite and not too long.
+// retryAfter is how long refused clients are told to wait: until the next start if that is known,
+// else a guess that is polite and not too long.
 func (n *Name) retryAfter() time.Duration {
 	const usual = 2 * time.Second
 	at := n.until.Load()

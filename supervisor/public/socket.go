@@ -9,7 +9,7 @@ import (
 // Listener is a listening unix socket and the path it has. Its methods may be called from several
 // goroutines.
 type Listener interface {
-	// Path is the path the socket was given last; Named reports whether it still leads there.
+	// Path is the last path the socket was given; Named reports whether it still leads there.
 	Path() string
 	Named() bool
 	// Inode identifies the socket, as in /proc/PID/fd.
@@ -17,26 +17,27 @@ type Listener interface {
 	// Take gives the socket the path public in place of its own, atomically. The socket that had
 	// that path keeps its queue. After an error the paths are as before.
 	Take(public string) error
-	// Restore puts a path back that somebody removed. The error wraps ErrLost where only a new
-	// socket can help.
+	// Restore puts back a path that was removed. The error wraps ErrLost if only a new socket can
+	// help.
 	Restore() error
 	// Unlink removes the path, if it still leads to this socket.
 	Unlink() error
-	// Close closes our descriptors. Once nobody holds the socket, whoever waits in its queue is reset.
+	// Close closes our descriptors. Once no process holds the socket, the kernel resets the clients
+	// in its queue.
 	Close() error
 	// QueueLen returns how many clients wait to be accepted.
 	QueueLen() (int, error)
-	// Drained returns once nobody waits in the queue; it accepts nobody.
+	// Drained returns once the queue is empty; it accepts no client itself.
 	Drained(ctx context.Context) error
-	// Forward passes whoever waits in the queue on to the socket at the path to, and returns how
-	// many there were once the queue is empty.
+	// Forward passes the clients in the queue on to the socket at the path to, and returns how many
+	// there were once the queue is empty.
 	Forward(ctx context.Context, to string) (n int, err error)
 	// Refuse accepts clients and answers 503 with Retry-After until ctx ends, and returns how many
-	// there were once all of them have their answer.
+	// there were, once all of them have their answer.
 	Refuse(ctx context.Context, retryAfter func() time.Duration) (n int)
 }
 
-// ErrLost is wrapped by Listener.Restore where a path cannot be put back.
+// ErrLost is wrapped by the error of Listener.Restore if a path cannot be put back.
 var ErrLost = errors.New("this socket cannot have its path again")
 
 // Socket is a listener and how many hold it: the public name is one holder, each generation that

@@ -6,7 +6,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
-// Command is a server that the key `command` names. It takes its listener by LISTEN_FDS
+// Command is a server that the key `command` names. It gets its listener through LISTEN_FDS
 // (sd_listen_fds(3)).
 type Command struct{ Entry config.Build }
 
@@ -21,10 +21,10 @@ func (c Command) Argv(p Place) ([]string, []File) {
 	return argv, nil
 }
 
-// SaysReady is false: only its answer to the health probe tells.
+// SaysReady returns false: only the health probe can tell.
 func (Command) SaysReady() bool { return false }
 
-// Exit returns words: what its codes mean is not known.
+// Exit returns words unchanged: the meaning of its codes is not known.
 func (Command) Exit(words string, _ int) string { return words }
 
 // LastWords returns the last lines.

@@ -5,9 +5,9 @@ import sys
 
 
 def steady_clock():
-    # Before 21.0 gunicorn asks the wall clock how long a worker has been silent
-    # and, when that is set ahead, kills all of them with what they hold
-    # (gunicorn #1709). Later ones do by themselves as is done here.
+    # Before 21.0 gunicorn asks the wall clock how long a worker has been silent and, when that is
+    # set ahead, kills all of them with what they hold (gunicorn #1709). Later versions do
+    # themselves what is done here.
     import time
     from gunicorn import arbiter
     from gunicorn.workers.workertmp import WorkerTmp
@@ -35,13 +35,13 @@ def steady_clock():
 
 try:
     steady_clock()
-except Exception as err:  # a gunicorn that is made otherwise serves all the same
-    sys.stderr.write("the clock of gunicorn's timeout stays the wall clock: %s\n" % err)
+except Exception as err:  # a gunicorn with other internals must still serve
+    sys.stderr.write("gunicorn's timeout keeps using the wall clock: %s\n" % err)
 
 
 def post_worker_init(worker):
-    # The worker has loaded the application: tell the supervisor. Nobody listens
-    # any more once the release has passed its check, which is no error.
+    # The worker has loaded the application: tell the supervisor. Nobody listens any more once the
+    # release has passed its check, so an error is ignored.
     fd = os.environ.get("MEDCTRL_READY_FD")
     if fd is None:
         return

@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// File is a file that a server needs and that is generated.
+// File is a generated file that a server needs.
 type File struct {
 	Path string
 	Text string
@@ -17,8 +17,7 @@ type File struct {
 	GID  int         // group of both; -1: the supervisor's own
 }
 
-// Write makes the file, whatever our umask, where it is missing or is not as it should be, and its
-// folder.
+// Write makes the file and its folder, regardless of our umask, if the file is missing or differs.
 func (f File) Write() error {
 	dir := filepath.Dir(f.Path)
 	if err := MakeFolder(dir, 0o750, f.GID); err != nil {

@@ -12,18 +12,20 @@ import (
 // Gunicorn is the usual server.
 type Gunicorn struct{ Entry config.Build }
 
-// Argv starts gunicorn with a generated configuration file. By python -m: a script's #! line has a
-// length limit. The user's own arguments come after the file and win over it.
+// Argv starts gunicorn with a generated configuration file. It is run with python -m, because a
+// script's #! line has a length limit. The user's own arguments come after the file and win over
+// it.
 func (g Gunicorn) Argv(p Place) ([]string, []File) {
 	conf := File{Path: p.Paths.Conf(p.RunKey), Text: conf(g.Entry), Mode: 0o640, GID: p.GID}
 	argv := append([]string{p.Release.Python(), "-m", "gunicorn", "-c", conf.Path}, g.Entry.GunicornArgs...)
 	return append(argv, g.Entry.WSGI), []File{conf}
 }
 
-// SaysReady is true: post_worker_init in the generated configuration sends the word.
+// SaysReady returns true: post_worker_init in the generated configuration sends the message.
 func (Gunicorn) SaysReady() bool { return true }
 
-// Exit explains gunicorn's own exit codes (gunicorn, arbiter.py: WORKER_BOOT_ERROR, APP_LOAD_ERROR).
+// Exit explains gunicorn's own exit codes (gunicorn, arbiter.py: WORKER_BOOT_ERROR,
+// APP_LOAD_ERROR).
 func (Gunicorn) Exit(words string, code int) string {
 	switch code {
 	case 3:
@@ -34,19 +36,19 @@ func (Gunicorn) Exit(words string, code int) string {
 	return words
 }
 
-// LastWords leaves out what gunicorn says of its own end.
+// LastWords leaves out what gunicorn says about its own shutdown.
 func (Gunicorn) LastWords(output []string) []string { return lastWords(output) }
 
 // noListener is where gunicorn would bind if it did not get the listener it was handed: a place
-// where nothing can be bound, so that it fails loudly instead of falling back to TCP port 8000
+// where binding is impossible, so that it fails loudly instead of falling back to TCP port 8000
 // (gunicorn, systemd.listen_fds).
 const noListener = "unix:/dev/null/the-supervisor-passed-no-listener"
 
 //go:embed conf.py
 var confConstant string
 
-// conf is the configuration file that one gunicorn reads. Names a version does not know are ignored
-// in a file, where a flag would be fatal, so one text serves every gunicorn from 20.1 on.
+// conf is the configuration file that one gunicorn reads. gunicorn ignores unknown names in a file,
+// while an unknown flag would be fatal, so one text works for every gunicorn from 20.1 on.
 func conf(b config.Build) string {
 	var s strings.Builder
 	set := func(name, value string) { fmt.Fprintf(&s, "%s = %s\n", name, value) }
@@ -59,7 +61,7 @@ func conf(b config.Build) string {
 	set("timeout", wholeSeconds(b.Timeout.Seconds()))
 	set("graceful_timeout", wholeSeconds(b.GracefulTimeout.Seconds()))
 	set("worker_tmp_dir", `"/dev/shm" if os.access("/dev/shm", os.W_OK) else None`)
-	set("control_socket_disable", "True") // gunicorn 25.1 shares one in $HOME otherwise
+	set("control_socket_disable", "True") // otherwise gunicorn 25.1 shares one in $HOME
 	set("umask", fmt.Sprintf("0o%o", uint32(b.Umask)))
 	return s.String()
 }

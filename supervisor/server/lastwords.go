@@ -2,13 +2,13 @@ package server
 
 import "strings"
 
-// OutputLines is how much of its own output is looked at for the reason of a server's end.
+// OutputLines is how many lines of a server's output are searched for the reason it ended.
 const OutputLines = 200
 
-// shownLines is how much of that is shown.
+// shownLines is how many of them are shown.
 const shownLines = 6
 
-// Explain adds to a reason what the server printed last: output is its last lines, at most
+// Explain adds to a reason what the server printed last; output is its last lines, at most
 // OutputLines.
 func Explain(s Server, reason string, output []string) string {
 	words := s.LastWords(output)
@@ -18,11 +18,11 @@ func Explain(s Server, reason string, output []string) string {
 	return reason + "; last output: " + strings.Join(words, " | ")
 }
 
-// lastWords picks the last lines that say why a server ended out of its
-// output, without what gunicorn says of its own end.
+// lastWords picks from a server's output the last lines that say why it ended, without what
+// gunicorn says about its own shutdown.
 func lastWords(output []string) []string {
 	var words []string
-	traceback := -1 // where in words the one that is being read began
+	traceback := -1 // index in words where the current one began
 	for _, line := range output {
 		text := strings.TrimSpace(line)
 		switch {
@@ -44,8 +44,8 @@ func lastWords(output []string) []string {
 	return words[max(len(words)-shownLines, 0):]
 }
 
-// chatter says that a line is gunicorn's own word about stopping, or what joins
-// two tracebacks: it hides the line that tells why.
+// chatter reports whether a line is only gunicorn's own message about stopping, or joins two
+// tracebacks: it would hide the line that says why.
 func chatter(line string) bool {
 	for _, word := range []string{"[INFO] Worker exiting", "[INFO] Shutting down", "[INFO] Handling signal",
 		"[INFO] Booting worker", "[INFO] Starting gunicorn", "[INFO] Listening at", "[INFO] Using worker",

@@ -13,12 +13,13 @@ import (
 type Server interface {
 	// Argv is the command that starts it from a release, and the files that must be there first.
 	Argv(p Place) (argv []string, files []File)
-	// SaysReady reports whether each of its workers sends a word once it has loaded the application
-	// (Await).
+	// SaysReady reports whether each of its workers sends a message once it has loaded the
+	// application (Await).
 	SaysReady() bool
-	// Exit adds to an exit in words what its exit code means. code is -1 where a signal ended it.
+	// Exit adds the meaning of an exit code to an exit in words. code is -1 if a signal ended the
+	// server.
 	Exit(words string, code int) string
-	// LastWords picks the lines that say why it ended out of its last output.
+	// LastWords picks from its last output the lines that say why it ended.
 	LastWords(output []string) []string
 }
 
@@ -39,8 +40,8 @@ type Place struct {
 	GID     int // group that may read generated files; -1: the supervisor's own
 }
 
-// Launch is all that is needed to start a version again without reading anything: a crash is
-// answered from memory.
+// Launch is everything needed to start a version again without reading anything, so that a restart
+// after a crash needs no file.
 type Launch struct {
 	Server Server
 	Argv   []string
@@ -51,14 +52,14 @@ type Launch struct {
 	Umask  fs.FileMode
 }
 
-// The environment in which a server carries what it runs (VersionOf).
+// The environment variables in which a server carries what it runs (VersionOf).
 const (
 	releaseKey = "MEDCTRL_RELEASE"
 	runKeyKey  = "MEDCTRL_RUN_KEY"
 )
 
 // Prepare returns how to start the server of entry b from a release. environ is the build's
-// environment (config.Environ), owner whom it runs as.
+// environment (config.Environ), owner the user and groups it runs as.
 func Prepare(b config.Build, environ []string, p Place, owner config.Identity) *Launch {
 	p.App, p.GID = p.Release.App(b), owner.GID
 	l := &Launch{
@@ -72,7 +73,7 @@ func Prepare(b config.Build, environ []string, p Place, owner config.Identity) *
 	return l
 }
 
-// environment is that of the build's server.
+// environment returns the environment of the build's server.
 func environment(b config.Build, environ []string, p Place, owner config.Identity) []string {
 	env := append([]string(nil), environ...)
 	set := func(k, v string) {
@@ -90,7 +91,7 @@ func environment(b config.Build, environ []string, p Place, owner config.Identit
 	set("PYTHONUNBUFFERED", "1")
 	set("PYTHONDONTWRITEBYTECODE", "1") // the release is compiled and not the server's to write
 	set("DJANGO_SETTINGS_MODULE", b.SettingsModule())
-	set("SPT_NOENV", "1") // setproctitle, where it is installed, would write over our mark
+	set("SPT_NOENV", "1") // setproctitle, if installed, would overwrite our mark
 	set("VIRTUAL_ENV", p.Release.Venv)
 	set("MEDCTRL_BUILD", b.Name)
 	set(releaseKey, p.Release.ID)
@@ -99,7 +100,7 @@ func environment(b config.Build, environ []string, p Place, owner config.Identit
 }
 
 // VersionOf reads from a server's environment which release it runs, and with which run settings.
-// ok is false where it does not say both.
+// ok is false unless it says both.
 func VersionOf(environ []string) (release, runKey string, ok bool) {
 	for _, entry := range environ {
 		if id, is := strings.CutPrefix(entry, releaseKey+"="); is {

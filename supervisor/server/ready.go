@@ -10,15 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Words is where a server's workers say that they are ready, one word at a time.
+// Words is where a server's workers report that they are ready, one message at a time.
 type Words interface {
-	// Next returns the next word. It fails when ctx ends, or when no more can come.
+	// Next returns the next message. It fails when ctx ends, or when no more can come.
 	Next(ctx context.Context) ([]byte, error)
 	Close() error
 }
 
-// Await waits for the word of as many living workers as there are to be. alive reports whether the
-// process with a pid is still there. The error says how many have loaded the application when ctx
+// Await waits until as many living workers as there should be have reported. alive reports whether
+// the process with a pid still exists. The error says how many had loaded the application when ctx
 // ended.
 func Await(ctx context.Context, words Words, alive func(pid int) bool) error {
 	said, want := map[int]bool{}, 0
@@ -32,7 +32,7 @@ func Await(ctx context.Context, words Words, alive func(pid int) bool) error {
 		}
 		var pid int
 		if _, err := fmt.Sscanf(string(word), "%d %d", &pid, &want); err != nil {
-			continue // not our hook's word: the application may write what it likes
+			continue // not from our hook: the application may write what it likes
 		}
 		said[pid] = true
 		for pid := range said {
@@ -46,9 +46,9 @@ func Await(ctx context.Context, words Words, alive func(pid int) bool) error {
 	}
 }
 
-// Pair makes the two ends over which workers say that they are ready: ours, and the descriptor that
-// the server inherits as MEDCTRL_READY_FD. Datagrams, so that no word of one worker mixes with
-// another's.
+// Pair makes the two ends over which workers report that they are ready: ours, and the descriptor
+// that the server inherits as MEDCTRL_READY_FD. They are datagram sockets, so that the messages of
+// two workers never mix.
 func Pair() (ours Words, servers *os.File, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -60,11 +60,11 @@ func Pair() (ours Words, servers *os.File, err error) {
 // datagrams is our end of a Pair.
 type datagrams struct{ *os.File }
 
-// Next returns the next word.
+// Next returns the next message.
 func (d datagrams) Next(ctx context.Context) ([]byte, error) {
 	stop := context.AfterFunc(ctx, func() {
-		// A deadline in the past makes Read return; the only error is that the file is closed, which
-		// does so too.
+		// A deadline in the past makes Read return; the only possible error is that the file is
+		// closed, which does the same.
 		_ = d.SetReadDeadline(time.Unix(1, 0))
 	})
 	defer stop()

@@ -1,4 +1,4 @@
-"""JSON in the manner of Django REST framework, without it: the example runs on the distribution's packages alone."""
+"""JSON in the manner of Django REST framework, without it: the example needs only the distribution's packages."""
 import os
 
 from django.conf import settings

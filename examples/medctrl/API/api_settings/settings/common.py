@@ -1,4 +1,4 @@
-"""What all builds share. A build's own file, deploy_<name>.py beside this one, imports everything from here and adds its own.
+"""What all builds share. A build's own file, deploy_<name>.py next to this one, imports everything from here and adds its own.
 
 Runs on Django 3.2 and later.
 """
@@ -13,13 +13,15 @@ BASE_DIR = Path(__file__).resolve().parent.parent.parent
 # The build's own writable folder, kept across releases. The supervisor sets it; by hand it is examples/medctrl/data.
 DATA_DIR = Path(os.environ.get("MEDCTRL_DATA") or BASE_DIR.parent / "data")
 
-# Made on first use, mode 0600, and never in the repository: whoever has it can forge sessions. To set your own instead, read it
-# from the environment (`env_file` in builds.toml) or put it in deploy_<name>.py and keep that file out of version control.
+# Made on first use, mode 0600, and never in the repository: anybody who has it can forge sessions.
+# To set your own instead, read it from the environment (`env_file` in builds.toml) or put it in
+# deploy_<name>.py and keep that file out of version control.
 SECRET_KEY = secret.load_or_make(str(DATA_DIR / "secret_key"))
 
 DEBUG = False
 
-# The names clients use; "localhost" is also what the supervisor's health probe says (`host` in [build.health]).
+# The names clients use; "localhost" is also what the supervisor's health probe sends (`host` in
+# [build.health]).
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 
 INSTALLED_APPS = [
@@ -66,7 +68,8 @@ USE_TZ = True
 # Where `manage.py collectstatic` puts the admin's style sheets (`collectstatic = true` in builds.toml).
 STATIC_ROOT = str(DATA_DIR / "static")
 
-# Without this Django mails the traceback of a 500 to nobody. On stderr it lands in the build's log.
+# By default Django only mails the traceback of a 500, here to nobody. On stderr it gets into the
+# build's log.
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -74,8 +77,8 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": "WARNING"},
 }
 
-# SQLite in data/ needs nothing installed. Two releases use it at once for a moment when one takes over from the other, so wait
-# for a lock instead of failing.
+# SQLite in data/ needs nothing installed. Two releases use it at the same time for a moment when
+# one takes over from the other, so wait for a lock instead of failing.
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",

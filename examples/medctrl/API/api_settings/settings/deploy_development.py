@@ -1,7 +1,7 @@
 """The development build."""
 from api_settings.settings.common import *  # noqa: F401,F403
 
-# Change this and save: /api/ answers with it a moment later.
+# Change this and save: /api/ shows it a moment later.
 BANNER = "development"
 
 # The build's `location` in builds.toml, so that links and redirects lead back here, and so that the cookies of builds on one

@@ -1,7 +1,7 @@
 """The testing build."""
 from api_settings.settings.common import *  # noqa: F401,F403
 
-# Change this and save: /testapi/ answers with it a moment later.
+# Change this and save: /testapi/ shows it a moment later.
 BANNER = "testing"
 
 # The build's `location` in builds.toml, so that links and redirects lead back here, and so that the cookies of builds on one

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// The file is what was edited, and bad because another is not there yet: that
-// one's coming applies it, without a second edit.
-func TestEditThatNamesSettingsBeforeTheyAreThereIsAppliedWhenTheyCome(t *testing.T) {
+// The edited builds.toml is bad because it names a file that does not exist yet: when that file
+// comes, the edit is applied without a second one.
+func TestEditThatNamesMissingSettingsIsAppliedWhenTheyCome(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t, One())
 	aside := w.Settings("two") + ".aside"

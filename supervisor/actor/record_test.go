@@ -1,0 +1,157 @@
+package actor
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/medctrl/medctrl-supervisor/build"
+	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
+	"github.com/medctrl/medctrl-supervisor/supervisor/state"
+)
+
+// written returns the build's record as it comes back from the disk.
+func (l *life) written() state.Record {
+	l.Helper()
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	text, err := json.Marshal(l.w.record)
+	if err != nil {
+		l.Fatal(err)
+	}
+	var r state.Record
+	if err := json.Unmarshal(text, &r); err != nil {
+		l.Fatal(err)
+	}
+	return r
+}
+
+// again ends the supervisor and begins another one, which reads what was written.
+func (l *life) again() *life {
+	l.Helper()
+	l.end()
+	next := born(l.T, l.w, l.entry)
+	releases, err := next.Ports.Releases.List("one")
+	if err != nil {
+		l.Fatal(err)
+	}
+	next.Restore(l.written(), releases, nil)
+	next.Releases(releases)
+	next.Adopt(nil, nil)
+	next.configure(false)
+	return next
+}
+
+func TestNextSupervisorGoesOnWhereThisOneWas(t *testing.T) {
+	serving(t, func(l *life) {
+		l.w.do(func() { l.w.conduct["r3"] = conduct{dies: &crash} })
+		l.change("second")
+		l.serves("r2")
+		l.pass(l.entry.StableAfter)
+		l.change("third")
+		l.told(machine.EventCandidateFailed)
+		l.crash(crash)
+		l.serves("r2")
+		before := l.View().State
+
+		next := l.again()
+		defer next.end()
+		next.serves("r2")
+		next.pass(time.Minute)
+		now := next.View().State
+		if now.Release != "r3" || now.LastBuilt != "r3" || now.Proven.Release != "r2" || now.Previous != "r1" || now.Serving.N <= before.Spawned {
+			l.Errorf("it goes on with %+v", now)
+		}
+		if !maps.Equal(now.Bad, before.Bad) || len(now.Bad) != 1 {
+			l.Errorf("bad releases %v, were %v", now.Bad, before.Bad)
+		}
+		if now.Restarts <= before.Restarts-1 || !slices.Equal(next.Kept(), []string{"r1", "r2", "r3"}) {
+			l.Errorf("%d restarts, were %d; kept %q", now.Restarts, before.Restarts, next.Kept())
+		}
+		if stay := next.View().Stays["r2"]; stay.Since.IsZero() || !stay.Until.IsZero() {
+			l.Errorf("stay %+v", stay)
+		}
+		next.says("release r3 is not served")
+	})
+}
+
+func TestBuildThatWasStoppedByHandStaysStopped(t *testing.T) {
+	serving(t, func(l *life) {
+		l.does(Command{Action: "stop"}, "")
+		next := l.again()
+		defer next.end()
+		next.pass(time.Minute)
+		if p := next.View().State.Phase(); p != machine.PhaseStopped || len(l.w.living()) > 0 {
+			l.Errorf("it is %s", p)
+		}
+	})
+}
+
+// Also where the next supervisor ends before it has read what the file says.
+func TestBuildThatWasStoppedByHandStaysStoppedOverTwoSupervisors(t *testing.T) {
+	serving(t, func(l *life) {
+		l.does(Command{Action: "stop"}, "")
+		l.end()
+		brief := born(t, l.w, l.entry)
+		brief.Restore(l.written(), nil, nil)
+		brief.end()
+		if !l.written().StoppedByHand {
+			l.Error("it is forgotten")
+		}
+	})
+}
+
+func TestReleaseThatIsGoneIsBuiltAgain(t *testing.T) {
+	serving(t, func(l *life) {
+		l.w.do(func() { l.w.kept = []build.Release{{ID: "r0"}} })
+		next := l.again()
+		defer next.end()
+		next.serves("r2")
+	})
+}
+
+func TestRecordTellsOfEveryGenerationInItsRole(t *testing.T) {
+	serving(t, func(l *life) {
+		l.server().act(conduct{stubborn: true})
+		l.w.do(func() { l.w.conduct["r3"] = conduct{mute: true} })
+		l.entry.GracefulTimeout = time.Hour
+		l.configure(false)
+		l.change("second")
+		l.until("replaced", func(v *View) bool { return v.State.Serving.Version.Release == "r2" })
+		l.change("third")
+		l.until("checked", func(v *View) bool { return v.State.Candidate.N != 0 })
+		r := l.written()
+		var roles []string
+		for _, g := range r.Generations {
+			roles = append(roles, g.Role+" "+g.Release)
+			if g.Pid == 0 || g.StartTime != uint64(g.Pid)*10 || g.BootID != bootID || g.SocketInode == 0 || g.RunKey == "" {
+				l.Errorf("%+v", g)
+			}
+			if g.Since.IsZero() != (g.Role != roleServing) {
+				l.Errorf("%s since %v", g.Role, g.Since)
+			}
+		}
+		if want := []string{"retiring r1", "serving r2", "candidate r3"}; !slices.Equal(roles, want) {
+			l.Errorf("%q, want %q", roles, want)
+		}
+	})
+}
+
+func TestGenerationThatIsGoneIsCounted(t *testing.T) {
+	for boot, want := range map[string]string{bootID: "it ended while no supervisor watched", "another": "the machine was rebooted"} {
+		t.Run(want, func(t *testing.T) {
+			serving(t, func(l *life) {
+				r := l.written()
+				r.Generations[0].BootID = boot
+				next := born(t, newWorld(), entry())
+				defer next.end()
+				next.Restore(r, nil, []Leftover{{N: 99}})
+				if st := next.state; st.LastExit != want || st.Restarts != r.Restarts+1 {
+					l.Errorf("%d restarts, last exit %q", st.Restarts, st.LastExit)
+				}
+			})
+		})
+	}
+}
