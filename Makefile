@@ -9,6 +9,9 @@ DESTDIR ?=
 # How long `make fuzz` spends on each target, and which (a pattern).
 FUZZTIME ?= 60s
 FUZZ ?= .
+# How many histories `make simulate` lives, and the first seed; without one it is made of the date.
+N ?= 10000
+SEED ?=
 # Which benchmarks `make bench` runs.
 BENCH ?= .
 # Additional flags for `make test`, `make unit`, `make e2e` and `make cover`, for example
@@ -35,6 +38,7 @@ help:
 	@echo 'make cover    how much of each package its own unit tests cover; fails if that is under COVER=$(COVER) %'
 	@echo 'make lint     gofmt, go vet, staticcheck, and the scripts'
 	@echo 'make fuzz     each fuzz target for FUZZTIME=$(FUZZTIME); FUZZ=PATTERN for some of them'
+	@echo 'make simulate N=N hours of a supervisor on a made-up machine, from SEED on; one that fails is told; N=$(N), TELL=1 tells all'
 	@echo 'make bench    the benchmarks; BENCH=PATTERN for some of them'
 	@echo 'make install  the binary to DESTDIR/PREFIX/bin, the rest to DESTDIR/PREFIX/share; PREFIX=$(PREFIX)'
 	@echo 'make clean    removes bin/ and run/ (what `make run` built, with its data)'
@@ -80,6 +84,7 @@ test: needs-test
 	@$(run_e2e) & e2e=$$!; \
 		trap 'kill $$e2e 2>/dev/null' INT TERM; failed=0; \
 		$(run_unit) $(race) || failed=1; \
+		N=2000 $(run_simulate) || failed=1; \
 		wait $$e2e || failed=1; exit $$failed
 	@GO=$(GO) .ci/fuzz 1s
 
@@ -97,6 +102,13 @@ lint:
 	@for script in .ci/*; do bash -n "$$script"; done
 	@if command -v shellcheck >/dev/null; then shellcheck .ci/*; fi
 	@! command -v python3 >/dev/null || find examples supervisor -name '*.py' -print0 | xargs -0 python3 -c 'import sys; [compile(open(name).read(), name, "exec") for name in sys.argv[1:]]'
+
+# Without the race detector, which takes ten times as long and is used for some histories by `make test`.
+run_simulate = SEED='$(SEED)' $(GO) test -count=1 -timeout 60m -run '^TestHistories$$' -v ./supervisor/simulate
+
+.PHONY: simulate
+simulate:
+	@N='$(N)' TELL='$(TELL)' $(run_simulate)
 
 .PHONY: fuzz
 fuzz:

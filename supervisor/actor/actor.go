@@ -193,6 +193,10 @@ func (a *Actor) handle(m message) {
 	case leftoverEnded:
 		delete(a.leftovers, m.n)
 		a.public.LetGo(m.sock)
+		if a.public.Socket() == nil && a.state.Want != machine.WantServe {
+			// It may have had the name, on a socket that could not be taken back.
+			a.warn("remove the public socket", a.Ports.Sockets.Remove(a.paths.Socket()))
+		}
 		a.turn(machine.Ended{N: m.n})
 	case nameTouched:
 		a.keepName()

@@ -100,6 +100,7 @@ func (s *site) unlink(all bool) {
 	s.disturb()
 	if all {
 		s.tell("somebody deletes all sockets")
+		s.unlinked++
 		for path := range w.names {
 			if w.siteAt(path) == s {
 				delete(w.names, path)
@@ -205,7 +206,7 @@ func (s *site) supervisorDied() {
 	pending := slices.ContainsFunc(s.commands, func(c *command) bool {
 		return !c.over && (c.action == "stop" || c.action == "start" || c.action == "restart")
 	})
-	if pending || s.w.now()-s.wishAt < 10*time.Second || s.last.Autostart == false {
+	if pending || s.w.now()-s.wishAt < 10*time.Second || !s.last.Autostart {
 		s.wish = wishUnsure
 		s.unsure()
 	}

@@ -76,23 +76,3 @@ func (k host) DropFiles(b layout.Build, keep ...string) error {
 	maps.DeleteFunc(s.files, func(path string, _ bool) bool { return !slices.Contains(keep, path) })
 	return nil
 }
-
-// reports is the port to people.
-type reports struct{ *incarnation }
-
-func (k reports) Event(e actor.Event) {
-	if !k.lock() {
-		return
-	}
-	defer k.w.mu.Unlock()
-	k.w.work.events++
-	why := ""
-	if e.Reason != "" {
-		why = ": " + e.Reason
-	}
-	k.w.tell(e.Build, "» "+e.Event+" "+e.Release+why)
-}
-
-func (k reports) Built(string, string)               {}
-func (k reports) Step(string, string, time.Duration) {}
-func (k reports) Probed(string, time.Duration, bool) {}

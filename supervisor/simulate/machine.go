@@ -120,7 +120,7 @@ func (inc *incarnation) ended(err error) {
 func (inc *incarnation) world() *supervisor.World {
 	return &supervisor.World{
 		Trees: trees{inc}, Sockets: sockets{inc}, Releases: releases{inc}, Host: host{inc}, Store: store{inc}, Files: files{inc},
-		Watcher: watcher{inc}, Past: past{inc}, Upgrader: upgrader{inc}, Control: commands{inc}, Program: program{}, Events: events{},
+		Watcher: watcher{inc}, Past: past{inc}, Upgrader: upgrader{inc}, Control: commands{inc}, Program: program{}, Events: events{inc},
 		RootID: rootID, BootID: fmt.Sprintf("boot-%d", inc.w.boots),
 	}
 }
@@ -387,9 +387,25 @@ func (program) Room(int) error                                { return nil }
 func (program) Memory(bool)                                   {}
 func (program) Close() error                                  { return nil }
 
-type events struct{}
+// events are told in the story, as people are told of them.
+type events struct{ *incarnation }
 
-func (events) Add(any)                  {}
+func (k events) Add(line any) {
+	e, ok := line.(control.Event)
+	if !ok || !k.lock() {
+		return
+	}
+	defer k.w.mu.Unlock()
+	text := "» " + e.Event
+	if e.Release != "" {
+		text += " " + e.Release
+	}
+	if e.Reason != "" {
+		text += ": " + e.Reason
+	}
+	k.w.tell(e.Build, text)
+}
+
 func (events) Run(done <-chan struct{}) { <-done }
 func (events) Flush()                   {}
 

@@ -32,9 +32,9 @@ type model struct {
 	seenBy        int // the last supervisor that has read of it in the file
 	attempts      int
 	starts        int
+	unlinked      int // how often all its sockets were deleted
 	longestAnswer time.Duration
 	passed        []passing
-	stable        time.Duration // since when what serves was not disturbed; zero: it was
 	disturbed     time.Duration // when a fault last touched the build
 	crashed       time.Duration // when what served was killed while all was well; zero: answered
 }
@@ -49,7 +49,7 @@ type passing struct {
 
 // work is what the supervisor did, to be bounded.
 type work struct {
-	attempts, probes, events, reached int
+	attempts, probes, reached int
 }
 
 // reachable says that whoever connects must find somebody.

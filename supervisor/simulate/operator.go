@@ -14,7 +14,6 @@ type command struct {
 	action, to string
 	noWait     bool
 	at         time.Duration
-	gens       int  // the newest generation at that time
 	over       bool // there was a result
 }
 

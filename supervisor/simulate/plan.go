@@ -74,8 +74,7 @@ type act struct {
 type history struct {
 	seed  uint64
 	plan  []act
-	calm  time.Duration // when the last fault has come
-	edits bool          // everything is edited once more then
+	edits bool // everything is edited once more then
 }
 
 // The course of a history: faults, then quiet, then a stop.

@@ -57,7 +57,6 @@ type tree struct {
 	ill      bool // it did not always take its clients quickly
 	ended    bool // told to end by a supervisor
 	crashed  bool // its master was killed by no supervisor
-	healthy  time.Duration
 
 	watcher *incarnation
 	exited  func(actor.Exit)

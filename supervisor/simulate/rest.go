@@ -78,7 +78,8 @@ func (w *World) workBounded(h *history) {
 	const promise = "work is bounded"
 	for _, s := range w.order {
 		// A restart every delay at most, and what people and faults ask for.
-		most := 20 + 6*acts + int(hour/(s.last.RestartDelayMax*3/4))
+		// A socket that cannot have its name again is tried to be replaced after each probe.
+		most := 20 + 6*acts + int(hour/(s.last.RestartDelayMax*3/4)) + s.unlinked*3*int(hour/s.last.Health.Interval)
 		if s.starts > most {
 			s.breaks(promise, "%d starts, want at most %d", s.starts, most)
 		}

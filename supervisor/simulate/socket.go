@@ -88,15 +88,6 @@ func (s *socket) arrived() {
 	}
 }
 
-// paths lists the names of the socket.
-func (s *socket) unname() {
-	for path, k := range s.w.names {
-		if k == s {
-			delete(s.w.names, path)
-		}
-	}
-}
-
 // refusal is the supervisor answering 503 on a socket.
 type refusal struct {
 	inc     *incarnation
