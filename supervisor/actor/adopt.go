@@ -51,10 +51,6 @@ func (a *Actor) adopt(m adopted) machine.Event {
 		// Nothing served, and clients were told so; keep telling them.
 		event = machine.Adopted{Version: a.state.Proven, Open: true, Reason: a.state.LastExit}
 	}
-	if event == nil && len(m.found) > 0 {
-		// Whoever has the name is being ended and its queue cannot be had: nobody is to join it.
-		a.warn("remove public socket", a.Ports.Sockets.Remove(a.paths.Socket()))
-	}
 	// Left by a candidate that is ended now, where the record of its socket was not written any more.
 	a.warn("remove staging socket", a.Ports.Sockets.Remove(a.paths.Staging()))
 	a.before = nil
