@@ -4,3 +4,6 @@ package simulate
 
 // usual is how many histories are lived where nobody says how many.
 const usual = 300
+
+// plantedToo says that planted faults are looked for.
+const plantedToo = true

@@ -106,6 +106,9 @@ var faults = []fault{
 // TestPlantedFaultsAreFound holds that the promises bite: each fault breaks one within a thousand
 // histories.
 func TestPlantedFaultsAreFound(t *testing.T) {
+	if !plantedToo {
+		t.Skip("is run without the race detector")
+	}
 	found := 0
 	for _, output := range inShards(t, "TestShardOfPlantedFaults") {
 		if strings.Contains(output, "--- FAIL") {
