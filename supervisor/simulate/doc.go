@@ -24,9 +24,10 @@
 // (dice.go); there is no stream that goroutines share. Latencies are spread to the nanosecond, so
 // that hardly anything happens at the same instant as something else. What does is in the order in
 // which goroutines run. So histories are lived in programs with a single processor for Go, where
-// that order is the same each time, but for a goroutine that the runtime preempts: on a busy machine
-// a few histories in a hundred differ a little when they are lived again
-// (TestSameSeedSameStory counts them). The order of a select with several ready cases is Go's own, too.
+// that order is the same each time. What remains is Go's own: which of several ready cases a select
+// takes, the order of a map, and now and then a goroutine that is preempted. About one history in ten
+// differs a little when it is lived again, mostly in its last seconds (TestSameSeedSameStory counts
+// them).
 //
 // # What it does not show
 //

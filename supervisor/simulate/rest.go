@@ -87,7 +87,11 @@ func (w *World) workBounded(h *history) {
 			s.breaks(promise, "%d attempts, want at most %d", s.attempts, most)
 		}
 	}
-	if most := 4000 + 1500*acts; w.work.reached > most {
+	most := 4000 + 1500*acts
+	for _, s := range w.order {
+		most += 20 * s.starts // which are bounded themselves
+	}
+	if w.work.reached > most {
 		w.breaks("", promise, "%d moments, want at most %d", w.work.reached, most)
 	}
 }
