@@ -42,24 +42,28 @@ func (n *Name) Open() error {
 	if n.socket != nil && n.Restore() != KeptNoMore {
 		return nil
 	}
-	return n.Renew()
+	return n.replace()
 }
 
 // Renew makes a new public socket. Whoever waits on the one before, if there is one, is passed on to
-// it. No generation may serve on that one.
+// it, and refused there where they were refused before. No generation may serve on that one.
 func (n *Name) Renew() error {
+	if err := n.replace(); err != nil || n.refusal == nil {
+		return err
+	}
+	n.refusal.stop()
+	return n.startRefusing()
+}
+
+func (n *Name) replace() error {
 	l, err := n.Bind(n.Path)
 	if err != nil {
 		return err
 	}
-	before, refuses := n.socket, n.refusal != nil
+	before := n.socket
 	n.Keep(l)
-	if refuses {
-		n.refusal.stop()
-		err = n.startRefusing()
-	}
 	n.LetGo(before)
-	return err
+	return nil
 }
 
 // Keep makes l, which has the path already, the public socket: it was taken back from a generation
