@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -60,7 +61,7 @@ func TestWhatAServerNeedsIsMadeAgainWhenItIsGone(t *testing.T) {
 		t.Fatalf("generated files are %q, error %v", generated, err)
 	}
 	logs := filepath.Join(s.dir, "logs", "here")
-	if err := os.RemoveAll(s.root.Build("a").Run()); err != nil {
+	if err := errors.Join(os.RemoveAll(logs), os.RemoveAll(s.root.Build("a").Run())); err != nil {
 		t.Fatal(err)
 	}
 	s.kill(before.pid)
