@@ -124,6 +124,8 @@ func (a *apart) wait() {
 	case <-a.ended:
 	case <-time.After(patience):
 		a.site.t.Error("the supervisor does not end")
+		a.signal(syscall.SIGABRT) // it says what it waits for
+		<-a.ended
 	}
 }
 
@@ -199,6 +201,44 @@ func TestSupervisorThatWasKilledIsSucceeded(t *testing.T) {
 	}
 }
 
+func (s *site) upgrade() (control.Status, error) {
+	return s.client.Upgrade(s.t.Context(), func(line string) { s.t.Log(line) })
+}
+
+func TestUpgradeThatFailsChangesNothing(t *testing.T) {
+	t.Parallel()
+	address := freeAddress(t)
+	s := newSite(t, fmt.Sprintf("front = %q", address), entry("a"))
+	s.startApart()
+	s.serves("a")
+	before := s.get("a")
+	under := s.load("a")
+	for _, c := range []struct{ program, why string }{
+		{"echo it does not start >&2; exit 1", "it does not start"},
+		{"echo hello", "is no supervisor"},
+		{`echo '{"Version": "0.1"}'`, "too old"},
+		{`rm "$0"; echo '{"Version": "2", "Handover": 2}'`, "no such file"}, // by the time of the exec
+	} {
+		s.write("bin/medctrl-supervisor", "#!/bin/sh\n"+c.program+"\n")
+		if err := os.Chmod(s.path(), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.upgrade(); err == nil || !strings.Contains(err.Error(), c.why) {
+			t.Errorf("upgrade to %q: %v", c.program, err)
+		}
+	}
+	under.end(t)
+	// It goes on as before, with the front and the file.
+	if _, err := fetch(http.DefaultClient, "http://"+address+"/a/"); err != nil {
+		t.Error(err)
+	}
+	s.builds("", entry("a"), entry("b"))
+	s.serves("b")
+	if now := s.get("a"); now != before {
+		t.Errorf("%+v served before, now %+v", before, now)
+	}
+}
+
 func TestUpgradeLosesNothing(t *testing.T) {
 	t.Parallel()
 	address := freeAddress(t)
@@ -208,37 +248,8 @@ func TestUpgradeLosesNothing(t *testing.T) {
 	before := s.get("a")
 	once := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
 	under, front := s.load("a"), loadOf(func() (string, error) { return fetch(once, "http://"+address+"/a/") })
-	upgrade := func() (control.Status, error) {
-		return s.client.Upgrade(t.Context(), func(line string) { t.Log(line) })
-	}
-
-	refused := func(program, why string) {
-		t.Helper()
-		s.write("bin/medctrl-supervisor", "#!/bin/sh\n"+program)
-		if err := os.Chmod(s.path(), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := upgrade(); err == nil || !strings.Contains(err.Error(), why) {
-			t.Errorf("upgrade to %q: %v", program, err)
-		}
-		if now := s.get("a"); now != before {
-			t.Errorf("%+v served before an upgrade that was refused, now %+v", before, now)
-		}
-	}
-	refused("echo it does not start >&2; exit 1", "it does not start")
-	refused("echo hello", "is no supervisor")
-	refused(`echo '{"Version": "0.1"}'`, "too old")
-	refused(`rm "$0"; echo '{"Version": "2", "Handover": 2}'`, "no such file") // the exec fails
-
-	self, err := os.Executable()
-	if err == nil {
-		err = os.Symlink(self, s.path())
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
 	s.write("version", "2")
-	st, err := upgrade()
+	st, err := s.upgrade()
 	if err != nil || st.Version != "2" || st.Pid != old.cmd.Process.Pid {
 		t.Errorf("after the upgrade: %+v, error %v", st, err)
 	}

@@ -55,7 +55,7 @@ func TestBuildWithoutReadableStateStarts(t *testing.T) {
 	if said := r.said.String(); !strings.Contains(said, "not readable") {
 		t.Error("the log says nothing of it")
 	}
-	kept, err := filepath.Glob(filepath.Join(s.root.State(), "*a.json?*"))
+	kept, err := filepath.Glob(filepath.Join(s.root.State(), "a.json?*"))
 	if err != nil || len(kept) != 1 {
 		t.Errorf("%q is kept aside, error %v", kept, err)
 	}
