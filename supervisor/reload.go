@@ -136,7 +136,7 @@ func (s *Supervisor) applyShared(cfg *config.Config) {
 	s.log.SetLevel(hclog.LevelFromString(cfg.Supervisor.LogLevel))
 	s.world.Releases.SetParallel(cfg.Supervisor.MaxParallelBuilds)
 	s.logs.Store(cfg.Supervisor.LogDir)
-	if err := s.world.Files.MakeFolder(cfg.Supervisor.LogDir, 0o750); err != nil {
+	if err := s.world.Files.MakeFolder(cfg.Supervisor.LogDir, logFolderMode); err != nil {
 		s.log.Error("log folder cannot be made, builds cannot start", "error", err)
 	}
 	s.frontend.apply(cfg)
@@ -144,6 +144,9 @@ func (s *Supervisor) applyShared(cfg *config.Config) {
 		s.log.Debug("room for descriptors cannot be made at once", "error", err)
 	}
 }
+
+// logFolderMode is the mode of the folder of the builds' logs.
+const logFolderMode = 0o750
 
 // descriptorsEach is how many descriptors a serving build needs: a pidfd, two for its listener, and
 // one for concurrent work.

@@ -31,6 +31,10 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 			return nil, nil, err
 		}
 	}
+	// As the files above, it may have been deleted since the configuration was applied.
+	if err := (files{}).MakeFolder(filepath.Dir(s.Log), logFolderMode); err != nil {
+		return nil, nil, err
+	}
 	spec := process.Spec{
 		Argv: s.Launch.Argv, Env: s.Launch.Env, Dir: s.Launch.Dir, Log: s.Log, Mark: s.Mark,
 		User: credential(s.Launch.User), Umask: s.Launch.Umask, Listener: s.Listener.(socket).File(),

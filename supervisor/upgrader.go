@@ -80,7 +80,10 @@ func (u *upgrader) Execute(s Succession) error {
 		return err
 	}
 	if s.Front != nil {
-		h.Front = handover.Front{Address: s.FrontAddress, FD: int(s.Front.Fd())}
+		h.Front.Address = s.FrontAddress
+		if h.Front.FD, err = descriptor(s.Front); err != nil {
+			return err
+		}
 	}
 	control, err := u.commands.file()
 	if err != nil {
@@ -88,7 +91,9 @@ func (u *upgrader) Execute(s Succession) error {
 	}
 	if control != nil {
 		opened = append(opened, control)
-		h.Control = int(control.Fd())
+		if h.Control, err = descriptor(control); err != nil {
+			return err
+		}
 	}
 	for name, all := range s.Sockets {
 		for _, l := range all {
@@ -112,6 +117,19 @@ func (u *upgrader) Execute(s Succession) error {
 		u.o.LogSink.Flush(flushLimit)
 	}
 	return process.Exec(u.o.Args[0], u.o.Args, append(environ[:len(environ):len(environ)], entry))
+}
+
+// descriptor returns the number of an open file. File.Fd would put it into blocking mode, and with it
+// the listener that it is a duplicate of: where the exec fails, that could not be closed any more.
+func descriptor(f *os.File) (n int, err error) {
+	raw, err := f.SyscallConn()
+	if err == nil {
+		err = raw.Control(func(fd uintptr) { n = int(fd) })
+	}
+	if err != nil {
+		return 0, fmt.Errorf("hand over %s: %w", f.Name(), err)
+	}
+	return n, nil
 }
 
 // past is what the previous supervisor handed over (Past).
