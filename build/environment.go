@@ -66,7 +66,7 @@ func (j *job) makeEnvironment(ctx context.Context) error {
 	if err := os.RemoveAll(j.venv); err != nil { // half of one
 		return fmt.Errorf("remove half an environment: %w", err)
 	}
-	if err := makeFolder(j.venv, 0o750, j.as.UID, j.as.GID); err != nil {
+	if err := MakeFolder(j.venv, 0o750, j.as.UID, j.as.GID); err != nil {
 		return err
 	}
 	argv := []string{j.python.Path, "-m", "venv", "--without-pip"}

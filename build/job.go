@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/config"
@@ -118,26 +117,24 @@ func (j *job) folders() error {
 	if err := os.MkdirAll(filepath.Dir(j.Root), 0o755); err != nil {
 		return fmt.Errorf("make folder: %w", err)
 	}
+	root := fs.FileMode(0o755)
+	if _, err := os.Stat(j.Root); err == nil {
+		root = 0o700 // somebody made it: who else may pass is theirs to say
+	}
 	data := j.dir.Data()
 	for _, f := range []struct {
 		path     string
 		mode     fs.FileMode
 		uid, gid int
 	}{
-		{j.Root, 0o755, -1, -1},
+		{j.Root, root, -1, -1},
 		{j.dir.Dir(), 0o755, -1, -1}, // Nginx reaches the socket through it
 		{j.dir.Releases(), 0o711, -1, -1},
 		{j.dir.Venvs(), 0o711, -1, -1},
 		{data, 0o750, j.as.UID, j.as.GID},
 	} {
-		if err := makeFolder(f.path, f.mode, f.uid, f.gid); err != nil {
+		if err := MakeFolder(f.path, f.mode, f.uid, f.gid); err != nil {
 			return err
-		}
-	}
-	if info, err := os.Stat(data); err == nil && j.as.UID >= 0 {
-		if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != j.as.UID {
-			j.maker.Log.Warn("the data folder belongs to another user than the build's: chown -R it",
-				"build", j.b.Name, "path", data, "user", j.b.User)
 		}
 	}
 	return nil
@@ -151,8 +148,8 @@ func (j *job) claim() error {
 	}
 	j.id = nextID(time.Now(), j.hash, taken)
 	temp := unfinished(j.dir.Release(j.id).Dir())
-	if err := os.Mkdir(temp, 0o750); err != nil {
-		return fmt.Errorf("make folder for the release: %w", err)
+	if err := MakeFolder(temp, 0o750, -1, -1); err != nil {
+		return err
 	}
 	j.temp = temp
 	j.log, err = os.OpenFile(layout.Release(j.temp).Log(), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o640)

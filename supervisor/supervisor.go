@@ -77,8 +77,8 @@ type Supervisor struct {
 
 // Run supervises the builds of o.Config until it is told to stop by SIGTERM or SIGINT, or ctx ends:
 // then every build drains and ends gracefully, and Run returns nil. A second signal ends all at
-// once, as SIGQUIT does. SIGHUP reloads the file, SIGUSR2 upgrades. An error means that it could not begin, and that
-// nothing was touched.
+// once, as SIGQUIT does. SIGHUP reloads the file, SIGUSR2 upgrades. An error means that it could not
+// begin, and that nothing was touched.
 func Run(ctx context.Context, o Options) error {
 	if o.Signals == nil {
 		// Before anything that can be lost: a signal must not find the default disposition, which
@@ -146,6 +146,10 @@ func (s *Supervisor) run(ctx context.Context) error {
 	s.task(func() { s.world.Program.Rotate(life, s.journals) })
 	s.takeOver()
 	s.task(func() { s.world.Control.Serve(life, s, s.metrics) }) // there is something to say now
+	s.task(func() {
+		s.settled(life)
+		s.world.Own.Keep(life, func() { s.ownLost(life) })
+	})
 	caughtUp := s.caughtUp()
 	s.task(func() {
 		s.settled(life) // who makes or removes a name waits for a disk that syncs
@@ -197,6 +201,17 @@ func (s *Supervisor) loop(ctx, life context.Context, caughtUp <-chan struct{}) {
 		}
 		s.touched(s.upgrade.missed())
 	}
+}
+
+// ownLost writes again what somebody may have removed from the supervisor's own folder.
+func (s *Supervisor) ownLost(ctx context.Context) {
+	s.saver.restore()
+	// It fails where the supervisor stops, and then nothing is kept.
+	_ = s.do(ctx, func() {
+		if err := s.world.Files.Keep(s.fleet.Load().cfg); err != nil {
+			s.log.Warn("no copy of the file is kept for a start at which it is bad", "error", err)
+		}
+	})
 }
 
 // trimAfter is how long after the start memory that only the start needed is given back.

@@ -8,32 +8,45 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/medctrl/medctrl-supervisor/supervisor/sockaddr"
 )
 
-// Socket is the listening control socket and the name it was given.
+// Socket is the listening control socket and the name it was given. It is a net.Listener that
+// survives the loss of its name (Restore).
 type Socket struct {
-	net.Listener
 	path string
-	ino  uint64
+
+	mu     sync.Mutex // guards what follows
+	ln     net.Listener
+	ino    uint64
+	closed bool
 }
 
-// Listen makes the socket at path, mode 0600, in a folder that is made with
-// mode 0700. It takes the place of a socket nobody listens on; one with a listener
-// and anything that is not a socket are left alone, which is an error.
+// Listen makes the socket at path, mode 0600, in a folder that is made with mode 0700. It takes the
+// place of a socket nobody listens on; one with a listener and anything that is not a socket are
+// left alone, which is an error.
 func Listen(path string) (*Socket, error) {
+	ln, ino, err := listen(path)
+	if err != nil {
+		return nil, err
+	}
+	return &Socket{path: path, ln: ln, ino: ino}, nil
+}
+
+func listen(path string) (net.Listener, uint64, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("make folder of control socket: %w", err)
+		return nil, 0, fmt.Errorf("make folder of control socket: %w", err)
 	}
 	if err := makeRoom(path); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("make control socket: %w", err)
+		return nil, 0, fmt.Errorf("make control socket: %w", err)
 	}
 	f := os.NewFile(uintptr(fd), path)
 	defer f.Close() // net.FileListener has its own
@@ -41,19 +54,18 @@ func Listen(path string) (*Socket, error) {
 		return unix.Bind(fd, &unix.SockaddrUnix{Name: addr})
 	})
 	if err != nil {
-		return nil, fmt.Errorf("bind control socket %s: %w", path, err)
+		return nil, 0, fmt.Errorf("bind control socket %s: %w", path, err)
 	}
 	ln, ino, err := open(f, path)
 	if err != nil {
 		os.Remove(path) // the error counts
-		return nil, fmt.Errorf("open control socket %s: %w", path, err)
+		return nil, 0, fmt.Errorf("open control socket %s: %w", path, err)
 	}
-	return &Socket{ln, path, ino}, nil
+	return ln, ino, nil
 }
 
-// Inherited makes a Socket of a descriptor of one that was kept over an exec
-// (File), and closes it. An error means that the name at path leads elsewhere by
-// now, or that the descriptor is no such socket.
+// Inherited makes a Socket of a descriptor of one that was kept over an exec (File), and closes it.
+// An error means that the name at path is gone, or that the descriptor is no such socket.
 func Inherited(f *os.File, path string) (*Socket, error) {
 	defer f.Close() // net.FileListener has its own
 	var st unix.Stat_t
@@ -64,15 +76,73 @@ func Inherited(f *os.File, path string) (*Socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("take over control socket %s: %w", path, err)
 	}
-	return &Socket{ln, path, st.Ino}, nil
+	return &Socket{path: path, ln: ln, ino: st.Ino}, nil
 }
 
-// File is a duplicate of the socket, for a program that is executed in our
-// place. The caller closes it.
+// Restore makes the socket again where somebody has removed its name or given it to something else,
+// and its mode where that was changed. Who is connected stays so.
+func (s *Socket) Restore() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	var st unix.Stat_t
+	if unix.Lstat(s.path, &st) == nil && st.Ino == s.ino && st.Mode&unix.S_IFMT == unix.S_IFSOCK {
+		if st.Mode&0o7777 == 0o600 {
+			return nil
+		}
+		if err := os.Chmod(s.path, 0o600); err != nil {
+			return fmt.Errorf("restore control socket: %w", err)
+		}
+		return nil
+	}
+	ln, ino, err := listen(s.path)
+	if err != nil {
+		return err
+	}
+	before := s.ln
+	s.ln, s.ino = ln, ino
+	if err := before.Close(); err != nil {
+		return fmt.Errorf("close control socket that has lost its name: %w", err)
+	}
+	return nil
+}
+
+// Accept waits for the next client, also across a Restore.
+func (s *Socket) Accept() (net.Conn, error) {
+	for {
+		ln := s.listener()
+		conn, err := ln.Accept()
+		if err != nil && s.replaced(ln) {
+			continue
+		}
+		return conn, err
+	}
+}
+
+func (s *Socket) listener() net.Listener {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ln
+}
+
+// replaced says that another listener has taken the place of ln.
+func (s *Socket) replaced(ln net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ln != ln && !s.closed
+}
+
+// Addr is the name of the socket.
+func (s *Socket) Addr() net.Addr { return s.listener().Addr() }
+
+// File is a duplicate of the socket, for a program that is executed in our place. The caller closes
+// it.
 func (s *Socket) File() (*os.File, error) {
-	ln, ok := s.Listener.(*net.UnixListener)
+	ln, ok := s.listener().(*net.UnixListener)
 	if !ok {
-		return nil, fmt.Errorf("hand over control socket %s: it is a %T", s.path, s.Listener)
+		return nil, fmt.Errorf("hand over control socket %s: it is a %T", s.path, s.listener())
 	}
 	f, err := ln.File()
 	if err != nil {
@@ -81,8 +151,7 @@ func (s *Socket) File() (*os.File, error) {
 	return f, nil
 }
 
-// open sets the mode of the bound socket f, named path, and only then lets
-// clients in.
+// open sets the mode of the bound socket f, named path, and only then lets clients in.
 func open(f *os.File, path string) (net.Listener, uint64, error) {
 	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, 0, err
@@ -98,8 +167,7 @@ func open(f *os.File, path string) (net.Listener, uint64, error) {
 	return ln, st.Ino, err
 }
 
-// makeRoom removes a socket at path that nobody listens on, as a killed
-// supervisor leaves it.
+// makeRoom removes a socket at path that nobody listens on, as a killed supervisor leaves it.
 func makeRoom(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -115,7 +183,7 @@ func makeRoom(path string) error {
 	switch {
 	case err == nil:
 		conn.Close()
-		return fmt.Errorf("control socket %s: another supervisor answers on it", path)
+		return fmt.Errorf("control socket %s: another supervisor listens on it", path)
 	case !errors.Is(err, unix.ECONNREFUSED):
 		return fmt.Errorf("control socket %s: see who listens on it: %w", path, err)
 	}
@@ -127,7 +195,10 @@ func makeRoom(path string) error {
 
 // Close closes the socket and removes its name, if that still leads to it.
 func (s *Socket) Close() error {
-	err := s.Listener.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	err := s.ln.Close()
 	var st unix.Stat_t
 	if unix.Lstat(s.path, &st) == nil && st.Ino == s.ino {
 		os.Remove(s.path) // a leftover is replaced by the next start

@@ -118,7 +118,7 @@ func (inc *incarnation) ended(err error) {
 func (inc *incarnation) world() *supervisor.World {
 	return &supervisor.World{
 		Trees: trees{inc}, Sockets: sockets{inc}, Releases: releases{inc}, Host: host{inc}, Store: store{inc}, Files: files{inc},
-		Watcher: watcher{inc}, Past: past{inc}, Upgrader: upgrader{inc}, Control: commands{inc}, Program: program{}, Events: events{},
+		Watcher: watcher{inc}, Past: past{inc}, Upgrader: upgrader{inc}, Control: commands{inc}, Own: own{}, Program: program{}, Events: events{},
 		RootID: rootID, BootID: fmt.Sprintf("boot-%d", inc.w.boots),
 	}
 }
@@ -365,6 +365,10 @@ func (program) Rotate(ctx context.Context, _ func() []string) { <-ctx.Done() }
 func (program) Room(int) error                                { return nil }
 func (program) Memory(bool)                                   {}
 func (program) Close() error                                  { return nil }
+
+type own struct{}
+
+func (own) Keep(ctx context.Context, _ func()) { <-ctx.Done() }
 
 type events struct{}
 
