@@ -30,6 +30,12 @@ func complete(venv string) bool {
 	return err == nil
 }
 
+// usable says whether an environment is complete and has its interpreter still.
+func usable(venv string) bool {
+	_, err := os.Stat(filepath.Join(venv, "bin", "python"))
+	return err == nil && complete(venv)
+}
+
 func hasGunicorn(venv string) bool {
 	text, err := os.ReadFile(filepath.Join(venv, completeFile))
 	return err == nil && string(text) == withGunicorn

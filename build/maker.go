@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -166,11 +167,14 @@ func withHome(env, own []string, as config.Identity) []string {
 	return append(env, "HOME="+as.Home)
 }
 
-// same returns the newest release of the same inputs, unless a new one is to be made of them
-// anyway.
+// same returns the newest release of the same inputs that has its application and interpreter still,
+// unless a new one is to be made of them anyway.
 func (j *job) same() (Release, bool) {
 	for i := len(j.all) - 1; i >= 0 && !j.Force; i-- {
-		if j.all[i].Hash == j.hash {
+		if j.all[i].Hash != j.hash {
+			continue
+		}
+		if _, err := os.Stat(j.all[i].App(j.b)); err == nil && usable(j.all[i].Venv) {
 			return j.all[i], true
 		}
 	}

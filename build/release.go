@@ -104,7 +104,7 @@ func Get(root, name, id string) (Release, error) {
 	}
 	r.Dir, r.Venv = dir.Dir(), folderOf(root, name).Venv(r.VenvID)
 	if !complete(r.Venv) {
-		return Release{}, fmt.Errorf("release %s of %s: its environment %s is not there", id, name, r.Venv)
+		return Release{}, fmt.Errorf("release %s of %s: its environment %s: %w", id, name, r.Venv, fs.ErrNotExist)
 	}
 	return r, nil
 }

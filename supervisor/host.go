@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
+	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
@@ -43,6 +45,30 @@ func (host) OutputSize(log string) int64 { return journal.Size(log) }
 
 // Output is the last lines of what was written to a log from an offset on.
 func (host) Output(log string, from int64, n int) []string { return journal.TailFrom(log, from, n) }
+
+// MakeData makes a data folder where there is none.
+func (host) MakeData(entry *config.Build, b layout.Build) error {
+	if _, err := os.Lstat(b.Data()); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	as, err := config.IdentityOf(*entry)
+	if err != nil {
+		return err
+	}
+	return makeData(b.Data(), as)
+}
+
+// makeData makes a data folder. One that is there keeps its owner, whose change is a step of an
+// attempt, and its mode, but for its owner's right to use it.
+func makeData(path string, as config.Identity) error {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return build.MakeFolder(path, 0o700, -1, -1)
+	}
+	if err := build.MakeFolder(filepath.Dir(path), 0o755, -1, -1); err != nil {
+		return err
+	}
+	return build.MakeFolder(path, 0o750, as.UID, as.GID)
+}
 
 // DropFiles removes generated files.
 func (host) DropFiles(b layout.Build, keep ...string) error {

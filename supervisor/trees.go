@@ -35,7 +35,7 @@ func (t tree) Terminate() error { return t.SignalGroup(syscall.SIGTERM) }
 
 // Start starts a server. A log that cannot be opened costs the log alone.
 func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server.Words, error) {
-	if err := build.MakeFolder(s.Launch.Data, 0o750, s.Launch.User.UID, s.Launch.User.GID); err != nil {
+	if err := makeData(s.Launch.Data, s.Launch.User); err != nil {
 		return nil, nil, err
 	}
 	for _, f := range s.Launch.Files {

@@ -193,8 +193,12 @@ func (a *Actor) handle(m message) {
 		delete(a.leftovers, m.n)
 		a.public.LetGo(m.sock)
 		a.turn(machine.Ended{N: m.n})
-	case nameTouched:
+	case folderTouched:
+		a.keepRelease()
 		a.keepName()
+		a.keepFolder()
+	case startMisses:
+		a.releaseGone(m.release, m.why)
 	case releasesListed:
 		a.history.prune(m)
 	case hookDue:

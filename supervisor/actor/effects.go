@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
-	"github.com/medctrl/medctrl-supervisor/supervisor/public"
 )
 
 // carryOut does what the machine wants done. It returns an event where the effect is over at once;
@@ -72,29 +71,6 @@ func (a *Actor) swap(n int) machine.Event {
 	}
 	a.Reach("after", "the exchange of names")
 	return machine.Swapped{N: n}
-}
-
-// guard watches the public name from now on, or no longer.
-func (a *Actor) guard(on bool) {
-	if !on {
-		a.Ports.Sockets.Guard(a.paths, nil)
-		return
-	}
-	a.Ports.Sockets.Guard(a.paths, func() { a.post(nameTouched{}) })
-}
-
-// keepName gives the public socket its name back, where somebody removed it. A socket that cannot
-// have it again is replaced: by a new one where nothing serves, else by that of another generation.
-func (a *Actor) keepName() {
-	switch {
-	case a.public.Restore() != public.KeptNoMore:
-	case a.state.Serving.N == 0:
-		if err := a.public.Renew(); err != nil {
-			a.log.Error("public socket cannot be made", "error", err)
-		}
-	case a.state.Candidate.N == 0:
-		a.turn(machine.RestartNow{})
-	}
 }
 
 func (a *Actor) setTimer(k machine.TimerKind, at time.Time) {

@@ -409,6 +409,8 @@ func (w host) Environ(*config.Build) ([]string, error) {
 	return slices.Clone(w.environ), nil
 }
 
+func (w host) MakeData(*config.Build, layout.Build) error { return w.failing("MakeData") }
+
 func (w host) Identity(*config.Build) (config.Identity, error) {
 	return config.Identity{UID: -1, GID: -1}, w.failing("Identity")
 }

@@ -147,6 +147,8 @@ type Host interface {
 	// it from that offset on.
 	OutputSize(log string) int64
 	Output(log string, from int64, n int) []string
+	// MakeData makes the data folder of a build where it is missing.
+	MakeData(entry *config.Build, b layout.Build) error
 	// DropFiles removes the generated files of a build but those at the paths of keep.
 	DropFiles(b layout.Build, keep ...string) error
 }
