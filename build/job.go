@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -38,6 +39,7 @@ type job struct {
 	started   atomic.Int32 // how many commands were started
 	compiling chan error   // result of what compiles concurrently with the other steps
 	manager   *manager     // what runs manage.py
+	of        int          // how many steps there are
 }
 
 // inputs is what a release is made of.
@@ -72,6 +74,9 @@ var (
 	}
 )
 
+// ownerStep comes before manage where the build's user or group has changed.
+var ownerStep = step{"owner", (*job).stepOwner}
+
 // make runs the steps in a folder of its own and gives that its name when all went well.
 func (j *job) make(ctx context.Context) (rel Release, err error) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -87,6 +92,11 @@ func (j *job) make(ctx context.Context) (rel Release, err error) {
 	if err := j.folders(); err != nil {
 		return rel, err
 	}
+	manage := manage
+	if j.ownerChanged() {
+		manage = slices.Insert(slices.Clone(manage), 0, ownerStep)
+	}
+	j.of = len(begin) + len(manage) + len(compile)
 	using, err := useEnvironments(j.dir)
 	if err != nil {
 		return rel, err
@@ -121,7 +131,6 @@ func (j *job) folders() error {
 	if _, err := os.Stat(j.Root); err == nil {
 		root = 0o700 // somebody made it: who else may pass is theirs to say
 	}
-	data := j.dir.Data()
 	for _, f := range []struct {
 		path     string
 		mode     fs.FileMode
@@ -131,13 +140,12 @@ func (j *job) folders() error {
 		{j.dir.Dir(), 0o755, -1, -1}, // Nginx reaches the socket through it
 		{j.dir.Releases(), 0o711, -1, -1},
 		{j.dir.Venvs(), 0o711, -1, -1},
-		{data, 0o750, j.as.UID, j.as.GID},
 	} {
 		if err := MakeFolder(f.path, f.mode, f.uid, f.gid); err != nil {
 			return err
 		}
 	}
-	return nil
+	return MakeData(j.dir.Data(), j.as)
 }
 
 // claim makes the folder in which the release is prepared, and its log.
@@ -153,6 +161,9 @@ func (j *job) claim() error {
 	}
 	j.temp = temp
 	j.log, err = os.OpenFile(layout.Release(j.temp).Log(), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o640)
+	if err == nil {
+		err = j.log.Chmod(0o640) // whatever our umask
+	}
 	if err != nil {
 		return fmt.Errorf("open build log: %w", err)
 	}
@@ -174,7 +185,7 @@ func (j *job) steps(ctx context.Context, groups ...[]step) error {
 }
 
 func (j *job) step(ctx context.Context, s step) error {
-	p := Progress{Step: s.name, N: len(j.took) + 1, Of: len(begin) + len(manage) + len(compile)}
+	p := Progress{Step: s.name, N: len(j.took) + 1, Of: j.of}
 	j.say(p)
 	begun := time.Now()
 	_, err := fmt.Fprintf(j.log, "== %s (%d of %d) %s\n", s.name, p.N, p.Of, begun.UTC().Format(time.RFC3339))
@@ -206,7 +217,7 @@ func (j *job) say(p Progress) {
 // on it is complete.
 func (j *job) finish(ctx context.Context) (Release, error) {
 	gone := j.dismiss()
-	rel := Release{ID: j.id, Hash: j.hash, VenvID: j.venvID, Created: time.Now().UTC(), Steps: j.took}
+	rel := Release{ID: j.id, Hash: j.hash, VenvID: j.venvID, Created: time.Now().UTC(), Steps: j.took, RanAs: ownerOfAll(j.as).String()}
 	text, err := json.MarshalIndent(rel, "", "  ")
 	if err == nil {
 		err = os.WriteFile(layout.Release(j.temp).Record(), append(text, '\n'), 0o640)

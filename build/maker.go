@@ -92,7 +92,7 @@ func (m *Maker) Make(ctx context.Context, r Request) (rel Release, fresh bool, e
 		return Release{}, false, err
 	}
 	if rel, ok := j.same(); ok {
-		return rel, false, nil
+		return rel, false, j.ownOnly(ctx)
 	}
 	if err := m.slots.take(ctx); err != nil {
 		return Release{}, false, err
@@ -104,7 +104,7 @@ func (m *Maker) Make(ctx context.Context, r Request) (rel Release, fresh bool, e
 			return Release{}, false, err
 		}
 		if rel, ok := j.same(); ok {
-			return rel, false, nil
+			return rel, false, j.ownOnly(ctx)
 		}
 		if rel, err = j.make(ctx); !errors.Is(err, errChanged) {
 			break
@@ -112,7 +112,7 @@ func (m *Maker) Make(ctx context.Context, r Request) (rel Release, fresh bool, e
 	}
 	if errors.Is(err, errSame) {
 		if rel, ok := j.same(); ok {
-			return rel, false, nil
+			return rel, false, j.ownOnly(ctx)
 		}
 	}
 	if err != nil {

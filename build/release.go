@@ -24,6 +24,7 @@ type Release struct {
 	VenvID  string     `json:"venv"`
 	Created time.Time  `json:"created"`
 	Steps   []StepTime `json:"steps"`
+	RanAs   string     `json:"ran_as,omitempty"` // the user and group of its steps, as UID:GID
 }
 
 // StepTime is how long a step of a build took.

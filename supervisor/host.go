@@ -55,19 +55,7 @@ func (host) MakeData(entry *config.Build, b layout.Build) error {
 	if err != nil {
 		return err
 	}
-	return makeData(b.Data(), as)
-}
-
-// makeData makes a data folder. One that is there keeps its owner, whose change is a step of an
-// attempt, and its mode, but for its owner's right to use it.
-func makeData(path string, as config.Identity) error {
-	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		return build.MakeFolder(path, 0o700, -1, -1)
-	}
-	if err := build.MakeFolder(filepath.Dir(path), 0o755, -1, -1); err != nil {
-		return err
-	}
-	return build.MakeFolder(path, 0o750, as.UID, as.GID)
+	return build.MakeData(b.Data(), as)
 }
 
 // DropFiles removes generated files.

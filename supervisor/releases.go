@@ -1,6 +1,8 @@
 package supervisor
 
 import (
+	"context"
+
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
@@ -20,6 +22,11 @@ func (r releases) Get(name, id string) (build.Release, error) {
 // List returns those of a build, oldest first.
 func (r releases) List(name string) ([]build.Release, error) {
 	return build.List(string(r.root), name)
+}
+
+// Own gives a build's files to whom it runs as.
+func (r releases) Own(ctx context.Context, name string, as config.Identity, except ...string) error {
+	return build.Own(ctx, string(r.root), name, as, except...)
 }
 
 // Prune removes those that are too old.

@@ -35,7 +35,11 @@ func (t tree) Terminate() error { return t.SignalGroup(syscall.SIGTERM) }
 
 // Start starts a server. A log that cannot be opened costs the log alone.
 func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server.Words, error) {
-	if err := makeData(s.Launch.Data, s.Launch.User); err != nil {
+	if err := build.MakeData(s.Launch.Data, s.Launch.User); err != nil {
+		return nil, nil, err
+	}
+	// A release from before a change of user, to which somebody goes back.
+	if err := build.OwnRelease(context.Background(), s.Launch.From, s.Launch.Data, s.Launch.User); err != nil {
 		return nil, nil, err
 	}
 	for _, f := range s.Launch.Files {

@@ -171,6 +171,9 @@ func (a *Actor) handle(m message) {
 	switch m := m.(type) {
 	case happened:
 		a.turn(m.event)
+		if _, failed := m.event.(machine.BuildFailed); failed {
+			a.task(a.owning(a.Kept()...)) // of the data, where the attempt was for another user
+		}
 	case configured:
 		a.turn(a.configure(m))
 	case asked:

@@ -101,6 +101,7 @@ func (a *Actor) noted(e machine.Note) {
 		a.log.Warn("generation exited", args...)
 	case machine.EventCandidateFailed:
 		a.log.Error("candidate failed its check, what served before serves on", args...)
+		a.task(a.owning(a.Kept()...)) // of the data
 	case machine.EventGaveWay:
 		a.log.Error("release gives way to the one before", args...)
 	case machine.EventUnhealthy:

@@ -383,6 +383,10 @@ func (w releases) List(string) ([]build.Release, error) {
 	return slices.Clone(w.kept), w.fails["List"]
 }
 
+func (w releases) Own(context.Context, string, config.Identity, ...string) error {
+	return w.failing("Own")
+}
+
 func (w releases) Prune(_ *config.Build, inUse ...string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -130,6 +130,9 @@ type Releases interface {
 	Make(ctx context.Context, r build.Request) (rel build.Release, fresh bool, err error)
 	Get(name, id string) (build.Release, error)
 	List(name string) ([]build.Release, error)
+	// Own gives what lies below the folder of a build to whom it runs as (build.Own), but not the
+	// releases of except.
+	Own(ctx context.Context, name string, as config.Identity, except ...string) error
 	Prune(entry *config.Build, inUse ...string) error
 	SetCurrent(name, id string) error
 }
