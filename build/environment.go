@@ -30,6 +30,12 @@ func complete(venv string) bool {
 	return err == nil
 }
 
+// usable says whether an environment is complete and has its interpreter still.
+func usable(venv string) bool {
+	_, err := os.Stat(filepath.Join(venv, "bin", "python"))
+	return err == nil && complete(venv)
+}
+
 func hasGunicorn(venv string) bool {
 	text, err := os.ReadFile(filepath.Join(venv, completeFile))
 	return err == nil && string(text) == withGunicorn
@@ -66,7 +72,7 @@ func (j *job) makeEnvironment(ctx context.Context) error {
 	if err := os.RemoveAll(j.venv); err != nil { // half of one
 		return fmt.Errorf("remove half an environment: %w", err)
 	}
-	if err := makeFolder(j.venv, 0o750, j.as.UID, j.as.GID); err != nil {
+	if err := MakeFolder(j.venv, 0o750, j.as.UID, j.as.GID); err != nil {
 		return err
 	}
 	argv := []string{j.python.Path, "-m", "venv", "--without-pip"}

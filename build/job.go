@@ -9,8 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/config"
@@ -39,6 +39,7 @@ type job struct {
 	started   atomic.Int32 // how many commands were started
 	compiling chan error   // result of what compiles concurrently with the other steps
 	manager   *manager     // what runs manage.py
+	of        int          // how many steps there are
 }
 
 // inputs is what a release is made of.
@@ -73,6 +74,9 @@ var (
 	}
 )
 
+// ownerStep comes before manage where the build's user or group has changed.
+var ownerStep = step{"owner", (*job).stepOwner}
+
 // make runs the steps in a folder of its own and gives that its name when all went well.
 func (j *job) make(ctx context.Context) (rel Release, err error) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -88,6 +92,11 @@ func (j *job) make(ctx context.Context) (rel Release, err error) {
 	if err := j.folders(); err != nil {
 		return rel, err
 	}
+	manage := manage
+	if j.ownerChanged() {
+		manage = slices.Insert(slices.Clone(manage), 0, ownerStep)
+	}
+	j.of = len(begin) + len(manage) + len(compile)
 	using, err := useEnvironments(j.dir)
 	if err != nil {
 		return rel, err
@@ -118,29 +127,25 @@ func (j *job) folders() error {
 	if err := os.MkdirAll(filepath.Dir(j.Root), 0o755); err != nil {
 		return fmt.Errorf("make folder: %w", err)
 	}
-	data := j.dir.Data()
+	root := fs.FileMode(0o755)
+	if _, err := os.Stat(j.Root); err == nil {
+		root = 0o700 // somebody made it: who else may pass is theirs to say
+	}
 	for _, f := range []struct {
 		path     string
 		mode     fs.FileMode
 		uid, gid int
 	}{
-		{j.Root, 0o755, -1, -1},
+		{j.Root, root, -1, -1},
 		{j.dir.Dir(), 0o755, -1, -1}, // Nginx reaches the socket through it
 		{j.dir.Releases(), 0o711, -1, -1},
 		{j.dir.Venvs(), 0o711, -1, -1},
-		{data, 0o750, j.as.UID, j.as.GID},
 	} {
-		if err := makeFolder(f.path, f.mode, f.uid, f.gid); err != nil {
+		if err := MakeFolder(f.path, f.mode, f.uid, f.gid); err != nil {
 			return err
 		}
 	}
-	if info, err := os.Stat(data); err == nil && j.as.UID >= 0 {
-		if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != j.as.UID {
-			j.maker.Log.Warn("the data folder belongs to another user than the build's: chown -R it",
-				"build", j.b.Name, "path", data, "user", j.b.User)
-		}
-	}
-	return nil
+	return MakeData(j.dir.Data(), j.as)
 }
 
 // claim makes the folder in which the release is prepared, and its log.
@@ -151,11 +156,14 @@ func (j *job) claim() error {
 	}
 	j.id = nextID(time.Now(), j.hash, taken)
 	temp := unfinished(j.dir.Release(j.id).Dir())
-	if err := os.Mkdir(temp, 0o750); err != nil {
-		return fmt.Errorf("make folder for the release: %w", err)
+	if err := MakeFolder(temp, 0o750, -1, -1); err != nil {
+		return err
 	}
 	j.temp = temp
 	j.log, err = os.OpenFile(layout.Release(j.temp).Log(), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o640)
+	if err == nil {
+		err = j.log.Chmod(0o640) // whatever our umask
+	}
 	if err != nil {
 		return fmt.Errorf("open build log: %w", err)
 	}
@@ -177,7 +185,7 @@ func (j *job) steps(ctx context.Context, groups ...[]step) error {
 }
 
 func (j *job) step(ctx context.Context, s step) error {
-	p := Progress{Step: s.name, N: len(j.took) + 1, Of: len(begin) + len(manage) + len(compile)}
+	p := Progress{Step: s.name, N: len(j.took) + 1, Of: j.of}
 	j.say(p)
 	begun := time.Now()
 	_, err := fmt.Fprintf(j.log, "== %s (%d of %d) %s\n", s.name, p.N, p.Of, begun.UTC().Format(time.RFC3339))
@@ -209,7 +217,7 @@ func (j *job) say(p Progress) {
 // on it is complete.
 func (j *job) finish(ctx context.Context) (Release, error) {
 	gone := j.dismiss()
-	rel := Release{ID: j.id, Hash: j.hash, VenvID: j.venvID, Created: time.Now().UTC(), Steps: j.took}
+	rel := Release{ID: j.id, Hash: j.hash, VenvID: j.venvID, Created: time.Now().UTC(), Steps: j.took, RanAs: ownerOfAll(j.as).String()}
 	text, err := json.MarshalIndent(rel, "", "  ")
 	if err == nil {
 		err = os.WriteFile(layout.Release(j.temp).Record(), append(text, '\n'), 0o640)

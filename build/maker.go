@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -91,7 +92,7 @@ func (m *Maker) Make(ctx context.Context, r Request) (rel Release, fresh bool, e
 		return Release{}, false, err
 	}
 	if rel, ok := j.same(); ok {
-		return rel, false, nil
+		return rel, false, j.ownOnly(ctx)
 	}
 	if err := m.slots.take(ctx); err != nil {
 		return Release{}, false, err
@@ -103,7 +104,7 @@ func (m *Maker) Make(ctx context.Context, r Request) (rel Release, fresh bool, e
 			return Release{}, false, err
 		}
 		if rel, ok := j.same(); ok {
-			return rel, false, nil
+			return rel, false, j.ownOnly(ctx)
 		}
 		if rel, err = j.make(ctx); !errors.Is(err, errChanged) {
 			break
@@ -111,7 +112,7 @@ func (m *Maker) Make(ctx context.Context, r Request) (rel Release, fresh bool, e
 	}
 	if errors.Is(err, errSame) {
 		if rel, ok := j.same(); ok {
-			return rel, false, nil
+			return rel, false, j.ownOnly(ctx)
 		}
 	}
 	if err != nil {
@@ -166,11 +167,14 @@ func withHome(env, own []string, as config.Identity) []string {
 	return append(env, "HOME="+as.Home)
 }
 
-// same returns the newest release of the same inputs, unless a new one is to be made of them
-// anyway.
+// same returns the newest release of the same inputs that has its application and interpreter still,
+// unless a new one is to be made of them anyway.
 func (j *job) same() (Release, bool) {
 	for i := len(j.all) - 1; i >= 0 && !j.Force; i-- {
-		if j.all[i].Hash == j.hash {
+		if j.all[i].Hash != j.hash {
+			continue
+		}
+		if _, err := os.Stat(j.all[i].App(j.b)); err == nil && usable(j.all[i].Venv) {
 			return j.all[i], true
 		}
 	}

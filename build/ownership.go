@@ -7,27 +7,62 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
-// makeFolder makes a folder, whatever our umask. One that is there stays as it is.
-func makeFolder(path string, mode fs.FileMode, uid, gid int) error {
-	err := os.Mkdir(path, mode)
-	if errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	if err == nil {
-		err = os.Chmod(path, mode)
-	}
-	if err == nil && (uid >= 0 || gid >= 0) {
-		err = os.Chown(path, uid, gid)
-	}
-	if err != nil {
+// MakeFolder makes a folder of that owner and group (-1: our own), whatever our umask. One that is
+// there gets them too, and what it lacks of mode, as far as it is ours to change; rights beyond that
+// are left to it. A link in its place is left alone: somebody keeps the folder elsewhere.
+func MakeFolder(path string, mode fs.FileMode, uid, gid int) error {
+	if err := makeFolder(path, mode, uid, gid); err != nil {
 		return fmt.Errorf("make folder %s: %w", path, err)
 	}
 	return nil
+}
+
+func makeFolder(path string, mode fs.FileMode, uid, gid int) error {
+	made := true
+	if err := os.Mkdir(path, mode); errors.Is(err, fs.ErrExist) {
+		made = false
+	} else if err != nil {
+		return err
+	}
+	// By a descriptor: who owns the folder above may put something else in its place.
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd) // nothing was written
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFDIR:
+	case unix.S_IFLNK:
+		return nil
+	default:
+		return &fs.PathError{Op: "mkdir", Path: path, Err: errors.New("something that is not a folder is there; move it away")}
+	}
+	want := st.Mode&0o7777 | uint32(mode.Perm())
+	if made {
+		want = uint32(mode.Perm())
+	}
+	if uid >= 0 && int(st.Uid) != uid || gid >= 0 && int(st.Gid) != gid {
+		err = unix.Fchownat(fd, "", uid, gid, unix.AT_EMPTY_PATH)
+	}
+	if err == nil && want != st.Mode&0o7777 {
+		err = unix.Chmod("/proc/self/fd/"+strconv.Itoa(fd), want)
+	}
+	if errors.Is(err, fs.ErrPermission) && !made {
+		return nil // not ours: whoever made it may have given us what we need
+	}
+	return err
 }
 
 // seal gives everything below dir to us and the group gid (-1: ours), not writable by the group:

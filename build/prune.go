@@ -71,15 +71,35 @@ func pruneEnvironments(root, name string) error {
 
 // discard removes a folder of ours so that a kill half-way leaves what Tidy removes, never half a
 // release.
-func discard(dir string) error {
+func discard(dir string) error { return discardBy(os.Rename, dir) }
+
+func discardBy(rename func(from, to string) error, dir string) error {
 	doomed := filepath.Join(filepath.Dir(dir), tempPrefix+oldPrefix+filepath.Base(dir))
-	if err := os.Rename(dir, doomed); err != nil {
+	err := rename(dir, doomed)
+	if errors.Is(err, unix.EXDEV) {
+		err = discardInPlace(dir, doomed)
+	} else if err == nil {
+		err = os.RemoveAll(doomed)
+	}
+	if err != nil {
 		return fmt.Errorf("remove %s: %w", dir, err)
 	}
-	if err := os.RemoveAll(doomed); err != nil {
-		return fmt.Errorf("remove %s: %w", doomed, err)
-	}
 	return nil
+}
+
+// discardInPlace removes a folder that cannot be renamed: it lies in a lower layer of an overlay file
+// system (Documentation/filesystems/overlayfs.rst, redirect_dir). As long as the folder doomed is
+// there, Tidy removes what is left of it.
+func discardInPlace(dir, doomed string) error {
+	if err := os.Mkdir(doomed, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	for _, mark := range []string{layout.Release(dir).Record(), filepath.Join(dir, completeFile)} {
+		if err := os.Remove(mark); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return errors.Join(os.RemoveAll(dir), os.Remove(doomed))
 }
 
 // Tidy removes what an attempt or a Prune left when its supervisor was killed: unfinished releases
@@ -123,12 +143,22 @@ func leftovers(dir layout.Build) (left []string, err error) {
 				dir.Releases(): temporary && releaseID.MatchString(name),
 				dir.Venvs():    venvID.MatchString(name) && (temporary || !complete(path)),
 			}
-			if ours[parent] {
-				left = append(left, path)
+			if !ours[parent] {
+				continue
+			}
+			left = append(left, path)
+			if old := filepath.Join(parent, name); strings.HasPrefix(e.Name(), tempPrefix+oldPrefix) && halfRemoved(old) {
+				left = append(left, old)
 			}
 		}
 	}
 	return left, errors.Join(errs...)
+}
+
+// halfRemoved says that discardInPlace has begun with a folder.
+func halfRemoved(dir string) bool {
+	_, err := os.Lstat(layout.Release(dir).Record())
+	return errors.Is(err, fs.ErrNotExist) && !complete(dir)
 }
 
 // endSteps kills the processes of steps whose releases are prepared in releases, and returns the

@@ -24,6 +24,7 @@ type Release struct {
 	VenvID  string     `json:"venv"`
 	Created time.Time  `json:"created"`
 	Steps   []StepTime `json:"steps"`
+	RanAs   string     `json:"ran_as,omitempty"` // the user and group of its steps, as UID:GID
 }
 
 // StepTime is how long a step of a build took.
@@ -104,7 +105,7 @@ func Get(root, name, id string) (Release, error) {
 	}
 	r.Dir, r.Venv = dir.Dir(), folderOf(root, name).Venv(r.VenvID)
 	if !complete(r.Venv) {
-		return Release{}, fmt.Errorf("release %s of %s: its environment %s is not there", id, name, r.Venv)
+		return Release{}, fmt.Errorf("release %s of %s: its environment %s: %w", id, name, r.Venv, fs.ErrNotExist)
 	}
 	return r, nil
 }

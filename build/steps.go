@@ -164,14 +164,14 @@ func (j *job) copyRequirements() error {
 }
 
 func (j *job) stepEnvironment(ctx context.Context) (bool, error) {
-	if complete(j.venv) {
+	if usable(j.venv) {
 		return true, nil
 	}
 	return false, j.makeEnvironment(ctx)
 }
 
 func (j *job) stepInstall(ctx context.Context) (bool, error) {
-	if complete(j.venv) {
+	if usable(j.venv) {
 		return true, j.needGunicorn()
 	}
 	if err := j.install(ctx); err != nil {

@@ -50,7 +50,18 @@ func (c *commands) open() (*control.Socket, error) {
 	return control.Listen(c.path)
 }
 
-// file returns a descriptor of the socket for the program that is executed in our place; nil if
+// restore makes the socket again where somebody has removed or changed it.
+func (c *commands) restore() error {
+	c.mu.Lock()
+	socket := c.socket
+	c.mu.Unlock()
+	if socket == nil {
+		return nil // it is not there yet, or cannot be made, which was said
+	}
+	return socket.Restore()
+}
+
+// file returns a descriptor of the socket for the program that is executed in our place; nil where
 // there is none. The caller closes it.
 func (c *commands) file() (*os.File, error) {
 	c.mu.Lock()

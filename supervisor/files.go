@@ -12,7 +12,6 @@ import (
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
-	"github.com/medctrl/medctrl-supervisor/supervisor/server"
 )
 
 // files is this machine's disk as a World's Files.
@@ -21,7 +20,8 @@ type files struct{}
 // Load reads builds.toml.
 func (files) Load(path string) (*config.Config, error) { return config.Load(path) }
 
-// MakeFolder makes a folder with all above it, which others may pass.
+// MakeFolder makes a folder with all above it, which others may pass. One that is there keeps its
+// mode, but for our own right to use it.
 func (files) MakeFolder(path string, mode fs.FileMode) error {
 	var missing []string
 	for dir := filepath.Clean(path); ; dir = filepath.Dir(dir) {
@@ -32,12 +32,15 @@ func (files) MakeFolder(path string, mode fs.FileMode) error {
 		}
 		missing = append(missing, dir)
 	}
+	if len(missing) == 0 {
+		return build.MakeFolder(path, 0o700, -1, -1)
+	}
 	for i, dir := range slices.Backward(missing) {
+		one := mode
 		if i > 0 {
-			if err := server.MakeFolder(dir, 0o755, -1); err != nil {
-				return err
-			}
-		} else if err := server.MakeFolder(dir, mode, -1); err != nil {
+			one = 0o755
+		}
+		if err := build.MakeFolder(dir, one, -1, -1); err != nil {
 			return err
 		}
 	}
@@ -48,7 +51,7 @@ func (files) MakeFolder(path string, mode fs.FileMode) error {
 func (f files) Keep(c *config.Config) error {
 	path := layout.Root(c.Root).LastGood()
 	if have, err := os.ReadFile(path); err == nil && bytes.Equal(have, c.Text) {
-		return nil
+		return config.Remember(c)
 	}
 	aside := path + ".new"
 	err := os.WriteFile(aside, c.Text, 0o600)

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
+	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
@@ -43,6 +45,18 @@ func (host) OutputSize(log string) int64 { return journal.Size(log) }
 
 // Output is the last lines of what was written to a log after an offset.
 func (host) Output(log string, from int64, n int) []string { return journal.TailFrom(log, from, n) }
+
+// MakeData makes a data folder where there is none.
+func (host) MakeData(entry *config.Build, b layout.Build) error {
+	if _, err := os.Lstat(b.Data()); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	as, err := config.IdentityOf(*entry)
+	if err != nil {
+		return err
+	}
+	return build.MakeData(b.Data(), as)
+}
 
 // DropFiles removes generated files.
 func (host) DropFiles(b layout.Build, keep ...string) error {

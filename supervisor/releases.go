@@ -1,6 +1,8 @@
 package supervisor
 
 import (
+	"context"
+
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
@@ -22,7 +24,12 @@ func (r releases) List(name string) ([]build.Release, error) {
 	return build.List(string(r.root), name)
 }
 
-// Prune removes the releases that are too old.
+// Own gives a build's files to whom it runs as.
+func (r releases) Own(ctx context.Context, name string, as config.Identity, except ...string) error {
+	return build.Own(ctx, string(r.root), name, as, except...)
+}
+
+// Prune removes those that are too old.
 func (r releases) Prune(entry *config.Build, inUse ...string) error {
 	return build.Prune(string(r.root), *entry, inUse...)
 }

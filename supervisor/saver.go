@@ -22,6 +22,7 @@ type saver struct {
 	writing chan struct{} // has room for whoever writes: one at a time
 	mu      sync.Mutex
 	pending map[string]*state.Record // nil: delete
+	last    map[string]*state.Record // as noted last; never changed in place
 	wake    chan struct{}
 }
 
@@ -29,14 +30,35 @@ type saver struct {
 const saveRetry = 2 * time.Second
 
 func newSaver(store Store, log hclog.Logger, reach func(string, any)) *saver {
-	return &saver{store: store, log: log, reach: reach, writing: make(chan struct{}, 1), pending: map[string]*state.Record{}, wake: make(chan struct{}, 1)}
+	return &saver{store: store, log: log, reach: reach, writing: make(chan struct{}, 1), pending: map[string]*state.Record{}, last: map[string]*state.Record{}, wake: make(chan struct{}, 1)}
 }
 
 // Save takes what is to be written of a build (actor.Records).
 func (s *saver) Save(name string, r *state.Record) {
 	s.mu.Lock()
 	s.pending[name] = r
+	if s.last[name] = r; r == nil {
+		delete(s.last, name)
+	}
 	s.mu.Unlock()
+	s.wakeUp()
+}
+
+// restore has every record written again that somebody has removed or changed since.
+func (s *saver) restore() {
+	s.mu.Lock()
+	all := maps.Clone(s.last)
+	s.mu.Unlock()
+	for name, r := range all {
+		if s.store.Intact(name) {
+			continue
+		}
+		s.mu.Lock()
+		if _, newer := s.pending[name]; !newer && s.last[name] == r {
+			s.pending[name] = r
+		}
+		s.mu.Unlock()
+	}
 	s.wakeUp()
 }
 

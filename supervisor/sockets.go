@@ -8,11 +8,11 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 	"github.com/medctrl/medctrl-supervisor/supervisor/listener"
 	"github.com/medctrl/medctrl-supervisor/supervisor/public"
-	"github.com/medctrl/medctrl-supervisor/supervisor/server"
 )
 
 // sockets is this machine as a World's Sockets.
@@ -36,7 +36,7 @@ func (s socket) Restore() error {
 // Bind makes a listener with the build's owner, group and mode, and the build's folder. Others must
 // be able to reach the socket through the folder, but nothing else in it.
 func (sockets) Bind(path string, entry *config.Build) (public.Listener, error) {
-	if err := server.MakeFolder(filepath.Dir(path), 0o755, -1); err != nil {
+	if err := build.MakeFolder(filepath.Dir(path), 0o755, -1, -1); err != nil {
 		return nil, err
 	}
 	o, err := config.IdentityOf(*entry)

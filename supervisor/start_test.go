@@ -52,7 +52,7 @@ func TestBuildWithoutReadableStateStarts(t *testing.T) {
 	s.write("root/.supervisor/state/a.json", "{ half of it")
 	r := s.start()
 	s.serves("a")
-	if said := r.said.String(); !strings.Contains(said, "not readable") {
+	if said := r.said.String(); !strings.Contains(said, "is damaged") {
 		t.Error("the log says nothing of it")
 	}
 	kept, err := filepath.Glob(filepath.Join(s.root.State(), "a.json?*"))

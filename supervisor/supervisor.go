@@ -146,7 +146,11 @@ func (s *Supervisor) run(ctx context.Context) error {
 	s.task(func() { s.world.Sockets.Run(life) })
 	s.task(func() { s.world.Program.Rotate(life, s.journals) })
 	s.takeOver()
-	s.task(func() { s.world.Control.Serve(life, s, s.metrics) }) // there is a status to report now
+	s.task(func() { s.world.Control.Serve(life, s, s.metrics) }) // there is something to say now
+	s.task(func() {
+		s.settled(life)
+		s.world.Own.Keep(life, func() { s.ownLost(life) })
+	})
 	caughtUp := s.caughtUp()
 	s.task(func() {
 		s.settled(life) // a disk sync would delay the making and removing of names
@@ -198,6 +202,17 @@ func (s *Supervisor) loop(ctx, life context.Context, caughtUp <-chan struct{}) {
 		}
 		s.touched(s.upgrade.missed())
 	}
+}
+
+// ownLost writes again what somebody may have removed from the supervisor's own folder.
+func (s *Supervisor) ownLost(ctx context.Context) {
+	s.saver.restore()
+	// It fails where the supervisor stops, and then nothing is kept.
+	_ = s.do(ctx, func() {
+		if err := s.world.Files.Keep(s.fleet.Load().cfg); err != nil {
+			s.log.Warn("no copy of the file is kept for a start at which it is bad", "error", err)
+		}
+	})
 }
 
 // trimAfter is how long after the start memory that only the start needed is given back.

@@ -69,19 +69,24 @@ func thisMachine(o *Options) (_ *World, err error) {
 	if w.Watcher, err = watch.New(log.Named("watch")); err != nil {
 		return nil, err
 	}
+	ownWatcher, err := watch.New(log.Named("own"))
+	if err != nil {
+		return nil, err
+	}
 	maker := build.New(build.Options{
 		Log: log.Named("build"), Environ: environ, Parallel: o.Config.Supervisor.MaxParallelBuilds,
 		Known: knownInterpreters(given, log), Runner: newRunner(table),
 	})
 	w.Events, w.PastEvents = eventlog.Open(root.Events(), log.Named("events"), control.FeedKept)
 	commands := &commands{path: root.Control(), log: log.Named("control"), given: given.TakeControl()}
-	w.Trees = trees{table: table}
+	w.Trees = trees{table: table, root: root, log: log.Named("server")}
 	w.Sockets = sockets{root: root, guard: listener.NewGuard(log.Named("guard"))}
 	w.Releases = releases{root: root, Maker: maker}
 	w.Host = host{environ: environ}
 	w.Files = files{}
 	w.Past = &past{given: given, log: log}
 	w.Control = commands
+	w.Own = &own{root: root, id: w.RootID, lock: lock, commands: commands, watcher: ownWatcher, log: log.Named("own")}
 	w.Program = program{lock: lock, table: table, log: log}
 	w.Upgrader = &upgrader{o: o, lock: lock, given: given, table: table, maker: maker, commands: commands}
 	return w, nil
@@ -97,12 +102,12 @@ const (
 // takeLock makes us the only supervisor of the root.
 func takeLock(root layout.Root, given *handover.Handover) (*state.Locked, error) {
 	if f := given.TakeLock(); f != nil {
-		return state.Relock(root.Own(), f)
+		return state.Relock(root.Own(), f) // Own.Keep locks the root's folder too
 	}
-	held, holder, err := state.Lock(root.Own())
+	held, holder, err := lockOnce(root)
 	for limit := time.Now().Add(lockPatience); errors.Is(err, state.ErrLocked) && process.Dead(holder) && time.Now().Before(limit); {
 		time.Sleep(lockPoll) // there is no event to wait for
-		held, holder, err = state.Lock(root.Own())
+		held, holder, err = lockOnce(root)
 	}
 	if errors.Is(err, state.ErrLocked) {
 		return nil, fmt.Errorf("another supervisor (pid %d) is running on %s; a root can have only one: stop it, or give this file another root", holder, string(root))
@@ -110,8 +115,20 @@ func takeLock(root layout.Root, given *handover.Handover) (*state.Locked, error)
 	return held, err
 }
 
-// records is the Store on disk. Records that were read first, to see whether a later supervisor
-// wrote them, are not read again.
+// lockOnce tries to lock a root. Where another supervisor has it, holder is that one's pid.
+func lockOnce(root layout.Root) (held *state.Locked, holder int, err error) {
+	held, holder, err = state.Lock(root.Own())
+	if err != nil {
+		return nil, holder, err
+	}
+	if holder, err = held.LockRoot(); err != nil {
+		return nil, holder, errors.Join(err, held.Release())
+	}
+	return held, holder, nil
+}
+
+// records is the Store on disk. What is read first to see whether a later supervisor wrote it is not
+// read again.
 type records struct {
 	*state.Store
 	read map[string]state.Record

@@ -8,15 +8,24 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/layout"
 	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
+	"github.com/medctrl/medctrl-supervisor/supervisor/journal"
 	"github.com/medctrl/medctrl-supervisor/supervisor/process"
 	"github.com/medctrl/medctrl-supervisor/supervisor/server"
+	"github.com/medctrl/medctrl-supervisor/supervisor/state"
 )
 
-// trees is the processes of this machine as a World's Trees.
-type trees struct{ table *process.Table }
+// trees are the processes of this machine (Trees).
+type trees struct {
+	table *process.Table
+	root  layout.Root
+	log   hclog.Logger
+}
 
 // tree is one of them (actor.Tree).
 type tree struct{ *process.Child }
@@ -24,24 +33,32 @@ type tree struct{ *process.Child }
 // Terminate sends SIGTERM to the main process and its group.
 func (t tree) Terminate() error { return t.SignalGroup(syscall.SIGTERM) }
 
-// Start starts a server.
+// Start starts a server. A log that cannot be opened costs the log alone.
 func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server.Words, error) {
+	if err := build.MakeData(s.Launch.Data, s.Launch.User); err != nil {
+		return nil, nil, err
+	}
+	// A release from before a change of user, to which somebody goes back.
+	if err := build.OwnRelease(context.Background(), s.Launch.From, s.Launch.Data, s.Launch.User); err != nil {
+		return nil, nil, err
+	}
 	for _, f := range s.Launch.Files {
 		if err := f.Write(); err != nil {
 			return nil, nil, err
 		}
 	}
-	// As the files above, it may have been deleted since the configuration was applied.
-	if err := (files{}).MakeFolder(filepath.Dir(s.Log), logFolderMode); err != nil {
-		return nil, nil, err
+	output, err := t.output(s.Log)
+	if err != nil {
+		t.log.Error("what a server prints is lost until its next start", "error", err)
+	} else {
+		defer output.Close() // the child has its own
 	}
 	spec := process.Spec{
-		Argv: s.Launch.Argv, Env: s.Launch.Env, Dir: s.Launch.Dir, Log: s.Log, Mark: s.Mark,
+		Argv: s.Launch.Argv, Env: s.Launch.Env, Dir: s.Launch.Dir, Stdout: output, Mark: s.Mark,
 		User: credential(s.Launch.User), Umask: s.Launch.Umask, Listener: s.Listener.(socket).File(),
 	}
 	var words server.Words
 	if s.Launch.Server.SaysReady() {
-		var err error
 		if words, spec.Ready, err = server.Pair(); err != nil {
 			return nil, nil, err
 		}
@@ -55,6 +72,18 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 		return nil, nil, err
 	}
 	return tree{child}, words, nil
+}
+
+// output opens the log at path, and makes its folder where that is missing.
+func (t trees) output(path string) (*os.File, error) {
+	// The default folder is in here, and must not be the way in for others.
+	if err := state.Private(t.root.Own()); err != nil {
+		return nil, err
+	}
+	if err := (files{}).MakeFolder(filepath.Dir(path), 0o750); err != nil {
+		return nil, err
+	}
+	return journal.Append(path)
 }
 
 // Adopt watches a server that an earlier supervisor started.

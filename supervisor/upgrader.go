@@ -66,6 +66,9 @@ const flushLimit = 100 * time.Millisecond
 
 // Execute executes it.
 func (u *upgrader) Execute(s Succession) error {
+	if err := u.lock.Restore(); err != nil {
+		return err // the successor would not find it
+	}
 	h := handover.Handover{
 		From: u.o.Version, Lock: int(u.lock.File().Fd()), Cgroups: u.table.Cgroups(), Watches: handover.Watches(),
 	}

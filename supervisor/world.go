@@ -29,6 +29,7 @@ type World struct {
 	Past     Past
 	Upgrader Upgrader
 	Control  Control
+	Own      Own
 	Program  Program
 	Events   EventFile
 
@@ -84,6 +85,8 @@ type Releases interface {
 type Store interface {
 	Load(name string) (state.Record, bool, error)
 	SetAside(name string) (kept string, err error)
+	// Intact reports whether what is kept of a build is as Save left it last.
+	Intact(name string) bool
 	Save(name string, r state.Record) error
 	Delete(name string) error
 }
@@ -144,6 +147,13 @@ type Succession struct {
 type Control interface {
 	// Serve passes commands on to b until ctx ends.
 	Serve(ctx context.Context, b control.Backend, m *control.Metrics)
+}
+
+// Own is the supervisor's own folder, with what makes it the only one of its root.
+type Own interface {
+	// Keep makes again what somebody removes or changes there, until ctx ends. It calls lost, which
+	// returns soon, when what others keep in the folder may be gone.
+	Keep(ctx context.Context, lost func())
 }
 
 // Program is this program itself.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
@@ -105,12 +106,20 @@ func atOnce(action string, builds int) int {
 
 // act carries out an action on each named build and goes on where one fails.
 func act(cmd *cobra.Command, cl control.Client, action string, names []string, args map[string]string) error {
-	out, ctx := cmd.OutOrStdout(), cmd.Context()
+	out := cmd.OutOrStdout()
+	ctx, stop := untilInterrupted(cmd.Context())
+	defer stop()
 	progress := show.NewProgress(out, names)
 	var mu sync.Mutex
-	var failed []string
-	var fatal error // not the fault of any build
+	var failed, waiting, unasked []string // waiting: when the command was interrupted
+	var fatal error                       // not the fault of any build
 	one := func(name string) {
+		if ctx.Err() != nil {
+			mu.Lock()
+			defer mu.Unlock()
+			unasked = append(unasked, name)
+			return
+		}
 		err := cl.Act(ctx, name, action, args, func(line string) { progress.Step(name, line) })
 		switch {
 		case err == nil && args["wait"] == "no":
@@ -124,7 +133,7 @@ func act(cmd *cobra.Command, cl control.Client, action string, names []string, a
 		defer mu.Unlock()
 		switch {
 		case ctx.Err() != nil:
-			fatal = fmt.Errorf("interrupted: the %s goes on, see `medctrl-supervisor status`", action)
+			waiting = append(waiting, name)
 		case errors.Is(err, control.ErrNoSupervisor):
 			fatal = requested(err)
 		default:
@@ -148,6 +157,10 @@ func act(cmd *cobra.Command, cl control.Client, action string, names []string, a
 	all.Wait()
 	progress.Close()
 	switch {
+	case len(waiting)+len(unasked) > 0:
+		slices.Sort(waiting)
+		slices.Sort(unasked)
+		return interrupted(cl, action, waiting, unasked)
 	case fatal != nil:
 		return fatal
 	case len(failed) > 0 && len(names) > 1:

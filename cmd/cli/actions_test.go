@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 )
 
@@ -69,8 +73,44 @@ func TestAnInterruptedCommandSaysThatTheActionGoesOn(t *testing.T) {
 	d.serve(&fake{act: hold})
 	out, end := d.start("restart", "development")
 	out.awaitText("draining")
-	if code := end(); code != exitFailed || !strings.Contains(out.since(0), "interrupted: the restart goes on") {
+	if code := end(); code != exitFailed || !strings.Contains(out.since(0), "interrupted: the restart of development continues: see `medctrl-supervisor -c "+d.file+" status`") {
 		t.Errorf("exit %d, %q", code, out.since(0))
+	}
+}
+
+// The program itself, with the signal that a terminal sends.
+func TestCtrlCSaysWhatContinuesAndHowToLook(t *testing.T) {
+	t.Parallel()
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		for _, args := range [][]string{{"start"}, {"stop"}, {"restart"}, {"rebuild"}, {"rollback"}, {"upgrade"}} {
+			d := newDesk(t)
+			waiting := make(chan struct{})
+			begun := sync.OnceFunc(func() { close(waiting) })
+			d.serve(&fake{
+				act: func(ctx context.Context, name string, args map[string]string, progress func(string)) error {
+					begun()
+					return hold(ctx, name, args, progress)
+				},
+				upgrade: func(progress func(string)) error {
+					progress("waiting: one is migrating")
+					begun()
+					<-t.Context().Done()
+					return errors.New("the test is over")
+				},
+			})
+			if args[0] != "upgrade" {
+				args = append(args, "development")
+			}
+			cmd := exec.Command(filepath.Join(d.bin, programName), append([]string{"-c", d.file}, args...)...)
+			go func() {
+				<-waiting
+				_ = cmd.Process.Signal(sig) // it fails where the command has ended, which is seen
+			}()
+			_, errOut, code := d.give(cmd)
+			if code != exitFailed || !strings.Contains(errOut, "interrupted: the "+args[0]) || !strings.Contains(errOut, "medctrl-supervisor -c "+d.file+" status") {
+				t.Errorf("%s and %v: exit %d, %q", args[0], sig, code, errOut)
+			}
+		}
 	}
 }
 

@@ -21,6 +21,9 @@ import (
 
 // supervise is the program without a command: it runs the supervisor until it is told to stop.
 func supervise(ctx context.Context, file, version string) error {
+	// What we make has the mode that we mean, whatever the umask of who starts us. Processes that we
+	// start are each given theirs.
+	syscall.Umask(0o022)
 	cfg, wrong, err := load(file)
 	if err != nil {
 		return err

@@ -21,8 +21,8 @@ checks that it accepts the file and the state; where it does not, nothing
 changes.
 
 The command waits for a running migration, shows what it is waiting for, and
-returns when the new program is running. The exit code is 1, with the reason,
-where the old one keeps running.`,
+returns when the new program is running; Ctrl-C gives the upgrade up. The exit
+code is 1, with the reason, where the old one keeps running.`,
 		Example: `  install -m 0755 bin/medctrl-supervisor /usr/local/bin/medctrl-supervisor
   medctrl-supervisor upgrade`,
 		Args: noArguments,
@@ -31,11 +31,16 @@ where the old one keeps running.`,
 			if err != nil {
 				return err
 			}
-			before, err := cl.Status(cmd.Context())
+			ctx, stop := untilInterrupted(cmd.Context())
+			defer stop()
+			before, err := cl.Status(ctx)
 			if err != nil {
 				return requested(err)
 			}
-			now, err := cl.Upgrade(cmd.Context(), func(line string) { fmt.Fprintln(cmd.OutOrStdout(), line) })
+			now, err := cl.Upgrade(ctx, func(line string) { fmt.Fprintln(cmd.OutOrStdout(), line) })
+			if ctx.Err() != nil {
+				return fmt.Errorf("interrupted: the upgrade from %s is given up, unless the new program was just executed: `medctrl-supervisor -c %s status` says which version runs", before.Version, *file)
+			}
 			if err != nil {
 				return requested(err)
 			}

@@ -172,6 +172,9 @@ func (a *Actor) handle(m message) {
 	switch m := m.(type) {
 	case happened:
 		a.turn(m.event)
+		if _, failed := m.event.(machine.BuildFailed); failed {
+			a.task(a.owning(a.Kept()...)) // of the data, where the attempt was for another user
+		}
 	case configured:
 		a.turn(a.configure(m))
 	case asked:
@@ -198,8 +201,12 @@ func (a *Actor) handle(m message) {
 			a.warn("remove the public socket", a.Ports.Sockets.Remove(a.paths.Socket()))
 		}
 		a.turn(machine.Ended{N: m.n})
-	case nameTouched:
+	case folderTouched:
+		a.keepRelease()
 		a.keepName()
+		a.keepFolder()
+	case startMisses:
+		a.releaseGone(m.release, m.why)
 	case releasesListed:
 		a.history.prune(m)
 	case hookDue:

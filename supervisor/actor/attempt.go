@@ -253,21 +253,46 @@ func (a *Actor) prune() {
 		return // it may be about to return an old one
 	}
 	entry, inUse := a.entry, a.state.InUse()
-	for _, g := range a.generations {
-		inUse = append(inUse, g.version.Release) // a retiring one is still running from it
-	}
-	for _, release := range a.leftovers {
-		inUse = append(inUse, release)
-	}
+	inUse = append(inUse, a.running()...)
+	own := a.owning(a.running()...)
 	a.task(func(ctx context.Context) {
 		if !a.begun(ctx) {
 			return
 		}
+		own(ctx)
 		a.Reach("before", "releases are pruned")
 		a.warn("prune releases", a.Ports.Releases.Prune(entry, inUse...))
 		a.Reach("after", "releases are pruned")
 		a.listReleases()
 	})
+}
+
+// running are the releases that processes run from, also such as drain.
+func (a *Actor) running() []string {
+	var all []string
+	for _, g := range a.generations {
+		all = append(all, g.version.Release)
+	}
+	for _, release := range a.leftovers {
+		all = append(all, release)
+	}
+	return all
+}
+
+// owning returns what gives the build's files to whom the serving generation runs as, but not the
+// releases of except: after a change of user that took over, or that did not.
+func (a *Actor) owning(except ...string) func(ctx context.Context) {
+	g, ok := a.generations[a.state.Serving.N]
+	if !ok || g.launch.Data == "" { // nothing serves, or an earlier run has started it
+		return func(context.Context) {}
+	}
+	as := g.launch.User
+	if as.UID < 0 && as.GID < 0 {
+		return func(context.Context) {} // ourselves, who may use it all
+	}
+	return func(ctx context.Context) {
+		a.warn("change the owner", a.Ports.Releases.Own(ctx, a.name, as, except...))
+	}
 }
 
 // listReleases refreshes what others see of the releases.

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
-	"github.com/medctrl/medctrl-supervisor/supervisor/public"
 )
 
 // carryOut does what the machine wants done. It returns an event if the effect completes at once;
@@ -74,29 +73,6 @@ func (a *Actor) swap(n int) machine.Event {
 	return machine.Swapped{N: n}
 }
 
-// guard starts or stops watching the public name.
-func (a *Actor) guard(on bool) {
-	if !on {
-		a.Ports.Sockets.Guard(a.paths, nil)
-		return
-	}
-	a.Ports.Sockets.Guard(a.paths, func() { a.post(nameTouched{}) })
-}
-
-// keepName gives the public socket its name back if it was removed. A socket that cannot get it
-// back is replaced by that of another generation.
-func (a *Actor) keepName() {
-	switch {
-	case a.public.Restore() != public.KeptNoMore:
-	case a.state.Serving.N == 0:
-		if err := a.public.Renew(); err != nil {
-			a.log.Error("public socket cannot be made", "error", err)
-		}
-	case a.state.Candidate.N == 0:
-		a.turn(machine.RestartNow{})
-	}
-}
-
 func (a *Actor) setTimer(k machine.TimerKind, at time.Time) {
 	if t, ok := a.timers[k]; ok {
 		t.Stop() // the machine ignores one that has fired already
@@ -124,7 +100,8 @@ func (a *Actor) noted(e machine.Note) {
 	case machine.EventExited:
 		a.log.Warn("generation exited", args...)
 	case machine.EventCandidateFailed:
-		a.log.Error("candidate failed its check, what served before keeps serving", args...)
+		a.log.Error("candidate failed its check, what served before serves on", args...)
+		a.task(a.owning(a.Kept()...)) // of the data
 	case machine.EventGaveWay:
 		a.log.Error("release gives way to the one before", args...)
 	case machine.EventUnhealthy:

@@ -383,6 +383,10 @@ func (w releases) List(string) ([]build.Release, error) {
 	return slices.Clone(w.kept), w.fails["List"]
 }
 
+func (w releases) Own(context.Context, string, config.Identity, ...string) error {
+	return w.failing("Own")
+}
+
 func (w releases) Prune(_ *config.Build, inUse ...string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -408,6 +412,8 @@ func (w host) Environ(*config.Build) ([]string, error) {
 	}
 	return slices.Clone(w.environ), nil
 }
+
+func (w host) MakeData(*config.Build, layout.Build) error { return w.failing("MakeData") }
 
 func (w host) Identity(*config.Build) (config.Identity, error) {
 	return config.Identity{UID: -1, GID: -1}, w.failing("Identity")

@@ -2,7 +2,9 @@ package actor
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,6 +57,9 @@ func (g *generation) leave() {
 func (a *Actor) spawn(e machine.Spawn) machine.Event {
 	g, err := a.begin(e)
 	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			a.post(startMisses{e.Version.Release, err})
+		}
 		return machine.SpawnFailed{N: e.N, Reason: err.Error()}
 	}
 	a.generations[e.N] = g

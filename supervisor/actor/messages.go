@@ -54,8 +54,14 @@ type (
 		n    int
 		sock *public.Socket
 	}
-	// nameTouched says that the public socket may have lost its name.
-	nameTouched struct{}
+	// folderTouched says that something of the build's folder may be gone.
+	folderTouched struct{}
+	// startMisses says that a server could not be started from a release because something is not
+	// there.
+	startMisses struct {
+		release string
+		why     error
+	}
 	// releasesListed says which releases are kept.
 	releasesListed []string
 	// hookDue says that something happened outside the machine for which there may be a hook.
@@ -75,6 +81,7 @@ func (childExited) message()    {}
 func (unready) message()        {}
 func (treeEnded) message()      {}
 func (leftoverEnded) message()  {}
-func (nameTouched) message()    {}
+func (folderTouched) message()  {}
+func (startMisses) message()    {}
 func (releasesListed) message() {}
 func (hookDue) message()        {}

@@ -131,6 +131,9 @@ type Releases interface {
 	Make(ctx context.Context, r build.Request) (rel build.Release, fresh bool, err error)
 	Get(name, id string) (build.Release, error)
 	List(name string) ([]build.Release, error)
+	// Own gives what lies below the folder of a build to whom it runs as (build.Own), but not the
+	// releases of except.
+	Own(ctx context.Context, name string, as config.Identity, except ...string) error
 	Prune(entry *config.Build, inUse ...string) error
 	SetCurrent(name, id string) error
 }
@@ -148,7 +151,9 @@ type Host interface {
 	// it from that offset on.
 	OutputSize(log string) int64
 	Output(log string, from int64, n int) []string
-	// DropFiles removes the generated files of a build except those at the paths of keep.
+	// MakeData makes the data folder of a build where it is missing.
+	MakeData(entry *config.Build, b layout.Build) error
+	// DropFiles removes the generated files of a build but those at the paths of keep.
 	DropFiles(b layout.Build, keep ...string) error
 }
 

@@ -58,7 +58,7 @@ func (a *Actor) awaitAnswer(ctx context.Context, g *generation) error {
 		switch {
 		case !errors.As(err, &answer):
 			if g.queued {
-				a.post(nameTouched{}) // its name may be what is missing
+				a.post(folderTouched{}) // its name may be what is missing
 			}
 		case answer.Wrong && g.words != nil:
 			if wrong++; wrong >= set.Failures {
@@ -117,7 +117,7 @@ func (a *Actor) watchOnce(g *generation) {
 	}
 	a.Ports.Reports.Probed(a.name, time.Since(begun), err == nil)
 	if err != nil {
-		a.post(nameTouched{}) // its name may be what is missing
+		a.post(folderTouched{}) // its name may be what is missing
 		a.tell(machine.ProbeFailed{N: g.n, Reason: err.Error()})
 	} else {
 		a.tell(machine.ProbeOK{N: g.n})

@@ -8,32 +8,45 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/medctrl/medctrl-supervisor/supervisor/sockaddr"
 )
 
-// Socket is the listening control socket and the name it was given.
+// Socket is the listening control socket and the name it was given. It is a net.Listener that
+// survives the loss of its name (Restore).
 type Socket struct {
-	net.Listener
 	path string
-	ino  uint64
+
+	mu     sync.Mutex // guards what follows
+	ln     net.Listener
+	ino    uint64
+	closed bool
 }
 
 // Listen makes the socket at path, mode 0600, in a folder that is made with mode 0700. It replaces
 // a socket that nobody listens on. A socket with a listener, and anything that is not a socket, is
 // left alone, and Listen returns an error.
 func Listen(path string) (*Socket, error) {
+	ln, ino, err := listen(path)
+	if err != nil {
+		return nil, err
+	}
+	return &Socket{path: path, ln: ln, ino: ino}, nil
+}
+
+func listen(path string) (net.Listener, uint64, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, fmt.Errorf("make folder of control socket: %w", err)
+		return nil, 0, fmt.Errorf("make folder of control socket: %w", err)
 	}
 	if err := makeRoom(path); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("make control socket: %w", err)
+		return nil, 0, fmt.Errorf("make control socket: %w", err)
 	}
 	f := os.NewFile(uintptr(fd), path)
 	defer f.Close() // net.FileListener has its own
@@ -41,14 +54,14 @@ func Listen(path string) (*Socket, error) {
 		return unix.Bind(fd, &unix.SockaddrUnix{Name: addr})
 	})
 	if err != nil {
-		return nil, fmt.Errorf("bind control socket %s: %w", path, err)
+		return nil, 0, fmt.Errorf("bind control socket %s: %w", path, err)
 	}
 	ln, ino, err := open(f, path)
 	if err != nil {
-		os.Remove(path) // the first error is the one to report
-		return nil, fmt.Errorf("open control socket %s: %w", path, err)
+		os.Remove(path) // the error counts
+		return nil, 0, fmt.Errorf("open control socket %s: %w", path, err)
 	}
-	return &Socket{ln, path, ino}, nil
+	return ln, ino, nil
 }
 
 // Inherited makes a Socket from a descriptor that was kept across an exec (File), and closes the
@@ -64,15 +77,73 @@ func Inherited(f *os.File, path string) (*Socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("take over control socket %s: %w", path, err)
 	}
-	return &Socket{ln, path, st.Ino}, nil
+	return &Socket{path: path, ln: ln, ino: st.Ino}, nil
 }
 
-// File is a duplicate of the socket, for a program that is executed in our
-// place. The caller closes it.
+// Restore makes the socket again where somebody has removed its name or given it to something else,
+// and its mode where that was changed. Who is connected stays so.
+func (s *Socket) Restore() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	var st unix.Stat_t
+	if unix.Lstat(s.path, &st) == nil && st.Ino == s.ino && st.Mode&unix.S_IFMT == unix.S_IFSOCK {
+		if st.Mode&0o7777 == 0o600 {
+			return nil
+		}
+		if err := os.Chmod(s.path, 0o600); err != nil {
+			return fmt.Errorf("restore control socket: %w", err)
+		}
+		return nil
+	}
+	ln, ino, err := listen(s.path)
+	if err != nil {
+		return err
+	}
+	before := s.ln
+	s.ln, s.ino = ln, ino
+	if err := before.Close(); err != nil {
+		return fmt.Errorf("close control socket that has lost its name: %w", err)
+	}
+	return nil
+}
+
+// Accept waits for the next client, also across a Restore.
+func (s *Socket) Accept() (net.Conn, error) {
+	for {
+		ln := s.listener()
+		conn, err := ln.Accept()
+		if err != nil && s.replaced(ln) {
+			continue
+		}
+		return conn, err
+	}
+}
+
+func (s *Socket) listener() net.Listener {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ln
+}
+
+// replaced says that another listener has taken the place of ln.
+func (s *Socket) replaced(ln net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ln != ln && !s.closed
+}
+
+// Addr is the name of the socket.
+func (s *Socket) Addr() net.Addr { return s.listener().Addr() }
+
+// File is a duplicate of the socket, for a program that is executed in our place. The caller closes
+// it.
 func (s *Socket) File() (*os.File, error) {
-	ln, ok := s.Listener.(*net.UnixListener)
+	ln, ok := s.listener().(*net.UnixListener)
 	if !ok {
-		return nil, fmt.Errorf("hand over control socket %s: it is a %T", s.path, s.Listener)
+		return nil, fmt.Errorf("hand over control socket %s: it is a %T", s.path, s.listener())
 	}
 	f, err := ln.File()
 	if err != nil {
@@ -81,8 +152,7 @@ func (s *Socket) File() (*os.File, error) {
 	return f, nil
 }
 
-// open sets the mode of the bound socket f, named path, and only then lets
-// clients in.
+// open sets the mode of the bound socket f, named path, and only then lets clients in.
 func open(f *os.File, path string) (net.Listener, uint64, error) {
 	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, 0, err
@@ -98,8 +168,7 @@ func open(f *os.File, path string) (net.Listener, uint64, error) {
 	return ln, st.Ino, err
 }
 
-// makeRoom removes a socket at path that nobody listens on, as a killed
-// supervisor leaves it.
+// makeRoom removes a socket at path that nobody listens on, as a killed supervisor leaves it.
 func makeRoom(path string) error {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -127,7 +196,10 @@ func makeRoom(path string) error {
 
 // Close closes the socket and removes its path, if that still leads to it.
 func (s *Socket) Close() error {
-	err := s.Listener.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	err := s.ln.Close()
 	var st unix.Stat_t
 	if unix.Lstat(s.path, &st) == nil && st.Ino == s.ino {
 		os.Remove(s.path) // a leftover is replaced by the next start

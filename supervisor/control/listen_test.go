@@ -78,7 +78,7 @@ func TestInheritedSocketAnswersWhoConnectedBefore(t *testing.T) {
 		_, err := Client{Socket: path}.Status(t.Context())
 		waiting <- err
 	}()
-	before.Listener.Close() // as an exec does, the name stays
+	before.ln.Close() // as an exec does, the name stays
 	after, err := Inherited(f, path)
 	if err != nil {
 		t.Fatal(err)

@@ -94,3 +94,47 @@ func TestFollowerWaitsForALogThatIsNotThereYet(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestFollowerGoesOnWithTheFileThatTakesTheName(t *testing.T) {
+	t.Parallel()
+	for name, spoil := range map[string]func(path string) error{
+		"renamed":        func(path string) error { return os.Rename(path, path+".theirs") },
+		"removed":        os.Remove,
+		"truncated":      func(path string) error { return os.Truncate(path, 0) },
+		"folder removed": func(path string) error { return os.RemoveAll(filepath.Dir(path)) },
+	} {
+		path := filepath.Join(t.TempDir(), "logs", "a.log")
+		add := func(line string) {
+			t.Helper()
+			if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+				t.Fatal(err)
+			}
+			f, err := Append(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := f.WriteString(line); errors.Join(err, f.Close()) != nil {
+				t.Fatal(err)
+			}
+		}
+		add("before\n")
+		step := 0
+		err := Follow(t.Context(), path, 0, func(text []byte) error {
+			step++
+			switch {
+			case step == 1 && string(text) == "before\n":
+				if err := spoil(path); err != nil {
+					t.Fatal(err)
+				}
+				add("after it\n")
+				return nil
+			case step == 2 && string(text) == "after it\n":
+				return errEnough
+			}
+			return fmt.Errorf("step %d: %q", step, text)
+		})
+		if !errors.Is(err, errEnough) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -8,35 +8,62 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// Watch rotates the logs that paths names, now and again every so often, until ctx ends. It also
-// finishes what an earlier process left. A log that is not due costs one look at its size. It
+// quick is how often a log is looked at while it grows, and one that cannot be watched.
+const quick = 250 * time.Millisecond
+
+// Watch rotates the logs that paths names until ctx ends: within a moment of growing too large where
+// the kernel tells of a write to a quiet one (inotify), and however that is every so often. It also
+// finishes what an earlier process left. A log that is quiet costs one look at its size each time. It
 // returns when ctx ends and the rotation under way is done.
 func Watch(ctx context.Context, paths func() []string, p Policy, every time.Duration, log hclog.Logger) {
-	w := watcher{policy: p.orDefault(), log: log}
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		w.round(ctx, paths())
+	w := watcher{policy: p.orDefault(), log: log, notifier: newNotifier()}
+	var events <-chan []event
+	if w.notifier == nil {
+		log.Warn("logs cannot be watched, they are looked at now and again", "every", quick)
+	} else {
+		events = w.notifier.events
+		go w.notifier.read(ctx.Done())
+		defer w.notifier.close()
+	}
+	all := time.NewTicker(every)
+	defer all.Stop()
+	soon := time.NewTicker(quick)
+	defer soon.Stop()
+	for w.round(ctx, paths()); ctx.Err() == nil; {
+		tick := soon.C
+		if !w.restless() {
+			tick = nil
+		}
 		select {
-		case <-tick.C:
+		case some := <-events:
+			if w.told(some) {
+				w.round(ctx, paths())
+			}
+		case <-tick:
+			w.look(ctx)
+		case <-all.C:
+			w.round(ctx, paths())
 		case <-ctx.Done():
-			return
 		}
 	}
 }
 
 // watcher remembers about each log what need not be done or said twice.
 type watcher struct {
-	policy Policy
-	log    hclog.Logger
-	known  map[string]note
+	policy   Policy
+	log      hclog.Logger
+	notifier *notifier // nil: there is none
+	known    map[string]note
 }
 
 type note struct {
 	trouble string // the error that was logged
 	lossy   bool   // it was logged that rotation may lose lines
+	size    int64  // when it was looked at last
+	busy    bool   // it is looked at again soon: it grows, or cannot be watched
 }
 
+// round looks at every log, and takes the list of paths as what there is.
 func (w *watcher) round(ctx context.Context, paths []string) {
 	known := make(map[string]note, len(paths))
 	for _, path := range paths {
@@ -44,12 +71,62 @@ func (w *watcher) round(ctx context.Context, paths []string) {
 			return
 		}
 		n, seen := w.known[path]
-		if !seen || n.trouble != "" || Size(path) >= w.policy.MaxBytes {
+		if !seen || n.trouble != "" {
 			n = w.rotate(ctx, path, n)
 		}
-		known[path] = n
+		known[path] = w.check(ctx, path, n)
+	}
+	for path := range w.known {
+		if _, still := known[path]; !still {
+			w.notifier.unwatch(path)
+		}
 	}
 	w.known = known
+}
+
+// look looks at the logs that are busy.
+func (w *watcher) look(ctx context.Context) {
+	for path, n := range w.known {
+		if n.busy {
+			w.known[path] = w.check(ctx, path, n)
+		}
+	}
+}
+
+// check rotates a log where that is due. One that does not grow is watched from then on.
+func (w *watcher) check(ctx context.Context, path string, n note) note {
+	size := Size(path)
+	if size >= w.policy.MaxBytes && n.trouble == "" {
+		n = w.rotate(ctx, path, n)
+		size = Size(path)
+	}
+	grows := size != n.size
+	n.size = size
+	n.busy = grows || !w.notifier.watch(path) || Size(path) != size // written to before it was watched
+	return n
+}
+
+// restless says that a log is to be looked at soon.
+func (w *watcher) restless() bool {
+	for _, n := range w.known {
+		if n.busy {
+			return true
+		}
+	}
+	return false
+}
+
+// told notes what the kernel reports. It says whether every log is to be looked at.
+func (w *watcher) told(events []event) (all bool) {
+	for _, e := range events {
+		path, any := w.notifier.told(e)
+		all = all || any
+		if n, ok := w.known[path]; ok {
+			n.busy = true
+			w.known[path] = n
+		}
+	}
+	return all
 }
 
 // rotate rotates a log until it is not due any more.

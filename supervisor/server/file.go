@@ -1,12 +1,13 @@
 package server
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/medctrl/medctrl-supervisor/build"
 )
 
 // File is a generated file that a server needs.
@@ -20,7 +21,7 @@ type File struct {
 // Write makes the file and its folder, regardless of our umask, if the file is missing or differs.
 func (f File) Write() error {
 	dir := filepath.Dir(f.Path)
-	if err := MakeFolder(dir, 0o750, f.GID); err != nil {
+	if err := build.MakeFolder(dir, 0o750, -1, f.GID); err != nil {
 		return err
 	}
 	if f.asItShouldBe() {
@@ -61,23 +62,4 @@ func (f File) asItShouldBe() bool {
 	}
 	have, err := os.ReadFile(f.Path)
 	return err == nil && string(have) == f.Text
-}
-
-// MakeFolder makes a folder, whatever our umask, and gives it to the group gid (-1: our own). One
-// that is there is left as it is.
-func MakeFolder(path string, mode os.FileMode, gid int) error {
-	err := os.Mkdir(path, mode)
-	if errors.Is(err, os.ErrExist) {
-		return nil
-	}
-	if err == nil {
-		err = os.Chmod(path, mode)
-	}
-	if err == nil && gid >= 0 {
-		err = os.Chown(path, -1, gid)
-	}
-	if err != nil {
-		return fmt.Errorf("make folder %s: %w", path, err)
-	}
-	return nil
 }

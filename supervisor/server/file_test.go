@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"syscall"
 	"testing"
 )
@@ -99,30 +98,6 @@ func TestFileThatCannotBeWrittenLeavesNothing(t *testing.T) {
 		var named *fs.PathError
 		if err := (File{Path: path, GID: -1}).Write(); !errors.As(err, &named) {
 			t.Errorf("%s: %v", path, err)
-		}
-	}
-}
-
-func TestFolderThatIsThereIsLeftAsItIs(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "run")
-	for _, mode := range []fs.FileMode{0o755, 0o700} {
-		if err := MakeFolder(dir, mode, os.Getgid()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if mode := modeOf(t, dir); mode != 0o755 {
-		t.Errorf("mode is %o", mode)
-	}
-	if os.Getuid() == 0 {
-		return // may give a folder to any group
-	}
-	groups, err := os.Getgroups()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if foreign := 1 << 30; !slices.Contains(groups, foreign) {
-		if err := MakeFolder(dir+"2", 0o755, foreign); !errors.Is(err, fs.ErrPermission) {
-			t.Errorf("given to a group that is not ours: %v", err)
 		}
 	}
 }

@@ -47,6 +47,8 @@ type Launch struct {
 	Argv   []string
 	Env    []string // the whole environment
 	Dir    string
+	From   build.Release
+	Data   string // the folder that the server may write to, there when it starts
 	Files  []File
 	User   config.Identity
 	Umask  fs.FileMode
@@ -66,6 +68,8 @@ func Prepare(b config.Build, environ []string, p Place, owner config.Identity) *
 		Server: Of(b),
 		Env:    append(environment(b, environ, p, owner), runKeyKey+"="+p.RunKey),
 		Dir:    p.App,
+		From:   p.Release,
+		Data:   p.Paths.Data(),
 		User:   owner,
 		Umask:  b.Umask,
 	}

@@ -46,6 +46,8 @@ func (k store) Load(name string) (state.Record, bool, error) {
 
 func (k store) SetAside(name string) (string, error) { return name + ".aside", nil }
 
+func (k store) Intact(string) bool { return true }
+
 func (k store) Save(name string, r state.Record) error { return k.write(name, &r) }
 
 func (k store) Delete(name string) error { return k.write(name, nil) }

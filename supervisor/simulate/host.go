@@ -67,6 +67,8 @@ func (k host) OutputSize(string) int64 { return 0 }
 
 func (k host) Output(string, int64, int) []string { return []string{"RuntimeError: made up"} }
 
+func (k host) MakeData(*config.Build, layout.Build) error { return nil }
+
 func (k host) DropFiles(b layout.Build, keep ...string) error {
 	s := k.w.sites[filepath.Base(b.Dir())]
 	if !k.lock() {

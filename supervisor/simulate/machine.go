@@ -120,7 +120,7 @@ func (inc *incarnation) ended(err error) {
 func (inc *incarnation) world() *supervisor.World {
 	return &supervisor.World{
 		Trees: trees{inc}, Sockets: sockets{inc}, Releases: releases{inc}, Host: host{inc}, Store: store{inc}, Files: files{inc},
-		Watcher: watcher{inc}, Past: past{inc}, Upgrader: upgrader{inc}, Control: commands{inc}, Program: program{}, Events: events{inc},
+		Watcher: watcher{inc}, Past: past{inc}, Upgrader: upgrader{inc}, Control: commands{inc}, Own: ownFolder{}, Program: program{}, Events: events{inc},
 		RootID: rootID, BootID: fmt.Sprintf("boot-%d", inc.w.boots),
 	}
 }
@@ -386,6 +386,11 @@ func (program) Rotate(ctx context.Context, _ func() []string) { <-ctx.Done() }
 func (program) Room(int) error                                { return nil }
 func (program) Memory(bool)                                   {}
 func (program) Close() error                                  { return nil }
+
+// ownFolder is the supervisor's own folder, which nobody touches on the made-up machine.
+type ownFolder struct{}
+
+func (ownFolder) Keep(ctx context.Context, _ func()) { <-ctx.Done() }
 
 // events are told in the story, as people are told of them.
 type events struct{ *incarnation }

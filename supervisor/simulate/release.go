@@ -257,6 +257,8 @@ func (k releases) List(name string) ([]build.Release, error) {
 	return all, nil
 }
 
+func (k releases) Own(context.Context, string, config.Identity, ...string) error { return nil }
+
 func (k releases) Prune(entry *config.Build, inUse ...string) error {
 	s := k.w.sites[entry.Name]
 	k.spend(&s.dice)

@@ -29,11 +29,25 @@ func RootID(dir string) (string, error) {
 	return id, nil
 }
 
+// RestoreRootID makes dir/id say that the root that dir belongs to is called id, where somebody has
+// removed or changed the file or the folder. Call it with the lock held.
+func RestoreRootID(dir, id string) error {
+	file := filepath.Join(dir, idFile)
+	here, err := placeOf(dir)
+	if text := []byte(id + " " + here + "\n"); err == nil && !holds(file, text) {
+		err = writeFile(file, text)
+	}
+	if err != nil {
+		return fmt.Errorf("name the root of %s: %w", dir, err)
+	}
+	return nil
+}
+
 func rootID(dir string) (string, error) {
 	if err := private(dir); err != nil {
 		return "", err
 	}
-	file := filepath.Join(dir, "id")
+	file := filepath.Join(dir, idFile)
 	b, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err

@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 )
 
 const (
@@ -25,9 +26,10 @@ var names = regexp.MustCompile(`^[a-z0-9][a-z0-9_]*$`)
 // Store is a folder of records. Its methods may be called from several goroutines; one process at a
 // time may write (Lock).
 type Store struct {
-	dir string
-	mu  sync.Mutex
-	one map[string]*sync.Mutex // by build: files of different builds are synced at the same time
+	dir  string
+	mu   sync.Mutex
+	one  map[string]*sync.Mutex // by build: files of different builds are synced at the same time
+	left map[string]stamp       // by build: its file as Save left it
 }
 
 // Open returns the store in dir, which is made where it is missing and is 0700 afterwards. What a
@@ -43,14 +45,18 @@ func Open(dir string) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open state: %w", err)
 	}
-	return &Store{dir: dir, one: map[string]*sync.Mutex{}}, nil
+	return newStore(dir), nil
+}
+
+func newStore(dir string) *Store {
+	return &Store{dir: dir, one: map[string]*sync.Mutex{}, left: map[string]stamp{}}
 }
 
 // Understood returns the records in dir, by build, or a *VersionError where a later supervisor than
 // this one wrote one of them. It changes nothing, so it may be asked next to a running supervisor.
 // A broken file is not its concern.
 func Understood(dir string) (map[string]Record, error) {
-	all, err := (&Store{dir: dir, one: map[string]*sync.Mutex{}}).All()
+	all, err := newStore(dir).All()
 	var later *VersionError
 	if errors.As(err, &later) {
 		return nil, later
@@ -74,16 +80,31 @@ func (s *Store) Save(name string, r Record) error {
 	if err != nil {
 		return fmt.Errorf("save state of %s: %w", name, err)
 	}
+	if info, err := os.Lstat(file); err == nil { // else it is not intact
+		s.mu.Lock()
+		s.left[name] = stampOf(info)
+		s.mu.Unlock()
+	}
 	return nil
 }
 
 // put makes b the content of file. A file that holds it already is not written again: at a start
 // nothing has changed for most builds, and a file was synced before it got its name.
 func put(file string, b []byte) error {
-	if old, err := os.ReadFile(file); err == nil && bytes.Equal(old, b) {
+	if holds(file, b) {
 		return syncDir(filepath.Dir(file)) // whoever wrote it may have been killed before it came to this
 	}
 	return writeFile(file, b)
+}
+
+// holds reports whether file has the content b and the mode that writeFile gives it.
+func holds(file string, b []byte) bool {
+	info, err := os.Lstat(file)
+	if err != nil || info.Mode() != 0o600 {
+		return false
+	}
+	old, err := os.ReadFile(file)
+	return err == nil && bytes.Equal(old, b)
 }
 
 // Load returns the record of the build called name, and false where there is none. The error is a
@@ -124,6 +145,31 @@ func (s *Store) All() (map[string]Record, error) {
 		bad = errors.Join(bad, err)
 	}
 	return all, bad
+}
+
+// Intact reports whether the file of the build called name is as Save left it last: nobody has
+// removed, written or replaced it since.
+func (s *Store) Intact(name string) bool {
+	info, err := os.Lstat(s.file(name))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	left, ok := s.left[name]
+	return err == nil && ok && left == stampOf(info)
+}
+
+// stamp is what the kernel changes whenever a file's contents or mode do.
+type stamp struct {
+	dev, ino uint64
+	size     int64
+	changed  syscall.Timespec
+}
+
+func stampOf(info fs.FileInfo) stamp {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return stamp{}
+	}
+	return stamp{uint64(st.Dev), st.Ino, st.Size, st.Ctim}
 }
 
 // Delete forgets the build called name. To delete what is not there is not an error.

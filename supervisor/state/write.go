@@ -55,6 +55,15 @@ func syncDir(dir string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
+// Private makes dir where it is missing, with its parents as usual, and takes everybody else's rights
+// to it away.
+func Private(dir string) error {
+	if err := private(dir); err != nil {
+		return fmt.Errorf("make private folder: %w", err)
+	}
+	return nil
+}
+
 // private makes dir, and its parents as usual, and takes everybody else's rights to it away.
 func private(dir string) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {

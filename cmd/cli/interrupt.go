@@ -1,0 +1,38 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/control"
+)
+
+// untilInterrupted returns a context that also ends with Ctrl-C or SIGTERM, so that a command that
+// waits can say what continues without it. A second one ends the program at once, as it does by
+// default. The caller calls stop.
+func untilInterrupted(ctx context.Context) (_ context.Context, stop context.CancelFunc) {
+	ctx, stop = signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}
+
+// interrupted says what becomes of an action whose command was interrupted while it waited: it
+// continues on the builds for which it was requested, and was not begun on the others.
+func interrupted(cl control.Client, action string, requested, others []string) error {
+	const name = "medctrl-supervisor"
+	look := name + " -c " + cl.File
+	if cl.File == "" {
+		look = name
+	}
+	var said []string
+	if len(requested) > 0 {
+		said = append(said, fmt.Sprintf("the %s of %s continues: see `%s status`, or `%s events -f`", action, strings.Join(requested, ", "), look, look))
+	}
+	if len(others) > 0 {
+		said = append(said, fmt.Sprintf("the %s of %s was not requested any more", action, strings.Join(others, ", ")))
+	}
+	return fmt.Errorf("interrupted: %s", strings.Join(said, "; "))
+}
