@@ -52,12 +52,10 @@ type Actor struct {
 	entry  *config.Build  // as the file has it now; never changed in place
 	state  *machine.State // never changed once published
 	health atomic.Pointer[config.Health]
-	before map[int]state.Generation // the records of an earlier run, until they are adopted
+	earlier
 
 	launches    launches
 	generations map[int]*generation
-	leftovers   map[int]string // releases of generations of an earlier run that are being ended
-	current     string         // what the link to the current release leads to; "": not known
 	public      *public.Name
 	timers      map[machine.TimerKind]*time.Timer
 	attempt     attempt
@@ -71,6 +69,12 @@ type Actor struct {
 	done  chan struct{}
 }
 
+// earlier is what an earlier run left.
+type earlier struct {
+	before    map[int]state.Generation // its records, until they are adopted
+	leftovers map[int]string           // releases of its generations that are being ended
+}
+
 // New returns the actor of the build called entry.Name. It does nothing until it has been given
 // what an earlier run left (Adopt) and its entry (Configure).
 func New(f *Fleet, entry *config.Build) *Actor {
@@ -81,7 +85,7 @@ func New(f *Fleet, entry *config.Build) *Actor {
 		state:       &machine.State{},
 		launches:    newLaunches(),
 		generations: map[int]*generation{},
-		leftovers:   map[int]string{},
+		earlier:     earlier{leftovers: map[int]string{}},
 		timers:      map[machine.TimerKind]*time.Timer{},
 		done:        make(chan struct{}),
 	}
@@ -275,14 +279,14 @@ func (a *Actor) turn(e machine.Event) {
 // is tried again in the next turn.
 func (a *Actor) linkCurrent() {
 	release := a.state.Serving.Version.Release
-	if release == "" || release == a.current {
+	if release == "" || release == a.history.current {
 		return
 	}
 	if err := a.Ports.Releases.SetCurrent(a.name, release); err != nil {
 		a.log.Warn("link to the current release is not up to date", "release", release, "error", err)
 		return
 	}
-	a.current = release
+	a.history.current = release
 }
 
 func (a *Actor) logPath() string { return layout.Log(a.LogDir(), a.name) }

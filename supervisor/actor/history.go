@@ -10,11 +10,13 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
 )
 
-// history is when each release of a build last served, and why it stopped. It belongs to the
+// history is when each release of a build last served and why it stopped, and where the link to the
+// current release leads. It belongs to the
 // actor's goroutine; the parts it publishes are never changed.
 type history struct {
-	stays map[string]state.Stay // by release
-	last  string                // the release that served last
+	stays   map[string]state.Stay // by release
+	current string                // what the link to the current release leads to; "": not known
+	last    string                // the release that served last
 }
 
 // restored starts from what an earlier run wrote.

@@ -41,7 +41,7 @@ func (a *Actor) keepFolder() {
 	if err := a.Ports.Host.MakeData(a.entry, a.paths); err != nil {
 		a.log.Error("data folder cannot be made", "error", err)
 	}
-	a.current = ""
+	a.history.current = ""
 	a.linkCurrent()
 }
 
