@@ -87,8 +87,18 @@ func TestGeneratedFilesOfBeforeAreRemoved(t *testing.T) {
 	t.Parallel()
 	const stable = `stable_after = "100ms"`
 	s := newSite(t, "", entry("a", gunicorn, stable))
-	s.start()
+	r := s.start()
 	old := s.serves("a")
+	stays := func() {
+		t.Helper()
+		s.eventually(func() string {
+			if r.fleet.Load().actors["a"].View().State.StableAt.IsZero() {
+				return ""
+			}
+			return "it is not stable"
+		})
+	}
+	stays()
 	generated := func() []string {
 		t.Helper()
 		all, err := filepath.Glob(s.root.Build("a").Conf("*"))
@@ -105,6 +115,7 @@ func TestGeneratedFilesOfBeforeAreRemoved(t *testing.T) {
 	for _, threads := range []string{"threads = 3", "threads = 4"} {
 		s.builds("", entry("a", gunicorn, stable, threads))
 		old = s.becomes("a", func(b control.BuildStatus) bool { return b.Healthy && b.Pid != 0 && b.Pid != old.Pid })
+		stays()
 	}
 	s.eventually(func() string {
 		if now := generated(); slices.Contains(now, before[0]) {
