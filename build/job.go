@@ -93,7 +93,7 @@ func (j *job) make(ctx context.Context) (rel Release, err error) {
 		return rel, err
 	}
 	manage := manage
-	if j.ownerChanged() {
+	if j.ownerChanged() || j.ranAsOther() {
 		manage = slices.Insert(slices.Clone(manage), 0, ownerStep)
 	}
 	j.of = len(begin) + len(manage) + len(compile)

@@ -63,6 +63,11 @@ func (j *job) ownerChanged() bool {
 		slices.ContainsFunc(j.all, func(r Release) bool { return r.RanAs == now.String() })
 }
 
+// ranAsOther says that the release before was made by another user or group than this one.
+func (j *job) ranAsOther() bool {
+	return os.Geteuid() == 0 && j.before != nil && j.before.RanAs != "" && j.before.RanAs != ownerOfAll(j.as).String()
+}
+
 // stepOwner carries a change of the build's user or group through. It comes before the first step
 // that runs the application as the new user.
 func (j *job) stepOwner(ctx context.Context) (bool, error) {
