@@ -39,6 +39,8 @@ type job struct {
 	started   atomic.Int32 // how many commands were started
 	compiling chan error   // result of what compiles concurrently with the other steps
 	manager   *manager     // what runs manage.py
+	migrating bool         // migrate has begun
+	stage     stage        // of it
 }
 
 // inputs is what a release is made of.
@@ -75,12 +77,18 @@ var (
 
 // make runs the steps in a folder of its own and gives that its name when all went well.
 func (j *job) make(ctx context.Context) (rel Release, err error) {
-	ctx, cancel := context.WithCancel(ctx)
+	steps, cancel := context.WithCancel(ctx)
 	defer func() {
 		cancel()
 		if err != nil {
 			j.stopAll()
 			err = diskFull(err, j.Root) // before anything is removed
+			if step := (*StepError)(nil); j.final() && !errors.As(err, &step) {
+				err = &StepError{Build: j.b.Name, Step: "finish", Err: err, Log: j.dir.FailedLog(), Final: true}
+			}
+			if ctx.Err() == nil {
+				j.remember(err)
+			}
 			j.abandon(err)
 		}
 		j.log.Close() // what matters of it was synced; it may not be open at all
@@ -96,19 +104,22 @@ func (j *job) make(ctx context.Context) (rel Release, err error) {
 	if err := j.claim(); err != nil {
 		return rel, err
 	}
-	if err := j.steps(ctx, begin); err != nil {
+	if err := j.forget(); err != nil {
+		return rel, err
+	}
+	if err := j.steps(steps, begin); err != nil {
 		return rel, err
 	}
 	if j.compilesFirst() {
-		err = j.steps(ctx, compile, manage)
+		err = j.steps(steps, compile, manage)
 	} else {
-		j.startCompiling(ctx)
-		err = j.steps(ctx, manage, compile)
+		j.startCompiling(steps)
+		err = j.steps(steps, manage, compile)
 	}
 	if err != nil {
 		return rel, err
 	}
-	return j.finish(ctx)
+	return j.finish(steps)
 }
 
 // folders makes what every build has. Those of releases and environments let everyone pass to what
@@ -192,7 +203,7 @@ func (j *job) step(ctx context.Context, s step) error {
 	if err != nil {
 		lines := tail(j.log, offset)
 		fmt.Fprintf(j.log, "== %s failed: %v\n", s.name, err) // where the disk is full the error says so
-		return &StepError{Build: j.b.Name, Step: s.name, Err: err, Tail: lines, Log: j.dir.FailedLog()}
+		return &StepError{Build: j.b.Name, Step: s.name, Err: err, Tail: lines, Log: j.dir.FailedLog(), Final: j.final()}
 	}
 	j.took = append(j.took, StepTime{Name: s.name, Took: p.Elapsed, Skipped: p.Skipped})
 	j.say(p)

@@ -79,7 +79,9 @@ const restarts = 3
 
 // Make makes a release of the inputs as they are now. Where a complete release of the very same
 // inputs is there it returns that one, not fresh, and runs nothing. A failed step comes back as
-// *StepError; a cancelled ctx as its error, unless the release was complete already.
+// *StepError; one that is Final comes back again, without another attempt, until the inputs change
+// or r.Force asks for one. A cancelled ctx comes back as its error, unless the release was complete
+// already.
 func (m *Maker) Make(ctx context.Context, r Request) (rel Release, fresh bool, err error) {
 	defer func() {
 		if err != nil && ctx.Err() != nil {
@@ -92,6 +94,9 @@ func (m *Maker) Make(ctx context.Context, r Request) (rel Release, fresh bool, e
 	}
 	if rel, ok := j.same(); ok {
 		return rel, false, nil
+	}
+	if err := j.failedFinally(); err != nil {
+		return Release{}, false, err
 	}
 	if err := m.slots.take(ctx); err != nil {
 		return Release{}, false, err

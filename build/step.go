@@ -16,6 +16,7 @@ type StepError struct {
 	Err   error
 	Tail  []string // last lines of the step's output
 	Log   string   // where all of it is
+	Final bool     // repeating it unasked could do harm: migrate had begun
 }
 
 // Error is what failed, why, and where to read more.
@@ -24,7 +25,11 @@ func (e *StepError) Error() string {
 	if len(e.Tail) > 0 {
 		text += "; last output: " + strings.Join(e.Tail, " | ")
 	}
-	return text + " (" + e.Log + ")"
+	text += " (" + e.Log + ")"
+	if e.Final {
+		text += "; not repeated by itself, because migrate had begun: correct what is wrong, or `rebuild " + e.Build + "`"
+	}
+	return text
 }
 
 func (e *StepError) Unwrap() error { return e.Err }

@@ -13,6 +13,9 @@ func (t *turn) configured(e Configured) {
 		t.RunKey = e.RunKey
 		t.forgive(func(v Version) bool { return v.RunKey == e.RunKey })
 		t.hurry()
+		if t.BuildErr != "" {
+			t.need(NeedCheck) // the steps have that environment too
+		}
 	}
 	if t.Halted != "" && e.Policy.Restart == RestartAlways {
 		t.hurry()
@@ -44,7 +47,11 @@ func (t *turn) leave(w Want) {
 func (t *turn) start() {
 	if t.Want == WantServe || t.Want == WantStopped {
 		t.Want = WantServe
-		t.need(NeedCheck)
+		if t.Final {
+			t.need(NeedForced) // the same inputs once more: somebody asks
+		} else {
+			t.need(NeedCheck)
+		}
 		t.tryAgain()
 	}
 }
@@ -74,6 +81,7 @@ func (t *turn) tryAgain() {
 func (t *turn) rollback(release string) {
 	t.Release = release
 	t.NeedBuild, t.Retry, t.Pinned = NeedNone, NeedNone, t.Builds
+	t.Final = false // a start keeps to what was chosen
 	t.buildAt(time.Time{})
 	t.Fallback = Version{}
 	t.forgive(func(v Version) bool { return v.Release == release })

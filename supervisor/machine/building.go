@@ -12,7 +12,7 @@ func (t *turn) buildDone(e BuildDone) {
 		return
 	}
 	t.Building = Building{}
-	t.BuildErr, t.BuildTry = "", 0
+	t.BuildErr, t.BuildTry, t.Final = "", 0, false
 	if t.NeedBuild != NeedNone {
 		return // older than what is asked for by now, which may be the same once more
 	}
@@ -32,7 +32,8 @@ func (t *turn) buildDone(e BuildDone) {
 }
 
 // A failed attempt is repeated without being asked for: an index or a database that was away comes
-// back without anybody saying so.
+// back without anybody saying so. One that is final is not: a migration that failed half-way would
+// do its first half again.
 const (
 	buildRetryMin = 10 * time.Second
 	buildRetryMax = 5 * time.Minute
@@ -51,8 +52,12 @@ func (t *turn) buildFailed(e BuildFailed) {
 		return // somebody rolled back meanwhile
 	}
 	if !e.Cancelled {
-		t.BuildErr = e.Reason
+		t.BuildErr, t.Final = e.Reason, e.Final
 		t.BuildTry++
+	}
+	if e.Final && !e.Cancelled {
+		t.BuildTry = 0
+		return // what was asked for meanwhile is in NeedBuild already
 	}
 	if e.Cancelled || t.NeedBuild != NeedNone {
 		t.NeedBuild = max(t.NeedBuild, again)
