@@ -32,7 +32,7 @@ func TestLinkOutOfTheApplicationIsFollowedToAFileOnly(t *testing.T) {
 	link("settings.py", filepath.Join(elsewhere, "open.py"))
 	link("nothing.py", "nowhere.py")
 	to := filepath.Join(t.TempDir(), "copy")
-	copied, err := copyTree(t.Context(), app, to)
+	copied, err := copyTree(t.Context(), app, to, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestLinkOutOfTheApplicationIsFollowedToAFileOnly(t *testing.T) {
 		}
 	}
 	link("folder", filepath.Join(elsewhere, "folder"))
-	if _, err := copyTree(t.Context(), app, filepath.Join(t.TempDir(), "copy")); err == nil || !strings.Contains(err.Error(), "link to the folder") {
+	if _, err := copyTree(t.Context(), app, filepath.Join(t.TempDir(), "copy"), nil); err == nil || !strings.Contains(err.Error(), "link to the folder") {
 		t.Errorf("a link to a folder elsewhere: %v", err)
 	}
 }
@@ -67,13 +67,13 @@ func TestLinkIsNotFollowedToWhatItsOwnerMayNotRead(t *testing.T) {
 	if err := os.Symlink(secret, filepath.Join(app, "a.py")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := copyTree(t.Context(), app, filepath.Join(t.TempDir(), "copy")); err != nil {
+	if _, err := copyTree(t.Context(), app, filepath.Join(t.TempDir(), "copy"), nil); err != nil {
 		t.Errorf("their owner's own: %v", err)
 	}
 	if err := os.Lchown(filepath.Join(app, "a.py"), 65534, 65534); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := copyTree(t.Context(), app, filepath.Join(t.TempDir(), "copy")); err == nil || strings.Contains(err.Error(), "secret\n") {
+	if _, err := copyTree(t.Context(), app, filepath.Join(t.TempDir(), "copy"), nil); err == nil || strings.Contains(err.Error(), "secret\n") {
 		t.Errorf("somebody else's: %v", err)
 	}
 }

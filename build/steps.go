@@ -104,7 +104,8 @@ func (j *job) copyApp(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		copied, err := copyTree(ctx, app, j.app())
+		var out leftOut
+		copied, err := copyTree(ctx, app, j.app(), out.add)
 		if err != nil {
 			return err
 		}
@@ -114,7 +115,8 @@ func (j *job) copyApp(ctx context.Context) error {
 		}
 		if maps.Equal(copied, now) {
 			j.source = copied
-			return nil
+			_, err = fmt.Fprint(j.log, out.String())
+			return err
 		}
 		if try == copies {
 			return errChanged
