@@ -21,7 +21,7 @@ var driver string
 // asked. Loading Django and the application takes longer than the commands themselves do (on an
 // example 0.28 of the 0.30 s of CPU of `check`), so they share one loading.
 type manager struct {
-	process Process
+	process *command
 	conn    *net.UnixConn // descriptor 3 of the process
 }
 
@@ -89,6 +89,7 @@ func (j *job) ask(ctx context.Context, request string) (alive bool, err error) {
 		return false, context.Cause(ctx)
 	}
 	if err == nil {
+		j.manager.process.out.drain(true) // it has flushed what it printed
 		return true, nil
 	}
 	if errors.Is(err, errHungUp) {
