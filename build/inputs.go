@@ -22,6 +22,24 @@ import (
 // contents.
 type tree map[string]string
 
+// changed names a file that is not the same in now, an application at app.
+func (t tree) changed(app string, now tree) error {
+	for _, rel := range slices.Sorted(maps.Keys(t)) {
+		switch is, ok := now[rel]; {
+		case !ok:
+			return &changedError{filepath.Join(app, rel), "was removed"}
+		case is != t[rel]:
+			return &changedError{filepath.Join(app, rel), "was changed"}
+		}
+	}
+	for _, rel := range slices.Sorted(maps.Keys(now)) {
+		if _, ok := t[rel]; !ok {
+			return &changedError{filepath.Join(app, rel), "was added"}
+		}
+	}
+	return nil
+}
+
 // entryHash stands for one file or link of the tree, its mode included as far as a release keeps
 // it.
 func entryHash(app *os.Root, rel string, d fs.DirEntry) (string, error) {

@@ -3,6 +3,7 @@ package build
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -69,7 +70,17 @@ type Progress struct {
 }
 
 // errChanged says that inputs changed after the attempt had used them.
-var errChanged = errors.New("the inputs change faster than they can be built: is something writing in the source?")
+var errChanged = errors.New("the inputs change faster than they can be built")
+
+// changedError is errChanged with the file that did, and what became of it.
+type changedError struct{ path, what string }
+
+func (e *changedError) Error() string {
+	return fmt.Sprintf("%v: %s %s during each of %d copies. Is the application or an editor writing into the source? "+
+		"What the application writes belongs under MEDCTRL_DATA", errChanged, e.path, e.what, copies)
+}
+
+func (e *changedError) Is(target error) bool { return target == errChanged }
 
 // errSame says that a release of exactly what was copied exists already.
 var errSame = errors.New("the inputs are those of a release that is there")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -115,20 +114,20 @@ func (j *job) copyApp(ctx context.Context) error {
 		}
 		var out leftOut
 		copied, err := copyTree(ctx, app, j.app(), out.add)
-		if err != nil {
-			return err
+		if err == nil {
+			var now tree
+			now, err = j.maker.hashes.readTree(ctx, app)
+			if err == nil {
+				err = copied.changed(app, now)
+			}
 		}
-		now, err := j.maker.hashes.readTree(ctx, app)
-		if err != nil {
-			return err
-		}
-		if maps.Equal(copied, now) {
+		if err == nil {
 			j.source = copied
 			_, err = fmt.Fprint(j.log, out.String())
 			return err
 		}
-		if try == copies {
-			return errChanged
+		if !errors.Is(err, errChanged) || try == copies {
+			return err
 		}
 		timer := time.NewTimer(copyPause)
 		select {

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
@@ -34,7 +36,8 @@ func noise(name string, dir bool) bool {
 // leads out of the folder and anything that is no file, folder or link is an error. app itself has
 // no links in it: see resolved.
 func walk(ctx context.Context, app string, visit func(rel string, d fs.DirEntry) error, skip func(rel string)) error {
-	return filepath.WalkDir(app, func(path string, d fs.DirEntry, err error) error {
+	return filepath.WalkDir(app, func(path string, d fs.DirEntry, err error) (result error) {
+		defer func() { result = vanished(path, result) }()
 		if err == nil {
 			err = context.Cause(ctx)
 		}
@@ -67,6 +70,15 @@ func walk(ctx context.Context, app string, visit func(rel string, d fs.DirEntry)
 	})
 }
 
+// vanished says of an error that what is at path was there when its folder was read.
+func vanished(path string, err error) error {
+	var changed *changedError
+	if _, lerr := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && errors.Is(lerr, fs.ErrNotExist) && !errors.As(err, &changed) {
+		return &changedError{path, "was removed"}
+	}
+	return err
+}
+
 // resolved is the application's folder without links on the way: one that is swapped while it is
 // read does not mix two sources.
 func resolved(b config.Build) (string, error) {
@@ -88,29 +100,45 @@ func followed(app, rel string, link fs.DirEntry) (fs.DirEntry, error) {
 		return nil, err
 	}
 	out := filepath.IsAbs(to) || !filepath.IsLocal(filepath.Join(filepath.Dir(rel), to))
-	target, err := filepath.EvalSymlinks(path)
-	if err == nil && !out {
-		inside, rerr := filepath.Rel(app, target)
-		out = rerr != nil || !filepath.IsLocal(inside)
-	}
-	if errors.Is(err, fs.ErrNotExist) && !out {
-		return link, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("follow link %s: %w", path, err)
-	}
-	info, err := os.Stat(target)
+	info, err := os.Stat(path)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && !out:
+		return link, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%s is a link to %s, out of the application, and nothing is there: remove the link, or put back what it leads to", path, to)
+	case errors.Is(err, unix.ELOOP):
+		return nil, fmt.Errorf("%s is a link to %s and leads in a circle: remove it, or let it lead to a file", path, to)
 	case err != nil:
-		return nil, fmt.Errorf("follow link %s: %w", path, err)
+		return nil, fmt.Errorf("%s is a link to %s, which cannot be followed: %w", path, to, cause(err))
+	}
+	if !out {
+		target, err := filepath.EvalSymlinks(path)
+		if err != nil {
+			return nil, fmt.Errorf("%s is a link to %s, which cannot be followed: %w", path, to, cause(err))
+		}
+		inside, err := filepath.Rel(app, target)
+		out = err != nil || !filepath.IsLocal(inside)
+	}
+	switch {
 	case info.Mode().IsRegular() && out:
 		return fs.FileInfoToDirEntry(info), nil
 	case info.IsDir() && out:
-		return nil, fmt.Errorf("%s is a link to the folder %s, out of the application: a release must hold all it needs; copy it in", path, to)
+		return nil, fmt.Errorf("%s is a link to the folder %s, out of the application, and a release holds all that it needs. "+
+			"What the application shares or writes belongs under MEDCTRL_DATA, or at a path that its settings name "+
+			"([build.sandbox] write is to list such shared paths): remove the link and use one of them", path, to)
 	case !info.IsDir() && !info.Mode().IsRegular():
 		return nil, notRegular(path, info.Mode().Type())
 	}
 	return link, nil
+}
+
+// cause is an error without the system call and the path, which the sentence around it names.
+func cause(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
 }
 
 func notRegular(path string, mode fs.FileMode) error {
