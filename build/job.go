@@ -201,8 +201,11 @@ func (j *job) step(ctx context.Context, s step) error {
 	}
 	p.Elapsed, p.Done = time.Since(begun), true
 	if err != nil {
-		err = j.concealed(err)
+		err = j.shown(err)
 		lines := tail(j.log, offset)
+		for i, line := range lines {
+			lines[i] = j.inSource(line)
+		}
 		fmt.Fprintf(j.log, "== %s failed: %v\n", s.name, err) // where the disk is full the error says so
 		return &StepError{Build: j.b.Name, Step: s.name, Err: err, Tail: lines, Log: j.dir.FailedLog(), Final: j.final()}
 	}

@@ -91,22 +91,6 @@ func (j *job) secrets() []string {
 	return sortSecrets(all)
 }
 
-// concealed is an error whose text has no secrets: it goes to logs, status and events.
-func (j *job) concealed(err error) error {
-	if text := conceal(err.Error(), j.secrets()); text != err.Error() {
-		return &concealedError{text, err}
-	}
-	return err
-}
-
-type concealedError struct {
-	text  string
-	cause error
-}
-
-func (e *concealedError) Error() string { return e.text }
-func (e *concealedError) Unwrap() error { return e.cause }
-
 // secretNames is what the variables of secrets are called, and notSecret what they are called where
 // they only name where one is.
 var (

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"unicode"
+
+	"github.com/medctrl/medctrl-supervisor/build/traceback"
 )
 
 // StepError says which step of a build failed and why.
@@ -39,7 +41,7 @@ const tailLines = 6
 
 // tail returns the last lines of f from offset on, without what would move a terminal's cursor.
 func tail(f *os.File, offset int64) []string {
-	const most = 16 << 10
+	const most = 64 << 10
 	end, err := f.Seek(0, io.SeekEnd)
 	if err != nil || end <= offset {
 		return nil
@@ -47,9 +49,13 @@ func tail(f *os.File, offset int64) []string {
 	from := max(offset, end-most)
 	text := make([]byte, end-from)
 	n, _ := f.ReadAt(text, from) // what could be read is shown
-	var lines []string
+	var all []string
 	for line := range bytes.Lines(text[:n]) {
-		if s := strings.TrimSpace(printable(strings.ToValidUTF8(string(line), "?"))); s != "" {
+		all = append(all, strings.TrimRight(strings.ToValidUTF8(string(line), "?"), "\r\n"))
+	}
+	var lines []string
+	for _, line := range traceback.Shorten(all) {
+		if s := strings.TrimSpace(printable(line)); s != "" {
 			lines = append(lines, s)
 		}
 	}
