@@ -9,6 +9,7 @@ import socket
 import sys
 
 home = os.getcwd()
+app = sys.argv[1]
 mask = os.umask(0)
 os.umask(mask)
 held = []
@@ -17,7 +18,7 @@ held = []
 def main():
     link = socket.socket(fileno=3)
     link.set_inheritable(False)
-    sys.path[0] = home  # as for `python manage.py`
+    sys.path[0] = app  # as for `python manage.py`
     while True:
         request = link.recv(1 << 16).decode()
         if not request:
@@ -45,7 +46,7 @@ def manage(args):
     os.umask(mask)
     sys.argv = ["manage.py"] + args
     try:
-        runpy.run_path("manage.py", run_name="__main__")
+        runpy.run_path(os.path.join(app, "manage.py"), run_name="__main__")
     except SystemExit as e:
         if e.code not in (None, 0):
             raise

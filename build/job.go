@@ -58,8 +58,7 @@ type step struct {
 	run  func(*job, context.Context) (skipped bool, err error)
 }
 
-// begin and then, depending on what is left to compile, the others in their order: see
-// compilesFirst.
+// begin, and then compile and what managing returns, in the order that compilesFirst says.
 var (
 	begin = []step{
 		{"settings", (*job).stepSettings},
@@ -68,11 +67,6 @@ var (
 		{"install", (*job).stepInstall},
 	}
 	compile = []step{{"compile", (*job).stepCompile}}
-	manage  = []step{
-		{"check", (*job).stepCheck},
-		{"migrate", (*job).stepMigrate},
-		{"collectstatic", (*job).stepCollectStatic},
-	}
 )
 
 // make runs the steps in a folder of its own and gives that its name when all went well.
@@ -111,10 +105,10 @@ func (j *job) make(ctx context.Context) (rel Release, err error) {
 		return rel, err
 	}
 	if j.compilesFirst() {
-		err = j.steps(steps, compile, manage)
+		err = j.steps(steps, compile, j.managing())
 	} else {
 		j.startCompiling(steps)
-		err = j.steps(steps, manage, compile)
+		err = j.steps(steps, j.managing(), compile)
 	}
 	if err != nil {
 		return rel, err
@@ -188,7 +182,7 @@ func (j *job) steps(ctx context.Context, groups ...[]step) error {
 }
 
 func (j *job) step(ctx context.Context, s step) error {
-	p := Progress{Step: s.name, N: len(j.took) + 1, Of: len(begin) + len(manage) + len(compile)}
+	p := Progress{Step: s.name, N: len(j.took) + 1, Of: len(begin) + len(j.managing()) + len(compile)}
 	j.say(p)
 	begun := time.Now()
 	_, err := fmt.Fprintf(j.log, "== %s (%d of %d) %s\n", s.name, p.N, p.Of, begun.UTC().Format(time.RFC3339))

@@ -59,7 +59,9 @@ func (j *job) needManager() error {
 	if err != nil {
 		return fmt.Errorf("make socket to manage.py: %w", err)
 	}
-	p, err := j.start(Command{Argv: []string{j.venvPython(), "-c", driver}, Dir: j.app(), Extra: childs})
+	p, err := j.start(Command{
+		Argv: []string{j.venvPython(), "-c", driver, j.app()}, Env: j.applicationEnv(), Dir: j.workingDir(), Extra: childs,
+	})
 	if err != nil {
 		conn.Close()
 		return err

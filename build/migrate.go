@@ -53,11 +53,24 @@ func (j *job) migrate(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	j.migrating = true
-	j.stage = stageUnknown
-	if alive, err = j.ask(ctx, "migrate\x00--noinput"); err != nil {
-		return err
+	requests := []string{"migrate\x00--noinput"}
+	if len(j.b.Databases) > 0 {
+		requests = nil
+		for _, name := range j.b.Databases {
+			requests = append(requests, "migrate\x00--noinput\x00--database="+name)
+		}
 	}
-	j.stage = stageBegun
+	for i, request := range requests {
+		if !alive {
+			return errors.New("the process that holds the databases' locks ended after it had migrated " +
+				j.b.Databases[i-1] + ": does the command call exit?")
+		}
+		j.stage = stageUnknown
+		if alive, err = j.ask(ctx, request); err != nil {
+			return err
+		}
+		j.stage = stageBegun
+	}
 	if alive {
 		if _, err = j.ask(ctx, "unlock"); err != nil {
 			return err
