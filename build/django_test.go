@@ -123,3 +123,35 @@ func TestWhatFollowsAMigrationIsNotRepeatedUnasked(t *testing.T) {
 		t.Error(step)
 	}
 }
+
+// Python allows that once in a process.
+func TestManagePyMayDoWhatAProcessCanDoOnlyOnce(t *testing.T) {
+	t.Parallel()
+	for name, check := range map[string]bool{"after the check": true, "after the look at the settings": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newDjango(t, `migrations.RunPython(lambda apps, editor: did("migrated"))`, "")
+			p.write(t, "API/manage.py", "import multiprocessing\nmultiprocessing.set_start_method('spawn')\n"+read(t, filepath.Join(p.AppPath(), "manage.py")))
+			p.Check, p.CollectStatic = check, true
+			rel := p.made(t)
+			if p.did(t) != "migrated\n" {
+				t.Errorf("did %q", p.did(t))
+			}
+			contains(t, read(t, filepath.Join(rel.Dir, "build.log")), "once more in one of its own")
+			locks, err := os.ReadDir(filepath.Join(p.root, ".supervisor", "migrate"))
+			if err != nil || len(locks) != 1 {
+				t.Errorf("%d locks, error %v", len(locks), err)
+			}
+		})
+	}
+}
+
+func TestCommandThatFailsForItselfIsRepeatedOnce(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, "if on('collectstatic'):\n  did('collects')\n  sys.exit(3)\n")
+	p.CollectStatic = true
+	contains(t, p.failed(t).Error(), "collectstatic", "exit code 3")
+	if n := strings.Count(p.did(t), "collects"); n != 2 {
+		t.Errorf("%d times", n)
+	}
+}

@@ -23,8 +23,8 @@ def main():
         request = link.recv(1 << 16).decode()
         if not request:
             return
-        if request == "lock":
-            lock(link)
+        if request.split("\0")[0] == "lock":
+            lock(link, request.split("\0")[1:] or names())
         elif request == "unlock":
             while held:  # nobody need wait for what follows, nor for what it left behind
                 fcntl.flock(held[-1], fcntl.LOCK_UN)
@@ -124,8 +124,8 @@ def of_database(e):
 
 
 # The locks are held by this process, and so exactly as long as it migrates, whatever becomes of who started it.
-def lock(link):
-    for name in sorted(set(names())) + [""]:  # last the one that says: this process migrates
+def lock(link, databases):
+    for name in sorted(set(databases)) + [""]:  # last the one that says: this process migrates
         link.send(b"lock " + name.replace("\0", " ").encode(errors="replace")[:60000])
         _, ancillary, _, _ = link.recvmsg(1, socket.CMSG_SPACE(array.array("i").itemsize))
         fds = array.array("i")

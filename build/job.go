@@ -41,6 +41,7 @@ type job struct {
 	manager   *manager     // what runs manage.py
 	migrating bool         // migrate has begun
 	stage     stage        // of it
+	locks     []string     // names of the databases whose locks were handed out
 }
 
 // inputs is what a release is made of.

@@ -23,16 +23,37 @@ var driver string
 type manager struct {
 	process *command
 	conn    *net.UnixConn // descriptor 3 of the process
+	asked   int           // how often it was asked for something
 }
 
 // manage runs one command of manage.py. One that ends the process with exit code 0 itself has done
-// its work: the next command gets another process.
+// its work: the next command gets another process. One that fails in a process that others had
+// before it is run once more in a process of its own: there is what a process can do only once, such
+// as multiprocessing.set_start_method.
 func (j *job) manage(ctx context.Context, args ...string) error {
 	if err := j.needManager(); err != nil {
 		return err
 	}
+	shared := j.manager.asked > 0
 	_, err := j.ask(ctx, strings.Join(args, "\x00"))
+	if err == nil || !shared || ctx.Err() != nil {
+		return err
+	}
+	if err := j.ownProcess(args[0], err); err != nil {
+		return err
+	}
+	_, err = j.ask(ctx, strings.Join(args, "\x00"))
 	return err
+}
+
+// ownProcess starts another process for a command that failed in one that others had before.
+func (j *job) ownProcess(command string, failed error) error {
+	end(j.manager.process)
+	_, err := fmt.Fprintf(j.log, "%s failed in the process of the command before it (%v): once more in one of its own\n", command, failed)
+	if err != nil {
+		return fmt.Errorf("write build log: %w", err)
+	}
+	return j.needManager()
 }
 
 // needManager starts the process where none is running.
@@ -73,6 +94,7 @@ func (j *job) needManager() error {
 // ask sends a request to the process and serves it until the request is done. alive says whether it
 // can be asked again.
 func (j *job) ask(ctx context.Context, request string) (alive bool, err error) {
+	j.manager.asked++
 	p, conn := j.manager.process, j.manager.conn
 	served := make(chan error, 1)
 	go func() { served <- j.serve(conn, request) }()

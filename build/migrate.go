@@ -65,11 +65,9 @@ func (j *job) migrate(ctx context.Context) error {
 			return errors.New("the process that holds the databases' locks ended after it had migrated " +
 				j.b.Databases[i-1] + ": does the command call exit?")
 		}
-		j.stage = stageUnknown
-		if alive, err = j.ask(ctx, request); err != nil {
+		if alive, err = j.migrateOne(ctx, request); err != nil {
 			return err
 		}
-		j.stage = stageBegun
 	}
 	if alive {
 		if _, err = j.ask(ctx, "unlock"); err != nil {
@@ -77,6 +75,28 @@ func (j *job) migrate(ctx context.Context) error {
 		}
 	}
 	return os.Remove(filepath.Join(j.temp, migratesFile))
+}
+
+// migrateOne migrates one database. Where manage.py itself cannot be run again in the process that
+// it shares with the commands before, nothing has begun: it is run once more in a process of its
+// own, which takes the same locks.
+func (j *job) migrateOne(ctx context.Context, request string) (alive bool, err error) {
+	j.stage = stageUnknown
+	alive, err = j.ask(ctx, request)
+	if err != nil && j.stage == stageOutside && ctx.Err() == nil {
+		if err := j.ownProcess("migrate", err); err != nil {
+			return false, err
+		}
+		if alive, err := j.ask(ctx, "lock\x00"+strings.Join(j.locks, "\x00")); err != nil || !alive {
+			return false, errors.Join(err, errors.New("the databases could not be locked again"))
+		}
+		j.stage = stageUnknown
+		alive, err = j.ask(ctx, request)
+	}
+	if err == nil {
+		j.stage = stageBegun
+	}
+	return alive, err
 }
 
 // final says that the attempt must not be repeated unless somebody asks: a migration has begun,
@@ -96,7 +116,9 @@ func (j *job) handOutLock(conn *net.UnixConn, name string) error {
 	}
 	sum := sha256.Sum256([]byte(name))
 	path := filepath.Join(dir, fmt.Sprintf("%x.lock", sum[:8]))
-	if name == "" {
+	if name != "" {
+		j.locks = append(j.locks, name)
+	} else {
 		path = filepath.Join(j.temp, migratesFile)
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
