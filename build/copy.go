@@ -56,13 +56,16 @@ func copyFile(open opener, from, to string) (hash string, err error) {
 	if info.Mode()&0o111 != 0 {
 		mode = 0o750
 	}
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	out, err := os.OpenFile(to, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return "", err
 	}
-	hash, err = contentHash(in, out)
-	if err == nil {
-		err = out.Chmod(mode) // whatever our umask
+	if err = out.Chmod(mode); err == nil { // whatever our umask
+		if cloned(out, in) {
+			hash, err = contentHash(out, nil) // what was copied, whatever becomes of the source
+		} else {
+			hash, err = contentHash(in, out)
+		}
 	}
 	if closing := out.Close(); err == nil {
 		err = closing

@@ -122,23 +122,6 @@ func readText(open opener, path string) ([]byte, error) {
 	return text, err
 }
 
-// contentHash reads a file to its end, into w too where that is given.
-func contentHash(f *os.File, w io.Writer) (string, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return "", err
-	}
-	h := sha256.New()
-	to := io.Writer(h)
-	if w != nil {
-		to = io.MultiWriter(w, h)
-	}
-	if _, err := io.Copy(to, f); err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("%x %v", h.Sum(nil), info.Mode()&0o111 != 0), nil
-}
-
 // readTree reads the application at app as it is now.
 func (c *hashes) readTree(ctx context.Context, app string) (tree, error) {
 	if err := c.reads.take(ctx); err != nil {
