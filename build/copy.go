@@ -10,8 +10,8 @@ import (
 )
 
 // copyTree copies the application at from to the folder to and returns what it copied. Modes become
-// 0640 and 0750, less what the source itself denies.
-func copyTree(ctx context.Context, from, to string) (tree, error) {
+// 0640 and 0750, less what the source itself denies. skip is called for what is left out.
+func copyTree(ctx context.Context, from, to string, skip func(rel string)) (tree, error) {
 	t := tree{}
 	if err := os.MkdirAll(to, 0o750); err != nil {
 		return nil, err
@@ -35,7 +35,7 @@ func copyTree(ctx context.Context, from, to string) (tree, error) {
 			t[rel], err = copyFile(within(root), rel, target)
 		}
 		return err
-	})
+	}, skip)
 	if err != nil {
 		return nil, fmt.Errorf("copy the application: %w", err)
 	}
@@ -56,13 +56,16 @@ func copyFile(open opener, from, to string) (hash string, err error) {
 	if info.Mode()&0o111 != 0 {
 		mode = 0o750
 	}
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	out, err := os.OpenFile(to, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return "", err
 	}
-	hash, err = contentHash(in, out)
-	if err == nil {
-		err = out.Chmod(mode) // whatever our umask
+	if err = out.Chmod(mode); err == nil { // whatever our umask
+		if cloned(out, in) {
+			hash, err = contentHash(out, nil) // what was copied, whatever becomes of the source
+		} else {
+			hash, err = contentHash(in, out)
+		}
 	}
 	if closing := out.Close(); err == nil {
 		err = closing

@@ -9,6 +9,7 @@ import socket
 import sys
 
 home = os.getcwd()
+app = sys.argv[1]
 mask = os.umask(0)
 os.umask(mask)
 held = []
@@ -17,20 +18,23 @@ held = []
 def main():
     link = socket.socket(fileno=3)
     link.set_inheritable(False)
-    sys.path[0] = home  # as for `python manage.py`
+    sys.path[0] = app  # as for `python manage.py`
     while True:
         request = link.recv(1 << 16).decode()
         if not request:
             return
-        if request == "lock":
-            lock(link)
+        if request.split("\0")[0] == "lock":
+            lock(link, request.split("\0")[1:] or names())
+        elif request == "unlock":
+            while held:  # nobody need wait for what follows, nor for what it left behind
+                fcntl.flock(held[-1], fcntl.LOCK_UN)
+                os.close(held.pop())
         else:
             args = request.split("\0")
-            manage(args)
             if args[0] == "migrate":
-                while held:  # nobody need wait for what follows, nor for what it left behind
-                    fcntl.flock(held[-1], fcntl.LOCK_UN)
-                    os.close(held.pop())
+                migrate(link, args)
+            else:
+                manage(args)
         sys.stdout.flush()
         sys.stderr.flush()
         link.send(b"done")
@@ -42,15 +46,86 @@ def manage(args):
     os.umask(mask)
     sys.argv = ["manage.py"] + args
     try:
-        runpy.run_path("manage.py", run_name="__main__")
+        runpy.run_path(os.path.join(app, "manage.py"), run_name="__main__")
     except SystemExit as e:
         if e.code not in (None, 0):
             raise
 
 
+# Tells how far a migration is: one that fails before it has reached its database has changed nothing and may be repeated.
+class Stage:
+    def __init__(self, link, alias):
+        self.link, self.alias, self.now = link, alias, "outside"
+
+    def say(self, now):
+        if now != self.now:
+            self.now = now
+            self.link.send(b"stage " + now.encode())
+            self.link.recv(1)  # what follows may end this process
+
+    def connected(self, connection, **_):
+        if connection.alias == self.alias:
+            self.say("begun")
+
+
+def migrate(link, args):
+    stage = Stage(link, next((a.split("=", 1)[1] for a in args if a.startswith("--database=")), "default"))
+    try:
+        watched = watch(stage)
+    except Exception:
+        watched = None  # no Django, or one that we do not know
+    if watched is None:
+        return manage(args)
+    utility, execute = watched
+    stage.link.send(b"stage outside")
+    stage.link.recv(1)
+    try:
+        manage(args)
+    except BaseException as e:
+        if stage.now == "connecting" and not of_database(e):
+            stage.say("begun")  # it would fail again
+        raise
+    finally:
+        utility.execute = execute
+
+
+# Has stage told of Django's command and of the first connection to the database.
+def watch(stage):
+    from django.conf import settings
+    from django.core.management import ManagementUtility
+    from django.db import connections
+    from django.db.backends.signals import connection_created
+
+    connected = False
+    if settings.configured:  # a command before may have left a connection
+        connections[stage.alias].close()
+        connected = connections[stage.alias].connection is not None
+    execute = ManagementUtility.execute
+
+    def told(self):
+        stage.say("begun" if connected else "connecting")
+        return execute(self)
+
+    connection_created.connect(stage.connected, weak=False)
+    ManagementUtility.execute = told
+    return ManagementUtility, execute
+
+
+def of_database(e):
+    from django.db.utils import Error
+
+    seen = set()
+    while e is not None and id(e) not in seen:
+        if isinstance(e, Error):
+            return True
+        seen.add(id(e))
+        e = e.__cause__ or e.__context__
+    return False
+
+
 # The locks are held by this process, and so exactly as long as it migrates, whatever becomes of who started it.
-def lock(link):
-    for name in sorted(set(names())) + [""]:  # last the one that says: this process migrates
+def lock(link, databases):
+    for name in sorted(set(databases)) + [""]:  # last the one that says: this process migrates
         link.send(b"lock " + name.replace("\0", " ").encode(errors="replace")[:60000])
         _, ancillary, _, _ = link.recvmsg(1, socket.CMSG_SPACE(array.array("i").itemsize))
         fds = array.array("i")

@@ -68,7 +68,11 @@ func (p *project) environment(t testing.TB) {
 		err = j.folders()
 	}
 	if err == nil {
-		err = exec.Command(distribution, "-m", "venv", "--without-pip", j.venv).Run()
+		argv := []string{"-m", "venv", "--without-pip"}
+		if p.SystemSitePackages {
+			argv = append(argv, "--system-site-packages")
+		}
+		err = exec.Command(distribution, append(argv, j.venv)...).Run()
 	}
 	if err == nil {
 		err = seal(j.venv, j.as.GID)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -23,105 +22,22 @@ import (
 // contents.
 type tree map[string]string
 
-// noise is left out of releases and of their identity: what Python, git and npm make next to the
-// source, and what an editor has open. A database counts: whoever keeps one in the source wants it
-// in the release.
-func noise(name string, dir bool) bool {
-	if dir {
-		return name == "__pycache__" || name == ".git" || name == ".hg" || name == ".svn" || name == "node_modules"
-	}
-	return strings.HasSuffix(name, ".pyc") || strings.HasSuffix(name, "~") || strings.HasSuffix(name, ".swp") || strings.HasPrefix(name, ".#")
-}
-
-// walk calls visit for everything of an application folder that goes into a release, with the path
-// relative to it, parents first. A link that leads out of the folder and anything that is no file,
-// folder or link is an error. app itself has no links in it: see resolved.
-func walk(ctx context.Context, app string, visit func(rel string, d fs.DirEntry) error) error {
-	return filepath.WalkDir(app, func(path string, d fs.DirEntry, err error) error {
-		if err == nil {
-			err = context.Cause(ctx)
+// changed names a file that is not the same in now, an application at app.
+func (t tree) changed(app string, now tree) error {
+	for _, rel := range slices.Sorted(maps.Keys(t)) {
+		switch is, ok := now[rel]; {
+		case !ok:
+			return &changedError{filepath.Join(app, rel), "was removed"}
+		case is != t[rel]:
+			return &changedError{filepath.Join(app, rel), "was changed"}
 		}
-		if err != nil {
-			return err
+	}
+	for _, rel := range slices.Sorted(maps.Keys(now)) {
+		if _, ok := t[rel]; !ok {
+			return &changedError{filepath.Join(app, rel), "was added"}
 		}
-		rel, err := filepath.Rel(app, path)
-		if err != nil || rel == "." {
-			return err
-		}
-		if noise(d.Name(), d.IsDir()) {
-			if d.IsDir() {
-				return filepath.SkipDir
-			}
-			return nil
-		}
-		switch d.Type() {
-		case 0, fs.ModeDir:
-		case fs.ModeSymlink:
-			if d, err = followed(app, rel, d); err != nil {
-				return err
-			}
-		default:
-			return notRegular(path, d.Type())
-		}
-		return visit(rel, d)
-	})
-}
-
-// resolved is the application's folder without links on the way: one that is swapped while it is
-// read does not mix two sources.
-func resolved(b config.Build) (string, error) {
-	app, err := filepath.EvalSymlinks(b.AppPath())
-	if err != nil {
-		return "", fmt.Errorf("find the application: %w", err)
 	}
-	return app, nil
-}
-
-// followed returns what goes into a release for a link: the link, where it leads to something
-// inside the application, or to nothing. A link to a file elsewhere, by its text or by what other
-// links make of it, is that file; a link to a folder elsewhere, or to what cannot be read as a
-// file, is an error.
-func followed(app, rel string, link fs.DirEntry) (fs.DirEntry, error) {
-	path := filepath.Join(app, rel)
-	to, err := os.Readlink(path)
-	if err != nil {
-		return nil, err
-	}
-	out := filepath.IsAbs(to) || !filepath.IsLocal(filepath.Join(filepath.Dir(rel), to))
-	target, err := filepath.EvalSymlinks(path)
-	if err == nil && !out {
-		inside, rerr := filepath.Rel(app, target)
-		out = rerr != nil || !filepath.IsLocal(inside)
-	}
-	if errors.Is(err, fs.ErrNotExist) && !out {
-		return link, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("follow link %s: %w", path, err)
-	}
-	info, err := os.Stat(target)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("follow link %s: %w", path, err)
-	case info.Mode().IsRegular() && out:
-		return fs.FileInfoToDirEntry(info), nil
-	case info.IsDir() && out:
-		return nil, fmt.Errorf("%s is a link to the folder %s, out of the application: a release must hold all it needs; copy it in", path, to)
-	case !info.IsDir() && !info.Mode().IsRegular():
-		return nil, notRegular(path, info.Mode().Type())
-	}
-	return link, nil
-}
-
-func notRegular(path string, mode fs.FileMode) error {
-	what := map[fs.FileMode]string{
-		fs.ModeNamedPipe: "a named pipe", fs.ModeSocket: "a socket",
-		fs.ModeDevice: "a device", fs.ModeDevice | fs.ModeCharDevice: "a device",
-	}[mode]
-	if what == "" {
-		what = mode.String()
-	}
-	return fmt.Errorf("%s is %s, neither file nor folder: it cannot be part of a release; move it out of the application", path, what)
+	return nil
 }
 
 // entryHash stands for one file or link of the tree, its mode included as far as a release keeps
@@ -206,23 +122,6 @@ func readText(open opener, path string) ([]byte, error) {
 	return text, err
 }
 
-// contentHash reads a file to its end, into w too where that is given.
-func contentHash(f *os.File, w io.Writer) (string, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return "", err
-	}
-	h := sha256.New()
-	to := io.Writer(h)
-	if w != nil {
-		to = io.MultiWriter(w, h)
-	}
-	if _, err := io.Copy(to, f); err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("%x %v", h.Sum(nil), info.Mode()&0o111 != 0), nil
-}
-
 // readTree reads the application at app as it is now.
 func (c *hashes) readTree(ctx context.Context, app string) (tree, error) {
 	if err := c.reads.take(ctx); err != nil {
@@ -240,7 +139,7 @@ func (c *hashes) readTree(ctx context.Context, app string) (tree, error) {
 			t[rel], err = c.entry(root, rel, d)
 		}
 		return err
-	})
+	}, nil)
 	if err != nil {
 		return nil, fmt.Errorf("read the application: %w", err)
 	}

@@ -2,29 +2,14 @@ package build
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 )
 
-// installRequirements runs uv where that has the same result, else pip, and takes passwords out of
-// what they said.
+// installRequirements runs uv where that has the same result, else pip.
 func (j *job) installRequirements(ctx context.Context) error {
-	offset, err := j.log.Seek(0, io.SeekEnd)
-	if err != nil {
-		return fmt.Errorf("write build log: %w", err)
-	}
-	err = j.runInstaller(ctx)
-	if rerr := redact(j.log.Name(), offset, j.secrets()); rerr != nil {
-		err = errors.Join(err, rerr)
-	}
-	return err
-}
-
-func (j *job) runInstaller(ctx context.Context) error {
 	if uv, err := lookPath("uv", j.env); err == nil && j.uvWillDo() {
 		argv := []string{uv, "pip", "install", "--no-config", "--link-mode", "copy", "--compile-bytecode",
 			"--python", j.venvPython(),

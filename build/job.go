@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -39,7 +38,10 @@ type job struct {
 	started   atomic.Int32 // how many commands were started
 	compiling chan error   // result of what compiles concurrently with the other steps
 	manager   *manager     // what runs manage.py
-	of        int          // how many steps there are
+	owning    bool         // the build's files go to another user first
+	migrating bool         // migrate has begun
+	stage     stage        // of it
+	locks     []string     // names of the databases whose locks were handed out
 }
 
 // inputs is what a release is made of.
@@ -57,8 +59,7 @@ type step struct {
 	run  func(*job, context.Context) (skipped bool, err error)
 }
 
-// begin and then, depending on what is left to compile, the others in their order: see
-// compilesFirst.
+// begin, and then compile and what managing returns, in the order that compilesFirst says.
 var (
 	begin = []step{
 		{"settings", (*job).stepSettings},
@@ -67,11 +68,6 @@ var (
 		{"install", (*job).stepInstall},
 	}
 	compile = []step{{"compile", (*job).stepCompile}}
-	manage  = []step{
-		{"check", (*job).stepCheck},
-		{"migrate", (*job).stepMigrate},
-		{"collectstatic", (*job).stepCollectStatic},
-	}
 )
 
 // ownerStep comes before manage where the build's user or group has changed.
@@ -79,12 +75,18 @@ var ownerStep = step{"owner", (*job).stepOwner}
 
 // make runs the steps in a folder of its own and gives that its name when all went well.
 func (j *job) make(ctx context.Context) (rel Release, err error) {
-	ctx, cancel := context.WithCancel(ctx)
+	steps, cancel := context.WithCancel(ctx)
 	defer func() {
 		cancel()
 		if err != nil {
 			j.stopAll()
 			err = diskFull(err, j.Root) // before anything is removed
+			if step := (*StepError)(nil); j.final() && !errors.As(err, &step) {
+				err = &StepError{Build: j.b.Name, Step: "finish", Err: err, Log: j.dir.FailedLog(), Final: true}
+			}
+			if ctx.Err() == nil {
+				j.remember(err)
+			}
 			j.abandon(err)
 		}
 		j.log.Close() // what matters of it was synced; it may not be open at all
@@ -92,11 +94,7 @@ func (j *job) make(ctx context.Context) (rel Release, err error) {
 	if err := j.folders(); err != nil {
 		return rel, err
 	}
-	manage := manage
-	if j.ownerChanged() || j.ranAsOther() {
-		manage = slices.Insert(slices.Clone(manage), 0, ownerStep)
-	}
-	j.of = len(begin) + len(manage) + len(compile)
+	j.owning = j.ownerChanged() || j.ranAsOther()
 	using, err := useEnvironments(j.dir)
 	if err != nil {
 		return rel, err
@@ -105,19 +103,22 @@ func (j *job) make(ctx context.Context) (rel Release, err error) {
 	if err := j.claim(); err != nil {
 		return rel, err
 	}
-	if err := j.steps(ctx, begin); err != nil {
+	if err := j.forget(); err != nil {
+		return rel, err
+	}
+	if err := j.steps(steps, begin); err != nil {
 		return rel, err
 	}
 	if j.compilesFirst() {
-		err = j.steps(ctx, compile, manage)
+		err = j.steps(steps, compile, j.managing())
 	} else {
-		j.startCompiling(ctx)
-		err = j.steps(ctx, manage, compile)
+		j.startCompiling(steps)
+		err = j.steps(steps, j.managing(), compile)
 	}
 	if err != nil {
 		return rel, err
 	}
-	return j.finish(ctx)
+	return j.finish(steps)
 }
 
 // folders makes what every build has. Those of releases and environments let everyone pass to what
@@ -185,7 +186,7 @@ func (j *job) steps(ctx context.Context, groups ...[]step) error {
 }
 
 func (j *job) step(ctx context.Context, s step) error {
-	p := Progress{Step: s.name, N: len(j.took) + 1, Of: j.of}
+	p := Progress{Step: s.name, N: len(j.took) + 1, Of: len(begin) + len(j.managing()) + len(compile)}
 	j.say(p)
 	begun := time.Now()
 	_, err := fmt.Fprintf(j.log, "== %s (%d of %d) %s\n", s.name, p.N, p.Of, begun.UTC().Format(time.RFC3339))
@@ -198,9 +199,13 @@ func (j *job) step(ctx context.Context, s step) error {
 	}
 	p.Elapsed, p.Done = time.Since(begun), true
 	if err != nil {
+		err = j.shown(err)
 		lines := tail(j.log, offset)
+		for i, line := range lines {
+			lines[i] = j.inSource(line)
+		}
 		fmt.Fprintf(j.log, "== %s failed: %v\n", s.name, err) // where the disk is full the error says so
-		return &StepError{Build: j.b.Name, Step: s.name, Err: err, Tail: lines, Log: j.dir.FailedLog()}
+		return &StepError{Build: j.b.Name, Step: s.name, Err: err, Tail: lines, Log: j.dir.FailedLog(), Final: j.final()}
 	}
 	j.took = append(j.took, StepTime{Name: s.name, Took: p.Elapsed, Skipped: p.Skipped})
 	j.say(p)

@@ -1,6 +1,9 @@
 package build
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,7 +35,7 @@ func TestLinkOutOfTheApplicationIsFollowedToAFileOnly(t *testing.T) {
 	link("settings.py", filepath.Join(elsewhere, "open.py"))
 	link("nothing.py", "nowhere.py")
 	to := filepath.Join(t.TempDir(), "copy")
-	copied, err := copyTree(t.Context(), app, to)
+	copied, err := copyTree(t.Context(), app, to, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +48,7 @@ func TestLinkOutOfTheApplicationIsFollowedToAFileOnly(t *testing.T) {
 		}
 	}
 	link("folder", filepath.Join(elsewhere, "folder"))
-	if _, err := copyTree(t.Context(), app, filepath.Join(t.TempDir(), "copy")); err == nil || !strings.Contains(err.Error(), "link to the folder") {
+	if _, err := copyTree(t.Context(), app, filepath.Join(t.TempDir(), "copy"), nil); err == nil || !strings.Contains(err.Error(), "link to the folder") {
 		t.Errorf("a link to a folder elsewhere: %v", err)
 	}
 }
@@ -67,13 +70,99 @@ func TestLinkIsNotFollowedToWhatItsOwnerMayNotRead(t *testing.T) {
 	if err := os.Symlink(secret, filepath.Join(app, "a.py")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := copyTree(t.Context(), app, filepath.Join(t.TempDir(), "copy")); err != nil {
+	if _, err := copyTree(t.Context(), app, filepath.Join(t.TempDir(), "copy"), nil); err != nil {
 		t.Errorf("their owner's own: %v", err)
 	}
 	if err := os.Lchown(filepath.Join(app, "a.py"), 65534, 65534); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := copyTree(t.Context(), app, filepath.Join(t.TempDir(), "copy")); err == nil || strings.Contains(err.Error(), "secret\n") {
+	if _, err := copyTree(t.Context(), app, filepath.Join(t.TempDir(), "copy"), nil); err == nil || strings.Contains(err.Error(), "secret\n") {
 		t.Errorf("somebody else's: %v", err)
+	}
+}
+
+func TestWhatCannotBeCopiedIsNamedInASentenceOfOurs(t *testing.T) {
+	t.Parallel()
+	elsewhere := t.TempDir()
+	must(t, os.MkdirAll(filepath.Join(elsewhere, "media"), 0o755))
+	for name, c := range map[string]struct {
+		to   string
+		want []string
+	}{
+		"dangling":       {"/no/such/place", []string{"is a link to /no/such/place", "nothing is there"}},
+		"dangling out":   {"../../no-such-place", []string{"is a link to ../../no-such-place", "nothing is there"}},
+		"circle":         {"circle", []string{"is a link to circle", "leads in a circle"}},
+		"long circle":    {"long circle/..", []string{"leads in a circle"}},
+		"through a file": {"manage.py/x", []string{"cannot be followed: not a directory"}},
+		"media":          {filepath.Join(elsewhere, "media"), []string{"link to the folder " + elsewhere, "MEDCTRL_DATA", "[build.sandbox] write"}},
+		"media/inner":    {filepath.Join(elsewhere, "media"), []string{"MEDCTRL_DATA"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newProject(t, "")
+			path := filepath.Join(p.AppPath(), name)
+			must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+			must(t, os.Symlink(c.to, path))
+			_, _, err := p.m.Make(t.Context(), p.request())
+			if err == nil {
+				t.Fatal("made")
+			}
+			contains(t, err.Error(), append(c.want, path)...)
+			for _, word := range []string{"lstat", "EvalSymlinks", "copy it in", "readlink"} {
+				if strings.Contains(err.Error(), word) {
+					t.Errorf("%q is no word of ours: %v", word, err)
+				}
+			}
+		})
+	}
+}
+
+func TestFileThatChangesDuringEachCopyIsNamed(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, "")
+	log := filepath.Join(p.AppPath(), "debug.log")
+	p.write(t, "API/large", strings.Repeat("between the copy of the log and the next look at it", 1<<18))
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			f, err := os.OpenFile(log, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
+			if err == nil {
+				_, _ = fmt.Fprintln(f, n)
+				_ = f.Close()
+			}
+			if n%10000 == 0 {
+				_ = os.Truncate(log, 0)
+			}
+		}
+	}()
+	until(t, "the first line", func() bool { return exists(log) })
+	_, _, err := p.m.Make(t.Context(), p.request())
+	close(stop)
+	<-stopped
+	if !errors.Is(err, errChanged) {
+		t.Fatal(err)
+	}
+	contains(t, err.Error(), log+" was changed", "MEDCTRL_DATA")
+}
+
+func TestFileThatComesAndGoesIsNamed(t *testing.T) {
+	t.Parallel()
+	for name, now := range map[string]tree{"was removed": {}, "was changed": {"a": "2"}, "was added": {"a": "1", "b": "1"}} {
+		err := tree{"a": "1"}.changed("/app", now)
+		if !errors.Is(err, errChanged) || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := vanished("/no/such/file", &fs.PathError{Op: "open", Path: "x", Err: fs.ErrNotExist}); !errors.Is(err, errChanged) {
+		t.Error(err)
+	}
+	if err := vanished("/", fs.ErrNotExist); errors.Is(err, errChanged) {
+		t.Error(err)
 	}
 }

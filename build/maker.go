@@ -3,6 +3,7 @@ package build
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"slices"
@@ -70,7 +71,17 @@ type Progress struct {
 }
 
 // errChanged says that inputs changed after the attempt had used them.
-var errChanged = errors.New("the inputs change faster than they can be built: is something writing in the source?")
+var errChanged = errors.New("the inputs change faster than they can be built")
+
+// changedError is errChanged with the file that did, and what became of it.
+type changedError struct{ path, what string }
+
+func (e *changedError) Error() string {
+	return fmt.Sprintf("%v: %s %s during each of %d copies. Is the application or an editor writing into the source? "+
+		"What the application writes belongs under MEDCTRL_DATA", errChanged, e.path, e.what, copies)
+}
+
+func (e *changedError) Is(target error) bool { return target == errChanged }
 
 // errSame says that a release of exactly what was copied exists already.
 var errSame = errors.New("the inputs are those of a release that is there")
@@ -80,7 +91,9 @@ const restarts = 3
 
 // Make makes a release of the inputs as they are now. Where a complete release of the very same
 // inputs is there it returns that one, not fresh, and runs nothing. A failed step comes back as
-// *StepError; a cancelled ctx as its error, unless the release was complete already.
+// *StepError; one that is Final comes back again, without another attempt, until the inputs change
+// or r.Force asks for one. A cancelled ctx comes back as its error, unless the release was complete
+// already.
 func (m *Maker) Make(ctx context.Context, r Request) (rel Release, fresh bool, err error) {
 	defer func() {
 		if err != nil && ctx.Err() != nil {
@@ -93,6 +106,9 @@ func (m *Maker) Make(ctx context.Context, r Request) (rel Release, fresh bool, e
 	}
 	if rel, ok := j.same(); ok {
 		return rel, false, j.ownOnly(ctx)
+	}
+	if err := j.failedFinally(); err != nil {
+		return Release{}, false, err
 	}
 	if err := m.slots.take(ctx); err != nil {
 		return Release{}, false, err

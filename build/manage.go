@@ -2,20 +2,16 @@ package build
 
 import (
 	"context"
-	"crypto/sha256"
 	_ "embed" // the driver
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 
 //go:embed driver.py
@@ -25,51 +21,39 @@ var driver string
 // asked. Loading Django and the application takes longer than the commands themselves do (on an
 // example 0.28 of the 0.30 s of CPU of `check`), so they share one loading.
 type manager struct {
-	process Process
+	process *command
 	conn    *net.UnixConn // descriptor 3 of the process
+	asked   int           // how often it was asked for something
 }
 
-// migratesFile lies in the folder of a release that is prepared and is locked (flock(2)) by the
-// process that migrates, as long as it does: one that is still there when its supervisor is not
-// must not be ended half-way.
-const migratesFile = "migrates.lock"
-
 // manage runs one command of manage.py. One that ends the process with exit code 0 itself has done
-// its work: the next command gets another process.
+// its work: the next command gets another process. One that fails in a process that others had
+// before it is run once more in a process of its own: there is what a process can do only once, such
+// as multiprocessing.set_start_method.
 func (j *job) manage(ctx context.Context, args ...string) error {
 	if err := j.needManager(); err != nil {
 		return err
 	}
+	shared := j.manager.asked > 0
 	_, err := j.ask(ctx, strings.Join(args, "\x00"))
+	if err == nil || !shared || ctx.Err() != nil {
+		return err
+	}
+	if err := j.ownProcess(args[0], err); err != nil {
+		return err
+	}
+	_, err = j.ask(ctx, strings.Join(args, "\x00"))
 	return err
 }
 
-// migrate takes the locks of all databases, then runs manage.py migrate in the process that holds
-// them.
-func (j *job) migrate(ctx context.Context) error {
-	if err := j.needManager(); err != nil {
-		return err
-	}
-	alive, err := j.ask(ctx, "lock")
+// ownProcess starts another process for a command that failed in one that others had before.
+func (j *job) ownProcess(command string, failed error) error {
+	end(j.manager.process)
+	_, err := fmt.Fprintf(j.log, "%s failed in the process of the command before it (%v): once more in one of its own\n", command, failed)
 	if err != nil {
-		return err
+		return fmt.Errorf("write build log: %w", err)
 	}
-	if !alive {
-		return errors.New("the process ended while it read the settings: do they call exit?")
-	}
-	if err := ctx.Err(); err != nil {
-		return context.Cause(ctx)
-	}
-	if j.Irreversible != nil {
-		j.Irreversible()
-	}
-	if err := ctx.Err(); err != nil { // by that very call
-		return context.Cause(ctx)
-	}
-	if _, err = j.ask(ctx, "migrate\x00--noinput"); err != nil {
-		return err
-	}
-	return os.Remove(filepath.Join(j.temp, migratesFile))
+	return j.needManager()
 }
 
 // needManager starts the process where none is running.
@@ -96,7 +80,9 @@ func (j *job) needManager() error {
 	if err != nil {
 		return fmt.Errorf("make socket to manage.py: %w", err)
 	}
-	p, err := j.start(Command{Argv: []string{j.venvPython(), "-c", driver}, Dir: j.app(), Extra: childs})
+	p, err := j.start(Command{
+		Argv: []string{j.venvPython(), "-c", driver, j.app()}, Env: j.applicationEnv(), Dir: j.workingDir(), Extra: childs,
+	})
 	if err != nil {
 		conn.Close()
 		return err
@@ -108,6 +94,7 @@ func (j *job) needManager() error {
 // ask sends a request to the process and serves it until the request is done. alive says whether it
 // can be asked again.
 func (j *job) ask(ctx context.Context, request string) (alive bool, err error) {
+	j.manager.asked++
 	p, conn := j.manager.process, j.manager.conn
 	served := make(chan error, 1)
 	go func() { served <- j.serve(conn, request) }()
@@ -126,6 +113,7 @@ func (j *job) ask(ctx context.Context, request string) (alive bool, err error) {
 		return false, context.Cause(ctx)
 	}
 	if err == nil {
+		j.manager.process.out.drain(true) // it has flushed what it printed
 		return true, nil
 	}
 	if errors.Is(err, errHungUp) {
@@ -138,7 +126,7 @@ func (j *job) ask(ctx context.Context, request string) (alive bool, err error) {
 
 var errHungUp = errors.New("manage.py hung up")
 
-// serve hands out locks until the request is done.
+// serve hands out locks, and hears how far a migration is, until the request is done.
 func (j *job) serve(conn *net.UnixConn, request string) error {
 	// A process that is gone already is seen by the read.
 	if _, err := conn.Write([]byte(request)); err != nil && !errors.Is(err, unix.EPIPE) && !errors.Is(err, unix.ECONNRESET) {
@@ -153,41 +141,19 @@ func (j *job) serve(conn *net.UnixConn, request string) error {
 		case err != nil:
 			return fmt.Errorf("hear from manage.py: %w", err)
 		}
-		name, isLock := strings.CutPrefix(string(buffer[:n]), "lock ")
-		if !isLock {
+		said := string(buffer[:n])
+		if name, ok := strings.CutPrefix(said, "lock "); ok {
+			err = j.handOutLock(conn, name)
+		} else if now, ok := strings.CutPrefix(said, "stage "); ok {
+			j.stage = stage(now)
+			_, err = conn.Write([]byte("noted")) // it waits for that: its end must not overtake it
+		} else {
 			return nil
 		}
-		if err := j.handOutLock(conn, name); err != nil {
-			return err
+		if err != nil {
+			return fmt.Errorf("serve manage.py: %w", err)
 		}
 	}
-}
-
-// handOutLock gives the process the lock file of a database, or its migratesFile for no name
-// (SCM_RIGHTS, unix(7)): the process may be another user's, who cannot open it.
-func (j *job) handOutLock(conn *net.UnixConn, name string) error {
-	if path, ok := strings.CutPrefix(name, "file "); ok && strings.HasPrefix(path, j.temp+"/") {
-		j.maker.Log.Warn("the database lies in the release and is lost with it: put it under MEDCTRL_DATA",
-			"build", j.b.Name, "path", strings.TrimPrefix(path, j.temp+"/"))
-	}
-	dir := layout.Root(j.Root).MigrationLocks()
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make folder for migration locks: %w", err)
-	}
-	sum := sha256.Sum256([]byte(name))
-	path := filepath.Join(dir, fmt.Sprintf("%x.lock", sum[:8]))
-	if name == "" {
-		path = filepath.Join(j.temp, migratesFile)
-	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return fmt.Errorf("open migration lock: %w", err)
-	}
-	defer f.Close() // the process has it then, and the lock with it
-	if _, _, err := conn.WriteMsgUnix([]byte{0}, unix.UnixRights(int(f.Fd())), nil); err != nil {
-		return fmt.Errorf("hand out migration lock: %w", err)
-	}
-	return nil
 }
 
 // dismiss tells the process that nothing more will come. gone waits for its end after that; how it

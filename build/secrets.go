@@ -1,9 +1,7 @@
 package build
 
 import (
-	"bytes"
 	"cmp"
-	"fmt"
 	"net/url"
 	"os"
 	"regexp"
@@ -12,7 +10,7 @@ import (
 )
 
 // userinfo is the part of an address in which a password or a token stands.
-var userinfo = regexp.MustCompile(`([a-z][a-z+]*)://([^/\s"']+)@`)
+var userinfo = regexp.MustCompile(`(?i)([a-z][a-z0-9+.-]*)://([^/\s"']+)@`)
 
 // pipAddresses are the options of pip with an address: as they are called in a requirements file,
 // where all but the proxy may stand.
@@ -68,13 +66,18 @@ func pipAddress(flag string) string {
 	return found
 }
 
-// secrets returns the passwords and tokens in the addresses that pip is given: by its arguments, by
-// the requirements and by the environment.
+// secrets returns the passwords and tokens that the steps are given: in addresses, by pip's
+// arguments, the requirements and the environment, and as values of variables that are called so.
 func (j *job) secrets() []string {
 	texts := append([]string(nil), j.b.PipArgs...)
+	var all []string
 	for _, entry := range j.env {
-		if strings.HasPrefix(entry, "PIP_") || strings.HasPrefix(entry, "UV_") {
-			texts = append(texts, entry)
+		name, value, _ := strings.Cut(entry, "=")
+		texts = append(texts, value)
+		if namesSecret(name, value) {
+			for line := range strings.Lines(value) { // a key is of several
+				all = append(all, strings.TrimSpace(line))
+			}
 		}
 	}
 	for _, path := range RequirementFiles(j.b) {
@@ -82,23 +85,57 @@ func (j *job) secrets() []string {
 			texts = append(texts, expand(string(text), j.env))
 		}
 	}
-	var all []string
 	for _, text := range texts {
-		for _, m := range userinfo.FindAllStringSubmatch(text, -1) {
-			secret := m[2]
-			if _, password, ok := strings.Cut(m[2], ":"); ok {
-				secret = password
-			} else if strings.Contains(m[1], "ssh") || m[2] == "git" {
-				continue // a name
-			}
-			all = append(all, secret)
-			if plain, err := url.PathUnescape(secret); err == nil {
-				all = append(all, plain)
-			}
+		all = append(all, secretsOfAddresses(text)...)
+	}
+	return sortSecrets(all)
+}
+
+// secretNames is what the variables of secrets are called, and notSecret what they are called where
+// they only name where one is.
+var (
+	secretNames = regexp.MustCompile(`(?i)passw|passphrase|pwd|secret|token|credential|api_?key|(?:^|_)(?:pass|key|auth|dsn)(?:$|_)`)
+	notSecret   = regexp.MustCompile(`(?i)_(?:file|path|dir|url|host|port|user|name|id|enabled)$|^PWD$|^OLDPWD$`)
+)
+
+func namesSecret(name, value string) bool {
+	return secretNames.MatchString(name) && !notSecret.MatchString(name) && len(value) >= 2*leastSecret
+}
+
+// secretsOfAddresses returns the passwords and tokens in the addresses of a text, as they stand
+// there and decoded.
+func secretsOfAddresses(text string) []string {
+	var all []string
+	for _, m := range userinfo.FindAllStringSubmatch(text, -1) {
+		scheme, secret := m[1], m[2]
+		if isName(scheme, secret) {
+			continue
+		}
+		user, password, ok := strings.Cut(secret, ":")
+		switch {
+		case ok && (password == "" || password == "x-oauth-basic"): // GitHub's form of a token
+			secret = user
+		case ok:
+			secret = password
+		}
+		all = append(all, secret)
+		if plain, err := url.PathUnescape(secret); err == nil {
+			all = append(all, plain)
 		}
 	}
-	all = slices.DeleteFunc(all, func(s string) bool { return len(s) < 3 })
-	slices.SortFunc(all, func(a, b string) int { return cmp.Compare(len(b), len(a)) }) // one may hold another
+	return all
+}
+
+// isName says that what stands before the @ of an address is no secret: the user of an SSH server.
+func isName(scheme, held string) bool {
+	return !strings.Contains(held, ":") && (strings.Contains(strings.ToLower(scheme), "ssh") || held == "git")
+}
+
+// sortSecrets leaves out what is too short to be one, and puts longer ones first: one may hold
+// another.
+func sortSecrets(all []string) []string {
+	all = slices.DeleteFunc(all, func(s string) bool { return len(s) < leastSecret })
+	slices.SortFunc(all, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), strings.Compare(a, b)) })
 	return slices.Compact(all)
 }
 
@@ -109,31 +146,4 @@ func expand(text string, env []string) string {
 	return variable.ReplaceAllStringFunc(text, func(name string) string {
 		return cmp.Or(envValue(env, name[2:len(name)-1]), name)
 	})
-}
-
-// redact overwrites secrets in a log from offset on, in place: the log is open in processes of
-// which each appends to it.
-func redact(path string, offset int64, secrets []string) error {
-	if len(secrets) == 0 {
-		return nil
-	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0) // pwrite(2) would append with O_APPEND
-	if err != nil {
-		return fmt.Errorf("take passwords out of the build log: %w", err)
-	}
-	defer f.Close() // what was written is checked below
-	info, err := f.Stat()
-	if err != nil {
-		return fmt.Errorf("take passwords out of the build log: %w", err)
-	}
-	text := make([]byte, max(info.Size()-offset, 0))
-	n, _ := f.ReadAt(text, offset) // what could not be read is not shown either
-	clean := text[:n]
-	for _, s := range secrets {
-		clean = bytes.ReplaceAll(clean, []byte(s), bytes.Repeat([]byte("*"), len(s)))
-	}
-	if _, err := f.WriteAt(clean, offset); err != nil {
-		return fmt.Errorf("take passwords out of the build log: %w", err)
-	}
-	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"unicode"
+
+	"github.com/medctrl/medctrl-supervisor/build/traceback"
 )
 
 // StepError says which step of a build failed and why.
@@ -16,6 +18,7 @@ type StepError struct {
 	Err   error
 	Tail  []string // last lines of the step's output
 	Log   string   // where all of it is
+	Final bool     // repeating it unasked could do harm: migrate had begun
 }
 
 // Error is what failed, why, and where to read more.
@@ -24,7 +27,11 @@ func (e *StepError) Error() string {
 	if len(e.Tail) > 0 {
 		text += "; last output: " + strings.Join(e.Tail, " | ")
 	}
-	return text + " (" + e.Log + ")"
+	text += " (" + e.Log + ")"
+	if e.Final {
+		text += "; not repeated by itself, because migrate had begun: correct what is wrong, or `rebuild " + e.Build + "`"
+	}
+	return text
 }
 
 func (e *StepError) Unwrap() error { return e.Err }
@@ -34,7 +41,7 @@ const tailLines = 6
 
 // tail returns the last lines of f from offset on, without what would move a terminal's cursor.
 func tail(f *os.File, offset int64) []string {
-	const most = 16 << 10
+	const most = 64 << 10
 	end, err := f.Seek(0, io.SeekEnd)
 	if err != nil || end <= offset {
 		return nil
@@ -42,9 +49,13 @@ func tail(f *os.File, offset int64) []string {
 	from := max(offset, end-most)
 	text := make([]byte, end-from)
 	n, _ := f.ReadAt(text, from) // what could be read is shown
-	var lines []string
+	var all []string
 	for line := range bytes.Lines(text[:n]) {
-		if s := strings.TrimSpace(printable(strings.ToValidUTF8(string(line), "?"))); s != "" {
+		all = append(all, strings.TrimRight(strings.ToValidUTF8(string(line), "?"), "\r\n"))
+	}
+	var lines []string
+	for _, line := range traceback.Shorten(all) {
+		if s := strings.TrimSpace(printable(line)); s != "" {
 			lines = append(lines, s)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,7 +13,7 @@ import (
 )
 
 // start starts a command of the current step with the build's environment, user and umask.
-func (j *job) start(c Command) (Process, error) {
+func (j *job) start(c Command) (*command, error) {
 	c.Env = append(append(j.env[:len(j.env):len(j.env)],
 		"PYTHONUNBUFFERED=1",
 		"PYTHONDONTWRITEBYTECODE=1", // compiling is a step of its own
@@ -29,10 +28,19 @@ func (j *job) start(c Command) (Process, error) {
 // startMarked starts a command that writes to the build's log. Its mark begins with the folder in
 // which the release is prepared, so that it is found by Tidy and never taken for what serves the
 // release later.
-func (j *job) startMarked(c Command) (Process, error) {
-	c.Stdout = j.log
+func (j *job) startMarked(c Command) (*command, error) {
+	out, err := newOutput(j.log, j.secrets())
+	if err != nil {
+		return nil, err
+	}
+	c.Stdout = out.file
 	c.Mark = j.temp + "/" + strconv.Itoa(int(j.started.Add(1)))
-	return j.maker.Runner.Start(c)
+	p, err := j.maker.Runner.Start(c)
+	if err != nil {
+		_ = out.finish() // there is nothing in it
+		return nil, err
+	}
+	return &command{p, out}, nil
 }
 
 // exec runs a command of the current step to its end, or until ctx ends.
@@ -104,20 +112,22 @@ func (j *job) copyApp(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		copied, err := copyTree(ctx, app, j.app())
-		if err != nil {
-			return err
+		var out leftOut
+		copied, err := copyTree(ctx, app, j.app(), out.add)
+		if err == nil {
+			var now tree
+			now, err = j.maker.hashes.readTree(ctx, app)
+			if err == nil {
+				err = copied.changed(app, now)
+			}
 		}
-		now, err := j.maker.hashes.readTree(ctx, app)
-		if err != nil {
-			return err
-		}
-		if maps.Equal(copied, now) {
+		if err == nil {
 			j.source = copied
-			return nil
+			_, err = fmt.Fprint(j.log, out.String())
+			return err
 		}
-		if try == copies {
-			return errChanged
+		if !errors.Is(err, errChanged) || try == copies {
+			return err
 		}
 		timer := time.NewTimer(copyPause)
 		select {

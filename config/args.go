@@ -3,20 +3,13 @@ package config
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// braces are the names in braces that are filled in in a command.
-var braces = []string{"{python}", "{venv}", "{release}", "{app}", "{data}"}
-
-// braced matches what looks like one of them; other braces belong to the command.
-var braced = regexp.MustCompile(`\{[A-Za-z_][A-Za-z0-9_]*\}`)
-
-// command refuses a command that cannot be started. An empty list means no command, so that a build
-// can do without the one of [defaults].
+// command refuses a command that cannot be started. An empty list is none, so that a build can go
+// without the command of [defaults].
 func command(v any) []part {
 	var all []part
 	for i, arg := range v.([]string) {
@@ -31,6 +24,18 @@ func command(v any) []part {
 			if !slices.Contains(braces, name) {
 				all = append(all, part{at, arg, "in braces one of " + strings.Join(braces, " ") + Near(name, braces)})
 			}
+		}
+	}
+	return all
+}
+
+// stepCommands refuses commands of [build.steps] that cannot be started.
+func stepCommands(v any) []part {
+	var all []part
+	for i, one := range v.([][]string) {
+		for _, p := range command(one) {
+			p.below = strconv.Itoa(i) + "." + p.below
+			all = append(all, p)
 		}
 	}
 	return all

@@ -54,6 +54,9 @@ type Health struct {
 // Hooks are commands that events of a build call.
 type Hooks struct{ AfterSwap, OnFailure []string }
 
+// Steps are commands that run while a release is made.
+type Steps struct{ BeforeMigrate, AfterMigrate [][]string }
+
 // Build is one entry [[build]], with [defaults] and the defaults of the keys filled in.
 type Build struct {
 	Name               string
@@ -67,6 +70,9 @@ type Build struct {
 	SystemSitePackages bool
 	PipArgs            []string
 	Migrate            bool
+	Databases          []string // that are migrated; none: as manage.py does by itself
+	WorkingDir         string   // with braces
+	Steps              Steps
 	CollectStatic      bool
 	Check              bool
 	Workers            int

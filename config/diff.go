@@ -69,6 +69,7 @@ func compare(before, then Build) Change {
 	add("", keys)
 	add("health.", healthKeys)
 	add("hooks.", hookKeys)
+	add("steps.", stepKeys)
 	return c
 }
 

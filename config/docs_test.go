@@ -86,6 +86,8 @@ func written(field any) string {
 		return "{}"
 	case *bool:
 		return fmt.Sprint(*f)
+	case *migration:
+		return fmt.Sprint(*f.on)
 	case *int:
 		return fmt.Sprint(*f)
 	}
@@ -95,7 +97,7 @@ func written(field any) string {
 func TestDocumentationHasEveryKeyWithItsDefaultAndCost(t *testing.T) {
 	t.Parallel()
 	base := defaultBuild()
-	special := map[string]string{"source": "required", "command": "none", "after_swap": "none", "on_failure": "none"}
+	special := map[string]string{"source": "required", "command": "none", "after_swap": "none", "on_failure": "none", "before_migrate": "none", "after_migrate": "none"}
 	docs := tables(t)
 	compare := func(heading string, known []key, costs bool, besides ...string) {
 		var seen []string
@@ -128,6 +130,7 @@ func TestDocumentationHasEveryKeyWithItsDefaultAndCost(t *testing.T) {
 	compare("[[build]], and [defaults] for all of them", keys, true, "name")
 	compare("[build.health]", healthKeys, false)
 	compare("[build.hooks]", hookKeys, false)
+	compare("[build.steps]", stepKeys, false)
 	var seen []string
 	each(t, docs["[supervisor]"], func(name, standard, _ string) {
 		seen = append(seen, name)

@@ -18,7 +18,7 @@ func defaultBuild() Build {
 	return Build{
 		AppDir: "API", Requirements: "requirements.txt", SettingsDir: "api_settings/settings",
 		WSGI: "api_settings.wsgi:application", Python: "python3",
-		Migrate: true, Check: true,
+		Migrate: true, Check: true, WorkingDir: InApp,
 		Workers: 2, Threads: 1, WorkerClass: "sync",
 		Timeout: 30 * time.Second, GracefulTimeout: 30 * time.Second,
 		Umask: 0o027, SocketMode: 0o660,
@@ -131,7 +131,10 @@ func (l *loader) one(b *Build, known []key, name string, v any, at string, from 
 		parts = k.parts(value(field))
 	}
 	if want != "" {
-		if parts = strangers(v, want); len(parts) == 0 {
+		if _, nested := field.(*[][]string); !nested {
+			parts = strangers(v, want)
+		}
+		if len(parts) == 0 {
 			if name == "env" {
 				v = "…" // it may be a secret
 			}
@@ -139,7 +142,7 @@ func (l *loader) one(b *Build, known []key, name string, v any, at string, from 
 		}
 	}
 	for _, p := range parts {
-		l.wrong(l.at.value(join(at, p.below)), at, "%s = %s: want %s", p.name(name), show(p.shown), p.want)
+		l.wrong(l.at.value(p.path(at)), at, "%s = %s: want %s", p.name(name), show(p.shown), p.want)
 	}
 	bad := want != "" || len(parts) > 0
 	if text, ok := field.(*string); ok && bad {

@@ -5,7 +5,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"strconv"
+	"reflect"
+	"regexp"
+	"strings"
 	"time"
 )
 
@@ -42,13 +44,27 @@ type part struct {
 
 // name returns the name of the part in a message.
 func (p part) name(key string) string {
-	if _, err := strconv.Atoi(p.below); err == nil {
-		return key + "[" + p.below + "]"
+	if numbers.MatchString(p.below) {
+		return key + "[" + strings.ReplaceAll(p.below, ".", "][") + "]"
 	}
 	return key + "." + shownKey(p.below)
 }
 
-// keys are all keys of a build except name, in the order of the documentation.
+// path is the position of the part of what stands at a path.
+func (p part) path(at string) string {
+	if !numbers.MatchString(p.below) {
+		return join(at, p.below)
+	}
+	for _, number := range strings.Split(p.below, ".") {
+		at = join(at, number)
+	}
+	return at
+}
+
+// numbers are those of an element of a list, or of a list of lists.
+var numbers = regexp.MustCompile(`^\d+(\.\d+)*$`)
+
+// keys are all keys of a build but name, in the order of the documentation.
 var keys = []key{
 	{"source", CostRebuild, func(b *Build) any { return &b.Source }, notEmpty, nil},
 	{"app_dir", CostRebuild, func(b *Build) any { return &b.AppDir }, inside, nil},
@@ -59,9 +75,10 @@ var keys = []key{
 	{"python", CostRebuild, func(b *Build) any { return &b.Python }, notEmpty, nil},
 	{"system_site_packages", CostRebuild, func(b *Build) any { return &b.SystemSitePackages }, nil, nil},
 	{"pip_args", CostRebuild, func(b *Build) any { return &b.PipArgs }, nil, pipArgs},
-	{"migrate", CostRebuild, func(b *Build) any { return &b.Migrate }, nil, nil},
+	{"migrate", CostRebuild, func(b *Build) any { return &migration{&b.Migrate, &b.Databases} }, nil, nil},
 	{"collectstatic", CostRebuild, func(b *Build) any { return &b.CollectStatic }, nil, nil},
 	{"check", CostRebuild, func(b *Build) any { return &b.Check }, nil, nil},
+	{"working_dir", CostRebuild, func(b *Build) any { return &b.WorkingDir }, workingDir, nil},
 	{"workers", CostRestart, func(b *Build) any { return &b.Workers }, whole(1, 64), nil},
 	{"threads", CostRestart, func(b *Build) any { return &b.Threads }, whole(1, 256), nil},
 	{"worker_class", CostRestart, func(b *Build) any { return &b.WorkerClass }, workerClass, nil},
@@ -101,8 +118,20 @@ var hookKeys = []key{
 	{"on_failure", CostLive, func(b *Build) any { return &b.Hooks.OnFailure }, hookCommand, nil},
 }
 
+// stepKeys are the keys of [build.steps].
+var stepKeys = []key{
+	{"before_migrate", CostRebuild, func(b *Build) any { return &b.Steps.BeforeMigrate }, nil, stepCommands},
+	{"after_migrate", CostRebuild, func(b *Build) any { return &b.Steps.AfterMigrate }, nil, stepCommands},
+}
+
 // subtables are the tables of a build, with their keys.
-func subtables() map[string][]key { return map[string][]key{"health": healthKeys, "hooks": hookKeys} }
+func subtables() map[string][]key {
+	return map[string][]key{"health": healthKeys, "hooks": hookKeys, "steps": stepKeys}
+}
+
+// younger are keys that came after releases had been made without them. At their default they are
+// not part of a hash, so that no release is made anew for a new version of this program.
+var younger = map[string]bool{"working_dir": true, "steps.before_migrate": true, "steps.after_migrate": true}
 
 // laterTables are reserved tables of a build, which have no effect yet, with their keys.
 var laterTables = map[string][]string{
@@ -119,17 +148,19 @@ func BuildKey(b Build) string { return hashOf(b, CostRebuild) }
 func RunKey(b Build) string { return hashOf(b, CostRestart) }
 
 func hashOf(b Build, c Cost) string {
-	values := map[string]any{}
-	for _, k := range keys {
-		if k.cost == c {
-			values[k.name] = k.field(&b)
+	values, standard := map[string]any{}, defaultBuild()
+	add := func(prefix string, known []key) {
+		for _, k := range known {
+			name := prefix + k.name
+			old := younger[name] && reflect.DeepEqual(k.field(&b), k.field(&standard))
+			if k.cost == c && !old {
+				values[name] = k.field(&b)
+			}
 		}
 	}
-	for _, k := range healthKeys {
-		if k.cost == c {
-			values["health."+k.name] = k.field(&b)
-		}
-	}
+	add("", keys)
+	add("health.", healthKeys)
+	add("steps.", stepKeys)
 	text, err := json.Marshal(values) // map keys are sorted
 	if err != nil {
 		panic(fmt.Sprintf("config: hash of a build: %v", err)) // strings, numbers, bools

@@ -31,7 +31,11 @@ func TestEveryKeySaysWhatAnEditCosts(t *testing.T) {
 	}
 	for name, below := range subtables() {
 		for _, k := range below {
-			if k.cost != CostLive {
+			want := CostLive
+			if name == "steps" {
+				want = CostRebuild
+			}
+			if k.cost != want {
 				t.Errorf("key %s.%s costs a %v", name, k.name, k.cost)
 			}
 		}
@@ -49,12 +53,15 @@ func TestEveryFieldOfABuildHasOneKey(t *testing.T) {
 			t.Errorf("keys %s and %s have one field", other, k.name)
 		}
 		of[at] = k.name
+		if m, ok := at.(*migration); ok {
+			of[m.on], of[m.databases] = k.name, k.name
+		}
 	}
 	var fields func(v reflect.Value, prefix string)
 	fields = func(v reflect.Value, prefix string) {
 		for i := range v.NumField() {
 			f, name := v.Field(i), prefix+v.Type().Field(i).Name
-			if kind := f.Type(); kind == reflect.TypeFor[Health]() || kind == reflect.TypeFor[Hooks]() {
+			if kind := f.Type(); kind == reflect.TypeFor[Health]() || kind == reflect.TypeFor[Hooks]() || kind == reflect.TypeFor[Steps]() {
 				fields(f, name+".")
 			} else if _, ok := of[f.Addr().Interface()]; !ok && name != "Name" {
 				t.Errorf("field %s has no key", name)
@@ -78,6 +85,10 @@ func changed(t *testing.T, b *Build, k key) {
 		*f++
 	case *[]string:
 		*f = append(slices.Clone(*f), "x")
+	case *[][]string:
+		*f = append(slices.Clone(*f), []string{"x"})
+	case *migration:
+		*f.on = !*f.on
 	case *map[string]string:
 		*f = map[string]string{"A": "x"}
 	case *os.FileMode:

@@ -129,6 +129,7 @@ func elsewhere(name string, known []string) string {
 		{buildKeys(), "to [[build]] or [defaults]"},
 		{namesOf(healthKeys), "to [build.health]"},
 		{namesOf(hookKeys), "to [build.hooks]"},
+		{namesOf(stepKeys), "to [build.steps]"},
 	} {
 		if slices.Contains(t.keys, name) && !slices.Contains(known, name) {
 			return fmt.Sprintf("; %s belongs %s", name, t.where)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ func TestFileWithOnlyWhatIsRequiredGetsTheDefaults(t *testing.T) {
 	want := Build{
 		Name: "one", Source: s.path("src"), AppDir: "API", Requirements: "requirements.txt",
 		SettingsDir: "api_settings/settings", WSGI: "api_settings.wsgi:application", Python: s.path("bin/python3"),
-		Migrate: true, Check: true, Workers: 2, Threads: 1, WorkerClass: "sync", Timeout: 30 * time.Second,
+		WorkingDir: "{app}", Migrate: true, Check: true, Workers: 2, Threads: 1, WorkerClass: "sync", Timeout: 30 * time.Second,
 		GracefulTimeout: 30 * time.Second, Umask: 0o027, SocketMode: 0o660, Autostart: true, Restart: RestartAlways,
 		RestartDelayMax: 30 * time.Second, StableAfter: 10 * time.Second, KeepReleases: 3, StepTimeout: 15 * time.Minute,
 		Health: Health{
@@ -105,6 +106,10 @@ stable_after = "1ms"
 watch_source = true
 keep_releases = 1
 step_timeout = "24h"
+working_dir = "{data}/work"
+[build.steps]
+before_migrate = [["{python}", "-c", "pass"]]
+after_migrate = [["a"], ["{app}/b", "{data}"]]
 [build.health]
 path = "/health?full=1"
 expect = "200-399"
@@ -118,6 +123,9 @@ host = "example.org:8000"
 	want := Build{
 		Name: "one", Source: s.path("other"), AppDir: "app", Requirements: "req.txt", SettingsDir: "conf", WSGI: "conf.wsgi",
 		Location: "/one", Python: s.path("bin/python3"), SystemSitePackages: true, PipArgs: []string{"--no-index"},
+		WorkingDir: "{data}/work", Steps: Steps{
+			BeforeMigrate: [][]string{{"{python}", "-c", "pass"}}, AfterMigrate: [][]string{{"a"}, {"{app}/b", "{data}"}},
+		},
 		CollectStatic: true, Workers: 64, Threads: 4, WorkerClass: "uvicorn.workers.UvicornWorker",
 		Timeout: 90 * time.Second, GracefulTimeout: 5 * time.Second,
 		Command:      []string{"{python}", "x={venv}{release}", "{app}", "{data}", "{}", "{0}", `{"a":1}`},
@@ -137,7 +145,7 @@ host = "example.org:8000"
 		t.Errorf("[supervisor] is %+v, want %+v", c.Supervisor, want)
 	}
 	base := defaultBuild()
-	for _, k := range append(keys, healthKeys...) { // so that no key is forgotten above
+	for _, k := range slices.Concat(keys, healthKeys, stepKeys) { // so that no key is forgotten above
 		if reflect.DeepEqual(k.field(&base), k.field(&c.Builds[0])) {
 			t.Errorf("key %s has its default", k.name)
 		}

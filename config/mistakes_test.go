@@ -83,7 +83,7 @@ func TestValuesAreRefusedWithWhatWasExpected(t *testing.T) {
 		{`python = »"./python3"`, "there is no such program"},
 		{`python = »""`, "not empty"},
 		{`system_site_packages = »"yes"`, "want true or false"},
-		{`migrate = »1`, "migrate = 1: want true or false"},
+		{`migrate = »1`, "migrate = 1: want true, false or a list of databases"},
 		{`pip_args = »"-q"`, "want texts in quotes"},
 		{`pip_args = ["-q", »3]`, "pip_args[1] = 3: want texts in quotes"},
 		{`pip_args = ["-q", »"\u0000"]`, "NUL"},

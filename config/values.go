@@ -47,6 +47,12 @@ func set(field, v any) (want string) {
 	case *[]string:
 		want = `texts in quotes, ["…", "…"]`
 		*f, ok = texts(v)
+	case *[][]string:
+		want = `lists of a program and its arguments, [["{python}", "…"], ["…"]]`
+		*f, ok = lists(v)
+	case *migration:
+		want = `true, false or a list of databases, ["default", "reports"]`
+		ok = f.set(v)
 	case *map[string]string:
 		want = `texts in quotes, { NAME = "…" }`
 		*f, ok = textTable(v)
@@ -84,6 +90,8 @@ func value(field any) any {
 		return *f
 	case *[]string:
 		return *f
+	case *[][]string:
+		return *f
 	case *map[string]string:
 		return *f
 	case *os.FileMode:
@@ -105,6 +113,22 @@ func texts(v any) ([]string, bool) {
 		if all[i], ok = one.(string); !ok {
 			return nil, false
 		}
+	}
+	return all, true
+}
+
+func lists(v any) ([][]string, bool) {
+	list, ok := v.([]any)
+	if !ok {
+		return nil, false
+	}
+	var all [][]string // an empty list is none, as in texts
+	for _, one := range list {
+		line, ok := texts(one)
+		if !ok || line == nil {
+			return nil, false
+		}
+		all = append(all, line)
 	}
 	return all, true
 }

@@ -19,6 +19,7 @@
 //	        build.log            Release.Log
 //	        release.json         Release.Record
 //	    build-failed.log         Build.FailedLog
+//	    build-failed.json        Build.FailedRecord
 //	    venvs/HASH/              Build.Venv
 //	    data/                    Build.Data: writable, kept across releases
 //	    run/                     Build.Run

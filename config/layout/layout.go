@@ -68,6 +68,9 @@ func (b Build) Release(id string) Release { return Release(filepath.Join(b.Relea
 // it.
 func (b Build) FailedLog() string { return filepath.Join(string(b), "build-failed.log") }
 
+// FailedRecord says what that build was made of, where it must not be repeated unasked.
+func (b Build) FailedRecord() string { return filepath.Join(string(b), "build-failed.json") }
+
 // Venvs is the folder of all environments.
 func (b Build) Venvs() string { return filepath.Join(string(b), "venvs") }
 

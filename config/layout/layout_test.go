@@ -31,6 +31,7 @@ func TestPathsAreThoseOfTheContract(t *testing.T) {
 		"/one/releases/20261123T090001-1a2b3c/build.log":    release.Log(),
 		"/one/releases/20261123T090001-1a2b3c/release.json": release.Record(),
 		"/one/build-failed.log":                             build.FailedLog(),
+		"/one/build-failed.json":                            build.FailedRecord(),
 		"/one/venvs":                                        build.Venvs(),
 		"/one/venvs/0123456789abcdef":                       build.Venv("0123456789abcdef"),
 		"/one/data":                                         build.Data(),

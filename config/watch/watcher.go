@@ -239,7 +239,7 @@ func (w *Watcher) touchedBy(e fsnotify.Event) []string {
 // noise reports whether a name is of what editors, Python and version control leave next to files.
 func noise(name string) bool {
 	return name == ".git" || name == "__pycache__" || name == "node_modules" || name == "4913" ||
-		strings.HasSuffix(name, ".pyc") || strings.HasSuffix(name, "~") || strings.HasSuffix(name, ".swp") ||
+		strings.HasSuffix(name, "~") || strings.HasSuffix(name, ".swp") ||
 		strings.HasSuffix(name, ".swx") || strings.HasPrefix(name, ".#") ||
 		strings.HasPrefix(name, "#") && strings.HasSuffix(name, "#")
 }

@@ -160,7 +160,9 @@ func (a *Actor) make(ctx context.Context, e machine.Build, request build.Request
 		a.attemptFailed(err)
 		a.event(machine.EventBuildFailed, "", err.Error())
 		a.post(hookDue{machine.EventBuildFailed, err.Error()})
-		a.tell(machine.BuildFailed{Seq: e.Seq, Reason: err.Error()})
+		var step *build.StepError
+		final := errors.As(err, &step) && step.Final
+		a.tell(machine.BuildFailed{Seq: e.Seq, Reason: err.Error(), Final: final})
 		return
 	}
 	a.listReleases()

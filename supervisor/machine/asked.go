@@ -15,6 +15,9 @@ func (t *turn) configured(e Configured) {
 		}
 		t.RunKey = e.RunKey
 		t.hurry()
+		if t.BuildErr != "" {
+			t.need(NeedCheck) // the steps have that environment too
+		}
 	}
 	if t.Halted != "" && e.Policy.Restart == RestartAlways {
 		t.hurry()
@@ -50,7 +53,11 @@ func (t *turn) leave(w Want) {
 func (t *turn) start() {
 	if t.Want == WantServe || t.Want == WantStopped {
 		t.Want = WantServe
-		t.need(NeedCheck)
+		if t.Final {
+			t.need(NeedForced) // the same inputs once more: somebody asks
+		} else {
+			t.need(NeedCheck)
+		}
 		t.tryAgain()
 	}
 }
@@ -80,6 +87,7 @@ func (t *turn) tryAgain() {
 func (t *turn) rollback(release string) {
 	t.Release = release
 	t.NeedBuild, t.Retry, t.Pinned = NeedNone, NeedNone, t.Builds
+	t.Final = false // a start keeps to what was chosen
 	t.buildAt(time.Time{})
 	t.Fallback = Version{}
 	t.forgive(func(v Version) bool { return v.Release == release })

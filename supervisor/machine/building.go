@@ -12,7 +12,7 @@ func (t *turn) buildDone(e BuildDone) {
 		return
 	}
 	t.Building = Building{}
-	t.BuildErr, t.BuildTry = "", 0
+	t.BuildErr, t.BuildTry, t.Final = "", 0, false
 	if t.NeedBuild != NeedNone {
 		return // superseded: a newer attempt is wanted, perhaps of the same inputs
 	}
@@ -51,8 +51,12 @@ func (t *turn) buildFailed(e BuildFailed) {
 		return // rolled back in the meantime
 	}
 	if !e.Cancelled {
-		t.BuildErr = e.Reason
+		t.BuildErr, t.Final = e.Reason, e.Final
 		t.BuildTry++
+	}
+	if e.Final && !e.Cancelled {
+		t.BuildTry = 0
+		return // what was asked for meanwhile is in NeedBuild already
 	}
 	if e.Cancelled || t.NeedBuild != NeedNone {
 		t.NeedBuild = max(t.NeedBuild, again)

@@ -90,6 +90,7 @@ type (
 		Seq       int
 		Reason    string
 		Cancelled bool
+		Final     bool // repeating it could do harm: only a person or another input does
 	}
 )
 

@@ -126,7 +126,7 @@ func (w *world) progress() {
 	switch {
 	case w.roll(8) == 7:
 		b.over = true
-		w.post(BuildFailed{Seq: b.seq, Reason: "pip: no network"})
+		w.post(BuildFailed{Seq: b.seq, Reason: "pip: no network", Final: b.committed})
 	case b.inputs == 0:
 		b.inputs = w.inputs
 	case !b.committed:
@@ -285,6 +285,10 @@ func (w *world) healed() bool {
 	if any {
 		w.now = later(w.now, next)
 		w.ring()
+	}
+	if !any && w.s.Final && w.s.NeedBuild == NeedNone && w.want == WantServe {
+		w.take(Start{}) // a person has corrected what made it fail
+		return true
 	}
 	return any
 }

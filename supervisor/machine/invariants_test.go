@@ -31,8 +31,9 @@ type model struct {
 		inputs  int
 		sure    bool
 	}
-	// contents up to this one need not be what serves: there was a rollback or a release gave way
-	moved int
+	final bool // the last attempt failed for good, and nobody asked or changed anything since
+
+	moved int // contents up to this one need not be what serves: somebody or something went back
 }
 
 // happened tells the model of an event, before its effects are carried out.
@@ -41,7 +42,11 @@ func (w *world) happened(before, next State, e Event) {
 		w.proved, w.failed, w.bad = map[Version]bool{}, map[Version]bool{}, map[Version]bool{}
 	}
 	w.should = before.Release
-	w.heard(e)
+	switch e.(type) {
+	case Configured, InputsChanged, Start, RestartNow, Rebuild, Rollback:
+		w.final = false
+	}
+	w.heard(before, e)
 	switch e := e.(type) {
 	case Configured:
 		switch {
@@ -67,12 +72,18 @@ func (w *world) happened(before, next State, e Event) {
 		if w.want == WantServe || w.want == WantStopped {
 			w.want = WantServe
 			w.asked()
+			if before.Final {
+				w.pinned.release = "" // it is built again, as by Rebuild
+			}
 		}
 	case Stop:
 		if w.want == WantServe {
 			w.want = WantStopped
 		}
 	case RestartNow:
+		if before.Final && (w.want == WantStopped || before.Release == "") {
+			w.pinned.release = ""
+		}
 		if w.want == WantStopped {
 			w.want = WantServe
 		}
@@ -95,7 +106,7 @@ func (w *world) happened(before, next State, e Event) {
 }
 
 // heard keeps what the machine was told about generations and builds.
-func (w *world) heard(e Event) {
+func (w *world) heard(before State, e Event) {
 	switch e := e.(type) {
 	case BuildCommitted:
 		if b := w.build; b != nil && b.seq == e.Seq {
@@ -104,6 +115,7 @@ func (w *world) heard(e Event) {
 		}
 	case BuildFailed:
 		w.build = nil
+		w.final = e.Final && before.NeedBuild == NeedNone && e.Seq > before.Pinned
 	case Ready:
 		w.tree(e.N).ready = true
 	case Ended:

@@ -280,6 +280,33 @@ func TestFailedBuildIsTriedAgainByItself(t *testing.T) {
 	l.is(PhaseBuilding)
 }
 
+// What a migration did half-way it would do once more.
+func TestAttemptThatFailedForGoodWaitsForSomebody(t *testing.T) {
+	for name, asked := range map[string]Event{
+		"an edit": InputsChanged{}, "a start": Start{}, "a restart": RestartNow{}, "a rebuild": Rebuild{},
+		"another environment": Configured{RunKey: "k2", Policy: Policy{Autostart: true, Restart: RestartAlways}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := begin(t)
+			l.take(BuildCommitted{Seq: 1})
+			l.take(BuildFailed{Seq: 1, Reason: "migrate: exit code 1", Final: true})
+			l.passes(24 * time.Hour)
+			l.is(PhaseFailed)
+			l.wants("the first reason", l.s.Reason() == "migrate: exit code 1")
+			l.take(asked)
+			l.is(PhaseBuilding)
+		})
+	}
+}
+
+func TestWhatWasAskedForDuringAnAttemptThatFailsForGoodIsBuilt(t *testing.T) {
+	l := begin(t)
+	l.take(BuildCommitted{Seq: 1})
+	l.take(InputsChanged{})
+	l.take(BuildFailed{Seq: 1, Reason: "migrate: exit code 1", Final: true})
+	l.wants("the edit is built", l.s.Building.Running && l.s.Building.Seq == 2 && !l.s.Building.Forced)
+}
+
 func TestFailedRebuildIsTriedAgainAsOne(t *testing.T) {
 	l := serving(t)
 	l.take(Rebuild{})

@@ -20,6 +20,7 @@ type State struct {
 	NeedBuild Need
 	Retry     Need      // how urgently a failed attempt is repeated, at BuildAt
 	BuildErr  string    // why the last attempt failed
+	Final     bool      // it is not repeated until an input changes or somebody asks
 	BuildTry  int       // failed attempts in a row
 	BuildAt   time.Time // when the next attempt is made; zero: not waiting
 	Builds    int       // attempts begun, the source of Building.Seq

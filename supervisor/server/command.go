@@ -1,10 +1,6 @@
 package server
 
-import (
-	"strings"
-
-	"github.com/medctrl/medctrl-supervisor/config"
-)
+import "github.com/medctrl/medctrl-supervisor/config"
 
 // Command is a server that the key `command` names. It gets its listener through LISTEN_FDS
 // (sd_listen_fds(3)).
@@ -12,13 +8,7 @@ type Command struct{ Entry config.Build }
 
 // Argv is the command with its braces filled in.
 func (c Command) Argv(p Place) ([]string, []File) {
-	r := strings.NewReplacer("{python}", p.Release.Python(), "{venv}", p.Release.Venv,
-		"{release}", p.Release.Dir, "{app}", p.App, "{data}", p.Paths.Data())
-	argv := make([]string, len(c.Entry.Command))
-	for i, arg := range c.Entry.Command {
-		argv[i] = r.Replace(arg)
-	}
-	return argv, nil
+	return p.braces().Fill(c.Entry.Command...), nil
 }
 
 // SaysReady returns false: only the health probe can tell.

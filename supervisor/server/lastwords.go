@@ -1,9 +1,13 @@
 package server
 
-import "strings"
+import (
+	"strings"
 
-// OutputLines is how many lines of a server's output are searched for the reason it ended.
-const OutputLines = 200
+	"github.com/medctrl/medctrl-supervisor/build/traceback"
+)
+
+// OutputLines is how much of its own output is looked at for the reason of a server's end.
+const OutputLines = 500
 
 // shownLines is how many of them are shown.
 const shownLines = 6
@@ -18,26 +22,26 @@ func Explain(s Server, reason string, output []string) string {
 	return reason + "; last output: " + strings.Join(words, " | ")
 }
 
-// lastWords picks from a server's output the last lines that say why it ended, without what
-// gunicorn says about its own shutdown.
+// lastWords picks the last lines that say why a server ended out of its output, without what
+// gunicorn says of its own end.
 func lastWords(output []string) []string {
 	var words []string
-	traceback := -1 // index in words where the current one began
-	for _, line := range output {
+	began := -1 // where in words the traceback that is being read began
+	for _, line := range traceback.Shorten(output) {
 		text := strings.TrimSpace(line)
 		switch {
 		case text == "" || chatter(text):
 			continue
 		case strings.HasPrefix(text, "Traceback (most recent call last)"):
-			traceback = len(words)
-		case traceback >= 0 && line[0] != ' ':
-			// gunicorn 20.1 to 23 shows how it halted itself when a second worker
-			// dies while it stops: 30 lines that hide why the workers died.
+			began = len(words)
+		case began >= 0 && line[0] != ' ' && !strings.HasPrefix(text, "caused by "):
+			// gunicorn 20.1 to 23 shows how it halted itself when a second worker dies while it
+			// stops: 30 lines that hide why the workers died.
 			if strings.HasPrefix(text, "gunicorn.errors.HaltServer") {
-				words, traceback = words[:traceback], -1
+				words, began = words[:began], -1
 				continue
 			}
-			traceback = -1
+			began = -1
 		}
 		words = append(words, text)
 	}
@@ -50,7 +54,8 @@ func chatter(line string) bool {
 	for _, word := range []string{"[INFO] Worker exiting", "[INFO] Shutting down", "[INFO] Handling signal",
 		"[INFO] Booting worker", "[INFO] Starting gunicorn", "[INFO] Listening at", "[INFO] Using worker",
 		"was terminated due to signal 15", "[INFO] Reason: Worker failed to boot", "Reason: App failed to load",
-		"During handling of the above exception, another exception occurred"} {
+		"During handling of the above exception, another exception occurred",
+		"The above exception was the direct cause of the following exception"} {
 		if strings.Contains(line, word) {
 			return true
 		}

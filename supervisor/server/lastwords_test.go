@@ -34,10 +34,11 @@ func TestLastWordsAreTheApplicationsNotGunicorns(t *testing.T) {
 		"plain":        "Traceback (most recent call last):\n  File \"x\"\nRuntimeError: dead on purpose\n[INFO] Shutting down: Master\n\n",
 		"two workers": "Traceback (most recent call last):\n  File \"x\"\nRuntimeError: dead on purpose\n[2026-11-23 09:00:00 +0000] [9] [WARNING] Worker with pid 7 was terminated due to signal 15\n" +
 			"[2026-11-23 09:00:00 +0000] [9] [INFO] Shutting down: Master\n[2026-11-23 09:00:00 +0000] [9] [INFO] Reason: Worker failed to boot.\n",
+		"chained":  "Traceback (most recent call last):\n  File \"x\"\nRuntimeError: dead on purpose\n\nThe above exception was the direct cause of the following exception:\n\nTraceback (most recent call last):\n  File \"y\"\nValueError: Unable to configure handler\n[INFO] Worker exiting (pid: 3)\n",
 		"no trace": "one\ntwo\nthree\nfour\nfive\nsix\nRuntimeError: dead on purpose",
 	} {
 		words := lastWords(strings.Split(output, "\n"))
-		if n := len(words); n == 0 || n > shownLines || words[n-1] != "RuntimeError: dead on purpose" {
+		if n := len(words); n == 0 || n > shownLines || strings.TrimPrefix(words[n-1], "caused by ") != "RuntimeError: dead on purpose" {
 			t.Errorf("%s: %q", name, words)
 		}
 	}

@@ -40,8 +40,13 @@ type Place struct {
 	GID     int // group that may read generated files; -1: the supervisor's own
 }
 
-// Launch is everything needed to start a version again without reading anything, so that a restart
-// after a crash needs no file.
+// braces are what is filled in in a command that is started there.
+func (p Place) braces() config.Braces {
+	return config.Braces{Python: p.Release.Python(), Venv: p.Release.Venv, Release: p.Release.Dir, App: p.App, Data: p.Paths.Data()}
+}
+
+// Launch is all that is needed to start a version again without reading anything: a crash is
+// answered from memory.
 type Launch struct {
 	Server Server
 	Argv   []string
@@ -67,7 +72,7 @@ func Prepare(b config.Build, environ []string, p Place, owner config.Identity) *
 	l := &Launch{
 		Server: Of(b),
 		Env:    append(environment(b, environ, p, owner), runKeyKey+"="+p.RunKey),
-		Dir:    p.App,
+		Dir:    p.braces().Dir(b.WorkingDir),
 		From:   p.Release,
 		Data:   p.Paths.Data(),
 		User:   owner,
@@ -100,7 +105,7 @@ func environment(b config.Build, environ []string, p Place, owner config.Identit
 	set("MEDCTRL_BUILD", b.Name)
 	set(releaseKey, p.Release.ID)
 	set("MEDCTRL_DATA", p.Paths.Data())
-	return env
+	return build.WithApp(env, p.App, p.braces().Dir(b.WorkingDir))
 }
 
 // VersionOf reads from a server's environment which release it runs, and with which run settings.

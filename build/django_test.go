@@ -1,0 +1,157 @@
+package build
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// newDjango makes a project of the real Django, with the app `things`, whose first migration runs
+// the operations given, in Python, and with a database in data/ unless the settings name another.
+func newDjango(t *testing.T, operations, settings string) *project {
+	t.Helper()
+	needDjango(t)
+	p := newProject(t, "")
+	p.SystemSitePackages = true
+	p.write(t, "API/manage.py", `import os
+if __name__ == "__main__":
+    from django.core.management import execute_from_command_line
+    import sys
+    execute_from_command_line(sys.argv)
+`)
+	p.write(t, "API/things/__init__.py", "")
+	p.write(t, "API/things/migrations/__init__.py", "")
+	p.write(t, "API/things/migrations/0001_initial.py", `import os
+from django.db import migrations
+
+def did(what):
+    with open(os.path.join(os.environ["MEDCTRL_DATA"], "did"), "a") as f:
+        f.write(what + "\n")
+
+class Migration(migrations.Migration):
+    atomic = False
+    operations = [`+operations+"]\n")
+	p.write(t, "API/api_settings/settings/deploy_one.py", `import os
+SECRET_KEY = "for a test, and long enough that the check of a deployment says nothing"
+INSTALLED_APPS = ["django.contrib.staticfiles", "things"]
+STATIC_URL, STATIC_ROOT = "/static/", os.path.join(os.environ["MEDCTRL_DATA"], "static")
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.path.join(os.environ["MEDCTRL_DATA"], "db")}}
+`+settings)
+	p.environment(t)
+	return p
+}
+
+const halfWay = `migrations.RunPython(lambda apps, editor: did("first half")), migrations.RunPython(lambda apps, editor: 1 / 0)`
+
+func TestMigrationThatFailedHalfWayIsNotRepeatedUnasked(t *testing.T) {
+	t.Parallel()
+	p := newDjango(t, halfWay, "")
+	first := p.failed(t)
+	if first.Step != "migrate" || !first.Final {
+		t.Errorf("final %v: %v", first.Final, first)
+	}
+	contains(t, first.Error(), "ZeroDivisionError", "not repeated by itself", "rebuild one")
+	halves := func() int { return strings.Count(p.did(t), "first half") }
+
+	must(t, os.Chtimes(p.SettingsFile(), time.Now(), time.Now())) // it is touched
+	p.m = New(Options{Runner: newRunner(t), Environ: os.Environ(), Parallel: 1})
+	if again := p.failed(t); again.Error() != first.Error() {
+		t.Errorf("the first reason\n%v\nbecame\n%v", first, again)
+	}
+	if halves() != 1 {
+		t.Errorf("migrated %d times", halves())
+	}
+	edit(t, p.SettingsFile(), "A = 1\n")
+	p.failed(t)
+	if halves() != 2 {
+		t.Errorf("migrated %d times after an edit", halves())
+	}
+	r := p.request()
+	r.Force = true
+	if _, _, err := p.m.Make(t.Context(), r); err == nil || halves() != 3 {
+		t.Errorf("migrated %d times when asked, error %v", halves(), err)
+	}
+	p.Env = map[string]string{"OTHER": "environment"}
+	p.failed(t)
+	if halves() != 4 {
+		t.Errorf("migrated %d times after env changed", halves())
+	}
+	p.write(t, "API/things/migrations/0001_initial.py", "from django.db import migrations\nclass Migration(migrations.Migration): pass\n")
+	p.made(t)
+	if exists(folderOf(p.root, p.Name).FailedRecord()) {
+		t.Error("the record of the failed attempt is left")
+	}
+}
+
+func TestDatabaseThatCannotBeReachedIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	for name, check := range map[string]bool{"in the process of the check": true, "in a process of its own": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newDjango(t, "", `DATABASES["default"]["NAME"] = os.path.join(os.environ["MEDCTRL_DATA"], "mount", "db")`+"\n")
+			p.Check = check
+			step := p.failed(t)
+			if step.Step != "migrate" || step.Final {
+				t.Errorf("final %v: %v", step.Final, step)
+			}
+			contains(t, step.Error(), "unable to open database file")
+			must(t, os.Mkdir(filepath.Join(p.data(), "mount"), 0o777))
+			p.made(t)
+		})
+	}
+}
+
+func TestMigrationThatCannotBeLoadedIsNotRepeatedUnasked(t *testing.T) {
+	t.Parallel()
+	p := newDjango(t, "no_such_name", "")
+	if step := p.failed(t); !step.Final {
+		t.Error(step)
+	}
+}
+
+func TestWhatFollowsAMigrationIsNotRepeatedUnasked(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, "if on('collectstatic'): sys.exit(1)\n")
+	p.CollectStatic = true
+	if step := p.failed(t); step.Step != "collectstatic" || !step.Final {
+		t.Error(step)
+	}
+	p.Migrate = false
+	if step := p.failed(t); step.Final {
+		t.Error(step)
+	}
+}
+
+// Python allows that once in a process.
+func TestManagePyMayDoWhatAProcessCanDoOnlyOnce(t *testing.T) {
+	t.Parallel()
+	for name, check := range map[string]bool{"after the check": true, "after the look at the settings": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newDjango(t, `migrations.RunPython(lambda apps, editor: did("migrated"))`, "")
+			p.write(t, "API/manage.py", "import multiprocessing\nmultiprocessing.set_start_method('spawn')\n"+read(t, filepath.Join(p.AppPath(), "manage.py")))
+			p.Check, p.CollectStatic = check, true
+			rel := p.made(t)
+			if p.did(t) != "migrated\n" {
+				t.Errorf("did %q", p.did(t))
+			}
+			contains(t, read(t, filepath.Join(rel.Dir, "build.log")), "once more in one of its own")
+			locks, err := os.ReadDir(filepath.Join(p.root, ".supervisor", "migrate"))
+			if err != nil || len(locks) != 1 {
+				t.Errorf("%d locks, error %v", len(locks), err)
+			}
+		})
+	}
+}
+
+func TestCommandThatFailsForItselfIsRepeatedOnce(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, "if on('collectstatic'):\n  did('collects')\n  sys.exit(3)\n")
+	p.CollectStatic = true
+	contains(t, p.failed(t).Error(), "collectstatic", "exit code 3")
+	if n := strings.Count(p.did(t), "collects"); n != 2 {
+		t.Errorf("%d times", n)
+	}
+}

@@ -1,0 +1,26 @@
+package build
+
+import "strings"
+
+// shownError is an error whose text is for logs, status and events.
+type shownError struct {
+	text  string
+	cause error
+}
+
+func (e *shownError) Error() string { return e.text }
+func (e *shownError) Unwrap() error { return e.cause }
+
+// shown is err with a text that has no secrets, and files by their names in the source.
+func (j *job) shown(err error) error {
+	if text := j.inSource(conceal(err.Error(), j.secrets())); text != err.Error() {
+		return &shownError{text, err}
+	}
+	return err
+}
+
+// inSource puts the source's files in the place of their copies in the folder in which the release
+// is prepared, which is gone when somebody reads of it.
+func (j *job) inSource(text string) string {
+	return strings.NewReplacer(j.app(), j.b.AppPath(), j.temp, j.b.Source).Replace(text)
+}

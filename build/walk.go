@@ -1,0 +1,153 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/medctrl/medctrl-supervisor/config"
+)
+
+// noise says what of an application is left out of its releases and of their identity: the
+// repository, Python's cache of bytecode, which belongs to the files next to it and is made again,
+// and what an editor has open. Everything else is the application's, whatever its name: packages of
+// npm that are served as static files, bytecode that is shipped without its source, a database.
+// docs/configuration.md has this list.
+func noise(name string, dir bool) bool {
+	if name == ".git" { // a file in a worktree and in a submodule
+		return true
+	}
+	if dir {
+		return name == "__pycache__" || name == ".hg" || name == ".svn"
+	}
+	ext := filepath.Ext(name)
+	return strings.HasPrefix(name, ".") && (ext == ".swp" || ext == ".swo" || ext == ".swx") || // Vim
+		strings.HasPrefix(name, ".#") || strings.HasSuffix(name, "~") // Emacs, and backups
+}
+
+// walk calls visit for everything of an application folder that goes into a release, with the path
+// relative to it, parents first, and skip, where it is given, for what is left out. A link that
+// leads out of the folder and anything that is no file, folder or link is an error. app itself has
+// no links in it: see resolved.
+func walk(ctx context.Context, app string, visit func(rel string, d fs.DirEntry) error, skip func(rel string)) error {
+	return filepath.WalkDir(app, func(path string, d fs.DirEntry, err error) (result error) {
+		defer func() { result = vanished(path, result) }()
+		if err == nil {
+			err = context.Cause(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(app, path)
+		if err != nil || rel == "." {
+			return err
+		}
+		if noise(d.Name(), d.IsDir()) {
+			if skip != nil {
+				skip(rel)
+			}
+			if d.IsDir() {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		switch d.Type() {
+		case 0, fs.ModeDir:
+		case fs.ModeSymlink:
+			if d, err = followed(app, rel, d); err != nil {
+				return err
+			}
+		default:
+			return notRegular(path, d.Type())
+		}
+		return visit(rel, d)
+	})
+}
+
+// vanished says of an error that what is at path was there when its folder was read.
+func vanished(path string, err error) error {
+	var changed *changedError
+	if _, lerr := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && errors.Is(lerr, fs.ErrNotExist) && !errors.As(err, &changed) {
+		return &changedError{path, "was removed"}
+	}
+	return err
+}
+
+// resolved is the application's folder without links on the way: one that is swapped while it is
+// read does not mix two sources.
+func resolved(b config.Build) (string, error) {
+	app, err := filepath.EvalSymlinks(b.AppPath())
+	if err != nil {
+		return "", fmt.Errorf("find the application: %w", err)
+	}
+	return app, nil
+}
+
+// followed returns what goes into a release for a link: the link, where it leads to something
+// inside the application, or to nothing. A link to a file elsewhere, by its text or by what other
+// links make of it, is that file; a link to a folder elsewhere, or to what cannot be read as a
+// file, is an error.
+func followed(app, rel string, link fs.DirEntry) (fs.DirEntry, error) {
+	path := filepath.Join(app, rel)
+	to, err := os.Readlink(path)
+	if err != nil {
+		return nil, err
+	}
+	out := filepath.IsAbs(to) || !filepath.IsLocal(filepath.Join(filepath.Dir(rel), to))
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !out:
+		return link, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%s is a link to %s, out of the application, and nothing is there: remove the link, or put back what it leads to", path, to)
+	case errors.Is(err, unix.ELOOP):
+		return nil, fmt.Errorf("%s is a link to %s and leads in a circle: remove it, or let it lead to a file", path, to)
+	case err != nil:
+		return nil, fmt.Errorf("%s is a link to %s, which cannot be followed: %w", path, to, cause(err))
+	}
+	if !out {
+		target, err := filepath.EvalSymlinks(path)
+		if err != nil {
+			return nil, fmt.Errorf("%s is a link to %s, which cannot be followed: %w", path, to, cause(err))
+		}
+		inside, err := filepath.Rel(app, target)
+		out = err != nil || !filepath.IsLocal(inside)
+	}
+	switch {
+	case info.Mode().IsRegular() && out:
+		return fs.FileInfoToDirEntry(info), nil
+	case info.IsDir() && out:
+		return nil, fmt.Errorf("%s is a link to the folder %s, out of the application, and a release holds all that it needs. "+
+			"What the application shares or writes belongs under MEDCTRL_DATA, or at a path that its settings name "+
+			"([build.sandbox] write is to list such shared paths): remove the link and use one of them", path, to)
+	case !info.IsDir() && !info.Mode().IsRegular():
+		return nil, notRegular(path, info.Mode().Type())
+	}
+	return link, nil
+}
+
+// cause is an error without the system call and the path, which the sentence around it names.
+func cause(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}
+
+func notRegular(path string, mode fs.FileMode) error {
+	what := map[fs.FileMode]string{
+		fs.ModeNamedPipe: "a named pipe", fs.ModeSocket: "a socket",
+		fs.ModeDevice: "a device", fs.ModeDevice | fs.ModeCharDevice: "a device",
+	}[mode]
+	if what == "" {
+		what = mode.String()
+	}
+	return fmt.Errorf("%s is %s, neither file nor folder: it cannot be part of a release; move it out of the application", path, what)
+}
