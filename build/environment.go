@@ -86,12 +86,8 @@ func (j *job) install(ctx context.Context) error {
 		return err
 	}
 	// What was installed must be what the environment's name says.
-	requirements, err := readRequirements(ctx, j.b)
-	if err != nil {
+	if err := j.sameRequirements(ctx); err != nil {
 		return err
-	}
-	if requirements != j.requirements {
-		return errChanged
 	}
 	mark := ""
 	if j.exec(ctx, Command{Argv: []string{j.venvPython(), "-I", "-c", lookForGunicorn}, Dir: j.venv}) == nil {

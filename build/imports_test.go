@@ -38,7 +38,7 @@ func TestEverythingThatSettingsImportIsWatchedAndCounts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := newProject(t, "")
+			p := bareProject(t, "")
 			p.write(t, settings+"deploy_one.py", c.names+"SECRET_KEY = 'x'\n")
 			for file, text := range c.between {
 				p.write(t, file, text)
@@ -47,9 +47,9 @@ func TestEverythingThatSettingsImportIsWatchedAndCounts(t *testing.T) {
 			if !later {
 				p.write(t, c.file, "A = B = 1\n")
 			}
-			before, hash := Watch(p.Build), p.identity(t)
+			before, hash := Watch(p.Build, os.Environ()), p.identity(t)
 			p.write(t, c.file, "A = B = 2\n")
-			after := Watch(p.Build)
+			after := Watch(p.Build, os.Environ())
 			if path := filepath.Join(p.Source, c.file); !slices.Contains(before.Files, path) || after.Hash == before.Hash {
 				t.Errorf("%s is not watched: %q", c.file, before.Files)
 			}
@@ -62,13 +62,13 @@ func TestEverythingThatSettingsImportIsWatchedAndCounts(t *testing.T) {
 
 func TestSettingsOfOtherBuildsAreNeitherWatchedNorCount(t *testing.T) {
 	t.Parallel()
-	p := newProject(t, "")
+	p := bareProject(t, "")
 	p.write(t, settings+"deploy_one.py", "# from .deploy_three import *\nfrom .deploy_two import *\n")
 	p.write(t, settings+"deploy_two.py", "A = 1\n")
 	p.write(t, settings+"deploy_four.py", "A = 1\n")
-	before, hash := Watch(p.Build), p.identity(t)
+	before, hash := Watch(p.Build, os.Environ()), p.identity(t)
 	p.write(t, settings+"deploy_four.py", "A = 2\n")
-	if Watch(p.Build).Hash != before.Hash || p.identity(t) != hash {
+	if Watch(p.Build, os.Environ()).Hash != before.Hash || p.identity(t) != hash {
 		t.Error("the settings of a build that nobody imports count")
 	}
 }
@@ -83,7 +83,7 @@ func (p *project) identity(t testing.TB) string {
 
 func TestImportsThatLeadOutOfTheApplicationAreNotFollowed(t *testing.T) {
 	t.Parallel()
-	p := newProject(t, "")
+	p := bareProject(t, "")
 	secret := filepath.Join(t.TempDir(), "secret")
 	must(t, os.WriteFile(secret+".py", []byte("A = 1\n"), 0o600))
 	must(t, os.Symlink(filepath.Dir(secret), filepath.Join(p.Source, settings, "out")))

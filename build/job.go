@@ -44,7 +44,8 @@ type job struct {
 // inputs is what a release is made of.
 type inputs struct {
 	python       Interpreter
-	requirements string
+	reads        *reads // what an installation reads
+	requirements string // hash of that
 	venvID, venv string
 	source       tree
 	hash         string // of all of it

@@ -126,14 +126,13 @@ func (m *Maker) prepare(ctx context.Context, r Request) (_ *job, err error) {
 	if j.as, err = config.IdentityOf(j.b); err != nil {
 		return nil, err
 	}
-	if j.env, err = config.Environ(j.b, m.Environ); err != nil {
+	if j.env, err = environ(j.b, m.Environ, j.as); err != nil {
 		return nil, err
 	}
-	j.env = withHome(j.env, m.Environ, j.as)
 	if j.python, err = m.interpreters.look(ctx, j.b.Python, j.env, j.as); err != nil {
 		return nil, err
 	}
-	if j.requirements, err = readRequirements(ctx, j.b); err != nil {
+	if err := j.readRequirements(ctx); err != nil {
 		return nil, err
 	}
 	j.venvID = environmentID(j.python, j.requirements, j.b, j.as.GID)
@@ -155,6 +154,33 @@ func (m *Maker) prepare(ctx context.Context, r Request) (_ *job, err error) {
 		j.before = &j.all[len(j.all)-1]
 	}
 	return j, nil
+}
+
+// readRequirements reads all that an installation does.
+func (j *job) readRequirements(ctx context.Context) (err error) {
+	j.reads = installReads(j.b, append(j.env[:len(j.env):len(j.env)], "MEDCTRL_DATA="+j.dir.Data()))
+	j.requirements, err = j.reads.hash(ctx, &j.maker.hashes, j.Root)
+	return err
+}
+
+// sameRequirements returns errChanged where an installation would read something else by now.
+func (j *job) sameRequirements(ctx context.Context) error {
+	before := j.inputs
+	err := j.readRequirements(ctx)
+	if err == nil && j.requirements != before.requirements {
+		err = errChanged
+	}
+	j.inputs = before
+	return err
+}
+
+// environ is the environment of a build's steps, where own is ours.
+func environ(b config.Build, own []string, as config.Identity) ([]string, error) {
+	env, err := config.Environ(b, own)
+	if err != nil {
+		return nil, err
+	}
+	return withHome(env, own, as), nil
 }
 
 // withHome puts the user's home in the place of ours, unless the build has set another.

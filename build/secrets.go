@@ -77,10 +77,8 @@ func (j *job) secrets() []string {
 			texts = append(texts, entry)
 		}
 	}
-	for _, path := range RequirementFiles(j.b) {
-		if text, err := readText(os.OpenFile, path); err == nil {
-			texts = append(texts, expand(string(text), j.env))
-		}
+	for _, f := range j.reads.files {
+		texts = append(texts, expand(decode(f.raw), j.env))
 	}
 	var all []string
 	for _, text := range texts {
@@ -100,15 +98,6 @@ func (j *job) secrets() []string {
 	all = slices.DeleteFunc(all, func(s string) bool { return len(s) < 3 })
 	slices.SortFunc(all, func(a, b string) int { return cmp.Compare(len(b), len(a)) }) // one may hold another
 	return slices.Compact(all)
-}
-
-var variable = regexp.MustCompile(`\$\{([A-Z0-9_]+)\}`)
-
-// expand puts environment variables into a requirements file, as pip does.
-func expand(text string, env []string) string {
-	return variable.ReplaceAllStringFunc(text, func(name string) string {
-		return cmp.Or(envValue(env, name[2:len(name)-1]), name)
-	})
 }
 
 // redact overwrites secrets in a log from offset on, in place: the log is open in processes of

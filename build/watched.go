@@ -3,9 +3,11 @@ package build
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/medctrl/medctrl-supervisor/config"
 )
@@ -18,18 +20,32 @@ type Watched struct {
 	Hash  string   // of what they read as
 }
 
-// Watch reads them. One that cannot be read is part of the hash as such.
-func Watch(b config.Build) Watched {
+// Watch reads them, with what of the environment decides about the requirements; own is our own.
+// One that cannot be read is part of the hash as such.
+func Watch(b config.Build, own []string) Watched {
 	var w Watched
+	h := sha256.New()
 	for _, rel := range readSettings(b.AppPath(), b).files() {
 		w.Files = append(w.Files, filepath.Join(b.AppPath(), rel))
 	}
-	w.Files = append(w.Files, RequirementFiles(b)...)
+	as, err := config.IdentityOf(b)
+	env, eerr := environ(b, own, as)
+	if err := errors.Join(err, eerr); err != nil {
+		fmt.Fprintf(h, "%v\n", err) // an attempt says so too
+	}
+	r := installReads(b, env)
+	w.Files = append(w.Files, r.paths()...)
+	fmt.Fprintf(h, "%q\n", r.variables)
 	if b.EnvFile != "" {
 		w.Files = append(w.Files, b.EnvFile)
 	}
-	h := sha256.New()
 	for _, path := range w.Files {
+		if slices.Contains(r.others, path) { // of any size: an attempt reads it
+			if info, err := os.Stat(path); err == nil {
+				fmt.Fprintf(h, "%s %d %d\n", path, info.Size(), info.ModTime().UnixNano())
+			}
+			continue
+		}
 		text, err := readText(os.OpenFile, path)
 		fmt.Fprintf(h, "%s %d %v\n", path, len(text), err)
 		h.Write(text)

@@ -9,7 +9,7 @@ import (
 )
 
 // files are those on this machine's disk (Files).
-type files struct{}
+type files struct{ environ []string } // our own, as os.Environ has it
 
 // Load reads builds.toml.
 func (files) Load(path string) (*config.Config, error) { return config.Load(path) }
@@ -18,4 +18,4 @@ func (files) Load(path string) (*config.Config, error) { return config.Load(path
 func (files) MakeFolder(path string, mode fs.FileMode) error { return os.MkdirAll(path, mode) }
 
 // Inputs reads the files of an entry that are watched.
-func (files) Inputs(b config.Build) build.Watched { return build.Watch(b) }
+func (f files) Inputs(b config.Build) build.Watched { return build.Watch(b, f.environ) }

@@ -167,12 +167,14 @@ func (s *Supervisor) applyBuilds(cfg *config.Config, plan config.Plan) {
 
 // configure brings a build's entry to its actor, which is made where there is none.
 func (s *Supervisor) configure(b config.Build, rebuild bool) {
+	before := s.inputs[b.Name]
 	s.look(b)
 	a, ok := s.fleet.Load().actors[b.Name]
 	if !ok {
 		a = s.enlist(b, nil)
 	}
-	a.Configure(&b, rebuild)
+	// Its requirements may read a variable of env that was edited.
+	a.Configure(&b, rebuild || ok && s.inputs[b.Name].Hash != before.Hash)
 }
 
 // look reads what the watched files of a build are now.
