@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -45,6 +47,25 @@ func environmentID(p Interpreter, requirements string, b config.Build, gid int) 
 		fmt.Fprintf(h, "%q\n", p.installed())
 	}
 	return hex.EncodeToString(h.Sum(nil))[:16]
+}
+
+// chooseEnvironment chooses the environment that the newest release of the same requirements has,
+// else one that is named after them: of those that somebody asked to be made anew, the last one is
+// used from then on.
+func (j *job) chooseEnvironment() {
+	j.environment = environmentID(j.python, j.requirements, j.b, j.as.GID)
+	j.venvID = j.environment
+	for i := len(j.all) - 1; i >= 0; i-- {
+		if of := cmp.Or(j.all[i].Environment, j.all[i].VenvID); of == j.environment {
+			j.venvID = j.all[i].VenvID
+			break
+		}
+	}
+	if j.Fresh {
+		sum := sha256.Sum256(fmt.Appendf(nil, "fresh %s %d", j.environment, time.Now().UnixNano()))
+		j.venvID = hex.EncodeToString(sum[:])[:16]
+	}
+	j.venv = j.dir.Venv(j.venvID)
 }
 
 // useEnvironments keeps Prune from environments that a build uses before a

@@ -46,7 +46,8 @@ type inputs struct {
 	python       Interpreter
 	reads        *reads // what an installation reads
 	requirements string // hash of that
-	venvID, venv string
+	environment  string // what stands for the requirements
+	venvID, venv string // of the environment, which may be one of several of these requirements
 	source       tree
 	hash         string // of all of it
 }
@@ -211,6 +212,9 @@ func (j *job) say(p Progress) {
 func (j *job) finish(ctx context.Context) (Release, error) {
 	gone := j.dismiss()
 	rel := Release{ID: j.id, Hash: j.hash, VenvID: j.venvID, Created: time.Now().UTC(), Steps: j.took}
+	if j.environment != j.venvID {
+		rel.Environment = j.environment
+	}
 	text, err := json.MarshalIndent(rel, "", "  ")
 	if err == nil {
 		err = os.WriteFile(layout.Release(j.temp).Record(), append(text, '\n'), 0o640)

@@ -51,6 +51,7 @@ type Request struct {
 	Root  string // absolute; the build lives in Root/NAME
 	Build config.Build
 	Force bool // a new release even of the same inputs
+	Fresh bool // and in a new environment
 
 	// Progress, where given, is called from Make's goroutine as steps begin and end.
 	Progress func(Progress)
@@ -135,8 +136,13 @@ func (m *Maker) prepare(ctx context.Context, r Request) (_ *job, err error) {
 	if err := j.readRequirements(ctx); err != nil {
 		return nil, err
 	}
-	j.venvID = environmentID(j.python, j.requirements, j.b, j.as.GID)
-	j.venv = j.dir.Venv(j.venvID)
+	if j.all, err = List(j.Root, j.b.Name); err != nil {
+		return nil, err
+	}
+	if len(j.all) > 0 {
+		j.before = &j.all[len(j.all)-1]
+	}
+	j.chooseEnvironment()
 	app, err := resolved(j.b)
 	if err != nil {
 		return nil, err
@@ -146,12 +152,6 @@ func (m *Maker) prepare(ctx context.Context, r Request) (_ *job, err error) {
 	}
 	if j.hash, err = identity(j.b, app, j.source, j.requirements, j.venvID); err != nil {
 		return nil, err
-	}
-	if j.all, err = List(j.Root, j.b.Name); err != nil {
-		return nil, err
-	}
-	if len(j.all) > 0 {
-		j.before = &j.all[len(j.all)-1]
 	}
 	return j, nil
 }
@@ -195,7 +195,7 @@ func withHome(env, own []string, as config.Identity) []string {
 // same returns the newest release of the same inputs, unless a new one is to be made of them
 // anyway.
 func (j *job) same() (Release, bool) {
-	for i := len(j.all) - 1; i >= 0 && !j.Force; i-- {
+	for i := len(j.all) - 1; i >= 0 && !j.Force && !j.Fresh; i-- {
 		if j.all[i].Hash == j.hash {
 			return j.all[i], true
 		}

@@ -56,6 +56,7 @@ type (
 	Build struct {
 		Seq   int
 		Force bool
+		Fresh bool // and in a new environment
 	}
 	// CancelBuild cancels attempt Seq, which then ends with BuildFailed, after Grace if it is still
 	// running by then. One that crosses with BuildCommitted comes too late and may be ignored: it
