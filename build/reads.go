@@ -25,6 +25,7 @@ type reads struct {
 	others    []string          // archives, certificates, lists of links: what counts by its content alone
 	projects  []string          // folders of local projects
 	sums      map[string]string // of what they hold, once hash has returned
+	generated bool              // some of the files say in requirements what another kind of file says
 	refused   error             // the first thing that cannot be installed without touching the source
 }
 
@@ -76,6 +77,11 @@ func (r *reads) paths() []string {
 			all = append(all, f.path)
 		}
 	}
+	for _, f := range r.files {
+		if lock := lockOf(f.path); lock != "" && !r.known(lock) {
+			all = append(all, lock) // it may come
+		}
+	}
 	return append(all, r.others...)
 }
 
@@ -91,6 +97,11 @@ func (r *reads) include(path string, ours bool) {
 	}
 	at := len(r.files)
 	raw, err := readText(os.OpenFile, path)
+	if err == nil {
+		if text, ok, gerr := generated(path, raw); ok {
+			raw, err, r.generated = []byte(text), gerr, true
+		}
+	}
 	r.files = append(r.files, textFile{path: path, raw: raw, err: err, lines: requirementLines(decode(raw))})
 	for _, line := range r.files[at].lines {
 		for _, found := range variable.FindAllStringSubmatch(line.text, -1) {

@@ -30,7 +30,7 @@ func (j *job) prepareInstall(ctx context.Context) (*installation, error) {
 		requirements: j.b.RequirementsFile(), args: j.b.PipArgs, hand: j.reads,
 		copies: map[string]string{}, files: map[string]string{},
 	}
-	if len(j.reads.projects) == 0 {
+	if len(j.reads.projects) == 0 && !j.reads.generated {
 		return in, nil
 	}
 	dir := filepath.Join(j.temp, copiesFolder)
