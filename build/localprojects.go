@@ -157,7 +157,7 @@ func projectLink(dir, path string, link fs.DirEntry) (fs.DirEntry, error) {
 	}
 	target, err := filepath.EvalSymlinks(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil //nolint:nilnil // it leads to nothing, and is nothing
+		return nil, nil // it leads to nothing, and is nothing
 	}
 	if err != nil {
 		return nil, fmt.Errorf("follow link: %w", err)
