@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -53,6 +55,25 @@ func environmentID(p Interpreter, requirements string, b config.Build, gid int) 
 	return hex.EncodeToString(h.Sum(nil))[:16]
 }
 
+// chooseEnvironment chooses the environment that the newest release of the same requirements has,
+// else one that is named after them: of those that somebody asked to be made anew, the last one is
+// used from then on.
+func (j *job) chooseEnvironment() {
+	j.environment = environmentID(j.python, j.requirements, j.b, j.as.GID)
+	j.venvID = j.environment
+	for i := len(j.all) - 1; i >= 0; i-- {
+		if of := cmp.Or(j.all[i].Environment, j.all[i].VenvID); of == j.environment {
+			j.venvID = j.all[i].VenvID
+			break
+		}
+	}
+	if j.Fresh {
+		sum := sha256.Sum256(fmt.Appendf(nil, "fresh %s %d", j.environment, time.Now().UnixNano()))
+		j.venvID = hex.EncodeToString(sum[:])[:16]
+	}
+	j.venv = j.dir.Venv(j.venvID)
+}
+
 // useEnvironments keeps Prune from environments that a build uses before a
 // release does, until the returned file is closed.
 func useEnvironments(dir layout.Build) (*os.File, error) {
@@ -92,12 +113,8 @@ func (j *job) install(ctx context.Context) error {
 		return err
 	}
 	// What was installed must be what the environment's name says.
-	requirements, err := readRequirements(ctx, j.b)
-	if err != nil {
+	if err := j.sameRequirements(ctx); err != nil {
 		return err
-	}
-	if requirements != j.requirements {
-		return errChanged
 	}
 	mark := ""
 	if j.exec(ctx, Command{Argv: []string{j.venvPython(), "-I", "-c", lookForGunicorn}, Dir: j.venv}) == nil {

@@ -269,3 +269,32 @@ func TestPackagesOfTheInterpreterCountForTheEnvironment(t *testing.T) {
 		t.Error("what was installed since counts where it is not seen, or not where it is")
 	}
 }
+
+func TestFreshEnvironmentIsNewAndStays(t *testing.T) {
+	t.Parallel()
+	p := bareProject(t, "")
+	p.fakePip(t, "")
+	first := p.made(t)
+	r := p.request()
+	r.Force, r.Fresh = true, true
+	second, fresh, err := p.m.Make(t.Context(), r)
+	if err != nil || !fresh || second.Venv == first.Venv || len(p.pips(t)) != 2 || !complete(first.Venv) {
+		t.Fatalf("%s after %s, fresh %v, error %v, pip ran %q", second.Venv, first.Venv, fresh, err, p.pips(t))
+	}
+	if same, fresh, err := p.m.Make(t.Context(), p.request()); err != nil || fresh || same.ID != second.ID {
+		t.Errorf("%s after %s, fresh %v, error %v", same.ID, second.ID, fresh, err)
+	}
+	p.write(t, "API/more.py", "A = 1\n")
+	if third := p.made(t); third.Venv != second.Venv || len(p.pips(t)) != 2 {
+		t.Errorf("%s after %s, pip ran %q", third.Venv, second.Venv, p.pips(t))
+	}
+	p.Env["ON_PIP"] = "exit 1"
+	if _, _, err := p.m.Make(t.Context(), r); err == nil {
+		t.Fatal("made, though pip fails")
+	}
+	p.clean(t)
+	p.write(t, "API/more.py", "A = 2\n")
+	if fourth := p.made(t); fourth.Venv != second.Venv {
+		t.Errorf("after a failure %s, want %s", fourth.Venv, second.Venv)
+	}
+}

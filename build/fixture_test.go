@@ -38,6 +38,14 @@ def on(command):
 // newProject makes a project and an environment for it, without pip, for which another test waits.
 func newProject(t testing.TB, manage string) *project {
 	t.Helper()
+	p := bareProject(t, manage)
+	p.environment(t)
+	return p
+}
+
+// bareProject makes a project without an environment, for what only looks at it.
+func bareProject(t testing.TB, manage string) *project {
+	t.Helper()
 	dir := t.TempDir()
 	p := &project{
 		Build: config.Build{
@@ -56,7 +64,6 @@ func newProject(t testing.TB, manage string) *project {
 	p.write(t, "API/app/views.py", "def where():\n    return where.__code__.co_filename\n")
 	p.write(t, "API/app/__init__.py", "")
 	p.write(t, "API/api_settings/settings/deploy_one.py", "SECRET_KEY = 'x'\n")
-	p.environment(t)
 	return p
 }
 

@@ -148,39 +148,60 @@ func (c *hashes) readTree(ctx context.Context, app string) (tree, error) {
 }
 
 // identity is the hash of everything that goes into a release of the application at app. Settings
-// of other builds, deploy_*.py next to our own, do not count unless the other settings name them:
-// an edit of one build is no reason to rebuild the others.
+// of other builds, deploy_*.py next to our own, do not count unless our settings, or others that
+// are shared, name them: an edit of one build is no reason to rebuild the others.
 func identity(b config.Build, app string, t tree, requirements, venv string) (string, error) {
 	if _, ok := t[filepath.Join(b.SettingsDir, filepath.Base(b.SettingsFile()))]; !ok {
 		return "", fmt.Errorf("%s: there is no settings file of this build", b.SettingsFile())
 	}
-	all := slices.Sorted(maps.Keys(t))
-	var settings strings.Builder
-	var others []string // of them
-	for _, rel := range all {
-		dir, file := filepath.Split(rel)
-		switch {
-		case filepath.Clean(dir) != filepath.Clean(b.SettingsDir) || filepath.Ext(file) != ".py":
-		case strings.HasPrefix(file, "deploy_") && file != filepath.Base(b.SettingsFile()):
-			others = append(others, rel)
-		default:
-			text, err := readText(os.OpenFile, filepath.Join(app, rel))
-			if err != nil {
-				return "", fmt.Errorf("read settings: %w", err)
-			}
-			settings.Write(text)
-		}
+	others, err := otherSettings(b, app, t)
+	if err != nil {
+		return "", err
 	}
-	text := settings.String()
-	others = slices.DeleteFunc(others, func(rel string) bool {
-		return strings.Contains(text, strings.TrimSuffix(filepath.Base(rel), ".py"))
-	})
 	h := sha256.New()
 	fmt.Fprintf(h, "release 1\n%s\n%s\n%s\n", config.BuildKey(b), venv, requirements)
-	for _, rel := range all {
+	for _, rel := range slices.Sorted(maps.Keys(t)) {
 		if !slices.Contains(others, rel) {
 			fmt.Fprintf(h, "%q %s\n", rel, t[rel])
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// otherSettings returns the settings of other builds that nothing of what counts for b names, nor
+// what is named by those that it names.
+func otherSettings(b config.Build, app string, t tree) ([]string, error) {
+	imported := readSettings(app, b).texts
+	var texts []string // of what counts
+	for _, text := range imported {
+		texts = append(texts, text)
+	}
+	others := map[string]string{} // by path, their texts
+	for rel := range t {
+		dir, file := filepath.Split(rel)
+		_, counts := imported[rel]
+		if counts || filepath.Clean(dir) != filepath.Clean(b.SettingsDir) || filepath.Ext(file) != ".py" {
+			continue
+		}
+		text, err := readText(os.OpenFile, filepath.Join(app, rel))
+		switch {
+		case strings.HasPrefix(file, "deploy_") && file != filepath.Base(b.SettingsFile()):
+			others[rel] = string(text) // one that cannot be read names nothing
+		case err != nil:
+			return nil, fmt.Errorf("read settings: %w", err)
+		default:
+			texts = append(texts, string(text))
+		}
+	}
+	for len(texts) > 0 {
+		text := texts[0]
+		texts = texts[1:]
+		for rel, more := range others {
+			if strings.Contains(text, strings.TrimSuffix(filepath.Base(rel), ".py")) {
+				texts = append(texts, more)
+				delete(others, rel)
+			}
+		}
+	}
+	return slices.Collect(maps.Keys(others)), nil
 }

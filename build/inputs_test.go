@@ -19,7 +19,6 @@ func TestEveryInputCountsAndNothingElse(t *testing.T) {
 	p.write(t, "more/base.txt", "-c limits.txt\n")
 	p.write(t, "more/limits.txt", "\n")
 	p.write(t, "local/setup.py", "")
-	const settings = "API/api_settings/settings/"
 	p.write(t, settings+"common.py", "A = 1\n")
 	p.write(t, settings+"deploy_two.py", "A = 1\n")
 	identity := func() string {

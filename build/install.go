@@ -10,17 +10,22 @@ import (
 
 // installRequirements runs uv where that has the same result, else pip.
 func (j *job) installRequirements(ctx context.Context) error {
+	in, err := j.prepareInstall(ctx)
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(filepath.Join(j.temp, copiesFolder)) // else it goes with the attempt
 	if uv, err := lookPath("uv", j.env); err == nil && j.uvWillDo() {
 		argv := []string{uv, "pip", "install", "--no-config", "--link-mode", "copy", "--compile-bytecode",
 			"--python", j.venvPython(),
-			"-r", j.b.RequirementsFile()}
+			"-r", in.requirements}
 		err := j.exec(ctx, Command{Argv: argv, Dir: j.b.Source})
 		if err == nil || ctx.Err() != nil || j.python.Pip == nil {
 			return err
 		}
 		fmt.Fprintf(j.log, "uv could not install the requirements (%v): pip tries\n", err) // it is a remark
 	}
-	return j.pip(ctx)
+	return j.pip(ctx, in)
 }
 
 // uvWillDo says whether uv installs what pip would: it reads none of pip's settings and does not
@@ -45,7 +50,7 @@ func (j *job) uvWillDo() bool {
 	return true
 }
 
-func (j *job) pip(ctx context.Context) error {
+func (j *job) pip(ctx context.Context, in *installation) error {
 	if j.python.Pip == nil {
 		return fmt.Errorf("there is no pip for %s: apt install python3-pip, or python3-venv", j.python.Path)
 	}
@@ -54,7 +59,7 @@ func (j *job) pip(ctx context.Context) error {
 		argv = append(argv, strings.ReplaceAll(arg, "{venv}", j.venv))
 	}
 	argv = append(argv, "install", "--no-input", "--disable-pip-version-check", "--no-warn-script-location")
-	args, hidden, proxy := hideSecrets(j.b.PipArgs)
+	args, hidden, proxy := hideSecrets(in.args)
 	if len(hidden) > 0 {
 		path := filepath.Join(j.temp, "pip-options.txt")
 		defer os.Remove(path) // it goes with the folder otherwise
@@ -66,7 +71,7 @@ func (j *job) pip(ctx context.Context) error {
 		}
 		argv = append(argv, "-r", path)
 	}
-	argv = append(argv, "-r", j.b.RequirementsFile())
+	argv = append(argv, "-r", in.requirements)
 	c := Command{Argv: append(argv, args...), Dir: j.b.Source}
 	if proxy != "" {
 		c.Env = []string{"PIP_PROXY=" + proxy}

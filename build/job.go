@@ -47,8 +47,10 @@ type job struct {
 // inputs is what a release is made of.
 type inputs struct {
 	python       Interpreter
-	requirements string
-	venvID, venv string
+	reads        *reads // what an installation reads
+	requirements string // hash of that
+	environment  string // what stands for the requirements
+	venvID, venv string // of the environment, which may be one of several of these requirements
 	source       tree
 	hash         string // of all of it
 }
@@ -223,6 +225,9 @@ func (j *job) say(p Progress) {
 func (j *job) finish(ctx context.Context) (Release, error) {
 	gone := j.dismiss()
 	rel := Release{ID: j.id, Hash: j.hash, VenvID: j.venvID, Created: time.Now().UTC(), Steps: j.took, RanAs: ownerOfAll(j.as).String()}
+	if j.environment != j.venvID {
+		rel.Environment = j.environment
+	}
 	text, err := json.MarshalIndent(rel, "", "  ")
 	if err == nil {
 		err = os.WriteFile(layout.Release(j.temp).Record(), append(text, '\n'), 0o640)

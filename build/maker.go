@@ -53,6 +53,7 @@ type Request struct {
 	Root  string // absolute; the build lives in Root/NAME
 	Build config.Build
 	Force bool // a new release even of the same inputs
+	Fresh bool // and in a new environment
 
 	// Progress, where given, is called from Make's goroutine as steps begin and end.
 	Progress func(Progress)
@@ -143,18 +144,22 @@ func (m *Maker) prepare(ctx context.Context, r Request) (_ *job, err error) {
 	if j.as, err = config.IdentityOf(j.b); err != nil {
 		return nil, err
 	}
-	if j.env, err = config.Environ(j.b, m.Environ); err != nil {
+	if j.env, err = environ(j.b, m.Environ, j.as); err != nil {
 		return nil, err
 	}
-	j.env = withHome(j.env, m.Environ, j.as)
 	if j.python, err = m.interpreters.look(ctx, j.b.Python, j.env, j.as); err != nil {
 		return nil, err
 	}
-	if j.requirements, err = readRequirements(ctx, j.b); err != nil {
+	if err := j.readRequirements(ctx); err != nil {
 		return nil, err
 	}
-	j.venvID = environmentID(j.python, j.requirements, j.b, j.as.GID)
-	j.venv = j.dir.Venv(j.venvID)
+	if j.all, err = List(j.Root, j.b.Name); err != nil {
+		return nil, err
+	}
+	if len(j.all) > 0 {
+		j.before = &j.all[len(j.all)-1]
+	}
+	j.chooseEnvironment()
 	app, err := resolved(j.b)
 	if err != nil {
 		return nil, err
@@ -165,13 +170,34 @@ func (m *Maker) prepare(ctx context.Context, r Request) (_ *job, err error) {
 	if j.hash, err = identity(j.b, app, j.source, j.requirements, j.venvID); err != nil {
 		return nil, err
 	}
-	if j.all, err = List(j.Root, j.b.Name); err != nil {
+	return j, nil
+}
+
+// readRequirements reads all that an installation does.
+func (j *job) readRequirements(ctx context.Context) (err error) {
+	j.reads = installReads(j.b, append(j.env[:len(j.env):len(j.env)], "MEDCTRL_DATA="+j.dir.Data()))
+	j.requirements, err = j.reads.hash(ctx, &j.maker.hashes, j.Root)
+	return err
+}
+
+// sameRequirements returns errChanged where an installation would read something else by now.
+func (j *job) sameRequirements(ctx context.Context) error {
+	before := j.inputs
+	err := j.readRequirements(ctx)
+	if err == nil && j.requirements != before.requirements {
+		err = errChanged
+	}
+	j.inputs = before
+	return err
+}
+
+// environ is the environment of a build's steps, where own is ours.
+func environ(b config.Build, own []string, as config.Identity) ([]string, error) {
+	env, err := config.Environ(b, own)
+	if err != nil {
 		return nil, err
 	}
-	if len(j.all) > 0 {
-		j.before = &j.all[len(j.all)-1]
-	}
-	return j, nil
+	return withHome(env, own, as), nil
 }
 
 // withHome puts the user's home in the place of ours, unless the build has set another.
@@ -186,7 +212,7 @@ func withHome(env, own []string, as config.Identity) []string {
 // same returns the newest release of the same inputs that has its application and interpreter still,
 // unless a new one is to be made of them anyway.
 func (j *job) same() (Release, bool) {
-	for i := len(j.all) - 1; i >= 0 && !j.Force; i-- {
+	for i := len(j.all) - 1; i >= 0 && !j.Force && !j.Fresh; i-- {
 		if j.all[i].Hash != j.hash {
 			continue
 		}

@@ -17,14 +17,16 @@ import (
 
 // Release is a finished result of building, a folder that does not change.
 type Release struct {
-	ID      string     `json:"id"` // sorts by time
-	Dir     string     `json:"-"`
-	Hash    string     `json:"hash"` // of everything that went into it
-	Venv    string     `json:"-"`
-	VenvID  string     `json:"venv"`
-	Created time.Time  `json:"created"`
-	Steps   []StepTime `json:"steps"`
-	RanAs   string     `json:"ran_as,omitempty"` // the user and group of its steps, as UID:GID
+	ID     string `json:"id"` // sorts by time
+	Dir    string `json:"-"`
+	Hash   string `json:"hash"` // of everything that went into it
+	Venv   string `json:"-"`
+	VenvID string `json:"venv"`
+	// Environment is what VenvID would be, had the environment not been made anew.
+	Environment string     `json:"environment,omitempty"`
+	Created     time.Time  `json:"created"`
+	Steps       []StepTime `json:"steps"`
+	RanAs       string     `json:"ran_as,omitempty"` // the user and group of its steps, as UID:GID
 }
 
 // StepTime is how long a step of a build took.

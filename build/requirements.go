@@ -1,149 +1,210 @@
 package build
 
 import (
-	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"cmp"
+	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/medctrl/medctrl-supervisor/config"
 )
 
-// RequirementFiles returns the requirements file of b and every file that it includes (-r, -c), as
-// far as they can be read. An included file may be anywhere.
-func RequirementFiles(b config.Build) []string {
-	var all []string
-	includes(b.RequirementsFile(), &all)
+// How pip splits a requirements file (_internal/req/req_file.py, the same from 20.0 to 25):
+// TestRequirementsAreReadAsPipReadsThem holds this against the pips that are there.
+
+// requirementLine is one line as pip sees it: continued lines are joined and comments are gone.
+type requirementLine struct {
+	number int // of the first line that it is made of
+	text   string
+}
+
+var (
+	requirementComment = regexp.MustCompile(`(^|\s+)#.*$`)
+	wholeComment       = regexp.MustCompile(`^\s*#`)
+	lineEnd            = regexp.MustCompile("\r\n|[\n\r\v\f\x1c-\x1e\u0085\u2028\u2029]") // str.splitlines
+)
+
+// requirementLines returns the lines of a requirements file that say something.
+func requirementLines(text string) []requirementLine {
+	var all []requirementLine
+	begun, joined := 0, ""
+	end := func(number int, text string) {
+		text = strings.TrimSpace(requirementComment.ReplaceAllString(text, ""))
+		if text != "" {
+			all = append(all, requirementLine{number, text})
+		}
+	}
+	for i, line := range lineEnd.Split(text, -1) {
+		comment := wholeComment.MatchString(line)
+		if comment {
+			line = " " + line // it ends a continued line, and is never a part of it
+		}
+		switch {
+		case strings.HasSuffix(line, "\\") && !comment:
+			if begun == 0 {
+				begun = i + 1
+			}
+			joined += strings.Trim(line, "\\")
+		case begun > 0:
+			end(begun, joined+line)
+			begun, joined = 0, ""
+		default:
+			end(i+1, line)
+		}
+	}
+	if begun > 0 {
+		end(begun, joined)
+	}
 	return all
 }
 
-func includes(path string, all *[]string) {
-	if slices.Contains(*all, path) {
-		return
-	}
-	*all = append(*all, path)
-	text, err := readText(os.OpenFile, path)
-	if err != nil {
-		return // whoever reads it next says so
-	}
-	for line := range strings.Lines(string(text)) {
-		if file := included(line); file != "" {
-			if !filepath.IsAbs(file) {
-				file = filepath.Join(filepath.Dir(path), file)
-			}
-			includes(file, all)
-		}
-	}
+var variable = regexp.MustCompile(`\$\{([A-Z0-9_]+)\}`)
+
+// expand puts environment variables into a requirements file, as pip does: one that is empty stays
+// as it is written.
+func expand(text string, env []string) string {
+	return variable.ReplaceAllStringFunc(text, func(name string) string {
+		return cmp.Or(envValue(env, name[2:len(name)-1]), name)
+	})
 }
 
-// included returns the file that a line of a requirements file includes, "" for none (pip,
-// requirements file format).
-func included(line string) string {
-	file := option(line, "--requirement", "--constraint", "-r", "-c")
-	if strings.Contains(file, "://") {
-		return ""
-	}
-	return file
+// pipOption is an option of pip and its value.
+type pipOption struct{ name, value string }
+
+// pipLine is what one line of a requirements file asks for, or all arguments of pip.
+type pipLine struct {
+	words   []string // requirements; of a line there is at most one
+	options []pipOption
+	rest    string // of a line with a requirement, its options as they are written
 }
 
-// option returns the value of an option of a requirements file, "" where the line is another.
-func option(line string, flags ...string) string {
-	line, _, _ = strings.Cut(strings.TrimSpace(line), " #")
-	for _, flag := range flags {
-		rest, ok := strings.CutPrefix(line, flag)
-		if !ok || strings.HasPrefix(flag, "--") && rest != "" && !strings.ContainsAny(rest[:1], " \t=") {
-			continue
+// value returns the first value of an option: of several in a line pip takes the first.
+func (l pipLine) value(name string) string {
+	for _, o := range l.options {
+		if o.name == name {
+			return o.value
 		}
-		return strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(rest), "="))
 	}
 	return ""
 }
 
-// readRequirements returns what stands for the requirements of b, with all that they include and
-// what they name of the machine's own files. Of those only what can be read counts: pip says what
-// is wrong with the rest.
-func readRequirements(ctx context.Context, b config.Build) (string, error) {
-	h := sha256.New()
-	for _, path := range RequirementFiles(b) {
-		text, err := readText(os.OpenFile, path)
-		if err != nil {
-			return "", fmt.Errorf("read requirements: %w", err)
-		}
-		fmt.Fprintf(h, "%d\n%s\n", len(text), text)
-		for line := range strings.Lines(string(text)) {
-			path, editable := localPath(line, b.Source)
-			if path == "" {
+// readLine splits a line whose variables have been expanded. A requirement comes before all
+// options.
+func readLine(text string) pipLine {
+	words := strings.Split(text, " ")
+	at := slices.IndexFunc(words, func(word string) bool { return strings.HasPrefix(word, "-") })
+	if at < 0 {
+		return pipLine{words: []string{text}}
+	}
+	requirement, rest := strings.TrimSpace(strings.Join(words[:at], " ")), strings.Join(words[at:], " ")
+	l := readArguments(shellWords(rest))
+	l.words, l.rest = nil, rest
+	if requirement != "" {
+		l.words = []string{requirement}
+	}
+	return l
+}
+
+// shortOptions are options by their letter, longOptions those that take a value.
+var (
+	shortOptions = map[byte]string{
+		'r': "--requirement", 'c': "--constraint", 'e': "--editable", 'i': "--index-url", 'f': "--find-links",
+		't': "--target", 'C': "--config-settings", 'b': "--build",
+	}
+	longOptions = []string{
+		"--abi", "--build", "--build-constraint", "--cache-dir", "--cert", "--client-cert", "--config-settings", "--constraint",
+		"--default-timeout", "--editable", "--exists-action", "--extra-index-url", "--find-links", "--global-option", "--group",
+		"--hash", "--implementation", "--index-url", "--install-option", "--keyring-provider", "--log", "--log-file", "--local-log",
+		"--no-binary", "--only-binary", "--platform", "--prefix", "--progress-bar", "--proxy", "--pypi-url", "--python",
+		"--python-version", "--report", "--requirement", "--resume-retries", "--retries", "--root",
+		"--root-user-action", "--src", "--target", "--timeout", "--trusted-host", "--upgrade-strategy", "--use-deprecated", "--use-feature",
+	}
+	flagOptions = []string{ // that begin like one that takes a value
+		"--build-isolation", "--check-build-dependencies", "--no-build-isolation", "--prefer-binary", "--pre", "--require-hashes",
+		"--require-virtualenv", "--upgrade", "--use-pep517", "--user", "--ignore-installed", "--ignore-requires-python", "--isolated",
+		"--force-reinstall", "--compile", "--no-index", "--no-input", "--no-deps", "--no-cache-dir", "--no-clean",
+	}
+)
+
+// readArguments splits arguments as pip does, which takes any beginning of an option's name that is
+// of only one (Python, optparse).
+func readArguments(args []string) pipLine {
+	var l pipLine
+	for i := 0; i < len(args); i++ {
+		arg, name, value, joined := args[i], "", "", false
+		switch {
+		case arg == "--":
+			l.words = append(l.words, args[i+1:]...)
+			return l
+		case strings.HasPrefix(arg, "--"):
+			name, value, joined = strings.Cut(arg, "=")
+			name = inFull(name)
+			if !slices.Contains(longOptions, name) {
 				continue
 			}
-			local, err := readLocal(ctx, path, editable)
-			if err != nil {
-				return "", err
+		case len(arg) > 1 && arg[0] == '-':
+			for at := 1; at < len(arg) && name == ""; at++ { // flags may come before it: -Ur base.txt
+				name, value, joined = shortOptions[arg[at]], arg[at+1:], at+1 < len(arg)
 			}
-			fmt.Fprintf(h, "%s\n", local)
+			if name == "" {
+				continue
+			}
+		default:
+			l.words = append(l.words, arg)
+			continue
 		}
+		if i++; !joined && i < len(args) {
+			value = args[i]
+		} else {
+			i--
+		}
+		l.options = append(l.options, pipOption{name, value})
 	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	return l
 }
 
-// localPath returns the file or folder that a line asks to be installed from, "" for none. pip
-// resolves it against its working folder, which is source.
-func localPath(line, source string) (path string, editable bool) {
-	line, _, _ = strings.Cut(strings.TrimSpace(line), " #")
-	line, _, _ = strings.Cut(line, " ;")
-	if _, url, ok := strings.Cut(line, "file://"); ok {
-		path = "/" + strings.TrimLeft(strings.TrimPrefix(url, "localhost"), "/")
-	} else if path = option(line, "--editable", "-e"); path != "" {
-		editable = true
-	} else if path = line; !strings.HasPrefix(path, ".") && !strings.HasPrefix(path, "/") {
-		return "", false
+// inFull returns the name that a beginning of one stands for.
+func inFull(name string) string {
+	found := ""
+	for _, full := range slices.Concat(longOptions, flagOptions) {
+		switch {
+		case full == name:
+			return name
+		case strings.HasPrefix(full, name) && found != "":
+			return name // pip refuses it
+		case strings.HasPrefix(full, name):
+			found = full
+		}
 	}
-	path, _, _ = strings.Cut(path, "[") // extras
-	path, _, _ = strings.Cut(path, "#")
-	if strings.Contains(path, "://") || strings.TrimSpace(path) == "" {
-		return "", false
-	}
-	if path = strings.TrimSpace(path); !filepath.IsAbs(path) {
-		path = filepath.Join(source, path)
-	}
-	return path, editable
+	return cmp.Or(found, name)
 }
 
-// readLocal stands for a local project. Of an editable one only its metadata is installed, the rest
-// is read from where it is.
-func readLocal(ctx context.Context, path string, editable bool) (string, error) {
-	if editable {
-		var all strings.Builder
-		for _, name := range []string{"pyproject.toml", "setup.cfg", "setup.py"} {
-			text, err := readText(os.OpenFile, filepath.Join(path, name))
-			fmt.Fprintf(&all, "%s %x %v\n", name, sha256.Sum256(text), err == nil)
-		}
-		return all.String(), nil
-	}
-	var all strings.Builder
-	err := filepath.WalkDir(path, func(path string, d fs.DirEntry, err error) error {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil || noise(d.Name(), d.IsDir()) || !d.Type().IsRegular() {
-			if err == nil && d.IsDir() && noise(d.Name(), true) {
-				return filepath.SkipDir
+// shellWords splits a text as shlex.split of Python does.
+func shellWords(text string) []string {
+	var all []string
+	var word strings.Builder
+	begun, quote := false, byte(0)
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case quote == 0 && (c == ' ' || c == '\t' || c == '\r' || c == '\n'):
+			if begun {
+				all = append(all, word.String())
+				word.Reset()
+				begun = false
 			}
-			return nil
+		case quote == 0 && (c == '"' || c == '\''):
+			quote, begun = c, true
+		case quote != 0 && c == quote:
+			quote = 0
+		case c == '\\' && quote != '\'' && i+1 < len(text) && (quote == 0 || text[i+1] == '"' || text[i+1] == '\\'):
+			i++
+			word.WriteByte(text[i])
+			begun = true
+		default:
+			word.WriteByte(c)
+			begun = true
 		}
-		f, err := openRegular(os.OpenFile, path)
-		if err != nil {
-			return nil
-		}
-		defer f.Close()
-		if hash, err := contentHash(f, nil); err == nil {
-			fmt.Fprintf(&all, "%q %s\n", path, hash)
-		}
-		return nil
-	})
-	return all.String(), err
+	}
+	if begun {
+		all = append(all, word.String())
+	}
+	return all
 }

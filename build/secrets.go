@@ -3,7 +3,6 @@ package build
 import (
 	"cmp"
 	"net/url"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -80,10 +79,8 @@ func (j *job) secrets() []string {
 			}
 		}
 	}
-	for _, path := range RequirementFiles(j.b) {
-		if text, err := readText(os.OpenFile, path); err == nil {
-			texts = append(texts, expand(string(text), j.env))
-		}
+	for _, f := range j.reads.files {
+		texts = append(texts, expand(decode(f.raw), j.env))
 	}
 	for _, text := range texts {
 		all = append(all, secretsOfAddresses(text)...)
@@ -137,13 +134,4 @@ func sortSecrets(all []string) []string {
 	all = slices.DeleteFunc(all, func(s string) bool { return len(s) < leastSecret })
 	slices.SortFunc(all, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), strings.Compare(a, b)) })
 	return slices.Compact(all)
-}
-
-var variable = regexp.MustCompile(`\$\{([A-Z0-9_]+)\}`)
-
-// expand puts environment variables into a requirements file, as pip does.
-func expand(text string, env []string) string {
-	return variable.ReplaceAllStringFunc(text, func(name string) string {
-		return cmp.Or(envValue(env, name[2:len(name)-1]), name)
-	})
 }

@@ -77,14 +77,11 @@ func (j *job) stepCopy(ctx context.Context) (bool, error) {
 	if err := j.copyRequirements(); err != nil {
 		return false, err
 	}
-	requirements, err := readRequirements(ctx, j.b)
-	if err != nil {
-		return false, err
-	}
-	if requirements != j.requirements {
-		return false, errChanged // it needs another environment
+	if err := j.sameRequirements(ctx); err != nil {
+		return false, err // errChanged: it needs another environment
 	}
 	// Of what was really copied.
+	var err error
 	if j.hash, err = identity(j.b, j.app(), j.source, j.requirements, j.venvID); err != nil {
 		return false, err
 	}
@@ -150,7 +147,7 @@ func (j *job) copyRequirements() error {
 		return fmt.Errorf("copy requirements: %w", err)
 	}
 	defer source.Close()
-	for _, path := range RequirementFiles(j.b) {
+	for _, path := range j.reads.requirements() {
 		rel, err := filepath.Rel(j.b.Source, path)
 		if err != nil || !filepath.IsLocal(rel) {
 			continue

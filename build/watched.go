@@ -3,32 +3,50 @@ package build
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
-// Watched is what the files of an entry that are always watched are at a moment: its settings, its
-// requirements with all that they include, and its env_file.
+// Watched is what the files of an entry that are always watched are at a moment: its settings with
+// all that they import from the application, its requirements with all that they include, and its
+// env_file.
 type Watched struct {
-	Files []string
-	Hash  string // of what they read as
+	Files []string // also what is named and not there: it may come
+	Hash  string   // of what they read as
 }
 
-// Watch reads them. One that cannot be read is part of the hash as such.
-func Watch(b config.Build) Watched {
-	w := Watched{Files: append([]string{b.SettingsFile()}, RequirementFiles(b)...)}
+// Watch reads them, with what of the environment decides about the requirements; own is our own.
+// One that cannot be read is part of the hash as such.
+func Watch(b config.Build, own []string) Watched {
+	var w Watched
+	h := sha256.New()
+	for _, rel := range readSettings(b.AppPath(), b).files() {
+		w.Files = append(w.Files, filepath.Join(b.AppPath(), rel))
+	}
+	as, err := config.IdentityOf(b)
+	env, eerr := environ(b, own, as)
+	if err := errors.Join(err, eerr); err != nil {
+		fmt.Fprintf(h, "%v\n", err) // an attempt says so too
+	}
+	r := installReads(b, env)
+	w.Files = append(w.Files, r.paths()...)
+	fmt.Fprintf(h, "%q\n", r.variables)
 	if b.EnvFile != "" {
 		w.Files = append(w.Files, b.EnvFile)
 	}
-	h := sha256.New()
 	for _, path := range w.Files {
-		var text []byte
-		info, err := os.Stat(path)
-		if err == nil && info.Mode().IsRegular() { // a pipe would hold us up
-			text, err = os.ReadFile(path)
+		if slices.Contains(r.others, path) { // of any size: an attempt reads it
+			if info, err := os.Stat(path); err == nil {
+				fmt.Fprintf(h, "%s %d %d\n", path, info.Size(), info.ModTime().UnixNano())
+			}
+			continue
 		}
+		text, err := readText(os.OpenFile, path)
 		fmt.Fprintf(h, "%s %d %v\n", path, len(text), err)
 		h.Write(text)
 	}

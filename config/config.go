@@ -109,8 +109,20 @@ func (b Build) SettingsModule() string {
 	return strings.ReplaceAll(filepath.ToSlash(b.SettingsDir), "/", ".") + ".deploy_" + b.Name
 }
 
-// RequirementsFile is the requirements file in the source.
-func (b Build) RequirementsFile() string { return filepath.Join(b.Source, b.Requirements) }
+// RequirementsFile is the requirements file in the source. A build that names none has its
+// dependencies in a pyproject.toml, in the source or next to manage.py.
+func (b Build) RequirementsFile() string {
+	if b.Requirements != "" {
+		return filepath.Join(b.Source, b.Requirements)
+	}
+	path, below := filepath.Join(b.Source, pyproject), filepath.Join(b.AppPath(), pyproject)
+	if !isFile(path) && isFile(below) {
+		return below
+	}
+	return path
+}
+
+const pyproject = "pyproject.toml"
 
 // AppPath is the Django project in the source.
 func (b Build) AppPath() string { return filepath.Join(b.Source, b.AppDir) }

@@ -322,9 +322,7 @@ func (l links) follow(path string) string {
 }
 
 func (l *loader) inSource(b *Build, from origins, wrong func(key, about, format string, args ...any)) {
-	if !from["requirements"].bad && !isFile(b.RequirementsFile()) {
-		wrong("requirements", b.RequirementsFile(), "requirements = %s: there is no file %s", show(b.Requirements), b.RequirementsFile())
-	}
+	l.requirements(b, from, wrong)
 	if from["app_dir"].bad {
 		return
 	}
@@ -335,6 +333,31 @@ func (l *loader) inSource(b *Build, from origins, wrong func(key, about, format 
 	if b.Name != "" && !from["settings_dir"].bad && !isFile(b.SettingsFile()) {
 		wrong("name", b.SettingsFile(), "build %q has no settings file: want %s", b.Name, b.SettingsFile())
 	}
+}
+
+// requirements finds the requirements, or refuses the build. A requirements file that is named must
+// be there; without one, and without the one that is looked for by default, a pyproject.toml will do.
+func (l *loader) requirements(b *Build, from origins, wrong func(key, about, format string, args ...any)) {
+	o, said := from["requirements"]
+	if o.bad || isFile(b.RequirementsFile()) {
+		return
+	}
+	shown, missing := show(b.Requirements), b.RequirementsFile()
+	if !said {
+		asked := b.Requirements
+		if b.Requirements = ""; isFile(b.RequirementsFile()) {
+			return
+		}
+		b.Requirements = asked
+	} else if b.Requirements != "" {
+		wrong("requirements", missing, "requirements = %s: there is no file %s", shown, missing)
+		return
+	}
+	looked := []string{filepath.Join(b.Source, pyproject)}
+	if below := filepath.Join(b.AppPath(), pyproject); below != looked[0] {
+		looked = append(looked, below)
+	}
+	wrong("requirements", missing, "requirements = %s: there is no file %s, nor %s", shown, missing, strings.Join(slices.DeleteFunc(looked, func(path string) bool { return path == missing }), ", nor "))
 }
 
 func isFile(path string) bool {

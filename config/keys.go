@@ -68,7 +68,7 @@ var numbers = regexp.MustCompile(`^\d+(\.\d+)*$`)
 var keys = []key{
 	{"source", CostRebuild, func(b *Build) any { return &b.Source }, notEmpty, nil},
 	{"app_dir", CostRebuild, func(b *Build) any { return &b.AppDir }, inside, nil},
-	{"requirements", CostRebuild, func(b *Build) any { return &b.Requirements }, inside, nil},
+	{"requirements", CostRebuild, func(b *Build) any { return &b.Requirements }, insideOrNone, nil},
 	{"settings_dir", CostRebuild, func(b *Build) any { return &b.SettingsDir }, modulePath, nil},
 	{"wsgi", CostRestart, func(b *Build) any { return &b.WSGI }, wsgi, nil},
 	{"location", CostLive, func(b *Build) any { return &b.Location }, location, nil},

@@ -239,6 +239,30 @@ func TestWhatABuildNamesMustBeThere(t *testing.T) {
 	s.bad(head+"app_dir = »\"API\"\nrequirements = »\"requirements.txt\"\n[[build]]\nname = \"one\"\n[[build]]\nname = \"two\"\n", "manage.py", "requirements.txt")
 }
 
+func TestPyprojectStandsInForRequirementsThatNobodyNames(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	if err := os.Remove(s.path("src/requirements.txt")); err != nil {
+		t.Fatal(err)
+	}
+	all := []string{s.path("src/requirements.txt"), s.path("src/pyproject.toml"), s.path("src/API/pyproject.toml")}
+	s.bad(head+"»[[build]]\nname = \"one\"\n", strings.Join(all, ", nor "))
+	s.bad(head+"[[build]]\nname = \"one\"\nrequirements = »\"\"\n", strings.Join(all[1:], ", nor "))
+	for _, path := range []string{"src/API/pyproject.toml", "src/pyproject.toml"} {
+		s.write(path, "")
+		for _, line := range []string{"", "requirements = \"\"\n", "requirements = \"" + strings.TrimPrefix(path, "src/") + "\"\n"} {
+			c, err := Load(s.write("builds.toml", head+"[[build]]\nname = \"one\"\n"+line))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := c.Builds[0].RequirementsFile(); got != s.path(path) {
+				t.Errorf("%q: the requirements are in %s, want %s", line, got, s.path(path))
+			}
+		}
+		s.bad(head+"[[build]]\nname = \"one\"\nrequirements = »\"requirments.txt\"\n", "there is no file "+s.path("src/requirments.txt"))
+	}
+}
+
 func TestAMistakeInDefaultsIsSaidOnce(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -217,6 +217,13 @@ func inside(v any) string {
 	return ""
 }
 
+func insideOrNone(v any) string {
+	if v.(string) == "" {
+		return ""
+	}
+	return inside(v)
+}
+
 func matching(form, want string) func(any) string {
 	re := regexp.MustCompile(form)
 	return func(v any) string {

@@ -14,8 +14,8 @@ import (
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 
-// files is this machine's disk as a World's Files.
-type files struct{}
+// files are those on this machine's disk (Files).
+type files struct{ environ []string } // our own, as os.Environ has it
 
 // Load reads builds.toml.
 func (files) Load(path string) (*config.Config, error) { return config.Load(path) }
@@ -65,4 +65,4 @@ func (f files) Keep(c *config.Config) error {
 }
 
 // Inputs reads the watched files of an entry.
-func (files) Inputs(b config.Build) build.Watched { return build.Watch(b) }
+func (f files) Inputs(b config.Build) build.Watched { return build.Watch(b, f.environ) }

@@ -150,7 +150,7 @@ func (s *Supervisor) Act(ctx context.Context, name, action string, args map[stri
 	if err != nil {
 		return err
 	}
-	err = a.Do(ctx, actor.Command{Action: action, To: args["to"], NoWait: args["wait"] == "no"}, progress)
+	err = a.Do(ctx, actor.Command{Action: action, To: args["to"], Fresh: args["fresh"] == "yes", NoWait: args["wait"] == "no"}, progress)
 	if errors.Is(err, actor.ErrNoAction) {
 		return fmt.Errorf("%w: %q", control.ErrNoAction, action)
 	}

@@ -83,7 +83,7 @@ func thisMachine(o *Options) (_ *World, err error) {
 	w.Sockets = sockets{root: root, guard: listener.NewGuard(log.Named("guard"))}
 	w.Releases = releases{root: root, Maker: maker}
 	w.Host = host{environ: environ}
-	w.Files = files{}
+	w.Files = files{environ}
 	w.Past = &past{given: given, log: log}
 	w.Control = commands
 	w.Own = &own{root: root, id: w.RootID, lock: lock, commands: commands, watcher: ownWatcher, log: log.Named("own")}

@@ -32,7 +32,8 @@ keeps serving, and the exit code is 1.`, `  medctrl-supervisor restart developme
 		actionCommand(file, "rebuild", "Make new releases, even of unchanged inputs", `A new release is built while the current one is serving. The result holds when it
 has passed its health check and taken over; where it does not, the old one keeps
 serving, and the exit code is 1, with the reason.`, `  medctrl-supervisor rebuild development
-  medctrl-supervisor rebuild 'test*' production`),
+  medctrl-supervisor rebuild 'test*' production
+  medctrl-supervisor rebuild development --fresh`),
 		actionCommand(file, "rollback", "Go back to the previous release", `The previous release, or the one that --to names, is started next to the current
 one. The result holds when it has passed its health check and taken over. It
 serves until the build's inputs change, or "rebuild". "status NAME" lists the
@@ -43,7 +44,7 @@ releases that are kept.`, `  medctrl-supervisor rollback development
 
 func actionCommand(file *string, action, short, long, example string) *cobra.Command {
 	args := map[string]string{}
-	var noWait bool
+	var noWait, fresh bool
 	var to string
 	c := &cobra.Command{
 		Use:   action + " [NAME...]",
@@ -58,6 +59,9 @@ for every build. Ctrl-C and --no-wait end only the waiting, not the action.`,
 		RunE: func(cmd *cobra.Command, patterns []string) error {
 			if noWait {
 				args["wait"] = "no"
+			}
+			if fresh {
+				args["fresh"] = "yes"
 			}
 			if to != "" {
 				args["to"] = to
@@ -77,6 +81,9 @@ for every build. Ctrl-C and --no-wait end only the waiting, not the action.`,
 		},
 	}
 	c.Flags().BoolVar(&noWait, "no-wait", false, "do not wait for the result")
+	if action == "rebuild" {
+		c.Flags().BoolVar(&fresh, "fresh", false, "make a new environment too: install everything again")
+	}
 	if action == "rollback" {
 		c.Flags().StringVar(&to, "to", "", "the `RELEASE` to go back to")
 		must(c.RegisterFlagCompletionFunc("to", completeReleases(file)))

@@ -26,6 +26,7 @@ func TestActionsShowTheirProgressAndResult(t *testing.T) {
 	for _, c := range []struct{ args, out, asked string }{
 		{"start development", "development: step 1 of 8: settings\ndevelopment: start done\n", "start development map[]"},
 		{"stop 'dev*'", "development: step 1 of 8: settings\ndevelopment: stop done\n", "stop development map[]"},
+		{"rebuild testing --no-wait --fresh", "testing: step 1 of 8: settings\ntesting: rebuild requested\n", "rebuild testing map[fresh:yes wait:no]"},
 		{"rebuild testing --no-wait", "testing: step 1 of 8: settings\ntesting: rebuild requested\n", "rebuild testing map[wait:no]"},
 		{"rollback testing --to 2026", "testing: step 1 of 8: settings\ntesting: rollback done\n", "rollback testing map[to:2026]"},
 	} {

@@ -21,8 +21,8 @@ checks that it accepts the file and the state; where it does not, nothing
 changes.
 
 The command waits for a running migration, shows what it is waiting for, and
-returns when the new program is running; Ctrl-C gives the upgrade up. The exit
-code is 1, with the reason, where the old one keeps running.`,
+returns when the new program is running; Ctrl-C gives the upgrade up.
+The exit code is 1, with the reason, where the old one keeps running.`,
 		Example: `  install -m 0755 bin/medctrl-supervisor /usr/local/bin/medctrl-supervisor
   medctrl-supervisor upgrade`,
 		Args: noArguments,

@@ -116,7 +116,7 @@ func (a *Actor) startAttempt(e machine.Build) {
 	point := &commitPoint{cancel: cancel}
 	a.attempt.point = point
 	request := build.Request{
-		Root: string(a.Root), Build: *a.entry, Force: e.Force,
+		Root: string(a.Root), Build: *a.entry, Force: e.Force, Fresh: e.Fresh,
 		Progress: a.progressed,
 		Irreversible: func() {
 			if point.reached() {

@@ -17,6 +17,7 @@ var ErrNoAction = errors.New("no such action")
 type Command struct {
 	Action string // start, stop, restart, rebuild or rollback
 	To     string // of rollback: the release; "" is the one before
+	Fresh  bool   // of rebuild: with a new environment
 	NoWait bool   // Do returns as soon as the command is accepted
 }
 
@@ -110,7 +111,7 @@ func (a *Actor) ask(t *ticket) {
 	case "restart":
 		event = machine.RestartNow{}
 	case "rebuild":
-		event = machine.Rebuild{}
+		event = machine.Rebuild{Fresh: t.Fresh}
 	case "rollback":
 		if t.To == "" {
 			t.To = a.state.Previous

@@ -34,7 +34,16 @@ func (t *turn) configured(e Configured) {
 	}
 }
 
-// need asks for an attempt now, even if a failed one was waiting to be repeated.
+func (t *turn) rebuild(e Rebuild) {
+	n := NeedForced
+	if e.Fresh {
+		n = NeedFresh
+	}
+	t.need(n)
+	t.hurry()
+}
+
+// need asks for an attempt now, also where a failed one was waiting to be repeated.
 func (t *turn) need(n Need) {
 	t.NeedBuild, t.Retry = max(t.NeedBuild, n, t.Retry), NeedNone
 	t.buildAt(time.Time{})

@@ -43,7 +43,10 @@ func (t *turn) buildFailed(e BuildFailed) {
 		return
 	}
 	again := NeedCheck
-	if t.Building.Forced {
+	switch {
+	case t.Building.Fresh:
+		again = NeedFresh
+	case t.Building.Forced:
 		again = NeedForced
 	}
 	t.Building = Building{}

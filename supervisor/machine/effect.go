@@ -56,6 +56,7 @@ type (
 	Build struct {
 		Seq   int
 		Force bool
+		Fresh bool // and in a new environment
 	}
 	// CancelBuild cancels attempt Seq after Grace if it is still running then; it ends with
 	// BuildFailed. A CancelBuild that crosses with BuildCommitted comes too late and may be

@@ -52,7 +52,9 @@ type (
 	Start      struct{}
 	Stop       struct{}
 	RestartNow struct{}
-	Rebuild    struct{}
+	Rebuild    struct {
+		Fresh bool // with a new environment
+	}
 	// Rollback asks for an older release; it stays until an input changes.
 	Rollback struct{ Release string }
 )

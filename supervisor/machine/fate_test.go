@@ -210,7 +210,7 @@ func (w *world) person() {
 	case 11:
 		w.take(RestartNow{})
 	case 12:
-		w.take(Rebuild{})
+		w.take(Rebuild{Fresh: w.roll(2) == 0})
 	case 13, 14:
 		w.rollback()
 	case 15:

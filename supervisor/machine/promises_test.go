@@ -315,6 +315,22 @@ func TestFailedRebuildIsTriedAgainAsOne(t *testing.T) {
 	l.wants("forced again", l.s.Building.Running && l.s.Building.Forced)
 }
 
+func TestFreshRebuildStaysOneUntilItIsMade(t *testing.T) {
+	l := serving(t)
+	l.take(Rebuild{Fresh: true})
+	l.wants("fresh", l.s.Building.Running && l.s.Building.Forced && l.s.Building.Fresh)
+	l.took(InputsChanged{}, BuildFailed{Seq: 2, Cancelled: true})
+	l.wants("fresh of the newer inputs", l.s.Building.Running && l.s.Building.Fresh)
+	l.take(BuildFailed{Seq: 3, Reason: "pip: no network"})
+	l.passes(10 * time.Second)
+	l.wants("fresh again", l.s.Building.Running && l.s.Building.Fresh)
+	l.took(Rebuild{}, BuildFailed{Seq: 4, Cancelled: true})
+	l.wants("not less by a later rebuild", l.s.Building.Running && l.s.Building.Fresh)
+	l.builds()
+	l.take(Rebuild{})
+	l.wants("once", l.s.Building.Running && l.s.Building.Forced && !l.s.Building.Fresh)
+}
+
 func TestStopWithdrawsTheNameFirst(t *testing.T) {
 	l := serving(t)
 	l.wants("the name first", slices.Equal(l.took(Stop{}), []string{"Withdraw", "Retire"}))

@@ -25,8 +25,8 @@ func (t *turn) settleBuild() {
 	switch {
 	case !b.Running && wanted && t.BuildAt.IsZero():
 		t.Builds++
-		*b = Building{Seq: t.Builds, Running: true, Forced: t.NeedBuild == NeedForced}
-		t.do(Build{Seq: b.Seq, Force: b.Forced})
+		*b = Building{Seq: t.Builds, Running: true, Forced: t.NeedBuild >= NeedForced, Fresh: t.NeedBuild == NeedFresh}
+		t.do(Build{Seq: b.Seq, Force: b.Forced, Fresh: b.Fresh})
 		t.NeedBuild = NeedNone
 	case b.Running && !b.Cancelling && t.Want != WantServe:
 		b.Cancelling = true

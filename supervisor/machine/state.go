@@ -82,6 +82,7 @@ const (
 	NeedNone   Need = iota
 	NeedCheck       // inputs may have changed
 	NeedForced      // a new release even of the same inputs
+	NeedFresh       // and in a new environment
 )
 
 // Building is the running attempt to make a release, if there is one.
@@ -89,6 +90,7 @@ type Building struct {
 	Seq        int
 	Running    bool
 	Forced     bool
+	Fresh      bool
 	Committed  bool // can no longer be undone
 	Cancelling bool
 }

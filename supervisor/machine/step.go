@@ -60,8 +60,7 @@ func (t *turn) happened(e Event) {
 	case RestartNow:
 		t.restartNow()
 	case Rebuild:
-		t.need(NeedForced)
-		t.hurry()
+		t.rebuild(e)
 	case Rollback:
 		t.rollback(e.Release)
 	case BuildCommitted:

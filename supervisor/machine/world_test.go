@@ -151,6 +151,7 @@ func (w *world) carryOut(f Effect) Event {
 		w.require(w.build == nil, "two builds at once")
 		w.require(w.want == WantServe, "builds while %q", w.want)
 		w.require(!w.final, "builds again what failed for good")
+		w.require(f.Force || !f.Fresh, "a new environment without a new release")
 		w.require(f.Seq == w.builds+1, "build %d after %d", f.Seq, w.builds)
 		w.builds = f.Seq
 		w.build = &making{seq: f.Seq, forced: f.Force}

@@ -1,0 +1,109 @@
+package build
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// settings is the folder of the settings files in a project.
+const settings = "API/api_settings/settings/"
+
+func TestEverythingThatSettingsImportIsWatchedAndCounts(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		file, names string
+		between     map[string]string // files on the way
+	}{
+		"another build's settings":   {file: settings + "deploy_two.py", names: "from .deploy_two import *\n"},
+		"shared settings":            {file: settings + "common.py", names: "from .common import (\n    A,  # a comment)\n    B as C,\n)\n"},
+		"by two on the way":          {file: settings + "deploy_development.py", names: "from .deploy_testing import *\n", between: map[string]string{settings + "deploy_testing.py": "from api_settings.settings.deploy_development import *\n"}},
+		"an absolute name":           {file: settings + "common.py", names: "import os, api_settings.settings.common as c\n"},
+		"a module of a package":      {file: settings + "parts/logging.py", names: "from .parts import logging\n", between: map[string]string{settings + "parts/__init__.py": ""}},
+		"a package without __init__": {file: settings + "parts/logging.py", names: "from .parts import logging\n"},
+		"a package's __init__":       {file: settings + "parts/__init__.py", names: "from .parts import A\n"},
+		"the packages it is in":      {file: "API/api_settings/base.py", names: "", between: map[string]string{"API/api_settings/__init__.py": "from . import base\n"}},
+		"the package above":          {file: "API/api_settings/base.py", names: "from ..base import A\n"},
+		"the application":            {file: "API/shared_settings.py", names: "if True: from shared_settings import *\n"},
+		"what comes later":           {file: settings + "local.py", names: "try:\n    from .local import *\nexcept ImportError: pass\n"},
+		"a continued line":           {file: settings + "common.py", names: "from .common \\\n  import A\n"},
+		"after a string":             {file: settings + "common.py", names: "A = r'\\''; B = '''from .nothing import'''; from .common import A\n"},
+		"importlib":                  {file: settings + "common.py", names: "importlib.import_module('api_settings.settings.common')\n"},
+		"a relative importlib":       {file: settings + "common.py", names: "importlib.import_module('.common', __package__)\n"},
+		"split settings":             {file: settings + "parts/b.py", names: "include('parts/*.py')\n"},
+		"CRLF and a byte order mark": {file: settings + "common.py", names: "\ufefffrom .common import A\r\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := bareProject(t, "")
+			p.write(t, settings+"deploy_one.py", c.names+"SECRET_KEY = 'x'\n")
+			for file, text := range c.between {
+				p.write(t, file, text)
+			}
+			later := strings.HasSuffix(c.file, "local.py")
+			if !later {
+				p.write(t, c.file, "A = B = 1\n")
+			}
+			before, hash := Watch(p.Build, os.Environ()), p.identity(t)
+			p.write(t, c.file, "A = B = 2\n")
+			after := Watch(p.Build, os.Environ())
+			if path := filepath.Join(p.Source, c.file); !slices.Contains(before.Files, path) || after.Hash == before.Hash {
+				t.Errorf("%s is not watched: %q", c.file, before.Files)
+			}
+			if p.identity(t) == hash {
+				t.Errorf("%s is not in the release's identity", c.file)
+			}
+		})
+	}
+}
+
+func TestSettingsOfOtherBuildsAreNeitherWatchedNorCount(t *testing.T) {
+	t.Parallel()
+	p := bareProject(t, "")
+	p.write(t, settings+"deploy_one.py", "# from .deploy_three import *\nfrom .deploy_two import *\n")
+	p.write(t, settings+"deploy_two.py", "A = 1\n")
+	p.write(t, settings+"deploy_four.py", "A = 1\n")
+	before, hash := Watch(p.Build, os.Environ()), p.identity(t)
+	p.write(t, settings+"deploy_four.py", "A = 2\n")
+	if Watch(p.Build, os.Environ()).Hash != before.Hash || p.identity(t) != hash {
+		t.Error("the settings of a build that nobody imports count")
+	}
+}
+
+// identity is the hash of what would be built now.
+func (p *project) identity(t testing.TB) string {
+	t.Helper()
+	j, err := p.m.prepare(t.Context(), p.request())
+	must(t, err)
+	return j.hash
+}
+
+func TestImportsThatLeadOutOfTheApplicationAreNotFollowed(t *testing.T) {
+	t.Parallel()
+	p := bareProject(t, "")
+	secret := filepath.Join(t.TempDir(), "secret")
+	must(t, os.WriteFile(secret+".py", []byte("A = 1\n"), 0o600))
+	must(t, os.Symlink(filepath.Dir(secret), filepath.Join(p.Source, settings, "out")))
+	p.write(t, settings+"deploy_one.py", "from .....a import b\nfrom .out import secret\ninclude('../../../*.py', '"+secret+".py')\nimport import from . from\n")
+	if got := slices.Sorted(maps.Keys(readSettings(p.AppPath(), p.Build).texts)); !slices.Equal(got, []string{"api_settings/settings/deploy_one.py"}) {
+		t.Errorf("read %q", got)
+	}
+}
+
+// A settings file is what anybody wrote: whatever it is, it is read to its end.
+func FuzzSettingsAreReadWhateverTheyHold(f *testing.F) {
+	for _, text := range []string{"from .a import (b, c as d)\n", "import a.b as c, d", "'''", "from . import", "r'\\", "import a,", "from .. import *"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		c := &settingsClosure{texts: map[string]string{"x.py": text}, missing: map[string]bool{}}
+		root, err := os.OpenRoot(t.TempDir())
+		must(t, err)
+		defer root.Close()
+		c.app = root
+		c.follow("x.py")
+	})
+}

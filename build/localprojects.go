@@ -1,0 +1,302 @@
+package build
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/medctrl/medctrl-supervisor/config"
+)
+
+// localRequirement is a requirement that names a file or folder of this machine:
+// "./libs/demo[extra]; marker" or "demo @ file:///srv/libs/demo".
+type localRequirement struct {
+	before, after string // what stands around the path
+	path          string // absolute
+	address       bool   // the path stands as an address
+}
+
+var (
+	localAddress = regexp.MustCompile(`^((?:[\w.-]+\s*(?:\[[^\]]*\])?\s*@\s*)?)((?i:file):[^\s;#\[]+)(.*)$`)
+	extras       = regexp.MustCompile(`^(.+)(\[[^\]]+\])$`)
+	archive      = regexp.MustCompile(`(?i)\.(whl|zip|tgz|tbz|txz|tlz|tar(\.(gz|bz2|xz|lz|lzma))?)$`)
+)
+
+// readLocal finds the path in a requirement, as pip does (_internal/req/constructors.py): it begins
+// at pip's working folder, which is the source.
+func readLocal(text, source string, editable bool) (l localRequirement, ok bool) {
+	text = strings.TrimSpace(text)
+	if found := localAddress.FindStringSubmatch(text); found != nil {
+		return localRequirement{found[1], found[3], pathOf(found[2], source), true}, true
+	}
+	if strings.Contains(text, "://") {
+		return l, false
+	}
+	name, marker, marked := strings.Cut(text, ";")
+	if marked {
+		l.after = ";" + marker
+	}
+	name = strings.TrimSpace(name)
+	if found := extras.FindStringSubmatch(name); found != nil {
+		name, l.after = found[1], found[2]+l.after
+	}
+	if name == "" || !editable && !strings.Contains(name, "/") && name[0] != '.' && !archive.MatchString(name) {
+		return l, false
+	}
+	l.path = pathOf(name, source)
+	return l, true
+}
+
+// moved returns the same requirement with another path.
+func (l localRequirement) moved(path string) string {
+	if l.address {
+		path = (&url.URL{Scheme: "file", Path: path}).String()
+	}
+	return l.before + path + l.after
+}
+
+// installable says that pip would install from a folder.
+func installable(dir string) bool {
+	for _, name := range []string{"pyproject.toml", "setup.py"} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err == nil && info.Mode().IsRegular() {
+			return true
+		}
+	}
+	return false
+}
+
+// local counts what a requirement names of this machine. ours says that we can hand over a copy of
+// it instead. What is not there is for pip to refuse.
+func (r *reads) local(text string, editable, ours bool) {
+	l, ok := readLocal(text, r.b.Source, editable)
+	if !ok {
+		return
+	}
+	switch info, err := os.Stat(l.path); {
+	case err != nil:
+	case !info.IsDir():
+		r.other(l.path, "/")
+	case installable(l.path) && !ours && r.refused == nil:
+		r.refused = fmt.Errorf("%s is to be installed by a setting of pip, where it cannot be given a copy of it: name it in requirements, or in pip_args", l.path)
+	case installable(l.path) && !slices.Contains(r.projects, l.path):
+		r.projects = append(r.projects, l.path)
+	}
+}
+
+// notCopied says that something is no part of a project: what Python, version control, editors and
+// earlier installations make, and virtual environments.
+func notCopied(path string, d fs.DirEntry) bool {
+	name := d.Name()
+	if !d.IsDir() {
+		return strings.HasSuffix(name, ".pyc") || strings.HasSuffix(name, "~") || strings.HasSuffix(name, ".swp") || strings.HasPrefix(name, ".#")
+	}
+	has := func(names ...string) bool {
+		return slices.ContainsFunc(names, func(name string) bool {
+			found, err := filepath.Glob(filepath.Join(path, name))
+			return err == nil && len(found) > 0
+		})
+	}
+	switch {
+	case slices.Contains([]string{"__pycache__", ".git", ".hg", ".svn", "node_modules", ".eggs", ".tox", ".nox"}, name), strings.HasSuffix(name, ".egg-info"):
+		return true
+	case name == "build":
+		return has("lib", "lib.*", "bdist.*") && !has("__init__.py")
+	}
+	return has("pyvenv.cfg", "CACHEDIR.TAG")
+}
+
+// walkProject calls visit for every folder, file and link that belongs to the project at dir, which
+// has no links in it. A link that leads out of it stands for the file that it leads to.
+func walkProject(ctx context.Context, dir, root string, visit func(rel string, d fs.DirEntry) error) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil {
+			err = context.Cause(ctx)
+		}
+		if err != nil || path == dir {
+			return err
+		}
+		if path == root || notCopied(path, d) {
+			if d.IsDir() {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if d.Type() == fs.ModeSymlink {
+			if d, err = projectLink(dir, path, d); err != nil || d == nil {
+				return err
+			}
+		}
+		if !d.IsDir() && !d.Type().IsRegular() && d.Type() != fs.ModeSymlink {
+			return nil // a socket is no part of a package
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		return visit(rel, d)
+	})
+}
+
+// projectLink returns what belongs to a project for a link, nil for nothing.
+func projectLink(dir, path string, link fs.DirEntry) (fs.DirEntry, error) {
+	text, err := os.Readlink(path)
+	if err != nil {
+		return nil, err
+	}
+	target, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil // it leads to nothing, and is nothing
+	}
+	if err != nil {
+		return nil, fmt.Errorf("follow link: %w", err)
+	}
+	inside, err := filepath.Rel(dir, target)
+	if err == nil && filepath.IsLocal(inside) && !filepath.IsAbs(text) {
+		return link, nil
+	}
+	info, err := os.Stat(target)
+	switch {
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return nil, fmt.Errorf("%s is a link to the folder %s, out of the project: an environment must hold all it needs; copy it in", path, text)
+	}
+	return fs.FileInfoToDirEntry(info), nil
+}
+
+// readProject returns what the project at dir holds. root, where the releases are, is no part of
+// it.
+func (c *hashes) readProject(ctx context.Context, dir, root string) (tree, error) {
+	if err := c.reads.take(ctx); err != nil {
+		return nil, err
+	}
+	defer c.reads.give()
+	t := tree{}
+	err := eachInProject(ctx, dir, root, func(in *os.Root, rel string, d fs.DirEntry) (err error) {
+		if !d.IsDir() {
+			t[rel], err = c.entry(in, rel, d)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read local project %s: %w", dir, err)
+	}
+	return t, nil
+}
+
+func eachInProject(ctx context.Context, dir, root string, visit func(in *os.Root, rel string, d fs.DirEntry) error) error {
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return err
+	}
+	if real, err := filepath.EvalSymlinks(root); err == nil {
+		root = real // it need not be there yet
+	}
+	in, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	return walkProject(ctx, dir, root, func(rel string, d fs.DirEntry) error { return visit(in, rel, d) })
+}
+
+// copyProject copies the project at dir to the folder to, for the build's user to write in: what
+// builds a package writes next to its source (setuptools, build/ and *.egg-info).
+func copyProject(ctx context.Context, dir, root, to string, as config.Identity) (tree, error) {
+	t := tree{}
+	err := os.MkdirAll(to, 0o750)
+	if err == nil {
+		err = eachInProject(ctx, dir, root, func(in *os.Root, rel string, d fs.DirEntry) (err error) {
+			target := filepath.Join(to, rel)
+			switch {
+			case d.IsDir():
+				return os.Mkdir(target, 0o750)
+			case d.Type() == fs.ModeSymlink:
+				if t[rel], err = entryHash(in, rel, d); err == nil {
+					err = os.Symlink(strings.TrimPrefix(t[rel], "link "), target)
+				}
+			default:
+				t[rel], err = copyFile(within(in), rel, target)
+			}
+			return err
+		})
+	}
+	if err == nil {
+		err = giveAway(to, as)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("copy local project %s: %w", dir, err)
+	}
+	return t, nil
+}
+
+// giveAway gives everything below dir, and then dir itself, to the build's user: until a folder is
+// theirs they cannot exchange what is in it.
+func giveAway(dir string, as config.Identity) error {
+	if as.UID < 0 && as.GID < 0 {
+		return nil
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		if e.IsDir() {
+			err = giveAway(path, as)
+		} else {
+			err = os.Lchown(path, as.UID, as.GID)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return os.Lchown(dir, as.UID, as.GID)
+}
+
+// sum stands for a tree.
+func (t tree) sum() string {
+	h := sha256.New()
+	for _, rel := range slices.Sorted(maps.Keys(t)) {
+		fmt.Fprintf(h, "%q %s\n", rel, t[rel])
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// otherHash stands for a file of any size.
+func otherHash(ctx context.Context, path string) (string, error) {
+	f, err := openRegular(os.OpenFile, path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	for err == nil {
+		if ctx.Err() != nil {
+			return "", context.Cause(ctx)
+		}
+		_, err = io.CopyN(h, f, 16<<20)
+	}
+	if !errors.Is(err, io.EOF) {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// projectFolder is a name for the copy of a project: its own, where that is nothing but letters.
+func projectFolder(n int, dir string) string {
+	name := regexp.MustCompile(`[^\w-]+`).ReplaceAllString(filepath.Base(dir), "")
+	return filepath.Join(fmt.Sprint(n), cmp.Or(name, "project"))
+}

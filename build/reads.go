@@ -1,0 +1,289 @@
+package build
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/medctrl/medctrl-supervisor/config"
+)
+
+// reads is all that an installation reads, but for what an index or another server holds: what an
+// environment is made of.
+type reads struct {
+	b         config.Build
+	env       []string          // of the step
+	files     []textFile        // requirements, constraints and settings of pip, in the order in which they are read
+	variables []string          // NAME=VALUE: settings of pip and of uv, and those that the files expand
+	others    []string          // archives, certificates, lists of links: what counts by its content alone
+	projects  []string          // folders of local projects
+	sums      map[string]string // of what they hold, once hash has returned
+	generated bool              // some of the files say in requirements what another kind of file says
+	refused   error             // the first thing that cannot be installed without touching the source
+}
+
+// textFile is a file that was read, or could not be.
+type textFile struct {
+	path     string
+	raw      []byte
+	err      error
+	lines    []requirementLine // of requirements and constraints
+	settings bool              // of pip: it may be missing
+}
+
+// installReads finds out what an installation for b reads. env is what Environ returned for it.
+func installReads(b config.Build, env []string) *reads {
+	r := &reads{b: b, env: append(env[:len(env):len(env)], "DJANGO_SETTINGS_MODULE="+b.SettingsModule(), "MEDCTRL_BUILD="+b.Name)}
+	r.include(b.RequirementsFile(), true)
+	args := readArguments(b.PipArgs)
+	for _, o := range args.options {
+		r.option(o, b.Source, true)
+	}
+	for _, word := range args.words {
+		r.local(word, false, true)
+	}
+	for _, entry := range env {
+		name, value, _ := strings.Cut(entry, "=")
+		setting, isPip := strings.CutPrefix(name, "PIP_")
+		if !isPip {
+			if setting, isPip = strings.CutPrefix(name, "UV_"); !isPip {
+				continue
+			}
+		}
+		r.variables = append(r.variables, entry)
+		r.setting(setting, value)
+	}
+	for _, path := range pipSettings(env) {
+		r.settingsFile(path)
+	}
+	slices.Sort(r.variables)
+	r.variables = slices.Compact(r.variables)
+	return r
+}
+
+// paths returns the files that are read as text, where the settings of pip are left out that are
+// not there.
+func (r *reads) paths() []string {
+	var all []string
+	for _, f := range r.files {
+		if !f.settings || f.err == nil {
+			all = append(all, f.path)
+		}
+	}
+	for _, f := range r.files {
+		if lock := lockOf(f.path); lock != "" && !r.known(lock) {
+			all = append(all, lock) // it may come
+		}
+	}
+	return append(all, r.others...)
+}
+
+func (r *reads) known(path string) bool {
+	return slices.ContainsFunc(r.files, func(f textFile) bool { return f.path == path })
+}
+
+// include reads a file of requirements or constraints, and what it includes. ours says that we hand
+// it to the installer, so that we may hand over another one in its place.
+func (r *reads) include(path string, ours bool) {
+	if r.known(path) {
+		return
+	}
+	at := len(r.files)
+	raw, err := readText(os.OpenFile, path)
+	if err == nil {
+		if text, ok, gerr := generated(path, raw); ok {
+			raw, err, r.generated = []byte(text), gerr, true
+		}
+	}
+	r.files = append(r.files, textFile{path: path, raw: raw, err: err, lines: requirementLines(decode(raw))})
+	for _, line := range r.files[at].lines {
+		for _, found := range variable.FindAllStringSubmatch(line.text, -1) {
+			if value := envValue(r.env, found[1]); value != "" {
+				r.variables = append(r.variables, found[1]+"="+value)
+			}
+		}
+		l := readLine(expand(line.text, r.env))
+		switch requirement, constraint := l.value("--requirement"), l.value("--constraint"); {
+		case len(l.words) > 0:
+			r.local(l.words[0], false, ours)
+		case l.value("--editable") != "":
+			r.local(l.value("--editable"), true, ours)
+		case requirement != "":
+			r.option(pipOption{"--requirement", requirement}, filepath.Dir(path), ours)
+		case constraint != "":
+			r.option(pipOption{"--constraint", constraint}, filepath.Dir(path), ours)
+		default:
+			for _, o := range l.options {
+				r.option(o, filepath.Dir(path), ours)
+			}
+		}
+	}
+}
+
+// option takes what an option names. Relative paths begin at dir.
+func (r *reads) option(o pipOption, dir string, ours bool) {
+	switch o.name {
+	case "--requirement", "--constraint", "--build-constraint":
+		// What depends on the attempt, ${VIRTUAL_ENV}, or is not set, is for pip.
+		if path := pathOf(o.value, dir); path != "" && !variable.MatchString(path) {
+			r.include(path, ours)
+		}
+	case "--editable":
+		r.local(o.value, true, ours)
+	case "--cert", "--client-cert", "--find-links":
+		r.other(o.value, dir)
+	case "--group": // [PATH:]GROUP, pip 25.1
+		path, _, named := strings.Cut(o.value, ":")
+		if !named {
+			path = "pyproject.toml"
+		}
+		r.other(path, r.b.Source)
+	}
+}
+
+// setting takes what a setting of pip names, from the environment or a file. Its values are lists,
+// split at white space (pip, user guide, "Configuration").
+func (r *reads) setting(name, value string) {
+	name = "--" + strings.ReplaceAll(strings.ToLower(name), "_", "-")
+	if name == "--override" { // of uv
+		name = "--constraint"
+	}
+	for word := range strings.FieldsSeq(value) {
+		r.option(pipOption{name, word}, r.b.Source, false)
+	}
+}
+
+// other counts a file by its content, where it is one.
+func (r *reads) other(name, dir string) {
+	path := pathOf(name, dir)
+	if info, err := os.Stat(path); path != "" && err == nil && info.Mode().IsRegular() && !slices.Contains(r.others, path) {
+		r.others = append(r.others, path)
+	}
+}
+
+// pathOf returns the path that a name in dir stands for, "" for one on another machine.
+func pathOf(name, dir string) string {
+	if path, ok := fileURL(name); ok {
+		name = path
+	} else if strings.Contains(name, "://") || name == "" {
+		return ""
+	}
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(dir, name)
+	}
+	return filepath.Clean(name)
+}
+
+// fileURL returns the path of an address with the scheme file.
+func fileURL(text string) (path string, ok bool) {
+	if len(text) < len("file:") || !strings.EqualFold(text[:len("file:")], "file:") {
+		return "", false
+	}
+	path, _, _ = strings.Cut(text[len("file:"):], "#")
+	if rest, ok := strings.CutPrefix(path, "//"); ok {
+		path = strings.TrimPrefix(rest, "localhost")
+	}
+	if plain, err := url.PathUnescape(path); err == nil {
+		path = plain
+	}
+	return path, path != ""
+}
+
+// pipSettings returns where pip looks for its settings (user guide, "Configuration"), the file of
+// the environment itself apart, which is new.
+func pipSettings(env []string) []string {
+	home, own, dirs := envValue(env, "HOME"), envValue(env, "XDG_CONFIG_HOME"), envValue(env, "XDG_CONFIG_DIRS")
+	if own == "" {
+		own = filepath.Join(home, ".config")
+	}
+	if dirs == "" {
+		dirs = "/etc/xdg"
+	}
+	var all []string
+	for _, dir := range filepath.SplitList(dirs) {
+		all = append(all, filepath.Join(dir, "pip/pip.conf"))
+	}
+	all = append(all, "/etc/pip.conf", filepath.Join(home, ".pip/pip.conf"), filepath.Join(own, "pip/pip.conf"))
+	if path := envValue(env, "PIP_CONFIG_FILE"); path != "" && path != os.DevNull {
+		all = append(all, path)
+	}
+	return slices.DeleteFunc(all, func(path string) bool { return !filepath.IsAbs(path) })
+}
+
+var settingLine = regexp.MustCompile(`^([\w-]+)\s*[:=]\s*(.*)$`) // Python, configparser
+
+// settingsFile reads a file of settings for pip.
+func (r *reads) settingsFile(path string) {
+	if r.known(path) {
+		return
+	}
+	raw, err := readText(os.OpenFile, path)
+	r.files = append(r.files, textFile{path: path, raw: raw, err: err, settings: true})
+	name := ""
+	for line := range strings.Lines(string(raw)) {
+		if found := settingLine.FindStringSubmatch(strings.TrimRight(line, "\r\n")); found != nil {
+			name = found[1]
+			r.setting(name, found[2])
+		} else if name != "" && strings.TrimLeft(line, " \t") != line { // it goes on
+			r.setting(name, line)
+		} else {
+			name = ""
+		}
+	}
+}
+
+// hash stands for all of it, as far as it can be read: of a requirements file that cannot, the
+// error is returned. root, where the releases are, is no part of a project.
+func (r *reads) hash(ctx context.Context, c *hashes, root string) (string, error) {
+	if r.refused != nil {
+		return "", r.refused
+	}
+	h := sha256.New()
+	for _, f := range r.files {
+		switch {
+		case f.settings && f.err != nil:
+			continue // as a rule it is not there
+		case f.err != nil:
+			return "", fmt.Errorf("read requirements: %w", f.err)
+		}
+		fmt.Fprintf(h, "%d\n%s\n", len(f.raw), f.raw)
+	}
+	for _, entry := range r.variables {
+		fmt.Fprintf(h, "variable %q\n", entry)
+	}
+	for _, path := range r.others {
+		content, err := otherHash(ctx, path)
+		fmt.Fprintf(h, "file %q %s %v\n", path, content, err != nil)
+		if ctx.Err() != nil {
+			return "", context.Cause(ctx)
+		}
+	}
+	r.sums = map[string]string{}
+	for _, dir := range r.projects {
+		content, err := c.readProject(ctx, dir, root)
+		if err != nil {
+			return "", err
+		}
+		r.sums[dir] = content.sum()
+		fmt.Fprintf(h, "project %q %s\n", dir, r.sums[dir])
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// requirements returns the files of requirements and constraints.
+func (r *reads) requirements() []string {
+	var all []string
+	for _, f := range r.files {
+		if !f.settings {
+			all = append(all, f.path)
+		}
+	}
+	return all
+}
