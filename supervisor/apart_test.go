@@ -17,6 +17,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/layout"
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 )
 
@@ -45,7 +46,7 @@ func supervise(args []string) error {
 	if err != nil {
 		return err
 	}
-	world.Releases = made{world.Releases.(releases)}
+	world.Releases = made{world.Releases, layout.Root(o.Config.Root)}
 	o.World = world
 	return Run(context.Background(), o)
 }

@@ -14,8 +14,10 @@ import (
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
+	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
+	"github.com/medctrl/medctrl-supervisor/supervisor/world"
 )
 
 // BenchmarkIdle measures what watching n serving builds costs when nothing happens: memory, threads
@@ -66,7 +68,7 @@ func BenchmarkStatus(b *testing.B) {
 }
 
 // ready is a World's releases that exist without being made.
-type ready struct{ releases }
+type ready struct{ world.Releases }
 
 func (ready) Make(context.Context, build.Request) (build.Release, bool, error) {
 	return fixed(), true, nil
@@ -80,7 +82,7 @@ func (ready) Tidy(string) error                         { return nil }
 func fixed() build.Release { return build.Release{ID: "r", Dir: "/", Venv: "/usr"} }
 
 // well is a World's host on which every server answers.
-type well struct{ host }
+type well struct{ actor.Host }
 
 func (well) Probe(context.Context, string, *config.Health, time.Duration) error { return nil }
 
@@ -107,7 +109,7 @@ func idle(b *testing.B, n int) *Supervisor {
 	if err != nil {
 		b.Fatal(err)
 	}
-	w.Releases, w.Host = ready{w.Releases.(releases)}, well{w.Host.(host)}
+	w.Releases, w.Host = ready{w.Releases}, well{w.Host}
 	o.World = w
 	s := begin(o)
 	ctx, stop := context.WithCancel(context.Background())

@@ -12,13 +12,14 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 	"github.com/medctrl/medctrl-supervisor/supervisor/dashboard"
 	"github.com/medctrl/medctrl-supervisor/supervisor/front"
+	"github.com/medctrl/medctrl-supervisor/supervisor/world"
 )
 
 // frontend is the embedded front, with the dashboard behind it, as the file has them. Only the
 // supervisor's own goroutine changes it.
 type frontend struct {
 	log   hclog.Logger
-	past  Past
+	past  world.Past
 	api   *Supervisor // the source of what the dashboard shows
 	front *front.Front
 	place atomic.Pointer[front.Place] // where it is; nil: there is no front
@@ -26,7 +27,7 @@ type frontend struct {
 	tasks *sync.WaitGroup
 }
 
-func newFrontend(log hclog.Logger, past Past, api *Supervisor) *frontend {
+func newFrontend(log hclog.Logger, past world.Past, api *Supervisor) *frontend {
 	return &frontend{log: log, past: past, api: api, front: front.New(log.Named("front")), tasks: &api.tasks}
 }
 

@@ -14,11 +14,15 @@ import (
 
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
+	"github.com/medctrl/medctrl-supervisor/supervisor/world"
 )
 
 // made are releases on disk that are made at once: of the settings file, with an environment whose
 // python is this program.
-type made struct{ releases }
+type made struct {
+	world.Releases
+	root layout.Root
+}
 
 const madeForm = "20060102T150405"
 

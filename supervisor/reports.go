@@ -5,19 +5,20 @@ import (
 
 	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
+	"github.com/medctrl/medctrl-supervisor/supervisor/world"
 )
 
 // reports records what happens to builds (actor.Reports): for the followers of events, in the file
 // of events, in metrics and in the dashboard's samples.
 type reports struct {
 	feed    *control.Feed
-	file    EventFile
+	file    world.EventFile
 	metrics *control.Metrics
 	meters  meters
 	look    usageLook
 }
 
-func newReports(file EventFile, past []byte, m *control.Metrics) *reports {
+func newReports(file world.EventFile, past []byte, m *control.Metrics) *reports {
 	return &reports{feed: control.NewFeed(past), file: file, metrics: m}
 }
 

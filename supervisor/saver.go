@@ -10,13 +10,14 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
+	"github.com/medctrl/medctrl-supervisor/supervisor/world"
 )
 
 // saver writes down what must outlive the supervisor, concurrently with the actors: a restart after
 // a crash never waits for a disk. A child whose record is not written yet is found again by its
 // mark.
 type saver struct {
-	store   Store
+	store   world.Store
 	log     hclog.Logger
 	reach   func(when string, what any)
 	writing chan struct{} // has room for whoever writes: one at a time
@@ -29,7 +30,7 @@ type saver struct {
 // saveRetry is how long the saver waits after a write that failed (disk full).
 const saveRetry = 2 * time.Second
 
-func newSaver(store Store, log hclog.Logger, reach func(string, any)) *saver {
+func newSaver(store world.Store, log hclog.Logger, reach func(string, any)) *saver {
 	return &saver{store: store, log: log, reach: reach, writing: make(chan struct{}, 1), pending: map[string]*state.Record{}, last: map[string]*state.Record{}, wake: make(chan struct{}, 1)}
 }
 

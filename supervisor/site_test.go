@@ -180,7 +180,7 @@ func (s *site) startWith(o Options, said *log) *running {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	world.Releases = made{world.Releases.(releases)}
+	world.Releases = made{world.Releases, layout.Root(o.Config.Root)}
 	o.World = world
 	r.Supervisor = begin(o)
 	ctx, stop := context.WithCancel(context.Background())

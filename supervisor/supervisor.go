@@ -19,21 +19,25 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 	"github.com/medctrl/medctrl-supervisor/supervisor/killpoint"
 	"github.com/medctrl/medctrl-supervisor/supervisor/sdnotify"
+	"github.com/medctrl/medctrl-supervisor/supervisor/world"
 )
+
+// ControlSocket is where the supervisor of a root takes commands.
+func ControlSocket(root string) string { return layout.Root(root).Control() }
 
 // Options is what [Run] is given by its caller.
 type Options struct {
 	Config  *config.Config // loaded from the file at Config.Path
 	Wrong   error          // why the file as it is now is not what Config holds; nil: it is
 	Log     hclog.Logger
-	LogSink LogSink // what Log writes to; nil: it is not known
+	LogSink world.LogSink // what Log writes to; nil: it is not known
 	Version string
 	// how this program was executed, and will be again at an upgrade; Args[0] is a path
 	Args    []string
 	Environ []string // our environment, as os.Environ gives it
 
 	// World is what to act on; nil is this machine.
-	World *World
+	World *world.World
 	// Reach is called at each moment at which a kill of the supervisor makes a difference; nil is
 	// killpoint.Reach.
 	Reach func(when string, what any)
@@ -41,18 +45,10 @@ type Options struct {
 	Signals <-chan os.Signal
 }
 
-// LogSink is what the supervisor's own log is written to.
-type LogSink interface {
-	// Trouble says in a sentence why it is not being written, or "".
-	Trouble() string
-	// Flush waits until what was written is on its way, at most for a time.
-	Flush(limit time.Duration)
-}
-
 // Supervisor is the set of actors with what they share.
 type Supervisor struct {
 	Options
-	world   *World
+	world   *world.World
 	log     hclog.Logger
 	started time.Time
 
@@ -101,6 +97,15 @@ func Run(ctx context.Context, o Options) error {
 	}
 	s := begin(o)
 	return errors.Join(s.run(ctx), o.World.Program.Close())
+}
+
+// thisMachine returns the machine we run on. It takes out of o.Environ what an earlier supervisor
+// handed over.
+func thisMachine(o *Options) (*world.World, error) {
+	of := world.Options{Config: o.Config, Log: o.Log, LogSink: o.LogSink, Version: o.Version, Args: o.Args, Environ: o.Environ}
+	here, err := world.Here(&of)
+	o.Environ = of.Environ
+	return here, err
 }
 
 // begin makes what the actors share.

@@ -15,23 +15,18 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/handover"
 	"github.com/medctrl/medctrl-supervisor/supervisor/public"
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
+	"github.com/medctrl/medctrl-supervisor/supervisor/world"
 )
 
 // AcceptCommand is the command by which a new binary is asked whether it could take over: it prints
 // what Accept returns as JSON, or fails.
-const AcceptCommand = "accept-upgrade"
-
-// Acceptance is a new binary's statement that it could take over.
-type Acceptance struct {
-	Version  string
-	Handover int // the newest version of a handover that it reads
-}
+const AcceptCommand = world.AcceptCommand
 
 // Accept checks that this program could take over the supervision of cfg. The error says why not: a
 // later version wrote the state.
-func Accept(cfg *config.Config, version string) (Acceptance, error) {
+func Accept(cfg *config.Config, version string) (world.Acceptance, error) {
 	_, err := state.Understood(layout.Root(cfg.Root).State())
-	return Acceptance{version, handover.Newest}, err
+	return world.Acceptance{Version: version, Handover: handover.Newest}, err
 }
 
 // upgrade is whether this program is being replaced, and which touched files were set aside in the
@@ -108,7 +103,7 @@ func (s *Supervisor) Upgrade(ctx context.Context, progress func(string)) error {
 }
 
 // tryUpgrade executes the successor, or returns a *busyError if that has to wait.
-func (s *Supervisor) tryUpgrade(ctx context.Context, next Acceptance) error {
+func (s *Supervisor) tryUpgrade(ctx context.Context, next world.Acceptance) error {
 	// First without stopping anything, so that no client waits for something that takes long.
 	release, err := s.holdAll()
 	if err != nil {
@@ -130,7 +125,7 @@ func (s *Supervisor) tryUpgrade(ctx context.Context, next Acceptance) error {
 
 // execute is the last part, on the supervisor's own goroutine: nothing changes any more, and the
 // successor begins.
-func (s *Supervisor) execute(next Acceptance, place *front.Place) error {
+func (s *Supervisor) execute(next world.Acceptance, place *front.Place) error {
 	if s.fleet.Load().leaving || len(s.Signals) > 0 {
 		return errors.New("upgrade: the supervisor was told something else in the meantime")
 	}
@@ -153,7 +148,7 @@ func (s *Supervisor) execute(next Acceptance, place *front.Place) error {
 		return errors.New("upgrade: the state cannot be written, see the log")
 	}
 	s.world.Events.Flush()
-	going := Succession{Next: next, Sockets: map[string][]public.Listener{}}
+	going := world.Succession{Next: next, Sockets: map[string][]public.Listener{}}
 	if place != nil {
 		if going.Front, err = place.File(); err != nil {
 			return fmt.Errorf("upgrade: %w", err)

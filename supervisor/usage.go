@@ -7,6 +7,7 @@ import (
 
 	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
+	"github.com/medctrl/medctrl-supervisor/supervisor/world"
 )
 
 // Usage returns what each build uses now.
@@ -99,7 +100,7 @@ func (s *Supervisor) lookAtUsage(ctx context.Context) []control.Usage {
 }
 
 // used records what a tree has used so far.
-func (m *meter) used(pid int, u Usage, now time.Time) {
+func (m *meter) used(pid int, u world.Usage, now time.Time) {
 	next := &usage{pid: pid, at: now, memory: u.Memory, total: u.CPU}
 	since, spent := now.Add(-u.Age), next.total
 	if before := m.usage.Load(); before != nil && before.pid == pid && now.Sub(before.at) < usageStale {

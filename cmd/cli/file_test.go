@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/medctrl/medctrl-supervisor/supervisor"
+	"github.com/medctrl/medctrl-supervisor/supervisor/world"
 )
 
 func TestCheckPrintsEveryMistakeOnALineOfItsOwn(t *testing.T) {
@@ -44,7 +45,7 @@ func TestANewProgramSaysWhetherItAcceptsTheFileAndTheState(t *testing.T) {
 	t.Parallel()
 	d := newSite(t)
 	out, errOut, code := d.run(supervisor.AcceptCommand)
-	var word supervisor.Acceptance
+	var word world.Acceptance
 	if err := json.Unmarshal([]byte(out), &word); code != 0 || err != nil || word.Version != "test" || word.Handover == 0 {
 		t.Errorf("exit %d, %q %q", code, out, errOut)
 	}

@@ -7,13 +7,13 @@ import (
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/config"
-	"github.com/medctrl/medctrl-supervisor/supervisor"
+	ports "github.com/medctrl/medctrl-supervisor/supervisor/world"
 )
 
 var hangup os.Signal = syscall.SIGHUP
 
 // plant puts a fault into what a supervisor does to the world.
-type plant func(*incarnation, *supervisor.World)
+type plant func(*incarnation, *ports.World)
 
 // live lets a history happen, in a testing/synctest bubble, and returns its world.
 func (h *history) live(planted plant) *World {

@@ -23,6 +23,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 	"github.com/medctrl/medctrl-supervisor/supervisor/public"
+	ports "github.com/medctrl/medctrl-supervisor/supervisor/world"
 )
 
 // rootID begins the marks of all trees.
@@ -117,8 +118,8 @@ func (inc *incarnation) ended(err error) {
 }
 
 // world is the real Supervisor's view of this one.
-func (inc *incarnation) world() *supervisor.World {
-	return &supervisor.World{
+func (inc *incarnation) world() *ports.World {
+	return &ports.World{
 		Trees: trees{inc}, Sockets: sockets{inc}, Releases: releases{inc}, Host: host{inc}, Store: store{inc}, Files: files{inc},
 		Watcher: watcher{inc}, Past: past{inc}, Upgrader: upgrader{inc}, Control: commands{inc}, Own: ownFolder{}, Program: program{}, Events: events{inc},
 		RootID: rootID, BootID: fmt.Sprintf("boot-%d", inc.w.boots),
@@ -172,13 +173,13 @@ func (inc *incarnation) signal(sig os.Signal) {
 }
 
 // Marked reads the process table, which takes a while: who ends meanwhile is found all the same.
-func (k trees) Marked(prefix string) ([]supervisor.Marked, []string, error) {
+func (k trees) Marked(prefix string) ([]ports.Marked, []string, error) {
 	if !k.lock() {
 		return nil, nil, nil
 	}
-	var found []supervisor.Marked
+	var found []ports.Marked
 	for _, p := range k.w.marked(prefix) {
-		found = append(found, supervisor.Marked{
+		found = append(found, ports.Marked{
 			Process: actor.Process{Pid: p.pid, StartTime: p.start}, Mark: p.tree.mark, Leader: p.role == roleMaster,
 		})
 	}
@@ -193,8 +194,8 @@ func (k trees) Marked(prefix string) ([]supervisor.Marked, []string, error) {
 }
 
 // Usage is not made up.
-func (k trees) Usage(_ context.Context, trees []actor.Tree) ([]supervisor.Usage, error) {
-	return make([]supervisor.Usage, len(trees)), nil
+func (k trees) Usage(_ context.Context, trees []actor.Tree) ([]ports.Usage, error) {
+	return make([]ports.Usage, len(trees)), nil
 }
 
 // Run reports lost paths until ctx ends; here the world calls who guards them.
@@ -317,22 +318,22 @@ func (k past) Close() {}
 
 type upgrader struct{ *incarnation }
 
-func (k upgrader) Ask(ctx context.Context) (supervisor.Acceptance, error) {
+func (k upgrader) Ask(ctx context.Context) (ports.Acceptance, error) {
 	if !k.lock() {
-		return supervisor.Acceptance{}, errGone
+		return ports.Acceptance{}, errGone
 	}
 	took, refuses := k.w.dice.between(throwHook, 20*time.Millisecond, 2*time.Second), k.w.dice.oneIn(throwHook, 6) || k.w.file.bad
 	k.w.mu.Unlock()
 	k.sleep(took)
 	if refuses {
-		return supervisor.Acceptance{}, errors.New("the program does not take over")
+		return ports.Acceptance{}, errors.New("the program does not take over")
 	}
-	return supervisor.Acceptance{Version: "made-up", Handover: 2}, nil
+	return ports.Acceptance{Version: "made-up", Handover: 2}, nil
 }
 
 var errGone = errors.New("the supervisor is gone")
 
-func (k upgrader) Execute(s supervisor.Succession) error {
+func (k upgrader) Execute(s ports.Succession) error {
 	if !k.lock() {
 		return errGone
 	}

@@ -8,12 +8,12 @@ import (
 
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
-	"github.com/medctrl/medctrl-supervisor/supervisor"
 	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 	"github.com/medctrl/medctrl-supervisor/supervisor/public"
 	"github.com/medctrl/medctrl-supervisor/supervisor/server"
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
+	ports "github.com/medctrl/medctrl-supervisor/supervisor/world"
 )
 
 // fault is one that a supervisor might have. It is put between the supervisor and the world, so
@@ -25,16 +25,16 @@ type fault struct {
 }
 
 var faults = []fault{
-	{"a queue is not drained", func(inc *incarnation, w *supervisor.World) {
+	{"a queue is not drained", func(inc *incarnation, w *ports.World) {
 		w.Sockets = wrapSockets(w.Sockets, func(l *badListener) { l.drained = func(context.Context) error { return nil } })
 	}},
-	{"a socket is closed with clients in it", func(inc *incarnation, w *supervisor.World) {
+	{"a socket is closed with clients in it", func(inc *incarnation, w *ports.World) {
 		w.Sockets = wrapSockets(w.Sockets, func(l *badListener) { l.forward = func(context.Context, string) (int, error) { return 0, nil } })
 	}},
-	{"a lost name is not restored", func(inc *incarnation, w *supervisor.World) {
+	{"a lost name is not restored", func(inc *incarnation, w *ports.World) {
 		w.Sockets = wrapSockets(w.Sockets, func(l *badListener) { l.restore = func() error { return nil } })
 	}},
-	{"a refusal never ends", func(inc *incarnation, w *supervisor.World) {
+	{"a refusal never ends", func(inc *incarnation, w *ports.World) {
 		w.Sockets = wrapSockets(w.Sockets, func(l *badListener) {
 			l.refuse = func(ctx context.Context, after func() time.Duration) int {
 				go l.listener.Refuse(inc.life, after)
@@ -43,14 +43,14 @@ var faults = []fault{
 			}
 		})
 	}},
-	{"a socket that is let go is not closed", func(inc *incarnation, w *supervisor.World) {
+	{"a socket that is let go is not closed", func(inc *incarnation, w *ports.World) {
 		w.Sockets = wrapSockets(w.Sockets, func(l *badListener) { l.close = func() error { return nil } })
 	}},
-	{"the public name is not removed", func(inc *incarnation, w *supervisor.World) {
+	{"the public name is not removed", func(inc *incarnation, w *ports.World) {
 		w.Sockets = wrapSockets(w.Sockets, func(l *badListener) { l.unlink = func() error { return nil } })
 	}},
-	{"a candidate gets the name before its check", func(inc *incarnation, w *supervisor.World) { w.Host = blindHost{w.Host} }},
-	{"a start time is not compared at an adoption", func(inc *incarnation, w *supervisor.World) {
+	{"a candidate gets the name before its check", func(inc *incarnation, w *ports.World) { w.Host = blindHost{w.Host} }},
+	{"a start time is not compared at an adoption", func(inc *incarnation, w *ports.World) {
 		w.Trees = &badTrees{Trees: w.Trees, adopt: func(l actor.Leftover) actor.Leftover {
 			inc.w.mu.Lock()
 			defer inc.w.mu.Unlock()
@@ -60,47 +60,47 @@ var faults = []fault{
 			return l
 		}}
 	}},
-	{"a pid is not compared before a signal", func(inc *incarnation, w *supervisor.World) {
+	{"a pid is not compared before a signal", func(inc *incarnation, w *ports.World) {
 		w.Trees = &badTrees{Trees: w.Trees, wrap: func(t actor.Tree) actor.Tree { return pidTree{t, inc} }}
 	}},
-	{"a leftover is not ended", func(inc *incarnation, w *supervisor.World) {
+	{"a leftover is not ended", func(inc *incarnation, w *ports.World) {
 		w.Trees = &badTrees{Trees: w.Trees, remains: func(actor.Leftover) actor.Tree { return nobody{} }}
 	}},
-	{"leftovers are not looked for", func(inc *incarnation, w *supervisor.World) { w.Trees = &badTrees{Trees: w.Trees, blind: true} }},
-	{"TERM comes after the successor", func(inc *incarnation, w *supervisor.World) {
+	{"leftovers are not looked for", func(inc *incarnation, w *ports.World) { w.Trees = &badTrees{Trees: w.Trees, blind: true} }},
+	{"TERM comes after the successor", func(inc *incarnation, w *ports.World) {
 		w.Trees = &badTrees{Trees: w.Trees, wrap: func(t actor.Tree) actor.Tree { return lateTree{t, inc} }}
 	}},
-	{"a tree that ignores TERM is not killed", func(inc *incarnation, w *supervisor.World) {
+	{"a tree that ignores TERM is not killed", func(inc *incarnation, w *ports.World) {
 		w.Trees = &badTrees{Trees: w.Trees, wrap: func(t actor.Tree) actor.Tree { return mildTree{t, inc} }}
 	}},
-	{"an exit is not noticed", func(inc *incarnation, w *supervisor.World) { w.Trees = &badTrees{Trees: w.Trees, deaf: true} }},
-	{"no state is written", func(inc *incarnation, w *supervisor.World) { w.Store = &badStore{Store: w.Store, never: true} }},
-	{"the state is written before its effect", func(inc *incarnation, w *supervisor.World) {
+	{"an exit is not noticed", func(inc *incarnation, w *ports.World) { w.Trees = &badTrees{Trees: w.Trees, deaf: true} }},
+	{"no state is written", func(inc *incarnation, w *ports.World) { w.Store = &badStore{Store: w.Store, never: true} }},
+	{"the state is written before its effect", func(inc *incarnation, w *ports.World) {
 		w.Store = &badStore{Store: w.Store, last: map[string]state.Record{}}
 	}},
-	{"the record of a removed build is not deleted", func(inc *incarnation, w *supervisor.World) {
+	{"the record of a removed build is not deleted", func(inc *incarnation, w *ports.World) {
 		w.Store = &badStore{Store: w.Store, keeps: true}
 	}},
-	{"a backoff is never reset", func(inc *incarnation, w *supervisor.World) {
+	{"a backoff is never reset", func(inc *incarnation, w *ports.World) {
 		inc.w.alter = func(b *config.Build) { b.StableAfter = 48 * time.Hour }
 	}},
-	{"there is no backoff", func(inc *incarnation, w *supervisor.World) {
+	{"there is no backoff", func(inc *incarnation, w *ports.World) {
 		inc.w.alter = func(b *config.Build) { b.RestartDelayMax = 200 * time.Millisecond }
 	}},
-	{"the timer of the health probe is never set", func(inc *incarnation, w *supervisor.World) {
+	{"the timer of the health probe is never set", func(inc *incarnation, w *ports.World) {
 		inc.w.alter = func(b *config.Build) { b.Health.Interval = 48 * time.Hour }
 	}},
-	{"an attempt is not cancelled", func(inc *incarnation, w *supervisor.World) { w.Releases = badReleases{w.Releases, inc, false} }},
-	{"a release in use is pruned", func(inc *incarnation, w *supervisor.World) { w.Releases = badReleases{w.Releases, inc, true} }},
-	{"an edit is overlooked", func(inc *incarnation, w *supervisor.World) { w.Watcher = deafWatcher{w.Watcher} }},
-	{"the gate stays closed after an upgrade that failed", func(inc *incarnation, w *supervisor.World) { w.Upgrader = stuckUpgrader{w.Upgrader, inc} }},
-	{"a command that is overtaken is lost", func(inc *incarnation, w *supervisor.World) {
+	{"an attempt is not cancelled", func(inc *incarnation, w *ports.World) { w.Releases = badReleases{w.Releases, inc, false} }},
+	{"a release in use is pruned", func(inc *incarnation, w *ports.World) { w.Releases = badReleases{w.Releases, inc, true} }},
+	{"an edit is overlooked", func(inc *incarnation, w *ports.World) { w.Watcher = deafWatcher{w.Watcher} }},
+	{"the gate stays closed after an upgrade that failed", func(inc *incarnation, w *ports.World) { w.Upgrader = stuckUpgrader{w.Upgrader, inc} }},
+	{"a command that is overtaken is lost", func(inc *incarnation, w *ports.World) {
 		w.Control = badControl{w.Control, func(b control.Backend) control.Backend { return &forgetful{Backend: b, inc: inc} }}
 	}},
-	{"a command is done before its result holds", func(inc *incarnation, w *supervisor.World) {
+	{"a command is done before its result holds", func(inc *incarnation, w *ports.World) {
 		w.Control = badControl{w.Control, func(b control.Backend) control.Backend { return hasty{b} }}
 	}},
-	{"sockets are not handed over at an upgrade", func(inc *incarnation, w *supervisor.World) { w.Upgrader = forgetfulUpgrader{w.Upgrader} }},
+	{"sockets are not handed over at an upgrade", func(inc *incarnation, w *ports.World) { w.Upgrader = forgetfulUpgrader{w.Upgrader} }},
 }
 
 // TestPlantedFaultsAreFound holds that the promises bite: each fault breaks one within a thousand
@@ -200,11 +200,11 @@ func (l *badListener) Close() error {
 
 // badSockets makes bad listeners.
 type badSockets struct {
-	supervisor.Sockets
+	ports.Sockets
 	spoil func(*badListener)
 }
 
-func wrapSockets(s supervisor.Sockets, spoil func(*badListener)) supervisor.Sockets {
+func wrapSockets(s ports.Sockets, spoil func(*badListener)) ports.Sockets {
 	return badSockets{s, spoil}
 }
 
@@ -232,7 +232,7 @@ func (blindHost) Probe(context.Context, string, *config.Health, time.Duration) e
 
 // badTrees are the port to trees with one of its duties not done.
 type badTrees struct {
-	supervisor.Trees
+	ports.Trees
 	adopt   func(actor.Leftover) actor.Leftover
 	remains func(actor.Leftover) actor.Tree
 	wrap    func(actor.Tree) actor.Tree
@@ -265,7 +265,7 @@ func (b *badTrees) Remains(l actor.Leftover) actor.Tree {
 	return b.Trees.Remains(l)
 }
 
-func (b *badTrees) Marked(prefix string) ([]supervisor.Marked, []string, error) {
+func (b *badTrees) Marked(prefix string) ([]ports.Marked, []string, error) {
 	if b.blind {
 		return nil, nil, nil
 	}
@@ -326,7 +326,7 @@ func (t mildTree) End(ctx context.Context, grace time.Duration) error {
 
 // badStore writes nothing, something else, or deletes nothing.
 type badStore struct {
-	supervisor.Store
+	ports.Store
 	never, keeps bool
 	last         map[string]state.Record
 }
@@ -355,7 +355,7 @@ func (b *badStore) Delete(name string) error {
 
 // badReleases goes on with attempts that are cancelled, or prunes what is in use.
 type badReleases struct {
-	supervisor.Releases
+	ports.Releases
 	inc    *incarnation
 	prunes bool
 }
@@ -375,17 +375,17 @@ func (b badReleases) Prune(entry *config.Build, inUse ...string) error {
 }
 
 // deafWatcher tells of no edit of the inputs.
-type deafWatcher struct{ supervisor.Watcher }
+type deafWatcher struct{ ports.Watcher }
 
 func (deafWatcher) C() <-chan []string { return nil }
 
 // stuckUpgrader does not come back from an exec that failed.
 type stuckUpgrader struct {
-	supervisor.Upgrader
+	ports.Upgrader
 	inc *incarnation
 }
 
-func (u stuckUpgrader) Ask(ctx context.Context) (supervisor.Acceptance, error) {
+func (u stuckUpgrader) Ask(ctx context.Context) (ports.Acceptance, error) {
 	a, err := u.Upgrader.Ask(ctx)
 	if err != nil {
 		<-u.inc.gone
@@ -394,16 +394,16 @@ func (u stuckUpgrader) Ask(ctx context.Context) (supervisor.Acceptance, error) {
 }
 
 // forgetfulUpgrader hands no socket over.
-type forgetfulUpgrader struct{ supervisor.Upgrader }
+type forgetfulUpgrader struct{ ports.Upgrader }
 
-func (u forgetfulUpgrader) Execute(s supervisor.Succession) error {
+func (u forgetfulUpgrader) Execute(s ports.Succession) error {
 	s.Sockets = nil
 	return u.Upgrader.Execute(s)
 }
 
 // badControl takes commands with another backend.
 type badControl struct {
-	supervisor.Control
+	ports.Control
 	wrap func(control.Backend) control.Backend
 }
 

@@ -8,7 +8,7 @@ import (
 
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
-	"github.com/medctrl/medctrl-supervisor/supervisor"
+	ports "github.com/medctrl/medctrl-supervisor/supervisor/world"
 )
 
 // Root is the folder that the made-up file names as its root.
@@ -40,7 +40,7 @@ type World struct {
 	inScan    *site               // whose main process dies while the process table is read; nil: none
 	alter     func(*config.Build) // what a planted fault does to each entry that is read; nil: nothing
 	running   sync.WaitGroup
-	planted   func(*incarnation, *supervisor.World)
+	planted   func(*incarnation, *ports.World)
 	traits    traits
 	quiet     bool // no more faults come
 	ending    bool // the supervisor was told to stop for good

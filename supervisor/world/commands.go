@@ -1,4 +1,4 @@
-package supervisor
+package world
 
 import (
 	"context"
@@ -7,12 +7,8 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
-	"github.com/medctrl/medctrl-supervisor/config/layout"
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 )
-
-// ControlSocket is where the supervisor of a root takes commands.
-func ControlSocket(root string) string { return layout.Root(root).Control() }
 
 // commands takes commands over the control socket (Control).
 type commands struct {

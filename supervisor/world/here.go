@@ -1,4 +1,4 @@
-package supervisor
+package world
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/medctrl/medctrl-supervisor/build"
+	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 	"github.com/medctrl/medctrl-supervisor/config/watch"
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
@@ -21,9 +22,27 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
 )
 
-// thisMachine locks the root for us and returns the machine we run on as a World. It removes from
-// o.Environ what an earlier supervisor handed over. An error means that nothing was touched.
-func thisMachine(o *Options) (_ *World, err error) {
+// Options is what Here is told.
+type Options struct {
+	Config  *config.Config // as it is at the start
+	Log     hclog.Logger
+	LogSink LogSink // what Log writes to; nil: it is not known
+	Version string
+	Args    []string // how this program was executed, and is again at an upgrade; Args[0] is a path
+	Environ []string // our environment, as os.Environ gives it
+}
+
+// LogSink is what the supervisor's own log is written to.
+type LogSink interface {
+	// Trouble says in a sentence why it is not being written, or "".
+	Trouble() string
+	// Flush waits until what was written is on its way, at most for a time.
+	Flush(limit time.Duration)
+}
+
+// Here locks the root for us and returns the machine we run on as a World. It removes from o.Environ
+// what an earlier supervisor handed over. An error means that nothing was touched.
+func Here(o *Options) (_ *World, err error) {
 	root, log := layout.Root(o.Config.Root), o.Log
 	taken, environ, err := handover.Take(o.Environ)
 	if err != nil {

@@ -1,4 +1,4 @@
-package supervisor
+package world
 
 import (
 	"bytes"
@@ -21,6 +21,16 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/public"
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
 )
+
+// AcceptCommand is the command by which a new binary is asked whether it could take over: it prints
+// an Acceptance as JSON, or fails.
+const AcceptCommand = "accept-upgrade"
+
+// Acceptance is a new binary's word that it could take over.
+type Acceptance struct {
+	Version  string
+	Handover int // the newest version of a handover that it reads
+}
 
 // upgrader executes the program at our path in our place (Upgrader).
 type upgrader struct {
