@@ -132,6 +132,11 @@ func (a *Actor) gone() {
 		a.setTimer(k, time.Time{})
 	}
 	a.hooks.end() // a hook that hangs does not delay a stop
+	if a.public.Socket() == nil {
+		// Of a generation of an earlier run whose socket could not be taken back, and that has ended
+		// before the machine knew of a name: it leads nowhere.
+		a.warn("remove the public socket", a.public.Withdraw())
+	}
 	a.log.Info("build has stopped")
 	a.event(machine.EventStopped, "", "")
 }

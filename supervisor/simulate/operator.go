@@ -120,13 +120,19 @@ func (s *site) result(c *command, err error) {
 			untrue("done, but the public name is there")
 		}
 	case "restart", "rebuild", "rollback":
+		wanted := func(begun time.Duration, r *release) bool {
+			return begun >= c.at && (c.action != "rebuild" || r.made >= c.at) &&
+				(c.action != "rollback" || c.to == "" || r.ID == c.to)
+		}
 		for _, p := range s.passed {
-			fresh := p.begun >= c.at
-			switch {
-			case !fresh:
-			case c.action == "rebuild" && p.release.made < c.at:
-			case c.action == "rollback" && c.to != "" && p.release.ID != c.to:
-			default:
+			if wanted(p.begun, p.release) {
+				return
+			}
+		}
+		// On the public socket its probe may have been answered by what is left of the one before:
+		// then the word of all its workers is what tells.
+		for _, t := range s.trees {
+			if t.public && t.master.alive && t.master.ready && wanted(t.begun, t.release) {
 				return
 			}
 		}
