@@ -154,9 +154,7 @@ func (s *Supervisor) Act(ctx context.Context, name, action string, args map[stri
 	if errors.Is(err, actor.ErrNoAction) {
 		return fmt.Errorf("%w: %q", control.ErrNoAction, action)
 	}
-	if args["wait"] != "no" {
-		// from here on the command's effect outlives us, or the log says that it does not
-		s.saver.flush()
-	}
+	// From here on the command's effect outlives us, or the log says that it does not.
+	s.saver.flush()
 	return err
 }

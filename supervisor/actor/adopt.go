@@ -182,7 +182,7 @@ func (a *Actor) endLeftover(l Leftover, queue *public.Socket) {
 			a.warn("drain leftover generation", queue.Drained(drain))
 			cancel()
 		}
-		if err := tree.End(ctx, max(grace-time.Since(begun), 0)); err != nil {
+		if err := a.endTree(ctx, tree, max(grace-time.Since(begun), 0)); err != nil {
 			a.log.Error("leftover generation does not end", "generation", l.N, "error", err)
 		}
 		a.post(leftoverEnded{l.N, queue})

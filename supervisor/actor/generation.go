@@ -178,19 +178,19 @@ func (a *Actor) retire(n int, hung bool) {
 
 // finish ends the tree of g and posts that it has ended.
 func (a *Actor) finish(ctx context.Context, g *generation, grace time.Duration) {
-	for {
-		err := g.tree.End(ctx, grace)
-		a.Reach("after", "a tree has ended")
-		if err == nil {
-			break
-		}
-		if ctx.Err() != nil {
-			grace = 0
-			ctx = context.Background()
-			continue
-		}
+	if err := a.endTree(ctx, g.tree, grace); err != nil {
 		a.log.Error("generation does not end", "generation", g.n, "pid", g.tree.Pid(), "error", err)
-		break
 	}
 	a.post(treeEnded{g})
+}
+
+// endTree ends a tree. When ctx ends there is no time left: what is still there is killed.
+func (a *Actor) endTree(ctx context.Context, t Tree, grace time.Duration) error {
+	err := t.End(ctx, grace)
+	a.Reach("after", "a tree has ended")
+	if err != nil && ctx.Err() != nil {
+		err = t.End(context.Background(), 0)
+		a.Reach("after", "a tree has ended")
+	}
+	return err
 }

@@ -156,7 +156,7 @@ func (s *site) excused(c *command, err error, untrue func(string, ...any)) {
 			untrue("told %q, and nobody has asked for anything since", text)
 		}
 	case strings.Contains(text, "taken out of the file"):
-		if s.removedAt < c.at-time.Minute {
+		if s.entry != nil && s.removedAt < c.at-time.Minute {
 			untrue("told %q, and nobody has", text)
 		}
 	case errors.Is(err, context.Canceled):
