@@ -136,7 +136,7 @@ func (s *Supervisor) applyShared(cfg *config.Config) {
 	s.log.SetLevel(hclog.LevelFromString(cfg.Supervisor.LogLevel))
 	s.world.Releases.SetParallel(cfg.Supervisor.MaxParallelBuilds)
 	s.logs.Store(cfg.Supervisor.LogDir)
-	if err := s.world.Files.MakeFolder(cfg.Supervisor.LogDir, 0o750); err != nil {
+	if err := s.world.Files.MakeFolder(cfg.Supervisor.LogDir, logFolderMode); err != nil {
 		s.log.Error("log folder cannot be made, what servers print is lost", "error", err)
 	}
 	s.frontend.apply(cfg)
