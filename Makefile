@@ -35,7 +35,7 @@ help:
 	@echo 'make build    the static binary, $(binary), its manual pages and completions, $(share)'
 	@echo 'make unit     the tests of each package: under a minute, needs only Go, no root'
 	@echo 'make e2e      the tests of the binary with real gunicorn, Django and Nginx: minutes; installs what they need'
-	@echo 'make test     make unit, with the race detector, and make e2e concurrently, then each fuzz target for a second'
+	@echo 'make test     make unit, with the race detector, 2,000 histories, make e2e, then each fuzz target for a second'
 	@echo 'make cover    how much of each package the unit tests reach; fails if that is under COVER=$(COVER) %'
 	@echo 'make lint     gofmt, go vet, staticcheck, and the scripts'
 	@echo 'make fuzz     each fuzz target for FUZZTIME=$(FUZZTIME); FUZZ=PATTERN for some of them'
@@ -68,9 +68,9 @@ run: needs-run build
 	@exec $(binary) -c examples/builds.toml
 
 # A program with the race detector sleeps for a second at its end unless it is told not to.
-run_unit = GORACE=atexit_sleep_ms=0 $(GO) test -timeout 10m $(TESTFLAGS) $$($(GO) list ./... | grep -v /e2e$$)
+run_unit = GORACE=atexit_sleep_ms=0 $(GO) test -timeout 20m $(TESTFLAGS) $$($(GO) list ./... | grep -v /e2e$$)
 # Without the race detector: the tested binary has none, and generating the load costs a third.
-run_e2e = $(GO) test -timeout 10m $(TESTFLAGS) ./supervisor/e2e
+run_e2e = $(GO) test -timeout 20m $(TESTFLAGS) ./supervisor/e2e
 
 .PHONY: unit
 unit:
@@ -81,12 +81,12 @@ e2e: needs-test
 	@$(run_e2e)
 
 .PHONY: test
+# One after the other: the loads of the end-to-end tests need the processors for themselves.
 test: needs-test
-	@$(run_e2e) & e2e=$$!; \
-		trap 'kill $$e2e 2>/dev/null' INT TERM; failed=0; \
+	@failed=0; \
 		$(run_unit) $(race) || failed=1; \
 		N=2000 $(run_simulate) || failed=1; \
-		wait $$e2e || failed=1; exit $$failed
+		$(run_e2e) || failed=1; exit $$failed
 	@GO=$(GO) .ci/fuzz 1s
 
 .PHONY: cover
