@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func TestActionsShowTheirProgressAndResult(t *testing.T) {
@@ -103,11 +105,21 @@ func TestCtrlCSaysWhatContinuesAndHowToLook(t *testing.T) {
 				args = append(args, "development")
 			}
 			cmd := exec.Command(filepath.Join(d.bin, programName), append([]string{"-c", d.file}, args...)...)
-			go func() {
-				<-waiting
-				_ = cmd.Process.Signal(sig) // it fails where the command has ended, which is seen
-			}()
-			_, errOut, code := d.give(cmd)
+			var said bytes.Buffer
+			cmd.Dir, cmd.Env, cmd.Stderr = d.dir, d.env(), &said
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			select {
+			case <-waiting:
+			case <-time.After(60 * time.Second):
+				t.Errorf("%s does not ask for anything", args[0])
+			}
+			err := errors.Join(cmd.Process.Signal(sig), cmd.Wait())
+			errOut, code := said.String(), cmd.ProcessState.ExitCode()
+			if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+				t.Error(err)
+			}
 			if code != exitFailed || !strings.Contains(errOut, "interrupted: the "+args[0]) || !strings.Contains(errOut, "medctrl-supervisor -c "+d.file+" status") {
 				t.Errorf("%s and %v: exit %d, %q", args[0], sig, code, errOut)
 			}

@@ -195,6 +195,7 @@ func (a *Actor) handle(m message) {
 		a.turn(machine.ProofFailed{N: m.g.n, Reason: a.explain(m.g, m.reason)})
 	case treeEnded:
 		delete(a.generations, m.g.n)
+		a.dropFiles()
 		a.public.LetGo(m.g.sock)
 		a.turn(machine.Ended{N: m.g.n})
 	case leftoverEnded:

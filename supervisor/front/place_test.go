@@ -112,7 +112,7 @@ func TestPlaceTakesAnAddressOnceItIsFree(t *testing.T) {
 		if err := ln.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if line := <-said; !strings.Contains(line, "front listens") {
+		if line := <-said; !strings.Contains(line, "front is listening") {
 			t.Error(line)
 		}
 		p.Close()
