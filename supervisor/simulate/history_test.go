@@ -143,6 +143,9 @@ func number(key string, otherwise uint64) uint64 {
 // TestSameSeedSameStory holds that a seed is a history. Now and then a goroutine is preempted, so
 // one that differs is not yet a failure.
 func TestSameSeedSameStory(t *testing.T) {
+	if !replays {
+		t.Skip("with the race detector goroutines run in a random order (Go's runtime: randomizeScheduler)")
+	}
 	same, differ := 0, 0
 	for _, output := range inShards(t, "TestShardOfSameStories") {
 		var s, d int
@@ -154,7 +157,7 @@ func TestSameSeedSameStory(t *testing.T) {
 		same, differ = same+s, differ+d
 	}
 	t.Logf("%d stories are told again as before, %d are not", same, differ)
-	if differ > 3*same { // on a busy machine the scheduler takes turns more often
+	if differ > same {
 		t.Errorf("%d of %d histories differ when they are lived again", differ, same+differ)
 	}
 }

@@ -7,3 +7,6 @@ const usual = 300
 
 // plantedToo says that planted faults are looked for.
 const plantedToo = true
+
+// replays says that a seed gives the same story again, as far as Go's scheduler lets it.
+const replays = true

@@ -9,3 +9,6 @@ const usual = 60
 // plantedToo says that planted faults are looked for: not with the race detector, which finds none
 // there and takes minutes.
 const plantedToo = false
+
+// replays says that a seed gives the same story again, as far as Go's scheduler lets it.
+const replays = false
