@@ -268,7 +268,7 @@ var moments = []string{
 
 func (w *World) mendFile() {
 	if w.file.bad {
-		w.tell("world", "an editor mends builds.toml")
+		w.tell("world", "an editor fixes builds.toml")
 		w.file.bad = false
 		w.saved()
 	}
