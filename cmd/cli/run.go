@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
+	"github.com/medctrl/medctrl-supervisor/supervisor/logsink"
 )
 
 // The exit codes of every command.
@@ -45,6 +46,9 @@ func Run(ctx context.Context, version string, args []string, stdin io.Reader, st
 		hint = " (see: medctrl-supervisor help)"
 	default:
 		hint = advice(err, root.Flag("config").Value.String())
+	}
+	if stderr == io.Writer(os.Stderr) {
+		stderr = leveled(stderr, logsink.IsJournal(os.Environ(), os.Stderr.Fd())) // why a start or a reload failed
 	}
 	fmt.Fprintf(stderr, "medctrl-supervisor: %v%s\n", err, hint)
 	return code

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -45,9 +46,11 @@ func supervise(ctx context.Context, file, version string) error {
 	// A log whose reader is gone must not end us, as it does by default (os/signal). The signal is
 	// caught and not ignored, which children would inherit, and until the very end.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	sink := logsink.New(os.Stderr, func(lines int) []byte { return lostLines(*format, lines) })
+	journal := logsink.IsJournal(os.Environ(), os.Stderr.Fd())
+	format.DisableTime = journal && !format.JSONFormat // the journal has the time of each line
+	sink := logsink.New(os.Stderr, func(lines int) []byte { return lostLines(*format, journal, lines) })
 	defer sink.Close(logPatience)
-	format.Output = sink
+	format.Output = leveled(sink, journal)
 	return supervisor.Run(ctx, supervisor.Options{
 		Config: cfg, Wrong: wrong, Log: hclog.New(format), LogSink: sink, Version: version, Args: append([]string{self}, os.Args[1:]...), Environ: os.Environ(),
 	})
@@ -76,10 +79,19 @@ func load(file string) (cfg *config.Config, wrong, err error) {
 // logPatience is how long the end of the program waits for whoever reads its log.
 const logPatience = time.Second
 
+// leveled returns what a logger writes to: the journal is told the level of each line. So it is with
+// lines of JSON, where the journal takes the level off again before anybody reads them.
+func leveled(to io.Writer, journal bool) io.Writer {
+	if journal {
+		return logsink.Prioritized{To: to}
+	}
+	return to
+}
+
 // lostLines is the line of the log that says how many lines were dropped.
-func lostLines(format hclog.LoggerOptions, lines int) []byte {
+func lostLines(format hclog.LoggerOptions, journal bool, lines int) []byte {
 	var line bytes.Buffer
-	format.Output, format.Level = &line, hclog.Warn
+	format.Output, format.Level = leveled(&line, journal), hclog.Warn
 	hclog.New(&format).Warn("lines of this log were dropped while it could not be written", "count", lines)
 	return line.Bytes()
 }
