@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -20,6 +21,7 @@ import (
 type frontend struct {
 	log   hclog.Logger
 	past  world.Past
+	hold  world.Holder
 	api   *Supervisor // the source of what the dashboard shows
 	front *front.Front
 	place atomic.Pointer[front.Place] // where it is; nil: there is no front
@@ -27,8 +29,8 @@ type frontend struct {
 	tasks *sync.WaitGroup
 }
 
-func newFrontend(log hclog.Logger, past world.Past, api *Supervisor) *frontend {
-	return &frontend{log: log, past: past, api: api, front: front.New(log.Named("front")), tasks: &api.tasks}
+func newFrontend(log hclog.Logger, past world.Past, hold world.Holder, api *Supervisor) *frontend {
+	return &frontend{log: log, past: past, hold: hold, api: api, front: front.New(log.Named("front")), tasks: &api.tasks}
 }
 
 // apply makes the front follow cfg.
@@ -41,6 +43,7 @@ func (f *frontend) apply(cfg *config.Config) {
 	f.end()
 	if addr != "" {
 		place := f.front.At(addr, f.past.Front(addr))
+		place.Opened = f.hold.HoldFront
 		f.place.Store(place)
 		f.tasks.Go(place.Serve)
 	}
@@ -51,8 +54,44 @@ func (f *frontend) end() bool {
 	place := f.place.Swap(nil)
 	if place != nil {
 		place.Close()
+		f.hold.HoldFront(nil)
 	}
 	return place != nil
+}
+
+// frontHeadStart is how long the builds' sockets outlive the front's, so that requests it accepted
+// just before reach their builds.
+const frontHeadStart = 200 * time.Millisecond
+
+// leaveLimit is how long requests under way of a front whose socket the next supervisor gets may
+// take, while others wait in its queue.
+const leaveLimit = 30 * time.Second
+
+// leave ends the front for a stop of the supervisor. The function that it returns waits until the
+// builds may end, or hard does. held reports which sockets the next supervisor gets: if the front's
+// is one, who connects from now on waits for that, and who was accepted before is served.
+func (f *frontend) leave(held func(inode uint64) bool) (wait func(hard context.Context)) {
+	place := f.place.Load()
+	switch {
+	case place == nil:
+		return func(context.Context) {}
+	case !place.Is(held):
+		f.end()
+		return func(hard context.Context) {
+			select {
+			case <-time.After(frontHeadStart):
+			case <-hard.Done():
+			}
+		}
+	}
+	return func(hard context.Context) {
+		ctx, cancel := context.WithTimeout(hard, leaveLimit)
+		defer cancel()
+		if _, err := place.Halt(ctx); err != nil {
+			f.log.Warn("requests of the front did not end in time", "error", err)
+		}
+		place.Close()
+	}
 }
 
 // parts is how the front and the dashboard are.

@@ -60,6 +60,7 @@ func (s *Supervisor) load() (*config.Config, error) {
 // differences. wrong is why next cannot be applied: then only what `status` reports changes.
 func (s *Supervisor) apply(next *config.Config, wrong error) ([]string, error) {
 	s.publish(func(f *fleet) { f.err = wrong })
+	s.phaseChanged() // the status line tells of it
 	if wrong != nil {
 		s.watch()
 		return nil, wrong

@@ -121,7 +121,7 @@ func begin(o Options) *Supervisor {
 	}
 	s.metrics = control.NewMetrics(o.Version, s)
 	s.reports = newReports(o.World.Events, o.World.PastEvents, s.metrics)
-	s.frontend = newFrontend(o.Log, o.World.Past, s)
+	s.frontend = newFrontend(o.Log, o.World.Past, o.World.Holder, s)
 	s.logs.Store(o.Config.Supervisor.LogDir)
 	s.fleet.Store(&fleet{cfg: &config.Config{Path: o.Config.Path, Root: o.Config.Root}, actors: map[string]*actor.Actor{}})
 	s.shared = &actor.Fleet{
@@ -291,23 +291,15 @@ func (s *Supervisor) stop(why string) {
 	s.log.Info("supervisor is stopping, builds drain", "reason", why)
 	s.notifier.Stopping("builds drain")
 	s.publish(func(f *fleet) { f.leaving = true })
-	served := s.frontend.end()
+	held := s.world.Holder.Held()
+	frontLeaves := s.frontend.leave(held)
 	s.task(func() {
-		if served {
-			select {
-			case <-time.After(frontHeadStart):
-			case <-s.shared.Hard.Done():
-			}
-		}
+		frontLeaves(s.shared.Hard)
 		for _, a := range f.all() {
-			a.Shutdown()
+			a.Succeeded(held)
 		}
 	})
 }
-
-// frontHeadStart is how long the builds' sockets outlive the front's, so that requests it accepted
-// just before reach their builds.
-const frontHeadStart = 200 * time.Millisecond
 
 // do runs f on the supervisor's own goroutine and waits for it.
 func (s *Supervisor) do(ctx context.Context, f func()) error {

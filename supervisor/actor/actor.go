@@ -201,7 +201,7 @@ func (a *Actor) handle(m message) {
 	case leftoverEnded:
 		delete(a.leftovers, m.n)
 		a.public.LetGo(m.sock)
-		if a.public.Socket() == nil && a.state.Want != machine.WantServe {
+		if a.public.Socket() == nil && !a.public.Left() && a.state.Want != machine.WantServe {
 			// It may have had the name, on a socket that could not be taken back.
 			a.warn("remove the public socket", a.Ports.Sockets.Remove(a.paths.Socket()))
 		}
@@ -216,6 +216,9 @@ func (a *Actor) handle(m message) {
 		a.history.prune(m)
 	case hookDue:
 		a.callHook(m.event, "", m.reason)
+	case shutdown:
+		s := a.public.Socket()
+		a.turn(machine.Shutdown{Held: s != nil && m.held(s.Inode())})
 	case paused:
 		a.pause(m)
 	case caughtUp:

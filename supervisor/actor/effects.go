@@ -19,6 +19,8 @@ func (a *Actor) carryOut(e machine.Effect) machine.Event {
 		}
 	case machine.Withdraw:
 		a.warn("remove the public socket", a.public.Withdraw())
+	case machine.Leave:
+		a.public.Leave()
 	case machine.Spawn:
 		return a.spawn(e)
 	case machine.Swap:

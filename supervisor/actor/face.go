@@ -39,8 +39,12 @@ func (a *Actor) InputsChanged() { a.tell(machine.InputsChanged{}) }
 // Remove says that the build is no longer in the file.
 func (a *Actor) Remove() { a.tell(machine.Removed{}) }
 
-// Shutdown says that the supervisor ends.
-func (a *Actor) Shutdown() { a.tell(machine.Shutdown{}) }
+// Shutdown says that the supervisor ends, and nobody is served after that.
+func (a *Actor) Shutdown() { a.Succeeded(func(uint64) bool { return false }) }
+
+// Succeeded says that the supervisor ends and that the next one gets the sockets, by their inodes,
+// that held reports: they are left as they are, with who waits on them.
+func (a *Actor) Succeeded(held func(inode uint64) bool) { a.post(shutdown{held}) }
 
 // CaughtUp returns a channel that is closed when the actor has handled everything it was sent so
 // far. An actor that has ended closes Done instead.

@@ -28,6 +28,8 @@ type (
 		answer chan<- string // "" or what is under way
 		resume <-chan struct{}
 	}
+	// shutdown says that the supervisor ends, and which sockets, by inode, the next one gets.
+	shutdown struct{ held func(inode uint64) bool }
 	// caughtUp is closed when all before it has been handled.
 	caughtUp chan struct{}
 )
@@ -75,6 +77,7 @@ func (configured) message()     {}
 func (adopted) message()        {}
 func (asked) message()          {}
 func (paused) message()         {}
+func (shutdown) message()       {}
 func (caughtUp) message()       {}
 func (happened) message()       {}
 func (childExited) message()    {}

@@ -26,6 +26,23 @@ func TestStopServesTheQueueAndLeavesNothing(t *testing.T) {
 	})
 }
 
+// The next supervisor gets the socket and serves who waits there.
+func TestShutdownLeavesASocketThatTheNextSupervisorGets(t *testing.T) {
+	serving(t, func(l *life) {
+		server := l.server()
+		inode := server.sock.Inode()
+		l.Succeeded(func(i uint64) bool { return i == inode })
+		<-l.Done()
+		c := l.connect()
+		if !server.gone || !server.sock.Left() || c.Fate() != fakesocket.Waiting || l.w.guard != nil {
+			l.Errorf("its server is gone: %v, the socket is left: %v, a client is %s", server.gone, server.sock.Left(), c.Fate())
+		}
+		if l.w.record.StoppedByHand || l.w.record.Proven != "r1" {
+			l.Errorf("written down is %+v", l.w.record)
+		}
+	})
+}
+
 func TestRemovedBuildIsForgotten(t *testing.T) {
 	serving(t, func(l *life) {
 		l.Remove()

@@ -78,13 +78,13 @@ func (f *Folder) Remove(path string) error {
 	return nil
 }
 
-// Open returns the listeners that are not closed, in the order in which they were made.
+// Open returns the listeners that are neither closed nor left, in the order in which they were made.
 func (f *Folder) Open() []*Listener {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var open []*Listener
 	for _, l := range f.all {
-		if !l.closed {
+		if !l.closed && !l.left {
 			open = append(open, l)
 		}
 	}

@@ -17,6 +17,7 @@ type Listener struct {
 	path    string
 	queue   []*Client
 	closed  bool
+	left    bool          // somebody else holds it from now on
 	lost    bool          // only a new socket can have the path
 	retry   time.Duration // that refused clients were told last
 	changed chan struct{} // closed and made anew when the queue changes
@@ -124,6 +125,24 @@ func (l *Listener) Close() error {
 	l.queue = nil
 	l.wake()
 	return l.folder.fails[Close]
+}
+
+// Leave leaves whoever waits to somebody else who holds the socket.
+func (l *Listener) Leave() error {
+	l.folder.mu.Lock()
+	defer l.folder.mu.Unlock()
+	if l.closed {
+		return errClosed
+	}
+	l.left = true
+	return l.folder.fails[Close]
+}
+
+// Left reports whether Leave was called.
+func (l *Listener) Left() bool {
+	l.folder.mu.Lock()
+	defer l.folder.mu.Unlock()
+	return l.left
 }
 
 // QueueLen returns how many clients wait.

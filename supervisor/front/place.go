@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -18,6 +19,10 @@ const placeDrain = 30 * time.Second
 // Place is a Front at one address. Its socket outlives the serving: while nothing serves, clients
 // wait in its queue.
 type Place struct {
+	// Opened is called with each socket that the Place makes, which stays the Place's; nil: nobody
+	// wants to know. It is set before Serve.
+	Opened func(socket *os.File)
+
 	front *Front
 	addr  string
 	life  context.Context
@@ -94,7 +99,17 @@ func (p *Place) open() error {
 	}
 	ln, err := (&net.ListenConfig{}).Listen(p.life, "tcp", p.addr)
 	p.ln = ln
-	return err
+	if err != nil || p.Opened == nil {
+		return err
+	}
+	socket, err := fileOf(ln)
+	if err != nil {
+		p.front.log.Warn("nobody can be told of the front's socket", "address", p.addr, "error", err)
+		return nil
+	}
+	defer socket.Close() // a duplicate
+	p.Opened(socket)
+	return nil
 }
 
 func (p *Place) shut() {
@@ -197,4 +212,19 @@ func (p *Place) File() (*os.File, error) {
 		return nil, nil
 	}
 	return fileOf(p.ln)
+}
+
+// Is reports whether what holds for the inode of the Place's socket; false if there is none.
+func (p *Place) Is(what func(inode uint64) bool) bool {
+	f, err := p.File()
+	if err != nil || f == nil {
+		return false
+	}
+	defer f.Close() // a duplicate
+	info, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && what(st.Ino)
 }

@@ -210,6 +210,14 @@ func (l *Listener) Close() error {
 	return errors.Join(err, os.NewSyscallError("close", unix.Close(l.fd)))
 }
 
+// Leave closes our descriptors of the socket and leaves it both names, for somebody else who holds it.
+func (l *Listener) Leave() error {
+	l.mu.Lock()
+	l.spare = "" // not ours to remove any more
+	l.mu.Unlock()
+	return l.Close()
+}
+
 // dup makes a descriptor of the socket for one piece of work, which Close then cannot pull away
 // under it. The caller closes it.
 func (l *Listener) dup() (int, error) {

@@ -178,9 +178,14 @@ func gone(err error) error {
 
 // isSocket reads a link of /proc/PID/fd (proc_pid_fd(5)).
 func isSocket(link string, sockets []uint64) bool {
+	inode, ok := socketInode(link)
+	return ok && slices.Contains(sockets, inode)
+}
+
+func socketInode(link string) (inode uint64, ok bool) {
 	n, ok := strings.CutPrefix(link, "socket:[")
 	inode, err := strconv.ParseUint(strings.TrimSuffix(n, "]"), 10, 64)
-	return ok && err == nil && slices.Contains(sockets, inode)
+	return inode, ok && err == nil
 }
 
 // rebuild makes of a listening socket what Bind would have made.

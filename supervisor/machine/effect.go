@@ -19,6 +19,8 @@ type (
 	// Withdraw removes the public name. Clients already in the queue stay with the generation that
 	// serves them, or are refused if there is none.
 	Withdraw struct{}
+	// Leave leaves the public socket with its name and its queue to the next supervisor.
+	Leave struct{}
 )
 
 // Effects on generations.
@@ -86,6 +88,7 @@ type (
 func (Open) effect()        {}
 func (Refuse) effect()      {}
 func (Withdraw) effect()    {}
+func (Leave) effect()       {}
 func (Spawn) effect()       {}
 func (Swap) effect()        {}
 func (Retire) effect()      {}

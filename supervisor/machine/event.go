@@ -46,8 +46,9 @@ type (
 	InputsChanged struct{}
 	// Removed says that the build is no longer in the file.
 	Removed struct{}
-	// Shutdown says that the supervisor ends.
-	Shutdown struct{}
+	// Shutdown says that the supervisor ends. Held: somebody else holds the public socket open too
+	// and gives it to the next supervisor, so whoever connects meanwhile waits for that.
+	Shutdown struct{ Held bool }
 	// Start, Stop, RestartNow and Rebuild are a person's commands.
 	Start      struct{}
 	Stop       struct{}

@@ -220,7 +220,7 @@ func (w *world) person() {
 		case 1, 2:
 			w.take(Removed{})
 		case 3:
-			w.take(Shutdown{})
+			w.take(Shutdown{Held: w.roll(2) == 1})
 		}
 	}
 }

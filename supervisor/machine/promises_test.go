@@ -339,6 +339,13 @@ func TestStopWithdrawsTheNameFirst(t *testing.T) {
 	l.is(PhaseStopped)
 }
 
+func TestShutdownLeavesASocketThatSomebodyElseHoldsAndItsQueue(t *testing.T) {
+	l := serving(t)
+	l.wants("no drain, which new clients would prolong", slices.Equal(l.took(Shutdown{Held: true}), []string{"Leave", "End"}))
+	l.is(PhaseStopping)
+	l.wants("gone", slices.Equal(l.took(Ended{N: 1}), []string{"Gone"}))
+}
+
 func TestGoneOnlyWhenAllHasEnded(t *testing.T) {
 	l := serving(t)
 	l.edits()

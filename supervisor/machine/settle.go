@@ -94,19 +94,28 @@ func (t *turn) settlePublic() {
 }
 
 // windDown ends everything: the name goes first, so that no new client arrives, then the serving
-// generation drains and ends.
+// generation drains and ends. Where the next supervisor gets the socket the name stays, and with it
+// the clients that the generation has not accepted: waiting for an empty queue would never end.
 func (t *turn) windDown() {
 	if t.Candidate.N != 0 {
 		t.dropCandidate()
 	}
 	if t.Open {
 		t.refuse(false)
-		t.do(Withdraw{})
+		if t.Held {
+			t.do(Leave{})
+		} else {
+			t.do(Withdraw{})
+		}
 		t.Open = false
 	}
 	if t.Serving.N != 0 {
 		t.note(EventStopping, t.Serving, "")
-		t.retire(t.Serving)
+		if t.Held {
+			t.end(t.Serving.N)
+		} else {
+			t.retire(t.Serving)
+		}
 		t.Serving = Generation{}
 	}
 	t.stableAt(time.Time{})

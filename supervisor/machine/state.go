@@ -13,6 +13,7 @@ type State struct {
 	RunKey string // the run settings the file asks for
 	Want   Want
 	Before Want   // what Want was when the supervisor began to end
+	Held   bool   // the public socket is for the next supervisor, once this one ends
 	Halted string // why it is not started again, by its restart policy
 
 	// Attempts to make a release.

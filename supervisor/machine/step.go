@@ -53,6 +53,7 @@ func (t *turn) happened(e Event) {
 		t.leave(WantRemoved)
 	case Shutdown:
 		t.leave(WantShutdown)
+		t.Held = e.Held
 	case Start:
 		t.start()
 	case Stop:

@@ -129,6 +129,9 @@ func (w *world) carryOut(f Effect) Event {
 	case Withdraw:
 		w.require(w.named && !w.refuses, "withdraws a name that is not there, or refuses on it")
 		w.named, w.public = false, 0
+	case Leave:
+		w.require(w.named && !w.refuses && w.want == WantShutdown, "leaves a name that is not there, refuses on it, or while %q", w.want)
+		w.named, w.public = false, 0
 	case Spawn:
 		return w.spawn(f)
 	case Swap:

@@ -32,6 +32,7 @@ type Name struct {
 	refusal *refusal
 	until   atomic.Pointer[time.Time] // when it is served again; nil or zero: not known
 	passing atomic.Int32              // queues that are being passed on
+	left    bool                      // the name is for the next supervisor
 }
 
 // New returns a Name that is not open yet.
@@ -105,6 +106,21 @@ func (n *Name) Give(s *Socket) error {
 	return nil
 }
 
+// Leave leaves the public name, its socket and who waits there to the next supervisor, for which
+// somebody else holds the socket. Nothing removes the name after that.
+func (n *Name) Leave() {
+	s := n.socket
+	n.socket, n.left = nil, true
+	n.Guard(false)
+	if s != nil {
+		s.left = true
+		n.LetGo(s)
+	}
+}
+
+// Left reports whether Leave was called.
+func (n *Name) Left() bool { return n.left }
+
 // Withdraw removes the public name, for a stop. Clients in the queue are served by the generation
 // that holds the socket, or refused if none does. Withdraw may be called when there is no name.
 func (n *Name) Withdraw() error {
@@ -112,6 +128,9 @@ func (n *Name) Withdraw() error {
 	n.socket = nil
 	n.Guard(false)
 	if s == nil { // never taken back from the generation that was adopted
+		if n.left {
+			return nil
+		}
 		return n.Remove(n.Path)
 	}
 	err := s.Unlink()
@@ -162,6 +181,10 @@ func (n *Name) LetGo(s *Socket) {
 	}
 	s.holders--
 	if s.holders > 0 {
+		return
+	}
+	if s.left {
+		n.warn("close socket", s.Leave())
 		return
 	}
 	if !s.public {

@@ -187,6 +187,24 @@ func TestWithdrawRemovesANameThatWasNeverTakenBack(t *testing.T) {
 	})
 }
 
+// A shutdown of a supervisor whose successor gets the socket.
+func TestNameThatIsLeftKeepsItsQueue(t *testing.T) {
+	story(t, func(t *testing.T, o *owner) {
+		l := o.opened(t)
+		held := o.Socket().Hold()
+		c := o.connect(t)
+		o.Leave()
+		o.LetGo(held) // the generation that served it has ended
+		synctest.Wait()
+		if c.Fate() != fakesocket.Waiting || !l.Left() || l.Closed() || o.folder.At(path) != l || o.guarded || o.Socket() != nil {
+			t.Errorf("client is %s, left: %v, guarded: %v", c.Fate(), l.Left(), o.guarded)
+		}
+		if err := o.Withdraw(); err != nil || o.folder.At(path) != l || !o.Name.Left() {
+			t.Errorf("the name is gone after all: %v", err)
+		}
+	})
+}
+
 func TestRestoreSaysWhatBecameOfTheName(t *testing.T) {
 	remove := func(o *owner) { o.folder.Remove(path) } // cannot fail unless told to
 	for name, c := range map[string]struct {

@@ -25,6 +25,9 @@ type Listener interface {
 	// Close closes our descriptors. Once no process holds the socket, the kernel resets the clients
 	// in its queue.
 	Close() error
+	// Leave closes our descriptors, and leaves the paths and the queue to somebody else who holds
+	// the socket.
+	Leave() error
 	// QueueLen returns how many clients wait to be accepted.
 	QueueLen() (int, error)
 	// Drained returns once the queue is empty; it accepts no client itself.
@@ -46,6 +49,7 @@ type Socket struct {
 	Listener
 	holders int
 	public  bool // had the public name once, so clients may be in its queue
+	left    bool // is for the next supervisor, with who waits in its queue
 }
 
 // Hold adds a holder and returns s. Each holder calls Name.LetGo once.

@@ -141,6 +141,18 @@ func (l *listener) Close() error {
 	return nil
 }
 
+// Leave closes the descriptor; the paths stay.
+func (l *listener) Leave() error {
+	if !l.lock() {
+		return nil
+	}
+	defer l.unlock()
+	if !l.closed {
+		l.close()
+	}
+	return nil
+}
+
 // close is what also happens to the descriptors of one that is killed: the names stay.
 func (l *listener) close() {
 	l.closed = true

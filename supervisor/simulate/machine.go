@@ -121,7 +121,7 @@ func (inc *incarnation) ended(err error) {
 func (inc *incarnation) world() *ports.World {
 	return &ports.World{
 		Trees: trees{inc}, Sockets: sockets{inc}, Releases: releases{inc}, Host: host{inc}, Store: store{inc}, Files: files{inc},
-		Watcher: watcher{inc}, Past: past{inc}, Upgrader: upgrader{inc}, Control: commands{inc}, Own: ownFolder{}, Program: program{}, Events: events{inc},
+		Watcher: watcher{inc}, Past: past{inc}, Holder: noHolder{}, Upgrader: upgrader{inc}, Control: commands{inc}, Own: ownFolder{}, Program: program{}, Events: events{inc},
 		RootID: rootID, BootID: fmt.Sprintf("boot-%d", inc.w.boots),
 	}
 }
@@ -280,6 +280,12 @@ func (w *World) touch(id string) {
 		}
 	})
 }
+
+// noHolder: nobody holds sockets while no supervisor runs.
+type noHolder struct{}
+
+func (noHolder) HoldFront(*os.File)            {}
+func (noHolder) Held() func(inode uint64) bool { return func(uint64) bool { return false } }
 
 type past struct{ *incarnation }
 

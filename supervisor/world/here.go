@@ -19,6 +19,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/journal"
 	"github.com/medctrl/medctrl-supervisor/supervisor/listener"
 	"github.com/medctrl/medctrl-supervisor/supervisor/process"
+	"github.com/medctrl/medctrl-supervisor/supervisor/sdnotify"
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
 )
 
@@ -48,6 +49,7 @@ func Here(o *Options) (_ *World, err error) {
 	if err != nil {
 		log.Error("what was handed over at the upgrade cannot be used, it is recovered as after a crash", "error", err)
 	}
+	passed, environ := sdnotify.Take(environ)
 	o.Environ = environ
 	given := &taken
 	if err := (files{}).MakeFolder(string(root), 0o755); err != nil {
@@ -99,11 +101,13 @@ func Here(o *Options) (_ *World, err error) {
 	w.Events, w.PastEvents = eventlog.Open(root.Events(), log.Named("events"), control.FeedKept)
 	commands := &commands{path: root.Control(), log: log.Named("control"), given: given.TakeControl()}
 	w.Trees = trees{table: table, root: root, log: log.Named("server")}
-	w.Sockets = sockets{root: root, guard: listener.NewGuard(log.Named("guard"))}
+	holder := newHolder(root, sdnotify.NewStore(environ, log.Named("notify")), passed, log)
+	w.Holder = holder
+	w.Sockets = sockets{root: root, guard: listener.NewGuard(log.Named("guard")), holder: holder}
 	w.Releases = releases{root: root, Maker: maker}
 	w.Host = host{environ: environ}
 	w.Files = files{environ}
-	w.Past = &past{given: given, log: log}
+	w.Past = &past{given: given, holder: holder, log: log}
 	w.Control = commands
 	w.Own = &own{root: root, id: w.RootID, lock: lock, commands: commands, watcher: ownWatcher, log: log.Named("own")}
 	w.Program = program{lock: lock, table: table, log: log}

@@ -17,12 +17,23 @@ import (
 
 // sockets is this machine as a World's Sockets.
 type sockets struct {
-	root  layout.Root
-	guard *listener.Guard
+	root   layout.Root
+	guard  *listener.Guard
+	holder *holder
 }
 
 // socket is one of them (public.Listener).
-type socket struct{ *listener.Listener }
+type socket struct {
+	*listener.Listener
+	release func() // whoever else holds it lets go of it
+}
+
+// Close closes the socket, for us and for whoever held it for our successor.
+func (s socket) Close() error {
+	err := s.Listener.Close()
+	s.release()
+	return err
+}
 
 // Restore puts the path back.
 func (s socket) Restore() error {
@@ -35,7 +46,7 @@ func (s socket) Restore() error {
 
 // Bind makes a listener with the build's owner, group and mode, and the build's folder. Others must
 // be able to reach the socket through the folder, but nothing else in it.
-func (sockets) Bind(path string, entry *config.Build) (public.Listener, error) {
+func (s sockets) Bind(path string, entry *config.Build) (public.Listener, error) {
 	if err := build.MakeFolder(filepath.Dir(path), 0o755, -1, -1); err != nil {
 		return nil, err
 	}
@@ -47,16 +58,16 @@ func (sockets) Bind(path string, entry *config.Build) (public.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return socket{l}, nil
+	return s.holder.hold(l), nil
 }
 
 // Recover takes a listener back.
-func (sockets) Recover(path string, inode uint64, pids ...int) (public.Listener, error) {
+func (s sockets) Recover(path string, inode uint64, pids ...int) (public.Listener, error) {
 	l, err := listener.Recover(path, inode, pids...)
 	if err != nil {
 		return nil, err
 	}
-	return socket{l}, nil
+	return s.holder.hold(l), nil
 }
 
 // HeldBy reports whether one of the processes has the socket open.

@@ -145,10 +145,11 @@ func descriptor(f *os.File) (n int, err error) {
 	return n, nil
 }
 
-// past is what the previous supervisor handed over (Past).
+// past is what the previous supervisor handed over, and what was held for us (Past).
 type past struct {
-	given *handover.Handover
-	log   hclog.Logger
+	given  *handover.Handover
+	holder *holder
+	log    hclog.Logger
 }
 
 // From is the version of the previous supervisor.
@@ -156,7 +157,7 @@ func (p *past) From() string { return p.given.From }
 
 // Builds returns the builds of which there are sockets.
 func (p *past) Builds() []string {
-	var names []string
+	names := p.holder.builds()
 	for _, s := range p.given.Sockets {
 		if s.FD != 0 {
 			names = append(names, s.Build)
@@ -168,14 +169,14 @@ func (p *past) Builds() []string {
 
 // Sockets returns the sockets of a build.
 func (p *past) Sockets(build string) []public.Listener {
-	var all []public.Listener
+	all := p.holder.take(build)
 	for _, s := range p.given.TakeSockets(build) {
 		l, err := listener.Inherited(s.FD, s.Path)
 		if err != nil {
 			p.log.Error("socket that was handed over cannot be used, it is recovered as after a crash", "build", build, "path", s.Path, "error", err)
 			continue
 		}
-		all = append(all, socket{l})
+		all = append(all, p.holder.hold(l))
 	}
 	return all
 }
@@ -184,7 +185,7 @@ func (p *past) Sockets(build string) []public.Listener {
 func (p *past) Front(addr string) net.Listener {
 	f := p.given.TakeFront(addr)
 	if f == nil {
-		return nil
+		return p.holder.takeFront(addr)
 	}
 	defer f.Close() // net.FileListener has its own
 	ln, err := net.FileListener(f)
@@ -196,7 +197,10 @@ func (p *past) Front(addr string) net.Listener {
 }
 
 // Adopted says that everything wanted has been taken over.
-func (p *past) Adopted() { p.given.Drop() }
+func (p *past) Adopted() {
+	p.given.Drop()
+	p.holder.drop()
+}
 
 // Close closes the watches of the previous supervisor.
 func (p *past) Close() { p.given.CloseWatches() }

@@ -27,6 +27,7 @@ type World struct {
 	Files    Files
 	Watcher  Watcher
 	Past     Past
+	Holder   Holder
 	Upgrader Upgrader
 	Control  Control
 	Own      Own
@@ -111,7 +112,18 @@ type Watcher interface {
 	Close() error
 }
 
-// Past is what the previous supervisor handed over at an upgrade. At any other start it is empty.
+// Holder is who holds sockets open while no supervisor is running, for the next one: the service
+// manager, where it does that.
+type Holder interface {
+	// HoldFront has the embedded front's socket held, in place of the one before. A nil socket, which
+	// otherwise stays the caller's, ends that.
+	HoldFront(socket *os.File)
+	// Held returns which sockets, by inode, are held now.
+	Held() func(inode uint64) bool
+}
+
+// Past is what the previous supervisor handed over at an upgrade, and what was held for us (Holder).
+// At the first start it is empty.
 type Past interface {
 	// From is the version of the previous supervisor; "" if there was no upgrade.
 	From() string
@@ -119,7 +131,8 @@ type Past interface {
 	Builds() []string
 	// Sockets returns the sockets of a build, which are the caller's from then on.
 	Sockets(build string) []public.Listener
-	// Front returns the embedded front's listener if it listens at addr, else nil.
+	// Front returns the embedded front's listener if it listens at addr, else nil. The listener is the
+	// caller's from then on.
 	Front(addr string) net.Listener
 	// Adopted says that everything wanted has been taken over: the rest is closed.
 	Adopted()
