@@ -35,7 +35,8 @@ help:
 	@echo 'make build    the static binary, $(binary), its manual pages and completions, $(share)'
 	@echo 'make unit     the tests of each package: under a minute, needs only Go, no root'
 	@echo 'make e2e      the tests of the binary with real gunicorn, Django and Nginx: minutes; installs what they need'
-	@echo 'make test     make unit, with the race detector, 2,000 histories, make e2e, then each fuzz target for a second'
+	@echo 'make test-systemd  the tests of the service in a container with a booted systemd: root only; the first time minutes'
+	@echo 'make test     make unit, with the race detector, 2,000 histories, make e2e, make test-systemd, then each fuzz target for a second'
 	@echo 'make cover    how much of each package the unit tests reach; fails if that is under COVER=$(COVER) %'
 	@echo 'make lint     gofmt, go vet, staticcheck, and the scripts'
 	@echo 'make fuzz     each fuzz target for FUZZTIME=$(FUZZTIME); FUZZ=PATTERN for some of them'
@@ -80,13 +81,21 @@ unit:
 e2e: needs-test
 	@$(run_e2e)
 
+# Skipped, saying why, where no container can be booted.
+.PHONY: test-systemd
+test-systemd:
+	@root=$$(.ci/systemd-root); case "$$root" in \
+		skip:*) echo "make test-systemd: $$root" ;; \
+		*) MEDCTRL_TEST_SYSTEMD="$$root" $(run_e2e) -run '^TestBooted' -v ;; esac
+
 .PHONY: test
 # One after the other: the loads of the end-to-end tests need the processors for themselves.
 test: needs-test
 	@failed=0; \
 		$(run_unit) $(race) || failed=1; \
 		N=2000 $(run_simulate) || failed=1; \
-		$(run_e2e) || failed=1; exit $$failed
+		$(run_e2e) || failed=1; \
+		$(MAKE) --no-print-directory test-systemd || failed=1; exit $$failed
 	@GO=$(GO) .ci/fuzz 1s
 
 .PHONY: cover

@@ -181,7 +181,7 @@ func TestExamplesForServiceManagersAreUnderstoodByThem(t *testing.T) {
 		t.Errorf("OpenRC: %v: %s", err, out)
 	}
 	unit := readAll("../../examples/systemd/medctrl-supervisor.service")
-	for _, line := range []string{"Type=notify", "KillMode=process", "Restart=always", "StartLimitIntervalSec=0", "ExecReload=/bin/kill -HUP $MAINPID"} {
+	for _, line := range []string{"Type=notify", "KillMode=process", "Restart=always", "StartLimitIntervalSec=0", "ExecReload=/usr/local/bin/medctrl-supervisor -c /etc/medctrl/builds.toml reload", "FileDescriptorStoreMax=4096"} {
 		if !strings.Contains(unit, "\n"+line+"\n") {
 			t.Errorf("the unit does not say %s", line)
 		}
@@ -208,21 +208,33 @@ func TestCommandsOfTheOpenRCScriptReachTheSupervisor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	call := func(function string) (string, error) {
-		cmd := exec.Command("sh", "-euc", `. "$1"; command=$2; "$3"`, "sh", script, Binary(t), function)
-		cmd.Env = append(os.Environ(), "MEDCTRL_CONFIG="+w.File)
+	// As openrc-run: it says which command it was given, and a function that fails ends it.
+	call := func(command string, functions ...string) (string, error) {
+		cmd := exec.Command("sh", append([]string{"-uc", `ewarn() { echo "warning: $*"; }; . "$1"; command=$2; shift 2; for f; do "$f" || exit; done`, "sh", script, Binary(t)}, functions...)...)
+		cmd.Env = append(os.Environ(), "MEDCTRL_CONFIG="+w.File, "RC_CMD="+command)
 		out, err := cmd.CombinedOutput()
 		return string(out), err
 	}
-	for _, function := range []string{"start_pre", "reload", "upgrade"} {
-		if out, err := call(function); err != nil {
-			t.Errorf("%s: %v: %s", function, err, out)
+	commands := map[string][]string{
+		"start": {"start_pre"}, "restart": {"stop_pre", "start_pre"}, "stop": {"stop_pre"},
+		"checkconfig": {"checkconfig"}, "reload": {"reload"}, "upgrade": {"upgrade"},
+	}
+	for command, functions := range commands {
+		if out, err := call(command, functions...); err != nil || strings.Contains(out, "warning") {
+			t.Errorf("%s: %v: %s", command, err, out)
 		}
 	}
 	w.SetBuilds(tiny(`no_such_key = 1`))
-	for _, function := range []string{"start_pre", "reload"} {
-		if out, err := call(function); err == nil || !strings.Contains(out, "no_such_key") {
-			t.Errorf("%s of a bad file: %v: %s", function, err, out)
+	for _, command := range []string{"restart", "checkconfig", "reload"} {
+		if out, err := call(command, commands[command][0]); err == nil || !strings.Contains(out, "no_such_key") {
+			t.Errorf("%s with a bad file: %v: %s", command, err, out)
 		}
+	}
+	// There is a copy that was good.
+	if out, err := call("start", "start_pre"); err != nil || !strings.Contains(out, "warning: "+w.File) {
+		t.Errorf("start with a bad file: %v: %s", err, out)
+	}
+	if out, err := call("stop", "stop_pre"); err != nil || out != "" {
+		t.Errorf("stop with a bad file: %v: %s", err, out)
 	}
 }

@@ -78,6 +78,13 @@ func boot(t *testing.T) booted {
 	return b
 }
 
+// in is b for a part of the test.
+func (b booted) in(t *testing.T) booted {
+	w := *b.World
+	w.t = t
+	return booted{&w, b.init}
+}
+
 // command is a command there.
 func (b booted) command(argv ...string) *exec.Cmd {
 	return exec.Command("nsenter", append([]string{"-t", strconv.Itoa(b.init), "--all"}, argv...)...)
@@ -118,6 +125,7 @@ func TestBootedSystemdKeepsTheServiceServing(t *testing.T) {
 
 	// One after the other: each goes on with what the one before left.
 	t.Run("a restart loses no request", func(t *testing.T) {
+		b := b.in(t)
 		tr, front := b.Load("one", 100), b.FrontLoad("/one", 20)
 		tr.GoOn(t, calm)
 		for range 3 {
@@ -137,10 +145,11 @@ func TestBootedSystemdKeepsTheServiceServing(t *testing.T) {
 	})
 
 	t.Run("a kill of the supervisor loses no request", func(t *testing.T) {
+		b := b.in(t)
 		tr := b.Load("one", 100)
 		tr.GoOn(t, calm)
 		supervisor := b.show("MainPID")
-		b.must("kill", "-KILL", supervisor)
+		b.must("sh", "-c", `kill -KILL "$0"`, supervisor)
 		Eventually(t, patience, "another supervisor", func() (bool, string) {
 			now := b.show("MainPID")
 			return now != supervisor && now != "0" && b.show("ActiveState") == "active", now
@@ -164,6 +173,7 @@ func TestBootedSystemdKeepsTheServiceServing(t *testing.T) {
 	})
 
 	t.Run("a reload of a bad file fails and changes nothing", func(t *testing.T) {
+		b := b.in(t)
 		tr := b.Load("one", 100)
 		tr.GoOn(t, calm)
 		b.SetBuilds(One(stableSoon, "no_such_key = 1"))
@@ -184,6 +194,7 @@ func TestBootedSystemdKeepsTheServiceServing(t *testing.T) {
 	})
 
 	t.Run("the journal has priorities and one time stamp", func(t *testing.T) {
+		b := b.in(t)
 		seen := map[string]string{}
 		stamp := regexp.MustCompile(`^(<|\d{4}-\d\d-\d\d)`)
 		for line := range bytes.Lines([]byte(b.must("journalctl", "--no-pager", "-o", "json", "_COMM=medctrl-supervi"))) {
@@ -204,6 +215,7 @@ func TestBootedSystemdKeepsTheServiceServing(t *testing.T) {
 	})
 
 	t.Run("a stop leaves nothing", func(t *testing.T) {
+		b := b.in(t)
 		b.must("systemctl", "stop", "medctrl-supervisor")
 		Eventually(t, patience, "the end of all sockets and processes", func() (bool, string) {
 			conn, err := net.Dial("unix", b.Socket("one"))

@@ -91,9 +91,19 @@ func (s *Store) send(text string, rights []byte) error {
 	if err := conn.SetWriteDeadline(time.Now().Add(patience)); err != nil {
 		return err
 	}
-	// Not WriteMsgUnix with an address: the socket is connected.
-	_, _, err = conn.WriteMsgUnix([]byte(text), rights, nil)
-	return err
+	raw, err := conn.SyscallConn() // WriteMsgUnix refuses a socket that is connected
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Write(func(to uintptr) bool {
+		failed = unix.Sendmsg(int(to), []byte(text), rights, nil, unix.MSG_NOSIGNAL)
+		return failed != unix.EAGAIN
+	})
+	if err != nil {
+		return err
+	}
+	return os.NewSyscallError("sendmsg", failed)
 }
 
 // firstFD is the first descriptor that a service manager passes (sd_listen_fds(3)).
