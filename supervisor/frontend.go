@@ -44,6 +44,10 @@ func (f *frontend) apply(cfg *config.Config) {
 	if addr != "" {
 		place := f.front.At(addr, f.past.Front(addr))
 		place.Opened = f.hold.HoldFront
+		if socket, err := place.File(); err == nil && socket != nil { // handed over by one that held nothing
+			f.hold.HoldFront(socket)
+			socket.Close() // a duplicate
+		}
 		f.place.Store(place)
 		f.tasks.Go(place.Serve)
 	}

@@ -80,7 +80,7 @@ func (a *Actor) await(ctx context.Context, t *ticket, progress func(string)) err
 // leaves returns the result of a command when the build has ended for good.
 func (a *Actor) leaves(c Command) error {
 	switch {
-	case c.Action == "stop":
+	case c.Action == "stop" && !a.View().State.Held: // else the next supervisor serves it again
 		return nil
 	case a.View().State.Want == machine.WantShutdown:
 		return errStops
@@ -98,7 +98,7 @@ var (
 func (a *Actor) ask(t *ticket) {
 	defer close(t.handled)
 	t.from = a.state
-	if t.Action != "stop" && (a.state.Want == machine.WantRemoved || a.state.Want == machine.WantShutdown) {
+	if (t.Action != "stop" || a.state.Held) && (a.state.Want == machine.WantRemoved || a.state.Want == machine.WantShutdown) {
 		t.refused = a.leaves(t.Command)
 		return
 	}
@@ -146,7 +146,7 @@ func (t *ticket) over(v *View) (bool, error) {
 		return true, nil
 	case st.Want == machine.WantRemoved && t.Action != "stop":
 		return true, errRemoved
-	case st.Want == machine.WantShutdown && t.Action != "stop":
+	case st.Want == machine.WantShutdown && (t.Action != "stop" || st.Held):
 		return true, errStops
 	case t.Action == "stop" && st.Want == machine.WantServe:
 		return true, fmt.Errorf("overtaken by %s, which was asked for later: the build is %s", v.Asked, st.Phase())

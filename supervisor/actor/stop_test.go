@@ -31,7 +31,11 @@ func TestShutdownLeavesASocketThatTheNextSupervisorGets(t *testing.T) {
 	serving(t, func(l *life) {
 		server := l.server()
 		inode := server.sock.Inode()
+		server.act(conduct{stubborn: true}) // there is time for a command
 		l.Succeeded(func(i uint64) bool { return i == inode })
+		if err := l.Do(l.Context(), Command{Action: "stop"}, nil); err == nil {
+			l.Error("it is stopped, it says, and the next supervisor serves it")
+		}
 		<-l.Done()
 		c := l.connect()
 		if !server.gone || !server.sock.Left() || c.Fate() != fakesocket.Waiting || l.w.guard != nil {

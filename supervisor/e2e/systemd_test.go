@@ -128,7 +128,7 @@ func TestBootedSystemdKeepsTheServiceServing(t *testing.T) {
 		b := b.in(t)
 		tr, front := b.Load("one", 100), b.FrontLoad("/one", 20)
 		tr.GoOn(t, calm)
-		for range 3 {
+		for range 2 {
 			supervisor := b.show("MainPID")
 			b.must("systemctl", "restart", "medctrl-supervisor")
 			if b.show("MainPID") == supervisor {
@@ -141,7 +141,7 @@ func TestBootedSystemdKeepsTheServiceServing(t *testing.T) {
 		r := tr.Stop()
 		r.NoneLost(t)
 		front.Stop().NoneLost(t)
-		t.Logf("three restarts: %v", r)
+		t.Logf("two restarts: %v", r)
 	})
 
 	t.Run("a kill of the supervisor loses no request", func(t *testing.T) {
@@ -180,10 +180,10 @@ func TestBootedSystemdKeepsTheServiceServing(t *testing.T) {
 		if out, err := b.command("systemctl", "reload", "medctrl-supervisor").CombinedOutput(); err == nil {
 			t.Errorf("the reload of a bad file succeeds: %s", out)
 		}
-		status := b.must("systemctl", "status", "--no-pager", "--full", "medctrl-supervisor")
-		if !strings.Contains(status, "Active: active") || !strings.Contains(status, "the file has a mistake and is not applied") || !strings.Contains(status, "no_such_key") {
-			t.Errorf("systemctl status: %s", status)
-		}
+		Eventually(t, patience, "what systemctl status says of it", func() (bool, string) {
+			status := b.try("systemctl", "status", "--no-pager", "--full", "medctrl-supervisor")
+			return strings.Contains(status, "Active: active") && strings.Contains(status, "the file has a mistake and is not applied") && strings.Contains(status, "no_such_key"), status
+		})
 		b.SetBuilds(One(stableSoon))
 		b.must("systemctl", "reload", "medctrl-supervisor")
 		tr.GoOn(t, calm)

@@ -6,7 +6,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -121,6 +123,37 @@ func TestPlaceTakesAnAddressOnceItIsFree(t *testing.T) {
 			t.Errorf("closed, and the socket is left: %v, %v", file, err)
 		}
 	})
+}
+
+func TestPlaceTellsOfTheSocketThatItMakes(t *testing.T) {
+	t.Parallel()
+	free := listen(t)
+	addr := free.Addr().String()
+	free.Close()
+	p := New(hclog.NewNullLogger()).At(addr, nil)
+	if p.Is(func(uint64) bool { return true }) {
+		t.Error("it has a socket before it serves")
+	}
+	told := make(chan uint64, 1)
+	p.Opened = func(socket *os.File) {
+		info, err := socket.Stat()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		told <- info.Sys().(*syscall.Stat_t).Ino
+	}
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		p.Serve()
+	}()
+	inode := <-told
+	if is := func(i uint64) bool { return i == inode }; !p.Is(is) || p.Is(func(i uint64) bool { return !is(i) }) {
+		t.Error("it is another socket")
+	}
+	p.Close()
+	<-over
 }
 
 func TestHaltedPlaceEndsWhatIsUnderWayAndClientsWait(t *testing.T) {

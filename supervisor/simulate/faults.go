@@ -168,14 +168,17 @@ func (w *World) stopSupervisor() {
 }
 
 func (w *World) stopped(inc *incarnation) {
-	inc.stopping = true
 	w.disturb()
 	for _, s := range w.order {
+		k := w.names[s.paths.Socket()]
+		lasts := s.reachable() && k != nil && k.stored
 		s.unsure()
+		s.lasts = lasts
 		if !s.last.Autostart {
 			s.wish = wishUnsure
 		}
 	}
+	inc.stopping = true
 	inc.signal(stopSignal)
 }
 
@@ -192,6 +195,9 @@ func (w *World) cutPower() {
 			for _, p := range slices.Clone(t.members) {
 				p.dies("with the machine")
 			}
+		}
+		for _, k := range s.sockets {
+			k.released()
 		}
 		s.down("the power was cut")
 	}

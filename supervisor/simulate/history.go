@@ -37,7 +37,7 @@ func (h *history) live(planted plant) *World {
 // furnish gives the machine its traits and its builds.
 func (w *World) furnish(seed uint64) {
 	x := mix(seed + 99)
-	w.traits = traits{noRecover: x%8 == 0, noGuard: x>>8%8 == 0, recycle: x>>16%2 == 0, parallel: 1 + int(x>>24%2)}
+	w.traits = traits{noRecover: x%8 == 0, noGuard: x>>8%8 == 0, holder: x>>32%2 == 0, recycle: x>>16%2 == 0, parallel: 1 + int(x>>24%2)}
 	for i := range sitesOf(seed) {
 		s := w.addSite(seed, names[i])
 		y := mix(x + uint64(i) + 1)

@@ -26,6 +26,7 @@ type listener struct {
 func (inc *incarnation) open(s *socket, path string) *listener {
 	s.fds++
 	s.keeper = inc
+	s.stored = inc.w.traits.holder
 	l := &listener{inc: inc, sock: s, path: path}
 	inc.opened[l] = true
 	return l
@@ -136,7 +137,7 @@ func (l *listener) Close() error {
 	if l.closed {
 		return nil
 	}
-	l.sock.spare = false
+	l.sock.spare, l.sock.stored = false, false
 	l.close()
 	return nil
 }

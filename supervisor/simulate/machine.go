@@ -82,6 +82,9 @@ func (w *World) begin(inc *incarnation) {
 			s.unsure()
 		}
 	}
+	if inc.from == "" {
+		inc.passed()
+	}
 	w.running.Add(1)
 	go func() {
 		defer w.running.Done()
@@ -112,7 +115,13 @@ func (inc *incarnation) ended(err error) {
 	if w.sup == inc {
 		w.sup = nil
 	}
-	if !w.ending {
+	if w.ending { // nor is it started again: the service manager lets go of everything
+		for _, s := range w.order {
+			for _, k := range s.sockets {
+				k.released()
+			}
+		}
+	} else {
 		w.start(w.dice.between(throwLeave, 50*time.Millisecond, 3*time.Second), "", nil)
 	}
 }
@@ -121,7 +130,7 @@ func (inc *incarnation) ended(err error) {
 func (inc *incarnation) world() *ports.World {
 	return &ports.World{
 		Trees: trees{inc}, Sockets: sockets{inc}, Releases: releases{inc}, Host: host{inc}, Store: store{inc}, Files: files{inc},
-		Watcher: watcher{inc}, Past: past{inc}, Holder: noHolder{}, Upgrader: upgrader{inc}, Control: commands{inc}, Own: ownFolder{}, Program: program{}, Events: events{inc},
+		Watcher: watcher{inc}, Past: past{inc}, Holder: holder{inc}, Upgrader: upgrader{inc}, Control: commands{inc}, Own: ownFolder{}, Program: program{}, Events: events{inc},
 		RootID: rootID, BootID: fmt.Sprintf("boot-%d", inc.w.boots),
 	}
 }
@@ -281,11 +290,51 @@ func (w *World) touch(id string) {
 	})
 }
 
-// noHolder: nobody holds sockets while no supervisor runs.
-type noHolder struct{}
+// holder is the service manager, where it holds sockets while no supervisor runs.
+type holder struct{ *incarnation }
 
-func (noHolder) HoldFront(*os.File)            {}
-func (noHolder) Held() func(inode uint64) bool { return func(uint64) bool { return false } }
+func (holder) HoldFront(*os.File) {}
+
+func (k holder) Held() func(inode uint64) bool {
+	k.w.mu.Lock()
+	defer k.w.mu.Unlock()
+	held := map[uint64]bool{}
+	for _, s := range k.w.order {
+		for _, sock := range s.sockets {
+			held[sock.inode] = sock.stored && !sock.dead
+		}
+	}
+	return func(inode uint64) bool { return held[inode] }
+}
+
+// released is that the service manager lets go of a socket.
+func (s *socket) released() {
+	s.stored = false
+	s.left()
+}
+
+// passed are the sockets that the service manager held while no supervisor ran.
+func (inc *incarnation) passed() {
+	for _, s := range inc.w.order {
+		for _, sock := range s.sockets {
+			if !sock.stored || sock.dead {
+				continue
+			}
+			l := inc.open(sock, s.paths.Socket())
+			if staging := s.paths.Staging(); !l.named() && inc.w.names[staging] == sock {
+				l.path = staging
+			}
+			if inc.handed == nil {
+				inc.handed = map[string][]public.Listener{}
+			}
+			inc.handed[s.name] = append(inc.handed[s.name], l)
+			if inc.w.names[s.paths.Socket()] == sock {
+				s.up()
+			}
+			s.tell("the service manager gives socket %d back", sock.inode)
+		}
+	}
+}
 
 type past struct{ *incarnation }
 
@@ -431,7 +480,7 @@ func (w *World) left(inc *incarnation) {
 			s.breaks("nothing of ours is left after a stop", "%v still runs", t)
 		}
 		for path, k := range w.names {
-			if w.siteAt(path) == s && (k.held() || !s.forgotten()) {
+			if w.siteAt(path) == s && !k.stored && (k.held() || !s.forgotten()) {
 				s.breaks("nothing of ours is left after a stop", "%s is still there", strings.TrimPrefix(path, string(Root)))
 			}
 		}
@@ -441,7 +490,9 @@ func (w *World) left(inc *incarnation) {
 		if s.half != "" && !s.forgotten() {
 			s.breaks("nothing of ours is left after a stop", "half a release")
 		}
-		s.named, s.sure, s.why, s.since = false, false, "the supervisor stopped", w.now()
+		if s.sure = false; !s.lasts || w.ending {
+			s.named, s.why, s.since = false, "the supervisor stopped", w.now()
+		}
 	}
 	for l := range inc.opened {
 		w.breaks(l.sock.site.name, "nothing of ours is left after a stop", "socket %d is still open", l.sock.inode)

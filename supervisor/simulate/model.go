@@ -19,6 +19,7 @@ const (
 type model struct {
 	wish          wish
 	sure          bool   // it serves, and no one has asked for anything else since
+	lasts         bool   // it served when the supervisor was restarted, and the service manager holds its socket
 	named         bool   // the public name is there, unless the supervisor takes it away
 	why           string // it is not
 	since         time.Duration
@@ -55,6 +56,9 @@ type work struct {
 // reachable says that whoever connects must find somebody.
 func (s *site) reachable() bool {
 	w := s.w
+	if s.lasts && s.named && !w.ending {
+		return true
+	}
 	return w.sup != nil && !w.sup.hard && !w.sup.stopping && !w.ending && s.entry != nil && s.sure && s.named
 }
 
@@ -90,7 +94,7 @@ func (s *site) up() {
 	if took := s.w.now() - s.since; !s.named && s.spared && took > repairLimit {
 		s.breaks("a deleted name is soon back", "it takes %v", took)
 	}
-	s.named, s.spared = true, false
+	s.named, s.spared, s.lasts = true, false, false
 	if s.entry != nil && s.wish == wishServe {
 		s.sure = true
 	}
@@ -121,7 +125,7 @@ func (s *site) nameRemoved(path string) {
 
 // unsure is that something was asked for, or happened, after which it is not certain that the build
 // is to serve.
-func (s *site) unsure() { s.sure, s.spared = false, false }
+func (s *site) unsure() { s.sure, s.spared, s.lasts = false, false, false }
 
 // disturb notes a fault, after which it may take a while until all is well.
 func (s *site) disturb() {

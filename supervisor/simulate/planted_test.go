@@ -100,6 +100,7 @@ var faults = []fault{
 	{"a command is done before its result holds", func(inc *incarnation, w *ports.World) {
 		w.Control = badControl{w.Control, func(b control.Backend) control.Backend { return hasty{b} }}
 	}},
+	{"sockets that the service manager holds are closed at a restart", func(inc *incarnation, w *ports.World) { w.Holder = blindHolder{w.Holder} }},
 	{"sockets are not handed over at an upgrade", func(inc *incarnation, w *ports.World) { w.Upgrader = forgetfulUpgrader{w.Upgrader} }},
 }
 
@@ -279,6 +280,11 @@ func (nobody) Pid() int                                 { return 0 }
 func (nobody) StartTime() uint64                        { return 0 }
 func (nobody) Terminate() error                         { return nil }
 func (nobody) End(context.Context, time.Duration) error { return nil }
+
+// blindHolder does not see what is held.
+type blindHolder struct{ ports.Holder }
+
+func (blindHolder) Held() func(uint64) bool { return func(uint64) bool { return false } }
 
 // pidTree signals whoever has its pid.
 type pidTree struct {

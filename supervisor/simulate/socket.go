@@ -8,6 +8,7 @@ type socket struct {
 	spare   bool // its second name, from which a lost one is put back
 	queue   []*client
 	fds     int          // descriptors of the running supervisor
+	stored  bool         // the service manager has one
 	keeper  *incarnation // the last supervisor that had one
 	refuses []*refusal
 	changed chan struct{} // closed when the queue has changed
@@ -26,7 +27,7 @@ func (s *socket) held() bool {
 	if s.dead {
 		return false
 	}
-	if s.fds > 0 {
+	if s.fds > 0 || s.stored {
 		return true
 	}
 	for _, t := range s.site.trees {

@@ -53,6 +53,7 @@ type World struct {
 type traits struct {
 	noRecover bool // listeners cannot be taken back (no rights, or an old kernel)
 	noGuard   bool // folders cannot be watched
+	holder    bool // the service manager holds sockets for the next supervisor
 	recycle   bool // the pid of who has ended goes to a stranger at once
 	parallel  int  // attempts at once
 }
