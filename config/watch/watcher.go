@@ -28,7 +28,8 @@ type Target struct {
 	Making func() bool
 	// Restless, where given, is called when other files of the trees than before change again and
 	// again, so that they are told less often; with none when that is over. A path with a slash at
-	// its end is a folder in which the names change. It must not block.
+	// its end is a folder in which the names change. It must not block. Where it is not given, files
+	// in trees are told as named ones are.
 	Restless func(paths []string)
 }
 
@@ -201,7 +202,7 @@ func (w *Watcher) take() []string {
 		w.gather = gather{}
 		for _, id := range w.watch() {
 			c := w.of(id)
-			if w.hasTree(id) {
+			if w.patient(id) {
 				c.touch(now, "/") // what is in the folder is about to come too
 				w.gather.touch(now)
 			} else {
@@ -252,7 +253,7 @@ func (w *Watcher) forget() {
 	for id, c := range w.changes {
 		if c.idle() || len(of(w.targets, id)) == 0 {
 			delete(w.changes, id)
-		} else if !w.hasTree(id) {
+		} else if !w.patient(id) {
 			c.repeats = repeats{}
 		}
 	}
@@ -265,8 +266,9 @@ func (w *Watcher) of(id string) *changes {
 	return w.changes[id]
 }
 
-func (w *Watcher) hasTree(id string) bool {
-	return slices.ContainsFunc(w.targets, func(t Target) bool { return t.ID == id && len(t.Trees) > 0 })
+// patient reports whether what writes the trees of an ID is waited for.
+func (w *Watcher) patient(id string) bool {
+	return slices.ContainsFunc(w.targets, func(t Target) bool { return t.ID == id && t.Restless != nil })
 }
 
 // touch records that something of the IDs may have changed.
@@ -281,6 +283,10 @@ func (w *Watcher) touch(now time.Time, ids []string) {
 // folder that came or went.
 func (w *Watcher) touchTree(now time.Time, ids []string, path string, folders bool) {
 	for _, id := range ids {
+		if !w.patient(id) {
+			w.touch(now, []string{id})
+			continue
+		}
 		c := w.of(id)
 		making := slices.ContainsFunc(w.targets, func(t Target) bool { return t.ID == id && t.Making != nil && t.Making() })
 		known := c.repeats.touch(path, now, making)
