@@ -17,7 +17,7 @@ import (
 // sourceLocks returns the files that are there while a version control system writes what b is made
 // of: git's index.lock, also of a worktree and of submodules, and Mercurial's wlock. git makes it
 // before a checkout, a merge or a pull changes the first file, and removes it after the last
-// (git's lockfile.h).
+// (git's lockfile.h). Most of the folders hold no repository; one may come.
 func sourceLocks(b config.Build) []string {
 	var all []string
 	for _, dir := range []string{b.Source, b.AppPath()} {
@@ -26,13 +26,9 @@ func sourceLocks(b config.Build) []string {
 			continue // an attempt says so
 		}
 		for ; ; dir = filepath.Dir(dir) {
-			if repository := repositoryIn(dir); repository != "" {
-				all = append(all, filepath.Join(repository, "index.lock"))
-				all = append(all, moduleLocks(filepath.Join(repository, "modules"))...)
-			}
-			if info, err := os.Lstat(filepath.Join(dir, ".hg")); err == nil && info.IsDir() {
-				all = append(all, filepath.Join(dir, ".hg", "wlock"))
-			}
+			repository := repositoryIn(dir)
+			all = append(all, filepath.Join(repository, "index.lock"), filepath.Join(dir, ".hg", "wlock"))
+			all = append(all, moduleLocks(filepath.Join(repository, "modules"))...)
 			if dir == filepath.Dir(dir) {
 				break
 			}
@@ -42,14 +38,11 @@ func sourceLocks(b config.Build) []string {
 	return slices.Compact(all)
 }
 
-// repositoryIn returns git's own folder of a work tree at dir; "" if dir is none.
+// repositoryIn returns git's own folder of a work tree at dir, as if that were one.
 func repositoryIn(dir string) string {
 	path := filepath.Join(dir, ".git")
-	info, err := os.Lstat(path)
-	if err != nil {
-		return ""
-	}
-	if info.IsDir() {
+	info, err := os.Stat(path)
+	if err != nil || info.IsDir() {
 		return path
 	}
 	// gitrepository-layout(5): a file that says where it is.
@@ -57,10 +50,7 @@ func repositoryIn(dir string) string {
 	to, ok := strings.CutPrefix(strings.TrimSpace(string(text)), "gitdir: ")
 	switch {
 	case err != nil || !ok:
-		if info, err := os.Stat(path); err == nil && info.IsDir() {
-			return path // by a link
-		}
-		return ""
+		return path // of something else
 	case filepath.IsAbs(to):
 		return to
 	}
