@@ -22,22 +22,23 @@ import (
 // contents.
 type tree map[string]string
 
-// changed names a file that is not the same in now, an application at app.
-func (t tree) changed(app string, now tree) error {
-	for _, rel := range slices.Sorted(maps.Keys(t)) {
+// changed returns the files that are not the same in now, an application at app, sorted.
+func (t tree) changed(app string, now tree) (all []changedFile) {
+	for rel, was := range t {
 		switch is, ok := now[rel]; {
 		case !ok:
-			return &changedError{filepath.Join(app, rel), "was removed"}
-		case is != t[rel]:
-			return &changedError{filepath.Join(app, rel), "was changed"}
+			all = append(all, changedFile{filepath.Join(app, rel), "was removed"})
+		case is != was:
+			all = append(all, changedFile{filepath.Join(app, rel), changedInPlace})
 		}
 	}
-	for _, rel := range slices.Sorted(maps.Keys(now)) {
+	for rel := range now {
 		if _, ok := t[rel]; !ok {
-			return &changedError{filepath.Join(app, rel), "was added"}
+			all = append(all, changedFile{filepath.Join(app, rel), "was added"})
 		}
 	}
-	return nil
+	slices.SortFunc(all, func(a, b changedFile) int { return strings.Compare(a.path, b.path) })
+	return all
 }
 
 // entryHash stands for one file or link of the tree, its mode included as far as a release keeps

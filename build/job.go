@@ -29,6 +29,8 @@ type job struct {
 	before *Release // the newest there is
 	all    []Release
 
+	ignored string // lock of the source that was left behind
+
 	id    string
 	temp  string
 	log   *os.File

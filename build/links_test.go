@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -154,15 +155,35 @@ func TestFileThatChangesDuringEachCopyIsNamed(t *testing.T) {
 func TestFileThatComesAndGoesIsNamed(t *testing.T) {
 	t.Parallel()
 	for name, now := range map[string]tree{"was removed": {}, "was changed": {"a": "2"}, "was added": {"a": "1", "b": "1"}} {
-		err := tree{"a": "1"}.changed("/app", now)
+		err := &changedError{tree{"a": "1"}.changed("/app", now)}
 		if !errors.Is(err, errChanged) || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := vanished("/no/such/file", &fs.PathError{Op: "open", Path: "x", Err: fs.ErrNotExist}); !errors.Is(err, errChanged) {
-		t.Error(err)
+}
+
+// A walk meets what was there when the folder was read.
+func TestFileThatGoesWhileItIsLookedAtIsNoPartOfTheApplication(t *testing.T) {
+	t.Parallel()
+	app := t.TempDir()
+	for _, name := range []string{"a", "b", "c"} {
+		must(t, os.WriteFile(filepath.Join(app, name), nil, 0o644))
 	}
-	if err := vanished("/", fs.ErrNotExist); errors.Is(err, errChanged) {
-		t.Error(err)
+	var seen []string
+	err := walk(t.Context(), app, func(rel string, _ fs.DirEntry) error {
+		if rel == "a" {
+			must(t, os.Remove(filepath.Join(app, "b")))
+		}
+		_, err := os.Stat(filepath.Join(app, rel))
+		if err == nil {
+			seen = append(seen, rel)
+		}
+		return err
+	}, nil)
+	if err != nil || !slices.Equal(seen, []string{"a", "c"}) {
+		t.Errorf("seen %q, error %v", seen, err)
+	}
+	if err := walk(t.Context(), filepath.Join(app, "none"), nil, nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an application that is not there: %v", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -32,6 +33,7 @@ type Maker struct {
 	slots        slots
 	interpreters interpreters
 	hashes       hashes
+	unsettled    unsettled
 }
 
 // New makes a Maker.
@@ -57,6 +59,8 @@ type Request struct {
 
 	// Progress, where given, is called from Make's goroutine as steps begin and end.
 	Progress func(Progress)
+	// Remark, where given, is called with what people should know although a release can be made.
+	Remark func(text string)
 	// Irreversible, where given, is called once just before what cannot be taken back (migrate),
 	// with the locks of the databases held. Cancelling after it may leave a database half migrated.
 	Irreversible func()
@@ -65,7 +69,7 @@ type Request struct {
 // Progress is how far a build is.
 type Progress struct {
 	Step    string
-	N, Of   int
+	N, Of   int           // zero: no step has begun, and Step says what is waited for
 	Elapsed time.Duration // of the step
 	Done    bool
 	Skipped bool
@@ -74,12 +78,27 @@ type Progress struct {
 // errChanged says that inputs changed after the attempt had used them.
 var errChanged = errors.New("the inputs change faster than they can be built")
 
-// changedError is errChanged with the file that did, and what became of it.
-type changedError struct{ path, what string }
+// changedFile is a file that is not what it was, and what became of it.
+type changedFile struct{ path, what string }
+
+// keys are what the file is remembered by: its path, and the folder, with a slash, where files may
+// come and go under ever new names.
+func (f changedFile) keys() []string {
+	if f.what == changedInPlace {
+		return []string{f.path}
+	}
+	return []string{f.path, filepath.Dir(f.path) + "/"}
+}
+
+const changedInPlace = "was changed"
+
+// changedError is errChanged with the files that did.
+type changedError struct{ files []changedFile }
 
 func (e *changedError) Error() string {
-	return fmt.Sprintf("%v: %s %s during each of %d copies. Is the application or an editor writing into the source? "+
-		"What the application writes belongs under MEDCTRL_DATA", errChanged, e.path, e.what, copies)
+	f := e.files[0]
+	return fmt.Sprintf("%v: %s %s during each of %d copies. Is your application, an editor or another program writing into the source? "+
+		"What the application writes belongs under MEDCTRL_DATA (working_dir = \"{data}\" for relative paths)", errChanged, f.path, f.what, copies)
 }
 
 func (e *changedError) Is(target error) bool { return target == errChanged }
@@ -101,6 +120,30 @@ func (m *Maker) Make(ctx context.Context, r Request) (rel Release, fresh bool, e
 			err = ctx.Err()
 		}
 	}()
+	for {
+		ignored, err := m.untilWritten(ctx, r)
+		if err != nil {
+			return Release{}, false, err
+		}
+		rel, fresh, err = m.makeOnce(ctx, r, ignored)
+		if err == nil || ctx.Err() != nil || !halfSource(err) {
+			return rel, fresh, err
+		}
+		if lock := heldLock(r.Build); !errors.Is(err, errBeingWritten) && (lock == "" || lock == ignored) {
+			return rel, fresh, err
+		}
+		// It failed because the source was half-written: once more, when it is whole.
+	}
+}
+
+// halfSource reports whether an attempt that failed had gone no further than to look at its source.
+func halfSource(err error) bool {
+	var step *StepError
+	return !errors.As(err, &step) || step.Step == "settings" || step.Step == "copy"
+}
+
+// makeOnce is Make of the source as it is. If a lock other than ignored comes, it is errBeingWritten.
+func (m *Maker) makeOnce(ctx context.Context, r Request, ignored string) (rel Release, fresh bool, err error) {
 	j, err := m.prepare(ctx, r)
 	if err != nil {
 		return Release{}, false, err
@@ -123,6 +166,7 @@ func (m *Maker) Make(ctx context.Context, r Request) (rel Release, fresh bool, e
 		if rel, ok := j.same(); ok {
 			return rel, false, j.ownOnly(ctx)
 		}
+		j.ignored = ignored
 		if rel, err = j.make(ctx); !errors.Is(err, errChanged) {
 			break
 		}

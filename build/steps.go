@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -104,6 +105,7 @@ func (j *job) stepCopy(ctx context.Context) (bool, error) {
 
 // copyApp copies the application until what it copied is what is there.
 func (j *job) copyApp(ctx context.Context) error {
+	var unsettled []string // keys of what changed during each copy so far
 	for try := 1; ; try++ {
 		app, err := resolved(j.b)
 		if err != nil {
@@ -115,15 +117,27 @@ func (j *job) copyApp(ctx context.Context) error {
 			var now tree
 			now, err = j.maker.hashes.readTree(ctx, app)
 			if err == nil {
-				err = copied.changed(app, now)
+				err = j.settled(copied.changed(app, now))
 			}
+		}
+		if lock := heldLock(j.b); lock != "" && lock != j.ignored {
+			return errBeingWritten
 		}
 		if err == nil {
 			j.source = copied
 			_, err = fmt.Fprint(j.log, out.String())
 			return err
 		}
-		if !errors.Is(err, errChanged) || try == copies {
+		var changed *changedError
+		if !errors.As(err, &changed) {
+			return err
+		}
+		now := changed.keys()
+		if try > 1 {
+			now = slices.DeleteFunc(now, func(key string) bool { return !slices.Contains(unsettled, key) })
+		}
+		if unsettled = now; try == copies {
+			j.maker.unsettled.found(unsettled)
 			return err
 		}
 		timer := time.NewTimer(copyPause)
@@ -137,6 +151,28 @@ func (j *job) copyApp(ctx context.Context) error {
 			return fmt.Errorf("copy again: %w", err)
 		}
 	}
+}
+
+// settled returns an error that names the files which changed during a copy, unless these do so
+// without a pause.
+func (j *job) settled(changed []changedFile) error {
+	if len(changed) == 0 {
+		return nil
+	}
+	if !j.maker.unsettled.all(changed) {
+		return &changedError{changed}
+	}
+	remark := remarkUnsettled(changed)
+	j.remark(remark)
+	_, err := fmt.Fprintln(j.log, remark)
+	return err
+}
+
+func (e *changedError) keys() (all []string) {
+	for _, f := range e.files {
+		all = append(all, f.keys()...)
+	}
+	return all
 }
 
 // copyRequirements copies the requirements as far as they are inside the source, for people who

@@ -37,7 +37,11 @@ func noise(name string, dir bool) bool {
 // no links in it: see resolved.
 func walk(ctx context.Context, app string, visit func(rel string, d fs.DirEntry) error, skip func(rel string)) error {
 	return filepath.WalkDir(app, func(path string, d fs.DirEntry, err error) (result error) {
-		defer func() { result = vanished(path, result) }()
+		defer func() {
+			if path != app && vanished(path, result) {
+				result = nil // it is not part of the application any more
+			}
+		}()
 		if err == nil {
 			err = context.Cause(ctx)
 		}
@@ -70,13 +74,14 @@ func walk(ctx context.Context, app string, visit func(rel string, d fs.DirEntry)
 	})
 }
 
-// vanished says of an error that what is at path was there when its folder was read.
-func vanished(path string, err error) error {
-	var changed *changedError
-	if _, lerr := os.Lstat(path); errors.Is(err, fs.ErrNotExist) && errors.Is(lerr, fs.ErrNotExist) && !errors.As(err, &changed) {
-		return &changedError{path, "was removed"}
+// vanished reports whether an error is only that what was at path when its folder was read has been
+// removed since.
+func vanished(path string, err error) bool {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return false
 	}
-	return err
+	_, err = os.Lstat(path)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // resolved is the application's folder without links on the way: one that is swapped while it is

@@ -18,12 +18,13 @@ import (
 type Watched struct {
 	Files []string // also what is named and not there: it may come
 	Hash  string   // of what they read as
+	Locks []string // of who writes the source, while they are there
 }
 
 // Watch reads them, with what of the environment decides about the requirements; own is our own.
 // One that cannot be read is part of the hash as such.
 func Watch(b config.Build, own []string) Watched {
-	var w Watched
+	w := Watched{Locks: sourceLocks(b)}
 	h := sha256.New()
 	for _, rel := range readSettings(b.AppPath(), b).files() {
 		w.Files = append(w.Files, filepath.Join(b.AppPath(), rel))

@@ -96,7 +96,7 @@ func (s *Supervisor) touched(ids []string) {
 		}
 		before := s.inputs[id]
 		s.look(b)
-		if !slices.Equal(before.Files, s.inputs[id].Files) {
+		if !slices.Equal(before.Files, s.inputs[id].Files) || !slices.Equal(before.Locks, s.inputs[id].Locks) {
 			s.watch()
 		}
 		if s.inputs[id].Hash == before.Hash && !b.WatchSource {
@@ -212,9 +212,13 @@ func (s *Supervisor) watch() {
 	f := s.fleet.Load()
 	targets := []watch.Target{{Files: []string{f.cfg.Path}}}
 	for _, b := range f.cfg.Builds {
-		t := watch.Target{ID: b.Name, Files: s.inputs[b.Name].Files}
+		t := watch.Target{ID: b.Name, Files: s.inputs[b.Name].Files, Locks: s.inputs[b.Name].Locks}
 		if b.WatchSource {
 			t.Trees = []string{b.Source}
+			t.Making = func() bool { return s.making(b.Name) }
+			t.Restless = func(paths []string) { s.sourceRestless(b.Name, paths) }
+		} else {
+			s.reports.restless.set(b.Name, "")
 		}
 		targets = append(targets, t)
 	}

@@ -16,6 +16,8 @@ type reports struct {
 	metrics *control.Metrics
 	meters  meters
 	look    usageLook
+
+	restless restless
 }
 
 func newReports(file world.EventFile, past []byte, m *control.Metrics) *reports {
@@ -45,6 +47,7 @@ func (r *reports) Probed(name string, took time.Duration, ok bool) {
 func (r *reports) forget(name string) {
 	r.metrics.Forget(name)
 	r.meters.forget(name)
+	r.restless.set(name, "")
 }
 
 // Events returns past events, those of earlier runs included, and the ones to come.

@@ -64,7 +64,10 @@ func (s *Supervisor) statusOf(a *actor.Actor) control.BuildStatus {
 	if kept := a.Kept(); kept != nil {
 		b.Releases = kept
 	}
-	if p := a.Progress(); p != nil {
+	b.Warnings = append(s.reports.restless.of(a.Name()), a.Remarks()...)
+	if p := a.Progress(); p != nil && p.Of == 0 {
+		b.BuildProgress = fmt.Sprintf("%s (%s)", p.Step, p.Took().Round(100*time.Millisecond))
+	} else if p != nil {
 		b.BuildProgress = fmt.Sprintf("%s (%d of %d, %s)", p.Step, p.N, p.Of, p.Took().Round(100*time.Millisecond))
 	}
 	return b

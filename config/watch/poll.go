@@ -5,35 +5,56 @@ import (
 	"io/fs"
 	"os"
 	"slices"
-	"strings"
 	"syscall"
+	"time"
 )
 
-// looked returns the IDs whose files look different from the last time.
-func (w *Watcher) looked() []string {
-	var ids []string
+// looked records the files that look different from the last time.
+func (w *Watcher) looked() {
+	at := time.Now()
 	for id, before := range w.polled {
-		if now := look(w.targets, id); now != before {
-			w.polled[id] = now
-			ids = append(ids, id)
+		now := look(w.targets, id)
+		w.polled[id] = now
+		for _, path := range differing(before, now) {
+			named := slices.ContainsFunc(w.targets, func(t Target) bool { return t.ID == id && slices.Contains(t.Files, path) })
+			if named {
+				w.touch(at, []string{id})
+			} else {
+				w.touchTree(at, []string{id}, path, true)
+			}
 		}
 	}
-	return ids
 }
 
-// look returns what the files of an ID look like, without reading them.
-func look(targets []Target, id string) string {
-	var s strings.Builder
+func differing(a, b map[string]string) []string {
+	var all []string
+	for path, is := range a {
+		if b[path] != is {
+			all = append(all, path)
+		}
+	}
+	for path := range b {
+		if _, ok := a[path]; !ok {
+			all = append(all, path)
+		}
+	}
+	return all
+}
+
+// look returns what the files of an ID look like, by path, without reading them. A file that is
+// missing is not among them.
+func look(targets []Target, id string) map[string]string {
+	all := map[string]string{}
 	stat := func(path string) {
 		info, err := os.Stat(path)
 		if err != nil {
-			return // it is missing
+			return
 		}
-		fmt.Fprintf(&s, "%s %v %d %d", path, info.Mode(), info.Size(), info.ModTime().UnixNano())
+		is := fmt.Sprintf("%v %d %d", info.Mode(), info.Size(), info.ModTime().UnixNano())
 		if sys, ok := info.Sys().(*syscall.Stat_t); ok {
-			fmt.Fprintf(&s, " %d %v", sys.Ino, sys.Ctim)
+			is += fmt.Sprintf(" %d %v", sys.Ino, sys.Ctim)
 		}
-		s.WriteByte('\n')
+		all[path] = is
 	}
 	for _, t := range targets {
 		if t.ID != id {
@@ -50,7 +71,7 @@ func look(targets []Target, id string) string {
 			})
 		}
 	}
-	return s.String()
+	return all
 }
 
 // remote reports whether folder is on a file system that another machine, or a program behind FUSE,

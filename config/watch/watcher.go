@@ -22,17 +22,22 @@ type Target struct {
 	ID    string
 	Files []string
 	Trees []string // everything in and below these
+	Locks []string // while one of these files is there, somebody is writing the others: nothing is told
+
+	// Making, where given, reports whether something is being made of the files.
+	Making func() bool
+	// Restless, where given, is called when other files of the trees than before change again and
+	// again, so that they are told less often; with none when that is over. A path with a slash at
+	// its end is a folder in which the names change. It must not block. Where it is not given, files
+	// in trees are told as named ones are.
+	Restless func(paths []string)
 }
 
 func (t Target) equal(other Target) bool {
-	return t.ID == other.ID && slices.Equal(t.Files, other.Files) && slices.Equal(t.Trees, other.Trees)
+	return t.ID == other.ID && slices.Equal(t.Files, other.Files) && slices.Equal(t.Trees, other.Trees) && slices.Equal(t.Locks, other.Locks)
 }
 
-const (
-	quiet     = 200 * time.Millisecond // this long nothing more must happen before a change is told
-	restless  = time.Second            // after that it is told all the same
-	pollEvery = time.Second
-)
+const pollEvery = time.Second
 
 // Watcher tells when files are touched: replaced, renamed over, written, linked to something else,
 // removed or made. It watches folders, not files, because editors rename and config maps swap
@@ -57,8 +62,9 @@ type Watcher struct {
 	wanted  wanted          // what the targets were found to need when that was last looked at
 	poll    *time.Ticker
 	polling bool
-	polled  map[string]string // by ID: what its files looked like
-	pending map[string]bool   // IDs to be told when it is quiet
+	polled  map[string]map[string]string // by ID, by path: what its files looked like
+	changes map[string]*changes          // by ID
+	gather  gather                       // after it folders may have come or gone
 }
 
 // ways are how a Watcher learns of changes.
@@ -82,7 +88,8 @@ func newWatcher(log hclog.Logger, how ways) *Watcher {
 	w := &Watcher{
 		log: log, ways: how, set: make(chan []Target), out: make(chan []string),
 		idle: make(chan struct{}), stop: make(chan struct{}), done: make(chan struct{}),
-		known: map[string]bool{}, folders: map[string]bool{}, polled: map[string]string{}, pending: map[string]bool{},
+		known: map[string]bool{}, folders: map[string]bool{}, polled: map[string]map[string]string{},
+		changes: map[string]*changes{},
 	}
 	w.close = sync.OnceValue(w.end)
 	go w.run()
@@ -106,8 +113,9 @@ func (w *Watcher) Wait() {
 	}
 }
 
-// C delivers the sorted IDs of targets that were touched, once nothing more has happened for 200
-// ms, or after a second at the latest.
+// C delivers the sorted IDs of targets that were touched: once nothing more has happened for 200 ms,
+// or after a second at the latest if only named files were. What writes a tree is waited for longer,
+// see changes.
 func (w *Watcher) C() <-chan []string { return w.out }
 
 // Close ends the watching and waits for the goroutine.
@@ -135,22 +143,8 @@ func (w *Watcher) run() {
 	w.poll = time.NewTicker(pollEvery)
 	defer w.poll.Stop()
 	w.poll.Stop() // until something is polled
-	var due <-chan time.Time
-	var first time.Time // of what is pending
 	var out chan []string
 	var ready []string
-	touch := func(ids ...string) {
-		for _, id := range ids {
-			w.pending[id] = true
-		}
-		if len(ids) == 0 {
-			return
-		}
-		if first.IsZero() {
-			first = time.Now()
-		}
-		due = time.After(min(quiet, time.Until(first.Add(restless))))
-	}
 	for {
 		select {
 		case <-w.stop:
@@ -159,32 +153,162 @@ func (w *Watcher) run() {
 			before := w.targets
 			w.targets = targets
 			came := w.watch()
-			touch(slices.DeleteFunc(came, func(id string) bool { return !slices.EqualFunc(of(before, id), of(targets, id), Target.equal) })...)
-			touch(w.unknown()...)
+			came = slices.DeleteFunc(came, func(id string) bool { return !slices.EqualFunc(of(before, id), of(targets, id), Target.equal) })
+			w.touch(time.Now(), append(came, w.unknown()...))
+			w.forget()
 		case <-w.idle:
 		case e := <-events:
-			if e.Op&(fsnotify.Create|fsnotify.Remove|fsnotify.Rename) != 0 {
-				delete(w.folders, e.Name) // it is another one now, or gone
-			}
-			touch(w.touchedBy(e)...)
+			w.happened(e)
 		case err := <-errs:
 			// The kernel's queue may have overflowed: anything may have changed.
 			w.log.Debug("watching files hit an error, all count as touched", "error", err)
-			touch(w.all()...)
+			w.touch(time.Now(), w.all())
 		case <-w.poll.C:
-			touch(w.looked()...)
-		case <-due:
-			due, first = nil, time.Time{}
-			for _, id := range append(ready, w.watch()...) {
-				w.pending[id] = true
+			w.looked()
+		case <-w.due():
+			ready = sorted(append(ready, w.take()...))
+			if len(ready) > 0 {
+				out = w.out
 			}
-			ready = slices.Sorted(maps.Keys(w.pending))
-			clear(w.pending)
-			out = w.out
 		case out <- ready:
 			out, ready = nil, nil
 		}
 	}
+}
+
+func sorted(ids []string) []string {
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// due returns a channel for when take has something to do.
+func (w *Watcher) due() <-chan time.Time {
+	gathered := w.gather.due()
+	at := gathered
+	for _, c := range w.changes {
+		at = earlier(at, c.due(gathered))
+	}
+	if at.IsZero() {
+		return nil
+	}
+	return time.After(time.Until(at))
+}
+
+// take returns the IDs that are to be told now.
+func (w *Watcher) take() []string {
+	now := time.Now()
+	gathered := w.gather.due()
+	if !gathered.IsZero() && !now.Before(gathered) {
+		w.gather = gather{}
+		for _, id := range w.watch() {
+			c := w.of(id)
+			if w.patient(id) {
+				c.touch(now, "/") // what is in the folder is about to come too
+				w.gather.touch(now)
+			} else {
+				c.touch(now, "")
+			}
+		}
+	}
+	var ids []string
+	for id, c := range w.changes {
+		if at := c.due(gathered); at.IsZero() || now.Before(at) {
+			continue
+		}
+		slow := c.repeats.pass(now)
+		if (slow || !c.first.IsZero()) && !c.hold(now, w.locks(id)) {
+			c.told(now)
+			ids = append(ids, id)
+		}
+		if c.repeats.moved {
+			c.repeats.moved = false
+			w.say(id, c.repeats.restless())
+		}
+	}
+	w.forget()
+	return ids
+}
+
+// locks returns the locks of an ID.
+func (w *Watcher) locks(id string) []string {
+	var all []string
+	for _, t := range of(w.targets, id) {
+		all = append(all, t.Locks...)
+	}
+	return all
+}
+
+// say says which files of an ID are restless.
+func (w *Watcher) say(id string, paths []string) {
+	for _, t := range of(w.targets, id) {
+		if t.Restless != nil {
+			t.Restless(paths)
+		}
+	}
+}
+
+// forget drops what is known of IDs that are no longer watched, or that nothing is to be remembered
+// of.
+func (w *Watcher) forget() {
+	for id, c := range w.changes {
+		if c.idle() || len(of(w.targets, id)) == 0 {
+			delete(w.changes, id)
+		} else if !w.patient(id) {
+			c.repeats = repeats{}
+		}
+	}
+}
+
+func (w *Watcher) of(id string) *changes {
+	if w.changes[id] == nil {
+		w.changes[id] = &changes{}
+	}
+	return w.changes[id]
+}
+
+// patient reports whether what writes the trees of an ID is waited for.
+func (w *Watcher) patient(id string) bool {
+	return slices.ContainsFunc(w.targets, func(t Target) bool { return t.ID == id && t.Restless != nil })
+}
+
+// touch records that something of the IDs may have changed.
+func (w *Watcher) touch(now time.Time, ids []string) {
+	for _, id := range ids {
+		w.of(id).touch(now, "")
+		w.gather.touch(now)
+	}
+}
+
+// touchTree records that a file in the trees of the IDs has changed. folders says that it may be a
+// folder that came or went.
+func (w *Watcher) touchTree(now time.Time, ids []string, path string, folders bool) {
+	for _, id := range ids {
+		if !w.patient(id) {
+			w.touch(now, []string{id})
+			continue
+		}
+		c := w.of(id)
+		making := slices.ContainsFunc(w.targets, func(t Target) bool { return t.ID == id && t.Making != nil && t.Making() })
+		known := c.repeats.touch(path, now, making)
+		if !known {
+			c.touch(now, path)
+		}
+		if folders || !known {
+			w.gather.touch(now)
+		}
+	}
+}
+
+// happened records an event.
+func (w *Watcher) happened(e fsnotify.Event) {
+	folders := e.Op&(fsnotify.Create|fsnotify.Remove|fsnotify.Rename) != 0
+	if folders {
+		delete(w.folders, e.Name) // it is another one now, or gone
+	}
+	named, trees := w.touchedBy(e)
+	now := time.Now()
+	w.touch(now, named)
+	w.touchTree(now, trees, e.Name, folders)
 }
 
 // of returns the targets with an ID.
@@ -224,16 +348,22 @@ func (w *Watcher) all() []string {
 	return ids
 }
 
-// touchedBy returns the IDs that an event is about. A change of rights may make a file readable; in
-// a tree there are too many that mean nothing.
-func (w *Watcher) touchedBy(e fsnotify.Event) []string {
+// touchedBy returns the IDs that an event is about: because they name the file, or because it is in
+// one of their trees. A change of rights may make a file readable; in a tree there are too many that
+// mean nothing.
+func (w *Watcher) touchedBy(e fsnotify.Event) (named, trees []string) {
 	folder, name := filepath.Split(e.Name)
 	names := w.wanted[filepath.Clean(folder)]
-	ids := slices.Clone(names[name])
+	named = names[name]
 	if e.Op == fsnotify.Chmod || noise(name) {
-		return ids
+		return named, nil
 	}
-	return append(ids, names[""]...)
+	for _, id := range names[""] {
+		if !slices.Contains(named, id) {
+			trees = append(trees, id)
+		}
+	}
+	return named, trees
 }
 
 // noise reports whether a name is of what editors, Python and version control leave next to files.
@@ -276,7 +406,7 @@ func (w *Watcher) watch() []string {
 			delete(w.folders, folder)
 		}
 	}
-	maps.DeleteFunc(w.polled, func(id, _ string) bool { return blind[id] == nil })
+	maps.DeleteFunc(w.polled, func(id string, _ map[string]string) bool { return blind[id] == nil })
 	for id, why := range blind {
 		if _, ok := w.polled[id]; ok {
 			continue

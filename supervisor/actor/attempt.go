@@ -18,9 +18,10 @@ type attempt struct {
 	point    *commitPoint // of the one under way
 	progress atomic.Pointer[Progress]
 
-	mu    sync.Mutex
-	now   *Attempt
-	prior *Attempt // stays the last attempt if this one changes nothing
+	mu      sync.Mutex
+	now     *Attempt
+	prior   *Attempt // stays the last attempt if this one changes nothing
+	remarks []string // of the one under way, or else the last one
 }
 
 // Attempt is how the making of a release went, or goes.
@@ -53,10 +54,17 @@ func (a *Actor) Progress() *Progress { return a.attempt.progress.Load() }
 // LastAttempt returns how the last attempt of this run went, or goes; nil if there was none.
 func (a *Actor) LastAttempt() *Attempt { return a.attempt.last() }
 
+// Remarks returns what people should know of the last attempt although it may have made a release.
+func (a *Actor) Remarks() []string {
+	a.attempt.mu.Lock()
+	defer a.attempt.mu.Unlock()
+	return slices.Clone(a.attempt.remarks)
+}
+
 func (t *attempt) begin(at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.prior, t.now = t.now, &Attempt{Started: at, Result: "running"}
+	t.prior, t.now, t.remarks = t.now, &Attempt{Started: at, Result: "running"}, nil
 }
 
 // step records a step that has ended.
@@ -66,6 +74,17 @@ func (t *attempt) step(p build.Progress) {
 	if t.now != nil && p.Done {
 		t.now.Steps = append(t.now.Steps, build.StepTime{Name: p.Step, Took: p.Elapsed, Skipped: p.Skipped})
 	}
+}
+
+// remark records what people should know of it. It reports whether the attempt had not said so yet.
+func (t *attempt) remark(text string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if slices.Contains(t.remarks, text) {
+		return false
+	}
+	t.remarks = append(t.remarks, text)
+	return true
 }
 
 // end records how it went: built, failed or cancelled. An "unchanged" attempt made nothing, so the
@@ -118,6 +137,12 @@ func (a *Actor) startAttempt(e machine.Build) {
 	request := build.Request{
 		Root: string(a.Root), Build: *a.entry, Force: e.Force, Fresh: e.Fresh,
 		Progress: a.progressed,
+		Remark: func(text string) {
+			if a.attempt.remark(text) {
+				a.log.Warn("build goes on", "remark", text)
+				a.shown.wake()
+			}
+		},
 		Irreversible: func() {
 			if point.reached() {
 				a.tell(machine.BuildCommitted{Seq: e.Seq})

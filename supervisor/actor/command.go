@@ -212,7 +212,9 @@ func reasonOf(st *machine.State) error {
 
 // progressLine says in a few words what a build is doing, "" if nothing.
 func (a *Actor) progressLine(v *View) string {
-	if p := a.Progress(); p != nil {
+	if p := a.Progress(); p != nil && p.Of == 0 {
+		return a.name + ": " + p.Step
+	} else if p != nil {
 		return fmt.Sprintf("%s: step %d of %d: %s", a.name, p.N, p.Of, p.Step)
 	}
 	st := v.State

@@ -57,10 +57,11 @@ func (g *generation) leave() {
 func (a *Actor) spawn(e machine.Spawn) machine.Event {
 	g, err := a.begin(e)
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
+		gone := errors.Is(err, fs.ErrNotExist)
+		if gone {
 			a.post(startMisses{e.Version.Release, err})
 		}
-		return machine.SpawnFailed{N: e.N, Reason: err.Error()}
+		return machine.SpawnFailed{N: e.N, Reason: err.Error(), Gone: gone}
 	}
 	a.generations[e.N] = g
 	a.log.Debug("generation spawned", "generation", e.N, "release", e.Version.Release, "pid", g.tree.Pid(), "public", e.Public)

@@ -47,6 +47,7 @@ type BuildStatus struct {
 	Building      bool      `json:"building"`
 	BuildError    string    `json:"build_error"`
 	BuildProgress string    `json:"build_progress,omitempty"` // while building: the step and how far it has come
+	Warnings      []string  `json:"warnings,omitempty"`       // what should be changed although it works
 	Releases      []string  `json:"releases"`                 // kept, oldest first
 	Memory        uint64    `json:"memory"`                   // bytes in RAM of the server's tree; 0: nothing is running, or not known
 	CPU           float64   `json:"cpu"`                      // of one core, lately

@@ -19,6 +19,9 @@ func (p *page) notes(b control.BuildStatus, full bool) {
 		}
 		p.wrapped(reason)
 	}
+	for _, warning := range b.Warnings {
+		p.wrapped("warning: " + warning)
+	}
 	if todo := remedy(b); todo != "" {
 		p.wrapped("-> " + todo)
 	}

@@ -1,0 +1,217 @@
+package watch
+
+import (
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// repeats recognises files of a tree that change again and again: written by what is made of the
+// tree, which would be made for ever, or by another program. They are called restless. Their changes
+// are told at growing intervals, and delay nothing else. The zero repeats knows none.
+//
+// A person who saves a file again and again must not be taken for one of them. So it counts whether
+// the file is of a kind that people edit, and whether it changes while something is being made of
+// the tree.
+type repeats struct {
+	files map[string]*repeat
+	since map[string]bool // files touched since the last telling, and whether that was odd
+	moved bool            // other files are restless than when moved was last reset
+}
+
+// repeat is a file, or, with a slash at its end, what is made in a folder under ever new names.
+type repeat struct {
+	odd, fast, slow int           // how often it changed in a row, see limits
+	counted         time.Time     // when that was last counted
+	touched         time.Time     // when it last changed
+	told            time.Time     // when that was last told, once it is restless
+	every           time.Duration // between two tellings; zero: it is not restless
+}
+
+// A file is restless after so many changes in a row, of which one is counted for each telling.
+const (
+	oddLimit  = 4  // within fastGap, and people do not write such a file, or not at such a time
+	slowLimit = 20 // the same within slowGap
+	fastLimit = 10 // within fastGap, whatever the file; here one is counted each second, told or not
+	fastGap   = 10 * time.Second
+	slowGap   = 2 * time.Minute
+
+	// folderFactor is how many times more it takes for a folder in which the names change.
+	folderFactor = 2
+	// fewFiles is how many files change together at most if one of them is to count: a checkout or a
+	// copy of more is no repetition.
+	fewFiles = 100
+)
+
+// Restless files are told at intervals from everyMin to everyMax, and are forgotten when they have
+// not changed for calmAfter, or for two intervals where that is longer.
+const (
+	everyMin  = 5 * time.Second
+	everyMax  = 5 * time.Minute
+	calmAfter = time.Minute
+)
+
+// touch records that a file has changed, while something is made of its tree or not. It reports
+// whether it is a restless one.
+func (r *repeats) touch(path string, now time.Time, making bool) bool {
+	keys, edited := []string{path}, edited(path)
+	if !edited {
+		keys = append(keys, filepath.Dir(path)+"/")
+	}
+	for _, key := range keys {
+		if f := r.files[key]; f != nil && f.every > 0 {
+			f.touched = now
+			return true
+		}
+	}
+	if r.files == nil {
+		r.files, r.since = map[string]*repeat{}, map[string]bool{}
+	}
+	known := false
+	for _, key := range keys {
+		_, again := r.since[key]
+		if !again && len(r.since) > 2*fewFiles {
+			continue
+		}
+		r.since[key] = r.since[key] || making || !edited
+		if again {
+			known = r.again(key, now) || known
+		}
+	}
+	return known
+}
+
+// again counts a file that changes for longer than a telling waits.
+func (r *repeats) again(key string, now time.Time) (isRestless bool) {
+	f := r.files[key]
+	if f == nil {
+		f = &repeat{counted: now}
+		r.files[key] = f
+	}
+	switch gap := now.Sub(f.counted); {
+	case gap > fastGap:
+		f.odd, f.fast, f.counted = 0, 0, now
+	case gap >= time.Second:
+		f.fast++
+		f.counted = now
+	}
+	r.judge(key, f, now)
+	return f.every > 0
+}
+
+// told records that everything was told.
+func (r *repeats) told(now time.Time) {
+	for key, odd := range r.since {
+		if len(r.since) <= fewFiles {
+			r.count(key, odd, now)
+		} else {
+			delete(r.files, key)
+		}
+	}
+	clear(r.since)
+	for key, f := range r.files {
+		switch {
+		case f.every == 0 && now.Sub(f.counted) > slowGap:
+			delete(r.files, key)
+		case f.every > 0 && f.touched.After(f.told):
+			if now.Sub(f.told) >= f.every {
+				f.every = min(2*f.every, everyMax)
+			}
+			f.told = now
+		}
+	}
+}
+
+func (r *repeats) count(key string, odd bool, now time.Time) {
+	f := r.files[key]
+	if f == nil {
+		f = &repeat{}
+		r.files[key] = f
+	}
+	gap := now.Sub(f.counted)
+	f.counted = now
+	if gap > fastGap {
+		f.odd, f.fast = 0, 0
+	}
+	if gap > slowGap {
+		f.slow = 0
+	}
+	f.fast++
+	if odd {
+		f.odd, f.slow = f.odd+1, f.slow+1
+	} else {
+		f.odd, f.slow = 0, 0
+	}
+	r.judge(key, f, now)
+}
+
+// judge makes a file restless that has changed often enough.
+func (r *repeats) judge(key string, f *repeat, now time.Time) {
+	factor := 1
+	if strings.HasSuffix(key, "/") {
+		factor = folderFactor
+	}
+	if f.every == 0 && (f.odd >= oddLimit*factor || f.fast >= fastLimit*factor || f.slow >= slowLimit*factor) {
+		f.every, f.told, f.touched, r.moved = everyMin, now, now, true
+	}
+}
+
+// due returns when changes of restless files are to be told, or when one of them is to be looked at
+// because it may have calmed down; zero for never.
+func (r *repeats) due() (at time.Time) {
+	for _, f := range r.files {
+		if f.every > 0 {
+			at = earlier(at, f.next())
+		}
+	}
+	return at
+}
+
+func (f *repeat) next() time.Time {
+	if f.touched.After(f.told) {
+		return f.told.Add(f.every)
+	}
+	return f.calm()
+}
+
+func (f *repeat) calm() time.Time { return f.touched.Add(max(calmAfter, 2*f.every)) }
+
+// pass reports whether changes of restless files are due, and forgets the files that have calmed
+// down.
+func (r *repeats) pass(now time.Time) (due bool) {
+	for key, f := range r.files {
+		switch {
+		case f.every == 0:
+		case f.touched.After(f.told):
+			due = due || !now.Before(f.told.Add(f.every))
+		case !now.Before(f.calm()):
+			delete(r.files, key)
+			r.moved = true
+		}
+	}
+	return due
+}
+
+// restless returns the restless files, sorted.
+func (r *repeats) restless() []string {
+	var all []string
+	for _, key := range slices.Sorted(maps.Keys(r.files)) {
+		if f := r.files[key]; f.every > 0 {
+			all = append(all, key)
+		}
+	}
+	return all
+}
+
+// edited reports whether people edit files of that name.
+func edited(path string) bool {
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".py", ".pyi", ".html", ".htm", ".txt", ".md", ".rst", ".css", ".scss", ".sass", ".less", ".svg",
+		".js", ".mjs", ".ts", ".jsx", ".tsx", ".vue", ".json", ".xml", ".sql", ".sh", ".po",
+		".toml", ".ini", ".cfg", ".conf", ".yaml", ".yml":
+		return true
+	}
+	return false
+}
