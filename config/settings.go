@@ -100,7 +100,9 @@ func pythonStrings(text string) []pythonString {
 			s.held = continued.ReplaceAllString(text[from:to], "")
 			at = s.end - 1
 			if n := len(all) - 1; n >= 0 && joined.MatchString(text[all[n].end:s.begin]) {
-				all[n].held += s.held
+				if len(all[n].held) <= longest {
+					all[n].held += s.held
+				}
 				all[n].end = s.end
 				continue
 			}
@@ -117,6 +119,9 @@ var (
 	// brackets a new line does not join them, but then the second is a statement without an effect.
 	joined = regexp.MustCompile(`^(\s|\\\r?\n|#[^\n]*\n)*$`)
 )
+
+// longest is more than any placeholder has: what is longer is not joined any further.
+const longest = 64
 
 // literalPrefix returns the letters right before a quote that belong to it: r, b, u, f and pairs.
 func literalPrefix(before string) string {
