@@ -86,6 +86,22 @@ func TestDifferentDatabasesAreMigratedAtOnce(t *testing.T) {
 	}
 }
 
+func TestDatabaseThatTheSettingsLackIsNamedBeforeAnyIsMigrated(t *testing.T) {
+	t.Parallel()
+	p := withDatabase(t, "{'ENGINE': 'django.db.backends.mysql', 'NAME': 'm'}, 'reports': {'NAME': 'r'}")
+	p.Databases = []string{"default", "reprots"}
+	p.goOn(t)
+	step := p.failed(t)
+	if said := step.Error(); !strings.Contains(said, "migrate names the database reprots, and DATABASES in the settings has only default, reports") || step.Final {
+		t.Errorf("%q, final %v", said, step.Final)
+	}
+	if p.migrating() {
+		t.Error("the other database was migrated")
+	}
+	p.Databases[1] = "reports"
+	p.made(t)
+}
+
 func TestDatabaseIsFreeOnceItIsMigrated(t *testing.T) {
 	t.Parallel()
 	const database = "{'ENGINE': 'django.db.backends.mysql', 'NAME': 'm'}"

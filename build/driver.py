@@ -25,6 +25,8 @@ def main():
             return
         if request.split("\0")[0] == "lock":
             lock(link, request.split("\0")[1:] or names())
+        elif request.split("\0")[0] == "databases":
+            need(request.split("\0")[1:])
         elif request == "unlock":
             while held:  # nobody need wait for what follows, nor for what it left behind
                 fcntl.flock(held[-1], fcntl.LOCK_UN)
@@ -38,6 +40,18 @@ def main():
         sys.stdout.flush()
         sys.stderr.flush()
         link.send(b"done")
+
+
+# Ends the process where the settings lack a database that the key migrate names, before any of them is migrated.
+def need(databases):
+    try:
+        from django.conf import settings
+    except ImportError:
+        return  # whatever is migrated, it is not Django's
+
+    missing = [name for name in databases if settings.configured and name not in settings.DATABASES]
+    if missing:
+        sys.exit("migrate names the database %s, and DATABASES in the settings has only %s" % (", ".join(missing), ", ".join(settings.DATABASES)))
 
 
 def manage(args):

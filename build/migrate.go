@@ -43,6 +43,11 @@ func (j *job) migrate(ctx context.Context) error {
 	if !alive {
 		return errors.New("the process ended while it read the settings: do they call exit?")
 	}
+	if len(j.b.Databases) > 0 {
+		if _, err := j.ask(ctx, "databases\x00"+strings.Join(j.b.Databases, "\x00")); err != nil {
+			return err
+		}
+	}
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}

@@ -128,9 +128,14 @@ func followed(app, rel string, link fs.DirEntry) (fs.DirEntry, error) {
 	case info.Mode().IsRegular() && out:
 		return fs.FileInfoToDirEntry(info), nil
 	case info.IsDir() && out:
+		folder, err := filepath.EvalSymlinks(path)
+		if err != nil {
+			folder = to // it is only an example
+		}
 		return nil, fmt.Errorf("%s is a link to the folder %s, out of the application, and a release holds all that it needs. "+
-			"What the application shares or writes belongs under MEDCTRL_DATA, or at a path that its settings name "+
-			"([build.sandbox] write is to list such shared paths): remove the link and use one of them", path, to)
+			"What the application shares or writes belongs under MEDCTRL_DATA, or at a path that its settings name: "+
+			"remove the link, and name the folder in the settings (MEDIA_ROOT = %q, say; a build with a sandbox lists it in [build.sandbox] write)",
+			path, to, folder)
 	case !info.IsDir() && !info.Mode().IsRegular():
 		return nil, notRegular(path, info.Mode().Type())
 	}

@@ -66,10 +66,13 @@ func environment(v any) []part {
 	return all
 }
 
-// ownVariables are the variables that the supervisor itself sets, for a server, a step or a hook.
+// ownVariables are the variables that the supervisor itself sets, for a server, a step or a hook, or
+// that tell a server of the supervisor's own service manager. PYTHONUNBUFFERED and
+// PYTHONDONTWRITEBYTECODE are set too, but many files have them for the same purpose.
 var ownVariables = []string{
 	"MEDCTRL_BUILD", "MEDCTRL_RELEASE", "MEDCTRL_DATA", "MEDCTRL_GENERATION", "MEDCTRL_READY_FD", "MEDCTRL_RUN_KEY",
 	"MEDCTRL_STEP", "MEDCTRL_MIGRATES", "MEDCTRL_HANDOVER", "MEDCTRL_EVENT", "MEDCTRL_REASON",
+	"VIRTUAL_ENV", "SPT_NOENV", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC",
 }
 
 // variable returns what is wanted in place of a variable that a build may not set, or "".
@@ -79,6 +82,8 @@ func variable(name string) string {
 		return "a name of letters, digits and _, no digit first"
 	case strings.HasPrefix(name, "LISTEN_"), slices.Contains(ownVariables, name):
 		return "another name: this one is the supervisor's"
+	case name == "DJANGO_SETTINGS_MODULE":
+		return "it left out: the supervisor sets it, from settings_dir and the build's name"
 	case name == "GUNICORN_CMD_ARGS":
 		return "gunicorn's arguments in gunicorn_args"
 	}

@@ -66,6 +66,7 @@ type Build struct {
 	SettingsDir        string
 	WSGI               string
 	Location           string
+	StripPrefix        bool // of Location, from the paths of requests
 	Python             string
 	SystemSitePackages bool
 	PipArgs            []string

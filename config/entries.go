@@ -17,7 +17,7 @@ import (
 func defaultBuild() Build {
 	return Build{
 		AppDir: "API", Requirements: "requirements.txt", SettingsDir: "api_settings/settings",
-		WSGI: "api_settings.wsgi:application", Python: "python3",
+		WSGI: "api_settings.wsgi:application", StripPrefix: true, Python: "python3",
 		Migrate: true, Check: true, WorkingDir: InApp,
 		Workers: 2, Threads: 1, WorkerClass: "sync",
 		Timeout: 30 * time.Second, GracefulTimeout: 30 * time.Second,

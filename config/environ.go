@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Environ returns the sorted environment of a build's steps and of its server: PATH, LANG, LC_*, TZ
@@ -51,20 +53,22 @@ func readEnvFile(path string) (map[string]string, []error) {
 	return env, errs
 }
 
-// parseEnv returns the variables; its errors begin with the line's number, and never show the line,
-// which may contain a secret.
+// parseEnv returns the variables; its errors begin with the line's number and the column of the
+// name, and never show the line, which may contain a secret.
 func parseEnv(text []byte) (map[string]string, []error) {
 	env := map[string]string{}
 	var errs []error
 	n := 0
-	for line := range strings.Lines(string(text)) {
+	for raw := range strings.Lines(string(text)) {
 		n++
-		line = strings.TrimSpace(line)
+		raw = strings.TrimRightFunc(raw, unicode.IsSpace)
+		line := strings.TrimSpace(raw)
 		if line == "" || line[0] == '#' || line[0] == ';' {
 			continue
 		}
 		wrong := func(format string, args ...any) {
-			errs = append(errs, fmt.Errorf("%d: "+format, append([]any{n}, args...)...))
+			col := 1 + utf8.RuneCountInString(strings.TrimSuffix(raw, line))
+			errs = append(errs, fmt.Errorf("%d:%d: "+format, append([]any{n, col}, args...)...))
 		}
 		if rest, ok := strings.CutPrefix(line, "export"); ok && rest != "" && (rest[0] == ' ' || rest[0] == '\t') {
 			line = strings.TrimSpace(rest)

@@ -65,16 +65,17 @@ func TestEnvFileLines(t *testing.T) {
 	}
 }
 
-func TestAllMistakesOfAnEnvFileHaveTheirLine(t *testing.T) {
+func TestAllMistakesOfAnEnvFileHaveTheirPlace(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	path := s.write("env", "A=1\nno secret shown\n1B=x\n=x\nC D=x\n\nLISTEN_PID=1\nMEDCTRL_BUILD=1\nGUNICORN_CMD_ARGS=-D\n"+
-		"E=a\x00b\nF='x\ny'\nG=\"x\nH=x\\\nI=\"x\" y\nJ='a'b'\n")
+		"E=a\x00b\nF='x\ny'\nG=\"x\nH=x\\\nI=\"x\" y\nJ='a'b'\n \texport DJANGO_SETTINGS_MODULE=x\nVIRTUAL_ENV=x\n")
 	_, errs := readEnvFile(path)
 	want := []string{
-		"2: want NAME=VALUE", "3: want NAME=VALUE", "4: want NAME=VALUE", "5: want NAME=VALUE", "7: LISTEN_PID: want another name",
-		"8: MEDCTRL_BUILD: want another name", "9: GUNICORN_CMD_ARGS: want", "10: E: the value contains a NUL", "11: F: a quote is not closed",
-		"12: want NAME=VALUE", "13: G: a quote is not closed", "14: H: the value continues", "15: I: a quote", "16: J: a quote",
+		"2:1: want NAME=VALUE", "3:1: want NAME=VALUE", "4:1: want NAME=VALUE", "5:1: want NAME=VALUE", "7:1: LISTEN_PID: want another name",
+		"8:1: MEDCTRL_BUILD: want another name", "9:1: GUNICORN_CMD_ARGS: want", "10:1: E: the value contains a NUL", "11:1: F: a quote is not closed",
+		"12:1: want NAME=VALUE", "13:1: G: a quote is not closed", "14:1: H: the value continues", "15:1: I: a quote", "16:1: J: a quote",
+		"17:10: DJANGO_SETTINGS_MODULE: want it left out", "18:1: VIRTUAL_ENV: want another name",
 	}
 	if len(errs) != len(want) {
 		t.Fatalf("errors are %v, want %d", errs, len(want))
@@ -84,7 +85,7 @@ func TestAllMistakesOfAnEnvFileHaveTheirLine(t *testing.T) {
 			t.Errorf("error is %v, want %s:%s", err, path, want[i])
 		}
 	}
-	if got, err := Environ(Build{EnvFile: path}, nil); err == nil || got != nil || !strings.Contains(err.Error(), ":16:") {
+	if got, err := Environ(Build{EnvFile: path}, nil); err == nil || got != nil || !strings.Contains(err.Error(), ":16:1:") {
 		t.Errorf("Environ returns %v, %v", got, err)
 	}
 	if _, err := s.load(one + "env_file = \"env\"\n"); err == nil || strings.Count(err.Error(), "builds.toml:7:12: env_file = ") != len(want) {

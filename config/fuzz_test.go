@@ -96,14 +96,14 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-// From any text, what is read can be an environment, and each mistake has a line of the file.
+// From any text, what is read can be an environment, and each mistake has a place in the file.
 func FuzzEnvFile(f *testing.F) {
 	for _, text := range []string{
 		"", "A=1\n", "# c\nexport A='x y'\r\nB=\"a\\\"b\"\n; d\n", "A=\nLISTEN_FDS=1", "A='x", "A=x\\", "=", "\x00", "A=\x00", "export", "\ufeffA=1",
 	} {
 		f.Add([]byte(text))
 	}
-	line := regexp.MustCompile(`^([0-9]+): `)
+	line := regexp.MustCompile(`^[1-9][0-9]*:[1-9][0-9]*: `)
 	f.Fuzz(func(t *testing.T, text []byte) {
 		env, errs := parseEnv(text)
 		for name, value := range env {
@@ -122,7 +122,7 @@ func FuzzEnvFile(f *testing.F) {
 	})
 }
 
-// In any text, each placeholder that is found is at the reported place.
+// In any text, each placeholder that is found begins at the reported place, right after a quote.
 func FuzzSettings(f *testing.F) {
 	for _, text := range examples(f, "../examples", ".py") {
 		f.Add(text)
@@ -130,16 +130,18 @@ func FuzzSettings(f *testing.F) {
 	for _, name := range placeholders {
 		f.Add("# é\nX = {'NAME': '" + name + "', \"\"\"" + name + "\"\"\": environ[\"" + name + "\"]} # '" + name + "'\n")
 	}
+	f.Add("A = ('random ' # x\n'secret key')\nB = \"\"\"\\\nDATABASE_HOST\"\"\"")
 	f.Add("'\\")
 	f.Add("'''a\\'''b''''")
 	f.Fuzz(func(t *testing.T, text string) {
 		rows := strings.Split(text, "\n")
 		for _, e := range checkSettings("f.py", text) {
-			if e.Line < 1 || e.Line > len(rows) || e.Col < 2 || e.Col > len([]rune(rows[e.Line-1])) {
+			if e.Line < 1 || e.Line > len(rows) || e.Col < 2 || e.Col > 1+len([]rune(rows[e.Line-1])) {
 				t.Fatalf("%q: %d:%d is not in the file", text, e.Line, e.Col)
 			}
-			if row := []rune(rows[e.Line-1])[e.Col-1:]; !strings.HasPrefix(string(row), e.Key) {
-				t.Errorf("%q: at %d:%d is %q, not %s", text, e.Line, e.Col, string(row), e.Key)
+			row := []rune(rows[e.Line-1])
+			if quote := row[e.Col-2]; quote != '\'' && quote != '"' {
+				t.Errorf("%q: at %d:%d of %q no text begins", text, e.Line, e.Col, string(row))
 			}
 		}
 	})

@@ -72,6 +72,7 @@ var keys = []key{
 	{"settings_dir", CostRebuild, func(b *Build) any { return &b.SettingsDir }, modulePath, nil},
 	{"wsgi", CostRestart, func(b *Build) any { return &b.WSGI }, wsgi, nil},
 	{"location", CostLive, func(b *Build) any { return &b.Location }, location, nil},
+	{"strip_prefix", CostLive, func(b *Build) any { return &b.StripPrefix }, nil, nil},
 	{"python", CostRebuild, func(b *Build) any { return &b.Python }, notEmpty, nil},
 	{"system_site_packages", CostRebuild, func(b *Build) any { return &b.SystemSitePackages }, nil, nil},
 	{"pip_args", CostRebuild, func(b *Build) any { return &b.PipArgs }, nil, pipArgs},

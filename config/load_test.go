@@ -25,7 +25,7 @@ func TestFileWithOnlyWhatIsRequiredGetsTheDefaults(t *testing.T) {
 	want := Build{
 		Name: "one", Source: s.path("src"), AppDir: "API", Requirements: "requirements.txt",
 		SettingsDir: "api_settings/settings", WSGI: "api_settings.wsgi:application", Python: s.path("bin/python3"),
-		WorkingDir: "{app}", Migrate: true, Check: true, Workers: 2, Threads: 1, WorkerClass: "sync", Timeout: 30 * time.Second,
+		StripPrefix: true, WorkingDir: "{app}", Migrate: true, Check: true, Workers: 2, Threads: 1, WorkerClass: "sync", Timeout: 30 * time.Second,
 		GracefulTimeout: 30 * time.Second, Umask: 0o027, SocketMode: 0o660, Autostart: true, Restart: RestartAlways,
 		RestartDelayMax: 30 * time.Second, StableAfter: 10 * time.Second, KeepReleases: 3, StepTimeout: 15 * time.Minute,
 		Health: Health{
@@ -80,6 +80,7 @@ requirements = "req.txt"
 settings_dir = "conf"
 wsgi = "conf.wsgi"
 location = "/one"
+strip_prefix = false
 python = "bin/python3"
 system_site_packages = true
 pip_args = ["--no-index"]

@@ -112,6 +112,8 @@ func TestValuesAreRefusedWithWhatWasExpected(t *testing.T) {
 		{`env = { "A B" = »"x" }`, `env."A B" = "…": want a name of letters`},
 		{`env = { LISTEN_FDS = »"x" }`, "the supervisor's"},
 		{`env = { MEDCTRL_DATA = »"x" }`, "the supervisor's"},
+		{`env = { VIRTUAL_ENV = »"/x", NOTIFY_SOCKET = »"/x", SPT_NOENV = »"1", WATCHDOG_USEC = »"1" }`, "the supervisor's"},
+		{`env = { DJANGO_SETTINGS_MODULE = »"api_settings.settings.deploy_one" }`, "env.DJANGO_SETTINGS_MODULE = \"…\": want it left out: the supervisor sets it, from settings_dir"},
 		{`env = { GUNICORN_CMD_ARGS = »"-D" }`, "gunicorn_args"},
 		{`env = { A = »"a\u0000" }`, "NUL"},
 		{`env_file = »"none"`, "no such file"},

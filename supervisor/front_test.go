@@ -124,7 +124,8 @@ func TestDashboardFollowsTheFile(t *testing.T) {
 
 func TestNginxIsToldOfEachLocation(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, "", entry("a"), "[[build]]\nname = \"b\"\n")
+	s := newSite(t, "", entry("a"), "[[build]]\nname = \"b\"\n", entry("c", "strip_prefix = false"))
+	s.settings("c", "")
 	cfg, err := config.Load(s.file)
 	if err != nil {
 		t.Fatal(err)
@@ -135,6 +136,9 @@ func TestNginxIsToldOfEachLocation(t *testing.T) {
 			t.Error(err)
 		}
 		upstreams, locations := strings.Contains(text.String(), cfg.Socket("a")), strings.Contains(text.String(), "location /")
+		if strings.Contains(text.String(), "rewrite ^/c") || strings.Contains(text.String(), "rewrite ^/a") == (name == "upstreams") {
+			t.Errorf("%s removes the wrong locations: %s", name, text.String())
+		}
 		if upstreams == (name == "locations") || locations == (name == "upstreams") || strings.Contains(text.String(), cfg.Socket("b")) {
 			t.Errorf("%s: %s", name, text.String())
 		}

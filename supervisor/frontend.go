@@ -115,7 +115,7 @@ func routes(cfg *config.Config) []front.Route {
 	var all []front.Route
 	for _, b := range cfg.Builds {
 		if b.Location != "" {
-			all = append(all, front.Route{Build: b.Name, Location: b.Location, Socket: cfg.Socket(b.Name)})
+			all = append(all, front.Route{Build: b.Name, Location: b.Location, Keep: !b.StripPrefix, Socket: cfg.Socket(b.Name)})
 		}
 	}
 	return all

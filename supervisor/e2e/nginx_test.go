@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -80,6 +81,28 @@ func StartNginx(t testing.TB, conf string) *Nginx {
 		return err == nil, fmt.Sprint(err, readAll(log.Name()))
 	})
 	return n
+}
+
+// Reload replaces the configuration and has Nginx read it.
+func (n *Nginx) Reload(t testing.TB, conf string) {
+	t.Helper()
+	n.write(t, conf)
+	if out, err := n.command(t, "-s", "reload").CombinedOutput(); err != nil {
+		t.Fatalf("nginx -s reload: %v\n%s", err, out)
+	}
+}
+
+// waitReloaded waits until the workers with the configuration before have ended.
+func (n *Nginx) waitReloaded(t testing.TB) {
+	t.Helper()
+	master, err := strconv.Atoi(strings.TrimSpace(readAll(filepath.Join(n.Dir, "nginx.pid"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	Eventually(t, patience, "the end of Nginx's workers before the reload", func() (bool, string) {
+		tree := Tree(master)
+		return len(tree) == 2, fmt.Sprint(tree) // the master and one worker
+	})
 }
 
 // command returns a command of a private Nginx. Debian has it in a folder that is not in a normal

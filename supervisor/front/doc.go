@@ -8,7 +8,7 @@
 //
 //   - A location matches whole path segments: /api matches /api and /api/x, never /apix. "/"
 //     matches everything. What is left of the path is passed as the client wrote it, escapes and
-//     query included; nothing left is "/".
+//     query included; nothing left is "/". A route that keeps its location gets the whole path.
 //   - Bodies stream both ways and are never held back or stored. One of unknown length stays
 //     chunked; Django takes only those with a Content-Length.
 //   - Every request has a connection of its own to the build. A kept-alive connection would break
@@ -25,8 +25,8 @@
 //
 // Headers are those of Debian's /etc/nginx/proxy_params and two more. Host is kept. X-Forwarded-For
 // is what the client sent with its address appended, so only its last element can be trusted.
-// X-Forwarded-Proto, X-Forwarded-Host, X-Forwarded-Prefix (the location) and X-Real-IP are set,
-// whatever the client sent; its other X-Forwarded-* and its Forwarded are dropped. So are, as Nginx
-// does it, hop-by-hop headers and header names with an underscore: WSGI cannot tell X_Real_IP from
-// X-Real-IP.
+// X-Forwarded-Proto, X-Forwarded-Host, X-Forwarded-Prefix (the location that was removed) and
+// X-Real-IP are set, whatever the client sent; its other X-Forwarded-* and its Forwarded are
+// dropped. So are, as Nginx does it, hop-by-hop headers and header names with an underscore: WSGI
+// cannot tell X_Real_IP from X-Real-IP.
 package front

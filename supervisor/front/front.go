@@ -67,7 +67,7 @@ func (f *Front) Stats() Stats {
 // target is where a request goes; it travels in the request's context.
 type target struct {
 	Route
-	rest string // the escaped path without the location
+	rest string // the escaped path that is passed on
 }
 
 type targetKey struct{}
@@ -140,7 +140,7 @@ func rewrite(pr *httputil.ProxyRequest) {
 	}
 	out.Header.Set("X-Forwarded-Proto", proto)
 	out.Header.Set("X-Forwarded-Host", in.Host)
-	if to.Location != "/" {
+	if to.Location != "/" && !to.Keep {
 		out.Header.Set("X-Forwarded-Prefix", to.Location)
 	}
 	out.Header.Del("X-Real-IP")

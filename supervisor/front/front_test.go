@@ -173,6 +173,25 @@ func TestLongestLocationTakesTheRequest(t *testing.T) {
 	}
 }
 
+func TestLocationThatIsKeptReachesTheBuild(t *testing.T) {
+	t.Parallel()
+	socket := serveBuild(t, func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%s %q", r.RequestURI, r.Header.Get("X-Forwarded-Prefix"))
+	})
+	_, addr := serveFront(t, Route{Build: "kept", Location: "/api", Keep: true, Socket: socket}, Route{Build: "deep", Location: "/api/v2", Socket: socket})
+	for path, want := range map[string]string{
+		"/api": `/api ""`, "/api/": `/api/ ""`, "/api/x?a=1": `/api/x?a=1 ""`, "/api/a%2Fb": `/api/a%2Fb ""`, "/%61pi/x": `/%61pi/x ""`,
+		"/api/v2/x": `/x "/api/v2"`,
+	} {
+		if _, got := ask(t, "GET", "http://"+addr+path, nil); got != want {
+			t.Errorf("%s came as %s, want %s", path, got, want)
+		}
+	}
+	if resp, _ := ask(t, "GET", "http://"+addr+"/apix", nil); resp.StatusCode != 404 {
+		t.Errorf("/apix returns %d", resp.StatusCode)
+	}
+}
+
 func TestNoRouteIsAPlain404(t *testing.T) {
 	t.Parallel()
 	f, addr := serveFront(t, Route{Build: "a", Location: "/api", Socket: "/nowhere/secret.sock"}, Route{Build: "b"})

@@ -16,7 +16,8 @@ import (
 // idempotent methods pass.
 //
 // plain writes only the documented form: no second try, 500 for the bare location, and /apix goes
-// to /api. root is named in the head of the text.
+// to /api. root is named in the head of the text. A route that keeps its location has no rewrite in
+// either form.
 //
 // See [NginxUpstreams] and [NginxLocations] for the same with upstream blocks.
 func Nginx(w io.Writer, given []Route, plain bool, root string) error {
@@ -112,9 +113,10 @@ func (f *nginxFile) location(r route, pass string, inside func()) {
 	f.text("}")
 }
 
-// strip is the documented rewrite. Nginx responds with 500 if nothing is left of the path.
+// strip is the documented rewrite. Nginx responds with 500 if nothing is left of the path. Without
+// one Nginx passes the path as the client wrote it.
 func (f *nginxFile) strip(r route) {
-	if len(r.segments) > 0 {
+	if len(r.segments) > 0 && !r.Keep {
 		f.line("rewrite", "^"+regexp.QuoteMeta(r.Location)+"(.*)$", "$1", "break")
 	}
 }
@@ -125,7 +127,9 @@ func (f *nginxFile) stripSegments(r route) {
 	if len(r.segments) > 0 {
 		at := "^" + regexp.QuoteMeta(r.Location)
 		f.text("    if ($uri ~ " + quoted([]string{at + "[^/]"}) + ") { return 404; }")
-		f.line("rewrite", at+"$", "/", "break")
+		if !r.Keep {
+			f.line("rewrite", at+"$", "/", "break")
+		}
 	}
 	f.strip(r)
 }

@@ -216,6 +216,32 @@ func TestNginxStripsTheLocation(t *testing.T) {
 	}
 }
 
+func TestNginxLeavesALocationThatIsKept(t *testing.T) {
+	t.Parallel()
+	for form := range nginxForms {
+		t.Run(form, func(t *testing.T) {
+			t.Parallel()
+			socket := serveBuild(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.RequestURI) })
+			client := serveNginx(t, form, []Route{{Build: "a", Location: "/a.i", Keep: true, Socket: socket}})
+			want := map[string]string{"/a.i/x?q=1": "/a.i/x?q=1", "/a.i/b%2Fc": "/a.i/b%2Fc", "/a.i/": "/a.i/", "/a.i": "/a.i", "/axi/x": "404", "/a.ix": "404"}
+			if form == "plain" {
+				delete(want, "/a.ix")
+			}
+			for path, answer := range want {
+				resp, err := client.Get("http://x" + path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				text, err := io.ReadAll(resp.Body)
+				resp.Body.Close()
+				if got := string(text); err != nil || got != answer && fmt.Sprint(resp.StatusCode) != answer {
+					t.Errorf("%s: %d %q, %v, want %s", path, resp.StatusCode, got, err, answer)
+				}
+			}
+		})
+	}
+}
+
 func TestNginxSendsABrokenIdempotentRequestOnceMore(t *testing.T) {
 	t.Parallel()
 	for _, form := range []string{"default", "upstreams"} {

@@ -11,6 +11,7 @@ import (
 type Route struct {
 	Build    string // the build's name
 	Location string // URL prefix, "/api"; a build without one is not routed
+	Keep     bool   // the location stays part of the path that the build sees
 	Socket   string // path of its public unix socket
 	// Handler, if given, serves in place of a build. Its requests have the path without the
 	// location, and their contexts end when Serve is to end.
@@ -42,13 +43,17 @@ func newRoutes(given []Route) routes {
 	return table
 }
 
-// find returns the route for an escaped path and the path without the location, still escaped.
+// find returns the route for an escaped path and the path that is passed on, still escaped: without
+// the location, unless the route keeps it.
 func (t routes) find(path string) (Route, string, bool) {
 	if !strings.HasPrefix(path, "/") {
 		return Route{}, "", false // "OPTIONS *", CONNECT
 	}
 	for _, r := range t {
 		if rest, ok := r.strip(path); ok {
+			if r.Keep {
+				rest = path
+			}
 			return r.Route, rest, true
 		}
 	}
