@@ -61,7 +61,8 @@ type loader struct {
 	file  string
 	dir   string // relative paths are relative to it
 	at    *positions
-	paths []string // of the positions of the builds
+	lost  map[string]bool // paths of what was not read, because it is not TOML
+	paths []string        // of the positions of the builds
 	links links
 	errs  Errors
 }
@@ -76,11 +77,14 @@ func (l *loader) wrong(at place, key, format string, args ...any) {
 // load returns what is good in the file, and collects the mistakes.
 func (l *loader) load(text []byte) *Config {
 	c := &Config{}
-	file, at, wrong := decode(text)
-	l.at = at
-	if wrong != nil {
+	read := decode(text)
+	l.at, l.lost = read.at, read.lost
+	for _, wrong := range read.wrong {
 		wrong.File = l.file
-		l.errs = append(l.errs, *wrong)
+		l.errs = append(l.errs, wrong)
+	}
+	file := read.file
+	if file == nil {
 		return c
 	}
 	for name := range file {
@@ -140,6 +144,9 @@ func elsewhere(name string, known []string) string {
 
 func (l *loader) root(c *Config, file tomlTable) {
 	v, ok := file["root"]
+	if !ok && l.lost["root"] {
+		return
+	}
 	if !ok {
 		l.wrong(place{1, 1}, "root", "root is missing: want the folder that every build lives in, such as \"/opt/medctrl/backend\"")
 		return
