@@ -53,6 +53,7 @@ func (l *loader) builds(c *Config, file tomlTable) {
 		l.entry(&b, t, path, own)
 		l.name(c, &b, t, path)
 		l.names(c, &b, own, path)
+		l.from = append(l.from, own)
 		c.Builds = append(c.Builds, b)
 	}
 	l.unique(c)
