@@ -121,11 +121,25 @@ func (p *interpreters) look(ctx context.Context, name string, env []string, as c
 		switch {
 		case awaited && (errors.Is(a.err, context.Canceled) || errors.Is(a.err, context.DeadlineExceeded)):
 			continue // whose build has been given up
+		case a.err != nil && MayNotExecute(path, as) != nil:
+			return Interpreter{}, MayNotExecute(path, as)
 		case a.err != nil:
 			return Interpreter{}, fmt.Errorf("ask interpreter %s for its version: %w", path, a.err)
 		}
 		return a.known, nil
 	}
+}
+
+// MayNotExecute returns an error where a build's user may not execute a program.
+func MayNotExecute(path string, as config.Identity) error {
+	at := config.Denied(path, as, config.Execute)
+	switch {
+	case at == "":
+		return nil
+	case at == path:
+		return fmt.Errorf("user %d, whom the build runs as, may not execute %s: chmod a+x it, or name another program", as.UID, path)
+	}
+	return fmt.Errorf("user %d, whom the build runs as, may not execute %s, because of the rights of %s: chmod a+x that, or name another program", as.UID, path, at)
 }
 
 // answered passes an answer on to everybody who waits for it.

@@ -61,29 +61,31 @@ func Denied(path string, id Identity, want Right) string {
 	}
 }
 
-// permitted reports whether a user has all of some rights to one file or folder (inode(7)).
+// permitted reports whether a user has all of some rights to one file or folder.
 func permitted(path string, info fs.FileInfo, id Identity, need Right) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return true
-	}
-	uid, gid, groups := id.ids()
-	mode := info.Mode().Perm()
-	if uid == 0 {
-		return need&Execute == 0 || info.IsDir() || mode&0o111 != 0
-	}
-	bits := mode & 7
-	switch {
-	case int(stat.Uid) == uid:
-		bits = mode >> 6 & 7
-	case int(stat.Gid) == gid, slices.Contains(groups, stat.Gid):
-		bits = mode >> 3 & 7
-	}
-	if Right(bits)&need == need {
+	if !ok || Permitted(info.Mode(), int(stat.Uid), int(stat.Gid), id, need) {
 		return true
 	}
 	n, err := unix.Lgetxattr(path, "system.posix_acl_access", nil)
 	return err == nil && n > 0
+}
+
+// Permitted reports whether a user has all of some rights to what has a mode, an owner and a group
+// (inode(7)).
+func Permitted(mode fs.FileMode, owner, group int, id Identity, need Right) bool {
+	uid, gid, groups := id.ids()
+	if uid == 0 {
+		return need&Execute == 0 || mode.IsDir() || mode&0o111 != 0
+	}
+	bits := mode & 7
+	switch {
+	case owner == uid:
+		bits = mode >> 6 & 7
+	case group == gid, slices.Contains(groups, uint32(group)):
+		bits = mode >> 3 & 7
+	}
+	return Right(bits)&need == need
 }
 
 // ids returns who it is, where it is ourselves too.
