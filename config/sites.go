@@ -33,6 +33,16 @@ func (c *Config) Wrong(build, key, format string, args ...any) Error {
 	return e
 }
 
+// WrongRoot is Wrong of the key root.
+func (c *Config) WrongRoot(format string, args ...any) Error {
+	e := Error{File: c.Path, Key: "root", Msg: fmt.Sprintf(format, args...)}
+	if c.sites != nil {
+		at := c.sites.at.value("root")
+		e.File, e.Line, e.Col = c.sites.file, at.line, at.col
+	}
+	return e
+}
+
 // Refused says whether a key of a build was refused, so that nothing follows from its value.
 func (c *Config) Refused(build string, keys ...string) bool {
 	i := c.index(build)
