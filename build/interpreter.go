@@ -130,18 +130,6 @@ func (p *interpreters) look(ctx context.Context, name string, env []string, as c
 	}
 }
 
-// MayNotExecute returns an error where a build's user may not execute a program.
-func MayNotExecute(path string, as config.Identity) error {
-	at := config.Denied(path, as, config.Execute)
-	switch {
-	case at == "":
-		return nil
-	case at == path:
-		return fmt.Errorf("user %d, whom the build runs as, may not execute %s: chmod a+x it, or name another program", as.UID, path)
-	}
-	return fmt.Errorf("user %d, whom the build runs as, may not execute %s, because of the rights of %s: chmod a+x that, or name another program", as.UID, path, at)
-}
-
 // answered passes an answer on to everybody who waits for it.
 func (p *interpreters) answered(key, path string, a *answer) {
 	p.mu.Lock()

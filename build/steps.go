@@ -16,7 +16,13 @@ import (
 func (j *job) start(c Command) (*command, error) {
 	c.Env = append(j.stepEnv(), c.Env...)
 	c.User, c.Umask = credential(j.as), j.b.Umask
-	return j.startMarked(c)
+	p, err := j.startMarked(c)
+	if err != nil {
+		if why := MayNotEnter(c.Dir, j.as); why != nil {
+			return nil, why
+		}
+	}
+	return p, err
 }
 
 // stepEnv is the environment of every step that runs as the build's user.

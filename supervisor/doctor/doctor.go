@@ -90,6 +90,7 @@ func (p *patient) examine(ctx context.Context) {
 		return
 	}
 	p.needs = p.seen.Needs(ctx)
+	p.folders()
 	if os.Geteuid() != 0 && !p.seen.As.Own() {
 		p.add(warn("user", "run doctor with sudo, as the supervisor is", "only root can try what the build does as user %s", p.b.User))
 		p.add(p.gunicorn(nil))
@@ -104,6 +105,16 @@ func (p *patient) examine(ctx context.Context) {
 	p.found = slices.DeleteFunc(p.found, func(f Finding) bool { return f.Check == "" })
 	for i := range p.found {
 		p.found[i].Message = p.seen.Conceal(oneLine(p.found[i].Message))
+	}
+}
+
+// folders says whether the build's user may enter what its steps are started in.
+func (p *patient) folders() {
+	const check = "folders"
+	for _, folder := range []string{p.o.Config.Root, p.b.Source} {
+		if err := build.MayNotEnter(folder, p.seen.As); err != nil {
+			p.add(fail(check, "", "%s: %v", folder, err))
+		}
 	}
 }
 

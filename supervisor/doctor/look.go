@@ -23,6 +23,7 @@ func Look(ctx context.Context, c *config.Config, environ []string) (wrong, warni
 		}
 		l := look{c, b, seen}
 		wrong = append(wrong, l.interpreter()...)
+		wrong = append(wrong, l.folders()...)
 		wrong = append(wrong, l.programs()...)
 		missing, sure := seen.Gunicorn(nil)
 		switch {
@@ -75,6 +76,21 @@ func (l look) interpreter() config.Errors {
 		return config.Errors{l.c.Wrong(l.b.Name, "python", "python = %q: %v", l.b.Python, err)}
 	}
 	return nil
+}
+
+// folders are those that the steps are started in: the build's user has to enter them.
+func (l look) folders() config.Errors {
+	if l.c.Refused(l.b.Name, "user", "group") {
+		return nil
+	}
+	var all config.Errors
+	if err := build.MayNotEnter(l.c.Root, l.seen.As); err != nil {
+		all = append(all, l.c.WrongRoot("root = %q: %v", l.c.Root, err))
+	}
+	if err := build.MayNotEnter(l.b.Source, l.seen.As); err != nil {
+		all = append(all, l.c.Wrong(l.b.Name, "source", "source = %q: %v", l.b.Source, err))
+	}
+	return all
 }
 
 // programs looks for the programs of the build's commands.

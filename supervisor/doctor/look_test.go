@@ -87,6 +87,47 @@ func TestWhatCanBeSeenWithoutStartingAnythingIsSeen(t *testing.T) {
 	}
 }
 
+// The steps are started in folders below root, and in the source.
+func TestFoldersThatTheBuildsUserMayNotEnterAreMistakes(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root gives a build another user")
+	}
+	for _, shut := range []string{"outer", "outer/root", "src"} {
+		dir, err := os.MkdirTemp("", "l")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, "src/requirements.txt"), "gunicorn\n", 0o644)
+		write(t, filepath.Join(dir, "src/API/manage.py"), "", 0o644)
+		write(t, filepath.Join(dir, "src/API/settings/deploy_one.py"), "", 0o644)
+		file := filepath.Join(dir, "builds.toml")
+		write(t, file, "root = \"outer/root\"\n[[build]]\nname = \"one\"\nsource = \"src\"\nsettings_dir = \"settings\"\npython = \"/bin/sh\"\nuser = \"nobody\"\n", 0o644)
+		if err := os.MkdirAll(filepath.Join(dir, "outer/root"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(filepath.Join(dir, shut), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := config.Check(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wrong, _ := Look(t.Context(), cfg, []string{"PATH=/usr/bin:/bin"})
+		line := 1
+		if shut == "src" {
+			line = 4
+		}
+		if len(wrong) != 1 || wrong[0].Line != line || !strings.Contains(wrong[0].Msg, "may not enter "+filepath.Join(dir, shut)+": chmod o+x") {
+			t.Errorf("%s: %v", shut, wrong)
+		}
+	}
+}
+
 func TestATakenPortIsAWarning(t *testing.T) {
 	t.Parallel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
