@@ -121,6 +121,8 @@ func (p *interpreters) look(ctx context.Context, name string, env []string, as c
 		switch {
 		case awaited && (errors.Is(a.err, context.Canceled) || errors.Is(a.err, context.DeadlineExceeded)):
 			continue // whose build has been given up
+		case a.err != nil && MayNotExecute(path, as) != nil:
+			return Interpreter{}, MayNotExecute(path, as)
 		case a.err != nil:
 			return Interpreter{}, fmt.Errorf("ask interpreter %s for its version: %w", path, a.err)
 		}

@@ -15,15 +15,26 @@ import (
 
 // start starts a command of the current step with the build's environment, user and umask.
 func (j *job) start(c Command) (*command, error) {
-	c.Env = append(append(j.env[:len(j.env):len(j.env)],
+	c.Env = append(j.stepEnv(), c.Env...)
+	c.User, c.Umask = credential(j.as), j.b.Umask
+	p, err := j.startMarked(c)
+	if err != nil {
+		if why := MayNotEnter(c.Dir, j.as); why != nil {
+			return nil, why
+		}
+	}
+	return p, err
+}
+
+// stepEnv is the environment of every step that runs as the build's user.
+func (j *job) stepEnv() []string {
+	return append(j.env[:len(j.env):len(j.env)],
 		"PYTHONUNBUFFERED=1",
 		"PYTHONDONTWRITEBYTECODE=1", // compiling is a step of its own
 		"DJANGO_SETTINGS_MODULE="+j.b.SettingsModule(),
 		"VIRTUAL_ENV="+j.venv,
 		"MEDCTRL_BUILD="+j.b.Name, "MEDCTRL_RELEASE="+j.id,
-		"MEDCTRL_DATA="+j.dir.Data()), c.Env...)
-	c.User, c.Umask = credential(j.as), j.b.Umask
-	return j.startMarked(c)
+		"MEDCTRL_DATA="+j.dir.Data())
 }
 
 // startMarked starts a command that writes to the build's log. Its mark begins with the folder in
@@ -60,6 +71,13 @@ func (j *job) stepSettings(context.Context) (bool, error) {
 	wrong := config.CheckSettings(j.b)
 	if len(wrong) > 0 {
 		return false, config.Errors(wrong)
+	}
+	if usable(j.venv) {
+		return false, nil // the step install knows
+	}
+	missing, sure := j.gunicornMissing(j.python.installed())
+	if sure {
+		return false, missing
 	}
 	return false, nil
 }
@@ -315,10 +333,5 @@ func (j *job) needGunicorn() error {
 	if len(j.b.Command) > 0 || hasGunicorn(j.venv) {
 		return nil
 	}
-	hint := ""
-	if j.b.SystemSitePackages {
-		hint = ", or apt install python3-gunicorn"
-	}
-	return errors.New("gunicorn is not in " + j.b.Requirements + " (" + j.b.RequirementsFile() +
-		"): add a line «gunicorn»" + hint + ", or set command to another server")
+	return noGunicorn(j.b)
 }

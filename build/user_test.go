@@ -145,3 +145,34 @@ func TestCommandsRunAsTheIdentitySays(t *testing.T) {
 		t.Errorf("for another group it is %+v", c)
 	}
 }
+
+// The error of an attempt is the one that is said beforehand.
+func TestFoldersThatTheBuildsUserMayNotEnterAreNamed(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root gives a build another user")
+	}
+	p := bareProject(t, "")
+	p.User = "nobody"
+	must(t, os.Chmod(filepath.Dir(p.root), 0o700))
+	step := p.failed(t)
+	why := MayNotEnter(p.root, config.Identity{UID: 65534, GID: 65534})
+	if why == nil || !strings.Contains(step.Error(), why.Error()) || strings.Contains(step.Error(), "python3-venv") {
+		t.Errorf("%v, want %v", step, why)
+	}
+}
+
+func TestInterpreterThatTheBuildsUserMayNotExecuteIsNamed(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root gives a build another user")
+	}
+	p := bareProject(t, "")
+	p.User, p.Python = "nobody", filepath.Join(p.Source, "python")
+	p.write(t, "python", fakePython)
+	must(t, os.Chmod(p.Python, 0o700))
+	_, _, err := p.m.Make(t.Context(), p.request())
+	if err == nil || !strings.Contains(err.Error(), "may not execute "+p.Python) {
+		t.Errorf("%v", err)
+	}
+}

@@ -17,6 +17,8 @@ type Config struct {
 	Builds     []Build // in the order of the file
 	Sum        string  // hash of the file's bytes
 	Text       []byte  // the file's bytes
+
+	sites *sites // where everything stands; only of Check
 }
 
 // Supervisor is the table [supervisor].

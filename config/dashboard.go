@@ -62,10 +62,11 @@ func dashboardPath(path string) string {
 func (l *loader) dashboard(c *Config) {
 	s := c.Supervisor
 	const path, write = "supervisor.dashboard", "supervisor.dashboard_write"
-	if s.Dashboard != "" && s.Front == "" {
+	const table, front = "supervisor", "supervisor.front"
+	if s.Dashboard != "" && s.Front == "" && !l.lost[table] && !l.lost[front] {
 		l.wrong(l.at.value(path), path, "dashboard = %q: the front serves it: set front too, such as \"127.0.0.1:8080\"", s.Dashboard)
 	}
-	if s.DashboardWrite != "" && s.Dashboard == "" {
+	if s.DashboardWrite != "" && s.Dashboard == "" && !l.lost[table] && !l.lost[path] {
 		l.wrong(l.at.value(write), write, "dashboard_write = %q: there is no dashboard: set dashboard too, such as \"/-/\"", s.DashboardWrite)
 	}
 	for i, b := range c.Builds {

@@ -34,6 +34,7 @@ func defaultBuild() Build {
 // builds reads [defaults] and every [[build]].
 func (l *loader) builds(c *Config, file tomlTable) {
 	base, from := defaultBuild(), origins{}
+	l.markLost(from, "defaults")
 	if t, ok := l.table("defaults", "defaults", file["defaults"]); ok {
 		l.entry(&base, t, "defaults", from)
 		if _, ok := t["name"]; ok {
@@ -47,10 +48,12 @@ func (l *loader) builds(c *Config, file tomlTable) {
 		path := join("build", strconv.Itoa(i))
 		l.paths = append(l.paths, path)
 		b, own := base, maps.Clone(from)
+		l.markLost(own, path)
 		own["name"] = origin{path: join(path, "name")}
 		l.entry(&b, t, path, own)
 		l.name(c, &b, t, path)
 		l.names(c, &b, own, path)
+		l.from = append(l.from, own)
 		c.Builds = append(c.Builds, b)
 	}
 	l.unique(c)
@@ -87,6 +90,16 @@ type origins map[string]origin
 type origin struct {
 	path string // of its position
 	bad  bool   // it was refused, so nothing more is reported about it
+}
+
+// markLost marks the keys of the table at path that were not read as refused: what is wrong with them
+// has been reported.
+func (l *loader) markLost(from origins, path string) {
+	for _, name := range namesOf(keys) {
+		if at := join(path, name); l.lost[at] || l.lost[path] {
+			from[name] = origin{at, true}
+		}
+	}
 }
 
 // entry reads the keys of one entry, or of [defaults].
@@ -213,6 +226,8 @@ func (l *loader) name(c *Config, b *Build, t tomlTable, path string) {
 	at := join(path, "name")
 	v, ok := t["name"]
 	switch {
+	case !ok && l.lost[at]:
+		return
 	case !ok:
 		l.wrong(l.at.key(path), at, "name is missing: every [[build]] has one")
 		return

@@ -48,6 +48,13 @@ func (e Errors) About() []string {
 	return all
 }
 
+// Sorted returns them in the order of the file, each once.
+func (e Errors) Sorted() Errors {
+	e = slices.Clone(e)
+	e.sort()
+	return slices.Compact(e)
+}
+
 func (e Errors) sort() {
 	slices.SortStableFunc(e, func(a, b Error) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col), cmp.Compare(a.Msg, b.Msg))

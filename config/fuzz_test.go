@@ -68,8 +68,8 @@ func FuzzLoad(f *testing.F) {
 		if !reflect.DeepEqual(c, again) || !reflect.DeepEqual(err, err2) {
 			t.Fatalf("%q loads as\n%+v, %v and then as\n%+v, %v", text, c, err, again, err2)
 		}
-		if file, at, wrong := decode(withoutBOM([]byte(text))); wrong == nil {
-			allFound(t, string(withoutBOM([]byte(text))), file, at)
+		if read := decode(withoutBOM([]byte(text))); len(read.wrong) == 0 {
+			allFound(t, string(withoutBOM([]byte(text))), read.file, read.at)
 		}
 		root, rootErr := RootOf(path)
 		var errs Errors

@@ -22,7 +22,8 @@ import (
 func Load(path string) (*Config, error) { return load(path, false) }
 
 // Check is Load that also looks into the settings files for placeholders left from their template
-// (see [CheckSettings]).
+// (see [CheckSettings]). With Errors it also returns what is good in the file, for who looks for more
+// mistakes (see [Config.Wrong]).
 func Check(path string) (*Config, error) { return load(path, true) }
 
 // LoadText is Load of a text that the file at path had before: what is wrong is said of that file, and
@@ -44,16 +45,20 @@ func loadText(path string, text []byte, settings bool) (*Config, error) {
 	}
 	l := &loader{file: path, dir: filepath.Dir(abs), links: links{}}
 	c := l.load(withoutBOM(text))
-	if settings {
-		l.settings(c)
-	}
-	if len(l.errs) > 0 {
-		l.errs.sort()
-		return nil, slices.Compact(l.errs) // a mistake in [defaults] is found once per build
-	}
 	sum := sha256.Sum256(text)
 	c.Path, c.Sum, c.Text = abs, hex.EncodeToString(sum[:]), text
-	return c, nil
+	if settings {
+		l.settings(c)
+		c.sites = &sites{file: path, at: l.at, builds: l.from}
+	}
+	if len(l.errs) == 0 {
+		return c, nil
+	}
+	errs := l.errs.Sorted() // a mistake in [defaults] is found once per build
+	if !settings {
+		return nil, errs
+	}
+	return c, errs
 }
 
 // loader collects the mistakes in one file.
@@ -61,7 +66,9 @@ type loader struct {
 	file  string
 	dir   string // relative paths are relative to it
 	at    *positions
-	paths []string // of the positions of the builds
+	lost  map[string]bool // paths of what was not read, because it is not TOML
+	paths []string        // of the positions of the builds
+	from  []origins       // of the builds
 	links links
 	errs  Errors
 }
@@ -76,11 +83,14 @@ func (l *loader) wrong(at place, key, format string, args ...any) {
 // load returns what is good in the file, and collects the mistakes.
 func (l *loader) load(text []byte) *Config {
 	c := &Config{}
-	file, at, wrong := decode(text)
-	l.at = at
-	if wrong != nil {
+	read := decode(text)
+	l.at, l.lost = read.at, read.lost
+	for _, wrong := range read.wrong {
 		wrong.File = l.file
-		l.errs = append(l.errs, *wrong)
+		l.errs = append(l.errs, wrong)
+	}
+	file := read.file
+	if file == nil {
 		return c
 	}
 	for name := range file {
@@ -140,6 +150,9 @@ func elsewhere(name string, known []string) string {
 
 func (l *loader) root(c *Config, file tomlTable) {
 	v, ok := file["root"]
+	if !ok && l.lost["root"] {
+		return
+	}
 	if !ok {
 		l.wrong(place{1, 1}, "root", "root is missing: want the folder that every build lives in, such as \"/opt/medctrl/backend\"")
 		return

@@ -324,7 +324,7 @@ func TestTextThatIsNoTOMLIsPlaced(t *testing.T) {
 		one + "a = \"»\\q\"\n":              "invalid escape",
 		one + "a = \"x»\n":                  "strings cannot contain newlines",
 		one + "a\n»":                        "",
-		"»[[build]\nname = 1":               "",
+		"root = 'x'\n»[[build]\nname = 1":   "",
 	} {
 		text, _ := unmark(text)
 		_, err := s.load(text)

@@ -16,7 +16,15 @@ type place struct{ line, col int }
 // build.0.health.interval.
 type positions struct {
 	keys, values map[string]place
+	statements   []statement
 	tooLong      place // of the first path of more than maxPath bytes, where the search ended
+}
+
+// statement is a header or a pair of a key and its value, at some bytes of the text.
+type statement struct {
+	path     string
+	from, to int
+	header   bool
 }
 
 // maxPath is how many bytes the path of a key may have: it bounds how deep tables and lists are
@@ -128,11 +136,15 @@ func (s *positionScanner) document() {
 		if s.done() {
 			return
 		}
-		if s.peek() == '[' {
+		now := statement{from: s.at, header: s.peek() == '['}
+		if now.header {
 			s.header()
+			now.path = s.table
 		} else {
-			s.pair(s.table)
+			now.path = s.pair(s.table)
 		}
+		now.to = min(s.at, len(s.text))
+		s.found.statements = append(s.found.statements, now)
 	}
 }
 
@@ -170,13 +182,13 @@ func (s *positionScanner) header() {
 	}
 }
 
-// pair reads key = value; it always consumes at least one byte.
-func (s *positionScanner) pair(table string) {
+// pair reads key = value and returns its path; it always consumes at least one byte.
+func (s *positionScanner) pair(table string) (path string) {
 	at, begun := s.here(), s.at
-	path := table
+	path = table
 	for _, k := range s.dotted() {
 		if path = s.join(path, k, at); s.found.ended() {
-			return
+			return path
 		}
 		if _, ok := s.found.keys[path]; !ok {
 			s.found.keys[path] = at
@@ -186,12 +198,15 @@ func (s *positionScanner) pair(table string) {
 	if s.peek() == '=' {
 		s.next()
 		s.blank(false)
-		s.found.values[path] = s.here()
+		if _, ok := s.found.values[path]; !ok { // of a key that is there twice, the first counts
+			s.found.values[path] = s.here()
+		}
 		s.value(path)
 	}
 	if s.at == begun {
 		s.next()
 	}
+	return path
 }
 
 // dotted reads a key with its dots.

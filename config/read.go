@@ -87,30 +87,6 @@ func placeOf(text []byte, at int) place {
 	return place{1 + bytes.Count(text[:at], []byte("\n")), 1 + utf8.RuneCount(text[begun:at])}
 }
 
-// decode parses TOML and also returns the positions of its keys. An error has a place.
-func decode(text []byte) (tomlTable, *positions, *Error) {
-	at := findPositions(string(text))
-	if at.ended() {
-		return nil, at, &Error{Line: at.tooLong.line, Col: at.tooLong.col,
-			Msg: "nested too deep, or too long a key: no list of builds needs that"}
-	}
-	var file tomlTable
-	_, err := toml.Decode(string(text), &file)
-	var parse toml.ParseError
-	switch {
-	case errors.As(err, &parse):
-		start := min(parse.Position.Start, len(text))
-		for start < len(text) && start > 0 && !utf8.RuneStart(text[start]) {
-			start-- // the library is sometimes a byte off
-		}
-		p := placeOf(text, start)
-		return nil, at, &Error{Line: p.line, Col: p.col, Key: parse.LastKey, Msg: sentence(parse)}
-	case err != nil:
-		return nil, at, &Error{Line: 1, Col: 1, Msg: oneLine(err.Error())}
-	}
-	return file, at, nil
-}
-
 // sentence returns the library's message in the form of ours.
 func sentence(e toml.ParseError) string {
 	return strings.TrimSuffix(oneLine(e.Message), ".")

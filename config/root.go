@@ -35,10 +35,8 @@ func rootIn(path, abs string) (string, error) {
 	}
 	l := loader{file: path, dir: filepath.Dir(abs)}
 	text = withoutBOM(text)
-	if file, _, wrong := decode(text); wrong == nil {
-		if root, ok := file["root"].(string); ok && root != "" {
-			return l.resolve(root), nil
-		}
+	if root, ok := decode(text).file["root"].(string); ok && root != "" {
+		return l.resolve(root), nil
 	}
 	if m := rootLine.FindSubmatch(text); m != nil {
 		if root := string(m[1]) + string(m[2]); root != "" {

@@ -3,10 +3,12 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/supervisor/doctor"
 )
 
 func checkCommand(file *string) *cobra.Command {
@@ -14,10 +16,12 @@ func checkCommand(file *string) *cobra.Command {
 		Use:   "check",
 		Short: "Validate the file and everything it names",
 		Long: `Read the file as the supervisor would, and check that everything it names is
-there. It needs no running supervisor and changes nothing.
+there and can be used: what "doctor" tries by starting it, this tells from the
+files alone. It needs no running supervisor and changes nothing.
 
-Every mistake is a line of its own, FILE:LINE:COLUMN: MESSAGE. The exit code is 0
-where there is none, and 1 otherwise.`,
+Every mistake is a line of its own, FILE:LINE:COLUMN: MESSAGE. What may pass by
+itself, such as a port that is taken, is printed to standard error after
+"warning: ". The exit code is 0 where there is no mistake, and 1 otherwise.`,
 		Example: `  medctrl-supervisor check
   medctrl-supervisor -c builds.toml check`,
 		Args: noArguments,
@@ -27,8 +31,17 @@ where there is none, and 1 otherwise.`,
 			if err != nil && !errors.As(err, &mistakes) {
 				return err
 			}
+			var warnings config.Errors
+			if cfg != nil {
+				var more config.Errors
+				more, warnings = doctor.Look(cmd.Context(), cfg, os.Environ())
+				mistakes = append(mistakes, more...).Sorted()
+			}
 			for _, m := range mistakes {
 				fmt.Fprintln(cmd.OutOrStdout(), m.Error())
+			}
+			for _, w := range warnings {
+				fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+w.Error())
 			}
 			if len(mistakes) > 0 {
 				return exitError{code: exitFailed}

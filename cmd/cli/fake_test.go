@@ -16,7 +16,8 @@ import (
 // test makes happen. It has no samples: no command asks for them.
 type fake struct {
 	control.Backend
-	file string
+	file  string
+	front string // where it serves
 
 	act     func(ctx context.Context, name string, args map[string]string, progress func(string)) error
 	reload  func(dry bool) ([]string, error)
@@ -68,7 +69,7 @@ func (f *fake) took() []string {
 }
 
 func (f *fake) Status(bool) control.Status {
-	return control.Status{Version: "1.0", Pid: 1, Started: time.Now(), Config: control.ConfigStatus{Path: f.file}, Builds: []control.BuildStatus{
+	return control.Status{Version: "1.0", Pid: 1, Started: time.Now(), Front: control.Part{Address: f.front}, Config: control.ConfigStatus{Path: f.file}, Builds: []control.BuildStatus{
 		{Name: "development", State: "running", Release: "20260103T000000-cccccc",
 			Releases: []string{"20260101T000000-aaaaaa", "20260102T000000-bbbbbb", "20260103T000000-cccccc"}},
 		{Name: "testing", State: "running", Release: "20260105T000000-eeeeee", Releases: []string{"20260104T000000-dddddd", "20260105T000000-eeeeee"}},

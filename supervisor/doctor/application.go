@@ -1,0 +1,107 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	_ "embed" // the probe
+	"encoding/json"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+//go:embed application.py
+var askApplication string
+
+// applicationAnswer is a line of what the probe of an application says.
+type applicationAnswer struct {
+	Settings string  // why they cannot be loaded
+	Database string  // its alias
+	Engine   string  // of it
+	Error    *string // of the database: why it cannot be used; "": it can
+	Static   *string // STATIC_ROOT; "": there is none
+	Writable bool    // it, or where it would be made
+	At       string  // what decides that
+}
+
+// application tries what the settings name: databases and STATIC_ROOT, as the newest release does it.
+func (p *patient) application(ctx context.Context) {
+	if len(p.seen.Releases) == 0 {
+		p.add(warn("database", "", "not tried yet: the first release has to be built, which has what it takes"))
+		return
+	}
+	argv := append([]string{"-c", askApplication, p.seen.App()}, p.b.Databases...)
+	out, err := p.run(ctx, p.seen.InRelease(argv...), nil)
+	tried := map[string]bool{}
+	for line := range strings.Lines(string(out)) {
+		var a applicationAnswer
+		if json.Unmarshal([]byte(line), &a) != nil {
+			continue // what the settings print
+		}
+		switch {
+		case a.Settings != "":
+			p.add(fail("settings", "correct "+p.b.SettingsFile(), "the settings of release %s cannot be loaded: %s", p.newest(), a.Settings))
+			return
+		case a.Static != nil:
+			tried["static"] = true
+			p.static(a)
+		case a.Database != "" && a.Error == nil:
+			tried[a.Database] = false
+		case a.Database != "":
+			tried[a.Database] = true
+			p.database(a.Database, a.Engine, *a.Error)
+		}
+	}
+	for alias, done := range tried {
+		if !done {
+			p.database(alias, "", errorText(err))
+		}
+	}
+	if len(tried) == 0 {
+		p.add(warn("database", "", "not tried: the settings of release %s could not be asked: %s", p.newest(), errorText(err)))
+	}
+}
+
+func (p *patient) newest() string { return p.seen.Releases[len(p.seen.Releases)-1].ID }
+
+func errorText(err error) string {
+	if err == nil {
+		return "the probe ended without a word"
+	}
+	return err.Error()
+}
+
+func (p *patient) database(alias, engine, wrong string) {
+	const check = "database"
+	if wrong == "" {
+		p.add(ok(check, "%s (%s) can be used", alias, engine))
+		return
+	}
+	p.add(fail(check, "correct DATABASES in "+p.b.SettingsFile()+" or the variables in env and env_file that it reads, or the rights of the user in the database",
+		"%s cannot be used: %s", alias, wrong))
+}
+
+func (p *patient) static(a applicationAnswer) {
+	const check = "static"
+	switch root := *a.Static; {
+	case !p.b.CollectStatic:
+	case root == "":
+		p.add(fail(check, "set STATIC_ROOT in "+p.b.SettingsFile()+", or collectstatic = false", "collectstatic = true, and the settings have no STATIC_ROOT"))
+	case !a.Writable:
+		p.add(fail(check, "chown it to the build's user, or name another folder", "the build's user may not write to STATIC_ROOT, %s: see the rights of %s", root, cmp.Or(a.At, root)))
+	default:
+		p.staticRoot = root
+		p.add(ok(check, "STATIC_ROOT is %s", root))
+	}
+}
+
+// sharedStatic finds builds that collect into one folder: each would serve the other's files.
+func sharedStatic(patients []*patient) {
+	for i, p := range patients {
+		for _, other := range slices.Concat(patients[:i], patients[i+1:]) {
+			if p.staticRoot != "" && other.staticRoot != "" && filepath.Clean(p.staticRoot) == filepath.Clean(other.staticRoot) {
+				p.add(fail("static", "give each build a STATIC_ROOT of its own", "STATIC_ROOT, %s, is that of build %s too", p.staticRoot, other.b.Name))
+			}
+		}
+	}
+}

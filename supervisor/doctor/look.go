@@ -1,0 +1,155 @@
+package doctor
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/medctrl/medctrl-supervisor/build"
+	"github.com/medctrl/medctrl-supervisor/config"
+)
+
+// Look finds what is wrong with a configuration that config.Check returned, as far as it can be seen
+// without starting anything: mistakes, and what may pass by itself.
+func Look(ctx context.Context, c *config.Config, environ []string) (wrong, warnings config.Errors) {
+	for _, b := range c.Builds {
+		if b.Name == "" || b.Source == "" || c.Root == "" {
+			continue // that was reported
+		}
+		seen, err := build.Inspect(c.Root, b, environ)
+		if err != nil {
+			continue // so was that, or it is for the attempt to say
+		}
+		l := look{c, b, seen}
+		wrong = append(wrong, l.interpreter()...)
+		wrong = append(wrong, l.folders()...)
+		wrong = append(wrong, l.programs()...)
+		missing, sure := seen.Gunicorn(nil)
+		switch {
+		case missing == nil, b.SystemSitePackages, c.Refused(b.Name, "requirements", "command", "pip_args", "env", "env_file", "system_site_packages"):
+		case sure:
+			wrong = append(wrong, c.Wrong(b.Name, "requirements", "%v", missing))
+		default:
+			warnings = append(warnings, c.Wrong(b.Name, "requirements", "%v; a release has it, so another package may bring it along", missing))
+		}
+	}
+	return wrong.Sorted(), append(warnings, lookAround(ctx, c)...).Sorted()
+}
+
+// lookAround finds what the machine lacks.
+func lookAround(ctx context.Context, c *config.Config) config.Errors {
+	if c.Root == "" {
+		return nil
+	}
+	var all config.Errors
+	if running := WhoRuns(ctx, c.Root); !running.Unknown {
+		for _, a := range addresses(c) {
+			if f := portFinding(ctx, a, running); f.Level != OK {
+				all = append(all, c.Wrong("", a.key, "%s: %s", f.Message, f.Fix))
+			}
+		}
+	}
+	if room, err := build.Room(c.Root); err == nil && (room.Bytes < tight.Bytes || room.Inodes < tight.Inodes) {
+		f := roomFinding(c.Root, room, tight)
+		all = append(all, c.WrongRoot("%s: %s", f.Message, f.Fix))
+	}
+	return all
+}
+
+// look is at one build.
+type look struct {
+	c    *config.Config
+	b    config.Build
+	seen *build.Inspection
+}
+
+func (l look) interpreter() config.Errors {
+	if l.c.Refused(l.b.Name, "python", "user", "group", "env", "env_file") {
+		return nil
+	}
+	path, err := build.Program(l.b.Python, l.seen.Env)
+	if err != nil {
+		return nil // that was reported
+	}
+	if err := build.MayNotExecute(path, l.seen.As); err != nil {
+		return config.Errors{l.c.Wrong(l.b.Name, "python", "python = %q: %v", l.b.Python, err)}
+	}
+	return nil
+}
+
+// folders are those that the steps are started in: the build's user has to enter them.
+func (l look) folders() config.Errors {
+	if l.c.Refused(l.b.Name, "user", "group") {
+		return nil
+	}
+	var all config.Errors
+	if err := build.MayNotEnter(l.c.Root, l.seen.As); err != nil {
+		all = append(all, l.c.WrongRoot("root = %q: %v", l.c.Root, err))
+	}
+	if err := build.MayNotEnter(l.b.Source, l.seen.As); err != nil {
+		all = append(all, l.c.Wrong(l.b.Name, "source", "source = %q: %v", l.b.Source, err))
+	}
+	return all
+}
+
+// programs looks for the programs of the build's commands.
+func (l look) programs() config.Errors {
+	if l.c.Refused(l.b.Name, "user", "group", "app_dir") {
+		return nil
+	}
+	var all config.Errors
+	find := func(key string, argv []string, anywhere bool) {
+		if len(argv) == 0 || l.c.Refused(l.b.Name, key) {
+			return
+		}
+		if why := l.missing(argv[0], anywhere); why != "" {
+			all = append(all, l.c.Wrong(l.b.Name, key, "%s: %q: %s", key, argv[0], why))
+		}
+	}
+	find("command", l.b.Command, false)
+	for _, argv := range l.b.Steps.BeforeMigrate {
+		find("steps.before_migrate", argv, false)
+	}
+	for _, argv := range l.b.Steps.AfterMigrate {
+		find("steps.after_migrate", argv, false)
+	}
+	find("hooks.after_swap", l.b.Hooks.AfterSwap, true)
+	find("hooks.on_failure", l.b.Hooks.OnFailure, true)
+	return all
+}
+
+// missing says why a program cannot be executed, "" where it can, or where that is not known before
+// there is a release. onPath says that a name alone is looked for on the PATH, where nothing of the
+// release is.
+func (l look) missing(program string, onPath bool) string {
+	path := program
+	inApp, isInApp := strings.CutPrefix(program, "{app}/")
+	switch {
+	case isInApp && !strings.ContainsAny(inApp, "{}"):
+		path = filepath.Join(l.b.AppPath(), inApp)
+		if info, err := os.Stat(path); err != nil || info.IsDir() {
+			return "there is no file " + path
+		} else if info.Mode()&0o111 == 0 {
+			return path + " is not executable: chmod a+x it"
+		}
+		return "" // a release's own rights are ours to set
+	case strings.ContainsAny(program, "{}"):
+		return ""
+	case strings.HasPrefix(program, "/"):
+		if info, err := os.Stat(path); err != nil || info.IsDir() {
+			return "there is no such program: install it, or correct its path"
+		}
+	case strings.Contains(program, "/") || !onPath:
+		return "" // relative to a folder of the release, or one of its environment
+	default:
+		var err error
+		if path, err = build.Program(program, l.seen.Env); err != nil {
+			return "there is no such program on the build's PATH: install it, or give its path"
+		}
+	}
+	if err := build.MayNotExecute(path, l.seen.As); err != nil {
+		return err.Error()
+	}
+	return ""
+}

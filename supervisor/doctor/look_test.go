@@ -1,0 +1,142 @@
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/medctrl/medctrl-supervisor/config"
+)
+
+// looked writes a builds.toml with these lines of its one build, and returns what is wrong with it.
+func looked(t *testing.T, python os.FileMode, requirements, head, lines string) (wrong, warnings config.Errors) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "l") // a short path: that of a socket begins with it
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"src/requirements.txt": requirements, "src/API/manage.py": "", "src/API/settings/deploy_one.py": "", "src/API/plain": ""} {
+		write(t, filepath.Join(dir, name), text, 0o644)
+	}
+	write(t, filepath.Join(dir, "bin/python3"), "#!/bin/sh\n", python)
+	write(t, filepath.Join(dir, "bin/mine"), "#!/bin/sh\n", 0o700)
+	write(t, filepath.Join(dir, "src/API/run"), "#!/bin/sh\n", 0o755)
+	file := filepath.Join(dir, "builds.toml")
+	write(t, file, fmt.Sprintf("root = \"root\"\n%s\n[[build]]\nname = \"one\"\nsource = \"src\"\nsettings_dir = \"settings\"\npython = \"bin/python3\"\n%s", head, strings.ReplaceAll(lines, "DIR", dir)), 0o644)
+	cfg, err := config.Check(file)
+	var errs config.Errors
+	if err != nil && !errors.As(err, &errs) {
+		t.Fatal(err)
+	}
+	more, warnings := Look(t.Context(), cfg, []string{"PATH=/usr/bin:/bin"})
+	return append(errs, more...).Sorted(), warnings
+}
+
+func TestWhatCanBeSeenWithoutStartingAnythingIsSeen(t *testing.T) {
+	t.Parallel()
+	const at = 8 // the first of the lines
+	root := os.Geteuid() == 0
+	for name, c := range map[string]struct {
+		requirements, lines string
+		asRoot              bool
+		line                int
+		words               []string
+	}{
+		"nothing":               {"gunicorn\n", "", false, 0, nil},
+		"no gunicorn":           {"Django\n", "", false, 4, []string{"gunicorn is not in requirements.txt"}},
+		"named requirements":    {"Django\n", "workers = 1\nrequirements = \"requirements.txt\"\n", false, at + 1, []string{"gunicorn is not in requirements.txt"}},
+		"another server":        {"Django\n", "command = [\"uvicorn\"]\n", false, 0, nil},
+		"unreadable command":    {"Django\n", "command = [uvicorn\n", false, at, []string{"expected"}},
+		"with another":          {"Django\n", "workers = \"two\"\n", false, 4, []string{"gunicorn is not in", "want a whole number"}},
+		"the system's":          {"Django\n", "system_site_packages = true\n", false, 0, nil},
+		"a hook":                {"gunicorn\n", "hooks.after_swap = [\"/no/such\"]\n", false, at, []string{"there is no such program"}},
+		"a hook by its name":    {"gunicorn\n", "hooks.on_failure = [\"no-such-program\"]\n", false, at, []string{"PATH"}},
+		"hooks that are":        {"gunicorn\n", "hooks.on_failure = [\"sh\"]\nhooks.after_swap = [\"/bin/sh\"]\n", false, 0, nil},
+		"a step":                {"gunicorn\n", "steps.after_migrate = [[\"{python}\"], [\"tool\"], [\"./x\"], [\"{data}/x\"], [\"/no/such\"]]\n", false, at, []string{"there is no such program"}},
+		"a step of the app":     {"gunicorn\n", "steps.before_migrate = [[\"{app}/run\"], [\"{app}/missing\"]]\n", false, at, []string{"there is no file"}},
+		"a step without x":      {"gunicorn\n", "steps.before_migrate = [[\"{app}/plain\"]]\n", false, at, []string{"not executable"}},
+		"a command":             {"gunicorn\n", "command = [\"/no/such\"]\n", false, at, []string{"there is no such program"}},
+		"another's interpreter": {"gunicorn\n", "user = \"nobody\"\n", true, 7, []string{"may not execute"}},
+		"another's hook":        {"gunicorn\n", "hooks.after_swap = [\"DIR/bin/mine\"]\nuser = \"nobody\"\n", true, at, []string{"may not execute"}},
+	} {
+		if c.asRoot && !root {
+			continue
+		}
+		python := os.FileMode(0o755)
+		if name == "another's interpreter" {
+			python = 0o700
+		}
+		wrong, warnings := looked(t, python, c.requirements, "", c.lines)
+		if len(wrong) != len(c.words) || len(warnings) > 0 || len(wrong) > 0 && wrong[0].Line != c.line {
+			t.Errorf("%s: %v, warnings %v, want line %d, %q", name, wrong, warnings, c.line, c.words)
+			continue
+		}
+		for i, words := range c.words {
+			if !strings.Contains(wrong.Error(), words) {
+				t.Errorf("%s: %v, want %q", name, wrong[i], words)
+			}
+		}
+	}
+}
+
+// The steps are started in folders below root, and in the source.
+func TestFoldersThatTheBuildsUserMayNotEnterAreMistakes(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root gives a build another user")
+	}
+	for _, shut := range []string{"outer", "outer/root", "src"} {
+		dir, err := os.MkdirTemp("", "l")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, "src/requirements.txt"), "gunicorn\n", 0o644)
+		write(t, filepath.Join(dir, "src/API/manage.py"), "", 0o644)
+		write(t, filepath.Join(dir, "src/API/settings/deploy_one.py"), "", 0o644)
+		file := filepath.Join(dir, "builds.toml")
+		write(t, file, "root = \"outer/root\"\n[[build]]\nname = \"one\"\nsource = \"src\"\nsettings_dir = \"settings\"\npython = \"/bin/sh\"\nuser = \"nobody\"\n", 0o644)
+		if err := os.MkdirAll(filepath.Join(dir, "outer/root"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(filepath.Join(dir, shut), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := config.Check(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wrong, _ := Look(t.Context(), cfg, []string{"PATH=/usr/bin:/bin"})
+		line := 1
+		if shut == "src" {
+			line = 4
+		}
+		if len(wrong) != 1 || wrong[0].Line != line || !strings.Contains(wrong[0].Msg, "may not enter "+filepath.Join(dir, shut)+": chmod o+x") {
+			t.Errorf("%s: %v", shut, wrong)
+		}
+	}
+}
+
+func TestATakenPortIsAWarning(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	wrong, warnings := looked(t, 0o755, "gunicorn\n", "[supervisor]\nfront = \""+ln.Addr().String()+"\"", "")
+	if len(wrong) > 0 || len(warnings) != 1 || warnings[0].Line != 3 || !strings.Contains(warnings[0].Msg, "another program listens there") {
+		t.Errorf("%v, warnings %v", wrong, warnings)
+	}
+}
