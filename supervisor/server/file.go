@@ -41,6 +41,9 @@ func (f File) Write() error {
 	if closing := temp.Close(); err == nil {
 		err = closing
 	}
+	if info, lerr := os.Lstat(f.Path); err == nil && lerr == nil && info.IsDir() {
+		err = os.Rename(f.Path, temp.Name()+".aside") // no file can replace a folder; it may hold something
+	}
 	if err == nil {
 		err = os.Rename(temp.Name(), f.Path)
 	}
