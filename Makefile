@@ -34,7 +34,7 @@ help:
 	@echo 'make run      builds the supervisor and runs it on examples/builds.toml; installs what that needs, saying so first'
 	@echo 'make build    the static binary, $(binary), its manual pages and completions, $(share)'
 	@echo 'make unit     the tests of each package: under a minute, needs only Go, no root'
-	@echo 'make e2e      the tests of the binary with real gunicorn, Django and Nginx: minutes; installs what they need'
+	@echo 'make e2e      the tests with the real pip, Django, gunicorn and Nginx: minutes; installs what they need'
 	@echo 'make test-systemd  the tests of the service in a container with a booted systemd: root only; the first time minutes'
 	@echo 'make test     make unit, with the race detector, 2,000 histories, make e2e, make test-systemd, then each fuzz target for a second'
 	@echo 'make cover    how much of each package the unit tests reach; fails if that is under COVER=$(COVER) %'
@@ -69,9 +69,11 @@ run: needs-run build
 	@exec $(binary) -c examples/builds.toml
 
 # A program with the race detector sleeps for a second at its end unless it is told not to.
-run_unit = GORACE=atexit_sleep_ms=0 $(GO) test -timeout 20m $(TESTFLAGS) $$($(GO) list ./... | grep -v /e2e$$)
+# -short leaves the real pip and Django to run_e2e.
+run_unit = GORACE=atexit_sleep_ms=0 $(GO) test -short -timeout 20m $(TESTFLAGS) $$($(GO) list ./... | grep -v /e2e$$)
 # Without the race detector: the tested binary has none, and generating the load costs a third.
-run_e2e = $(GO) test -timeout 20m $(TESTFLAGS) ./supervisor/e2e
+run_e2e = { real=0; $(GO) test -timeout 20m -run '^TestReal' $(TESTFLAGS) ./build || real=1; \
+	$(GO) test -timeout 20m $(TESTFLAGS) ./supervisor/e2e && [ $$real = 0 ]; }
 
 .PHONY: unit
 unit:
@@ -94,6 +96,7 @@ test: needs-test
 	@failed=0; \
 		$(run_unit) $(race) || failed=1; \
 		N=2000 $(run_simulate) || failed=1; \
+		$(GO) test -count=1 -timeout 20m -run '$(bites)' ./supervisor/simulate || failed=1; \
 		$(run_e2e) || failed=1; \
 		$(MAKE) --no-print-directory test-systemd || failed=1; exit $$failed
 	@GO=$(GO) .ci/fuzz 1s
@@ -115,6 +118,9 @@ lint:
 
 # Without the race detector, which takes ten times as long and is used for some histories by `make test`.
 run_simulate = SEED='$(SEED)' $(GO) test -count=1 -timeout 60m -run '^TestHistories$$' -v ./supervisor/simulate
+
+# That planted faults are found, and that a seed is a history; the race detector has other stories.
+bites = ^Test(PlantedFaultsAreFound|SameSeedSameStory)$$
 
 .PHONY: simulate
 simulate:

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -13,15 +12,6 @@ import (
 )
 
 const distribution = "/usr/bin/python3" // the one that sees the distribution's packages
-
-// needDjango skips where the distribution's Django is not installed: .ci/install puts it there, and
-// with it also what a virtual environment needs.
-func needDjango(t testing.TB) {
-	t.Helper()
-	if err := exec.Command(distribution, "-c", "import django, gunicorn").Run(); err != nil {
-		t.Skipf("%s cannot import django and gunicorn: apt install python3-django python3-gunicorn", distribution)
-	}
-}
 
 // example is a build of the example backend, on a source of its own.
 func example(t testing.TB) config.Build {

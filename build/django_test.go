@@ -12,6 +12,7 @@ import (
 // the operations given, in Python, and with a database in data/ unless the settings name another.
 func newDjango(t *testing.T, operations, settings string) *project {
 	t.Helper()
+	needReal(t)
 	needDjango(t)
 	p := newProject(t, "")
 	p.SystemSitePackages = true
@@ -45,7 +46,7 @@ DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.path
 
 const halfWay = `migrations.RunPython(lambda apps, editor: did("first half")), migrations.RunPython(lambda apps, editor: 1 / 0)`
 
-func TestMigrationThatFailedHalfWayIsNotRepeatedUnasked(t *testing.T) {
+func TestRealMigrationThatFailedHalfWayIsNotRepeatedUnasked(t *testing.T) {
 	t.Parallel()
 	p := newDjango(t, halfWay, "")
 	first := p.failed(t)
@@ -85,7 +86,7 @@ func TestMigrationThatFailedHalfWayIsNotRepeatedUnasked(t *testing.T) {
 	}
 }
 
-func TestDatabaseThatCannotBeReachedIsTriedAgain(t *testing.T) {
+func TestRealDatabaseThatCannotBeReachedIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	for name, check := range map[string]bool{"in the process of the check": true, "in a process of its own": false} {
 		t.Run(name, func(t *testing.T) {
@@ -103,7 +104,7 @@ func TestDatabaseThatCannotBeReachedIsTriedAgain(t *testing.T) {
 	}
 }
 
-func TestMigrationThatCannotBeLoadedIsNotRepeatedUnasked(t *testing.T) {
+func TestRealMigrationThatCannotBeLoadedIsNotRepeatedUnasked(t *testing.T) {
 	t.Parallel()
 	p := newDjango(t, "no_such_name", "")
 	if step := p.failed(t); !step.Final {
@@ -125,7 +126,7 @@ func TestWhatFollowsAMigrationIsNotRepeatedUnasked(t *testing.T) {
 }
 
 // Python allows that once in a process.
-func TestManagePyMayDoWhatAProcessCanDoOnlyOnce(t *testing.T) {
+func TestRealManagePyMayDoWhatAProcessCanDoOnlyOnce(t *testing.T) {
 	t.Parallel()
 	for name, check := range map[string]bool{"after the check": true, "after the look at the settings": false} {
 		t.Run(name, func(t *testing.T) {

@@ -69,8 +69,9 @@ func TestMarkOfAnEnvironmentIsWrittenLast(t *testing.T) {
 	p.made(t)
 }
 
-func TestRequirementThatCannotBeHadIsNamedWithoutPasswords(t *testing.T) {
+func TestRealPipNamesARequirementThatCannotBeHadWithoutPasswords(t *testing.T) {
 	t.Parallel()
+	needReal(t)
 	p := newProject(t, "")
 	p.PipArgs = []string{"--retries", "0", "--timeout", "1", "--trusted-host", "127.0.0.1", "--index-url", "http://someone:s3cr3t@127.0.0.1:9/simple"}
 	p.write(t, "requirements.txt", "no-such-package-anywhere==1.2.3\n")
@@ -132,13 +133,13 @@ func TestMissingPartsOfPythonNameTheirPackage(t *testing.T) {
 	t.Parallel()
 	for want, c := range map[string]struct{ says, does string }{
 		"apt install python3-venv": {`"own"`, "exit 1"},
-		"apt install python3-pip":  {`""`, "exec " + distribution + ` "$@"`},
+		"apt install python3-pip":  {`""`, `exec cp -R "$EMPTY_VENV/." "$4"`},
 	} {
 		t.Run(want, func(t *testing.T) {
 			t.Parallel()
 			p := newProject(t, "")
 			p.fakePip(t, "")
-			p.write(t, "python", strings.NewReplacer(`"own"`, c.says, "exec "+distribution+` "$@"`, c.does).Replace(fakePython))
+			p.write(t, "python", strings.NewReplacer(`"own"`, c.says, `exec cp -R "$EMPTY_VENV/." "$4"`, c.does).Replace(fakePython))
 			contains(t, p.failed(t).Error(), want)
 			p.clean(t)
 		})
@@ -243,8 +244,9 @@ func TestOneHangingInterpreterHoldsUpNoOtherBuild(t *testing.T) {
 	}
 }
 
-func TestEnvironmentOfTheDistributionNeedsNoIndex(t *testing.T) {
+func TestRealPipNeedsNoIndexForWhatTheDistributionHas(t *testing.T) {
 	t.Parallel()
+	needReal(t)
 	needDjango(t)
 	p := newProject(t, "")
 	p.Command, p.SystemSitePackages, p.PipArgs = nil, true, []string{"--no-index"}

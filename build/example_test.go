@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-func TestExampleIsBuiltOffline(t *testing.T) {
+func TestRealExampleIsBuiltOffline(t *testing.T) {
 	t.Parallel()
+	needReal(t)
 	needDjango(t)
 	b := example(t)
 	b.CollectStatic, b.PipArgs = true, []string{"--no-index"}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/supervisor/process"
 )
 
 // project is a source that needs no Django: its manage.py appends what it is asked to do to
@@ -54,10 +55,7 @@ func bareProject(t testing.TB, manage string) *project {
 			Migrate: true, Check: true, Umask: 0o027, KeepReleases: 3, StepTimeout: time.Minute,
 		},
 		root: filepath.Join(dir, "root"),
-		m:    New(Options{Runner: newRunner(t), Environ: os.Environ(), Parallel: 2}),
-	}
-	if _, err := os.Stat(distribution); err != nil {
-		t.Skipf("%s is not there: apt install python3", distribution)
+		m:    New(Options{Runner: newRunner(t), Environ: os.Environ(), Parallel: 2, Known: prepared(t).known}),
 	}
 	p.write(t, "requirements.txt", "")
 	p.write(t, "API/manage.py", plainManage+manage+"\ndid(' '.join(sys.argv[1:]))\n")
@@ -74,12 +72,15 @@ func (p *project) environment(t testing.TB) {
 	if err == nil {
 		err = j.folders()
 	}
+	if err == nil && usable(j.venv) {
+		return
+	}
 	if err == nil {
-		argv := []string{"-m", "venv", "--without-pip"}
 		if p.SystemSitePackages {
-			argv = append(argv, "--system-site-packages")
+			err = exec.Command(distribution, "-m", "venv", "--without-pip", "--system-site-packages", j.venv).Run()
+		} else {
+			err = os.CopyFS(j.venv, os.DirFS(prepared(t).venv))
 		}
-		err = exec.Command(distribution, append(argv, j.venv)...).Run()
 	}
 	if err == nil {
 		err = seal(j.venv, j.as.GID)
@@ -92,12 +93,54 @@ func (p *project) environment(t testing.TB) {
 	}
 }
 
+// once is what the tests of a run share: an empty environment, which is copied, because to make one
+// takes as long as all the rest of an attempt does, and what the interpreter says of itself.
+type once struct {
+	venv  string
+	known Interpreters
+	err   error
+}
+
+// preparedIn is the folder in which TestMain lets the first test that needs it prepare once.
+var preparedIn string
+
+var prepareOnce = sync.OnceValue(func() (o once) {
+	o.venv = filepath.Join(preparedIn, "venv")
+	if o.err = exec.Command(distribution, "-m", "venv", "--without-pip", o.venv).Run(); o.err != nil {
+		return o
+	}
+	table, err := process.NewTable("", nil)
+	if err != nil {
+		o.err = err
+		return o
+	}
+	defer table.Close()
+	m := New(Options{Runner: tableRunner{table}})
+	_, o.err = m.interpreters.look(context.Background(), distribution, os.Environ(), config.Identity{UID: -1, GID: -1})
+	o.known = m.Interpreters()
+	return o
+})
+
+// prepared skips where there is no Python.
+func prepared(t testing.TB) once {
+	t.Helper()
+	if _, err := os.Stat(distribution); err != nil {
+		t.Skipf("%s is not there: apt install python3", distribution)
+	}
+	o := prepareOnce()
+	if o.err != nil {
+		t.Fatal(o.err)
+	}
+	return o
+}
+
 // fakePython is an interpreter with a pip that writes what it is asked to $PIPS and does what
-// $ON_PIP says.
+// $ON_PIP says. Its environments are copies.
 const fakePython = `#!/bin/sh
 case "$*" in
 *getsitepackages*) printf '{"path": "%s", "version": "3", "pip": "own"}' "$0"; exit ;;
 *"-m pip"*) echo "$@" >>"$PIPS"; eval "$ON_PIP"; exit ;;
+"-m venv --without-pip /"*) exec cp -R "$EMPTY_VENV/." "$4" ;;
 esac
 exec ` + distribution + ` "$@"
 `
@@ -110,7 +153,7 @@ func (p *project) fakePip(t testing.TB, pip string) {
 	if err := os.Chmod(p.Python, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	p.Env = map[string]string{"PIPS": filepath.Join(filepath.Dir(p.root), "pips"), "ON_PIP": pip}
+	p.Env = map[string]string{"PIPS": filepath.Join(filepath.Dir(p.root), "pips"), "ON_PIP": pip, "EMPTY_VENV": prepared(t).venv}
 }
 
 // pips returns how pip was called.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -41,8 +42,7 @@ func (j *job) uvWillDo() bool {
 		}
 	}
 	home := envValue(j.env, "HOME")
-	for _, conf := range []string{"/etc/pip.conf", "/etc/xdg/pip/pip.conf",
-		filepath.Join(home, ".pip/pip.conf"), filepath.Join(home, ".config/pip/pip.conf")} {
+	for _, conf := range append(slices.Clone(j.maker.pipConf), filepath.Join(home, ".pip/pip.conf"), filepath.Join(home, ".config/pip/pip.conf")) {
 		if _, err := os.Stat(conf); err == nil {
 			return false
 		}

@@ -20,9 +20,6 @@ func (p *project) fakeUV(t *testing.T, does string) {
 
 func TestUVInstallsWherePipWouldDoTheSame(t *testing.T) {
 	t.Parallel()
-	if exists("/etc/pip.conf") || exists("/etc/xdg/pip/pip.conf") {
-		t.Skip("pip has settings on this machine, which uv does not read")
-	}
 	for name, c := range map[string]struct {
 		does   string
 		change func(*project)
@@ -37,12 +34,14 @@ func TestUVInstallsWherePipWouldDoTheSame(t *testing.T) {
 			must(t, os.MkdirAll(filepath.Join(p.Env["HOME"], ".pip"), 0o755))
 			must(t, os.WriteFile(filepath.Join(p.Env["HOME"], ".pip/pip.conf"), nil, 0o600))
 		}, false, 1},
+		"settings for everybody": {"exit 0", func(p *project) { must(t, os.WriteFile(p.m.pipConf[0], nil, 0o600)) }, false, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newProject(t, "")
 			p.fakePip(t, "")
 			p.fakeUV(t, c.does)
+			p.m.pipConf = []string{filepath.Join(filepath.Dir(p.root), "pip.conf")} // this machine's may be there
 			p.write(t, "requirements.txt", "# "+name+"\n")
 			c.change(p)
 			p.made(t)

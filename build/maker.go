@@ -34,6 +34,7 @@ type Maker struct {
 	interpreters interpreters
 	hashes       hashes
 	unsettled    unsettled
+	pipConf      []string // pip's settings for everybody on this machine, there or not
 }
 
 // New makes a Maker.
@@ -41,7 +42,8 @@ func New(o Options) *Maker {
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
 	}
-	m := &Maker{Options: o, interpreters: interpreters{runner: o.Runner, said: maps.Clone(o.Known)}}
+	m := &Maker{Options: o, interpreters: interpreters{runner: o.Runner, said: maps.Clone(o.Known)},
+		pipConf: []string{"/etc/pip.conf", "/etc/xdg/pip/pip.conf"}}
 	m.slots.setLimit(o.Parallel)
 	m.hashes.reads.setLimit(readsAtOnce)
 	return m

@@ -60,51 +60,53 @@ source = { registry = "https://pypi.org/simple" }
 resolution-markers = ["python_full_version >= '3'"]
 `
 
-func TestDependenciesOfAPyprojectAreInstalled(t *testing.T) {
+// pyprojects are projects without a file of requirements, with what the installer is handed for each
+// (COPY is the path of the copy of a local project), and the versions of demo and other that pip
+// installs.
+var pyprojects = map[string]struct {
+	files          map[string]string
+	handed, source string // what is handed over and, where a local project is copied, its own source
+	installed      string
+	user           bool
+}{
+	"in the source":          {files: map[string]string{"pyproject.toml": pyprojectHead + "dependencies = [\"demo\", \"other ; python_version < '3'\"]\n"}, handed: "demo\nother ; python_version < '3'\n", installed: "2.0"},
+	"as another user":        {files: map[string]string{"pyproject.toml": pyprojectHead + "dependencies = ['demo<2']\n"}, handed: "demo<2\n", installed: "1.0", user: true},
+	"next to manage.py":      {files: map[string]string{"API/pyproject.toml": pyprojectHead + "dependencies = ['demo']\n"}, handed: "demo\n", installed: "2.0"},
+	"with a lock":            {files: map[string]string{"pyproject.toml": pyprojectHead + "dependencies = ['demo', 'other']\n", "uv.lock": lockOfDemo}, handed: "demo==1.0\n", installed: "1.0 1.0"},
+	"in files of setuptools": {files: map[string]string{"pyproject.toml": pyprojectHead + "dynamic = ['dependencies']\n[tool.setuptools.dynamic]\ndependencies = {file = ['needs.in']}\n", "needs.in": "demo==1.0\n"}, handed: "demo==1.0\n", installed: "1.0"},
+	"known to what builds it": {files: map[string]string{
+		"pyproject.toml": "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n[project]\nname = 'demo'\nversion = '1.0'\ndynamic = ['dependencies']\n",
+		"backend.py":     demoBackend, "demo.py": "version = 'built'\n",
+	}, handed: "COPY\n", source: "version = 'built'\n", installed: "built"},
+	"of another part of the source": {files: map[string]string{"pyproject.toml": pyprojectHead + "dependencies = ['demo']\n", "uv.lock": "version = 1\n[[package]]\nname = 'demo'\nversion = '1.0'\nsource = { directory = 'libs/demo' }\n"}, handed: "COPY\n", source: "version = 'one'\n", installed: "one"},
+}
+
+const pyprojectHead = "[project]\nname = \"shop\"\nversion = \"0.1.0\"\n"
+
+func TestDependenciesOfAPyprojectAreHandedOver(t *testing.T) {
 	t.Parallel()
-	const head = "[project]\nname = \"shop\"\nversion = \"0.1.0\"\n"
-	for name, c := range map[string]struct {
-		files map[string]string
-		want  string
-		user  bool
-	}{
-		"in the source":          {files: map[string]string{"pyproject.toml": head + "dependencies = [\"demo\", \"other ; python_version < '3'\"]\n"}, want: "2.0"},
-		"as another user":        {files: map[string]string{"pyproject.toml": head + "dependencies = ['demo<2']\n"}, want: "1.0", user: true},
-		"next to manage.py":      {files: map[string]string{"API/pyproject.toml": head + "dependencies = ['demo']\n"}, want: "2.0"},
-		"with a lock":            {files: map[string]string{"pyproject.toml": head + "dependencies = ['demo', 'other']\n", "uv.lock": lockOfDemo}, want: "1.0 1.0"},
-		"in files of setuptools": {files: map[string]string{"pyproject.toml": head + "dynamic = ['dependencies']\n[tool.setuptools.dynamic]\ndependencies = {file = ['needs.in']}\n", "needs.in": "demo==1.0\n"}, want: "1.0"},
-		"known to what builds it": {files: map[string]string{
-			"pyproject.toml": "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n[project]\nname = 'demo'\nversion = '1.0'\ndynamic = ['dependencies']\n",
-			"backend.py":     demoBackend, "demo.py": "version = 'built'\n",
-		}, want: "built"},
-		"of another part of the source": {files: map[string]string{"pyproject.toml": head + "dependencies = ['demo']\n", "uv.lock": "version = 1\n[[package]]\nname = 'demo'\nversion = '1.0'\nsource = { directory = 'libs/demo' }\n"}, want: "one"},
-	} {
+	for name, c := range pyprojects {
+		if c.user {
+			continue // its pip is the real one
+		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := bareProject(t, "")
-			if c.user {
-				must(t, os.MkdirAll(p.data(), 0o755))
-				p.runAsNobody(t)
-			}
 			must(t, os.Remove(p.RequirementsFile()))
-			p.Requirements = ""
-			for _, version := range []string{"1.0", "2.0"} {
-				p.wheel(t, "demo", version)
-				p.wheel(t, "other", version)
-			}
+			p.fakePip(t, `cd "$MEDCTRL_DATA"/../releases/.tmp-*/.install || exit
+for one in *.txt 1/*/demo.py; do [ ! -e "$one" ] || cat "$one"; done >"$PIPS.said"`)
+			p.Requirements, p.Check, p.Migrate = "", false, false
 			p.writeDemo(t, "one")
 			for path, text := range c.files {
 				p.write(t, path, text)
 			}
-			p.PipArgs = []string{"--no-index", "--find-links", "wheels"}
 			rel := p.made(t)
-			show := "import demo; print(demo.version, end='')"
-			if strings.Contains(c.want, " ") {
-				show += "; import other; print('', other.version, end='')"
+			said := read(t, p.Env["PIPS"]+".said")
+			copied := filepath.Join(filepath.Dir(rel.Dir), tempPrefix+rel.ID, copiesFolder, "1", "source")
+			if strings.Contains(name, "another part") {
+				copied = filepath.Join(filepath.Dir(copied), "demo")
 			}
-			if got := p.python(t, rel, show); got != c.want {
-				t.Errorf("installed is %q, want %q", got, c.want)
-			}
+			contains(t, said, strings.ReplaceAll(c.handed, "COPY", copied), c.source)
 			hash := p.identity(t)
 			before := Watch(p.Build, os.Environ())
 			for path := range c.files {
@@ -117,6 +119,40 @@ func TestDependenciesOfAPyprojectAreInstalled(t *testing.T) {
 			}
 			if Watch(p.Build, os.Environ()).Hash == before.Hash {
 				t.Error("pyproject.toml is not watched")
+			}
+		})
+	}
+}
+
+func TestRealPipInstallsTheDependenciesOfAPyproject(t *testing.T) {
+	t.Parallel()
+	for name, c := range pyprojects {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			needReal(t)
+			p := bareProject(t, "")
+			if c.user {
+				must(t, os.MkdirAll(p.data(), 0o755))
+				p.runAsNobody(t)
+			}
+			must(t, os.Remove(p.RequirementsFile()))
+			p.Requirements, p.Check, p.Migrate = "", false, false
+			for _, version := range []string{"1.0", "2.0"} {
+				p.wheel(t, "demo", version)
+				p.wheel(t, "other", version)
+			}
+			p.writeDemo(t, "one")
+			for path, text := range c.files {
+				p.write(t, path, text)
+			}
+			p.PipArgs = []string{"--no-index", "--find-links", "wheels"}
+			rel := p.made(t)
+			show := "import demo; print(demo.version, end='')"
+			if strings.Contains(c.installed, " ") {
+				show += "; import other; print('', other.version, end='')"
+			}
+			if got := p.python(t, rel, show); got != c.installed {
+				t.Errorf("installed is %q, want %q", got, c.installed)
 			}
 		})
 	}

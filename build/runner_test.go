@@ -3,7 +3,11 @@ package build
 import (
 	"context"
 	"errors"
+	"flag"
+	"fmt"
 	"os"
+	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
@@ -14,7 +18,35 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "exec-step" {
 		os.Exit(process.ExecStep(os.Args[2:]))
 	}
-	os.Exit(m.Run())
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "build-")
+		if err == nil {
+			err = os.Chmod(dir, 0o755) // for steps of another user
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		preparedIn = dir
+		if err := inParallel(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+// inParallel lets more tests run at once than there are processors, unless -parallel says how many:
+// they mostly wait for what they started.
+func inParallel() error {
+	flag.Parse()
+	said := false
+	flag.Visit(func(f *flag.Flag) { said = said || f.Name == "test.parallel" })
+	if said {
+		return nil
+	}
+	return flag.Set("test.parallel", strconv.Itoa(4*runtime.GOMAXPROCS(0)))
 }
 
 // tableRunner starts real processes, as the supervisor does.

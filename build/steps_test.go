@@ -104,7 +104,7 @@ func TestApplicationIsFoundWhereverItRuns(t *testing.T) {
 	}
 }
 
-func TestEachDatabaseOfTheListIsMigratedUnderItsLock(t *testing.T) {
+func TestRealMigrationsOfEachDatabaseOfTheListAreUnderItsLock(t *testing.T) {
 	t.Parallel()
 	p := newDjango(t, `migrations.RunPython(lambda apps, editor: did("migrated " + editor.connection.alias))`, `
 DATABASES["reports"] = {"ENGINE": "django.db.backends.sqlite3", "NAME": os.path.join(os.environ["MEDCTRL_DATA"], "reports")}

@@ -41,6 +41,7 @@ func mortalWorld(t *testing.T) *World {
 	}
 	w := tinyWorld(t)
 	w.Program = program
+	w.Prepared = false // moments of making one count
 	return w
 }
 

@@ -186,8 +186,7 @@ func TestJumpsOfTheClockChangeNoBackoff(t *testing.T) {
 	}
 	crash() // comes back at once
 	crash() // comes back within a second
-	crash() // within two
-	longest := 4 * time.Second
+	longest := 2 * time.Second
 	for _, off := range jumps[:2] {
 		died := crash()
 		w.WaitState("one", "backoff")

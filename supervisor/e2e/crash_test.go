@@ -2,10 +2,8 @@ package e2e
 
 import (
 	"fmt"
-	"net/http"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -112,102 +110,6 @@ func TestStrayProcessEndsWithItsTree(t *testing.T) {
 // dieWhenTold makes build name's application unable to start while data/dead is there.
 func dieWhenTold(w *World, name string) {
 	w.SaveSettings(name, "import os\nif os.path.exists(os.path.join(DATA_DIR, \"dead\")):\n    raise RuntimeError(\"dead on purpose\")", Overwrite)
-}
-
-func TestCrashLoopAnswersItsClientsAndNeverGivesUp(t *testing.T) {
-	t.Parallel()
-	w := NewWorld(t, One(`restart_delay_max = "1s"`))
-	dieWhenTold(w, "one")
-	w.Serve("one")
-	// starting takes long on a slow machine
-	tr := StartLoad(t, Load{Network: "unix", Addr: w.Socket("one"), Timeout: 2 * time.Minute})
-	tr.GoOn(t, calm)
-	w.Touch("one", "dead")
-	w.KillTree("one", syscall.SIGKILL)
-	b := w.WaitStatus("one", "backoff after 4 restarts", func(b BuildStatus) bool { return b.State == "backoff" && b.Restarts >= 4 })
-	if !strings.Contains(b.Reason, "dead on purpose") || b.Healthy || b.Pid != 0 {
-		t.Errorf("status in backoff %+v, want the application's own words as the reason", b)
-	}
-	refusal := MustAsk(t, "unix", w.Socket("one"), "/")
-	if seconds, err := strconv.Atoi(refusal.Header.Get("Retry-After")); refusal.Status != http.StatusServiceUnavailable || err != nil || seconds < 1 {
-		t.Errorf("answered %d, Retry-After %q in backoff, want 503 and whole seconds", refusal.Status, refusal.Header.Get("Retry-After"))
-	}
-	w.Heal("one", "dead")
-	w.WaitState("one", "running")
-	tr.GoOn(t, calm)
-	r := tr.Stop()
-	r.NoneHung(t, workers)
-	if r.By[Unavailable] == 0 {
-		t.Errorf("nobody was refused in backoff: %v", r)
-	}
-	// A client that comes during an attempt to start waits for its result.
-	slowest := time.Duration(0)
-	for _, s := range r.Shots {
-		slowest = max(slowest, s.Latency())
-	}
-	t.Logf("longest wait of any client in a crash loop: %v; %v", slowest.Round(time.Millisecond), r)
-}
-
-func TestCommandOrEditCutsTheBackoffShort(t *testing.T) {
-	t.Parallel()
-	for what, hurry := range map[string]func(*World){
-		"restart": func(w *World) { w.Heal("one", "dead"); w.MustCLI("restart", "one", "--no-wait") },
-		"edit":    func(w *World) { w.SetBanner("one", "healed", RenameOver) },
-	} {
-		t.Run(what, func(t *testing.T) {
-			t.Parallel()
-			w := NewWorld(t, One())
-			dieWhenTold(w, "one")
-			w.Serve("one")
-			w.Touch("one", "dead")
-			w.KillTree("one", syscall.SIGKILL)
-			// Restarts come after none, 1, 2, 4 and 8 s, less a quarter of jitter.
-			var left time.Duration
-			w.WaitStatus("one", "a backoff of 5 s and more", func(b BuildStatus) bool {
-				if b.State != "backoff" {
-					return false
-				}
-				answer, err := Ask("unix", w.Socket("one"), "/")
-				seconds, _ := strconv.Atoi(answer.Header.Get("Retry-After"))
-				left = time.Duration(seconds) * time.Second
-				return err == nil && seconds >= 5
-			})
-			begun := time.Now()
-			hurry(w)
-			w.WaitStatus("one", "a process", func(b BuildStatus) bool { return b.Pid != 0 })
-			if took := time.Since(begun); took >= left-time.Second {
-				t.Errorf("a process after %v, with %v of the backoff left: it was not cut short", took, left)
-			}
-			w.WaitState("one", "running")
-			if what == "edit" {
-				w.WaitBanner("one", "healed")
-			}
-		})
-	}
-}
-
-func TestRestartPolicySaysWhatComesBack(t *testing.T) {
-	t.Parallel()
-	w := NewWorld(t, Entry("one", `restart = "on-failure"`), Entry("two", `restart = "never"`))
-	w.Serve("one", "two")
-
-	// Exit code 0 without being told to end is not a failure.
-	w.WaitPid("one", w.KillMaster("one", syscall.SIGKILL))
-	w.KillMaster("one", syscall.SIGTERM)
-	w.KillMaster("two", syscall.SIGKILL)
-	for name, exit := range map[string]string{"one": "exit code 0", "two": "SIGKILL"} {
-		b := w.WaitState(name, "stopped")
-		if !strings.Contains(b.Reason, exit) || b.Pid != 0 {
-			t.Errorf("build %s: status %+v, want the reason to name %q", name, b, exit)
-		}
-		if got := MustAsk(t, "unix", w.Socket(name), "/"); got.Status != http.StatusServiceUnavailable || got.Header.Get("Retry-After") == "" {
-			t.Errorf("build %s answered %d, Retry-After %q, want a refusal at once", name, got.Status, got.Header.Get("Retry-After"))
-		}
-		w.MustCLI("start", name)
-		if got := MustAsk(t, "unix", w.Socket(name), "/"); got.Status != http.StatusOK {
-			t.Errorf("build %s answered %d after start", name, got.Status)
-		}
-	}
 }
 
 // Serve starts the supervisor, waits until these builds are running, and returns the status of the

@@ -43,30 +43,6 @@ func TestStoppedTreeIsReplacedAndLosesNothing(t *testing.T) {
 	t.Logf("SIGSTOP of the tree, found by two probes of 1 s: longest gap %v; %v", r.LongestGap.Round(time.Millisecond), r)
 }
 
-func TestApplicationThatAnswers500IsTriedAgainUntilItRecovers(t *testing.T) {
-	t.Parallel()
-	w := NewWorld(t, One(probedOften))
-	first := w.Serve("one")
-	tr := StartLoad(t, Load{Network: "unix", Addr: w.Socket("one"), Path: "/slow?ms=1"})
-	tr.GoOn(t, calm)
-	w.Touch("one", "sick")
-	b := w.WaitState("one", "unhealthy")
-	if !strings.Contains(b.Reason, "500") || b.Healthy {
-		t.Errorf("status %+v, want unhealthy and the answer to the probe", b)
-	}
-	// Another process might be healthy, so one is tried; while it is not, this one keeps serving.
-	Eventually(t, 60*time.Second, "a candidate that fails too", func() (bool, string) {
-		return strings.Contains(w.Log(), "candidate failed its check"), w.Log()
-	})
-	if b := w.WaitState("one", "unhealthy"); b.Pid != first.Pid || b.Release != first.Release {
-		t.Errorf("status %+v, want %d to keep serving", b, first.Pid)
-	}
-	w.Heal("one", "sick")
-	w.WaitStatus("one", "health", func(b BuildStatus) bool { return b.State == "running" && b.Healthy && b.Reason == "" })
-	tr.GoOn(t, calm)
-	tr.Stop().NoneLost(t)
-}
-
 // Every worker is stuck in a request: the queue is not accepted, and is passed on to the successor.
 func TestApplicationThatAnswersNothingIsReplaced(t *testing.T) {
 	t.Parallel()

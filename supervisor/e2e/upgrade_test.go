@@ -54,7 +54,7 @@ func (w *World) Upgrade() {
 func TestFiftyUpgradesCostNoRequestAndNoDescriptor(t *testing.T) {
 	t.Parallel()
 	const upgrades = 50
-	w := NewWorld(t, One())
+	w := tinyWorld(t)
 	first := w.Serve("one")
 	direct, front := w.Load("one", 100), w.FrontLoad("/one/", 100)
 	direct.GoOn(t, calm)

@@ -39,6 +39,7 @@ type World struct {
 	Program    string              // the binary to start; Binary if empty
 	Wrap       []string            // a command that executes the binary in its own place
 	Without    []oldkernel.Feature // features that the kernel is to lack
+	Prepared   bool                // builds have their environment, which is copied, before the first start
 
 	cmd    *exec.Cmd
 	ended  chan struct{} // closed when the supervisor that Start started has ended
@@ -62,6 +63,7 @@ func NewWorld(t testing.TB, entries ...string) *World {
 	// check and migrate cost half a second each: a test that is about them turns them on.
 	w.Defaults = []string{"check = false", "migrate = false"}
 	w.Builds = strings.Join(entries, "\n")
+	w.Prepared = true
 	if err := os.CopyFS(w.Source, os.DirFS("testdata/project")); err != nil {
 		t.Fatal(err)
 	}
@@ -103,6 +105,7 @@ func (w *World) SetBuilds(entries ...string) {
 // when it has ended.
 func (w *World) Start() {
 	w.t.Helper()
+	w.prepare()
 	program := w.Program
 	if program == "" {
 		program = Binary(w.t)

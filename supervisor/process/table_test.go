@@ -169,7 +169,7 @@ func TestFindMarkedFindsWhoIsAlwaysInTheMiddleOfAnExec(t *testing.T) {
 	tb := newTable(t)
 	s := sh(t, `echo 'exec /bin/sh "$0"' > again; exec /bin/sh ./again`)
 	k := spawn(t, tb, s)
-	for range 300 {
+	for range 100 {
 		var r procReader // one that has seen nothing yet, as at a start
 		snap, err := r.read()
 		if err != nil {

@@ -110,6 +110,9 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 	if !plantedToo {
 		t.Skip("is run without the race detector")
 	}
+	if testing.Short() {
+		t.Skip("is run by make test, beside its histories")
+	}
 	found := 0
 	for _, output := range inShards(t, "TestShardOfPlantedFaults") {
 		if strings.Contains(output, "--- FAIL") {
