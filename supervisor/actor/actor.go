@@ -176,7 +176,8 @@ func (a *Actor) handle(m message) {
 	switch m := m.(type) {
 	case happened:
 		a.turn(m.event)
-		if _, failed := m.event.(machine.BuildFailed); failed {
+		if failed, ok := m.event.(machine.BuildFailed); ok {
+			a.attemptFailed(failed)
 			a.task(a.owning(a.Kept()...)) // of the data, where the attempt was for another user
 		}
 	case configured:
@@ -192,7 +193,7 @@ func (a *Actor) handle(m message) {
 			a.turn(e)
 		}
 	case unready:
-		a.turn(machine.ProofFailed{N: m.g.n, Reason: a.explain(m.g, m.reason)})
+		a.turn(machine.ProofFailed{N: m.g.n, Reason: a.explain(m.g, m.reason), Cause: m.cause})
 	case treeEnded:
 		delete(a.generations, m.g.n)
 		a.dropFiles()
@@ -214,8 +215,6 @@ func (a *Actor) handle(m message) {
 		a.releaseGone(m.release, m.why)
 	case releasesListed:
 		a.history.prune(m)
-	case hookDue:
-		a.callHook(m.event, "", m.reason)
 	case paused:
 		a.pause(m)
 	case caughtUp:

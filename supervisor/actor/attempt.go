@@ -157,9 +157,7 @@ func (a *Actor) make(ctx context.Context, e machine.Build, request build.Request
 		return
 	default:
 		a.ended("failed", "", err.Error())
-		a.attemptFailed(err)
-		a.event(machine.EventBuildFailed, "", err.Error())
-		a.post(hookDue{machine.EventBuildFailed, err.Error()})
+		a.logFailed(err)
 		var step *build.StepError
 		final := errors.As(err, &step) && step.Final
 		a.tell(machine.BuildFailed{Seq: e.Seq, Reason: err.Error(), Final: final})
@@ -175,8 +173,21 @@ func (a *Actor) ended(result, release, why string) {
 	a.attempt.end(result, release, why)
 }
 
-// attemptFailed logs why, with the step and where its output is.
-func (a *Actor) attemptFailed(err error) {
+// attemptFailed tells people why, and when it is repeated.
+func (a *Actor) attemptFailed(e machine.BuildFailed) {
+	if e.Cancelled {
+		return
+	}
+	why := e.Reason
+	if a.state.BuildErr == why {
+		why = a.state.BuildErrAt(time.Now())
+	}
+	a.event(machine.EventBuildFailed, "", why)
+	a.callHook(machine.EventBuildFailed, "", why)
+}
+
+// logFailed logs why, with the step and where its output is.
+func (a *Actor) logFailed(err error) {
 	args := []any{"error", err}
 	var step *build.StepError
 	if errors.As(err, &step) {

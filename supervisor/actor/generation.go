@@ -108,16 +108,22 @@ func (a *Actor) exited(m childExited) machine.Event {
 		return nil
 	}
 	m.g.halt()
-	reason := m.exit.Words
+	reason, output := m.exit.Words, []string(nil)
 	if !m.exit.Signal {
-		reason = a.explain(m.g, m.g.launch.Server.Exit(reason, m.exit.Code))
+		output = a.output(m.g)
+		reason = server.Explain(m.g.launch.Server, m.g.launch.Server.Exit(reason, m.exit.Code), output)
 	}
-	return machine.Exited{N: m.g.n, Reason: reason, Clean: m.exit.Clean}
+	return machine.Exited{N: m.g.n, Reason: reason, Clean: m.exit.Clean, Cause: causeOfExit(m.exit, output)}
 }
 
 // explain adds the last lines of the generation's own output to a reason.
 func (a *Actor) explain(g *generation, reason string) string {
-	return server.Explain(g.launch.Server, reason, a.Ports.Host.Output(g.log, g.logOffset, server.OutputLines))
+	return server.Explain(g.launch.Server, reason, a.output(g))
+}
+
+// output is what the generation printed last.
+func (a *Actor) output(g *generation) []string {
+	return a.Ports.Host.Output(g.log, g.logOffset, server.OutputLines)
 }
 
 // candidateGrace is how long an unwanted candidate may take to clean up.

@@ -29,9 +29,9 @@ func (a *Actor) verify(ctx context.Context, g *generation) {
 	case err == nil:
 		a.tell(machine.Ready{N: g.n})
 	case errors.Is(deadline.Err(), context.DeadlineExceeded):
-		a.post(unready{g, fmt.Sprintf("not ready within start_timeout (%v): %v", set.StartTimeout, err)})
+		a.post(unready{g, fmt.Sprintf("not ready within start_timeout (%v): %v", set.StartTimeout, err), machine.CauseOutside})
 	default:
-		a.post(unready{g, err.Error()})
+		a.post(unready{g, err.Error(), causeOfCheck(err)})
 	}
 }
 
