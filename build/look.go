@@ -2,13 +2,13 @@ package build
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/medctrl/medctrl-supervisor/build/traceback"
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
@@ -74,18 +74,20 @@ func (j *job) look(ctx context.Context, environ []string) (err error) {
 	}
 	j.log = os.NewFile(uintptr(fd), "check")
 	defer j.log.Close() // it is in memory: nothing is lost
-	if err = j.lookOnce(ctx); err == nil {
+	started, err := j.lookOnce(ctx)
+	if err == nil {
 		return nil
 	}
 	lines := tail(j.log, 0)
 	for i, line := range lines {
 		lines[i] = j.inSource(line)
 	}
-	late := errors.Is(ctx.Err(), context.DeadlineExceeded)
-	return &LookError{Err: j.shown(err), Tail: lines, Away: j.stage == stageAway || late}
+	// Where it was not the command itself that said no, the host may have been busy, or short of memory.
+	refused := started && ctx.Err() == nil && strings.HasPrefix(err.Error(), "exit code ")
+	return &LookError{Err: j.shown(err), Tail: lines, Away: !refused || j.stage == stageAway || traceback.Outside(lines)}
 }
 
-func (j *job) lookOnce(ctx context.Context) error {
+func (j *job) lookOnce(ctx context.Context) (started bool, err error) {
 	request := []string{"look", "no check"}
 	if j.b.Check {
 		request[1] = "check"
@@ -98,13 +100,13 @@ func (j *job) lookOnce(ctx context.Context) error {
 		request = append(request, "default")
 	}
 	if err := j.needManager(); err != nil {
-		return err
+		return false, err
 	}
 	m := j.manager
 	defer func() {
 		end(m.process) // it has changed nothing that could be left half done
 		m.conn.Close()
 	}()
-	_, err := j.ask(ctx, strings.Join(request, "\x00"))
-	return err
+	_, err = j.ask(ctx, strings.Join(request, "\x00"))
+	return true, err
 }

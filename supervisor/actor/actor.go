@@ -175,11 +175,7 @@ func (a *Actor) task(f func(ctx context.Context)) {
 func (a *Actor) handle(m message) {
 	switch m := m.(type) {
 	case happened:
-		a.turn(m.event)
-		if failed, ok := m.event.(machine.BuildFailed); ok {
-			a.attemptFailed(failed)
-			a.task(a.owning(a.Kept()...)) // of the data, where the attempt was for another user
-		}
+		a.happened(m.event)
 	case configured:
 		a.turn(a.configure(m))
 	case asked:
@@ -219,6 +215,25 @@ func (a *Actor) handle(m message) {
 		a.pause(m)
 	case caughtUp:
 		close(m)
+	}
+}
+
+// happened tells the machine of an event, and keeps what it does not need to know.
+func (a *Actor) happened(e machine.Event) {
+	switch e := e.(type) {
+	case machine.BuildDone:
+		if e.Fresh {
+			a.worksIn(e.Release, a.attempt.environ)
+		}
+	case machine.Ready:
+		if g, ok := a.generations[e.N]; ok && g.look != nil {
+			a.worksIn(g.version.Release, environID(g.look.Environ))
+		}
+	}
+	a.turn(e)
+	if failed, ok := e.(machine.BuildFailed); ok {
+		a.attemptFailed(failed)
+		a.task(a.owning(a.Kept()...)) // of the data, where the attempt was for another user
 	}
 }
 

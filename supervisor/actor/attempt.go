@@ -16,6 +16,7 @@ import (
 // means that none was begun in this run.
 type attempt struct {
 	point    *commitPoint // of the one under way
+	environ  string       // of its steps
 	progress atomic.Pointer[Progress]
 
 	mu    sync.Mutex
@@ -115,6 +116,7 @@ func (a *Actor) startAttempt(e machine.Build) {
 	ctx, cancel := context.WithCancel(a.Hard)
 	point := &commitPoint{cancel: cancel}
 	a.attempt.point = point
+	a.attempt.environ = environID(a.launches.environ(a.state.RunKey, nil))
 	request := build.Request{
 		Root: string(a.Root), Build: *a.entry, Force: e.Force, Fresh: e.Fresh,
 		Progress: a.progressed,

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
 	"github.com/medctrl/medctrl-supervisor/supervisor/public"
 	"github.com/medctrl/medctrl-supervisor/supervisor/server"
@@ -20,6 +21,7 @@ type generation struct {
 	n         int
 	version   machine.Version
 	launch    *server.Launch
+	look      *build.Look // at its environment, before it takes over; nil: none is needed
 	tree      Tree
 	sock      *public.Socket // nil: it could not be taken back from an adopted one
 	queued    bool           // begun on the public listener, where clients waited before it
@@ -87,6 +89,8 @@ func (a *Actor) begin(e machine.Spawn) (*generation, error) {
 		g.sock = a.public.Socket().Hold()
 	} else if g.sock, err = a.public.Stage(a.paths.Staging()); err != nil {
 		return nil, err
+	} else {
+		g.look = a.lookOf(e.Version, l.From)
 	}
 	g.logOffset = a.Ports.Host.OutputSize(g.log)
 	start := Start{Launch: l, Mark: a.mark(e.N), Listener: g.sock.Listener, Log: g.log}

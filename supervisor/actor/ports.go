@@ -132,6 +132,9 @@ type Sockets interface {
 type Releases interface {
 	// Make makes a release of the inputs as they are now (build.Maker).
 	Make(ctx context.Context, r build.Request) (rel build.Release, fresh bool, err error)
+	// Check asks whether a release would work in another environment (build.Maker). The error is a
+	// *build.LookError, or that of ctx.
+	Check(ctx context.Context, l build.Look) error
 	Get(name, id string) (build.Release, error)
 	List(name string) ([]build.Release, error)
 	// Own gives what lies below the folder of a build to whom it runs as (build.Own), but not the
