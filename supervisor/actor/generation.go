@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -115,14 +116,23 @@ func (a *Actor) exited(m childExited) machine.Event {
 	reason, output := m.exit.Words, []string(nil)
 	if !m.exit.Signal {
 		output = a.output(m.g)
-		reason = server.Explain(m.g.launch.Server, m.g.launch.Server.Exit(reason, m.exit.Code), output)
+		reason = a.inSource(m.g, server.Explain(m.g.launch.Server, m.g.launch.Server.Exit(reason, m.exit.Code), output))
 	}
 	return machine.Exited{N: m.g.n, Reason: reason, Clean: m.exit.Clean, Cause: causeOfExit(m.exit, output)}
 }
 
 // explain adds the last lines of the generation's own output to a reason.
 func (a *Actor) explain(g *generation, reason string) string {
-	return server.Explain(g.launch.Server, reason, a.output(g))
+	return a.inSource(g, server.Explain(g.launch.Server, reason, a.output(g)))
+}
+
+// inSource puts the source's files in the place of their copies in a release that has not taken over:
+// there they are corrected, and nobody has edited them since.
+func (a *Actor) inSource(g *generation, text string) string {
+	if g.queued || g.sock == nil || g.sock.WasPublic() || g.launch.From.Dir == "" {
+		return text
+	}
+	return strings.ReplaceAll(text, g.launch.From.App(*a.entry), a.entry.AppPath())
 }
 
 // output is what the generation printed last.

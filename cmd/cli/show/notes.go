@@ -51,6 +51,9 @@ func short(reason string) string {
 	if i := strings.LastIndex(last, " (/"); i > 0 && strings.HasSuffix(last, ")") {
 		last = last[:i] // the path of the log, which `logs --build` shows
 	}
+	if cause, ok := strings.CutPrefix(last, "caused by "); ok && len(lines) > 1 {
+		last = lines[len(lines)-2] + ", caused by " + cause // what failed, and why
+	}
 	return what + ": " + last + next
 }
 

@@ -124,6 +124,8 @@ func TestEachStateSaysWhatToDo(t *testing.T) {
 		{control.BuildStatus{State: "running", Release: "r1", Reason: "r2 was rejected"}, "release r1 is serving; fix the cause"},
 		{control.BuildStatus{State: "running", Release: "r1", Reason: "r2 did not take over: x; last output: a | b; tried again in 4 s", NextTry: noon},
 			"did not take over: x: b; tried again in 4 s"},
+		{control.BuildStatus{State: "running", Release: "r1", Reason: "exit code 3; last output: a | ImproperlyConfigured: set KEY | caused by KeyError: 'KEY'; tried again in 4 s", NextTry: noon},
+			"exit code 3: ImproperlyConfigured: set KEY, caused by KeyError: 'KEY'; tried again in 4 s"},
 		{control.BuildStatus{State: "running", Release: "r1", Reason: "r2 did not take over", NextTry: noon}, "to try the other now: medctrl-supervisor restart one"},
 		{control.BuildStatus{State: "failed", Reason: "step x; last output: a | b (/opt/build-failed.log); tried again in 10 s"}, "step x: b; tried again in 10 s"},
 		{control.BuildStatus{State: "unhealthy"}, "to replace it now: medctrl-supervisor restart one"},
