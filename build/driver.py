@@ -6,8 +6,10 @@ import errno
 import fcntl
 import os
 import runpy
+import select
 import socket
 import sys
+import threading
 
 home = os.getcwd()
 app = sys.argv[1]
@@ -47,6 +49,7 @@ def run(link, args):
     if args[0] == "migrate":
         migrate(link, args)
     elif args[0] == "look":
+        follow(link)
         look(args[1] == "check", args[2:])
     else:
         manage(args)
@@ -133,6 +136,17 @@ def of_database(e):
         seen.add(id(e))
         e = e.__cause__ or e.__context__
     return False
+
+
+# Ends this process with the supervisor that asked: nothing is lost, and a login may hang for ever.
+def follow(link):
+    def wait():
+        hangup = select.poll()
+        hangup.register(link, 0)
+        hangup.poll()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 # Logs in to databases and looks for migrations that they lack, and changes nothing. As of Django 3.1 it is also

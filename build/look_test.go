@@ -3,9 +3,13 @@ package build
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/medctrl/medctrl-supervisor/config"
 )
@@ -124,6 +128,18 @@ func TestCheckThatFailsInAnotherEnvironmentIsFoundBeforeAReleaseHasIt(t *testing
 	contains(t, err.Error(), "KeyError: 'STORAGE'")
 }
 
+// A database may accept a connection and say nothing.
+func TestCheckThatHangsEndsInTime(t *testing.T) {
+	t.Parallel()
+	p, rel := withPassword(t, "import time\nif 'HANGS' in os.environ: time.sleep(3600)\n")
+	p.StepTimeout = 3 * time.Second
+	err := p.look(t, rel, map[string]string{"DB_PASSWORD": "right", "HANGS": ""})
+	if err == nil || !err.Away {
+		t.Fatalf("%+v", err)
+	}
+	contains(t, err.Error(), "longer than step_timeout")
+}
+
 // What is no Django has its own ways, and no release may fail by ours.
 func TestApplicationWithoutDjangoIsNotLookedAt(t *testing.T) {
 	t.Parallel()
@@ -131,5 +147,27 @@ func TestApplicationWithoutDjangoIsNotLookedAt(t *testing.T) {
 	rel := p.made(t)
 	if err := p.look(t, rel, nil); err != nil {
 		t.Error(err)
+	}
+}
+
+// Its supervisor may be killed, or replaced.
+func TestCheckEndsWithTheSupervisorThatAsked(t *testing.T) {
+	t.Parallel()
+	p, rel := withPassword(t, "import time\nopen(os.environ['MEDCTRL_DATA'] + '/hangs', 'w').close()\nif 'HANGS' in os.environ: time.sleep(3600)\n")
+	must(t, os.Remove(filepath.Join(p.data(), "hangs")))
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	must(t, err)
+	theirs := os.NewFile(uintptr(fds[1]), "descriptor 3")
+	asked := exec.CommandContext(t.Context(), rel.Python(), "-c", driver, rel.App(p.Build))
+	asked.Dir, asked.ExtraFiles = rel.App(p.Build), []*os.File{theirs}
+	asked.Env = append(os.Environ(), "HANGS=", "DB_PASSWORD=right", "MEDCTRL_DATA="+p.data(), "MEDCTRL_BUILD=one", "DJANGO_SETTINGS_MODULE="+p.SettingsModule())
+	must(t, asked.Start())
+	must(t, theirs.Close())
+	_, err = unix.Write(fds[0], []byte("look\x00no check\x00default"))
+	must(t, err)
+	until(t, "it to hang", func() bool { return exists(filepath.Join(p.data(), "hangs")) })
+	must(t, unix.Close(fds[0]))
+	if err := asked.Wait(); err == nil || err.Error() != "exit status 1" {
+		t.Errorf("it ended with %v", err)
 	}
 }

@@ -23,7 +23,7 @@ func (w *World) waitReason(name string, words ...string) BuildStatus {
 // What a release misses while it is checked comes back without anybody saying so.
 func TestReleaseCheckedDuringAnOutageTakesOverAfterIt(t *testing.T) {
 	t.Parallel()
-	w := NewWorld(t, One(`health = { interval = "1h" }`)) // what serves is not to be replaced meanwhile
+	w := NewWorld(t, One("workers = 1", `health = { interval = "1h" }`)) // what serves is not to be replaced meanwhile
 	first := w.Serve("one")
 	tr := w.Load("one", 50)
 	tr.GoOn(t, calm)
@@ -40,7 +40,7 @@ func TestReleaseCheckedDuringAnOutageTakesOverAfterIt(t *testing.T) {
 	w.Touch("one", "away")
 	w.SaveSettings("one", "import os\nBANNER = \"loaded\"\nif os.path.exists(os.path.join(os.environ[\"MEDCTRL_DATA\"], \"away\")):\n"+
 		"    raise ConnectionRefusedError(111, \"Connection refused\")\n", RenameOver)
-	Eventually(t, patience, "more tries than a release has for its own failures", func() (bool, string) {
+	Eventually(t, 4*patience, "more tries than a release has for its own failures", func() (bool, string) {
 		out := w.MustCLI("events")
 		tries := 0
 		for line := range strings.Lines(out) {

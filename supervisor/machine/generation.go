@@ -268,7 +268,11 @@ func (t *turn) probeOK(n int) {
 	}
 	t.Serving.Unhealthy = false
 	t.Trouble = ""
-	t.nextTry()
+	if t.Trial.Own {
+		t.nextTry()
+	} else {
+		t.candidateAt(time.Time{}) // whatever was missing is most likely back
+	}
 	t.note(EventHealthy, t.Serving, "")
 	if t.Candidate.N != 0 && t.Candidate.Version == t.Serving.Version && !t.Candidate.Asked && !t.Swapping {
 		t.dropCandidate() // it was to replace a generation that is healthy again

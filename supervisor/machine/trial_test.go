@@ -165,6 +165,23 @@ func TestWhatHangsIsReplacedBeforeAFailedReleaseIsTriedAgain(t *testing.T) {
 	l.serves("r2")
 }
 
+func TestReleaseIsTriedAtOnceWhenAnOutageIsSeenToEnd(t *testing.T) {
+	for what, cause := range map[string]Cause{"at once": CauseOutside, "in its time": CauseRelease} {
+		t.Run(what, func(t *testing.T) {
+			l := serving(t)
+			l.edits()
+			l.take(ProofFailed{N: 2, Reason: away, Cause: cause})
+			for range l.policy.Failures {
+				l.take(ProbeFailed{N: 1, Reason: away})
+			}
+			l.take(ProbeOK{N: 1})
+			l.wants("tried "+what, (l.s.Candidate.Version.Release == "r2") == (cause == CauseOutside))
+			l.passes(time.Second)
+			l.wants("tried", l.s.Candidate.Version.Release == "r2")
+		})
+	}
+}
+
 func TestWhatIsBeingTriedIsNotEndedBecauseWhatServesHangs(t *testing.T) {
 	l := serving(t)
 	l.edits()

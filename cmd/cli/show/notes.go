@@ -45,7 +45,7 @@ func short(reason string) string {
 	}
 	lines := strings.Split(output, " | ")
 	last, next := lines[len(lines)-1], ""
-	if i := strings.LastIndex(last, "; "); i > 0 && strings.Contains(last[i:], "tried again") {
+	if i := strings.LastIndex(last, "; "); i > 0 && (strings.Contains(last[i:], "tried again") || strings.Contains(last[i:], "repeated by itself")) {
 		last, next = last[:i], last[i:]
 	}
 	if i := strings.LastIndex(last, " (/"); i > 0 && strings.HasSuffix(last, ")") {
