@@ -82,7 +82,8 @@ func (j *job) look(ctx context.Context, environ []string) (err error) {
 	for i, line := range lines {
 		lines[i] = j.inSource(line)
 	}
-	// Where it was not the command itself that said no, the host may have been busy, or short of memory.
+	// Where it was not the command itself that said no, the host may have been busy, or short of
+	// memory.
 	refused := started && ctx.Err() == nil && strings.HasPrefix(err.Error(), "exit code ")
 	return &LookError{Err: j.shown(err), Tail: lines, Away: !refused || j.stage == stageAway || traceback.Outside(lines)}
 }

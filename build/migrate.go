@@ -28,7 +28,7 @@ const (
 	stageOutside    stage = "outside"    // in the lines of manage.py itself
 	stageConnecting stage = "connecting" // in Django's command, which has not reached the database
 	stageBegun      stage = "begun"      // it has, or failed for another reason than the database
-	stageAway       stage = "away"       // it failed because the database, or another server, could not be reached, or was lost
+	stageAway       stage = "away"       // it failed for want of the database, or of another server
 )
 
 // migrate takes the locks of all databases, then runs manage.py migrate in the process that holds

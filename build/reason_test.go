@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// What people read of a failed step names the mistake and its cause, once, and the file in the source.
+// What people read of a failed step names the mistake and its cause, once, and the file in the
+// source.
 func TestReasonOfAFailedStepNamesTheMistakeInTheSource(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -50,7 +50,7 @@ func mentions(text string, words []string) bool {
 
 // passing are words about what may pass by itself, in lower case.
 var passing = []string{
-	// the C library and the kernel (strerror(3), gai_strerror(3)), and Python's and Node's names of them
+	// the C library and the kernel (strerror(3), gai_strerror(3)), and Python's and Node's names
 	"connection refused", "econnrefused", "connectionrefusederror",
 	"connection reset", "econnreset", "connectionreseterror", "broken pipe",
 	"connection timed out", "etimedout", "timeouterror", "timed out",

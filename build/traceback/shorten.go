@@ -19,8 +19,8 @@ const begins = "Traceback (most recent call last):"
 
 // Shorten puts one traceback in the place of each chain: the last, which says what failed, followed
 // by "caused by " and the exception that the chain began with, which says why. Lines keep their
-// indentation, by which a traceback is told from what follows it. A group of exceptions becomes as many
-// tracebacks, without its frame. Lines of nothing but marks are left out.
+// indentation, by which a traceback is told from what follows it. A group of exceptions becomes as
+// many tracebacks, without its frame. Lines of nothing but marks are left out.
 func Shorten(lines []string) []string {
 	var kept []string
 	lines = slices.DeleteFunc(ungrouped(lines), marks)

@@ -9,7 +9,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
 )
 
-// An outage of minutes must not cost a release, and a release that cannot run is known within seconds.
+// An outage of minutes must not cost a release, and one that cannot run is known within seconds.
 func TestCandidateIsTriedAgainAsLongAsItsFailureMayPassByItself(t *testing.T) {
 	exit3 := &Exit{Words: "exit code 3", Code: 3}
 	for name, c := range map[string]struct {

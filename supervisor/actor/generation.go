@@ -126,8 +126,8 @@ func (a *Actor) explain(g *generation, reason string) string {
 	return a.inSource(g, server.Explain(g.launch.Server, reason, a.output(g)))
 }
 
-// inSource puts the source's files in the place of their copies in a release that has not taken over:
-// there they are corrected, and nobody has edited them since.
+// inSource puts the source's files in the place of their copies in a release that has not taken
+// over: there they are corrected.
 func (a *Actor) inSource(g *generation, text string) string {
 	if g.queued || g.sock == nil || g.sock.WasPublic() || g.launch.From.Dir == "" {
 		return text

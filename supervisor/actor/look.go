@@ -15,8 +15,8 @@ import (
 // changes later, nothing else would notice a password that is wrong before every page that needs the
 // database does.
 
-// lookOf returns what to ask of a candidate's environment before it takes over, nil for nothing: it is
-// that of what serves, or the release is known to work in it.
+// lookOf returns what to ask of a candidate's environment before it takes over. nil is nothing: the
+// environment is that of what serves, or the release is known to work in it.
 func (a *Actor) lookOf(v machine.Version, from build.Release) *build.Look {
 	set, ok := a.launches.settings[v.RunKey]
 	if !ok || a.state.Proven.Release == "" || !set.entry.Migrate && !set.entry.Check {

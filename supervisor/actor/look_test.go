@@ -111,7 +111,6 @@ func TestOnlyAChangedEnvironmentIsChecked(t *testing.T) {
 		l.replaced(before)
 		l.crash(crash)
 		l.serves("r1")
-		before = l.server()
 		l.does(Command{Action: "restart"}, "")
 		l.environ("PASSWORD=newer")
 		l.change("second")

@@ -46,7 +46,9 @@ func (t *turn) failed(c Generation, reason string, cause Cause) (last bool) {
 	default:
 		r.Faults++
 		r.Wait = exponential(2*r.Faults-1, backoffMin, outsideRetryMax) // 1 s, 4 s
-		tries = fmt.Sprintf(" (%d of %d tries)", r.Faults, mostFaults)
+		if t.Proven.Release != "" {                                     // else it is tried for ever
+			tries = fmt.Sprintf(" (%d of %d tries)", r.Faults, mostFaults)
+		}
 		last = r.Faults >= mostFaults
 	}
 	r.Reason = t.notTaken(c.Version) + tries + ": " + reason
