@@ -104,6 +104,31 @@ func TestRealDatabaseThatCannotBeReachedIsTriedAgain(t *testing.T) {
 	}
 }
 
+// It was begun, but its database comes back without anybody saying so.
+func TestRealMigrationWhoseDatabaseWasLostIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	p := newDjango(t, `migrations.RunPython(lambda apps, editor: did("half")), migrations.RunPython(lambda apps, editor: lose())`, "")
+	path := filepath.Join(p.AppPath(), "things", "migrations", "0001_initial.py")
+	must(t, os.WriteFile(path, []byte(`from django.db.utils import OperationalError
+def lose():
+    if os.path.exists(os.path.join(os.environ["MEDCTRL_DATA"], "up")): return
+    try:
+        raise ConnectionResetError(104, "Connection reset by peer")
+    except OSError as e:
+        raise OperationalError(2013, "Lost connection to MySQL server during query") from e
+`+read(t, path)), 0o644))
+	step := p.failed(t)
+	if step.Step != "migrate" || step.Final || exists(folderOf(p.root, p.Name).FailedRecord()) {
+		t.Errorf("final %v: %v", step.Final, step)
+	}
+	contains(t, step.Error(), "Lost connection to MySQL server")
+	must(t, os.WriteFile(filepath.Join(p.data(), "up"), nil, 0o644))
+	p.made(t)
+	if n := strings.Count(p.did(t), "half"); n != 2 {
+		t.Errorf("%d times", n)
+	}
+}
+
 func TestRealMigrationThatCannotBeLoadedIsNotRepeatedUnasked(t *testing.T) {
 	t.Parallel()
 	p := newDjango(t, "no_such_name", "")

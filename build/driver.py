@@ -2,11 +2,14 @@
 # more than most of them. A failing command ends the process, with its own exit code.
 import array
 import contextlib
+import errno
 import fcntl
 import os
 import runpy
+import select
 import socket
 import sys
+import threading
 
 home = os.getcwd()
 app = sys.argv[1]
@@ -32,11 +35,13 @@ def main():
                 fcntl.flock(held[-1], fcntl.LOCK_UN)
                 os.close(held.pop())
         else:
-            args = request.split("\0")
-            if args[0] == "migrate":
-                migrate(link, args)
-            else:
-                manage(args)
+            try:
+                run(link, request.split("\0"))
+            except BaseException as e:
+                if away(e):
+                    link.send(b"stage away")
+                    link.recv(1)
+                raise
         sys.stdout.flush()
         sys.stderr.flush()
         link.send(b"done")
@@ -52,6 +57,16 @@ def need(databases):
     missing = [name for name in databases if settings.configured and name not in settings.DATABASES]
     if missing:
         sys.exit("migrate names the database %s, and DATABASES in the settings has only %s" % (", ".join(missing), ", ".join(settings.DATABASES)))
+
+
+def run(link, args):
+    if args[0] == "migrate":
+        migrate(link, args)
+    elif args[0] == "look":
+        follow(link)
+        look(args[1] == "check", args[2:])
+    else:
+        manage(args)
 
 
 def manage(args):
@@ -135,6 +150,96 @@ def of_database(e):
         seen.add(id(e))
         e = e.__cause__ or e.__context__
     return False
+
+
+# Ends this process with the supervisor that asked: nothing is lost, and a login may hang for ever.
+def follow(link):
+    def wait():
+        hangup = select.poll()
+        hangup.register(link, 0)
+        hangup.poll()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+# Logs in to databases and looks for migrations that they lack, and changes nothing. As of Django 3.1 it is also
+# `check --database` and `migrate --check`, which earlier ones do not know.
+def look(check, aliases):
+    try:
+        import django.db
+    except ImportError:
+        return  # what is no Django has its database to itself
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        manage(["version"])  # the settings are those that manage.py sets up
+    django.setup()
+    from django.db import connections
+    from django.db.migrations.executor import MigrationExecutor
+
+    for alias in aliases:
+        connections[alias].ensure_connection()
+        executor = MigrationExecutor(connections[alias])
+        lacks = ["%s.%s" % (m.app_label, m.name) for m, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())]
+        if lacks:
+            more = ", and %d more" % (len(lacks) - 3) if len(lacks) > 3 else ""
+            sys.exit("the database %s lacks the migrations %s%s: `rebuild %s` applies them"
+                     % (alias, ", ".join(lacks[:3]), more, os.environ["MEDCTRL_BUILD"]))
+    if check:
+        manage(["check"] + ["--database=" + a for a in aliases if django.VERSION >= (3, 1)])
+
+
+# Whether what failed may have failed because something could not be reached, or was lost: then it may pass by itself.
+# What says most about it is nearest to the beginning of the chain.
+def away(e):
+    seen, verdict = set(), False
+    while e is not None and id(e) not in seen:
+        seen.add(id(e))
+        of_this = reachable(e)
+        if of_this is not None:
+            verdict = not of_this
+        for one in getattr(e, "exceptions", ()):  # of a group
+            if away(one):
+                return True
+        e = e.__cause__ or e.__context__
+    return verdict
+
+
+# Errors of MySQL and MariaDB (errmsg.h, mysqld_error.h): no connection, a connection lost, a server that ends or is full.
+MYSQL = {1040, 1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 2001, 2002, 2003, 2004, 2005, 2006, 2012, 2013, 2055, 4031}
+# Of PostgreSQL (errcodes.txt), beside class 08: the server ends, has crashed, or starts; it has too many clients.
+POSTGRES = {"57P01", "57P02", "57P03", "53300"}
+# Where there is no number: libpq's words, SQLite's, Oracle's numbers.
+WORDS = (
+    "connection refused", "could not connect", "server closed the connection", "connection already closed", "connection is closed",
+    "could not translate host name", "name or service not known", "temporary failure in name resolution", "timeout expired",
+    "timed out", "no route to host", "network is unreachable", "connection reset", "terminating connection", "the database system is",
+    "too many clients", "remaining connection slots", "has been closed unexpectedly", "lost connection", "connection lost",
+    "no such file or directory\n\tis the server running", "database is locked", "unable to open database file",
+    "ora-12541", "ora-12514", "ora-12170", "ora-03113", "ora-03114", "ora-01033", "ora-01034",
+)
+NAMES = {
+    "ConnectionError", "ConnectTimeout", "ReadTimeout", "ConnectTimeoutError", "ReadTimeoutError", "NewConnectionError", "TimeoutError",
+    "ServerSelectionTimeoutError", "AutoReconnect", "NoBrokersAvailable", "EndpointConnectionError", "NameResolutionError",
+}
+
+
+# None: this exception does not tell.
+def reachable(e):
+    names = {c.__name__ for c in type(e).__mro__}
+    if names & {"OperationalError", "InterfaceError"}:  # of a driver (PEP 249), or Django's name for it
+        code, state = e.args[0] if e.args else None, getattr(e, "sqlstate", None) or getattr(e, "pgcode", None)
+        if isinstance(code, int):
+            return code not in MYSQL and (code != 0 or "InterfaceError" not in names)  # (0, ''): it was lost before
+        if isinstance(state, str):
+            return not state.startswith("08") and state not in POSTGRES
+        return not any(w in str(e).lower() for w in WORDS)
+    if names & {"ProgrammingError", "IntegrityError", "DataError"}:
+        return True
+    if isinstance(e, (ConnectionError, TimeoutError, socket.timeout, socket.gaierror)) or names & NAMES:
+        return False
+    if isinstance(e, OSError) and e.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN):
+        return False
+    return None
 
 
 # The locks are held by this process, and so exactly as long as it migrates, whatever becomes of who started it.

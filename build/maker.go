@@ -31,6 +31,7 @@ type Options struct {
 type Maker struct {
 	Options
 	slots        slots
+	looks        slots // for Check
 	interpreters interpreters
 	hashes       hashes
 	unsettled    unsettled
@@ -44,13 +45,17 @@ func New(o Options) *Maker {
 	}
 	m := &Maker{Options: o, interpreters: interpreters{runner: o.Runner, said: maps.Clone(o.Known)},
 		pipConf: []string{"/etc/pip.conf", "/etc/xdg/pip/pip.conf"}}
-	m.slots.setLimit(o.Parallel)
+	m.SetParallel(o.Parallel)
 	m.hashes.reads.setLimit(readsAtOnce)
 	return m
 }
 
-// SetParallel changes how many attempts may run at once. Those that are running continue.
-func (m *Maker) SetParallel(n int) { m.slots.setLimit(n) }
+// SetParallel changes how many attempts, and how many checks beside them, may run at once. Those
+// that are running continue.
+func (m *Maker) SetParallel(n int) {
+	m.slots.setLimit(n)
+	m.looks.setLimit(n)
+}
 
 // Request is one build to make.
 type Request struct {

@@ -28,6 +28,7 @@ const (
 	stageOutside    stage = "outside"    // in the lines of manage.py itself
 	stageConnecting stage = "connecting" // in Django's command, which has not reached the database
 	stageBegun      stage = "begun"      // it has, or failed for another reason than the database
+	stageAway       stage = "away"       // it failed for want of the database, or of another server
 )
 
 // migrate takes the locks of all databases, then runs manage.py migrate in the process that holds
@@ -105,8 +106,11 @@ func (j *job) migrateOne(ctx context.Context, request string) (alive bool, err e
 }
 
 // final says that the attempt must not be repeated unless somebody asks: a migration has begun,
-// and what it did half-way it would do once more.
-func (j *job) final() bool { return j.migrating && j.stage != stageConnecting }
+// and what it did half-way it would do once more. What could not be reached comes back without
+// anybody saying so, and then the migration goes on where its database is.
+func (j *job) final() bool {
+	return j.migrating && j.stage != stageConnecting && j.stage != stageAway
+}
 
 // handOutLock gives the process the lock file of a database, or its migratesFile for no name
 // (SCM_RIGHTS, unix(7)): the process may be another user's, who cannot open it.

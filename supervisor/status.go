@@ -42,14 +42,14 @@ func (s *Supervisor) Status(usage bool) control.Status {
 // statusOf is one build's part of Status.
 func (s *Supervisor) statusOf(a *actor.Actor) control.BuildStatus {
 	v, m := a.View(), s.reports.meters.of(a.Name())
-	st := v.State
+	st, now := v.State, time.Now()
 	b := control.BuildStatus{
-		Name: a.Name(), State: string(st.Phase()), Reason: st.Reason(),
+		Name: a.Name(), State: string(st.Phase()), Reason: st.ReasonAt(now),
 		Release: st.Serving.Version.Release, Pid: st.Serving.Pid,
 		Restarts: st.Restarts, LastExit: st.LastExit,
 		Socket: s.shared.Root.Build(a.Name()).Socket(), Location: v.Entry.Location,
 		Healthy:  st.Serving.Ready && !st.Serving.Unhealthy && st.Serving.Misses == 0,
-		Building: st.Building.Running, BuildError: st.BuildErr,
+		Building: st.Building.Running, BuildError: st.BuildErrAt(now),
 		Releases: []string{}, Queue: -1,
 	}
 	if u := m.usage.Load(); u != nil && st.Serving.N != 0 {
@@ -64,6 +64,10 @@ func (s *Supervisor) statusOf(a *actor.Actor) control.BuildStatus {
 	if kept := a.Kept(); kept != nil {
 		b.Releases = kept
 	}
+	if next := st.NextTry(); !next.IsZero() {
+		b.NextTry = next.UTC().Truncate(time.Second)
+	}
+	b.Proving = st.Candidate.Version.Release
 	b.Warnings = append(s.reports.restless.of(a.Name()), a.Remarks()...)
 	if p := a.Progress(); p != nil && p.Of == 0 {
 		b.BuildProgress = fmt.Sprintf("%s (%s)", p.Step, p.Took().Round(100*time.Millisecond))

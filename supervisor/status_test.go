@@ -44,7 +44,7 @@ func TestDetailTellsWhatIsKnownOfABuild(t *testing.T) {
 	old := s.serves("a")
 	s.settings("a", "broken = 1\n")
 	s.becomes("a", func(b control.BuildStatus) bool {
-		return len(b.Releases) == 2 && strings.Contains(b.Reason, "exit code 3")
+		return len(b.Releases) == 2 && strings.Contains(b.Reason, "(3 of 3 tries): exit code 3")
 	})
 	if _, err := s.ask("a", "/say?hello"); err != nil {
 		t.Fatal(err)

@@ -1,6 +1,9 @@
 package traceback
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // The lines by which Python joins the tracebacks of a chain (traceback.py, _cause_message and
 // _context_message).
@@ -16,9 +19,11 @@ const begins = "Traceback (most recent call last):"
 
 // Shorten puts one traceback in the place of each chain: the last, which says what failed, followed
 // by "caused by " and the exception that the chain began with, which says why. Lines keep their
-// indentation, by which a traceback is told from what follows it.
+// indentation, by which a traceback is told from what follows it. A group of exceptions becomes as
+// many tracebacks, without its frame. Lines of nothing but marks are left out.
 func Shorten(lines []string) []string {
 	var kept []string
+	lines = slices.DeleteFunc(ungrouped(lines), marks)
 	for len(lines) > 0 {
 		if !strings.HasPrefix(strings.TrimSpace(lines[0]), begins) {
 			kept = append(kept, lines[0])
@@ -27,12 +32,60 @@ func Shorten(lines []string) []string {
 		}
 		first, last, rest := chain(lines)
 		kept = append(kept, last...)
+		for first != "" && continues(rest) { // the message has more lines
+			kept, rest = append(kept, rest[0]), rest[1:]
+		}
 		if why := "caused by " + first; first != "" && !says(last, first) {
 			kept = append(kept, why)
 		}
 		lines = rest
 	}
 	return kept
+}
+
+// marks says that a line only underlines a part of the one above it.
+func marks(line string) bool {
+	return strings.HasPrefix(line, " ") && strings.ContainsAny(line, "^~") && strings.Trim(line, " ^~") == ""
+}
+
+// continues says that the message of an exception most likely goes on in the line after it: nothing
+// else begins there, neither a traceback nor an entry of a log.
+func continues(lines []string) bool {
+	return len(lines) > 0 && strings.TrimSpace(lines[0]) != "" && lines[0][0] != '[' && !strings.HasPrefix(lines[0], begins)
+}
+
+// ungrouped returns lines without the frames that Python draws around the exceptions of a group
+// (traceback.py, _ctx.emit).
+func ungrouped(lines []string) []string {
+	const head = "Exception Group " + begins
+	all, inside := make([]string, 0, len(lines)), false
+	for _, line := range lines {
+		text := strings.TrimLeft(line, " ")
+		if text == "+ "+head {
+			inside = true
+		}
+		if !inside || text == "" || text[0] != '|' && text[0] != '+' {
+			inside = false
+			all = append(all, line)
+			continue
+		}
+		for strings.HasPrefix(text, "|") { // of a group in a group there are several
+			inner := strings.TrimPrefix(text[1:], " ")
+			text = inner
+			if unframed := strings.TrimLeft(inner, " "); strings.HasPrefix(unframed, "|") || strings.HasPrefix(unframed, "+") {
+				text = unframed
+			}
+		}
+		switch {
+		case strings.HasSuffix(text, head):
+			all = append(all, begins)
+		case strings.HasPrefix(text, "+-"): // a border, with the number of an exception
+			all = append(all, "")
+		default:
+			all = append(all, text)
+		}
+	}
+	return all
 }
 
 // chain takes the tracebacks of one chain off lines. first is the exception of the first of them, or

@@ -17,11 +17,11 @@ func TestLastCauseOfAChainIsShown(t *testing.T) {
 		short  = "  File \"c.py\", line 3, in <module>\nValueError: Unable to configure handler 'file'\ncaused by PermissionError: [Errno 13] Permission denied: 'debug.log'\n"
 	)
 	for name, c := range map[string]struct{ text, want string }{
-		"cause":       {"before\n" + root + cause + top + "after\n", "before\nTraceback (most recent call last):\n" + short + "after\n"},
+		"cause":       {"before\n" + root + cause + top + "[INFO] after\n", "before\nTraceback (most recent call last):\n" + short + "[INFO] after\n"},
 		"context":     {root + during + top, "Traceback (most recent call last):\n" + short},
 		"three":       {root + during + middle + cause + top, "Traceback (most recent call last):\n" + short},
 		"two chains":  {root + cause + top + root + cause + top, strings.Repeat("Traceback (most recent call last):\n"+short, 2)},
-		"not chained": {root + top, root + top},
+		"not chained": {root + top, strings.Replace(root, "    ^^^^^^^\n", "", 1) + top},
 		"alone":       {"x\n" + top + "y\n", "x\n" + top + "y\n"},
 		"long message": {strings.Replace(root, "'debug.log'", "'debug.log'\n\tIs it there?\n\nHint", 1) + cause + top,
 			"Traceback (most recent call last):\n" + short},
@@ -31,6 +31,54 @@ func TestLastCauseOfAChainIsShown(t *testing.T) {
 		"no traceback": {causeLine + "\nx\n", causeLine + "\nx\n"},
 		"cut off":      {root + cause + "Traceback (most recent call last):\n  File \"c.py\"", "Traceback (most recent call last):\n  File \"c.py\"\ncaused by PermissionError: [Errno 13] Permission denied: 'debug.log'\n"},
 		"nothing":      {"", ""},
+		"message of several lines": {root + cause + top + "Is it there?\n\tNo.\n[INFO] Worker exiting\n",
+			"Traceback (most recent call last):\n" + strings.Replace(short, "caused by", "Is it there?\n\tNo.\ncaused by", 1) + "[INFO] Worker exiting\n"},
+		"syntax": {"Traceback (most recent call last):\n  File \"a.py\", line 1, in <module>\n    import bad\n  File \"bad.py\", line 1\n    def x(\n         ^\nSyntaxError: '(' was never closed\n",
+			"Traceback (most recent call last):\n  File \"a.py\", line 1, in <module>\n    import bad\n  File \"bad.py\", line 1\n    def x(\nSyntaxError: '(' was never closed\n"},
+		"group": {`  + Exception Group Traceback (most recent call last):
+  |   File "g.py", line 18, in <module>
+  |     raise ExceptionGroup("two things", errs)
+  | ExceptionGroup: two things (2 sub-exceptions)
+  +-+---------------- 1 ----------------
+    | Traceback (most recent call last):
+    |   File "g.py", line 4, in f
+    |     raise KeyError("inner")
+    | KeyError: 'inner'
+    | ` + `
+    | The above exception was the direct cause of the following exception:
+    | ` + `
+    | Traceback (most recent call last):
+    |   File "g.py", line 13, in <module>
+    |     try: g()
+    |          ^^^
+    | ValueError: outer
+    +---------------- 2 ----------------
+    | Exception Group Traceback (most recent call last):
+    |   File "g.py", line 16, in <module>
+    | ExceptionGroup: within (1 sub-exception)
+    +-+---------------- 1 ----------------
+      | FileNotFoundError: [Errno 2] No such file or directory: 'x'
+      +------------------------------------
+after
+`, `Traceback (most recent call last):
+  File "g.py", line 18, in <module>
+    raise ExceptionGroup("two things", errs)
+ExceptionGroup: two things (2 sub-exceptions)
+
+Traceback (most recent call last):
+  File "g.py", line 13, in <module>
+    try: g()
+ValueError: outer
+caused by KeyError: 'inner'
+
+Traceback (most recent call last):
+  File "g.py", line 16, in <module>
+ExceptionGroup: within (1 sub-exception)
+
+FileNotFoundError: [Errno 2] No such file or directory: 'x'
+
+after
+`},
 	} {
 		lines := func(text string) []string { return strings.Split(strings.TrimSuffix(text, "\n"), "\n") }
 		if got := Shorten(lines(c.text)); !slices.Equal(got, lines(c.want)) {

@@ -175,10 +175,7 @@ func (a *Actor) task(f func(ctx context.Context)) {
 func (a *Actor) handle(m message) {
 	switch m := m.(type) {
 	case happened:
-		a.turn(m.event)
-		if _, failed := m.event.(machine.BuildFailed); failed {
-			a.task(a.owning(a.Kept()...)) // of the data, where the attempt was for another user
-		}
+		a.happened(m.event)
 	case configured:
 		a.turn(a.configure(m))
 	case asked:
@@ -192,7 +189,7 @@ func (a *Actor) handle(m message) {
 			a.turn(e)
 		}
 	case unready:
-		a.turn(machine.ProofFailed{N: m.g.n, Reason: a.explain(m.g, m.reason)})
+		a.turn(machine.ProofFailed{N: m.g.n, Reason: a.explain(m.g, m.reason), Cause: m.cause})
 	case treeEnded:
 		delete(a.generations, m.g.n)
 		a.dropFiles()
@@ -214,8 +211,6 @@ func (a *Actor) handle(m message) {
 		a.releaseGone(m.release, m.why)
 	case releasesListed:
 		a.history.prune(m)
-	case hookDue:
-		a.callHook(m.event, "", m.reason)
 	case shutdown:
 		s := a.public.Socket()
 		a.turn(machine.Shutdown{Held: s != nil && m.held(s.Inode())})
@@ -223,6 +218,25 @@ func (a *Actor) handle(m message) {
 		a.pause(m)
 	case caughtUp:
 		close(m)
+	}
+}
+
+// happened tells the machine of an event, and keeps what it does not need to know.
+func (a *Actor) happened(e machine.Event) {
+	switch e := e.(type) {
+	case machine.BuildDone:
+		if e.Fresh {
+			a.worksIn(e.Release, a.attempt.environ)
+		}
+	case machine.Ready:
+		if g, ok := a.generations[e.N]; ok && g.look != nil {
+			a.worksIn(g.version.Release, environID(g.look.Environ))
+		}
+	}
+	a.turn(e)
+	if failed, ok := e.(machine.BuildFailed); ok {
+		a.attemptFailed(failed)
+		a.task(a.owning(a.Kept()...)) // of the data, where the attempt was for another user
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 // means that none was begun in this run.
 type attempt struct {
 	point    *commitPoint // of the one under way
+	environ  string       // of its steps
 	progress atomic.Pointer[Progress]
 
 	mu      sync.Mutex
@@ -134,6 +135,7 @@ func (a *Actor) startAttempt(e machine.Build) {
 	ctx, cancel := context.WithCancel(a.Hard)
 	point := &commitPoint{cancel: cancel}
 	a.attempt.point = point
+	a.attempt.environ = environID(a.launches.environ(a.state.RunKey, nil))
 	request := build.Request{
 		Root: string(a.Root), Build: *a.entry, Force: e.Force, Fresh: e.Fresh,
 		Progress: a.progressed,
@@ -182,9 +184,7 @@ func (a *Actor) make(ctx context.Context, e machine.Build, request build.Request
 		return
 	default:
 		a.ended("failed", "", err.Error())
-		a.attemptFailed(err)
-		a.event(machine.EventBuildFailed, "", err.Error())
-		a.post(hookDue{machine.EventBuildFailed, err.Error()})
+		a.logFailed(err)
 		var step *build.StepError
 		final := errors.As(err, &step) && step.Final
 		a.tell(machine.BuildFailed{Seq: e.Seq, Reason: err.Error(), Final: final})
@@ -200,8 +200,21 @@ func (a *Actor) ended(result, release, why string) {
 	a.attempt.end(result, release, why)
 }
 
-// attemptFailed logs why, with the step and where its output is.
-func (a *Actor) attemptFailed(err error) {
+// attemptFailed tells people why, and when it is repeated.
+func (a *Actor) attemptFailed(e machine.BuildFailed) {
+	if e.Cancelled {
+		return
+	}
+	why := e.Reason
+	if a.state.BuildErr == why {
+		why = a.state.BuildErrAt(time.Now())
+	}
+	a.event(machine.EventBuildFailed, "", why)
+	a.callHook(machine.EventBuildFailed, "", why)
+}
+
+// logFailed logs why, with the step and where its output is.
+func (a *Actor) logFailed(err error) {
 	args := []any{"error", err}
 	var step *build.StepError
 	if errors.As(err, &step) {

@@ -181,13 +181,13 @@ func (t *ticket) served(st *machine.State) (bool, error) {
 	case st.OpenErr != "":
 		return true, fmt.Errorf("%s; it is tried again", st.OpenErr)
 	case t.Action == "rebuild" && st.BuildErr != "":
-		return true, errors.New(st.BuildErr) // whatever has come up meanwhile
+		return true, errors.New(st.BuildErrAt(time.Now())) // whatever has come up meanwhile
 	case t.Action == "rebuild" && st.Pinned != t.from.Pinned:
 		return true, errors.New("overtaken by rollback, which was asked for later")
-	case st.Candidate.N != 0:
+	case st.Candidate.N != 0, st.Retries():
 		return false, nil
 	case t.Action == "rebuild" && st.BuildErr != "":
-		return true, errors.New(st.BuildErr) // whatever was started again meanwhile is nothing new
+		return true, errors.New(st.BuildErrAt(time.Now())) // whatever was started again meanwhile is nothing new
 	case t.Action == "rebuild" && st.Release != st.LastBuilt:
 		return true, otherRelease(st, st.LastBuilt)
 	case st.Serving.N > t.from.Spawned && st.Serving.Ready && st.Serving.Version.Release == st.Release:
@@ -195,7 +195,7 @@ func (t *ticket) served(st *machine.State) (bool, error) {
 	case st.Building.Running || st.NeedBuild != machine.NeedNone, p == machine.PhaseStarting:
 		return false, nil
 	case st.BuildErr != "":
-		return true, errors.New(st.BuildErr)
+		return true, errors.New(st.BuildErrAt(time.Now()))
 	case p == machine.PhaseBackoff || p == machine.PhaseFailed || p == machine.PhaseStopped ||
 		p == machine.PhaseRunning || p == machine.PhaseUnhealthy:
 		return true, reasonOf(st)
@@ -204,7 +204,7 @@ func (t *ticket) served(st *machine.State) (bool, error) {
 }
 
 func reasonOf(st *machine.State) error {
-	if r := st.Reason(); r != "" {
+	if r := st.ReasonAt(time.Now()); r != "" {
 		return errors.New(r)
 	}
 	return fmt.Errorf("the build is %s", st.Phase())
@@ -221,6 +221,8 @@ func (a *Actor) progressLine(v *View) string {
 	switch {
 	case st.Candidate.N != 0:
 		return fmt.Sprintf("%s: checking release %s", a.name, st.Candidate.Version.Release)
+	case st.Retries():
+		return fmt.Sprintf("%s: release %s failed its check, and is checked once more", a.name, st.Release)
 	case st.Building.Running:
 		return a.name + ": waiting for its turn to be built"
 	case len(st.Ending) > 0 && st.Serving.N == 0:

@@ -155,7 +155,7 @@ func TestCommandsThatFailSayWhy(t *testing.T) {
 	}{
 		"rebuild of broken inputs": {func(l *life) { l.w.fail("Make", errBroken) }, Command{Action: "rebuild"}, "it broke"},
 		"rebuild of a broken release": {func(l *life) { l.w.do(func() { l.w.conduct["r2"] = broken }) }, Command{Action: "rebuild"},
-			"release r2 did not take over: exit code 3 (a gunicorn worker could not boot)"},
+			"release r2 did not take over (3 of 3 tries): exit code 3 (a gunicorn worker could not boot)"},
 		"restart that fails its check": {func(l *life) { l.w.do(func() { l.w.conduct["r1"] = broken }) }, Command{Action: "restart"}, "exit code 3"},
 		"restart without a process":    {func(l *life) { l.w.fail("Start", errBroken) }, Command{Action: "restart"}, "it broke"},
 		"rebuild while stopped":        {func(l *life) { l.does(Command{Action: "stop"}, "") }, Command{Action: "rebuild"}, "the build is stopped: `start` serves it"},

@@ -34,7 +34,8 @@ type world struct {
 	inputs  string          // what the next release is made of
 	made    map[string]string
 	kept    []build.Release
-	takes   time.Duration // half an attempt
+	takes   time.Duration // half an attempt, or a check of the environment
+	looks   []build.Look
 	fails   map[string]error
 	inUse   []string
 	current string
@@ -364,6 +365,17 @@ func (w releases) Make(ctx context.Context, r build.Request) (build.Release, boo
 	rel := build.Release{ID: fmt.Sprintf("r%d", len(w.kept)+1), Dir: "/release", Venv: "/venv"}
 	w.kept, w.made[inputs] = append(w.kept, rel), rel.ID
 	return rel, true, nil
+}
+
+func (w releases) Check(ctx context.Context, l build.Look) error {
+	var takes time.Duration
+	w.do(func() { w.looks, takes = append(w.looks, l), w.takes })
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(takes):
+	}
+	return w.failing("Check")
 }
 
 func (w releases) Get(_, id string) (build.Release, error) {

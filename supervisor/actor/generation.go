@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
 	"github.com/medctrl/medctrl-supervisor/supervisor/public"
 	"github.com/medctrl/medctrl-supervisor/supervisor/server"
@@ -20,6 +22,7 @@ type generation struct {
 	n         int
 	version   machine.Version
 	launch    *server.Launch
+	look      *build.Look // at its environment, before it takes over; nil: none is needed
 	tree      Tree
 	sock      *public.Socket // nil: it could not be taken back from an adopted one
 	queued    bool           // begun on the public listener, where clients waited before it
@@ -88,6 +91,8 @@ func (a *Actor) begin(e machine.Spawn) (*generation, error) {
 		g.sock = a.public.Socket().Hold()
 	} else if g.sock, err = a.public.Stage(a.paths.Staging()); err != nil {
 		return nil, err
+	} else {
+		g.look = a.lookOf(e.Version, l.From)
 	}
 	g.logOffset = a.Ports.Host.OutputSize(g.log)
 	start := Start{Launch: l, Mark: a.mark(e.N), Listener: g.sock.Listener, Log: g.log}
@@ -109,16 +114,31 @@ func (a *Actor) exited(m childExited) machine.Event {
 		return nil
 	}
 	m.g.halt()
-	reason := m.exit.Words
+	reason, output := m.exit.Words, []string(nil)
 	if !m.exit.Signal {
-		reason = a.explain(m.g, m.g.launch.Server.Exit(reason, m.exit.Code))
+		output = a.output(m.g)
+		reason = a.inSource(m.g, server.Explain(m.g.launch.Server, m.g.launch.Server.Exit(reason, m.exit.Code), output))
 	}
-	return machine.Exited{N: m.g.n, Reason: reason, Clean: m.exit.Clean}
+	return machine.Exited{N: m.g.n, Reason: reason, Clean: m.exit.Clean, Cause: causeOfExit(m.exit, output)}
 }
 
 // explain adds the last lines of the generation's own output to a reason.
 func (a *Actor) explain(g *generation, reason string) string {
-	return server.Explain(g.launch.Server, reason, a.Ports.Host.Output(g.log, g.logOffset, server.OutputLines))
+	return a.inSource(g, server.Explain(g.launch.Server, reason, a.output(g)))
+}
+
+// inSource puts the source's files in the place of their copies in a release that has not taken
+// over: there they are corrected.
+func (a *Actor) inSource(g *generation, text string) string {
+	if g.queued || g.sock == nil || g.sock.WasPublic() || g.launch.From.Dir == "" {
+		return text
+	}
+	return strings.ReplaceAll(text, g.launch.From.App(*a.entry), a.entry.AppPath())
+}
+
+// output is what the generation printed last.
+func (a *Actor) output(g *generation) []string {
+	return a.Ports.Host.Output(g.log, g.logOffset, server.OutputLines)
 }
 
 // candidateGrace is how long an unwanted candidate may take to clean up.

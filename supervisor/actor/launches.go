@@ -16,6 +16,7 @@ import (
 type launches struct {
 	settings map[string]runSettings // by RunKey
 	of       map[machine.Version]*server.Launch
+	works    map[string]string // by release: the environment in which it is known to work
 }
 
 // runSettings is a build's entry and environment as one RunKey identifies them.
@@ -25,7 +26,7 @@ type runSettings struct {
 }
 
 func newLaunches() launches {
-	return launches{settings: map[string]runSettings{}, of: map[machine.Version]*server.Launch{}}
+	return launches{settings: map[string]runSettings{}, of: map[machine.Version]*server.Launch{}, works: map[string]string{}}
 }
 
 // know keeps an entry with its environment, and returns the RunKey that identifies everything a

@@ -47,6 +47,7 @@ type (
 	unready struct {
 		g      *generation
 		reason string
+		cause  machine.Cause
 	}
 	// treeEnded says that nothing of a generation is left.
 	treeEnded struct{ g *generation }
@@ -66,11 +67,6 @@ type (
 	}
 	// releasesListed says which releases are kept.
 	releasesListed []string
-	// hookDue says that something happened outside the machine for which there may be a hook.
-	hookDue struct {
-		event  machine.EventName
-		reason string
-	}
 )
 
 func (configured) message()     {}
@@ -87,4 +83,3 @@ func (leftoverEnded) message()  {}
 func (folderTouched) message()  {}
 func (startMisses) message()    {}
 func (releasesListed) message() {}
-func (hookDue) message()        {}

@@ -75,7 +75,10 @@ type Exit struct {
 	Words  string // "exit code 3", "killed by SIGKILL"
 	Code   int    // -1: a signal ended it, or the code is not known
 	Signal bool   // a signal ended it
-	Clean  bool   // exit code 0
+	// Outside says that the signal is one that comes from outside: of a person, or of a kernel that
+	// is short of memory.
+	Outside bool
+	Clean   bool // exit code 0
 }
 
 // Leftover is a generation of an earlier supervisor of this root, found by the mark that each of
@@ -129,6 +132,9 @@ type Sockets interface {
 type Releases interface {
 	// Make makes a release of the inputs as they are now (build.Maker).
 	Make(ctx context.Context, r build.Request) (rel build.Release, fresh bool, err error)
+	// Check asks whether a release would work in another environment (build.Maker). The error is a
+	// *build.LookError, or that of ctx.
+	Check(ctx context.Context, l build.Look) error
 	Get(name, id string) (build.Release, error)
 	List(name string) ([]build.Release, error)
 	// Own gives what lies below the folder of a build to whom it runs as (build.Own), but not the
@@ -159,9 +165,10 @@ type Host interface {
 
 // ProbeError describes how a probe failed.
 type ProbeError struct {
-	Wrong bool // there was an answer, with an unexpected status
-	Late  bool // there was none in time
-	Err   error
+	Wrong  bool // there was an answer, with an unexpected status
+	Late   bool // there was none in time
+	Status int  // of the answer; 0: there was none
+	Err    error
 }
 
 func (e *ProbeError) Error() string { return e.Err.Error() }

@@ -51,7 +51,7 @@ func TestNextSupervisorGoesOnWhereThisOneWas(t *testing.T) {
 		l.serves("r2")
 		l.pass(l.entry.StableAfter)
 		l.change("third")
-		l.told(machine.EventCandidateFailed)
+		l.until("rejected", func(v *View) bool { return len(v.State.Bad) == 1 })
 		l.crash(crash)
 		l.serves("r2")
 		before := l.View().State

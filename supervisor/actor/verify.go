@@ -6,14 +6,45 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
 	"github.com/medctrl/medctrl-supervisor/supervisor/server"
 )
 
-// verify waits until generation g is ready: every worker has said so, if its server can, and the
-// probe got the expected answer. It posts Ready, or ProofFailed with the reason; nothing when ctx
-// ends first.
+// verify waits until generation g is ready and, concurrently, its environment has passed its check
+// where that has changed. It posts Ready, or ProofFailed with the reason; nothing when ctx ends
+// first.
 func (a *Actor) verify(ctx context.Context, g *generation) {
+	both, cancel := context.WithCancel(ctx)
+	defer cancel()
+	looked := make(chan error, 1)
+	go func() {
+		err := a.look(both, g)
+		if err != nil {
+			cancel()
+		}
+		looked <- err
+	}()
+	failed := a.awaitReady(both, g)
+	if failed != nil {
+		cancel()
+	}
+	err := <-looked
+	var refused *build.LookError
+	switch {
+	case ctx.Err() != nil: // it ended, or is no longer wanted
+	case errors.As(err, &refused):
+		a.tell(machine.ProofFailed{N: g.n, Reason: err.Error(), Cause: causeOfLook(err)})
+	case failed != nil:
+		a.post(*failed)
+	default:
+		a.tell(machine.Ready{N: g.n})
+	}
+}
+
+// awaitReady waits until every worker of g has said that it is ready, if its server can, and the
+// probe got the expected answer. It returns why that is not so.
+func (a *Actor) awaitReady(ctx context.Context, g *generation) *unready {
 	set := a.health.Load()
 	deadline, cancel := context.WithTimeout(ctx, set.StartTimeout)
 	defer cancel()
@@ -25,14 +56,12 @@ func (a *Actor) verify(ctx context.Context, g *generation) {
 		err = a.awaitAnswer(deadline, g)
 	}
 	switch {
-	case ctx.Err() != nil: // it ended, or is no longer wanted
 	case err == nil:
-		a.tell(machine.Ready{N: g.n})
+		return nil
 	case errors.Is(deadline.Err(), context.DeadlineExceeded):
-		a.post(unready{g, fmt.Sprintf("not ready within start_timeout (%v): %v", set.StartTimeout, err)})
-	default:
-		a.post(unready{g, err.Error()})
+		return &unready{g, fmt.Sprintf("not ready within start_timeout (%v): %v", set.StartTimeout, err), machine.CauseOutside}
 	}
+	return &unready{g, err.Error(), causeOfCheck(err)}
 }
 
 // How often a server that does not answer as expected yet is probed again.

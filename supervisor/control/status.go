@@ -48,6 +48,8 @@ type BuildStatus struct {
 	BuildError    string    `json:"build_error"`
 	BuildProgress string    `json:"build_progress,omitempty"` // while building: the step and how far it has come
 	Warnings      []string  `json:"warnings,omitempty"`       // what should be changed although it works
+	NextTry       time.Time `json:"next_try,omitzero"`        // when something that failed is tried again by itself
+	Proving       string    `json:"proving,omitempty"`        // release that is being checked before it takes over
 	Releases      []string  `json:"releases"`                 // kept, oldest first
 	Memory        uint64    `json:"memory"`                   // bytes in RAM of the server's tree; 0: nothing is running, or not known
 	CPU           float64   `json:"cpu"`                      // of one core, lately
@@ -136,6 +138,7 @@ func (s Status) MarshalJSON() ([]byte, error) {
 // normal returns b with its times and lists as promised.
 func (b BuildStatus) normal() BuildStatus {
 	b.Since = b.Since.UTC().Truncate(time.Second)
+	b.NextTry = b.NextTry.UTC().Truncate(time.Second)
 	if b.Releases == nil {
 		b.Releases = []string{}
 	}

@@ -42,6 +42,7 @@ type BuildStatus struct {
 	Healthy    bool      `json:"healthy"`
 	Building   bool      `json:"building"`
 	BuildError string    `json:"build_error"`
+	NextTry    time.Time `json:"next_try"`
 	Releases   []string  `json:"releases"`
 }
 

@@ -15,6 +15,9 @@ func (t *turn) configured(e Configured) {
 		}
 		t.RunKey = e.RunKey
 		t.hurry()
+		if t.Serving.Ready {
+			t.Trouble = "" // it was of the run settings before
+		}
 		if t.BuildErr != "" {
 			t.need(NeedCheck) // the steps have that environment too
 		}
@@ -116,7 +119,7 @@ func (t *turn) hurry() {
 
 // retry lets the next candidate start at once.
 func (t *turn) retry() {
-	t.Tries = 0
+	t.Tries, t.Trial = 0, Trial{}
 	t.candidateAt(time.Time{})
 }
 

@@ -11,9 +11,12 @@ func (t *turn) backoff(n int) time.Duration {
 	if n <= 1 {
 		return 0
 	}
-	d := exponential(n-1, backoffMin, t.Policy.DelayMax)
-	// Jitter takes up to a quarter off, so that builds that died together (because of one database,
-	// say) do not come back together. The generation counter is random enough, and can be replayed.
+	return t.jitter(exponential(n-1, backoffMin, t.Policy.DelayMax))
+}
+
+// jitter takes up to a quarter off, so that builds that died together (because of one database, say)
+// do not come back together. The generation counter is random enough, and can be replayed.
+func (t *turn) jitter(d time.Duration) time.Duration {
 	return d - d/4*time.Duration(mix(uint64(t.Spawned))%1024)/1024
 }
 

@@ -9,6 +9,8 @@
 //
 //   - at most one generation holds the public name, and at most one other is being checked;
 //   - the public name only ever goes to a generation that passed its check;
+//   - a release that fails its check is tried again, and rejected only for what it did itself, three
+//     times;
 //   - a generation that dies is replaced at once, then with backoff, and never given up;
 //   - a release that keeps dying, or hangs, soon after it took over gives way to what was stable
 //     before;

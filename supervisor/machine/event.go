@@ -97,6 +97,17 @@ type (
 	}
 )
 
+// Cause says where a failure comes from, and so what another try is worth.
+type Cause int
+
+// The values of Cause.
+const (
+	CauseRelease Cause = iota // the release itself: after the third time it is not tried again
+	CauseOutside              // perhaps a database that is away or a busy host: it may pass by itself
+	CauseSettled              // another try cannot end otherwise: a login that was refused
+	causeHost                 // nothing of the release: no process could be started, no name exchanged
+)
+
 // What became of generations and of the public name.
 type (
 	// Opened and OpenFailed are the results of Open.
@@ -119,6 +130,7 @@ type (
 	ProofFailed struct {
 		N      int
 		Reason string
+		Cause  Cause
 	}
 	// Swapped and SwapFailed are the results of Swap.
 	Swapped    struct{ N int }
@@ -131,6 +143,7 @@ type (
 		N      int
 		Reason string
 		Clean  bool
+		Cause  Cause
 	}
 	// Ended is the result of End and Retire: nothing of generation N is left.
 	Ended struct{ N int }

@@ -89,7 +89,7 @@ func (w *world) fate(n int) {
 		g.proving = false
 		switch w.roll(8) {
 		case 5:
-			w.post(ProofFailed{N: n, Reason: "GET / answered 500, want <500"})
+			w.post(ProofFailed{N: n, Reason: "GET / answered 500, want <500", Cause: Cause(w.roll(3))})
 		case 6:
 			w.exit(n)
 		case 7: // it passed its check, and died before the machine was told
@@ -112,7 +112,7 @@ func (w *world) fate(n int) {
 
 func (w *world) exit(n int) {
 	w.trees[n-1].alive = false
-	w.post(Exited{N: n, Reason: "exit code 3", Clean: w.roll(3) == 2})
+	w.post(Exited{N: n, Reason: "exit code 3", Clean: w.roll(3) == 2, Cause: Cause(w.roll(2))})
 }
 
 // progress takes the running build one step further, or ends it.

@@ -27,6 +27,10 @@ func (t *turn) swapped(n int) {
 	t.Proven = t.Serving.Version
 	t.forgive(func(v Version) bool { return v == t.Proven })
 	t.Trouble, t.Tries, t.Halted = "", 0, ""
+	if t.Trial.Version == t.Proven {
+		t.Trial = Trial{}
+	}
+	t.nextTry()
 	if before.Release != "" && before.Release != t.Proven.Release {
 		t.Failures = 0
 		t.goneBefore(before, stable)
@@ -60,7 +64,7 @@ func (t *turn) goneBefore(v Version, stable bool) {
 func (t *turn) swapFailed(e SwapFailed) {
 	if t.Candidate.N == e.N && t.Swapping {
 		t.Swapping = false
-		t.candidateFailed(e.Reason, true)
+		t.candidateFailed(e.Reason, causeHost)
 	}
 }
 
@@ -115,7 +119,7 @@ func (t *turn) spawnFailed(e SpawnFailed) {
 		t.died(e.Reason, false)
 	case t.Candidate.N:
 		v = t.Candidate.Version
-		t.candidateFailed(e.Reason, true)
+		t.candidateFailed(e.Reason, causeHost)
 	}
 	if e.Gone {
 		t.lost(v.Release)
@@ -162,7 +166,7 @@ func (t *turn) proofFailed(e ProofFailed) {
 	switch {
 	case e.N == 0:
 	case e.N == t.Candidate.N && !t.Candidate.Ready:
-		t.candidateFailed(e.Reason, false)
+		t.candidateFailed(e.Reason, e.Cause)
 	case e.N == t.Serving.N && !t.Serving.Ready:
 		t.died(e.Reason, false)
 	}
@@ -172,7 +176,7 @@ func (t *turn) exited(e Exited) {
 	switch e.N {
 	case 0:
 	case t.Candidate.N:
-		t.candidateFailed(e.Reason, false)
+		t.candidateFailed(e.Reason, e.Cause)
 	case t.Serving.N:
 		t.died(e.Reason, e.Clean)
 	}
@@ -188,24 +192,49 @@ func (t *turn) ending(n int) {
 	t.Ending = append(slices.Clone(t.Ending), n)
 }
 
-// candidateFailed ends the candidate. Its version is bad and not tried again until an input changes
-// or a person asks, unless that would leave nothing to serve, or the failure says nothing about it
-// (transient), or it is what served before.
-func (t *turn) candidateFailed(reason string, transient bool) {
+// candidateFailed ends the candidate. Its version is tried again with backoff. It is bad, and not
+// tried again until an input changes or a person asks, once it has failed by its own doing as often
+// as it may, or if it keeps what served before from coming back in the place of what hangs.
+func (t *turn) candidateFailed(reason string, cause Cause) {
 	c := t.Candidate
 	t.Candidate, t.Swapping = Generation{}, false
 	t.end(c.N)
-	t.note(EventCandidateFailed, c, reason)
 	t.LastExit = reason
-	t.Again = t.Again || c.Asked && transient
-	t.Trouble = fmt.Sprintf("release %s did not take over: %s", c.Version.Release, reason)
-	if !transient && c.Version != t.Proven {
-		t.condemn(c.Version, reason)
-		t.hungGivesWay()
+	t.Again = t.Again || c.Asked && cause == causeHost
+	t.Trouble = t.notTaken(c.Version) + ": " + reason
+	bad, wait := false, time.Duration(0)
+	switch {
+	case c.Version == t.Proven:
+		t.Trial.Yields = false
+	case cause != causeHost:
+		bad = t.failed(c, reason, cause) || t.Serving.Unhealthy && t.Fallback.Release != ""
+		t.Trouble = t.Trial.Reason
+		if c.Version == t.Fallback {
+			t.Fallback = Version{} // it would fail again
+		}
 	}
-	if t.Proven.Release == "" || transient || t.Serving.Unhealthy {
+	if t.Proven.Release == "" || cause == causeHost || t.Serving.Unhealthy {
 		t.Tries++
-		t.candidateAt(t.now.Add(t.backoff(t.Tries + 1)))
+		wait = t.backoff(t.Tries + 1)
+	} else if t.onTrial() && !bad {
+		wait = t.Trial.Wait
+	}
+	outlook := notAgain
+	if wait > 0 {
+		t.candidateAt(t.now.Add(wait))
+		if !bad || t.Proven.Release == "" {
+			outlook = again(wait)
+		}
+	}
+	told := reason
+	if t.Halted == "" {
+		told += "; " + outlook
+	}
+	t.note(EventCandidateFailed, c, told)
+	if bad {
+		t.condemn(c.Version, reason)
+		t.Trial = Trial{}
+		t.hungGivesWay()
 	}
 }
 
@@ -246,6 +275,7 @@ func (t *turn) died(reason string, clean bool) {
 func (t *turn) giveWay(g Generation, reason string) {
 	if t.target().Release == g.Version.Release {
 		t.Release = t.Fallback.Release
+		t.retry()
 	}
 	t.condemn(g.Version, reason)
 	t.Trouble = fmt.Sprintf("release %s gave way to %s: %s", g.Version.Release, t.Fallback.Release, reason)
@@ -266,7 +296,11 @@ func (t *turn) probeOK(n int) {
 	}
 	t.Serving.Unhealthy = false
 	t.Trouble = ""
-	t.candidateAt(time.Time{})
+	if t.Trial.Own {
+		t.nextTry()
+	} else {
+		t.candidateAt(time.Time{}) // whatever was missing is most likely back
+	}
 	t.note(EventHealthy, t.Serving, "")
 	if t.Candidate.N != 0 && t.Candidate.Version == t.Serving.Version && !t.Candidate.Asked && !t.Swapping {
 		t.dropCandidate() // it was to replace a generation that is healthy again
@@ -286,6 +320,9 @@ func (t *turn) probeFailed(e ProbeFailed) {
 	t.Serving.Unhealthy = true
 	t.note(EventUnhealthy, t.Serving, e.Reason)
 	t.hungGivesWay()
+	if t.onTrial() && t.Trial.Yields {
+		t.candidateAt(time.Time{}) // clients wait for what is to replace it
+	}
 }
 
 // hungGivesWay goes back from a new release that hangs, unless a newer one is being tried or the
@@ -297,6 +334,9 @@ func (t *turn) hungGivesWay() {
 	}
 	if _, bad := t.Bad[Version{Release: t.Fallback.Release, RunKey: t.RunKey}]; bad {
 		return
+	}
+	if t.onTrial() && t.Trial.Version != t.Serving.Version {
+		t.condemn(t.Trial.Version, t.Trial.Reason) // it has failed, and something has to serve
 	}
 	t.giveWay(t.Serving, t.Serving.Reason)
 	t.Fallback = Version{}

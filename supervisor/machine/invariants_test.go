@@ -15,8 +15,10 @@ type model struct {
 
 	proved map[Version]bool // had the public name once
 	served Version          // had it last
-	failed map[Version]bool // failed since it served, if it ever did
+	failed map[Version]bool // was rejected since it served, if it ever did
 	bad    map[Version]bool // the same, and nobody asked or changed anything since
+	trial  Version          // failed last, is tried again
+	faults int              // how often it did so by its own doing
 
 	deaths   int  // of what serves, in a row
 	since    int  // deaths since the serving release took over, not stable since
@@ -102,6 +104,7 @@ func (w *world) happened(before, next State, e Event) {
 	}
 	if w.want != WantServe {
 		w.deaths, w.unstable, w.halted = 0, false, false
+		w.trial = Version{}
 	}
 }
 
@@ -121,11 +124,11 @@ func (w *world) heard(before State, e Event) {
 	case Ended:
 		w.tree(e.N).ended = true
 	case Exited:
-		w.down(e.N, e.Clean, false)
+		w.down(e.N, e.Clean, e.Cause)
 	case ProofFailed:
-		w.down(e.N, false, false)
+		w.down(e.N, false, e.Cause)
 	case SpawnFailed:
-		w.down(e.N, false, true)
+		w.down(e.N, false, causeHost)
 		if v := w.tree(e.N).version; e.Gone && before.LastBuilt != v.Release { // it cannot serve again
 			if v == w.served {
 				w.served = Version{}
@@ -148,7 +151,10 @@ func (w *world) asked() {
 	clear(w.bad)
 }
 
-func (w *world) fresh() { w.deaths, w.since, w.halted = 0, 0, false }
+func (w *world) fresh() {
+	w.deaths, w.since, w.halted = 0, 0, false
+	w.trial = Version{}
+}
 
 func (w *world) built(before State, e BuildDone) {
 	b := w.build
@@ -167,7 +173,7 @@ func (w *world) built(before State, e BuildDone) {
 }
 
 // down records that the machine is told of the end of generation n.
-func (w *world) down(n int, clean, unborn bool) {
+func (w *world) down(n int, clean bool, cause Cause) {
 	g := w.tree(n)
 	told := g.failed || g.leaving
 	g.failed = true
@@ -182,8 +188,23 @@ func (w *world) down(n int, clean, unborn bool) {
 		}
 		w.deaths++
 		w.since++
-	case !unborn && g.version != w.served:
-		w.condemned(g.version)
+	case cause != causeHost && g.version != w.served:
+		w.tried(g.version, cause)
+	}
+}
+
+// tried records that a candidate has failed. It is rejected at its third own failure, or where it
+// stands in the way of what is to replace a new release that hangs.
+func (w *world) tried(v Version, cause Cause) {
+	if w.trial != v {
+		w.trial, w.faults = v, 0
+	}
+	if cause == CauseRelease {
+		w.faults++
+	}
+	if w.faults == 3 || cause == CauseSettled || w.s.Serving.Unhealthy && w.s.Fallback.Release != "" {
+		w.condemned(v)
+		w.trial = Version{}
 	}
 }
 
@@ -220,7 +241,8 @@ func (w *world) bounded(f SetTimer) {
 		w.require(w.deaths >= 2, "waits after death %d in a row", w.deaths)
 		within(w.deaths-2, time.Second, p.DelayMax)
 	case f.Kind == TimerCandidate:
-		w.require(d <= p.DelayMax && d >= min(time.Second, p.DelayMax)*3/4, "next candidate in %v", d)
+		w.require(d <= max(p.DelayMax, 5*time.Minute) && d >= min(time.Second, p.DelayMax)*3/4, "next candidate in %v", d)
+		w.require(w.served != Version{} || d <= p.DelayMax, "next candidate in %v, and nothing serves", d)
 	case f.Kind == TimerBuild:
 		w.require(d >= 10*time.Second && d <= 5*time.Minute, "next build in %v", d)
 	case f.Kind == TimerStable:
@@ -243,6 +265,9 @@ func (w *world) noted(f Note) {
 			w.deaths, w.since, w.unstable, w.missed = 0, 0, true, false
 		}
 		w.served, w.halted = v, false
+		if w.trial == v {
+			w.trial = Version{}
+		}
 		delete(w.bad, v)
 		delete(w.failed, v)
 		w.prune()
@@ -253,8 +278,12 @@ func (w *world) noted(f Note) {
 		w.require(w.since >= 2 || w.missed, "release %s gives way after %d deaths", f.Release, w.since)
 		w.condemned(w.tree(f.N).version)
 		if w.s.Release != w.should {
-			fix := w.should != f.Release && !w.failed[Version{w.should, w.s.RunKey}]
-			w.require(!fix, "the fix %s is thrown away", w.should)
+			should := Version{w.should, w.s.RunKey}
+			if w.trial == should {
+				w.condemned(should)
+			}
+			w.trial = Version{}
+			w.require(w.should == f.Release || w.failed[should], "the fix %s is thrown away", w.should)
 			w.moved = max(w.moved, w.inputsOf(f.Release), w.inputsOf(w.should))
 		}
 		w.pinned.release = ""

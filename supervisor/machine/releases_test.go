@@ -108,10 +108,10 @@ func TestBadReleaseIsNotGivenWayTo(t *testing.T) {
 			l.write(1) // the edit is undone
 			l.take(InputsChanged{})
 			l.builds()
-			l.take(ProofFailed{N: 3, Reason: "GET / answered 500"}) // r1 does not work any more
+			l.rejects("GET / answered 404") // r1 does not work any more
 			trouble(l)
 			l.passes(time.Hour)
-			l.wants("r2 started again", (l.s.Serving.N > 3) != (l.s.Candidate.N > 3) &&
+			l.wants("r2 started again", (l.s.Serving.N > 5) != (l.s.Candidate.N > 5) &&
 				max(l.s.Serving.N, l.s.Candidate.N) == l.s.Spawned && l.tree(l.s.Spawned).version.Release == "r2")
 		})
 	}
@@ -130,13 +130,13 @@ func TestHungServingIsReplaced(t *testing.T) {
 func TestHungServingIsReplacedEvenWhereTheNewestIsBad(t *testing.T) {
 	l := serving(t)
 	l.edits()
-	l.take(ProofFailed{N: 2, Reason: "GET / answered 500"})
+	l.rejects("GET / answered 404")
 	for range l.policy.Failures {
 		l.take(ProbeFailed{N: 1, Reason: "no answer"})
 	}
-	l.take(Ready{N: 3})
+	l.take(Ready{N: 5})
 	l.serves("r1")
-	l.wants("another generation", l.s.Serving.N == 3)
+	l.wants("another generation", l.s.Serving.N == 5)
 }
 
 func TestRecoveredServingKeepsTheName(t *testing.T) {
@@ -251,7 +251,7 @@ func TestFailuresOfForgottenReleasesAreForgotten(t *testing.T) {
 	l := serving(t)
 	for range 50 {
 		l.edits()
-		l.take(ProofFailed{N: l.s.Candidate.N, Reason: "GET / answered 500"})
+		l.rejects("GET / answered 404")
 	}
 	l.wants("the last", len(l.s.Bad) == 1)
 }
@@ -289,9 +289,10 @@ func TestReplacementOfAHungOneIsTriedWithBackoff(t *testing.T) {
 func TestDeathIsARestartToo(t *testing.T) {
 	l := serving(t)
 	l.edits()
-	l.took(RestartNow{}, Exited{N: 1, Reason: "exit code 1"}, Ready{N: 3}, ProofFailed{N: 2, Reason: "GET / answered 500"})
+	l.took(RestartNow{}, Exited{N: 1, Reason: "exit code 1"}, Ready{N: 3})
+	l.rejects("GET / answered 404")
 	l.passes(time.Hour)
-	l.wants("no more restarts", l.s.Serving.N == 3 && l.s.Spawned == 3)
+	l.wants("no more restarts", l.s.Serving.N == 3 && l.s.Spawned == 5)
 }
 
 func TestNobodyGoesBackToWhatWasRemoved(t *testing.T) {

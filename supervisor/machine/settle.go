@@ -75,6 +75,9 @@ func (t *turn) settleCandidate() {
 	}
 	t.Candidate = t.generation(want)
 	t.Candidate.Asked, t.Again = t.Again, false
+	if want == t.Trial.Version {
+		t.Trial.Yields = false // it is its turn
+	}
 	t.do(Spawn{N: t.Candidate.N, Version: want})
 }
 
@@ -124,6 +127,7 @@ func (t *turn) windDown() {
 	t.buildAt(time.Time{})
 	t.openAt(time.Time{})
 	t.Failures, t.Tries, t.Again = 0, 0, false
+	t.Trial = Trial{}
 	t.Fallback = Version{}
 	t.Trouble, t.OpenErr, t.Halted = "", "", ""
 	if (t.Want == WantRemoved || t.Want == WantShutdown) && !t.busy() && !t.Opening {

@@ -1,9 +1,6 @@
 package machine
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
 // State is everything the machine knows about one build. The zero State is a build nobody has
 // configured yet. Its slices and maps are never changed in place, so that a State may be kept and
@@ -54,6 +51,7 @@ type State struct {
 	RestartAt   time.Time // when the public listener is served again; zero: not waiting
 	Tries       int       // failed candidates since the last success or change
 	CandidateAt time.Time // when the next candidate may start; zero: not waiting
+	Trial       Trial     // of a version that failed and is tried again
 	StableAt    time.Time // when the serving generation counts as stable; zero: it is
 	Fallback    Version   // what to go back to while the serving one is not stable yet
 	Restarts    int
@@ -216,14 +214,10 @@ func (s State) Reason() string {
 		return s.Trouble
 	case s.Release == "":
 		return s.BuildErr
+	case s.onTrial():
+		return s.Trial.Reason
 	}
-	// The failure may be long past, but the newest release is still not the one that serves.
-	for _, release := range []string{s.LastBuilt, s.Release} {
-		if why, bad := s.Bad[Version{Release: release, RunKey: s.RunKey}]; bad {
-			return fmt.Sprintf("release %s is not served: %s", release, why)
-		}
-	}
-	return ""
+	return s.rejected()
 }
 
 // busy says that something of the build is still running.
@@ -240,10 +234,12 @@ func (s State) desired() Version {
 }
 
 // target is the version to run: the desired one, or what served before if that one is known to be
-// bad. If nothing ever served, even a bad one is tried again: serving late is better than never.
+// bad, or has just failed while what serves hangs. If nothing ever served, even a bad one is tried
+// again: serving late is better than never.
 func (s State) target() Version {
 	want := s.desired()
-	if _, bad := s.Bad[want]; bad && s.Proven.Release != "" {
+	_, bad := s.Bad[want]
+	if (bad || s.Serving.Unhealthy && s.onTrial() && s.Trial.Yields) && s.Proven.Release != "" {
 		return s.Proven
 	}
 	return want

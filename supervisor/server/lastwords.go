@@ -22,6 +22,10 @@ func Explain(s Server, reason string, output []string) string {
 	return reason + "; last output: " + strings.Join(words, " | ")
 }
 
+// FailedOutside says that what a server printed last names a cause that may lie outside it and pass by
+// itself. It is a guess (traceback.Outside).
+func FailedOutside(output []string) bool { return traceback.Outside(output) }
+
 // lastWords picks the last lines that say why a server ended out of its output, without what
 // gunicorn says of its own end.
 func lastWords(output []string) []string {

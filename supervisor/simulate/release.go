@@ -234,6 +234,8 @@ func (s *site) release(id string) *release {
 	return nil
 }
 
+func (k releases) Check(context.Context, build.Look) error { return nil }
+
 func (k releases) Get(name, id string) (build.Release, error) {
 	if !k.lock() {
 		return build.Release{ID: id}, nil

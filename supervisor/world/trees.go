@@ -152,8 +152,17 @@ func (t trees) Run(ctx context.Context, h actor.Hook) (string, error) {
 // exitOf translates a process.Exit for exited.
 func exitOf(exited func(actor.Exit)) func(process.Exit) {
 	return func(e process.Exit) {
-		exited(actor.Exit{Words: e.String(), Code: e.Code, Signal: e.Signal != 0, Clean: e.Clean()})
+		exited(actor.Exit{Words: e.String(), Code: e.Code, Signal: e.Signal != 0, Outside: fromOutside(e.Signal), Clean: e.Clean()})
 	}
+}
+
+// fromOutside says that a signal is one that processes do not send themselves when they fail.
+func fromOutside(s syscall.Signal) bool {
+	switch s {
+	case syscall.SIGKILL, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPWR:
+		return true
+	}
+	return false
 }
 
 // credential returns what a child needs to run as id; nil if that is our own user.

@@ -47,11 +47,17 @@ func short(reason string) string {
 		return reason
 	}
 	lines := strings.Split(output, " | ")
-	last := lines[len(lines)-1]
+	last, next := lines[len(lines)-1], ""
+	if i := strings.LastIndex(last, "; "); i > 0 && (strings.Contains(last[i:], "tried again") || strings.Contains(last[i:], "repeated by itself")) {
+		last, next = last[:i], last[i:]
+	}
 	if i := strings.LastIndex(last, " (/"); i > 0 && strings.HasSuffix(last, ")") {
 		last = last[:i] // the path of the log, which `logs --build` shows
 	}
-	return what + ": " + last
+	if cause, ok := strings.CutPrefix(last, "caused by "); ok && len(lines) > 1 {
+		last = lines[len(lines)-2] + ", caused by " + cause // what failed, and why
+	}
+	return what + ": " + last + next
 }
 
 // remedy returns what to do about a build, "" where nothing is needed.
@@ -70,6 +76,8 @@ func remedy(b control.BuildStatus) string {
 		return "it is replaced automatically if this goes on; to replace it now: " + own + "restart " + b.Name
 	case b.State == "stopped" && b.Reason != "":
 		return own + "start " + b.Name
+	case b.State == "running" && b.Reason != "" && !b.Building && !b.NextTry.IsZero():
+		return "release " + b.Release + " is serving; to try the other now: " + own + "restart " + b.Name
 	case b.State == "running" && b.Reason != "" && !b.Building:
 		return "release " + b.Release + " is serving; fix the cause and the next release is tried automatically"
 	}

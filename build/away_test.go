@@ -1,0 +1,72 @@
+package build
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// exceptions are what a migration or a check may end with, and whether that may pass by itself.
+const exceptions = `
+class Error(Exception): pass
+class DatabaseError(Error): pass
+class OperationalError(DatabaseError): pass
+class InterfaceError(Error): pass
+class IntegrityError(DatabaseError): pass
+class ProgrammingError(DatabaseError): pass
+class ServerSelectionTimeoutError(Exception): pass
+class ExceptionGroup(Exception):
+    def __init__(self, text, exceptions): self.exceptions = exceptions
+def coded(state):
+    e = OperationalError("of PostgreSQL")
+    e.pgcode = state
+    return e
+def caused(e, cause):
+    e.__cause__ = cause
+    return e
+def during(e, context):
+    e.__context__ = context
+    return e
+passes = [
+    OperationalError(2002, "Can't connect to local MySQL server"), OperationalError(2003, "x"), OperationalError(2005, "Unknown host"),
+    OperationalError(2006, "MySQL server has gone away"), OperationalError(2013, "Lost connection to MySQL server during query"),
+    OperationalError(1040, "Too many connections"), OperationalError(1053, "Server shutdown in progress"), InterfaceError(0, ""),
+    coded("57P01"), coded("57P03"), coded("08006"), coded("53300"), InterfaceError("connection already closed"),
+    OperationalError("server closed the connection unexpectedly"),
+    OperationalError("connection to server at db failed: Connection refused"), OperationalError("the database system is starting up"),
+    OperationalError("could not translate host name"), OperationalError("database is locked"), OperationalError("unable to open database file"),
+    ConnectionRefusedError(111, "Connection refused"), TimeoutError("timed out"), OSError(113, "No route to host"),
+    socket.gaierror(-3, "Temporary failure in name resolution"), ServerSelectionTimeoutError("x"),
+    caused(OperationalError(2013, "Lost"), OperationalError(2013, "Lost")), during(SystemExit(1), OperationalError(2003, "x")),
+    during(ProgrammingError("no such table"), ConnectionResetError()), ExceptionGroup("two", [ValueError(), ConnectionRefusedError()]),
+]
+stays = [
+    OperationalError(1045, "Access denied for user"), OperationalError(1049, "Unknown database"), OperationalError(1060, "Duplicate column"),
+    OperationalError(1205, "Lock wait timeout exceeded"), coded("28P01"), coded("42P01"), coded("40P01"),
+    OperationalError('connection to server at db failed: FATAL:  password authentication failed for user "m"'),
+    OperationalError('FATAL:  database "m" does not exist'), OperationalError("no such table: x"), IntegrityError(1062, "Duplicate entry"),
+    ProgrammingError(1146, "no table"), ZeroDivisionError(), KeyError("x"), SystemExit(1), PermissionError(13, "debug.log"),
+    FileNotFoundError(2, "x"), caused(ValueError("x"), OperationalError(1045, "Access denied")), during(SystemExit(1), KeyError("x")),
+    ExceptionGroup("two", [ValueError(), KeyError()]),
+]
+loop = ValueError()
+loop.__context__ = loop
+stays.append(loop)
+for wanted, all in ((True, passes), (False, stays)):
+    for e in all:
+        if away(e) != wanted:
+            print("may pass by itself: %s, want %s: %r" % (not wanted, wanted, e))
+print("%d exceptions" % len(passes + stays))
+`
+
+func TestWhatMayPassByItselfIsDecidedByClassAndCode(t *testing.T) {
+	t.Parallel()
+	functions, ok := strings.CutSuffix(driver, "\nmain()\n")
+	if !ok {
+		t.Fatal("the driver does not end with its call")
+	}
+	out, err := exec.CommandContext(t.Context(), distribution, "-c", functions+exceptions, "app").CombinedOutput()
+	if err != nil || strings.Count(string(out), "\n") != 1 || !strings.HasSuffix(string(out), " exceptions\n") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
