@@ -99,7 +99,7 @@ func Here(o *Options) (_ *World, err error) {
 	w.Events, w.PastEvents = eventlog.Open(root.Events(), log.Named("events"), control.FeedKept)
 	commands := &commands{path: root.Control(), log: log.Named("control"), given: given.TakeControl()}
 	w.Trees = trees{table: table, root: root, log: log.Named("server")}
-	w.Sockets = sockets{root: root, guard: listener.NewGuard(log.Named("guard"))}
+	w.Sockets = sockets{root: root, log: log, guard: listener.NewGuard(log.Named("guard"))}
 	w.Releases = releases{root: root, Maker: maker}
 	w.Host = host{environ: environ}
 	w.Files = files{environ}
