@@ -85,11 +85,11 @@ func (w *World) own(paths ...string) {
 	}
 }
 
-// oldRecipe serves the application as a script and a unit did: in a copy of its own, by a gunicorn that binds the
-// socket itself. It returns the socket and ends gunicorn when it is told.
-func (w *World) oldRecipe() (socket string, end func()) {
+// oldRecipe serves the application as a script and a unit did: in a copy of its own below root, by a gunicorn that
+// binds the socket itself. It returns the socket and ends gunicorn's main process when it is told.
+func (w *World) oldRecipe(root string) (socket string, end func(syscall.Signal)) {
 	w.t.Helper()
-	dir := filepath.Join(w.Dir, "old", "one")
+	dir := filepath.Join(root, "one")
 	app := filepath.Join(dir, "API")
 	if err := os.CopyFS(app, os.DirFS(filepath.Join(w.Source, "API"))); err != nil {
 		w.t.Fatal(err)
@@ -110,19 +110,28 @@ func (w *World) oldRecipe() (socket string, end func()) {
 		w.t.Fatal(err)
 	}
 	ended := false
-	end = func() {
+	end = func(sig syscall.Signal) {
 		if ended {
 			return
 		}
 		ended = true
-		if err := server.Process.Signal(syscall.SIGTERM); err != nil {
+		all := Tree(server.Process.Pid)
+		if err := server.Process.Signal(sig); err != nil {
 			w.t.Errorf("end the old gunicorn: %v", err)
 		}
-		if err := server.Wait(); err != nil {
+		if err := server.Wait(); err != nil && sig == syscall.SIGTERM {
 			w.t.Errorf("the old gunicorn ended with %v", err)
 		}
+		Eventually(w.t, patience, "the end of the old workers", func() (bool, string) {
+			for _, p := range all {
+				if now, live := readProcess(fmt.Sprintf("/proc/%d", p.Pid)); live && now.Start == p.Start {
+					return false, fmt.Sprint(p)
+				}
+			}
+			return true, ""
+		})
 	}
-	w.t.Cleanup(end)
+	w.t.Cleanup(func() { end(syscall.SIGTERM) })
 	Eventually(w.t, 30*time.Second, "the old gunicorn", func() (bool, string) {
 		got, err := Ask("unix", socket, "/one/")
 		return err == nil && got.Status == 200, fmt.Sprint(got.Status, err)
@@ -142,7 +151,7 @@ func TestApplicationOfTheOldRecipeMovesWithoutALostRequest(t *testing.T) {
 	}
 	database, static := w.fillIn()
 	w.MustCLI("check")
-	socket, endOld := w.oldRecipe()
+	socket, endOld := w.oldRecipe(filepath.Join(w.Dir, "old"))
 	w.own(filepath.Dir(database), database, filepath.Dir(static), static)
 	files := "location /static/ {\n\troot " + filepath.Dir(static) + ";\n}\n"
 	nginx := StartNginx(t, "location /one {\n\tinclude proxy_params;\n\tproxy_pass http://unix:"+socket+";\n}\n"+files)
@@ -158,7 +167,7 @@ func TestApplicationOfTheOldRecipeMovesWithoutALostRequest(t *testing.T) {
 	})
 	nginx.waitReloaded(t)
 	tr.GoOn(t, calm)
-	endOld()
+	endOld(syscall.SIGTERM)
 	tr.GoOn(t, calm)
 	w.Replace(w.Settings("one"), "no secret at all", "still none", RenameOver)
 	w.WaitRelease("one", first.Release)
@@ -183,6 +192,32 @@ func TestApplicationOfTheOldRecipeMovesWithoutALostRequest(t *testing.T) {
 		t.Errorf("the static file is returned as %d %q", got.Status, got.Body)
 	}
 	w.logsAreInData()
+}
+
+// With the old root the sockets' paths are the same, and Nginx stays as it is.
+func TestOldGunicornKeepsItsPathUntilTheFirstReleaseServes(t *testing.T) {
+	t.Parallel()
+	w := prefixedWorld(t)
+	database, static := w.fillIn()
+	socket, endOld := w.oldRecipe(w.Root)
+	w.own(filepath.Dir(database), database, filepath.Dir(static), static)
+	if socket != w.Socket("one") {
+		t.Fatalf("the old socket is %s, the new one %s", socket, w.Socket("one"))
+	}
+	tr := StartLoad(t, Load{Network: "unix", Addr: socket, Path: "/one/", Rate: 50})
+	tr.GoOn(t, calm)
+	first := w.Serve("one")
+	tr.GoOn(t, calm)
+	endOld(syscall.SIGKILL) // it cannot remove the path, and its workers finish what they hold
+	tr.GoOn(t, calm)
+	r := tr.Stop()
+	r.NoneLost(t)
+	if served := r.releases(); len(served) != 2 || served[0] != "" || served[1] != first.Release {
+		t.Errorf("served by %q, want the old gunicorn and then %s", served, first.Release)
+	}
+	if _, err := os.Stat(filepath.Join(w.Root, "one", "API", "manage.py")); err != nil {
+		t.Errorf("the old copy was not left alone: %v", err)
+	}
 }
 
 // logsAreInData fails where what the application logs to relative names is elsewhere than in its data folder.

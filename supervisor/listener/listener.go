@@ -35,6 +35,9 @@ type Options struct {
 	UID, GID int         // owner and group of the socket's file; -1 leaves them
 	Mode     fs.FileMode // permission bits; a client needs the write bit to connect (unix(7)); 0 means Mode
 	Backlog  int         // 0 means Backlog
+	// Yield leaves the name to a server of somebody else's that listens there, until that has gone, or
+	// another of our sockets takes the name: what serves is not cut off for one that only refuses.
+	Yield bool
 }
 
 // Listener is a listening unix socket and its name. Its methods may be called from several
@@ -51,12 +54,13 @@ type Listener struct {
 	file   *os.File // what File returns: a duplicate, made while the socket blocks, so that Fd never changes the mode
 	path   string
 	spare  string // "" where the file system has no hard links
+	behind bool   // the name is somebody else's until they have gone
 	closed bool
 }
 
 // Bind makes a listening socket and gives it the name path. A socket that has the name already
-// loses it in the same instant that the new one gets it; anything else under that name is left
-// alone and is an error that wraps fs.ErrExist. The folder must exist. The path may be of
+// loses it in the same instant that the new one gets it, unless Options.Yield leaves it the name;
+// anything else under that name is left alone and is an error that wraps fs.ErrExist. The folder must exist. The path may be of
 // any length (supervisor/sockaddr).
 //
 // Owner and mode are set between bind(2) and listen(2), while connect(2) still answers
@@ -108,6 +112,9 @@ func bind(path string, o Options) (_ *Listener, err error) {
 		return nil, err
 	}
 	l.file = os.NewFile(uintptr(n), path)
+	if l.behind = o.Yield && foreign(path); l.behind {
+		return l, nil
+	}
 	return l, l.publish(path)
 }
 

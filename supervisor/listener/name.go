@@ -13,11 +13,31 @@ import (
 // Only a new socket helps.
 var ErrNoSpare = errors.New("no other name of this socket is left")
 
-// Named reports whether the name at Path still leads to this very socket.
+// Named reports whether the name at Path still leads to this very socket, or to the server that it
+// was left to.
 func (l *Listener) Named() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.is(l.path)
+	return l.is(l.path) || l.yields()
+}
+
+// Yields reports whether the name at Path was left to another server, which has it still.
+func (l *Listener) Yields() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.yields()
+}
+
+func (l *Listener) yields() bool {
+	l.behind = l.behind && foreign(l.path)
+	return l.behind
+}
+
+// foreign reports whether path leads to a listening socket that is not one of ours. Each of ours has
+// a spare name, and so two links.
+func foreign(path string) bool {
+	var st unix.Stat_t
+	return unix.Lstat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFSOCK && st.Nlink == 1 && !dead(path)
 }
 
 // Take gives the socket the name public in place of its own, atomically: there is no instant at
@@ -38,6 +58,7 @@ func (l *Listener) take(public string) error {
 	if l.closed {
 		return os.ErrClosed
 	}
+	l.behind = false
 	if public == l.path {
 		return l.restore()
 	}
@@ -56,7 +77,8 @@ func (l *Listener) take(public string) error {
 // Restore puts the name at Path back, where somebody removed it or put another socket there, by a
 // hard link of the spare: the socket and its queue are the same as before. A lost spare is made
 // again from the name. It does nothing while both are right. Call it only for the socket that is
-// meant to have the name: one whose name was taken would take it back. The error wraps ErrNoSpare
+// meant to have the name: one whose name was taken would take it back. A name that was left to
+// another server is put back once that has gone. The error wraps ErrNoSpare
 // where only a new socket can help (the whole folder was removed, or the file system has no hard
 // links).
 func (l *Listener) Restore() error {
@@ -79,6 +101,12 @@ func (l *Listener) restore() error {
 	if l.is(l.path) {
 		return nil
 	}
+	if l.yields() {
+		if l.spare == "" || !l.is(l.spare) {
+			return ErrNoSpare
+		}
+		return nil
+	}
 	if err := replaceable(l.path); err != nil {
 		return err
 	}
@@ -87,7 +115,7 @@ func (l *Listener) restore() error {
 
 // respare puts the spare back where somebody removed it while the name is still there.
 func (l *Listener) respare() error {
-	if l.spare == "" || l.is(l.spare) {
+	if l.spare == "" || l.is(l.spare) || l.behind {
 		return nil
 	}
 	return os.Link(l.path, l.spare)

@@ -103,7 +103,7 @@ func Here(o *Options) (_ *World, err error) {
 	w.Trees = trees{table: table, root: root, log: log.Named("server")}
 	holder := newHolder(root, sdnotify.NewStore(environ, log.Named("notify")), passed, log)
 	w.Holder = holder
-	w.Sockets = sockets{root: root, guard: listener.NewGuard(log.Named("guard")), holder: holder}
+	w.Sockets = sockets{root: root, log: log, guard: listener.NewGuard(log.Named("guard")), holder: holder}
 	w.Releases = releases{root: root, Maker: maker}
 	w.Host = host{environ: environ}
 	w.Files = files{environ}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/hashicorp/go-hclog"
+
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
@@ -18,6 +20,7 @@ import (
 // sockets is this machine as a World's Sockets.
 type sockets struct {
 	root   layout.Root
+	log    hclog.Logger
 	guard  *listener.Guard
 	holder *holder
 }
@@ -45,7 +48,8 @@ func (s socket) Restore() error {
 }
 
 // Bind makes a listener with the build's owner, group and mode, and the build's folder. Others must
-// be able to reach the socket through the folder, but nothing else in it.
+// be able to reach the socket through the folder, but nothing else in it. Until the build's first
+// release serves, a server of somebody else's that has the public path keeps it.
 func (s sockets) Bind(path string, entry *config.Build) (public.Listener, error) {
 	if err := build.MakeFolder(filepath.Dir(path), 0o755, -1, -1); err != nil {
 		return nil, err
@@ -54,9 +58,16 @@ func (s sockets) Bind(path string, entry *config.Build) (public.Listener, error)
 	if err != nil {
 		return nil, err
 	}
-	l, err := listener.Bind(path, listener.Options{UID: o.UID, GID: o.GID, Mode: entry.SocketMode})
+	dir := s.root.Build(entry.Name)
+	_, current := os.Lstat(dir.Current())
+	l, err := listener.Bind(path, listener.Options{
+		UID: o.UID, GID: o.GID, Mode: entry.SocketMode, Yield: path == dir.Socket() && errors.Is(current, fs.ErrNotExist),
+	})
 	if err != nil {
 		return nil, err
+	}
+	if l.Yields() {
+		s.log.Warn("another server listens on the public socket's path and keeps it until the first release serves", "build", entry.Name, "path", path)
 	}
 	return s.holder.hold(l), nil
 }
