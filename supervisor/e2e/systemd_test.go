@@ -112,6 +112,16 @@ func (b booted) show(property string) string {
 	return strings.TrimSpace(b.must("systemctl", "show", "-P", property, "medctrl-supervisor"))
 }
 
+// slow is how long a request may take: a start of gunicorn, and what has queued up by then, on a busy
+// machine.
+const slow = time.Minute
+
+// load is a load on the public socket of build "one".
+func (b booted) load() *Traffic {
+	b.t.Helper()
+	return StartLoad(b.t, Load{Network: "unix", Addr: b.Socket("one"), Rate: 100, Timeout: slow})
+}
+
 // serves waits until another generation than that of pid before serves build "one", and returns its pid.
 func (b booted) serves(before int) int {
 	b.t.Helper()
@@ -126,7 +136,7 @@ func TestBootedSystemdKeepsTheServiceServing(t *testing.T) {
 	// One after the other: each goes on with what the one before left.
 	t.Run("a restart loses no request", func(t *testing.T) {
 		b := b.in(t)
-		tr, front := b.Load("one", 100), b.FrontLoad("/one", 20)
+		tr, front := b.load(), StartLoad(t, Load{Network: "tcp", Addr: b.Front, Path: "/one", Rate: 10, Timeout: slow})
 		tr.GoOn(t, calm)
 		for range 2 {
 			supervisor := b.show("MainPID")
@@ -136,6 +146,8 @@ func TestBootedSystemdKeepsTheServiceServing(t *testing.T) {
 			}
 			pid = b.serves(pid)
 			tr.GoOn(t, calm)
+			// The one in its place has the sockets by another way, and leaves them as well.
+			b.must("medctrl-supervisor", "-c", "/etc/medctrl/builds.toml", "upgrade")
 		}
 		front.GoOn(t, calm)
 		r := tr.Stop()
@@ -146,7 +158,7 @@ func TestBootedSystemdKeepsTheServiceServing(t *testing.T) {
 
 	t.Run("a kill of the supervisor loses no request", func(t *testing.T) {
 		b := b.in(t)
-		tr := b.Load("one", 100)
+		tr := b.load()
 		tr.GoOn(t, calm)
 		supervisor := b.show("MainPID")
 		b.must("sh", "-c", `kill -KILL "$0"`, supervisor)
@@ -161,7 +173,7 @@ func TestBootedSystemdKeepsTheServiceServing(t *testing.T) {
 		tr.Stop().NoneLost(t)
 		// pidfd_getfd is refused here: the socket came back from systemd, or gunicorn's end would cost
 		// whoever waits.
-		tr = b.Load("one", 100)
+		tr = b.load()
 		tr.GoOn(t, calm)
 		b.must("sh", "-c", `kill -KILL $(cat /proc/$1/task/$1/children) $1`, "sh", strconv.Itoa(pid))
 		pid = b.serves(pid)
@@ -174,7 +186,7 @@ func TestBootedSystemdKeepsTheServiceServing(t *testing.T) {
 
 	t.Run("a reload of a bad file fails and changes nothing", func(t *testing.T) {
 		b := b.in(t)
-		tr := b.Load("one", 100)
+		tr := b.load()
 		tr.GoOn(t, calm)
 		b.SetBuilds(One(stableSoon, "no_such_key = 1"))
 		if out, err := b.command("systemctl", "reload", "medctrl-supervisor").CombinedOutput(); err == nil {
@@ -197,7 +209,7 @@ func TestBootedSystemdKeepsTheServiceServing(t *testing.T) {
 		b := b.in(t)
 		seen := map[string]string{}
 		stamp := regexp.MustCompile(`^(<|\d{4}-\d\d-\d\d)`)
-		for line := range bytes.Lines([]byte(b.must("journalctl", "--no-pager", "-o", "json", "_COMM=medctrl-supervi"))) {
+		for line := range bytes.Lines([]byte(b.must("journalctl", "--no-pager", "-o", "json", "SYSLOG_IDENTIFIER=medctrl-supervisor"))) {
 			var entry struct{ Message, Priority string }
 			if err := json.Unmarshal(line, &entry); err != nil {
 				t.Fatalf("%v: %s", err, line)
