@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/medctrl/medctrl-supervisor/build/statics"
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
@@ -32,6 +33,8 @@ type Maker struct {
 	slots        slots
 	interpreters interpreters
 	hashes       hashes
+	collectors   collectors
+	statics      *statics.Publisher
 }
 
 // New makes a Maker.
@@ -39,7 +42,7 @@ func New(o Options) *Maker {
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
 	}
-	m := &Maker{Options: o, interpreters: interpreters{runner: o.Runner, said: maps.Clone(o.Known)}}
+	m := &Maker{Options: o, interpreters: interpreters{runner: o.Runner, said: maps.Clone(o.Known)}, statics: statics.New(o.Log)}
 	m.slots.setLimit(o.Parallel)
 	m.hashes.reads.setLimit(readsAtOnce)
 	return m
