@@ -57,13 +57,6 @@ func (p *Publisher) begin(ctx context.Context, b layout.Build) (w *work, end fun
 	}
 }
 
-// Forget drops what is kept of a build in memory.
-func (p *Publisher) Forget(b layout.Build) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.builds, b)
-}
-
 // Stage prepares all that Publish needs for a release, without changing a file that is served.
 func (p *Publisher) Stage(ctx context.Context, r Request) error {
 	w, end, err := p.begin(ctx, r.Build)

@@ -214,6 +214,12 @@ func (a *Actor) handle(m message) {
 		a.releaseGone(m.release, m.why)
 	case releasesListed:
 		a.history.prune(m)
+		a.staticsAfterPruning(len(m))
+	case staticsPublished:
+		a.staticsEnded(m)
+	case staticsDue:
+		a.history.statics.again = nil
+		a.keepStatics()
 	case hookDue:
 		a.callHook(m.event, "", m.reason)
 	case paused:
@@ -273,6 +279,7 @@ func (a *Actor) turn(e machine.Event) {
 		}
 	}
 	a.linkCurrent()
+	a.keepStatics()
 	a.publish()
 }
 

@@ -64,6 +64,14 @@ type (
 	}
 	// releasesListed says which releases are kept.
 	releasesListed []string
+	// staticsPublished says how the publication of static files went.
+	staticsPublished struct {
+		n       int // generation
+		release string
+		err     error
+	}
+	// staticsDue says that a publication that failed is to be tried again.
+	staticsDue struct{}
 	// hookDue says that something happened outside the machine for which there may be a hook.
 	hookDue struct {
 		event  machine.EventName
@@ -71,17 +79,19 @@ type (
 	}
 )
 
-func (configured) message()     {}
-func (adopted) message()        {}
-func (asked) message()          {}
-func (paused) message()         {}
-func (caughtUp) message()       {}
-func (happened) message()       {}
-func (childExited) message()    {}
-func (unready) message()        {}
-func (treeEnded) message()      {}
-func (leftoverEnded) message()  {}
-func (folderTouched) message()  {}
-func (startMisses) message()    {}
-func (releasesListed) message() {}
-func (hookDue) message()        {}
+func (configured) message()       {}
+func (staticsPublished) message() {}
+func (staticsDue) message()       {}
+func (adopted) message()          {}
+func (asked) message()            {}
+func (paused) message()           {}
+func (caughtUp) message()         {}
+func (happened) message()         {}
+func (childExited) message()      {}
+func (unready) message()          {}
+func (treeEnded) message()        {}
+func (leftoverEnded) message()    {}
+func (folderTouched) message()    {}
+func (startMisses) message()      {}
+func (releasesListed) message()   {}
+func (hookDue) message()          {}

@@ -11,9 +11,9 @@ import (
 )
 
 // verify waits until generation g is ready: every worker has said so, if its server can, and the
-// probe got the expected answer. It posts Ready, or ProofFailed with the reason; nothing when ctx
+// probe got the expected answer, and its static files are ready to go live. It posts Ready, or ProofFailed with the reason; nothing when ctx
 // ends first.
-func (a *Actor) verify(ctx context.Context, g *generation) {
+func (a *Actor) verify(ctx context.Context, g *generation, staged <-chan struct{}) {
 	set := a.health.Load()
 	deadline, cancel := context.WithTimeout(ctx, set.StartTimeout)
 	defer cancel()
@@ -23,6 +23,15 @@ func (a *Actor) verify(ctx context.Context, g *generation) {
 	}
 	if err == nil {
 		err = a.awaitAnswer(deadline, g)
+	}
+	if err == nil && staged != nil {
+		timer := time.NewTimer(stageWait)
+		select {
+		case <-staged:
+		case <-timer.C: // then they go live later than the release
+		case <-ctx.Done():
+		}
+		timer.Stop()
 	}
 	switch {
 	case ctx.Err() != nil: // it ended, or is no longer wanted

@@ -33,4 +33,5 @@ const (
 	EventStable          = "stable"           // it was healthy for stable_after
 	EventStopping        = "stopping"         // it drains, for a stop
 	EventStopped         = "stopped"          // the last process of a stopped build ended
+	EventStaticsFailed   = "statics_failed"   // static files are not those of the release that serves
 )

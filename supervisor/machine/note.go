@@ -29,4 +29,6 @@ const (
 	EventBuilt       EventName = "built"        // an attempt made a release
 	EventBuildFailed EventName = "build_failed" // an attempt made none
 	EventStopped     EventName = "stopped"      // the last process of a stopped build ended
+	// static files are not those of the release that serves
+	EventStaticsFailed EventName = "statics_failed"
 )
