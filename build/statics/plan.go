@@ -70,7 +70,10 @@ func stage(ctx context.Context, r Request, exchange bool) (*plan, error) {
 		return nil, err
 	}
 	p.want = p.wanted(list)
-	return p, with(r.As, func() error { return p.prepare(ctx, exchange) })
+	if err := with(r.As, func() error { return p.prepare(ctx, exchange) }); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // wanted returns the files of a release, and those that earlier releases served with, as long as
@@ -359,7 +362,10 @@ func (p *plan) kept(release, path string) bool {
 // makeFolder makes a folder where it is missing, open to whoever may reach it: what is in it is for
 // everybody.
 func makeFolder(dir string) error {
-	_, err := os.Stat(dir)
+	info, err := os.Stat(dir)
+	if err == nil && !info.IsDir() {
+		return &fs.PathError{Op: "mkdir", Path: dir, Err: errors.New("something that is not a folder is there; move it away")}
+	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -422,8 +422,11 @@ func TestFailureSaysWhatAndWhere(t *testing.T) {
 	s := newSite(t)
 	s.release(t, "r1", first)
 	must(t, os.WriteFile(s.root, nil, 0o644))
+	if err := s.p.Stage(t.Context(), s.request("r1")); err == nil {
+		t.Error("a file in the place of the folder was prepared for")
+	}
 	err := s.p.Publish(t.Context(), s.request("r1"))
-	if err == nil || !strings.Contains(err.Error(), "release r1") || !strings.Contains(err.Error(), s.root) {
+	if err == nil || !strings.Contains(err.Error(), "move it away") || !strings.Contains(err.Error(), "release r1") || !strings.Contains(err.Error(), s.root) {
 		t.Errorf("a file in the place of the folder: %v", err)
 	}
 	must(t, os.Remove(s.root))

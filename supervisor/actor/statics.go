@@ -120,7 +120,7 @@ func (a *Actor) staticsEnded(m staticsPublished) {
 	default:
 		if s.why != m.err.Error() {
 			a.log.Error("static files are not those of the release that serves", "release", m.release, "error", m.err)
-			a.event(machine.EventStaticsFailed, m.release, m.err.Error())
+			a.event(machine.EventStaticFilesFailed, m.release, m.err.Error())
 		}
 		s.why = m.err.Error()
 		wait := min(staticsAgainFirst<<min(s.tries, 10), staticsAgainLast)

@@ -115,7 +115,7 @@ func TestStaticFilesThatFailAreToldAndTriedAgain(t *testing.T) {
 		if why := l.View().Static; !strings.Contains(why, errBroken.Error()) {
 			l.Errorf("it is shown that %q", why)
 		}
-		if n := strings.Count(l.w.told(), string(machine.EventStaticsFailed)); n != 1 {
+		if n := strings.Count(l.w.told(), string(machine.EventStaticFilesFailed)); n != 1 {
 			l.Errorf("told %d times", n)
 		}
 		l.w.fail("PublishStatics", nil)

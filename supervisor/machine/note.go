@@ -30,5 +30,5 @@ const (
 	EventBuildFailed EventName = "build_failed" // an attempt made none
 	EventStopped     EventName = "stopped"      // the last process of a stopped build ended
 	// static files are not those of the release that serves
-	EventStaticsFailed EventName = "statics_failed"
+	EventStaticFilesFailed EventName = "static_files_failed"
 )
