@@ -153,3 +153,26 @@ func TestTwoBuildsCannotHaveOneStaticRoot(t *testing.T) {
 		})
 	}
 }
+
+func TestStaticFilesOfAnotherUserAreCollectedAndPublishedAsThatUser(t *testing.T) {
+	t.Parallel()
+	p := newStatic(t, manifestStorage)
+	p.runAsNobody(t)
+	p.environment(t)
+	rel := p.made(t)
+	root := filepath.Join(p.data(), "static")
+	for _, more := range []string{"", "p { color: red }\n"} {
+		if more != "" {
+			edit(t, filepath.Join(p.AppPath(), "assets", "site.css"), more)
+			rel = p.made(t)
+		}
+		must(t, p.m.StageStatics(t.Context(), p.root, p.Build, rel.ID))
+		must(t, p.m.PublishStatics(t.Context(), p.root, p.Build, rel.ID))
+	}
+	contains(t, read(t, filepath.Join(root, "site.css")), "color: red")
+	for path, want := range map[string]int{filepath.Join(rel.Static(), "site.css"): 0, root: 65534, filepath.Join(root, "site.css"): 65534} {
+		if o, err := os.Stat(path); err != nil || ownerOf(o) != want {
+			t.Errorf("%s: %v, %v", path, o, err)
+		}
+	}
+}
