@@ -62,6 +62,8 @@ def need(databases):
 def run(link, args):
     if args[0] == "migrate":
         migrate(link, args)
+    elif args[0] == "collectstatic":
+        collect(link, args[1], [args[0]] + args[2:])
     elif args[0] == "look":
         follow(link)
         look(args[1] == "check", args[2:])
@@ -240,6 +242,70 @@ def reachable(e):
     if isinstance(e, OSError) and e.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN):
         return False
     return None
+
+
+# Collects static files into a folder of the release in the place of STATIC_ROOT, which has those of the release that serves.
+def collect(link, folder, args):
+    try:
+        from django.core.management import ManagementUtility
+    except Exception:
+        return manage(args)  # no Django, or one that we do not know
+    fetch = ManagementUtility.fetch_command
+
+    def told(self, name):  # once Django is set up
+        try:
+            divert(link, folder)
+        except Exception as e:
+            print("static files are collected where the settings say: %s: %s" % (type(e).__name__, e), flush=True)
+        return fetch(self, name)
+
+    ManagementUtility.fetch_command = told
+    try:
+        manage(args)
+    finally:
+        ManagementUtility.fetch_command = fetch
+
+
+# Has the storage of static files use another folder, and tells which one it used. A storage without a folder, or with one of
+# its own making, is left as it is, and so is one whose folder lies in the release itself.
+def divert(link, folder):
+    from django.conf import settings
+    from django.contrib.staticfiles import storage
+    from django.utils.functional import empty
+
+    def place():
+        storage.staticfiles_storage._wrapped = empty
+        try:
+            from django.core.files.storage import storages
+
+            storages._storages.pop("staticfiles", None)
+        except ImportError:  # Django before 4.2
+            pass
+        try:
+            return os.path.abspath(storage.staticfiles_storage.path(""))
+        except Exception:  # what is wrong with it is for collectstatic to say
+            return None
+
+    def use(root, location):
+        options = getattr(settings, "STORAGES", {}).get("staticfiles", {}).get("OPTIONS", {})
+        before = settings.STATIC_ROOT, options.get("location")
+        settings.STATIC_ROOT = root
+        if before[1] is not None:
+            options["location"] = location
+        return before
+
+    root = place()
+    if root is None:
+        return
+    before = use(folder, folder)
+    if place() == os.path.abspath(folder):
+        link.send(b"static " + os.fsencode(root))
+        if link.recv(16) == b"divert":
+            return
+    else:
+        print("static files are collected straight into %s, which their storage itself names" % root, flush=True)
+    use(*before)
+    place()
 
 
 # The locks are held by this process, and so exactly as long as it migrates, whatever becomes of who started it.

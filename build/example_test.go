@@ -15,7 +15,7 @@ func TestRealExampleIsBuiltOffline(t *testing.T) {
 	b.CollectStatic, b.PipArgs = true, []string{"--no-index"}
 	p := &project{Build: b, root: filepath.Join(t.TempDir(), "root"), m: New(Options{Runner: newRunner(t), Environ: os.Environ()})}
 	rel := p.made(t)
-	if !exists(filepath.Join(p.data(), "db.sqlite3")) || !exists(filepath.Join(p.data(), "static/admin/css/base.css")) {
+	if !exists(filepath.Join(p.data(), "db.sqlite3")) || !exists(filepath.Join(rel.Static(), "admin/css/base.css")) {
 		t.Error("no database, or no static files")
 	}
 	// check --deploy has findings of an example without TLS, and they fail nothing.

@@ -41,9 +41,8 @@ type job struct {
 	compiling chan error   // result of what compiles concurrently with the other steps
 	manager   *manager     // what runs manage.py
 	owning    bool         // the build's files go to another user first
-	migrating bool         // migrate has begun
-	stage     stage        // of it
-	locks     []string     // names of the databases whose locks were handed out
+	migration
+	collecting
 }
 
 // inputs is what a release is made of.
@@ -230,6 +229,7 @@ func (j *job) finish(ctx context.Context) (Release, error) {
 	if j.environment != j.venvID {
 		rel.Environment = j.environment
 	}
+	rel.StaticRoot = j.staticRoot
 	text, err := json.MarshalIndent(rel, "", "  ")
 	if err == nil {
 		err = os.WriteFile(layout.Release(j.temp).Record(), append(text, '\n'), 0o640)
@@ -243,6 +243,9 @@ func (j *job) finish(ctx context.Context) (Release, error) {
 	limited, cancel := context.WithTimeout(ctx, afterWork)
 	gone(limited) // what it left behind would not end with the release
 	cancel()
+	if err := j.listStatic(ctx); err != nil {
+		return rel, err
+	}
 	if err := seal(j.temp, j.as.GID); err != nil {
 		return rel, err
 	}

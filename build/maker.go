@@ -13,6 +13,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/medctrl/medctrl-supervisor/build/statics"
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
@@ -36,6 +37,8 @@ type Maker struct {
 	hashes       hashes
 	unsettled    unsettled
 	pipConf      []string // pip's settings for everybody on this machine, there or not
+	collectors   collectors
+	statics      *statics.Publisher
 }
 
 // New makes a Maker.
@@ -44,7 +47,7 @@ func New(o Options) *Maker {
 		o.Log = hclog.NewNullLogger()
 	}
 	m := &Maker{Options: o, interpreters: interpreters{runner: o.Runner, said: maps.Clone(o.Known)},
-		pipConf: []string{"/etc/pip.conf", "/etc/xdg/pip/pip.conf"}}
+		pipConf: []string{"/etc/pip.conf", "/etc/xdg/pip/pip.conf"}, statics: statics.New(o.Log)}
 	m.SetParallel(o.Parallel)
 	m.hashes.reads.setLimit(readsAtOnce)
 	return m

@@ -36,7 +36,7 @@ func (j *job) manage(ctx context.Context, args ...string) error {
 	}
 	shared := j.manager.asked > 0
 	_, err := j.ask(ctx, strings.Join(args, "\x00"))
-	if err == nil || !shared || ctx.Err() != nil {
+	if err == nil || !shared || ctx.Err() != nil || j.staticErr != nil {
 		return err
 	}
 	if err := j.ownProcess(args[0], err); err != nil {
@@ -126,7 +126,8 @@ func (j *job) ask(ctx context.Context, request string) (alive bool, err error) {
 
 var errHungUp = errors.New("manage.py hung up")
 
-// serve hands out locks, and hears how far a migration is, until the request is done.
+// serve hands out locks, and hears how far a migration is and where static files go, until the
+// request is done.
 func (j *job) serve(conn *net.UnixConn, request string) error {
 	// A process that is gone already is seen by the read.
 	if _, err := conn.Write([]byte(request)); err != nil && !errors.Is(err, unix.EPIPE) && !errors.Is(err, unix.ECONNRESET) {
@@ -147,6 +148,8 @@ func (j *job) serve(conn *net.UnixConn, request string) error {
 		} else if now, ok := strings.CutPrefix(said, "stage "); ok {
 			j.stage = stage(now)
 			_, err = conn.Write([]byte("noted")) // it waits for that: its end must not overtake it
+		} else if dir, ok := strings.CutPrefix(said, "static "); ok {
+			err = j.collectsFrom(conn, dir)
 		} else {
 			return nil
 		}

@@ -31,6 +31,13 @@ const (
 	stageAway       stage = "away"       // it failed for want of the database, or of another server
 )
 
+// migration is what an attempt knows of its migration.
+type migration struct {
+	migrating bool     // it has begun
+	stage     stage    // how far it is
+	locks     []string // names of the databases whose locks were handed out
+}
+
 // migrate takes the locks of all databases, then runs manage.py migrate in the process that holds
 // them.
 func (j *job) migrate(ctx context.Context) error {

@@ -27,6 +27,9 @@ type Release struct {
 	Created     time.Time  `json:"created"`
 	Steps       []StepTime `json:"steps"`
 	RanAs       string     `json:"ran_as,omitempty"` // the user and group of its steps, as UID:GID
+	// StaticRoot is where its static files are to be while it serves; "" where it has none, or has
+	// them in itself.
+	StaticRoot string `json:"static_root,omitempty"`
 }
 
 // StepTime is how long a step of a build took.

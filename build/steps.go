@@ -321,13 +321,6 @@ func (j *job) stepMigrate(ctx context.Context) (bool, error) {
 	return false, j.migrate(ctx)
 }
 
-func (j *job) stepCollectStatic(ctx context.Context) (bool, error) {
-	if !j.b.CollectStatic {
-		return true, nil
-	}
-	return false, j.manage(ctx, "collectstatic", "--noinput")
-}
-
 // needGunicorn refuses an environment in which nothing could serve.
 func (j *job) needGunicorn() error {
 	if len(j.b.Command) > 0 || hasGunicorn(j.venv) {

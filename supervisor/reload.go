@@ -136,6 +136,7 @@ func (s *Supervisor) applyShared(cfg *config.Config) {
 	}
 	s.log.SetLevel(hclog.LevelFromString(cfg.Supervisor.LogLevel))
 	s.world.Releases.SetParallel(cfg.Supervisor.MaxParallelBuilds)
+	s.world.Releases.SetCollectors(collectors(cfg))
 	s.logs.Store(cfg.Supervisor.LogDir)
 	if err := s.world.Files.MakeFolder(cfg.Supervisor.LogDir, logFolderMode); err != nil {
 		s.log.Error("log folder cannot be made, what servers print is lost", "error", err)
@@ -144,6 +145,17 @@ func (s *Supervisor) applyShared(cfg *config.Config) {
 	if err := s.world.Program.Room(descriptorsEach * len(cfg.Builds)); err != nil {
 		s.log.Debug("room for descriptors cannot be made at once", "error", err)
 	}
+}
+
+// collectors returns the names of the builds that collect static files.
+func collectors(cfg *config.Config) []string {
+	var all []string
+	for _, b := range cfg.Builds {
+		if b.CollectStatic {
+			all = append(all, b.Name)
+		}
+	}
+	return all
 }
 
 // logFolderMode is the mode of the folder of the builds' logs.

@@ -52,6 +52,9 @@ func (s *Supervisor) statusOf(a *actor.Actor) control.BuildStatus {
 		Building: st.Building.Running, BuildError: st.BuildErrAt(now),
 		Releases: []string{}, Queue: -1,
 	}
+	if b.Reason == "" && v.Static != "" {
+		b.Reason = "static files are not those of the release that serves: " + v.Static
+	}
 	if u := m.usage.Load(); u != nil && st.Serving.N != 0 {
 		b.Memory, b.CPU = u.memory, u.cpu
 	}

@@ -82,6 +82,9 @@ func (b Build) Venv(hash string) string { return filepath.Join(b.Venvs(), hash) 
 // MEDCTRL_DATA in the application's environment.
 func (b Build) Data() string { return filepath.Join(string(b), "data") }
 
+// StaticRecord says which files of a STATIC_ROOT were put there for the build.
+func (b Build) StaticRecord() string { return filepath.Join(string(b), "static.json") }
+
 // Run is the folder of what is made anew for every start.
 func (b Build) Run() string { return filepath.Join(string(b), "run") }
 
@@ -115,3 +118,10 @@ func (r Release) Log() string { return filepath.Join(string(r), "build.log") }
 
 // Record says what the release was made of. A folder without it is not a release.
 func (r Release) Record() string { return filepath.Join(string(r), "release.json") }
+
+// Static is the folder of the static files that were collected into the release. Its name is one
+// that no application's folder has.
+func (r Release) Static() string { return filepath.Join(string(r), "static-collected") }
+
+// StaticList lists these files.
+func (r Release) StaticList() string { return filepath.Join(string(r), "static.json") }

@@ -211,6 +211,12 @@ func (a *Actor) handle(m message) {
 		a.releaseGone(m.release, m.why)
 	case releasesListed:
 		a.history.prune(m)
+		a.staticsAfterPruning(len(m))
+	case staticsPublished:
+		a.staticsEnded(m)
+	case staticsDue:
+		a.history.statics.again = nil
+		a.keepStatics()
 	case shutdown:
 		s := a.public.Socket()
 		a.turn(machine.Shutdown{Held: s != nil && m.held(s.Inode())})
@@ -290,6 +296,7 @@ func (a *Actor) turn(e machine.Event) {
 		}
 	}
 	a.linkCurrent()
+	a.keepStatics()
 	a.publish()
 }
 

@@ -67,6 +67,7 @@ func (a *Actor) swap(n int) machine.Event {
 	if !ok {
 		return machine.SwapFailed{N: n, Reason: "the generation has ended"}
 	}
+	a.staticsBefore(n, g.version.Release)
 	if err := a.public.Give(g.sock); err != nil {
 		a.log.Error("public name cannot be exchanged", "generation", n, "error", err)
 		return machine.SwapFailed{N: n, Reason: err.Error()}
@@ -104,6 +105,7 @@ func (a *Actor) noted(e machine.Note) {
 	case machine.EventCandidateFailed:
 		a.log.Error("candidate failed its check, what served before serves on", args...)
 		a.task(a.owning(a.Kept()...)) // of the data
+		a.history.statics.live = 0    // what was prepared for it is removed
 	case machine.EventGaveWay:
 		a.log.Error("release gives way to the one before", args...)
 	case machine.EventUnhealthy:
@@ -132,6 +134,9 @@ func (a *Actor) noted(e machine.Note) {
 func (a *Actor) gone() {
 	for k := range a.timers {
 		a.setTimer(k, time.Time{})
+	}
+	if again := a.history.statics.again; again != nil {
+		again.Stop()
 	}
 	a.hooks.end() // a hook that hangs does not delay a stop
 	if a.public.Socket() == nil {

@@ -42,10 +42,14 @@ type world struct {
 	environ []string
 	output  []string
 	keep    []string // generated files
-	record  *state.Record
-	saved   int
-	events  []Event
-	built   []string
+	statics struct {
+		staged, published []string
+		takes, hangs      time.Duration
+	}
+	record *state.Record
+	saved  int
+	events []Event
+	built  []string
 }
 
 // conduct is how a server behaves.
@@ -411,6 +415,37 @@ func (w releases) SetCurrent(_, id string) error {
 	defer w.mu.Unlock()
 	w.current = id
 	return w.fails["SetCurrent"]
+}
+
+func (w releases) StageStatics(ctx context.Context, _ *config.Build, id string) error {
+	var takes time.Duration
+	w.do(func() { takes = w.statics.takes })
+	select {
+	case <-time.After(takes):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.statics.staged = append(w.statics.staged, id)
+	return w.fails["StageStatics"]
+}
+
+func (w releases) PublishStatics(ctx context.Context, _ *config.Build, id string) error {
+	var hangs time.Duration
+	w.do(func() { hangs = w.statics.hangs })
+	select {
+	case <-time.After(hangs):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err := w.fails["PublishStatics"]; err != nil {
+		return err
+	}
+	w.statics.published = append(w.statics.published, id)
+	return nil
 }
 
 // host is Host.

@@ -68,8 +68,12 @@ func (a *Actor) spawn(e machine.Spawn) machine.Event {
 	}
 	a.generations[e.N] = g
 	a.log.Debug("generation spawned", "generation", e.N, "release", e.Version.Release, "pid", g.tree.Pid(), "public", e.Public)
+	var staged <-chan struct{}
+	if !e.Public {
+		staged = a.stageStatics(g)
+	}
 	a.task(func(context.Context) {
-		a.verify(g.ctx, g)
+		a.verify(g.ctx, g, staged)
 		if g.words != nil {
 			g.words.Close() // read from only; nothing can be lost
 		}

@@ -10,13 +10,14 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
 )
 
-// history is when each release of a build last served and why it stopped, and where the link to the
-// current release leads. It belongs to the
-// actor's goroutine; the parts it publishes are never changed.
+// history is when each release of a build last served and why it stopped, and what was made to
+// follow the one that serves: the link to the current release, and the static files. It belongs to
+// the actor's goroutine; the parts it publishes are never changed.
 type history struct {
 	stays   map[string]state.Stay // by release
 	current string                // what the link to the current release leads to; "": not known
 	last    string                // the release that served last
+	statics statics
 }
 
 // restored starts from what an earlier run wrote.

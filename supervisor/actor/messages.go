@@ -67,19 +67,29 @@ type (
 	}
 	// releasesListed says which releases are kept.
 	releasesListed []string
+	// staticsPublished says how the publication of static files went.
+	staticsPublished struct {
+		n       int // generation
+		release string
+		err     error
+	}
+	// staticsDue says that a publication that failed is to be tried again.
+	staticsDue struct{}
 )
 
-func (configured) message()     {}
-func (adopted) message()        {}
-func (asked) message()          {}
-func (paused) message()         {}
-func (shutdown) message()       {}
-func (caughtUp) message()       {}
-func (happened) message()       {}
-func (childExited) message()    {}
-func (unready) message()        {}
-func (treeEnded) message()      {}
-func (leftoverEnded) message()  {}
-func (folderTouched) message()  {}
-func (startMisses) message()    {}
-func (releasesListed) message() {}
+func (configured) message()       {}
+func (adopted) message()          {}
+func (asked) message()            {}
+func (paused) message()           {}
+func (shutdown) message()         {}
+func (caughtUp) message()         {}
+func (happened) message()         {}
+func (childExited) message()      {}
+func (unready) message()          {}
+func (treeEnded) message()        {}
+func (leftoverEnded) message()    {}
+func (folderTouched) message()    {}
+func (startMisses) message()      {}
+func (releasesListed) message()   {}
+func (staticsPublished) message() {}
+func (staticsDue) message()       {}

@@ -142,6 +142,12 @@ type Releases interface {
 	Own(ctx context.Context, name string, as config.Identity, except ...string) error
 	Prune(entry *config.Build, inUse ...string) error
 	SetCurrent(name, id string) error
+	// StageStatics prepares the static files of a release, so that PublishStatics has them live within
+	// a moment. It changes nothing that is served.
+	StageStatics(ctx context.Context, entry *config.Build, id string) error
+	// PublishStatics makes the folder of a build's static files hold those of a release. Where it
+	// fails, what was live may stay live in part.
+	PublishStatics(ctx context.Context, entry *config.Build, id string) error
 }
 
 // Host gives access to the rest of the machine the supervisor runs on.

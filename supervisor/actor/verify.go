@@ -12,9 +12,9 @@ import (
 )
 
 // verify waits until generation g is ready and, concurrently, its environment has passed its check
-// where that has changed. It posts Ready, or ProofFailed with the reason; nothing when ctx ends
-// first.
-func (a *Actor) verify(ctx context.Context, g *generation) {
+// where that has changed, and its static files are ready to go live. It posts Ready, or ProofFailed
+// with the reason; nothing when ctx ends first.
+func (a *Actor) verify(ctx context.Context, g *generation, staged <-chan struct{}) {
 	both, cancel := context.WithCancel(ctx)
 	defer cancel()
 	looked := make(chan error, 1)
@@ -26,7 +26,9 @@ func (a *Actor) verify(ctx context.Context, g *generation) {
 		looked <- err
 	}()
 	failed := a.awaitReady(both, g)
-	if failed != nil {
+	if failed == nil {
+		awaitStaged(both, staged)
+	} else {
 		cancel()
 	}
 	err := <-looked
@@ -152,4 +154,19 @@ func (a *Actor) watchOnce(g *generation) {
 		a.tell(machine.ProbeOK{N: g.n})
 	}
 	a.watch(g)
+}
+
+// awaitStaged waits, for a limited time, until the static files of a candidate are ready to go live;
+// staged is nil if it has none.
+func awaitStaged(ctx context.Context, staged <-chan struct{}) {
+	if staged == nil {
+		return
+	}
+	timer := time.NewTimer(stageWait)
+	defer timer.Stop()
+	select {
+	case <-staged:
+	case <-timer.C: // then they go live later than the release
+	case <-ctx.Done():
+	}
 }

@@ -18,6 +18,7 @@ type View struct {
 	Public public.Listener // nil: there is none
 	Drains public.Listener // whose queue is being emptied, or nil
 	Stays  map[string]state.Stay
+	Static string // why static files are not those of the release that serves; "": they are
 	Asked  string // the last command of a person that was handled; "": none
 }
 
@@ -45,7 +46,7 @@ func (s *shown) wake() {
 // publish lets others see the actor as it is now.
 func (a *Actor) publish() {
 	before := a.shown.view.Load()
-	v := &View{Entry: a.entry, State: a.state, Stays: a.history.stays, Asked: a.asked}
+	v := &View{Entry: a.entry, State: a.state, Stays: a.history.stays, Static: a.history.statics.why, Asked: a.asked}
 	if g, ok := a.generations[a.state.Serving.N]; ok {
 		v.Tree = g.tree
 	}

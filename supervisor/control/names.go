@@ -19,19 +19,20 @@ var states = [...]string{
 
 // The values of Event.Event that this version sends; a client may meet others from a later version.
 const (
-	EventAdopted         = "adopted"          // a new supervisor found the serving generation
-	EventBuilt           = "built"            // an attempt made a release
-	EventBuildFailed     = "build_failed"     // an attempt made none
-	EventProved          = "proved"           // a candidate passed its check
-	EventTookOver        = "took_over"        // a candidate was given the public name
-	EventCandidateFailed = "candidate_failed" // a candidate ended or failed its check
-	EventExited          = "exited"           // the serving generation ended without being told to
-	EventRecovered       = "recovered"        // its successor serves
-	EventGaveWay         = "gave_way"         // a release kept failing: the previous one comes back
-	EventUnhealthy       = "unhealthy"        // the serving generation fails its probes
-	EventHealthy         = "healthy"          // it passes them again
-	EventStable          = "stable"           // it was healthy for stable_after
-	EventStopping        = "stopping"         // it drains, for a stop
-	EventStopped         = "stopped"          // the last process of a stopped build ended
-	EventSourceRestless  = "source_restless"  // a file of the source changes again and again
+	EventAdopted           = "adopted"             // a new supervisor found the serving generation
+	EventBuilt             = "built"               // an attempt made a release
+	EventBuildFailed       = "build_failed"        // an attempt made none
+	EventProved            = "proved"              // a candidate passed its check
+	EventTookOver          = "took_over"           // a candidate was given the public name
+	EventCandidateFailed   = "candidate_failed"    // a candidate ended or failed its check
+	EventExited            = "exited"              // the serving generation ended without being told to
+	EventRecovered         = "recovered"           // its successor serves
+	EventGaveWay           = "gave_way"            // a release kept failing: the previous one comes back
+	EventUnhealthy         = "unhealthy"           // the serving generation fails its probes
+	EventHealthy           = "healthy"             // it passes them again
+	EventStable            = "stable"              // it was healthy for stable_after
+	EventStopping          = "stopping"            // it drains, for a stop
+	EventStopped           = "stopped"             // the last process of a stopped build ended
+	EventStaticFilesFailed = "static_files_failed" // static files are not those of the release that serves
+	EventSourceRestless    = "source_restless"     // a file of the source changes again and again
 )

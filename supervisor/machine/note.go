@@ -31,4 +31,6 @@ const (
 	EventStopped     EventName = "stopped"      // the last process of a stopped build ended
 	// a file of the source changes again and again, so its changes are built less often
 	EventSourceRestless EventName = "source_restless"
+	// static files are not those of the release that serves
+	EventStaticFilesFailed EventName = "static_files_failed"
 )

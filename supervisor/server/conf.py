@@ -39,6 +39,67 @@ except Exception as err:  # a gunicorn with other internals must still serve
     sys.stderr.write("gunicorn's timeout keeps using the wall clock: %s\n" % err)
 
 
+def own_static_files(folder):
+    # The application reads the static files of its own release (staticfiles.json of a manifest,
+    # WhiteNoise), whatever STATIC_ROOT holds at that moment. Django is not imported for this: the
+    # application may have to set up something before. Whatever loads django.conf first runs this.
+    import importlib.abc
+    import importlib.util
+
+    def override(settings):
+        options = (getattr(settings, "STORAGES", None) or {}).get("staticfiles", {}).get("OPTIONS", {})
+        if options.get("location"):
+            options["location"] = folder
+        settings.STATIC_ROOT = folder
+
+    def patch(conf):
+        init = conf.Settings.__init__
+
+        def begin(self, *args, **kwargs):
+            init(self, *args, **kwargs)
+            try:
+                override(self)
+            except Exception as err:
+                complain(err)
+
+        conf.Settings.__init__ = begin
+
+    def complain(err):
+        sys.stderr.write("the application reads static files from STATIC_ROOT: %s\n" % err)
+
+    class Finder(importlib.abc.MetaPathFinder):
+        def find_spec(self, name, path=None, target=None):
+            if name != "django.conf":
+                return None
+            sys.meta_path.remove(self)
+            spec = importlib.util.find_spec(name)
+            if spec is None or spec.loader is None:
+                return spec
+            load = spec.loader.exec_module
+
+            def exec_module(module):
+                load(module)
+                try:
+                    patch(module)
+                except Exception as err:
+                    complain(err)
+
+            spec.loader.exec_module = exec_module
+            return spec
+
+    if "django.conf" in sys.modules:
+        patch(sys.modules["django.conf"])
+    else:
+        sys.meta_path.insert(0, Finder())
+
+
+if os.environ.get("MEDCTRL_STATIC"):
+    try:
+        own_static_files(os.environ["MEDCTRL_STATIC"])
+    except Exception as err:
+        sys.stderr.write("the application reads static files from STATIC_ROOT: %s\n" % err)
+
+
 def post_worker_init(worker):
     # The worker has loaded the application: tell the supervisor. Nobody listens any more once the
     # release has passed its check, so an error is ignored.

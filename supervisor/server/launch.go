@@ -105,6 +105,9 @@ func environment(b config.Build, environ []string, p Place, owner config.Identit
 	set("MEDCTRL_BUILD", b.Name)
 	set(releaseKey, p.Release.ID)
 	set("MEDCTRL_DATA", p.Paths.Data())
+	if static := p.Release.Static(); static != "" {
+		set("MEDCTRL_STATIC", static)
+	}
 	return build.WithApp(env, p.App, p.braces().Dir(b.WorkingDir))
 }
 

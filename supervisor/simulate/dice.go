@@ -20,6 +20,7 @@ const (
 	throwLeave
 	throwHook
 	throwTouch
+	throwStatics
 	throws
 )
 

@@ -55,6 +55,7 @@ func (w *World) furnish(seed uint64) {
 				StartTimeout: pick(20, 30), Failures: 2 + int(y>>32%2),
 			},
 		}
+		b.CollectStatic = y>>52%2 == 0
 		switch y >> 40 % 16 {
 		case 0:
 			b.Restart = "never"

@@ -92,6 +92,8 @@ var faults = []fault{
 	}},
 	{"an attempt is not cancelled", func(inc *incarnation, w *ports.World) { w.Releases = badReleases{w.Releases, inc, false} }},
 	{"a release in use is pruned", func(inc *incarnation, w *ports.World) { w.Releases = badReleases{w.Releases, inc, true} }},
+	{"static files go live before the check", func(inc *incarnation, w *ports.World) { w.Releases = hastyStatics{w.Releases} }},
+	{"static files do not follow what serves", func(inc *incarnation, w *ports.World) { w.Releases = idleStatics{w.Releases} }},
 	{"an edit is overlooked", func(inc *incarnation, w *ports.World) { w.Watcher = deafWatcher{w.Watcher} }},
 	{"the gate stays closed after an upgrade that failed", func(inc *incarnation, w *ports.World) { w.Upgrader = stuckUpgrader{w.Upgrader, inc} }},
 	{"a command that is overtaken is lost", func(inc *incarnation, w *ports.World) {
@@ -382,6 +384,18 @@ func (b badReleases) Prune(entry *config.Build, inUse ...string) error {
 	}
 	return b.Releases.Prune(entry, inUse...)
 }
+
+// hastyStatics publishes what is only to be prepared.
+type hastyStatics struct{ ports.Releases }
+
+func (b hastyStatics) StageStatics(ctx context.Context, entry *config.Build, id string) error {
+	return b.Releases.PublishStatics(ctx, entry, id)
+}
+
+// idleStatics publishes nothing.
+type idleStatics struct{ ports.Releases }
+
+func (idleStatics) PublishStatics(context.Context, *config.Build, string) error { return nil }
 
 // deafWatcher tells of no edit of the inputs.
 type deafWatcher struct{ ports.Watcher }

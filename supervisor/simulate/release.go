@@ -306,6 +306,64 @@ func (k releases) Tidy(name string) error {
 	return nil
 }
 
+func (k releases) StageStatics(ctx context.Context, entry *config.Build, id string) error {
+	s := k.w.sites[entry.Name]
+	if !k.sleepFor(ctx, s.dice.between(throwStatics, time.Millisecond, 3*time.Second)) || !k.lock() {
+		return context.Canceled
+	}
+	defer k.w.mu.Unlock()
+	if err := k.w.disk.writable(); err != nil {
+		return err
+	}
+	s.staged = id
+	return nil
+}
+
+// PublishStatics has the files live at once where they were prepared.
+func (k releases) PublishStatics(ctx context.Context, entry *config.Build, id string) error {
+	s := k.w.sites[entry.Name]
+	if !k.lock() {
+		return context.Canceled
+	}
+	ready := s.staged == id || s.statics == id
+	k.w.mu.Unlock()
+	if !ready && !k.sleepFor(ctx, s.dice.between(throwStatics, time.Millisecond, 3*time.Second)) || !k.lock() {
+		return context.Canceled
+	}
+	defer k.w.mu.Unlock()
+	if s.statics == id {
+		return nil
+	}
+	if err := k.w.disk.writable(); err != nil {
+		return err
+	}
+	r := s.release(id)
+	if r == nil {
+		return fmt.Errorf("publish the static files of %s: it is not there", id)
+	}
+	if !slices.ContainsFunc(s.passed, func(p passing) bool { return p.release == r }) {
+		s.breaks("static files are not live before their release has passed its check", "those of %s are", id)
+	}
+	s.tell("the static files of release %s are live", id)
+	s.statics, s.staged = id, ""
+	return nil
+}
+
+// sleepFor is false where ctx ended, or the supervisor died, before.
+func (k releases) sleepFor(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+	case <-k.gone:
+	}
+	return false
+}
+
+func (k releases) SetCollectors([]string) {}
+
 func (k releases) SetParallel(n int) {
 	k.w.mu.Lock()
 	defer k.w.mu.Unlock()

@@ -48,6 +48,8 @@ func (s *site) atRest(h *history) {
 		s.breaks(promise, "%v serves and cannot", t)
 	case s.current != t.release.ID:
 		s.breaks(promise, "current leads to %s, and %s serves", s.current, t.release.ID)
+	case s.entry.CollectStatic && s.statics != t.release.ID:
+		s.breaks(promise, "the static files are those of %s, and %s serves", s.statics, t.release.ID)
 	case h.edits && t.release.inputs.id != s.inputs.id:
 		s.breaks(promise, "%v serves, of %v, and the source has %v", t, t.release.inputs, s.inputs)
 	case h.edits && t.workers != s.entry.Workers:

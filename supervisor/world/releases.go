@@ -8,7 +8,8 @@ import (
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 
-// releases is this machine's disk as a World's Releases. Make and SetParallel are the Maker's.
+// releases is this machine's disk as a World's Releases. Make, SetParallel and SetCollectors are
+// the Maker's.
 type releases struct {
 	*build.Maker
 	root layout.Root
@@ -37,6 +38,16 @@ func (r releases) Prune(entry *config.Build, inUse ...string) error {
 // SetCurrent makes the link `current` lead to a release.
 func (r releases) SetCurrent(name, id string) error {
 	return build.SetCurrent(string(r.root), name, id)
+}
+
+// StageStatics prepares the static files of a release.
+func (r releases) StageStatics(ctx context.Context, entry *config.Build, id string) error {
+	return r.Maker.StageStatics(ctx, string(r.root), *entry, id)
+}
+
+// PublishStatics makes the static files of a release live.
+func (r releases) PublishStatics(ctx context.Context, entry *config.Build, id string) error {
+	return r.Maker.PublishStatics(ctx, string(r.root), *entry, id)
 }
 
 // Tidy removes half releases of an earlier run.

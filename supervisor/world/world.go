@@ -79,6 +79,8 @@ type Releases interface {
 	Tidy(name string) error
 	// SetParallel says how many attempts may run at once.
 	SetParallel(n int)
+	// SetCollectors says which builds of the file collect static files.
+	SetCollectors(names []string)
 }
 
 // Store keeps the record of each build. Its methods are called from one goroutine at a time, except
