@@ -70,6 +70,7 @@ func (r *reads) indexes() Indexes {
 			}
 		}
 	}
+	all.CA = cmp.Or(all.CA, envValue(r.env, "REQUESTS_CA_BUNDLE"))
 	all.Links, all.Insecure = distinct(all.Links), distinct(all.Insecure)
 	if all.URLs = distinct(append([]string{cmp.Or(main, publicIndex)}, all.URLs...)); off {
 		all.URLs = nil

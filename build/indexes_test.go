@@ -31,6 +31,7 @@ func TestIndexesAreThoseThatPipWouldAsk(t *testing.T) {
 		"requirements":  {env(), []string{"-ihttps://arg/simple"}, "--index-url https://${MEDCTRL_BUILD}/simple\ndemo\n", Indexes{URLs: []string{"https://one/simple"}}},
 		"off":           {env(), []string{"--no-index", "--find-links", "/wheels"}, "", Indexes{Links: []string{"/wheels"}}},
 		"off by a name": {env("PIP_NO_INDEX=1"), nil, "-f wheels\n", Indexes{Links: []string{"wheels"}}},
+		"authorities":   {env("REQUESTS_CA_BUNDLE=/ours.pem"), nil, "", Indexes{URLs: []string{publicIndex}, CA: "/ours.pem"}},
 		"not off":       {env("PIP_NO_INDEX=0"), nil, "", Indexes{URLs: []string{publicIndex}}},
 	} {
 		b := config.Build{Name: "one", Requirements: "requirements.txt", PipArgs: c.args}

@@ -1,6 +1,7 @@
 package build
 
 import (
+	"bytes"
 	"context"
 	"io/fs"
 	"os"
@@ -72,6 +73,15 @@ func (i *Inspection) InRelease(argv ...string) Command {
 
 // App is the application in the newest release.
 func (i *Inspection) App() string { return i.job.app() }
+
+// SettingsChanged says whether the build's settings file is another one by now than that of the newest
+// release, of which there must be one.
+func (i *Inspection) SettingsChanged() bool {
+	b := i.job.b
+	now, err := readText(os.OpenFile, b.SettingsFile())
+	then, terr := readText(os.OpenFile, filepath.Join(i.App(), b.SettingsDir, filepath.Base(b.SettingsFile())))
+	return err == nil && terr == nil && !bytes.Equal(now, then)
+}
 
 // Conceal takes the passwords out of a text that the build's steps are given.
 func (i *Inspection) Conceal(text string) string { return conceal(text, i.job.secrets()) }

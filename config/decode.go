@@ -31,7 +31,7 @@ func decode(text []byte) decoded {
 			Msg: "nested too deep, or too long a key: no list of builds needs that"}}
 		return d
 	}
-	r := repair{decoded: &d, whole: text, text: bytes.Clone(text), placed: bytes.Clone(text)}
+	r := repair{decoded: &d, whole: text, text: text, placed: text}
 	for {
 		var file tomlTable
 		_, err := toml.Decode(string(r.text), &file)
@@ -39,8 +39,10 @@ func decode(text []byte) decoded {
 		switch {
 		case err == nil:
 			d.file = file
-			r.merge()
-			d.at = findPositions(string(r.placed))
+			if len(d.wrong) > 0 {
+				r.merge()
+				d.at = findPositions(string(r.placed))
+			}
 			return d
 		case !errors.As(err, &parse):
 			d.wrong = append(d.wrong, Error{Line: 1, Col: 1, Msg: oneLine(err.Error())})
@@ -70,6 +72,9 @@ func (r *repair) remove(parse toml.ParseError) bool {
 	}
 	if start < r.until {
 		return false
+	}
+	if len(r.wrong) == 0 { // the first: until now nothing had to be changed
+		r.text, r.placed = bytes.Clone(r.whole), bytes.Clone(r.whole)
 	}
 	p := placeOf(r.whole, start)
 	r.wrong = append(r.wrong, Error{Line: p.line, Col: p.col, Key: parse.LastKey, Msg: sentence(parse)})

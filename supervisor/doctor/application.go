@@ -30,6 +30,10 @@ func (p *patient) application(ctx context.Context) {
 		p.add(warn("database", "", "not tried yet: the first release has to be built, which has what it takes"))
 		return
 	}
+	if p.seen.SettingsChanged() {
+		p.add(warn("settings", "run doctor again once there is a release of it",
+			"%s has changed since release %s was built, whose settings are tried", p.b.SettingsFile(), p.newest()))
+	}
 	argv := append([]string{"-c", askApplication, p.seen.App()}, p.b.Databases...)
 	out, err := p.run(ctx, p.seen.InRelease(argv...), nil)
 	tried := map[string]bool{}

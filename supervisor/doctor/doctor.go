@@ -92,7 +92,7 @@ func (p *patient) examine(ctx context.Context) {
 	p.needs = p.seen.Needs(ctx)
 	p.folders()
 	if os.Geteuid() != 0 && !p.seen.As.Own() {
-		p.add(warn("user", "run doctor with sudo, as the supervisor is", "only root can try what the build does as user %s", p.b.User))
+		p.add(warn("user", "run doctor with sudo, as the supervisor is", "only root can try what the build does as %s", ownerOf(p.seen.As)))
 		p.add(p.gunicorn(nil))
 	} else if python := p.interpreter(ctx); python != nil {
 		p.add(p.gunicorn(python))

@@ -21,7 +21,7 @@ import (
 type script struct {
 	out, errOut string
 	err         error
-	hangs       bool
+	hangs       func() // is called when it does; nil: it does not
 }
 
 // scripted is a Runner that answers by what the probe is.
@@ -52,7 +52,8 @@ func (scripted) Running(string) ([]string, error)  { return nil, nil }
 func (scripted) End(context.Context, string) error { return nil }
 func (s script) Done() <-chan struct{}             { return nil }
 func (s script) Wait(ctx context.Context, _ time.Duration) error {
-	if s.hangs {
+	if s.hangs != nil {
+		s.hangs()
 		<-ctx.Done()
 		return context.Cause(ctx)
 	}
@@ -207,6 +208,12 @@ func TestWhatAnAttemptWouldFailByIsFound(t *testing.T) {
 
 	c = newClinic(t, well())
 	c.release("one")
+	write(t, filepath.Join(c.Config.Root, "one/releases/20260101T000000-aaaaaa/API/settings/deploy_one.py"), "A = 1\n", 0o640)
+	write(t, filepath.Join(c.build().Source, "API/settings/deploy_one.py"), "A = 2\n", 0o640)
+	c.finds(Warn, "settings", "deploy_one.py has changed since release 20260101T000000-aaaaaa")
+
+	c = newClinic(t, well())
+	c.release("one")
 	two := *c.build()
 	two.Name = "two"
 	c.release("two")
@@ -246,10 +253,10 @@ func TestFindingsHoldNoSecrets(t *testing.T) {
 func TestAnInterruptedDoctorEndsWhatItStarted(t *testing.T) {
 	t.Parallel()
 	r := well()
-	r["index"] = script{hangs: true}
-	c := newClinic(t, r)
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
+	defer cancel()
+	r["index"] = script{hangs: cancel}
+	c := newClinic(t, r)
 	if _, err := Run(ctx, c.Options); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}

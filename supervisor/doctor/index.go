@@ -64,7 +64,7 @@ func (p *patient) index(ctx context.Context, python *build.Interpreter) {
 func (p *patient) indexFinding(n int, address string, answers map[int]indexAnswer, err error) Finding {
 	const check = "index"
 	shown := bare(address)
-	how, fix := fail, "look at the network and the proxy, or name an index that can be reached in pip_args or pip.conf"
+	how, fix := fail, "look at the network and the proxy, or name an index that can be reached: PIP_INDEX_URL in env, pip_args or pip.conf"
 	switch {
 	case len(p.seen.Releases) > 0:
 		how = warn

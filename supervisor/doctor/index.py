@@ -14,6 +14,12 @@ import urllib.request
 with os.fdopen(3) as f:
     asked = json.load(f)
 insecure = asked["insecure"] or []
+try:
+    from pip._vendor import certifi  # pip trusts whom this lists, whatever the interpreter was built with
+
+    bundle = certifi.where()
+except Exception:
+    bundle = None
 
 
 def login(url):
@@ -38,6 +44,8 @@ def ask(n, url):
         plain, headers = login(url)
         parts = urllib.parse.urlsplit(plain)
         context = ssl.create_default_context(cafile=asked["ca"] or None)
+        if not asked["ca"] and bundle:
+            context.load_verify_locations(bundle)
         if parts.hostname in insecure or parts.netloc in insecure:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         handlers = [urllib.request.HTTPSHandler(context=context)]
