@@ -22,7 +22,7 @@ const manifestStorage = `STATICFILES_STORAGE = "django.contrib.staticfiles.stora
 STORAGES = {"staticfiles": {"BACKEND": STATICFILES_STORAGE, "OPTIONS": {}}, "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"}}
 `
 
-func TestStaticFilesAreCollectedIntoTheRelease(t *testing.T) {
+func TestRealStaticFilesAreCollectedIntoTheRelease(t *testing.T) {
 	t.Parallel()
 	for name, check := range map[string]bool{"in the process of the check": true, "in a process of its own": false} {
 		t.Run(name, func(t *testing.T) {
@@ -49,7 +49,7 @@ func TestStaticFilesAreCollectedIntoTheRelease(t *testing.T) {
 	}
 }
 
-func TestStaticFilesOfEachStorageAreCollectedIntoTheRelease(t *testing.T) {
+func TestRealStaticFilesOfEachStorageAreCollectedIntoTheRelease(t *testing.T) {
 	t.Parallel()
 	for name, settings := range map[string]string{
 		"manifest": manifestStorage,
@@ -71,7 +71,7 @@ func TestStaticFilesOfEachStorageAreCollectedIntoTheRelease(t *testing.T) {
 }
 
 // Where STATIC_ROOT is in the application, its files go live with the release that they lie in.
-func TestStaticRootInTheReleaseStaysThere(t *testing.T) {
+func TestRealStaticRootInTheReleaseStaysThere(t *testing.T) {
 	t.Parallel()
 	for name, settings := range map[string]string{
 		"absolute": `STATIC_ROOT = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "public")`,
@@ -89,13 +89,13 @@ func TestStaticRootInTheReleaseStaysThere(t *testing.T) {
 	}
 }
 
-func TestProjectWithoutStaticRootIsToldByDjango(t *testing.T) {
+func TestRealProjectWithoutStaticRootIsToldByDjango(t *testing.T) {
 	t.Parallel()
 	p := newStatic(t, "STATIC_ROOT = None\n")
 	contains(t, p.failed(t).Error(), "collectstatic", "without having set the STATIC_ROOT")
 }
 
-func TestStorageThatNamesItsOwnFolderKeepsIt(t *testing.T) {
+func TestRealStorageThatNamesItsOwnFolderKeepsIt(t *testing.T) {
 	t.Parallel()
 	p := newStatic(t, `STATICFILES_STORAGE = "own.Storage"
 STORAGES = {"staticfiles": {"BACKEND": STATICFILES_STORAGE}, "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"}}
@@ -113,7 +113,7 @@ class Storage(StaticFilesStorage):
 	contains(t, read(t, filepath.Join(rel.Dir, "build.log")), "collected straight into "+filepath.Join(p.data(), "own"))
 }
 
-func TestStaticRootThatTheUserCannotWriteFailsTheBuild(t *testing.T) {
+func TestRealStaticRootThatTheUserCannotWriteFailsTheBuild(t *testing.T) {
 	t.Parallel()
 	p := newStatic(t, "STATIC_ROOT = '/proc/static'\n")
 	step := p.failed(t)
@@ -124,7 +124,7 @@ func TestStaticRootThatTheUserCannotWriteFailsTheBuild(t *testing.T) {
 	p.clean(t)
 }
 
-func TestTwoBuildsCannotHaveOneStaticRoot(t *testing.T) {
+func TestRealTwoBuildsCannotHaveOneStaticRoot(t *testing.T) {
 	t.Parallel()
 	for name, place := range map[string]string{"the same": "www", "inside": "www/inside", "around": "."} {
 		t.Run(name, func(t *testing.T) {
@@ -154,7 +154,7 @@ func TestTwoBuildsCannotHaveOneStaticRoot(t *testing.T) {
 	}
 }
 
-func TestStaticFilesOfAnotherUserAreCollectedAndPublishedAsThatUser(t *testing.T) {
+func TestRealStaticFilesOfAnotherUserAreCollectedAndPublishedAsThatUser(t *testing.T) {
 	t.Parallel()
 	p := newStatic(t, manifestStorage)
 	p.runAsNobody(t)
