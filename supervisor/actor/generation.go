@@ -60,11 +60,10 @@ func (g *generation) leave() {
 func (a *Actor) spawn(e machine.Spawn) machine.Event {
 	g, err := a.begin(e)
 	if err != nil {
-		gone := errors.Is(err, fs.ErrNotExist)
-		if gone {
+		if errors.Is(err, fs.ErrNotExist) {
 			a.post(startMisses{e.Version.Release, err})
 		}
-		return machine.SpawnFailed{N: e.N, Reason: err.Error(), Gone: gone}
+		return machine.SpawnFailed{N: e.N, Reason: err.Error()}
 	}
 	a.generations[e.N] = g
 	a.log.Debug("generation spawned", "generation", e.N, "release", e.Version.Release, "pid", g.tree.Pid(), "public", e.Public)

@@ -121,7 +121,6 @@ type (
 	SpawnFailed struct {
 		N      int
 		Reason string
-		Gone   bool // something of its release is not there any more
 	}
 	// Ready says that generation N passed its check: its workers said that they are ready and a
 	// probe was answered as expected.

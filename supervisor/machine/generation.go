@@ -111,40 +111,12 @@ func (t *turn) spawned(e Spawned) {
 }
 
 func (t *turn) spawnFailed(e SpawnFailed) {
-	var v Version
 	switch e.N {
 	case 0:
 	case t.Serving.N:
-		v = t.Serving.Version
 		t.died(e.Reason, false)
 	case t.Candidate.N:
-		v = t.Candidate.Version
 		t.candidateFailed(e.Reason, causeHost)
-	}
-	if e.Gone {
-		t.lost(v.Release)
-	}
-}
-
-// lost drops a release that is not there any more. The newest one is made again. In the place of an
-// older one, to which a newer gave way or from which somebody rolled back, the newest is tried
-// again, also if it is bad: that is better than to wait for ever for what was removed.
-func (t *turn) lost(release string) {
-	if release == "" || release == t.LastBuilt || t.LastBuilt == "" {
-		return
-	}
-	if t.Proven.Release == release {
-		t.Proven = Version{}
-	}
-	if t.Fallback.Release == release {
-		t.Fallback = Version{}
-	}
-	if t.Release == release {
-		t.Release = t.LastBuilt
-		t.forgive(func(v Version) bool { return v == t.desired() })
-	}
-	if t.Previous == release || t.Previous == t.Release {
-		t.Previous = ""
 	}
 }
 

@@ -129,14 +129,6 @@ func (w *world) heard(before State, e Event) {
 		w.down(e.N, false, e.Cause)
 	case SpawnFailed:
 		w.down(e.N, false, causeHost)
-		if v := w.tree(e.N).version; e.Gone && before.LastBuilt != v.Release { // it cannot serve again
-			if v == w.served {
-				w.served = Version{}
-			}
-			if v.Release == w.pinned.release {
-				w.pinned.release = ""
-			}
-		}
 	case SwapFailed:
 		w.tree(e.N).failed = true
 	case ProbeOK:

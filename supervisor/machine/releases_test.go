@@ -294,38 +294,3 @@ func TestDeathIsARestartToo(t *testing.T) {
 	l.passes(time.Hour)
 	l.wants("no more restarts", l.s.Serving.N == 3 && l.s.Spawned == 5)
 }
-
-func TestNobodyGoesBackToWhatWasRemoved(t *testing.T) {
-	l := serving(t)
-	l.takesOver(2)
-	l.take(Exited{N: 2, Reason: "exit code 1"})
-	l.take(Exited{N: 3, Reason: "exit code 1"})
-	l.wants("r1 at once", l.s.Serving.Version.Release == "r1")
-	l.take(SpawnFailed{N: l.s.Serving.N, Reason: "enter folder r1: no such file or directory", Gone: true})
-	l.wants("r2 is tried again", l.s.Candidate.Version.Release == "r2")
-	l.take(Ready{N: l.s.Candidate.N})
-	l.serves("r2")
-}
-
-func TestNewestReleaseServesWhereTheOneRolledBackToWasRemoved(t *testing.T) {
-	l := serving(t)
-	l.takesOver(2)
-	l.passes(time.Hour)
-	l.take(Rollback{Release: "r1"})
-	l.take(Ready{N: l.s.Candidate.N})
-	l.serves("r1")
-	l.passes(time.Hour)
-	l.take(Exited{N: l.s.Serving.N, Reason: "killed by SIGKILL"})
-	l.take(SpawnFailed{N: l.s.Serving.N, Reason: "enter folder r1: no such file or directory", Gone: true})
-	l.take(Ready{N: l.s.Candidate.N})
-	l.serves("r2")
-}
-
-func TestNewestReleaseThatWasRemovedIsWaitedFor(t *testing.T) {
-	l := serving(t)
-	l.takesOver(2)
-	l.passes(time.Hour)
-	l.take(Exited{N: l.s.Serving.N, Reason: "killed by SIGKILL"})
-	l.take(SpawnFailed{N: l.s.Serving.N, Reason: "enter folder r2: no such file or directory", Gone: true})
-	l.wants("r2 stays what should serve", l.s.Release == "r2" && l.s.Proven.Release == "r2")
-}
