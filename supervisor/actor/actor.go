@@ -64,7 +64,7 @@ type Actor struct {
 
 	mail  mailbox
 	tasks sync.WaitGroup
-	asked string // the last command from a person
+	asked commands
 	shown shown
 	done  chan struct{}
 }
@@ -176,13 +176,15 @@ func (a *Actor) handle(m message) {
 	switch m := m.(type) {
 	case happened:
 		a.turn(m.event)
+		a.askEarly()
 		if _, failed := m.event.(machine.BuildFailed); failed {
 			a.task(a.owning(a.Kept()...)) // of the data, where the attempt was for another user
 		}
 	case configured:
 		a.turn(a.configure(m))
+		a.askEarly()
 	case asked:
-		a.ask(m.ticket)
+		a.accept(m.ticket)
 	case adopted:
 		if e := a.adopt(m); e != nil {
 			a.turn(e)

@@ -72,9 +72,12 @@ func (t *turn) start() {
 }
 
 func (t *turn) stop() {
-	if t.Want == WantServe {
+	switch {
+	case t.Want == WantServe:
 		t.Want = WantStopped
 		t.NeedBuild = max(t.NeedBuild, NeedCheck)
+	case t.Want == WantShutdown && t.Before != WantRemoved:
+		t.Before = WantStopped // the next supervisor leaves it stopped
 	}
 }
 

@@ -3,6 +3,8 @@ package simulate
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
@@ -42,6 +44,14 @@ func (k store) Load(name string) (state.Record, bool, error) {
 	defer k.w.mu.Unlock()
 	r, ok := k.w.disk.records[name]
 	return r, ok, nil
+}
+
+func (k store) Names() ([]string, error) {
+	if !k.lock() {
+		return nil, nil
+	}
+	defer k.w.mu.Unlock()
+	return slices.Sorted(maps.Keys(k.w.disk.records)), nil
 }
 
 func (k store) SetAside(name string) (string, error) { return name + ".aside", nil }

@@ -25,7 +25,7 @@ func (s *site) atRest(h *history) {
 		if k := w.names[path]; k != nil && k.held() {
 			s.breaks(promise, "the public name is there, though the build is not to serve")
 		}
-		if _, ok := w.disk.records[s.name]; ok && s.entry == nil && !s.forgotten() {
+		if _, ok := w.disk.records[s.name]; ok && s.entry == nil {
 			s.breaks(promise, "the record of a build that is not in the file is left")
 		}
 		return
