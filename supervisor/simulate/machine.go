@@ -413,7 +413,7 @@ func (k events) Add(line any) {
 }
 
 func (events) Run(done <-chan struct{}) { <-done }
-func (events) Flush()                   {}
+func (events) Await(time.Duration)      {}
 
 // stopSignal is what a person stops the supervisor with.
 const stopSignal = syscall.SIGTERM

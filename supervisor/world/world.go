@@ -175,5 +175,6 @@ type Program interface {
 type EventFile interface {
 	Add(line any)
 	Run(done <-chan struct{})
-	Flush()
+	// Await waits until Run has written what was added before, at most for a time.
+	Await(limit time.Duration)
 }
