@@ -48,7 +48,7 @@ func (s *Supervisor) statusOf(a *actor.Actor) control.BuildStatus {
 		Release: st.Serving.Version.Release, Pid: st.Serving.Pid,
 		Restarts: st.Restarts, LastExit: st.LastExit,
 		Socket: s.shared.Root.Build(a.Name()).Socket(), Location: v.Entry.Location,
-		Healthy:  st.Serving.Ready && !st.Serving.Unhealthy && st.Serving.Misses == 0,
+		Healthy:  st.Serving.Ready && !st.Serving.Unhealthy && st.Serving.Misses == 0 && !st.Lost,
 		Building: st.Building.Running, BuildError: st.BuildErr,
 		Releases: []string{}, Queue: -1,
 	}

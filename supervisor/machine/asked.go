@@ -92,6 +92,7 @@ func (t *turn) restartNow() {
 
 // tryAgain cuts every backoff short and gives a bad release another chance, because a person asked.
 func (t *turn) tryAgain() {
+	t.Gone = "" // it may have been put back
 	t.forgive(func(v Version) bool { return v == t.desired() })
 	t.hurry()
 }

@@ -26,14 +26,15 @@ func (t *turn) swapped(n int) {
 	t.Serving.Since = t.now
 	t.Proven = t.Serving.Version
 	t.forgive(func(v Version) bool { return v == t.Proven })
-	t.Trouble, t.Tries, t.Halted = "", 0, ""
-	if before.Release != "" && before.Release != t.Proven.Release {
+	t.Trouble, t.Tries, t.Halted, t.Lost = "", 0, "", false
+	if before.Release != t.Proven.Release {
 		t.Failures = 0
 		t.goneBefore(before, stable)
 	}
 	if t.Fallback.Release == t.Proven.Release {
 		t.Fallback = Version{}
 	}
+	t.Gone = ""
 	t.Restarts += b2i(before == t.Proven)
 	t.restartAt(time.Time{})
 	t.note(EventTookOver, t.Serving, "")
@@ -48,7 +49,7 @@ func (t *turn) swapped(n int) {
 // than one that came and went since; a release known to be bad is kept for neither.
 func (t *turn) goneBefore(v Version, stable bool) {
 	t.Previous = ""
-	if _, bad := t.Bad[v]; bad {
+	if _, bad := t.Bad[v]; bad || v.Release == t.Gone || v.Release == "" {
 		return
 	}
 	t.Previous = v.Release
@@ -175,7 +176,7 @@ func (t *turn) candidateFailed(reason string, transient bool) {
 		t.condemn(c.Version, reason)
 		t.hungGivesWay()
 	}
-	if t.Proven.Release == "" || transient || t.Serving.Unhealthy {
+	if t.Proven.Release == "" || transient || t.replaced() {
 		t.Tries++
 		t.candidateAt(t.now.Add(t.backoff(t.Tries + 1)))
 	}
@@ -189,7 +190,7 @@ const givesWayAfter = 2
 // again, and by which version.
 func (t *turn) died(reason string, clean bool) {
 	g := t.Serving
-	t.Serving, t.Again = Generation{}, false
+	t.Serving, t.Again, t.Lost = Generation{}, false, false
 	// TERM before the successor starts: orphaned workers finish what they hold (gunicorn, kill -9
 	// of the master).
 	t.end(g.N)
@@ -197,6 +198,7 @@ func (t *turn) died(reason string, clean bool) {
 	t.stableAt(time.Time{})
 	t.LastExit = reason
 	t.Trouble = reason
+	defer t.servesNoMore()
 	if t.Policy.Restart == RestartNever || t.Policy.Restart == RestartOnFailure && clean {
 		t.Halted = fmt.Sprintf("%s; restart = %q, `start` brings it back", reason, t.Policy.Restart)
 		return
@@ -225,7 +227,7 @@ func (t *turn) giveWay(g Generation, reason string) {
 }
 
 func (t *turn) probeOK(n int) {
-	if n == 0 || n != t.Serving.N || t.Serving.Misses == 0 {
+	if n == 0 || n != t.Serving.N || t.Serving.Misses == 0 || t.Lost {
 		t.changed = false
 		return
 	}
@@ -246,7 +248,7 @@ func (t *turn) probeOK(n int) {
 }
 
 func (t *turn) probeFailed(e ProbeFailed) {
-	if e.N == 0 || e.N != t.Serving.N || !t.Serving.Ready {
+	if e.N == 0 || e.N != t.Serving.N || !t.Serving.Ready || t.Lost {
 		t.changed = false
 		return
 	}

@@ -46,7 +46,8 @@ func (n *Name) Open() error {
 }
 
 // Renew makes a new public socket. Whoever waits on the one before, if there is one, is passed on to
-// it, and refused there where they were refused before. No generation may serve on that one.
+// it, and refused there where they were refused before; but where a generation serves on that one,
+// it serves them.
 func (n *Name) Renew() error {
 	if err := n.replace(); err != nil || n.refusal == nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
@@ -27,8 +28,10 @@ type incarnation struct {
 
 	signals   chan os.Signal
 	touches   chan []string
+	ownSeen   chan struct{} // something was removed of its own folder
 	watched   map[string]bool
 	backend   control.Backend // nil: it takes no commands
+	requests  sync.WaitGroup  // that were taken and have no result yet
 	from      string          // the version of the supervisor before, after an upgrade
 	handed    map[string][]public.Listener
 	slots     slots
@@ -118,6 +121,7 @@ func (inc *incarnation) dies(why string) {
 	if w.sup == inc {
 		w.sup = nil
 	}
+	w.control = false
 	inc.vanish()
 }
 

@@ -32,7 +32,9 @@ type model struct {
 	seenBy        int // the last supervisor that has read of it in the file
 	attempts      int
 	starts        int
-	unlinked      int // how often all its sockets were deleted
+	unlinked      int  // how often all its sockets were deleted
+	lostReleases  bool // somebody has deleted one
+	recordLost    bool // somebody has deleted its record, and it was not written since
 	longestAnswer time.Duration
 	passed        []passing
 	disturbed     time.Duration // when a fault last touched the build

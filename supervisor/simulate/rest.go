@@ -62,6 +62,19 @@ func (s *site) atRest(h *history) {
 	}
 }
 
+// ownAtRest holds that the supervisor's own folder is as it was made.
+func (w *World) ownAtRest() {
+	const promise = "whatever somebody deletes is made again"
+	if !w.control {
+		w.breaks("", promise, "the control socket is not there")
+	}
+	for _, s := range w.order {
+		if s.recordLost && s.entry != nil {
+			s.breaks(promise, "its record is not there")
+		}
+	}
+}
+
 // allEnded holds that every command has ended that was not asked for just now.
 func (s *site) allEnded() {
 	for _, c := range s.commands {
