@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -129,7 +128,7 @@ func (s *Supervisor) fileTouched() {
 
 // applyShared makes what the builds share follow cfg.
 func (s *Supervisor) applyShared(cfg *config.Config) {
-	s.publish(func(f *fleet) { f.cfg, f.loaded = cfg, time.Now() })
+	s.publish(func(f *fleet) { f.cfg, f.loaded = cfg, s.world.Host.Now() })
 	s.saver.keep(cfg)
 	s.log.SetLevel(hclog.LevelFromString(cfg.Supervisor.LogLevel))
 	s.world.Releases.SetParallel(cfg.Supervisor.MaxParallelBuilds)

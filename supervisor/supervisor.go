@@ -41,6 +41,8 @@ type Options struct {
 	// Reach is called at each moment at which a kill of the supervisor makes a difference; nil is
 	// killpoint.Reach.
 	Reach func(when string, what any)
+	// Stepped is told of each step of a build's machine, for tests; nil: nobody wants to know.
+	Stepped func(build string, s actor.Step)
 	// Signals is used instead of the process's own signals, unless it is nil.
 	Signals <-chan os.Signal
 }
@@ -112,7 +114,7 @@ func thisMachine(o *Options) (*world.World, error) {
 func begin(o Options) *Supervisor {
 	hard, kill := context.WithCancel(context.Background())
 	s := &Supervisor{
-		Options: o, world: o.World, log: o.Log, started: time.Now(),
+		Options: o, world: o.World, log: o.Log, started: o.World.Host.Now(),
 		inputs:   map[string]build.Watched{},
 		saver:    newSaver(o.World, o.Log.Named("state"), o.Reach),
 		notifier: sdnotify.New(o.Environ, o.Log.Named("notify")), phases: make(chan struct{}, 1),
@@ -132,7 +134,7 @@ func begin(o Options) *Supervisor {
 		Root:   layout.Root(o.Config.Root),
 		RootID: o.World.RootID, BootID: o.World.BootID,
 		Log: o.Log, Hard: hard, Gate: &actor.Gate{}, Begun: s.begun,
-		LogDir: s.logDir, Reach: o.Reach,
+		LogDir: s.logDir, Reach: o.Reach, Stepped: o.Stepped,
 		PhaseChanged: s.phaseChanged, Retired: s.retired,
 	}
 	return s

@@ -404,6 +404,8 @@ func (w releases) SetCurrent(_, id string) error {
 // host is Host.
 type host struct{ *world }
 
+func (host) Now() time.Time { return time.Now() }
+
 func (w host) Environ(*config.Build) ([]string, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -27,6 +27,9 @@ func (t *turn) configured(e Configured) {
 		if e.Policy.Autostart || t.Serving.N != 0 {
 			t.Want = WantServe // also if it was started by hand and adopted while serving
 		}
+		if t.Serving.N != 0 {
+			t.stableAt(t.now.Add(t.Policy.StableAfter))
+		}
 		t.need(NeedCheck)
 	}
 	if e.Rebuild {

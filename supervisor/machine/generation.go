@@ -77,7 +77,14 @@ func (t *turn) adopted(e Adopted) {
 	if t.Want != WantUnknown && t.Want != WantStopped || t.Serving.N != 0 {
 		return
 	}
+	before := t.Proven
 	t.Open, t.Proven = e.Open, e.Version
+	if before.Release != t.Proven.Release { // that was not written down any more
+		t.goneBefore(before, false)
+	}
+	if t.Fallback.Release == t.Proven.Release {
+		t.Fallback = Version{}
+	}
 	t.Spawned = max(t.Spawned, e.N)
 	if t.Release == "" || e.Newer {
 		t.Release = e.Version.Release
@@ -92,7 +99,7 @@ func (t *turn) adopted(e Adopted) {
 		t.Serving.Since = t.now
 	}
 	t.note(EventAdopted, t.Serving, "")
-	t.serves()
+	t.do(Watch{N: t.Serving.N}) // when it is stable the entry says, which comes next
 }
 
 // What became of generations.

@@ -19,6 +19,8 @@ type Options struct {
 	// Remove removes a path of a socket that is not ours to unlink. It returns nil if the path is
 	// missing.
 	Remove func(path string) error
+	// Now is time.Now.
+	Now func() time.Time
 	// Guard watches the public name from now on (true) or no longer (false).
 	Guard func(on bool)
 	// Task runs f in a goroutine that the owner waits for. f returns soon after ctx ends.

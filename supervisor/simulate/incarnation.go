@@ -35,6 +35,7 @@ type incarnation struct {
 	from      string          // the version of the supervisor before, after an upgrade
 	handed    map[string][]public.Listener
 	slots     slots
+	leaving   map[leaver]bool // generations that were told to end
 	stopping  bool
 	upgrading bool // an operator has asked for it
 	began     time.Duration

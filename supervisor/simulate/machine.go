@@ -35,7 +35,7 @@ func (w *World) start(delay time.Duration, from string, handed map[string][]kept
 	w.lives++
 	inc := &incarnation{
 		w: w, n: w.lives, gone: make(chan struct{}), opened: map[*listener]bool{}, hands: map[*client]bool{},
-		signals: make(chan os.Signal, 16), touches: make(chan []string, 1024), ownSeen: make(chan struct{}, 1), from: from, slots: slots{limit: 1},
+		signals: make(chan os.Signal, 16), touches: make(chan []string, 1024), leaving: map[leaver]bool{}, ownSeen: make(chan struct{}, 1), from: from, slots: slots{limit: 1},
 	}
 	inc.life, inc.cut = context.WithCancel(context.Background())
 	for name, all := range handed {
@@ -87,7 +87,7 @@ func (w *World) begin(inc *incarnation) {
 		defer w.running.Done()
 		err := supervisor.Run(context.Background(), supervisor.Options{
 			Config: cfg, Log: hclog.NewNullLogger(), Version: "made-up", Args: []string{"medctrl-supervisor"},
-			World: ports, Reach: inc.reach, Signals: inc.signals,
+			World: ports, Reach: inc.reach, Stepped: inc.stepped, Signals: inc.signals,
 		})
 		w.mu.Lock()
 		defer w.mu.Unlock()

@@ -64,7 +64,7 @@ var weights = [kinds]int{
 	doStart: 4, doStop: 4, doRestart: 8, doRebuild: 4, doRollback: 6, doReload: 3, doUpgrade: 5,
 	doUnlink: 5, doUnlinkAll: 2, doDeleteFiles: 2,
 	doDeleteFolder: 3, doDeleteReleases: 4, doDeleteOwn: 3, doBlock: 4, doStatus: 3, doDiskFull: 2, doDiskReadOnly: 1, doDiskSlow: 2, doDiskFailing: 2,
-	doKill: 4, doKillInScan: 3, doDie: 10, doStopSupervisor: 2, doPowerCut: 1, doSetClock: 1,
+	doKill: 4, doKillInScan: 3, doDie: 10, doStopSupervisor: 2, doPowerCut: 1, doSetClock: 3,
 }
 
 // act is one thing that happens in a history. What it is in detail depends on x alone, so that one
@@ -272,8 +272,7 @@ func (w *World) perform(a act) {
 	case doPowerCut:
 		w.cutPower()
 	case doSetClock:
-		w.wallOff = spread(mix(x), -24*time.Hour, 24*time.Hour)
-		w.tell("world", fmt.Sprintf("somebody sets the clock by %v", w.wallOff.Round(time.Second)))
+		w.setClock(x)
 	}
 }
 

@@ -172,7 +172,7 @@ func (k releases) make(ctx context.Context, s *site, r build.Request) (build.Rel
 	}
 	dir := s.paths.Release(name).Dir()
 	made := &release{site: s, inputs: in, made: w.now(), Release: build.Release{
-		ID: name, Hash: id, Dir: dir, Venv: s.paths.Venv("venv"), VenvID: "venv", Created: time.Now(),
+		ID: name, Hash: id, Dir: dir, Venv: s.paths.Venv("venv"), VenvID: "venv", Created: w.wall(),
 	}}
 	s.releases = append(s.releases, made)
 	s.tell("release %s is made of %v", name, in)
@@ -247,9 +247,6 @@ func (s *site) nextID(id string) string {
 	}
 	return now.Format("20060102T150405") + "-" + id
 }
-
-// wall is what the clock on the wall says: people set it.
-func (w *World) wall() time.Time { return time.Now().Add(w.wallOff) }
 
 func (s *site) release(id string) *release {
 	for _, r := range s.releases {
