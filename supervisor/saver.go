@@ -80,27 +80,43 @@ func (s *saver) restore() {
 	s.wakeUp()
 }
 
+// saveRest is how long the saver waits for more to come, which is written at once: a step of a build
+// is seldom alone.
+const saveRest = time.Millisecond
+
 // run writes until ctx ends and everything is written, or cannot be.
 func (s *saver) run(ctx context.Context) {
 	defer close(s.ended)
-	again := time.NewTimer(0)
+	again, rest := time.NewTimer(0), time.NewTimer(0)
 	again.Stop()
+	rest.Stop()
 	for ctx.Err() == nil {
-		var result chan<- bool
+		var results []chan<- bool
 		select {
 		case <-s.wake:
 		case <-again.C:
-		case result = <-s.wanted:
+		case result := <-s.wanted:
+			results = append(results, result)
 		case <-ctx.Done():
 		}
+		rest.Reset(saveRest)
+		for resting := true; resting; {
+			select {
+			case result := <-s.wanted:
+				results = append(results, result)
+			case <-rest.C:
+				resting = false
+			}
+		}
 		written := s.write()
-		if result != nil {
+		for _, result := range results {
 			result <- written // has room
 		}
 		if !written {
 			again.Reset(saveRetry)
 		}
 	}
+	s.restore() // once more, nobody looks after them any longer
 	s.write()
 }
 

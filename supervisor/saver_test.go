@@ -119,7 +119,7 @@ func TestRecordThatCannotBeWrittenIsTriedAgain(t *testing.T) {
 			t.Error("flush says that it is written")
 		}
 		p.do(func() { p.fails = nil })
-		time.Sleep(saveRetry)
+		time.Sleep(saveRetry + saveRest)
 		synctest.Wait()
 		if len(p.names()) != 1 {
 			t.Error("it was not tried again")

@@ -314,7 +314,7 @@ func (a *Actor) logPath() string { return layout.Log(a.LogDir(), a.name) }
 func (a *Actor) begun(ctx context.Context) bool {
 	select {
 	case <-a.Begun:
-		return true
+		return ctx.Err() == nil
 	case <-ctx.Done():
 		return false
 	}

@@ -43,6 +43,9 @@ func (s *site) deleteReleases(x uint64) {
 	var which *release
 	if t := s.serving(); t != nil && x%2 == 0 {
 		which = t.release
+		if x>>16%2 == 0 { // and it is missed soon
+			s.w.after(spread(mix(x), time.Second, 20*time.Second), s.crash)
+		}
 	} else if n := len(s.releases); n > 0 {
 		which = s.releases[x>>8%uint64(n)]
 	}

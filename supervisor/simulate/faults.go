@@ -117,7 +117,7 @@ func (s *site) unlink(all bool) {
 		return
 	}
 	s.down("somebody has deleted it")
-	s.spared = !all && k.spare && s.touched != nil && w.sup != nil && w.disk.good()
+	s.spared = (all || k.spare) && !w.traits.noGuard && k.fds > 0 && w.sup != nil && w.sup.backend != nil && w.disk.good()
 	if touched := s.touched; touched != nil {
 		w.after(s.dice.between(throwTouch, 100*us, 3000*us), touched)
 	}

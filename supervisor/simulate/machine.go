@@ -458,6 +458,9 @@ func (w *World) left(inc *incarnation) {
 		if s.half != "" && !s.forgotten() {
 			s.breaks("nothing of ours is left after a stop", "half a release")
 		}
+		if s.recordLost && s.wish == wishStopped {
+			s.wish = wishUnsure // whoever deleted its record was the last
+		}
 		s.named, s.sure, s.why, s.since = false, false, "the supervisor stopped", w.now()
 	}
 	for l := range inc.opened {

@@ -105,12 +105,13 @@ func (k releases) Make(ctx context.Context, r build.Request) (build.Release, boo
 	select {
 	case <-turn:
 	case <-ctx.Done():
+	}
+	if ctx.Err() != nil {
 		w.mu.Lock()
-		if before := len(k.slots.waiting); true {
-			k.slots.waiting = slices.DeleteFunc(k.slots.waiting, func(c chan struct{}) bool { return c == turn })
-			if len(k.slots.waiting) == before { // it was its turn just now
-				k.slots.give()
-			}
+		before := len(k.slots.waiting)
+		k.slots.waiting = slices.DeleteFunc(k.slots.waiting, func(c chan struct{}) bool { return c == turn })
+		if len(k.slots.waiting) == before { // it was its turn just now
+			k.slots.give()
 		}
 		w.mu.Unlock()
 		return build.Release{}, false, ctx.Err()

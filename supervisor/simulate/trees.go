@@ -255,7 +255,12 @@ func (h *handle) End(ctx context.Context, grace time.Duration) error {
 			return nil
 		}
 	}
-	h.inc.sleep(time.Millisecond)
+	if !h.inc.lock() {
+		return nil
+	}
+	took := h.site.dice.between(throwExit, 500*us, 1500*us)
+	h.inc.w.mu.Unlock()
+	h.inc.sleep(took)
 	if !h.inc.lock() {
 		return nil
 	}
