@@ -93,6 +93,7 @@ func (w *World) deleteOwn(all bool) {
 		}
 	}
 	clear(w.disk.records)
+	w.ownLost = w.now()
 	inc := w.sup
 	if inc == nil || inc.backend == nil || inc.stopping {
 		return
@@ -109,7 +110,7 @@ func (w *World) deleteOwn(all bool) {
 	}
 	at := w.now()
 	w.after(took, func() {
-		if w.sup != inc || inc.stopping || inc.upgrading || !w.disk.tookAll(at) || w.now()-w.disturbed < took {
+		if w.ownLost != at || w.sup != inc || inc.stopping || inc.upgrading || !w.disk.tookAll(at) || w.now()-w.disturbed < took {
 			return
 		}
 		const promise = "whatever somebody deletes is made again"

@@ -37,6 +37,7 @@ type World struct {
 	file      file
 	wallOff   time.Duration // how far people have set the clock on the wall
 	control   bool          // the control socket has its name
+	ownLost   time.Duration // when somebody last deleted something of the supervisor's folder
 	starting  bool
 	inScan    *site               // whose main process dies while the process table is read; nil: none
 	alter     func(*config.Build) // what a planted fault does to each entry that is read; nil: nothing
