@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -68,8 +69,12 @@ func (f *fleet) all() []*actor.Actor {
 
 // find returns the actor of a build.
 func (s *Supervisor) find(name string) (*actor.Actor, error) {
-	if a, ok := s.fleet.Load().actors[name]; ok {
+	f := s.fleet.Load()
+	if a, ok := f.actors[name]; ok {
 		return a, nil
+	}
+	if _, ok := f.cfg.Build(name); ok && f.leaving {
+		return nil, errors.New("the supervisor is stopping, and the build has ended")
 	}
 	return nil, fmt.Errorf("%w: %q is not in %s", control.ErrNoBuild, name, s.Config.Path)
 }

@@ -88,15 +88,20 @@ func (s *Supervisor) leftovers() (map[string][]actor.Leftover, error) {
 const foreignGrace = 30 * time.Second
 
 // endForeign ends what an earlier supervisor left of builds that the file no longer has, as if they
-// had just been taken out of it: whoever waits on their sockets is served first.
+// had just been taken out of it: whoever waits on their sockets is served first. Their records go
+// too, also where nothing is running.
 func (s *Supervisor) endForeign(all map[string][]actor.Leftover) {
-	names := append(s.world.Past.Builds(), slices.Collect(maps.Keys(all))...)
+	names, err := s.world.Store.Names()
+	if err != nil {
+		s.log.Warn("records of builds that are not in the file any more are kept", "error", err)
+	}
+	names = slices.Concat(names, s.world.Past.Builds(), slices.Collect(maps.Keys(all)))
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
 		if _, ok := s.Config.Build(name); ok {
 			continue
 		}
-		s.log.Warn("generations of a build that is not in the file any more are ended", "build", name)
+		s.log.Warn("build is not in the file any more, what is left of it is ended", "build", name, "generations", len(all[name]))
 		s.enlist(config.Build{Name: name, GracefulTimeout: foreignGrace}, all[name]).Remove()
 	}
 }

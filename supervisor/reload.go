@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -130,10 +129,8 @@ func (s *Supervisor) fileTouched() {
 
 // applyShared makes what the builds share follow cfg.
 func (s *Supervisor) applyShared(cfg *config.Config) {
-	s.publish(func(f *fleet) { f.cfg, f.loaded = cfg, time.Now() })
-	if err := s.world.Files.Keep(cfg); err != nil {
-		s.log.Warn("no copy of the file is kept for a start at which it is bad", "error", err)
-	}
+	s.publish(func(f *fleet) { f.cfg, f.loaded = cfg, s.world.Host.Now() })
+	s.saver.keep(cfg)
 	s.log.SetLevel(hclog.LevelFromString(cfg.Supervisor.LogLevel))
 	s.world.Releases.SetParallel(cfg.Supervisor.MaxParallelBuilds)
 	s.world.Releases.SetCollectors(collectors(cfg))

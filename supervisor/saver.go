@@ -9,29 +9,38 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
 	"github.com/medctrl/medctrl-supervisor/supervisor/world"
 )
 
-// saver writes down what must outlive the supervisor, concurrently with the actors: a restart after
-// a crash never waits for a disk. A child whose record is not written yet is found again by its
-// mark.
+// saver writes down what must outlive the supervisor. Only its own goroutine waits for the disk,
+// which may be slow, full or hang: neither a restart after a crash nor a signal or an edit does. A
+// child whose record is not written yet is found again by its mark.
 type saver struct {
-	store   world.Store
-	log     hclog.Logger
-	reach   func(when string, what any)
-	writing chan struct{} // has room for whoever writes: one at a time
+	store  world.Store
+	files  world.Files
+	log    hclog.Logger
+	reach  func(when string, what any)
+	wake   chan struct{}
+	wanted chan chan<- bool // for those who wait until everything is written
+	ended  chan struct{}    // closed when run has returned
+
 	mu      sync.Mutex
 	pending map[string]*state.Record // nil: delete
 	last    map[string]*state.Record // as noted last; never changed in place
-	wake    chan struct{}
+	applied *config.Config           // to be kept for a start at which the file is bad; nil: it is kept
 }
 
 // saveRetry is how long the saver waits after a write that failed (disk full).
 const saveRetry = 2 * time.Second
 
-func newSaver(store world.Store, log hclog.Logger, reach func(string, any)) *saver {
-	return &saver{store: store, log: log, reach: reach, writing: make(chan struct{}, 1), pending: map[string]*state.Record{}, last: map[string]*state.Record{}, wake: make(chan struct{}, 1)}
+func newSaver(w *world.World, log hclog.Logger, reach func(string, any)) *saver {
+	return &saver{
+		store: w.Store, files: w.Files, log: log, reach: reach,
+		wake: make(chan struct{}, 1), wanted: make(chan chan<- bool), ended: make(chan struct{}),
+		pending: map[string]*state.Record{}, last: map[string]*state.Record{},
+	}
 }
 
 // Save takes what is to be written of a build (actor.Records).
@@ -41,6 +50,14 @@ func (s *saver) Save(name string, r *state.Record) {
 	if s.last[name] = r; r == nil {
 		delete(s.last, name)
 	}
+	s.mu.Unlock()
+	s.wakeUp()
+}
+
+// keep takes a configuration of which a copy is to be kept.
+func (s *saver) keep(cfg *config.Config) {
+	s.mu.Lock()
+	s.applied = cfg
 	s.mu.Unlock()
 	s.wakeUp()
 }
@@ -63,24 +80,44 @@ func (s *saver) restore() {
 	s.wakeUp()
 }
 
+// saveRest is how long the saver waits for more to come, which is written at once: a step of a build
+// is seldom alone.
+const saveRest = time.Millisecond
+
 // run writes until ctx ends and everything is written, or cannot be.
 func (s *saver) run(ctx context.Context) {
-	for {
+	defer close(s.ended)
+	again, rest := time.NewTimer(0), time.NewTimer(0)
+	again.Stop()
+	rest.Stop()
+	for ctx.Err() == nil {
+		var results []chan<- bool
 		select {
 		case <-s.wake:
+		case <-again.C:
+		case result := <-s.wanted:
+			results = append(results, result)
 		case <-ctx.Done():
-			s.flush()
-			return
 		}
-		if s.flush() {
-			continue
+		rest.Reset(saveRest)
+		for resting := true; resting; {
+			select {
+			case result := <-s.wanted:
+				results = append(results, result)
+			case <-rest.C:
+				resting = false
+			}
 		}
-		select {
-		case <-time.After(saveRetry):
-			s.wakeUp()
-		case <-ctx.Done():
+		written := s.write()
+		for _, result := range results {
+			result <- written // has room
+		}
+		if !written {
+			again.Reset(saveRetry)
 		}
 	}
+	s.restore() // once more, nobody looks after them any longer
+	s.write()
 }
 
 func (s *saver) wakeUp() {
@@ -90,15 +127,45 @@ func (s *saver) wakeUp() {
 	}
 }
 
-// flush writes what is pending and reports whether all of it was written. When it returns, every
-// record saved before the call has been written or could not be.
-func (s *saver) flush() bool {
-	s.writing <- struct{}{}
-	defer func() { <-s.writing }()
+// flush waits until everything noted before the call is written. It returns false if something
+// cannot be written, or is not within the limit.
+func (s *saver) flush(limit time.Duration) bool {
+	late := time.NewTimer(limit)
+	defer late.Stop()
+	result := make(chan bool, 1)
+	select {
+	case s.wanted <- result:
+	case <-s.ended:
+		return s.idle()
+	case <-late.C:
+		return false
+	}
+	select {
+	case written := <-result:
+		return written
+	case <-late.C:
+		return false
+	}
+}
+
+// idle reports whether nothing is to be written.
+func (s *saver) idle() bool {
 	s.mu.Lock()
-	todo := s.pending
-	s.pending = map[string]*state.Record{}
+	defer s.mu.Unlock()
+	return len(s.pending) == 0
+}
+
+// write writes what is pending and reports whether all of it was written.
+func (s *saver) write() bool {
+	s.mu.Lock()
+	todo, applied := s.pending, s.applied
+	s.pending, s.applied = map[string]*state.Record{}, nil
 	s.mu.Unlock()
+	if applied != nil {
+		if err := s.files.Keep(applied); err != nil {
+			s.log.Warn("no copy of the file is kept for a start at which it is bad", "error", err)
+		}
+	}
 	ok := true
 	for _, name := range slices.Sorted(maps.Keys(todo)) {
 		r := todo[name]

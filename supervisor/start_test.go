@@ -85,6 +85,21 @@ func TestLeftoversOfABuildThatIsGoneAreEnded(t *testing.T) {
 	s.becomes("a", func(st control.BuildStatus) bool { return st.Name == "" })
 }
 
+// It was taken out of the file while no supervisor was there, and nothing of it was running.
+func TestRecordOfABuildThatIsGoneIsRemoved(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "", entry("b"))
+	s.write("root/.supervisor/state/a.json", `{"version": 1, "build": "a", "stopped_by_hand": true}`)
+	s.start()
+	s.serves("b")
+	s.eventually(func() string {
+		if _, err := os.Stat(filepath.Join(s.root.State(), "a.json")); !errors.Is(err, fs.ErrNotExist) {
+			return "it is left"
+		}
+		return ""
+	})
+}
+
 // The file is bad at a start: its last good copy is followed until it is fixed.
 func TestStartWithABadFileFollowsItsLastGoodCopy(t *testing.T) {
 	t.Parallel()

@@ -48,7 +48,7 @@ func (s *Supervisor) statusOf(a *actor.Actor) control.BuildStatus {
 		Release: st.Serving.Version.Release, Pid: st.Serving.Pid,
 		Restarts: st.Restarts, LastExit: st.LastExit,
 		Socket: s.shared.Root.Build(a.Name()).Socket(), Location: v.Entry.Location,
-		Healthy:  st.Serving.Ready && !st.Serving.Unhealthy && st.Serving.Misses == 0,
+		Healthy:  st.Serving.Ready && !st.Serving.Unhealthy && st.Serving.Misses == 0 && !st.Lost,
 		Building: st.Building.Running, BuildError: st.BuildErrAt(now),
 		Releases: []string{}, Queue: -1,
 	}
@@ -165,6 +165,11 @@ func (s *Supervisor) Act(ctx context.Context, name, action string, args map[stri
 		return fmt.Errorf("%w: %q", control.ErrNoAction, action)
 	}
 	// From here on the command's effect outlives us, or the log says that it does not.
-	s.saver.flush()
+	if !s.saver.flush(savePatience) {
+		s.log.Warn("what was asked for is not written down yet, a supervisor that is killed now forgets it", "build", name, "action", action)
+	}
 	return err
 }
+
+// savePatience is how long the result of a command waits for a disk that does not take it.
+const savePatience = 5 * time.Second

@@ -41,6 +41,8 @@ type Options struct {
 	// Reach is called at each moment at which a kill of the supervisor makes a difference; nil is
 	// killpoint.Reach.
 	Reach func(when string, what any)
+	// Stepped is told of each step of a build's machine, for tests; nil: nobody wants to know.
+	Stepped func(build string, s actor.Step)
 	// Signals is used instead of the process's own signals, unless it is nil.
 	Signals <-chan os.Signal
 }
@@ -112,9 +114,9 @@ func thisMachine(o *Options) (*world.World, error) {
 func begin(o Options) *Supervisor {
 	hard, kill := context.WithCancel(context.Background())
 	s := &Supervisor{
-		Options: o, world: o.World, log: o.Log, started: time.Now(),
+		Options: o, world: o.World, log: o.Log, started: o.World.Host.Now(),
 		inputs:   map[string]build.Watched{},
-		saver:    newSaver(o.World.Store, o.Log.Named("state"), o.Reach),
+		saver:    newSaver(o.World, o.Log.Named("state"), o.Reach),
 		notifier: sdnotify.New(o.Environ, o.Log.Named("notify")), phases: make(chan struct{}, 1),
 		requests: make(chan func()), ended: make(chan struct{}), begun: make(chan struct{}),
 		kill: kill,
@@ -132,7 +134,7 @@ func begin(o Options) *Supervisor {
 		Root:   layout.Root(o.Config.Root),
 		RootID: o.World.RootID, BootID: o.World.BootID,
 		Log: o.Log, Hard: hard, Gate: &actor.Gate{}, Begun: s.begun,
-		LogDir: s.logDir, Reach: o.Reach,
+		LogDir: s.logDir, Reach: o.Reach, Stepped: o.Stepped,
 		PhaseChanged: s.phaseChanged, Retired: s.retired,
 	}
 	return s
@@ -154,7 +156,7 @@ func (s *Supervisor) run(ctx context.Context) error {
 	s.task(func() { s.world.Control.Serve(life, s, s.metrics) }) // there is something to say now
 	s.task(func() {
 		s.settled(life)
-		s.world.Own.Keep(life, func() { s.ownLost(life) })
+		s.world.Own.Keep(life, s.ownLost)
 	})
 	caughtUp := s.caughtUp()
 	s.task(func() {
@@ -173,7 +175,7 @@ func (s *Supervisor) run(ctx context.Context) error {
 	close(s.ended)
 	end()
 	s.kill()
-	s.tasks.Wait()
+	s.tasksEnd()
 	s.log.Info("supervisor has stopped", "served", time.Since(s.started).Round(time.Second))
 	return s.world.Watcher.Close()
 }
@@ -210,14 +212,9 @@ func (s *Supervisor) loop(ctx, life context.Context, caughtUp <-chan struct{}) {
 }
 
 // ownLost writes again what somebody may have removed from the supervisor's own folder.
-func (s *Supervisor) ownLost(ctx context.Context) {
+func (s *Supervisor) ownLost() {
 	s.saver.restore()
-	// It fails where the supervisor stops, and then nothing is kept.
-	_ = s.do(ctx, func() {
-		if err := s.world.Files.Keep(s.fleet.Load().cfg); err != nil {
-			s.log.Warn("no copy of the file is kept for a start at which it is bad", "error", err)
-		}
-	})
+	s.saver.keep(s.fleet.Load().cfg)
 }
 
 // trimAfter is how long after the start memory that only the start needed is given back.
@@ -250,6 +247,23 @@ func (s *Supervisor) task(f func()) {
 		f()
 	}()
 }
+
+// tasksEnd waits for the tasks, but not for ever: everything that was started has ended by then, and a
+// task that hangs (on a disk that takes nothing) ends with this program.
+func (s *Supervisor) tasksEnd() {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.tasks.Wait()
+	}()
+	select {
+	case <-ended:
+	case <-time.After(endPatience):
+		s.log.Error("supervisor stops while something is still being written, which may be lost: does a disk hang?", "waited", endPatience)
+	}
+}
+
+const endPatience = 10 * time.Second
 
 // finished reports whether the supervisor is to stop and nothing is left.
 func (s *Supervisor) finished() bool {

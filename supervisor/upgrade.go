@@ -55,12 +55,15 @@ func (u *upgrade) missed() []string {
 	return ids
 }
 
+var errUnwritten = errors.New("upgrade: the state cannot be written, see the log")
+
 var errUpgrading = errors.New("an upgrade is under way: try again in a moment")
 
 const (
 	acceptLimit  = 30 * time.Second       // for a new binary to say whether it accepts
 	upgradeLimit = 30 * time.Minute       // for what must not be interrupted: at most a migration
 	upgradePoll  = 100 * time.Millisecond // between two looks at whether it is over
+	flushLimit   = 500 * time.Millisecond // for the disk, while everything stands still
 )
 
 // Upgrade executes the program now at our path in our place, with our pid, children and listeners.
@@ -105,6 +108,10 @@ func (s *Supervisor) Upgrade(ctx context.Context, progress func(string)) error {
 // tryUpgrade executes the successor, or returns a *busyError if that has to wait.
 func (s *Supervisor) tryUpgrade(ctx context.Context, next world.Acceptance) error {
 	// First without stopping anything, so that no client waits for something that takes long.
+	if !s.saver.flush(savePatience) {
+		return errUnwritten
+	}
+	s.world.Events.Await(savePatience)
 	release, err := s.holdAll()
 	if err != nil {
 		return err
@@ -144,10 +151,10 @@ func (s *Supervisor) execute(next world.Acceptance, place *front.Place) error {
 	for _, over := range answered {
 		<-over
 	}
-	if !s.saver.flush() {
-		return errors.New("upgrade: the state cannot be written, see the log")
+	if !s.saver.flush(flushLimit) {
+		return errUnwritten
 	}
-	s.world.Events.Flush()
+	s.world.Events.Await(flushLimit)
 	going := world.Succession{Next: next, Sockets: map[string][]public.Listener{}}
 	if place != nil {
 		if going.Front, err = place.File(); err != nil {

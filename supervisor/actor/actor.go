@@ -35,10 +35,21 @@ type Fleet struct {
 	// Reach is called before and after each effect and every other moment at which a kill of the
 	// supervisor makes a difference (package killpoint).
 	Reach func(when string, what any)
+	// Stepped is called after each step of a build's machine, before its effects are carried out. It
+	// is for tests; nil: nobody wants to know.
+	Stepped func(name string, s Step)
 	// PhaseChanged is called after a build's phase has changed. It must not block.
 	PhaseChanged func()
 	// Retired is called once the actor has ended: it accepts nothing after that.
 	Retired func(a *Actor)
+}
+
+// Step is one step of a build's machine.
+type Step struct {
+	Before, After *machine.State
+	Event         machine.Event
+	Effects       []machine.Effect
+	At            time.Time
 }
 
 // Actor runs one build. Everything but the mailbox and what is marked atomic belongs to its one
@@ -64,7 +75,7 @@ type Actor struct {
 
 	mail  mailbox
 	tasks sync.WaitGroup
-	asked string // the last command from a person
+	asked commands
 	shown shown
 	done  chan struct{}
 }
@@ -96,6 +107,7 @@ func New(f *Fleet, entry *config.Build) *Actor {
 		Log:    a.log,
 		Bind:   func(path string) (public.Listener, error) { return a.Ports.Sockets.Bind(path, a.entry) },
 		Remove: a.Ports.Sockets.Remove,
+		Now:    a.Ports.Host.Now,
 		Guard:  a.guard,
 		Task:   a.task,
 	})
@@ -176,10 +188,12 @@ func (a *Actor) handle(m message) {
 	switch m := m.(type) {
 	case happened:
 		a.happened(m.event)
+		a.askEarly()
 	case configured:
 		a.turn(a.configure(m))
+		a.askEarly()
 	case asked:
-		a.ask(m.ticket)
+		a.accept(m.ticket)
 	case adopted:
 		if e := a.adopt(m); e != nil {
 			a.turn(e)
@@ -275,8 +289,11 @@ func (a *Actor) configure(m configured) machine.Event {
 func (a *Actor) turn(e machine.Event) {
 	for queue := []machine.Event{e}; len(queue) > 0; queue = queue[1:] {
 		before := a.state.Phase()
-		now := time.Now()
+		now := a.Ports.Host.Now()
 		next, effects := machine.Step(*a.state, queue[0], now)
+		if a.Stepped != nil {
+			a.Stepped(a.name, Step{a.state, &next, queue[0], effects, now})
+		}
 		a.history.follow(a.state, &next, now)
 		if next.Building.Seq != a.state.Building.Seq {
 			a.attempt.progress.Store(nil) // it belongs to an attempt that has ended
@@ -321,7 +338,7 @@ func (a *Actor) logPath() string { return layout.Log(a.LogDir(), a.name) }
 func (a *Actor) begun(ctx context.Context) bool {
 	select {
 	case <-a.Begun:
-		return true
+		return ctx.Err() == nil
 	case <-ctx.Done():
 		return false
 	}
@@ -329,7 +346,7 @@ func (a *Actor) begun(ctx context.Context) bool {
 
 // event tells people what happened outside the machine.
 func (a *Actor) event(event machine.EventName, release, reason string) {
-	a.Ports.Reports.Event(Event{Time: time.Now(), Build: a.name, Event: string(event), Release: release, Reason: reason})
+	a.Ports.Reports.Event(Event{Time: a.Ports.Host.Now(), Build: a.name, Event: string(event), Release: release, Reason: reason})
 }
 
 // warn logs an error that nothing else can be done about.

@@ -70,6 +70,9 @@ func (a *Actor) await(ctx context.Context, t *ticket, progress func(string)) err
 		case <-changed:
 		case <-time.After(progressEvery):
 		case <-a.done:
+			if over, err := t.over(a.View()); over {
+				return err
+			}
 			return a.leaves(t.Command)
 		case <-ctx.Done():
 			return ctx.Err()
@@ -77,13 +80,18 @@ func (a *Actor) await(ctx context.Context, t *ticket, progress func(string)) err
 	}
 }
 
-// leaves returns the result of a command when the build has ended for good.
+// leaves returns the result of a command that comes when the build has ended for good, or is about
+// to.
 func (a *Actor) leaves(c Command) error {
+	st := a.View().State
 	switch {
-	case c.Action == "stop" && !a.View().State.Held: // else the next supervisor serves it again
+	case st.Want == machine.WantShutdown && st.Before != machine.WantRemoved:
+		if c.Action == "stop" && (st.Before == machine.WantStopped || !st.Dead) && !st.Held {
+			return nil
+		}
+		return errStops // also of a stop that comes too late to be written down, or while the next supervisor is to go on
+	case c.Action == "stop":
 		return nil
-	case a.View().State.Want == machine.WantShutdown:
-		return errStops
 	}
 	return errRemoved
 }
@@ -94,11 +102,38 @@ var (
 	errRemoved = errors.New("the build was taken out of the file")
 )
 
+// commands are what people have asked for.
+type commands struct {
+	last  string    // the last one that the machine knows of
+	early []*ticket // came before the build's entry, which they need
+}
+
+// accept lets the machine know of a command, once it knows the build's entry.
+func (a *Actor) accept(t *ticket) {
+	a.asked.early = append(a.asked.early, t)
+	a.askEarly()
+}
+
+// askEarly lets the machine know of the commands that came before the build's entry, as soon as
+// that is known or will not come any more.
+func (a *Actor) askEarly() {
+	leaves := a.state.Want == machine.WantRemoved || a.state.Want == machine.WantShutdown
+	if a.state.RunKey == "" && !leaves {
+		return
+	}
+	early := a.asked.early
+	a.asked.early = nil
+	for _, t := range early {
+		a.ask(t)
+	}
+}
+
 // ask lets the machine know of a command.
 func (a *Actor) ask(t *ticket) {
 	defer close(t.handled)
 	t.from = a.state
-	if (t.Action != "stop" || a.state.Held) && (a.state.Want == machine.WantRemoved || a.state.Want == machine.WantShutdown) {
+	leaves := a.state.Want == machine.WantRemoved || a.state.Want == machine.WantShutdown
+	if leaves && (t.Action != "stop" || a.state.Dead || a.state.Held) {
 		t.refused = a.leaves(t.Command)
 		return
 	}
@@ -121,7 +156,7 @@ func (a *Actor) ask(t *ticket) {
 		t.refused = fmt.Errorf("%w: %q", ErrNoAction, t.Action)
 	}
 	if t.refused == nil {
-		a.asked = t.Action
+		a.asked.last = t.Action
 		a.turn(event)
 	}
 }

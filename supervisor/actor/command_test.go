@@ -295,3 +295,55 @@ func TestRebuildThatFailsDoesNotSucceedByACrash(t *testing.T) {
 		l.ends(rebuild, "it broke")
 	})
 }
+
+// A build that has just come into the file: its entry is on its way to the actor.
+func TestCommandThatComesBeforeTheEntryIsKept(t *testing.T) {
+	for action, c := range map[string]struct {
+		autostart bool
+		phase     machine.Phase
+	}{
+		"stop":  {true, machine.PhaseStopped},
+		"start": {false, machine.PhaseRunning},
+	} {
+		t.Run(action, func(t *testing.T) {
+			story(t, func(l *life) {
+				result := l.asks(Command{Action: action})
+				l.entry.Autostart = c.autostart
+				l.configure(false)
+				l.ends(result, "")
+				if p := l.View().State.Phase(); p != c.phase {
+					l.Errorf("it is %s", p)
+				}
+			})
+		})
+	}
+}
+
+func TestCommandThatComesBeforeTheEntryEndsWithTheBuild(t *testing.T) {
+	story(t, func(l *life) {
+		result := l.asks(Command{Action: "start"})
+		l.Remove()
+		l.ends(result, "the build was taken out of the file")
+	})
+}
+
+func TestStopWhileTheSupervisorEndsIsWrittenDown(t *testing.T) {
+	serving(t, func(l *life) {
+		l.server().act(conduct{stubborn: true})
+		l.Shutdown()
+		stop := l.asks(Command{Action: "stop"})
+		<-l.Done()
+		l.ends(stop, "")
+		if !l.w.record.StoppedByHand {
+			l.Error("the next supervisor starts it")
+		}
+	})
+}
+
+func TestStopThatComesTooLateToBeWrittenDownSaysSo(t *testing.T) {
+	serving(t, func(l *life) {
+		l.Shutdown()
+		<-l.Done()
+		l.does(Command{Action: "stop"}, "the supervisor stops")
+	})
+}

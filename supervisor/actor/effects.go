@@ -82,7 +82,7 @@ func (a *Actor) setTimer(k machine.TimerKind, at time.Time) {
 		delete(a.timers, k)
 	}
 	if !at.IsZero() {
-		a.timers[k] = time.AfterFunc(time.Until(at), func() { a.tell(machine.Timer{Kind: k}) })
+		a.timers[k] = time.AfterFunc(at.Sub(a.Ports.Host.Now()), func() { a.tell(machine.Timer{Kind: k}) })
 	}
 }
 
@@ -126,7 +126,7 @@ func (a *Actor) noted(e machine.Note) {
 	default:
 		a.log.Debug("generation was "+string(e.Event), args...)
 	}
-	a.Ports.Reports.Event(Event{Time: time.Now(), Build: a.name, Event: string(e.Event), Release: e.Release, Pid: pid, Reason: e.Reason})
+	a.Ports.Reports.Event(Event{Time: a.Ports.Host.Now(), Build: a.name, Event: string(e.Event), Release: e.Release, Pid: pid, Reason: e.Reason})
 	a.callHook(e.Event, e.Release, e.Reason)
 }
 

@@ -451,6 +451,8 @@ func (w releases) PublishStatics(ctx context.Context, _ *config.Build, id string
 // host is Host.
 type host struct{ *world }
 
+func (host) Now() time.Time { return time.Now() }
+
 func (w host) Environ(*config.Build) ([]string, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

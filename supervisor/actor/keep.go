@@ -20,17 +20,17 @@ func (a *Actor) guard(on bool) {
 }
 
 // keepName gives the public socket its name back, where somebody removed it. A socket that cannot
-// have it again is replaced: by a new one where nothing serves, else by that of another generation.
+// have it again is replaced by a new one: clients wait there, or are told to come back, until a
+// generation serves it.
 func (a *Actor) keepName() {
-	switch {
-	case a.public.Restore() != public.KeptNoMore:
-	case a.state.Serving.N == 0:
-		if err := a.public.Renew(); err != nil {
-			a.log.Error("public socket cannot be made", "error", err)
-		}
-	case a.state.Candidate.N == 0:
-		a.turn(machine.RestartNow{})
+	if a.public.Restore() != public.KeptNoMore {
+		return
 	}
+	if err := a.public.Renew(); err != nil {
+		a.log.Error("public socket cannot be made, it is tried again after the next probe", "error", err)
+		return
+	}
+	a.turn(machine.NameLost{})
 }
 
 // keepFolder makes the data folder and the link to the current release again.
@@ -56,12 +56,16 @@ func (a *Actor) keepRelease() {
 	}
 }
 
-// releaseGone asks for another release, unless one is on its way.
+// releaseGone has another release made in the place of one whose files are gone.
 func (a *Actor) releaseGone(release string, why error) {
-	st := a.state
-	if st.Want != machine.WantServe || st.Building.Running || st.NeedBuild != machine.NeedNone || !st.BuildAt.IsZero() {
-		return
+	if a.state.Want != machine.WantServe || a.state.Gone == release {
+		return // it is known
 	}
-	a.log.Error("release that serves is not all there any more, it is built again", "release", release, "error", why)
-	a.turn(machine.InputsChanged{})
+	a.log.Error("files of a release were removed, another one is made", "release", release, "error", why)
+	for v := range a.launches.of {
+		if v.Release == release {
+			delete(a.launches.of, v) // another start looks again
+		}
+	}
+	a.turn(machine.ReleaseGone{Release: release})
 }

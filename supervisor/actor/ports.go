@@ -152,6 +152,9 @@ type Releases interface {
 
 // Host gives access to the rest of the machine the supervisor runs on.
 type Host interface {
+	// Now is time.Now. The part of it that is for people jumps when somebody sets the clock; only
+	// the difference of two tells how much time has passed.
+	Now() time.Time
 	// Environ is the environment that an entry asks for.
 	Environ(entry *config.Build) ([]string, error)
 	// Identity is the user and groups that an entry's processes run as.

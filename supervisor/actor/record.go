@@ -19,7 +19,7 @@ const (
 
 // save passes on what is to be written down of the build.
 func (a *Actor) save() {
-	if a.state.Want == machine.WantRemoved {
+	if st := a.state; st.Want == machine.WantRemoved || st.Want == machine.WantShutdown && st.Before == machine.WantRemoved {
 		a.Ports.Records.Save(a.name, nil)
 		return
 	}

@@ -274,6 +274,27 @@ func TestNameThatIsLostForGoodGoesToANewSocket(t *testing.T) {
 	})
 }
 
+func TestNameThatIsLostForGoodIsBackAtOnce(t *testing.T) {
+	serving(t, func(l *life) {
+		server := l.server()
+		l.w.fail("Start", errBroken)
+		server.sock.Lose()
+		l.w.guard()
+		<-l.CaughtUp()
+		if c := l.connect(); c.Fate() != fakesocket.Refused {
+			l.Errorf("while nothing can be started a client is %s", c.Fate())
+		}
+		if server.dead || l.View().State.Serving.N == 0 {
+			l.Error("what serves was ended")
+		}
+		l.w.fail("Start", nil)
+		l.replaced(server)
+		if c := l.connect(); c.Fate() != fakesocket.Served {
+			l.Errorf("client is %s", c.Fate())
+		}
+	})
+}
+
 func TestChangedRunSettingsReplaceTheGenerationOnly(t *testing.T) {
 	serving(t, func(l *life) {
 		before := l.server()

@@ -58,6 +58,18 @@ func TestRemovedBuildIsForgotten(t *testing.T) {
 	})
 }
 
+func TestRemovedBuildIsForgottenAlsoWhereTheSupervisorEnds(t *testing.T) {
+	serving(t, func(l *life) {
+		l.server().act(conduct{stubborn: true})
+		l.Remove()
+		l.Shutdown()
+		<-l.Done()
+		if l.w.record != nil {
+			l.Error("its record is left")
+		}
+	})
+}
+
 func TestEverythingEndsAtOnceWhereItMust(t *testing.T) {
 	serving(t, func(l *life) {
 		l.server().act(conduct{stubborn: true})

@@ -46,7 +46,7 @@ func (s *shown) wake() {
 // publish lets others see the actor as it is now.
 func (a *Actor) publish() {
 	before := a.shown.view.Load()
-	v := &View{Entry: a.entry, State: a.state, Stays: a.history.stays, Static: a.history.statics.why, Asked: a.asked}
+	v := &View{Entry: a.entry, State: a.state, Stays: a.history.stays, Static: a.history.statics.why, Asked: a.asked.last}
 	if g, ok := a.generations[a.state.Serving.N]; ok {
 		v.Tree = g.tree
 	}

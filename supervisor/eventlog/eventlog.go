@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 )
@@ -30,8 +31,9 @@ type Log struct {
 
 	mu        sync.Mutex // never held over a disk
 	unwritten []any
-	lost      int           // lines that are in no file, since that was last said
-	wake      chan struct{} // a line was added
+	lost      int                  // lines that are in no file, since that was last said
+	wake      chan struct{}        // a line was added
+	wanted    chan chan<- struct{} // for those who wait until everything is written
 
 	writing sync.Mutex // one Flush at a time, so that lines stay in order
 	torn    bool       // the file ends in half a line
@@ -43,7 +45,7 @@ type Log struct {
 // be half a line, from a run that was killed while it wrote. What cannot be read is logged and left
 // out.
 func Open(path string, log hclog.Logger, enough int) (l *Log, past []byte) {
-	l = &Log{path: path, log: log, wake: make(chan struct{}, 1)}
+	l = &Log{path: path, log: log, wake: make(chan struct{}, 1), wanted: make(chan chan<- struct{})}
 	past = l.earlier(path)
 	l.torn = isTorn(past)
 	if bytes.Count(past, []byte("\n")) >= enough {
@@ -92,10 +94,33 @@ func (l *Log) Run(done <-chan struct{}) {
 		select {
 		case <-l.wake:
 			l.Flush()
+		case written := <-l.wanted:
+			l.Flush()
+			close(written)
 		case <-done:
 			l.Flush()
 			return
 		}
+	}
+}
+
+// Await waits until Run has written what was added before, or has lost it, at most for a time: the
+// disk may block.
+func (l *Log) Await(limit time.Duration) {
+	if l.path == "" {
+		return
+	}
+	late := time.NewTimer(limit)
+	defer late.Stop()
+	written := make(chan struct{})
+	select {
+	case l.wanted <- written:
+	case <-late.C:
+		return
+	}
+	select {
+	case <-written:
+	case <-late.C:
 	}
 }
 

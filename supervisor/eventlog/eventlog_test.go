@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sys/unix"
@@ -307,4 +308,19 @@ func TestEarlierEventsThatCannotBeReadAreSaid(t *testing.T) {
 	if _, past, said := open(t, path, 5); past != "" || strings.Count(said.String(), "earlier events cannot be read") != 1 {
 		t.Errorf("%q come back, logged is %q", past, said)
 	}
+}
+
+func TestDiskThatHangsIsWaitedForNoLongerThanSaid(t *testing.T) {
+	t.Parallel()
+	l, _, _ := open(t, filepath.Join(t.TempDir(), "events"), 1)
+	done, ended := make(chan struct{}), make(chan struct{})
+	l.writing.Lock() // as a write that hangs
+	go func() { defer close(ended); l.Run(done) }()
+	l.Add(event{Number: 1})
+	l.Await(time.Millisecond) // returns
+	l.writing.Unlock()
+	l.Await(time.Hour)
+	holds(t, l.path, lines(1, 2))
+	close(done)
+	<-ended
 }

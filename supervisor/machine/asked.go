@@ -30,6 +30,9 @@ func (t *turn) configured(e Configured) {
 		if e.Policy.Autostart || t.Serving.N != 0 {
 			t.Want = WantServe // also if it was started by hand and adopted while serving
 		}
+		if t.Serving.N != 0 {
+			t.stableAt(t.now.Add(t.Policy.StableAfter))
+		}
 		t.need(NeedCheck)
 	}
 	if e.Rebuild {
@@ -75,9 +78,12 @@ func (t *turn) start() {
 }
 
 func (t *turn) stop() {
-	if t.Want == WantServe {
+	switch {
+	case t.Want == WantServe:
 		t.Want = WantStopped
 		t.NeedBuild = max(t.NeedBuild, NeedCheck)
+	case t.Want == WantShutdown && t.Before != WantRemoved:
+		t.Before = WantStopped // the next supervisor leaves it stopped
 	}
 }
 
@@ -92,6 +98,7 @@ func (t *turn) restartNow() {
 
 // tryAgain cuts every backoff short and gives a bad release another chance, because a person asked.
 func (t *turn) tryAgain() {
+	t.Gone = "" // it may have been put back
 	t.forgive(func(v Version) bool { return v == t.desired() })
 	t.hurry()
 }

@@ -13,6 +13,9 @@ func (t *turn) buildDone(e BuildDone) {
 	}
 	t.Building = Building{}
 	t.BuildErr, t.BuildTry, t.Final = "", 0, false
+	if e.Release == t.Gone {
+		t.Gone = "" // somebody has put it back
+	}
 	if t.NeedBuild != NeedNone {
 		return // superseded: a newer attempt is wanted, perhaps of the same inputs
 	}

@@ -146,6 +146,11 @@ type (
 	}
 	// Ended is the result of End and Retire: nothing of generation N is left.
 	Ended struct{ N int }
+	// ReleaseGone says that somebody has removed the files of a release.
+	ReleaseGone struct{ Release string }
+	// NameLost says that the public name of what serves was removed for good. A new socket has it
+	// now, on which nothing serves.
+	NameLost struct{}
 	// ProbeOK and ProbeFailed are the health of a serving generation.
 	ProbeOK     struct{ N int }
 	ProbeFailed struct {
@@ -191,6 +196,8 @@ func (Swapped) event()        {}
 func (SwapFailed) event()     {}
 func (Exited) event()         {}
 func (Ended) event()          {}
+func (ReleaseGone) event()    {}
+func (NameLost) event()       {}
 func (ProbeOK) event()        {}
 func (ProbeFailed) event()    {}
 func (Timer) event()          {}

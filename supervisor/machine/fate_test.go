@@ -179,7 +179,14 @@ func later(a, b time.Time) time.Time {
 
 // person edits a file or gives a command.
 func (w *world) person() {
-	switch w.roll(16) {
+	switch w.roll(18) {
+	case 16:
+		w.remove()
+	case 17:
+		if w.named && w.public != 0 && !w.lost && w.want == WantServe {
+			w.lost = true
+			w.take(NameLost{})
+		}
 	case 0, 1:
 		w.edit()
 		w.post(InputsChanged{})
@@ -222,6 +229,24 @@ func (w *world) person() {
 		case 3:
 			w.take(Shutdown{Held: w.roll(2) == 1})
 		}
+	}
+}
+
+// remove removes the files of a release, which may be noticed at once or not before they are missed.
+func (w *world) remove() {
+	if len(w.made) == 0 {
+		return
+	}
+	r := &w.made[w.roll(len(w.made))]
+	if r.pruned {
+		return
+	}
+	r.pruned, r.gone = true, true
+	if w.pinned.release == r.id || w.pinned.inputs == r.inputs {
+		w.pinned.release = "" // an attempt at the same inputs makes a new one, which takes over
+	}
+	if r.id == w.s.Proven.Release && w.roll(2) == 0 {
+		w.post(ReleaseGone{Release: r.id})
 	}
 }
 
@@ -277,7 +302,7 @@ func (w *world) healed() bool {
 		w.finish()
 		return true
 	}
-	if w.s.Serving.Misses > 0 {
+	if w.s.Serving.Misses > 0 && !w.s.Lost {
 		w.post(ProbeOK{N: w.s.Serving.N})
 		return true
 	}

@@ -26,18 +26,19 @@ func (t *turn) swapped(n int) {
 	t.Serving.Since = t.now
 	t.Proven = t.Serving.Version
 	t.forgive(func(v Version) bool { return v == t.Proven })
-	t.Trouble, t.Tries, t.Halted = "", 0, ""
+	t.Trouble, t.Tries, t.Halted, t.Lost = "", 0, "", false
 	if t.Trial.Version == t.Proven {
 		t.Trial = Trial{}
 	}
 	t.nextTry()
-	if before.Release != "" && before.Release != t.Proven.Release {
+	if before.Release != t.Proven.Release {
 		t.Failures = 0
 		t.goneBefore(before, stable)
 	}
 	if t.Fallback.Release == t.Proven.Release {
 		t.Fallback = Version{}
 	}
+	t.Gone = ""
 	t.Restarts += b2i(before == t.Proven)
 	t.restartAt(time.Time{})
 	t.note(EventTookOver, t.Serving, "")
@@ -52,7 +53,7 @@ func (t *turn) swapped(n int) {
 // than one that came and went since; a release known to be bad is kept for neither.
 func (t *turn) goneBefore(v Version, stable bool) {
 	t.Previous = ""
-	if _, bad := t.Bad[v]; bad {
+	if _, bad := t.Bad[v]; bad || v.Release == t.Gone || v.Release == "" {
 		return
 	}
 	t.Previous = v.Release
@@ -80,7 +81,14 @@ func (t *turn) adopted(e Adopted) {
 	if t.Want != WantUnknown && t.Want != WantStopped || t.Serving.N != 0 {
 		return
 	}
+	before := t.Proven
 	t.Open, t.Proven = e.Open, e.Version
+	if before.Release != t.Proven.Release { // that was not written down any more
+		t.goneBefore(before, false)
+	}
+	if t.Fallback.Release == t.Proven.Release {
+		t.Fallback = Version{}
+	}
 	t.Spawned = max(t.Spawned, e.N)
 	if t.Release == "" || e.Newer {
 		t.Release = e.Version.Release
@@ -95,7 +103,7 @@ func (t *turn) adopted(e Adopted) {
 		t.Serving.Since = t.now
 	}
 	t.note(EventAdopted, t.Serving, "")
-	t.serves()
+	t.do(Watch{N: t.Serving.N}) // when it is stable the entry says, which comes next
 }
 
 // What became of generations.
@@ -185,7 +193,7 @@ func (t *turn) candidateFailed(reason string, cause Cause) {
 			t.Fallback = Version{} // it would fail again
 		}
 	}
-	if t.Proven.Release == "" || cause == causeHost || t.Serving.Unhealthy {
+	if t.Proven.Release == "" || cause == causeHost || t.replaced() {
 		t.Tries++
 		wait = t.backoff(t.Tries + 1)
 	} else if t.onTrial() && !bad {
@@ -218,7 +226,7 @@ const givesWayAfter = 2
 // again, and by which version.
 func (t *turn) died(reason string, clean bool) {
 	g := t.Serving
-	t.Serving, t.Again = Generation{}, false
+	t.Serving, t.Again, t.Lost = Generation{}, false, false
 	// TERM before the successor starts: orphaned workers finish what they hold (gunicorn, kill -9
 	// of the master).
 	t.end(g.N)
@@ -226,6 +234,7 @@ func (t *turn) died(reason string, clean bool) {
 	t.stableAt(time.Time{})
 	t.LastExit = reason
 	t.Trouble = reason
+	defer t.servesNoMore()
 	if t.Policy.Restart == RestartNever || t.Policy.Restart == RestartOnFailure && clean {
 		t.Halted = fmt.Sprintf("%s; restart = %q, `start` brings it back", reason, t.Policy.Restart)
 		return
@@ -255,7 +264,7 @@ func (t *turn) giveWay(g Generation, reason string) {
 }
 
 func (t *turn) probeOK(n int) {
-	if n == 0 || n != t.Serving.N || t.Serving.Misses == 0 {
+	if n == 0 || n != t.Serving.N || t.Serving.Misses == 0 || t.Lost {
 		t.changed = false
 		return
 	}
@@ -280,7 +289,7 @@ func (t *turn) probeOK(n int) {
 }
 
 func (t *turn) probeFailed(e ProbeFailed) {
-	if e.N == 0 || e.N != t.Serving.N || !t.Serving.Ready {
+	if e.N == 0 || e.N != t.Serving.N || !t.Serving.Ready || t.Lost {
 		t.changed = false
 		return
 	}

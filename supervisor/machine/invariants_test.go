@@ -156,7 +156,7 @@ func (w *world) built(before State, e BuildDone) {
 		// rollback too, and hides it. This cannot be told apart.
 		w.moved = max(w.moved, b.inputs)
 	}
-	if e.Seq <= before.Pinned && before.NeedBuild == NeedNone && b.inputs == w.pinned.inputs {
+	if e.Seq <= before.Pinned && before.NeedBuild == NeedNone && b.inputs == w.pinned.inputs && !w.removed(e.Release) {
 		w.pinned.sure = true
 	}
 	if e.Seq > before.Pinned && before.NeedBuild == NeedNone && (e.Fresh || e.Release != before.LastBuilt) {
@@ -172,7 +172,7 @@ func (w *world) down(n int, clean bool, cause Cause) {
 	switch {
 	case told:
 	case n == w.public:
-		w.public = 0
+		w.public, w.lost = 0, false
 		p := w.s.Policy.Restart
 		if p == RestartNever || p == RestartOnFailure && clean {
 			w.halted = true
@@ -208,7 +208,7 @@ func (w *world) spawned(f Spawn) {
 	w.require(w.timer(TimerRestart).IsZero() || !f.Public, "the public listener is served before the backoff ends")
 	if !f.Public {
 		w.require(w.timer(TimerCandidate).IsZero(), "a candidate before the backoff ends")
-		other := w.served != Version{} && f.Version != w.served // something else can serve
+		other := w.served != Version{} && f.Version != w.served && !w.removed(w.served.Release) // something else can serve
 		w.require(!w.bad[f.Version] || !other, "%v is tried again", f.Version)
 		for i, g := range w.trees[:f.N-1] {
 			w.require(!g.staged || g.leaving || g.failed || i+1 == w.public || w.proved[g.version] && w.public != i+1 && g.leaving,
@@ -332,7 +332,9 @@ func (w *world) atPeace() {
 	w.require(!s.Swapping && !s.Opening, "a result is missing")
 	w.require(s.Open == w.named && s.Refusing == w.refuses, "has a wrong idea of the public name")
 	if w.want == WantServe && w.named {
-		w.require(w.refuses == (w.public == 0), "clients hang, or are refused while %d serves", w.public)
+		nobody := w.public == 0 || w.lost && s.Candidate.N == 0
+		w.require(w.refuses == nobody, "clients hang, or are refused while %d serves", w.public)
+		w.require(s.Lost == w.lost, "has a wrong idea of whom clients reach")
 	}
 	if w.want != WantServe {
 		w.require(!w.named && w.public == 0 && s.Candidate.N == 0, "still serves while %q", w.want)

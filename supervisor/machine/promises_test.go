@@ -429,3 +429,12 @@ func TestRestartOfAFailedBuildBuildsAgain(t *testing.T) {
 	l.take(RestartNow{})
 	l.is(PhaseBuilding)
 }
+
+func TestStopWhileTheSupervisorEndsIsRemembered(t *testing.T) {
+	l := serving(t)
+	l.take(Shutdown{})
+	l.take(Stop{})
+	if l.s.Before != WantStopped {
+		t.Errorf("before the end it was to be %q", l.s.Before)
+	}
+}

@@ -294,3 +294,31 @@ func TestDeathIsARestartToo(t *testing.T) {
 	l.passes(time.Hour)
 	l.wants("no more restarts", l.s.Serving.N == 3 && l.s.Spawned == 5)
 }
+
+// The supervisor was killed when the name had been given and nothing of that was written down.
+func TestReleaseThatWasAdoptedUnrecordedHasTheOneBeforeBehindIt(t *testing.T) {
+	for name, c := range map[string]struct {
+		adopted, previous string
+	}{
+		"went on":   {"r3", "r2"},
+		"went back": {"r1", "r2"},
+		"recorded":  {"r2", "r1"},
+	} {
+		s := State{Proven: Version{"r2", "k1"}, Previous: "r1", Fallback: Version{"r1", "k1"}, Release: "r2", Spawned: 2}
+		s, _ = Step(s, Adopted{N: 3, Version: Version{c.adopted, "k1"}, Open: true}, epoch)
+		if s.Previous != c.previous || s.Fallback.Release == c.adopted {
+			t.Errorf("%s: %q is before %q, which may give way to %q", name, s.Previous, c.adopted, s.Fallback.Release)
+		}
+	}
+}
+
+func TestAdoptedReleaseThatWasNotStableMayStillGiveWay(t *testing.T) {
+	v := Version{"r2", "k1"}
+	s := State{Proven: v, Fallback: Version{"r1", "k1"}, Release: "r2", Spawned: 2}
+	s, _ = Step(s, Adopted{N: 2, Version: v, Open: true}, epoch)
+	s, _ = Step(s, Configured{Policy: Policy{Autostart: true, Restart: RestartAlways, StableAfter: time.Minute, Failures: 3, DelayMax: time.Minute}, RunKey: "k1"}, epoch)
+	s, _ = Step(s, Timer{Kind: TimerStable}, epoch)
+	if !s.StableAt.Equal(epoch.Add(time.Minute)) || s.Fallback.Release != "r1" {
+		t.Errorf("it is stable at %v, before it may give way to %q", s.StableAt, s.Fallback.Release)
+	}
+}

@@ -8,6 +8,7 @@ func (t *turn) settle() {
 	if t.Want == WantUnknown {
 		return
 	}
+	t.settleGone()
 	t.settleBuild()
 	if t.Want != WantServe {
 		t.windDown()
@@ -67,8 +68,11 @@ func (t *turn) settleCandidate() {
 	if t.Candidate.N != 0 || want == (Version{}) || t.Halted != "" || !t.CandidateAt.IsZero() {
 		return
 	}
-	if want == t.Proven && !t.Again && !t.Serving.Unhealthy {
+	if want == t.Proven && !t.Again && !t.replaced() {
 		return
+	}
+	if want.Release == t.Gone {
+		return // another is being made
 	}
 	if want == t.Proven && t.Serving.N == 0 {
 		return // settlePublic starts it where clients already wait
@@ -93,7 +97,8 @@ func (t *turn) settlePublic() {
 		t.do(Spawn{N: t.Serving.N, Version: t.Proven, Public: true})
 		return
 	}
-	t.refuse(t.Serving.N == 0)
+	// Where the name was lost, clients wait as after a crash while a successor is checked.
+	t.refuse(t.Serving.N == 0 || t.Lost && t.Candidate.N == 0)
 }
 
 // windDown ends everything: the name goes first, so that no new client arrives, then the serving
@@ -120,6 +125,7 @@ func (t *turn) windDown() {
 			t.retire(t.Serving)
 		}
 		t.Serving = Generation{}
+		t.servesNoMore()
 	}
 	t.stableAt(time.Time{})
 	t.restartAt(time.Time{})
@@ -129,7 +135,7 @@ func (t *turn) windDown() {
 	t.Failures, t.Tries, t.Again = 0, 0, false
 	t.Trial = Trial{}
 	t.Fallback = Version{}
-	t.Trouble, t.OpenErr, t.Halted = "", "", ""
+	t.Trouble, t.OpenErr, t.Halted, t.Lost = "", "", "", false
 	if (t.Want == WantRemoved || t.Want == WantShutdown) && !t.busy() && !t.Opening {
 		t.Dead = true
 	}

@@ -29,6 +29,7 @@ type State struct {
 	Release  string             // the one that should serve; "" while there is none
 	Previous string             // the one that served before the serving one
 	Bad      map[Version]string // versions that failed, and why
+	Gone     string             // the release that serves, where its files are gone: it cannot be started again
 
 	// Generations.
 	Spawned   int // generations begun, the source of N
@@ -45,6 +46,7 @@ type State struct {
 	OpenErr  string
 	OpenAt   time.Time
 	Refusing bool
+	Lost     bool // it was deleted for good: a new socket has it, and what serves is on the one before
 
 	// Trouble.
 	Failures    int       // deaths of the serving generation since it was last stable
@@ -143,6 +145,20 @@ type Phase string
 //	running, unhealthy -> stopped    Exited
 //	starting           -> stopped    Exited, ProofFailed, SpawnFailed, SwapFailed
 //
+// Where somebody has removed the files of what served last or is to serve, and nothing else can:
+//
+//	backoff                      -> starting   ReleaseGone
+//	starting, backoff            -> building   ReleaseGone
+//	starting, backoff            -> failed     ReleaseGone
+//	starting                     -> stopped    ReleaseGone
+//	starting, running, unhealthy -> building   Exited
+//	starting, running, unhealthy -> failed     Exited
+//	starting                     -> building   ProofFailed
+//	starting                     -> failed     ProofFailed
+//	stopped                      -> building   Configured, Rebuild
+//	stopped                      -> failed     Configured
+//	failed                       -> stopping   Stop, Removed, Shutdown
+//
 // By a stop, at once if nothing is running:
 //
 //	building, starting, running, unhealthy, backoff, stopped -> stopping   Stop, Removed, Shutdown
@@ -239,11 +255,15 @@ func (s State) desired() Version {
 func (s State) target() Version {
 	want := s.desired()
 	_, bad := s.Bad[want]
-	if (bad || s.Serving.Unhealthy && s.onTrial() && s.Trial.Yields) && s.Proven.Release != "" {
+	again := s.Proven.Release != "" && !(s.Proven.Release == s.Gone && s.replaced())
+	if again && (bad || s.replaced() && s.onTrial() && s.Trial.Yields) {
 		return s.Proven
 	}
 	return want
 }
+
+// replaced says that what serves is to be replaced, even by the same version.
+func (s State) replaced() bool { return s.Serving.Unhealthy || s.Lost }
 
 // InUse lists the releases that may be served without being built again; they must not be pruned.
 func (s State) InUse() []string {

@@ -93,6 +93,10 @@ func (t *turn) happened(e Event) {
 		t.exited(e)
 	case Ended:
 		t.Ending = slices.DeleteFunc(slices.Clone(t.Ending), func(n int) bool { return n == e.N })
+	case ReleaseGone:
+		t.releaseGone(e.Release)
+	case NameLost:
+		t.nameLost()
 	case ProbeOK:
 		t.probeOK(e.N)
 	case ProbeFailed:

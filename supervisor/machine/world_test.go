@@ -2,6 +2,7 @@ package machine
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -30,7 +31,8 @@ type world struct {
 	build   *making   // until the machine has been told that it is over
 	named   bool      // the public socket exists
 	refuses bool
-	public  int // the generation on the public listener, as far as the machine was told
+	lost    bool // the public listener is a new one, and public serves on the one before
+	public  int  // the generation on the public listener, as far as the machine was told
 	timers  [len(timerKinds)]time.Time
 	mail    []Event // what has happened and the machine does not know yet
 	gone    bool
@@ -68,6 +70,7 @@ type release struct {
 	id     string
 	inputs int
 	pruned bool
+	gone   bool // somebody removed it
 }
 
 // moment is one step of the history, kept to be printed.
@@ -124,14 +127,14 @@ func (w *world) carryOut(f Effect) Event {
 		return w.open()
 	case Refuse:
 		w.require(w.named && f.On != w.refuses, "%#v: not on the public name, or already", f)
-		w.require(!f.On || w.public == 0, "refuses the clients of generation %d", w.public)
+		w.require(!f.On || w.public == 0 || w.lost, "refuses the clients of generation %d", w.public)
 		w.refuses = f.On
 	case Withdraw:
 		w.require(w.named && !w.refuses, "withdraws a name that is not there, or refuses on it")
-		w.named, w.public = false, 0
+		w.named, w.public, w.lost = false, 0, false
 	case Leave:
 		w.require(w.named && !w.refuses && w.want == WantShutdown, "leaves a name that is not there, refuses on it, or while %q", w.want)
-		w.named, w.public = false, 0
+		w.named, w.public, w.lost = false, 0, false
 	case Spawn:
 		return w.spawn(f)
 	case Swap:
@@ -186,7 +189,8 @@ func (w *world) open() Event {
 func (w *world) spawn(f Spawn) Event {
 	w.require(w.want == WantServe, "spawns while %q", w.want)
 	w.require(f.N == len(w.trees)+1, "generation %d after %d", f.N, len(w.trees))
-	w.require(w.stored(f.Version.Release), "spawns release %q, which is not there", f.Version.Release)
+	gone := w.removed(f.Version.Release)
+	w.require(gone || w.stored(f.Version.Release), "spawns release %q, which is not there", f.Version.Release)
 	g := &tree{version: f.Version, staged: !f.Public}
 	w.trees = append(w.trees, g)
 	if f.Public {
@@ -196,6 +200,10 @@ func (w *world) spawn(f Spawn) Event {
 		w.public = f.N
 	}
 	w.spawned(f)
+	if gone {
+		w.post(ReleaseGone{Release: f.Version.Release})
+		return SpawnFailed{N: f.N, Reason: "no such file or directory"}
+	}
 	if w.roll(8) == 7 {
 		return SpawnFailed{N: f.N, Reason: "fork: resource temporarily unavailable"}
 	}
@@ -210,7 +218,7 @@ func (w *world) swap(n int) Event {
 	if w.roll(10) == 9 {
 		return SwapFailed{N: n, Reason: "read-only file system"}
 	}
-	w.public = n
+	w.public, w.lost = n, false
 	w.proved[g.version] = true
 	return Swapped{N: n}
 }
@@ -256,6 +264,11 @@ func (w *world) stored(id string) bool {
 		}
 	}
 	return false
+}
+
+// removed says that somebody has removed a release.
+func (w *world) removed(id string) bool {
+	return slices.ContainsFunc(w.made, func(r release) bool { return r.id == id && r.gone })
 }
 
 // prune removes the releases that keep_releases = 1 does not keep.

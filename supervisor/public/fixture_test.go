@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -45,6 +46,7 @@ func newOwner(t *testing.T) *owner {
 			return l, nil
 		},
 		Remove: o.folder.Remove,
+		Now:    time.Now,
 		Guard:  func(on bool) { o.guarded = on },
 		Task:   func(f func(ctx context.Context)) { o.tasks.Go(func() { f(o.ctx) }) },
 	})

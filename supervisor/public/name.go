@@ -19,6 +19,8 @@ type Options struct {
 	// Remove removes a path of a socket that is not ours to unlink. It returns nil if the path is
 	// missing.
 	Remove func(path string) error
+	// Now is time.Now.
+	Now func() time.Time
 	// Guard watches the public name from now on (true) or no longer (false).
 	Guard func(on bool)
 	// Task runs f in a goroutine that the owner waits for. f returns soon after ctx ends.
@@ -47,7 +49,8 @@ func (n *Name) Open() error {
 }
 
 // Renew makes a new public socket. Whoever waits on the one before, if there is one, is passed on to
-// it, and refused there where they were refused before. No generation may serve on that one.
+// it, and refused there where they were refused before; but where a generation serves on that one,
+// it serves them.
 func (n *Name) Renew() error {
 	if err := n.replace(); err != nil || n.refusal == nil {
 		return err

@@ -64,5 +64,5 @@ func (n *Name) retryAfter() time.Duration {
 	if at == nil || at.IsZero() {
 		return usual
 	}
-	return max(time.Until(*at), time.Second)
+	return max(at.Sub(n.Now()), time.Second)
 }

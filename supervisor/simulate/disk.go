@@ -3,6 +3,8 @@ package simulate
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
@@ -11,7 +13,9 @@ import (
 // disk is what outlives processes and the machine.
 type disk struct {
 	full, readOnly, slow bool
-	failing              bool // what is written does not reach it
+	failing              bool          // what is written does not reach it
+	blocked              chan struct{} // the supervisor's folder takes nothing until it is closed; nil: it does
+	blockedAt            time.Duration // when it last did not
 	records              map[string]state.Record
 	saves                int
 }
@@ -44,9 +48,24 @@ func (k store) Load(name string) (state.Record, bool, error) {
 	return r, ok, nil
 }
 
+func (k store) Names() ([]string, error) {
+	if !k.lock() {
+		return nil, nil
+	}
+	defer k.w.mu.Unlock()
+	return slices.Sorted(maps.Keys(k.w.disk.records)), nil
+}
+
 func (k store) SetAside(name string) (string, error) { return name + ".aside", nil }
 
-func (k store) Intact(string) bool { return true }
+func (k store) Intact(name string) bool {
+	if !k.lock() {
+		return true
+	}
+	defer k.w.mu.Unlock()
+	_, ok := k.w.disk.records[name]
+	return ok
+}
 
 func (k store) Save(name string, r state.Record) error { return k.write(name, &r) }
 
@@ -63,6 +82,7 @@ func (k store) write(name string, r *state.Record) error {
 	}
 	k.w.mu.Unlock()
 	k.sleep(took)
+	k.unblocked()
 	if !k.lock() {
 		return nil
 	}
@@ -72,12 +92,49 @@ func (k store) write(name string, r *state.Record) error {
 		return fmt.Errorf("write the record of %s: %w", name, errors.Join(err, errIO))
 	}
 	d.saves++
+	s.recordLost = false
 	if r == nil {
 		delete(d.records, name)
 	} else {
 		d.records[name] = *r
 	}
 	return nil
+}
+
+// unblocked returns once the supervisor's folder takes what is written.
+func (inc *incarnation) unblocked() {
+	for inc.lock() {
+		blocked := inc.w.disk.blocked
+		inc.w.mu.Unlock()
+		if blocked == nil {
+			return
+		}
+		select {
+		case <-blocked:
+		case <-inc.gone:
+		}
+	}
+}
+
+// block has writes to the supervisor's own folder hang for a time.
+func (w *World) block(d time.Duration) {
+	if w.disk.blocked != nil {
+		return
+	}
+	w.tell("world", "writes to the supervisor's folder hang")
+	blocked := make(chan struct{})
+	w.disk.blocked, w.disk.blockedAt = blocked, w.now()
+	w.after(d/3, w.askStatus)
+	w.after(d, func() {
+		w.tell("world", "writes to the supervisor's folder go on")
+		w.disk.blocked, w.disk.blockedAt = nil, w.now()
+		close(blocked)
+	})
+}
+
+// tookAll says that what was written since a time has reached the disk.
+func (d *disk) tookAll(since time.Duration) bool {
+	return d.good() && d.blocked == nil && (d.blockedAt == 0 || d.blockedAt < since)
 }
 
 var errIO = errors.New("input/output error")

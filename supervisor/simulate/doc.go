@@ -3,8 +3,8 @@
 //
 // A history is an hour of virtual time (testing/synctest). It begins with a seed, which decides
 // what the machine is like, which builds there are, and what is done to them (plan.go): crashes,
-// hangs, edits, commands, deleted sockets, full disks, upgrades, the supervisor's own death at any
-// effect. After three quarters of it nothing more is done; at the end everything must be as the file
+// hangs, edits, commands, deleted sockets and folders, disks that are full or hang, clocks that are
+// set, upgrades, the supervisor's own death at any effect. After three quarters of it nothing more is done; at the end everything must be as the file
 // says, and after a stop nothing may be left. All along promises are held (model.go, rest.go): who has
 // connected is answered, the public name is there, one tree serves it, a command ends with a truthful
 // result, a crash is answered at once, work is bounded, strangers are left alone, and more.
@@ -14,7 +14,9 @@
 // [World] is the machine, with one lock; what waits, waits outside of it, in virtual time. A site is
 // a build's place on it. Processes form trees (process.go, boot.go), sockets have queues and clients
 // (socket.go, client.go), the disk has records (disk.go), and people are editors (editor.go),
-// operators (operator.go) and whoever does the rest (faults.go). An incarnation is one supervisor
+// operators (operator.go), whoever deletes folders (deletion.go) or sets the clock (clock.go), and
+// whoever does the rest (faults.go). Each step of a build is held against the machine's invariants
+// (invariants.go). An incarnation is one supervisor
 // from its start to its end; its methods are the ports of supervisor.World (machine.go, trees.go,
 // listener.go, release.go, host.go). One that is killed becomes a ghost, see there.
 //
@@ -24,15 +26,13 @@
 // (dice.go); there is no stream that goroutines share. Latencies are spread to the nanosecond, so
 // that hardly anything happens at the same instant as something else. What does is in the order in
 // which goroutines run. So histories are lived in programs with a single processor for Go, where
-// that order is the same each time. What remains is Go's own: which of several ready cases a select
-// takes, the order of a map, and now and then a goroutine that is preempted. About one history in ten
-// differs a little when it is lived again, mostly in its last seconds (TestSameSeedSameStory counts
-// them).
+// that order is the same each time. What remains is Go's own: a goroutine that is preempted now and
+// then, most of all on a busy machine. About one history in thirty differs a little when it is lived
+// again (TestSameSeedSameStory counts them).
 //
 // # What it does not show
 //
-// The clock of a bubble cannot jump, so people set the clock on the wall, which only names releases,
-// and power cuts stand for long pauses. The embedded front, the dashboard, logs and cgroups are not
+// Power cuts stand for long pauses. The embedded front, the dashboard, logs and cgroups are not
 // made up. Files are read whole or not at all. The rooms behind the ports in the program (process,
 // listener, build, state) have tests of their own, and so has the machine.
 //

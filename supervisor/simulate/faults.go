@@ -34,7 +34,7 @@ func (s *site) well(t *tree) bool {
 	calm := 2*time.Minute + 5*s.last.Health.Interval
 	return w.sup != nil && w.sup.backend != nil && w.now()-s.disturbed > calm && w.now()-w.disturbed > calm && w.disk.good() && s.entry != nil &&
 		s.entry.Restart == "always" && s.wish == wishServe && t.passed && t.master.ready && !t.hung && !s.making && t.watcher == w.sup &&
-		len(s.trees) == 1 && t.release.inputs.boot == bootWell && t.boot != bootDies
+		len(s.trees) == 1 && t.release.inputs.boot == bootWell && t.boot != bootDies && t.release.there()
 }
 
 func (s *site) killTree() {
@@ -94,7 +94,7 @@ func (s *site) unlink(all bool) {
 	w := s.w
 	path := s.paths.Socket()
 	k := w.names[path]
-	if k == nil {
+	if k == nil && !all {
 		return
 	}
 	s.disturb()
@@ -113,8 +113,11 @@ func (s *site) unlink(all bool) {
 		s.tell("somebody deletes the public socket")
 		delete(w.names, path)
 	}
+	if k == nil {
+		return
+	}
 	s.down("somebody has deleted it")
-	s.spared = !all && k.spare && s.touched != nil && w.sup != nil && w.disk.good()
+	s.spared = (all || k.spare) && !w.traits.noGuard && k.fds > 0 && w.sup != nil && w.sup.backend != nil && !w.sup.stopping && w.disk.good()
 	if touched := s.touched; touched != nil {
 		w.after(s.dice.between(throwTouch, 100*us, 3000*us), touched)
 	}
@@ -174,7 +177,7 @@ func (w *World) stopped(inc *incarnation) {
 		lasts := s.reachable() && k != nil && k.stored
 		s.unsure()
 		s.lasts = lasts
-		if !s.last.Autostart {
+		if !s.last.Autostart || s.recordLost && s.wish == wishStopped {
 			s.wish = wishUnsure
 		}
 	}
@@ -212,7 +215,7 @@ func (s *site) supervisorDied() {
 	pending := slices.ContainsFunc(s.commands, func(c *command) bool {
 		return !c.over && (c.action == "stop" || c.action == "start" || c.action == "restart")
 	})
-	if pending || s.w.now()-s.wishAt < 10*time.Second || !s.last.Autostart {
+	if pending || s.w.now()-s.wishAt < 10*time.Second || !s.last.Autostart || s.recordLost && s.wish == wishStopped {
 		s.wish = wishUnsure
 		s.unsure()
 	}

@@ -87,7 +87,7 @@ func (w *World) calmDown(h *history) {
 	}
 	for _, s := range w.order {
 		s.boots = nil
-		if h.edits || s.inputs.bad() || slices.ContainsFunc(s.releases, func(r *release) bool { return r.inputs.bad() }) {
+		if h.edits || s.inputs.bad() || s.final != "" || slices.ContainsFunc(s.releases, func(r *release) bool { return r.inputs.bad() }) {
 			s.edit(bootWell, "")
 		}
 		if s.entry != nil && s.wish == wishUnsure && h.edits {
@@ -106,6 +106,7 @@ func (w *World) calmDown(h *history) {
 			}
 		}
 	}
+	w.ownAtRest()
 	w.workBounded(h)
 	told := w.clients.told
 	w.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +20,7 @@ const (
 	countKey = "N"    // how many
 	seedKey  = "SEED" // the first seed; otherwise the date's, so that each day has histories of its own
 	tellKey  = "TELL" // not empty: each story is told
+	sameKey  = "SAME" // how many are lived again
 	shardKey = "SIMULATE_SHARD"
 )
 
@@ -140,8 +142,8 @@ func number(key string, otherwise uint64) uint64 {
 	return otherwise
 }
 
-// TestSameSeedSameStory holds that a seed is a history. Now and then a goroutine is preempted, so
-// one that differs is not yet a failure.
+// TestSameSeedSameStory holds that a seed is a history. On a busy machine a goroutine is preempted now
+// and then, so a few that differ are not yet a failure.
 func TestSameSeedSameStory(t *testing.T) {
 	if !replays {
 		t.Skip("with the race detector goroutines run in a random order (Go's runtime: randomizeScheduler)")
@@ -157,7 +159,7 @@ func TestSameSeedSameStory(t *testing.T) {
 		same, differ = same+s, differ+d
 	}
 	t.Logf("%d stories are told again as before, %d are not", same, differ)
-	if differ > same {
+	if differ > (same+differ)/10 {
 		t.Errorf("%d of %d histories differ when they are lived again", differ, same+differ)
 	}
 }
@@ -166,9 +168,9 @@ func TestSameSeedSameStory(t *testing.T) {
 func TestShardOfSameStories(t *testing.T) {
 	i, of := shard(t)
 	same, differ := 0, 0
-	for seed := uint64(i) + 1; seed <= 20; seed += uint64(of) {
+	for seed := uint64(i) + 1; seed <= number(sameKey, 100); seed += uint64(of) {
 		first := lived(t, planned(seed), nil)
-		for range 3 {
+		for range 2 {
 			if again := lived(t, planned(seed), nil); again.story.Sum() == first.story.Sum() {
 				same++
 			} else {
@@ -187,5 +189,10 @@ func firstDifference(a, b *story) string {
 			return fmt.Sprintf("first\n%sand then\n%s", (&story{moments: a.moments[max(0, i-3) : i+1]}).String(), (&story{moments: b.moments[max(0, i-3) : i+1]}).String())
 		}
 	}
-	return "in length, or in the order of an instant"
+	for i, m := range a.moments { // something that happened at the same instant
+		if !slices.Contains(b.moments, m) {
+			return fmt.Sprintf("first\n%sand then not, but\n%s", (&story{moments: a.moments[i : i+1]}).String(), (&story{moments: b.moments[min(i, len(b.moments)):min(i+1, len(b.moments))]}).String())
+		}
+	}
+	return "in length"
 }

@@ -17,6 +17,13 @@ import (
 // host is the port to what the machine knows.
 type host struct{ *incarnation }
 
+// Now is what the clock says, which people set.
+func (k host) Now() time.Time {
+	k.w.mu.Lock()
+	defer k.w.mu.Unlock()
+	return k.w.wall()
+}
+
 func (k host) Environ(entry *config.Build) ([]string, error) {
 	env := []string{"PATH=/usr/bin:/bin"}
 	for _, name := range slices.Sorted(maps.Keys(entry.Env)) {

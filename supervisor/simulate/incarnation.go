@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
@@ -27,11 +28,14 @@ type incarnation struct {
 
 	signals   chan os.Signal
 	touches   chan []string
+	ownSeen   chan struct{} // something was removed of its own folder
 	watched   map[string]bool
 	backend   control.Backend // nil: it takes no commands
+	requests  sync.WaitGroup  // that were taken and have no result yet
 	from      string          // the version of the supervisor before, after an upgrade
 	handed    map[string][]public.Listener
 	slots     slots
+	leaving   map[leaver]bool // generations that were told to end
 	stopping  bool
 	upgrading bool // an operator has asked for it
 	began     time.Duration
@@ -118,6 +122,7 @@ func (inc *incarnation) dies(why string) {
 	if w.sup == inc {
 		w.sup = nil
 	}
+	w.control = false
 	inc.vanish()
 }
 

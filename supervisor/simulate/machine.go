@@ -35,7 +35,7 @@ func (w *World) start(delay time.Duration, from string, handed map[string][]kept
 	w.lives++
 	inc := &incarnation{
 		w: w, n: w.lives, gone: make(chan struct{}), opened: map[*listener]bool{}, hands: map[*client]bool{},
-		signals: make(chan os.Signal, 16), touches: make(chan []string, 1024), from: from, slots: slots{limit: 1},
+		signals: make(chan os.Signal, 16), touches: make(chan []string, 1024), leaving: map[leaver]bool{}, ownSeen: make(chan struct{}, 1), from: from, slots: slots{limit: 1},
 	}
 	inc.life, inc.cut = context.WithCancel(context.Background())
 	for name, all := range handed {
@@ -90,7 +90,7 @@ func (w *World) begin(inc *incarnation) {
 		defer w.running.Done()
 		err := supervisor.Run(context.Background(), supervisor.Options{
 			Config: cfg, Log: hclog.NewNullLogger(), Version: "made-up", Args: []string{"medctrl-supervisor"},
-			World: ports, Reach: inc.reach, Signals: inc.signals,
+			World: ports, Reach: inc.reach, Stepped: inc.stepped, Signals: inc.signals,
 		})
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -130,7 +130,7 @@ func (inc *incarnation) ended(err error) {
 func (inc *incarnation) world() *ports.World {
 	return &ports.World{
 		Trees: trees{inc}, Sockets: sockets{inc}, Releases: releases{inc}, Host: host{inc}, Store: store{inc}, Files: files{inc},
-		Watcher: watcher{inc}, Past: past{inc}, Holder: holder{inc}, Upgrader: upgrader{inc}, Control: commands{inc}, Own: ownFolder{}, Program: program{}, Events: events{inc},
+		Watcher: watcher{inc}, Past: past{inc}, Holder: holder{inc}, Upgrader: upgrader{inc}, Control: commands{inc}, Own: ownFolder{inc}, Program: program{}, Events: events{inc},
 		RootID: rootID, BootID: fmt.Sprintf("boot-%d", inc.w.boots),
 	}
 }
@@ -257,8 +257,12 @@ func (k files) Inputs(entry config.Build) build.Watched {
 
 func (k files) MakeFolder(string, fs.FileMode) error { return nil }
 
-// Keep keeps no copy: the file of the made-up machine is read whole or not at all.
-func (k files) Keep(*config.Config) error { return nil }
+// Keep keeps no copy, but takes the time for it: the file of the made-up machine is read whole or not
+// at all.
+func (k files) Keep(*config.Config) error {
+	k.unblocked()
+	return nil
+}
 
 type watcher struct{ *incarnation }
 
@@ -426,6 +430,7 @@ type commands struct{ *incarnation }
 func (k commands) Serve(ctx context.Context, b control.Backend, _ *control.Metrics) {
 	k.w.mu.Lock()
 	k.backend = b
+	k.w.control = k.w.control || !k.dead
 	k.w.mu.Unlock()
 	select {
 	case <-ctx.Done():
@@ -433,6 +438,12 @@ func (k commands) Serve(ctx context.Context, b control.Backend, _ *control.Metri
 	}
 	k.w.mu.Lock()
 	k.backend = nil
+	k.w.mu.Unlock()
+	k.requests.Wait()
+	k.w.mu.Lock()
+	if !k.dead {
+		k.w.control = false
+	}
 	k.w.mu.Unlock()
 }
 
@@ -442,11 +453,6 @@ func (program) Rotate(ctx context.Context, _ func() []string) { <-ctx.Done() }
 func (program) Room(int) error                                { return nil }
 func (program) Memory(bool)                                   {}
 func (program) Close() error                                  { return nil }
-
-// ownFolder is the supervisor's own folder, which nobody touches on the made-up machine.
-type ownFolder struct{}
-
-func (ownFolder) Keep(ctx context.Context, _ func()) { <-ctx.Done() }
 
 // events are told in the story, as people are told of them.
 type events struct{ *incarnation }
@@ -468,7 +474,24 @@ func (k events) Add(line any) {
 }
 
 func (events) Run(done <-chan struct{}) { <-done }
-func (events) Flush()                   {}
+
+func (k events) Await(limit time.Duration) {
+	if !k.lock() {
+		return
+	}
+	blocked := k.w.disk.blocked
+	k.w.mu.Unlock()
+	if blocked == nil {
+		return
+	}
+	late := time.NewTimer(limit)
+	defer late.Stop()
+	select {
+	case <-blocked:
+	case <-late.C:
+	case <-k.gone:
+	}
+}
 
 // stopSignal is what a person stops the supervisor with.
 const stopSignal = syscall.SIGTERM
@@ -489,6 +512,9 @@ func (w *World) left(inc *incarnation) {
 		}
 		if s.half != "" && !s.forgotten() {
 			s.breaks("nothing of ours is left after a stop", "half a release")
+		}
+		if s.recordLost && s.wish == wishStopped {
+			s.wish = wishUnsure // whoever deleted its record was the last
 		}
 		if s.sure = false; !s.lasts || w.ending {
 			s.named, s.why, s.since = false, "the supervisor stopped", w.now()

@@ -23,7 +23,7 @@ type model struct {
 	named         bool   // the public name is there, unless the supervisor takes it away
 	why           string // it is not
 	since         time.Duration
-	spared        bool // when it was removed its second name stayed, and folders are watched
+	spared        bool // when it was removed, by somebody, folders were watched
 	commands      []*command
 	wishBy        *command      // that settles the wish, once it has a result
 	wishAt        time.Duration // when the wish was settled
@@ -33,7 +33,9 @@ type model struct {
 	seenBy        int // the last supervisor that has read of it in the file
 	attempts      int
 	starts        int
-	unlinked      int // how often all its sockets were deleted
+	unlinked      int  // how often all its sockets were deleted
+	lostReleases  bool // somebody has deleted one
+	recordLost    bool // somebody has deleted its record, and it was not written since
 	longestAnswer time.Duration
 	passed        []passing
 	disturbed     time.Duration // when a fault last touched the build
@@ -101,7 +103,7 @@ func (s *site) up() {
 }
 
 // repairLimit bounds the time until a public name that somebody deleted is back, where folders can be
-// watched and a second name is left.
+// watched: by its second name, or else on a new socket.
 const repairLimit = time.Second
 
 // down is that the public name was lost through no fault of the supervisor.

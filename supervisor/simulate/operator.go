@@ -21,7 +21,7 @@ type command struct {
 func (s *site) ask(action, to string, noWait bool) {
 	w := s.w
 	inc := w.sup
-	if inc == nil || inc.backend == nil {
+	if inc == nil || inc.backend == nil || !w.control {
 		s.tell("an operator finds no supervisor to %s", action)
 		return
 	}
@@ -57,8 +57,10 @@ func (s *site) ask(action, to string, noWait bool) {
 	s.disturb()
 	backend := inc.backend
 	w.running.Add(1)
+	inc.requests.Add(1)
 	go func() {
 		defer w.running.Done()
+		defer inc.requests.Done()
 		err := backend.Act(inc.life, s.name, action, args, func(string) {})
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -91,7 +93,7 @@ func (s *site) result(c *command, err error) {
 			if s.wish == wishUnsure && w.disk.good() && !(w.sup != nil && w.sup.stopping) {
 				s.wish = wishServe
 			}
-		case err == nil && w.disk.good():
+		case err == nil && w.disk.tookAll(c.at):
 			s.wish = wishStopped
 		}
 		s.wishAt = w.now()
@@ -173,15 +175,17 @@ func (s *site) askedSince(c *command) bool {
 // reload is an operator who has the file read again.
 func (w *World) reload(dry bool) {
 	inc := w.sup
-	if inc == nil || inc.backend == nil {
+	if inc == nil || inc.backend == nil || !w.control {
 		return
 	}
 	w.tell("world", "an operator has the file read again")
 	backend, bad := inc.backend, w.file.bad
 	version := w.file.version
 	w.running.Add(1)
+	inc.requests.Add(1)
 	go func() {
 		defer w.running.Done()
+		defer inc.requests.Done()
 		_, err := backend.Reload(inc.life, dry)
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -197,15 +201,17 @@ func (w *World) reload(dry bool) {
 // upgrade is an operator who has the supervisor replaced.
 func (w *World) upgrade() {
 	inc := w.sup
-	if inc == nil || inc.backend == nil {
+	if inc == nil || inc.backend == nil || !w.control {
 		return
 	}
 	w.tell("world", "an operator asks for an upgrade")
 	inc.upgrading = true
 	backend, began := inc.backend, w.now()
 	w.running.Add(1)
+	inc.requests.Add(1)
 	go func() {
 		defer w.running.Done()
+		defer inc.requests.Done()
 		err := backend.Upgrade(inc.life, func(string) {})
 		w.mu.Lock()
 		defer w.mu.Unlock()

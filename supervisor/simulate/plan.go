@@ -39,6 +39,11 @@ const (
 	doUnlink
 	doUnlinkAll
 	doDeleteFiles
+	doDeleteFolder
+	doDeleteReleases
+	doDeleteOwn
+	doBlock
+	doStatus
 	doDiskFull
 	doDiskReadOnly
 	doDiskSlow
@@ -57,8 +62,9 @@ var weights = [kinds]int{
 	doVisit: 0, doCrash: 12, doKillTree: 6, doKillWorker: 3, doHang: 5, doHangAWhile: 3, doSlow: 2, doStray: 2, doDeaf: 2, doBoots: 9,
 	doEdit: 10, doEditBad: 7, doTouch: 3, doEditFile: 9, doRemove: 3, doAdd: 5, doBreakFile: 2, doMendFile: 3,
 	doStart: 4, doStop: 4, doRestart: 8, doRebuild: 4, doRollback: 6, doReload: 3, doUpgrade: 5,
-	doUnlink: 5, doUnlinkAll: 2, doDeleteFiles: 2, doDiskFull: 2, doDiskReadOnly: 1, doDiskSlow: 2, doDiskFailing: 2,
-	doKill: 4, doKillInScan: 3, doDie: 10, doStopSupervisor: 2, doPowerCut: 1, doSetClock: 1,
+	doUnlink: 5, doUnlinkAll: 2, doDeleteFiles: 2,
+	doDeleteFolder: 3, doDeleteReleases: 4, doDeleteOwn: 3, doBlock: 4, doStatus: 3, doDiskFull: 2, doDiskReadOnly: 1, doDiskSlow: 2, doDiskFailing: 2,
+	doKill: 4, doKillInScan: 3, doDie: 10, doStopSupervisor: 2, doPowerCut: 1, doSetClock: 3,
 }
 
 // act is one thing that happens in a history. What it is in detail depends on x alone, so that one
@@ -224,6 +230,20 @@ func (w *World) perform(a act) {
 		s.unlink(true)
 	case doDeleteFiles:
 		s.deleteFiles()
+	case doDeleteFolder:
+		if x%4 == 0 {
+			w.deleteRoot(x)
+		} else {
+			s.deleteFolder(x)
+		}
+	case doDeleteReleases:
+		s.deleteReleases(x)
+	case doDeleteOwn:
+		w.deleteOwn(x%2 == 0)
+	case doBlock:
+		w.block(d)
+	case doStatus:
+		w.askStatus()
 	case doDiskFull:
 		w.trouble("is full", &w.disk.full, d)
 	case doDiskReadOnly:
@@ -252,8 +272,13 @@ func (w *World) perform(a act) {
 	case doPowerCut:
 		w.cutPower()
 	case doSetClock:
-		w.wallOff = spread(mix(x), -24*time.Hour, 24*time.Hour)
-		w.tell("world", fmt.Sprintf("somebody sets the clock by %v", w.wallOff.Round(time.Second)))
+		if x%2 == 0 { // while the build waits for its next start
+			s.boots = []boot{bootExits, bootExits, bootExits, bootExits}
+			s.crash()
+			w.after(spread(mix(x+1), 2*time.Second, 8*time.Second), func() { w.setClock(x >> 1) })
+			return
+		}
+		w.setClock(x >> 1)
 	}
 }
 
@@ -281,5 +306,5 @@ func (a act) String() string {
 
 func (k kind) String() string {
 	return strings.Fields("visit crash killTree killWorker hang hangAWhile slow stray deaf boots edit editBad touch editFile remove add breakFile mendFile " +
-		"start stop restart rebuild rollback reload upgrade unlink unlinkAll deleteFiles diskFull diskReadOnly diskSlow diskFailing kill killInScan die stopSupervisor powerCut setClock")[k]
+		"start stop restart rebuild rollback reload upgrade unlink unlinkAll deleteFiles deleteFolder deleteReleases deleteOwn block status diskFull diskReadOnly diskSlow diskFailing kill killInScan die stopSupervisor powerCut setClock")[k]
 }

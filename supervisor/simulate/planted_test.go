@@ -2,12 +2,14 @@ package simulate
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/layout"
 	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 	"github.com/medctrl/medctrl-supervisor/supervisor/public"
@@ -103,6 +105,15 @@ var faults = []fault{
 		w.Control = badControl{w.Control, func(b control.Backend) control.Backend { return hasty{b} }}
 	}},
 	{"sockets that the service manager holds are closed at a restart", func(inc *incarnation, w *ports.World) { w.Holder = blindHolder{w.Holder} }},
+	{"what is deleted of the supervisor's folder is not noticed", func(inc *incarnation, w *ports.World) { w.Own = lazyOwn{} }},
+	{"records that were deleted are not written again", func(inc *incarnation, w *ports.World) { w.Store = trustingStore{w.Store} }},
+	{"a release that is gone is started for ever", func(inc *incarnation, w *ports.World) { w.Trees = vagueTrees{w.Trees} }},
+	{"a folder that is made again is not watched again", func(inc *incarnation, w *ports.World) { w.Sockets = &onceGuarded{w.Sockets, inc, map[string]bool{}} }},
+	{"an event is written by whoever reports it", func(inc *incarnation, w *ports.World) { w.Events = patientEvents{w.Events, inc} }},
+	{"the status waits for the disk", func(inc *incarnation, w *ports.World) {
+		w.Control = badControl{w.Control, func(b control.Backend) control.Backend { return patient{b, inc} }}
+	}},
+	{"the clock on the wall is believed", func(inc *incarnation, w *ports.World) { w.Host = wallHost{w.Host} }},
 	{"sockets are not handed over at an upgrade", func(inc *incarnation, w *ports.World) { w.Upgrader = forgetfulUpgrader{w.Upgrader} }},
 }
 
@@ -235,6 +246,71 @@ func (s badSockets) Recover(path string, inode uint64, pids ...int) (public.List
 type blindHost struct{ actor.Host }
 
 func (blindHost) Probe(context.Context, string, *config.Health, time.Duration) error { return nil }
+
+// wallHost has a clock that measures nothing but what people have set.
+type wallHost struct{ actor.Host }
+
+func (h wallHost) Now() time.Time { return h.Host.Now().Round(0) }
+
+// lazyOwn makes nothing again.
+type lazyOwn struct{}
+
+func (lazyOwn) Keep(ctx context.Context, _ func()) { <-ctx.Done() }
+
+// trustingStore does not look.
+type trustingStore struct{ ports.Store }
+
+func (trustingStore) Intact(string) bool { return true }
+
+// vagueTrees do not say that what is to be started is not there.
+type vagueTrees struct{ ports.Trees }
+
+func (v vagueTrees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server.Words, error) {
+	t, words, err := v.Trees.Start(s, exited)
+	if err != nil {
+		err = errors.New(err.Error())
+	}
+	return t, words, err
+}
+
+// onceGuarded are sockets whose folder is watched from the first time on, for as long as it is there.
+type onceGuarded struct {
+	ports.Sockets
+	inc  *incarnation
+	done map[string]bool
+}
+
+func (o *onceGuarded) Guard(b layout.Build, touched func()) {
+	o.inc.w.mu.Lock()
+	again := o.done[b.Dir()]
+	o.done[b.Dir()] = touched != nil
+	o.inc.w.mu.Unlock()
+	if !again || touched == nil {
+		o.Sockets.Guard(b, touched)
+	}
+}
+
+// patientEvents are in the file when Add returns.
+type patientEvents struct {
+	ports.EventFile
+	inc *incarnation
+}
+
+func (e patientEvents) Add(line any) {
+	e.inc.unblocked()
+	e.EventFile.Add(line)
+}
+
+// patient looks at the disk for its status.
+type patient struct {
+	control.Backend
+	inc *incarnation
+}
+
+func (p patient) Status(usage bool) control.Status {
+	p.inc.unblocked()
+	return p.Backend.Status(usage)
+}
 
 // badTrees are the port to trees with one of its duties not done.
 type badTrees struct {

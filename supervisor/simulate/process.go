@@ -174,7 +174,11 @@ func (t *tree) workerDied(p *process) {
 	}
 	// Its master starts another.
 	w.after(t.site.dice.between(throwBoot, 200*time.Millisecond, time.Second), func() {
-		if m.alive && !m.told {
+		switch {
+		case !m.alive || m.told:
+		case !t.release.there(): // it cannot load the application
+			t.killAll("exit code 3")
+		default:
 			t.workerReady(w.spawn(t, roleWorker))
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -33,9 +34,13 @@ func (in inputs) String() string {
 // release is a finished one.
 type release struct {
 	build.Release
+	site   *site
 	inputs inputs
 	made   time.Duration
 }
+
+// there says that nobody has removed it.
+func (r *release) there() bool { return slices.Contains(r.site.releases, r) }
 
 // slots are those for attempts that run at once.
 type slots struct {
@@ -84,9 +89,14 @@ func (k releases) Make(ctx context.Context, r build.Request) (build.Release, boo
 	w.work.attempts++
 	s.attempts++
 	in := s.inputs
-	if same := s.same(identity(in, &r.Build)); same != nil && !r.Force {
+	id := identity(in, &r.Build)
+	if same := s.same(id); same != nil && !r.Force {
 		w.mu.Unlock()
 		return same.Release, false, nil
+	}
+	if s.final == id && !r.Force {
+		w.mu.Unlock()
+		return build.Release{}, false, &build.StepError{Build: s.name, Step: "migrate", Err: errors.New("it failed before"), Final: true}
 	}
 	turn := make(chan struct{})
 	k.slots.waiting = append(k.slots.waiting, turn)
@@ -95,12 +105,13 @@ func (k releases) Make(ctx context.Context, r build.Request) (build.Release, boo
 	select {
 	case <-turn:
 	case <-ctx.Done():
+	}
+	if ctx.Err() != nil {
 		w.mu.Lock()
-		if before := len(k.slots.waiting); true {
-			k.slots.waiting = slices.DeleteFunc(k.slots.waiting, func(c chan struct{}) bool { return c == turn })
-			if len(k.slots.waiting) == before { // it was its turn just now
-				k.slots.give()
-			}
+		before := len(k.slots.waiting)
+		k.slots.waiting = slices.DeleteFunc(k.slots.waiting, func(c chan struct{}) bool { return c == turn })
+		if len(k.slots.waiting) == before { // it was its turn just now
+			k.slots.give()
 		}
 		w.mu.Unlock()
 		return build.Release{}, false, ctx.Err()
@@ -132,7 +143,7 @@ func (k releases) make(ctx context.Context, s *site, r build.Request) (build.Rel
 		w.mu.Unlock()
 		return same.Release, false, nil
 	}
-	s.half = s.nextID(id)
+	s.half, s.final = s.nextID(id), ""
 	s.tell("an attempt begins, of %v", in)
 	w.mu.Unlock()
 	err := k.steps(ctx, s, r, &in)
@@ -146,13 +157,23 @@ func (k releases) make(ctx context.Context, s *site, r build.Request) (build.Rel
 	if err == nil {
 		err = w.disk.writable()
 	}
+	if err == nil && name == "" {
+		err = errHalfGone
+	}
 	if err != nil {
+		var step *build.StepError
+		if s.committed && ctx.Err() == nil && !errors.As(err, &step) {
+			err = &build.StepError{Build: s.name, Step: "finish", Err: err, Final: true}
+		}
+		if errors.As(err, &step) && step.Final {
+			s.final = id
+		}
 		s.tell("the attempt ends: %v", err)
 		return build.Release{}, false, err
 	}
 	dir := s.paths.Release(name).Dir()
-	made := &release{inputs: in, made: w.now(), Release: build.Release{
-		ID: name, Hash: id, Dir: dir, Venv: s.paths.Venv("venv"), VenvID: "venv", Created: time.Now(),
+	made := &release{site: s, inputs: in, made: w.now(), Release: build.Release{
+		ID: name, Hash: id, Dir: dir, Venv: s.paths.Venv("venv"), VenvID: "venv", Created: w.wall(),
 	}}
 	s.releases = append(s.releases, made)
 	s.tell("release %s is made of %v", name, in)
@@ -198,18 +219,24 @@ func (k releases) steps(ctx context.Context, s *site, r build.Request, in *input
 			return context.Canceled
 		}
 		err := k.w.disk.writable()
+		if err == nil && s.half == "" {
+			err = errHalfGone
+		}
 		k.w.mu.Unlock()
 		if err == nil && in.fail == step {
 			err = errors.New("exit code 1")
 		}
 		if err != nil {
-			return &build.StepError{Build: s.name, Step: step, Err: err, Tail: []string{"ERROR: made up"}, Log: s.paths.FailedLog()}
+			return &build.StepError{Build: s.name, Step: step, Err: err, Tail: []string{"ERROR: made up"}, Log: s.paths.FailedLog(), Final: s.committed}
 		}
 		p.Done, p.Elapsed = true, took
 		r.Progress(p)
 	}
 	return nil
 }
+
+// errHalfGone is the folder of an unfinished release that somebody has removed.
+var errHalfGone = fmt.Errorf("write into the release: %w", fs.ErrNotExist)
 
 // nextID is later than that of every release there is, also where the clock was set back.
 func (s *site) nextID(id string) string {
@@ -221,9 +248,6 @@ func (s *site) nextID(id string) string {
 	}
 	return now.Format("20060102T150405") + "-" + id
 }
-
-// wall is what the clock on the wall says: people set it.
-func (w *World) wall() time.Time { return time.Now().Add(w.wallOff) }
 
 func (s *site) release(id string) *release {
 	for _, r := range s.releases {
@@ -244,7 +268,7 @@ func (k releases) Get(name, id string) (build.Release, error) {
 	if r := k.w.sites[name].release(id); r != nil {
 		return r.Release, nil
 	}
-	return build.Release{}, fmt.Errorf("read release %s of %s: it is not there", id, name)
+	return build.Release{}, fmt.Errorf("read release %s of %s: %w", id, name, fs.ErrNotExist)
 }
 
 func (k releases) List(name string) ([]build.Release, error) {

@@ -25,7 +25,7 @@ func (s *site) atRest(h *history) {
 		if k := w.names[path]; k != nil && k.held() {
 			s.breaks(promise, "the public name is there, though the build is not to serve")
 		}
-		if _, ok := w.disk.records[s.name]; ok && s.entry == nil && !s.forgotten() {
+		if _, ok := w.disk.records[s.name]; ok && s.entry == nil {
 			s.breaks(promise, "the record of a build that is not in the file is left")
 		}
 		return
@@ -61,6 +61,19 @@ func (s *site) atRest(h *history) {
 	}
 	if s.half != "" {
 		s.breaks(promise, "half a release is left")
+	}
+}
+
+// ownAtRest holds that the supervisor's own folder is as it was made.
+func (w *World) ownAtRest() {
+	const promise = "whatever somebody deletes is made again"
+	if !w.control {
+		w.breaks("", promise, "the control socket is not there")
+	}
+	for _, s := range w.order {
+		if s.recordLost && s.entry != nil {
+			s.breaks(promise, "its record is not there")
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -42,7 +43,7 @@ func (k trees) Start(st actor.Start, exited func(actor.Exit)) (actor.Tree, serve
 	}
 	s.started(l.sock, n)
 	if r == nil {
-		return nil, nil, fmt.Errorf("start release %s: no such file or directory", release)
+		return nil, nil, fmt.Errorf("start release %s: %w", release, fs.ErrNotExist)
 	}
 	t := &tree{
 		site: s, n: n, mark: st.Mark, env: st.Launch.Env, release: r, runKey: runKey, sock: l.sock, begun: w.now(),
@@ -254,7 +255,12 @@ func (h *handle) End(ctx context.Context, grace time.Duration) error {
 			return nil
 		}
 	}
-	h.inc.sleep(time.Millisecond)
+	if !h.inc.lock() {
+		return nil
+	}
+	took := h.site.dice.between(throwExit, 500*us, 1500*us)
+	h.inc.w.mu.Unlock()
+	h.inc.sleep(took)
 	if !h.inc.lock() {
 		return nil
 	}

@@ -36,6 +36,8 @@ type World struct {
 	disturbed time.Duration // when a fault last touched everything
 	file      file
 	wallOff   time.Duration // how far people have set the clock on the wall
+	control   bool          // the control socket has its name
+	ownLost   time.Duration // when somebody last deleted something of the supervisor's folder
 	starting  bool
 	inScan    *site               // whose main process dies while the process table is read; nil: none
 	alter     func(*config.Build) // what a planted fault does to each entry that is read; nil: nothing
@@ -94,6 +96,7 @@ type site struct {
 	pids      int
 	releases  []*release
 	half      string // an unfinished release; "": none
+	final     string // the identity of what failed when it could not be repeated any more; "": nothing has
 	making    bool
 	committed bool // what is made cannot be undone any more
 	attempt   int  // the number of the last one

@@ -124,20 +124,31 @@ func (s *Store) Load(name string) (Record, bool, error) {
 	return r, true, nil
 }
 
-// All returns every record by its build's name. Files that cannot be read are left out; the error,
-// joined of theirs, names each, and the others are returned all the same.
-func (s *Store) All() (map[string]Record, error) {
-	entries, err := os.ReadDir(s.dir)
+// Names returns the builds of which there is a record, sorted.
+func (s *Store) Names() ([]string, error) {
+	entries, err := os.ReadDir(s.dir) // which sorts them
 	if err != nil {
 		return nil, fmt.Errorf("load state: %w", err)
 	}
+	var all []string
+	for _, e := range entries {
+		if name, ok := strings.CutSuffix(e.Name(), suffix); ok && names.MatchString(name) {
+			all = append(all, name)
+		}
+	}
+	return all, nil
+}
+
+// All returns every record by its build's name. Files that cannot be read are left out; the error,
+// joined of theirs, names each, and the others are returned all the same.
+func (s *Store) All() (map[string]Record, error) {
+	builds, err := s.Names()
+	if err != nil {
+		return nil, err
+	}
 	all := map[string]Record{}
 	var bad error
-	for _, e := range entries {
-		name, ok := strings.CutSuffix(e.Name(), suffix)
-		if !ok || !names.MatchString(name) {
-			continue
-		}
+	for _, name := range builds {
 		r, found, err := s.Load(name)
 		if found {
 			all[name] = r

@@ -21,6 +21,9 @@ import (
 // host is this machine as an actor.Host.
 type host struct{ environ []string }
 
+// Now is the time.
+func (host) Now() time.Time { return time.Now() }
+
 // Environ is the environment that an entry asks for.
 func (h host) Environ(entry *config.Build) ([]string, error) {
 	return config.Environ(*entry, h.environ)

@@ -86,6 +86,8 @@ type Releases interface {
 // Store keeps the record of each build. Its methods are called from one goroutine at a time, except
 // for Save and Delete, which are called from another one.
 type Store interface {
+	// Names returns the builds of which there is a record.
+	Names() ([]string, error)
 	Load(name string) (state.Record, bool, error)
 	SetAside(name string) (kept string, err error)
 	// Intact reports whether what is kept of a build is as Save left it last.
@@ -188,5 +190,6 @@ type Program interface {
 type EventFile interface {
 	Add(line any)
 	Run(done <-chan struct{})
-	Flush()
+	// Await waits until Run has written what was added before, at most for a time.
+	Await(limit time.Duration)
 }

@@ -1,0 +1,155 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/supervisor/state"
+	"github.com/medctrl/medctrl-supervisor/supervisor/world"
+)
+
+// paper is what a saver writes on: a disk that may hang or fail.
+type paper struct {
+	world.Store
+	mu      sync.Mutex
+	hangs   chan struct{} // nil: it does not; else until it is closed
+	fails   error
+	records map[string]state.Record
+	kept    int
+}
+
+func (p *paper) do(f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f()
+}
+
+func (p *paper) change(f func()) error {
+	var hangs chan struct{}
+	p.do(func() { hangs = p.hangs })
+	if hangs != nil {
+		<-hangs
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fails == nil {
+		f()
+	}
+	return p.fails
+}
+
+func (p *paper) Save(name string, r state.Record) error {
+	return p.change(func() { p.records[name] = r })
+}
+
+func (p *paper) Delete(name string) error { return p.change(func() { delete(p.records, name) }) }
+
+func (p *paper) Intact(name string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, ok := p.records[name]
+	return ok
+}
+
+// files are those on a paper.
+type files struct {
+	world.Files
+	*paper
+}
+
+func (files) Load(string) (*config.Config, error) { return nil, errors.New("there is none") }
+
+func (f files) Keep(*config.Config) error { return f.change(func() { f.kept++ }) }
+
+func (p *paper) names() map[string]state.Record {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return maps.Clone(p.records)
+}
+
+// saving runs f in a bubble with a saver that is running.
+func saving(t *testing.T, f func(t *testing.T, s *saver, p *paper)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		p := &paper{records: map[string]state.Record{}}
+		s := newSaver(&world.World{Store: p, Files: files{paper: p}}, hclog.NewNullLogger(), func(string, any) {})
+		ctx, stop := context.WithCancel(t.Context())
+		go s.run(ctx)
+		f(t, s, p)
+		stop()
+		<-s.ended
+	})
+}
+
+func TestDiskThatHangsIsWaitedForByNobodyForLong(t *testing.T) {
+	saving(t, func(t *testing.T, s *saver, p *paper) {
+		hangs := make(chan struct{})
+		p.do(func() { p.hangs = hangs })
+		begun := time.Now()
+		s.Save("a", &state.Record{})
+		s.keep(&config.Config{})
+		s.restore()
+		if took := time.Since(begun); took > 0 {
+			t.Errorf("noting took %v", took)
+		}
+		if s.flush(time.Second) || time.Since(begun) != time.Second {
+			t.Errorf("flush returned after %v", time.Since(begun))
+		}
+		s.Save("b", &state.Record{})
+		close(hangs)
+		if !s.flush(time.Second) || len(p.names()) != 2 || p.kept != 1 {
+			t.Errorf("it is not written once the disk goes on: %v", p.names())
+		}
+	})
+}
+
+func TestRecordThatCannotBeWrittenIsTriedAgain(t *testing.T) {
+	saving(t, func(t *testing.T, s *saver, p *paper) {
+		p.do(func() { p.fails = errors.New("no space left on device") })
+		s.Save("a", &state.Record{})
+		if s.flush(time.Second) {
+			t.Error("flush says that it is written")
+		}
+		p.do(func() { p.fails = nil })
+		time.Sleep(saveRetry + saveRest)
+		synctest.Wait()
+		if len(p.names()) != 1 {
+			t.Error("it was not tried again")
+		}
+	})
+}
+
+func TestRecordThatSomebodyRemovedIsWrittenAgain(t *testing.T) {
+	saving(t, func(t *testing.T, s *saver, p *paper) {
+		s.Save("a", &state.Record{})
+		s.Save("b", nil)
+		s.flush(time.Second)
+		p.do(func() { clear(p.records) })
+		s.restore()
+		if s.flush(time.Second); len(p.names()) != 1 {
+			t.Errorf("there are %v", p.names())
+		}
+	})
+}
+
+func TestFlushAfterTheEndSaysWhetherEverythingIsWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &paper{records: map[string]state.Record{}, fails: errors.New("read-only file system")}
+		s := newSaver(&world.World{Store: p, Files: files{paper: p}}, hclog.NewNullLogger(), func(string, any) {})
+		s.Save("a", &state.Record{})
+		ctx, stop := context.WithCancel(t.Context())
+		stop()
+		s.run(ctx)
+		if s.flush(time.Second) {
+			t.Error("it says so and nothing is written")
+		}
+	})
+}
