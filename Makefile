@@ -36,7 +36,7 @@ help:
 	@echo 'make unit     the tests of each package: under a minute, needs only Go, no root'
 	@echo 'make e2e      the tests with the real pip, Django, gunicorn and Nginx: minutes; installs what they need'
 	@echo 'make test-systemd  the tests of the service in a container with a booted systemd: root only; the first time minutes'
-	@echo 'make test     make unit, with the race detector, 2,000 histories, make e2e, make test-systemd, then each fuzz target for a second'
+	@echo 'make test     make unit, with the race detector, 2,000 histories, make e2e, make test-systemd where its container was made, then each fuzz target for a second'
 	@echo 'make cover    how much of each package the unit tests reach; fails if that is under COVER=$(COVER) %'
 	@echo 'make lint     gofmt, go vet, staticcheck, and the scripts'
 	@echo 'make fuzz     each fuzz target for FUZZTIME=$(FUZZTIME); FUZZ=PATTERN for some of them'
@@ -83,12 +83,14 @@ unit:
 e2e: needs-test
 	@$(run_e2e)
 
-# Skipped, saying why, where no container can be booted.
+# Skipped, saying why, where no container can be booted. The first time makes the container, which
+# takes minutes; `make test` boots it if it is there.
 .PHONY: test-systemd
 test-systemd:
-	@root=$$(.ci/systemd-root); case "$$root" in \
-		skip:*) echo "make test-systemd: $$root" ;; \
-		*) MEDCTRL_TEST_SYSTEMD="$$root" $(run_e2e) -run '^TestBooted' -v ;; esac
+	@$(call run_booted,)
+run_booted = root=$$(.ci/systemd-root $(1)); case "$$root" in \
+	skip:*) echo "the tests of the booted service: $$root" ;; \
+	*) MEDCTRL_TEST_SYSTEMD="$$root" $(GO) test -timeout 20m -run '^TestBooted' $(TESTFLAGS) ./supervisor/e2e ;; esac
 
 .PHONY: test
 # One after the other: the loads of the end-to-end tests need the processors for themselves.
@@ -98,7 +100,7 @@ test: needs-test
 		N=2000 $(run_simulate) || failed=1; \
 		$(GO) test -count=1 -timeout 20m -run '$(bites)' ./supervisor/simulate || failed=1; \
 		$(run_e2e) || failed=1; \
-		$(MAKE) --no-print-directory test-systemd || failed=1; exit $$failed
+		{ $(call run_booted,made); } || failed=1; exit $$failed
 	@GO=$(GO) .ci/fuzz 1s
 
 .PHONY: cover

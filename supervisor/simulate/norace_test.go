@@ -3,7 +3,7 @@
 package simulate
 
 // usual is how many histories are lived where nobody says how many.
-const usual = 300
+const usual = 100
 
 // plantedToo says that planted faults are looked for.
 const plantedToo = true
