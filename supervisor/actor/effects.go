@@ -73,6 +73,7 @@ func (a *Actor) swap(n int) machine.Event {
 		return machine.SwapFailed{N: n, Reason: err.Error()}
 	}
 	a.Reach("after", "the exchange of names")
+	a.post(folderTouched{}) // its release may have been removed while it was being checked
 	return machine.Swapped{N: n}
 }
 

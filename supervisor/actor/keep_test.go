@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/medctrl/medctrl-supervisor/build"
 )
@@ -66,5 +67,18 @@ func TestCrashOfAServerWhoseReleaseIsGoneHasItBuiltAgain(t *testing.T) {
 		synctest.Wait()
 		l.w.fail("Start", nil)
 		l.serves("r2")
+	})
+}
+
+// Nobody looks at the folder of a candidate, which serves nothing yet.
+func TestReleaseThatIsGoneBeforeItTakesOverIsBuiltAgain(t *testing.T) {
+	story(t, func(l *life) {
+		l.configure(false)
+		l.serves("r1")
+		l.w.do(func() { l.w.conduct["r2"] = conduct{turn: 500 * time.Millisecond} })
+		l.change("second")
+		l.until("r2 as the candidate", func(v *View) bool { return v.State.Candidate.Version.Release == "r2" })
+		l.w.loses("r2")
+		l.serves("r3")
 	})
 }
