@@ -71,9 +71,9 @@ run: needs-run build
 # A program with the race detector sleeps for a second at its end unless it is told not to.
 # -short leaves the real pip and Django to run_e2e.
 run_unit = GORACE=atexit_sleep_ms=0 $(GO) test -short -timeout 20m $(TESTFLAGS) $$($(GO) list ./... | grep -v /e2e$$)
+run_real = $(GO) test -timeout 20m -run '^TestReal' $(TESTFLAGS) ./build
 # Without the race detector: the tested binary has none, and generating the load costs a third.
-run_e2e = { real=0; $(GO) test -timeout 20m -run '^TestReal' $(TESTFLAGS) ./build || real=1; \
-	$(GO) test -timeout 20m $(TESTFLAGS) ./supervisor/e2e && [ $$real = 0 ]; }
+run_e2e = $(GO) test -timeout 20m $(TESTFLAGS) ./supervisor/e2e
 
 .PHONY: unit
 unit:
@@ -81,7 +81,7 @@ unit:
 
 .PHONY: e2e
 e2e: needs-test
-	@$(run_e2e)
+	@failed=0; $(run_real) || failed=1; $(run_e2e) || failed=1; exit $$failed
 
 # Skipped, saying why, where no container can be booted. The first time makes the container, which
 # takes minutes; `make test` boots it if it is there.
@@ -93,15 +93,18 @@ run_booted = root=$$(.ci/systemd-root $(1)); case "$$root" in \
 	*) MEDCTRL_TEST_SYSTEMD="$$root" $(GO) test -timeout 20m -run '^TestBooted' $(TESTFLAGS) ./supervisor/e2e ;; esac
 
 .PHONY: test
-# One after the other: the loads of the end-to-end tests need the processors for themselves.
+# The end-to-end tests come last: their loads need the processors for themselves. The others wait for
+# each other's children often enough to be run side by side.
 test: needs-test
 	@failed=0; \
+		( others=0; $(run_real) || others=1; \
+			N=2000 $(run_simulate) || others=1; \
+			$(GO) test -count=1 -timeout 20m -run '$(bites)' ./supervisor/simulate || others=1; \
+			GO=$(GO) .ci/fuzz 1s || others=1; exit $$others ) & \
 		$(run_unit) $(race) || failed=1; \
-		N=2000 $(run_simulate) || failed=1; \
-		$(GO) test -count=1 -timeout 20m -run '$(bites)' ./supervisor/simulate || failed=1; \
+		wait $$! || failed=1; \
 		$(run_e2e) || failed=1; \
 		{ $(call run_booted,made); } || failed=1; exit $$failed
-	@GO=$(GO) .ci/fuzz 1s
 
 .PHONY: cover
 cover:
