@@ -88,7 +88,7 @@ func (w *World) deleteOwn(all bool) {
 	w.tell("world", "somebody deletes "+what)
 	for _, s := range w.order {
 		s.recordLost = true
-		if w.sup == nil && s.wish == wishStopped {
+		if (w.sup == nil || w.sup.backend == nil || w.sup.upgrading) && s.wish == wishStopped {
 			s.wish = wishUnsure
 		}
 	}

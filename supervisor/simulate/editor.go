@@ -106,7 +106,7 @@ func (s *site) add() {
 		return
 	}
 	b := s.last
-	s.entry = &b
+	s.entry, s.seenBy = &b, 0
 	s.editedAt = s.w.now()
 	if !b.Autostart {
 		s.wish = wishUnsure

@@ -177,7 +177,7 @@ func (w *World) stopped(inc *incarnation) {
 		lasts := s.reachable() && k != nil && k.stored
 		s.unsure()
 		s.lasts = lasts
-		if !s.last.Autostart || s.recordLost && s.wish == wishStopped {
+		if !s.last.Autostart || s.recordLost && s.wish == wishStopped || s.unwritten() {
 			s.wish = wishUnsure
 		}
 	}
@@ -215,13 +215,20 @@ func (s *site) supervisorDied() {
 	pending := slices.ContainsFunc(s.commands, func(c *command) bool {
 		return !c.over && (c.action == "stop" || c.action == "start" || c.action == "restart")
 	})
-	if pending || s.w.now()-s.wishAt < 10*time.Second || !s.last.Autostart || s.recordLost && s.wish == wishStopped {
+	if pending || s.w.now()-s.wishAt < 10*time.Second || !s.last.Autostart || s.recordLost && s.wish == wishStopped || s.unwritten() {
 		s.wish = wishUnsure
 		s.unsure()
 	}
 	for _, c := range s.commands {
 		c.over = true
 	}
+}
+
+// unwritten says that a disk that hangs has kept what people want of the build from being written
+// down. They were warned.
+func (s *site) unwritten() bool {
+	r, ok := s.w.disk.records[s.name]
+	return s.w.disk.blocked != nil && ok && r.StoppedByHand != (s.wish == wishStopped)
 }
 
 // describe lists the builds for a failing history.

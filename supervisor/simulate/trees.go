@@ -96,6 +96,7 @@ func (k trees) Adopt(l actor.Leftover, exited func(actor.Exit)) (actor.Tree, err
 		return nil, errors.New("it is a stranger")
 	}
 	p.tree.watcher, p.tree.exited = k.incarnation, exited
+	p.tree.ended = false // by an earlier supervisor; one that ignores SIGTERM serves on
 	s.tell("the supervisor adopts %v", p.tree)
 	return k.handle(p.tree), nil
 }
