@@ -16,6 +16,7 @@ type Listener struct {
 	inode   uint64
 	path    string
 	queue   []*Client
+	kept    int // accepted clients that are still connected
 	closed  bool
 	left    bool          // somebody else holds it from now on
 	lost    bool          // only a new socket can have the path
@@ -168,6 +169,31 @@ func (l *Listener) Drained(ctx context.Context) error {
 		case <-changed:
 		case <-ctx.Done():
 			return fmt.Errorf("drain: %w", ctx.Err())
+		}
+	}
+}
+
+// Keep makes n the number of accepted clients that are still connected.
+func (l *Listener) Keep(n int) {
+	l.folder.mu.Lock()
+	defer l.folder.mu.Unlock()
+	l.kept = n
+	l.wake()
+}
+
+// Idle returns once no accepted client is connected any more.
+func (l *Listener) Idle(ctx context.Context) error {
+	for {
+		l.folder.mu.Lock()
+		err, none, changed := l.fails(Idle), l.kept == 0, l.changed
+		l.folder.mu.Unlock()
+		if err != nil || none {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("idle: %w", ctx.Err())
 		}
 	}
 }

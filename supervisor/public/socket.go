@@ -32,6 +32,9 @@ type Listener interface {
 	QueueLen() (int, error)
 	// Drained returns once the queue is empty; it accepts no client itself.
 	Drained(ctx context.Context) error
+	// Idle returns once no accepted client is connected any more. The error wraps
+	// errors.ErrUnsupported where that cannot be seen.
+	Idle(ctx context.Context) error
 	// Forward passes the clients in the queue on to the socket at the path to, and returns how many
 	// there were once the queue is empty.
 	Forward(ctx context.Context, to string) (n int, err error)

@@ -196,6 +196,23 @@ func (l *listener) Drained(ctx context.Context) error {
 	}
 }
 
+// Idle returns once nobody who was accepted is connected.
+func (l *listener) Idle(ctx context.Context) error {
+	for {
+		if !l.lock() {
+			return nil
+		}
+		open := l.sock.connected()
+		l.unlock()
+		if !open {
+			return nil
+		}
+		if err := l.inc.wait(ctx, nil, 5*time.Millisecond, true); err != nil {
+			return err
+		}
+	}
+}
+
 // Forward passes who waits on to another socket.
 func (l *listener) Forward(ctx context.Context, to string) (int, error) {
 	p := &passage{under: map[*client]bool{}, changed: make(chan struct{})}
