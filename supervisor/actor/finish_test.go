@@ -9,9 +9,11 @@ import (
 
 // another makes the build's server one by command, from the next generation on.
 func (l *life) another() {
+	l.Helper()
+	before := l.server()
 	l.entry.Command = []string{"{python}", "server.py"}
 	l.configure(false)
-	l.until("another server", func(v *View) bool { return len(l.w.trees) == 2 && len(v.State.Ending) == 0 })
+	l.replaced(before)
 }
 
 // A server by command may drop at SIGTERM what it has accepted.
@@ -44,7 +46,7 @@ func TestClientThatStaysConnectedLeavesTheServerTimeToEnd(t *testing.T) {
 		l.change("second")
 		l.until("serving r2", func(v *View) bool { return v.State.Serving.Version.Release == "r2" })
 		begun := time.Now()
-		for !old.termed {
+		for told := false; !told; l.w.do(func() { told = old.termed }) {
 			l.pass(100 * time.Millisecond)
 		}
 		if told := time.Since(begun); told < 24*time.Second || told > 26*time.Second {
