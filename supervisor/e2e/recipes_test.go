@@ -72,6 +72,9 @@ func TestServerByARecipeLosesNoRequest(t *testing.T) {
 			}
 			w.MustCLI("restart", "one")
 			calmly()
+			if info, err := os.Lstat(w.Socket("one")); err != nil || info.Mode().Perm() != 0o660 {
+				t.Errorf("the public socket: %v, %v; want mode 0660, whatever a server does to what it listens on", info, err)
+			}
 			for _, tr := range loads {
 				result := tr.Stop()
 				t.Log(r.name, result)
