@@ -14,8 +14,8 @@ func (c Command) Argv(p Place) ([]string, []File) {
 // SaysReady returns false: only the health probe can tell.
 func (Command) SaysReady() bool { return false }
 
-// FinishesAtTerm returns false: waitress and daphne drop their requests, and a process without a
-// handler just dies.
+// FinishesAtTerm returns false: waitress, daphne, hypercorn and uWSGI drop requests, and a process
+// without a handler just dies.
 func (Command) FinishesAtTerm() bool { return false }
 
 // Exit returns words unchanged: the meaning of its codes is not known.
