@@ -59,6 +59,18 @@ func TestClientThatStaysConnectedLeavesTheServerTimeToEnd(t *testing.T) {
 	})
 }
 
+// A server may have left room for 50.
+func TestClientsOfACrashedServerFindRoomInTheQueue(t *testing.T) {
+	serving(t, func(l *life) {
+		before := l.server()
+		l.crash(crash)
+		l.replaced(before)
+		if !before.sock.Lengthened() {
+			l.Error("the queue is as the server that died has left it")
+		}
+	})
+}
+
 func TestGunicornIsToldToEndAtOnce(t *testing.T) {
 	serving(t, func(l *life) {
 		old := l.server()

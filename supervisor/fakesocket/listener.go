@@ -12,16 +12,17 @@ import (
 
 // Listener is a listening socket of a Folder.
 type Listener struct {
-	folder  *Folder
-	inode   uint64
-	path    string
-	queue   []*Client
-	kept    int // accepted clients that are still connected
-	closed  bool
-	left    bool          // somebody else holds it from now on
-	lost    bool          // only a new socket can have the path
-	retry   time.Duration // that refused clients were told last
-	changed chan struct{} // closed and made anew when the queue changes
+	folder     *Folder
+	inode      uint64
+	path       string
+	queue      []*Client
+	kept       int // accepted clients that are still connected
+	lengthened bool
+	closed     bool
+	left       bool          // somebody else holds it from now on
+	lost       bool          // only a new socket can have the path
+	retry      time.Duration // that refused clients were told last
+	changed    chan struct{} // closed and made anew when the queue changes
 }
 
 var _ public.Listener = (*Listener)(nil)
@@ -154,6 +155,21 @@ func (l *Listener) QueueLen() (int, error) {
 		return 0, err
 	}
 	return len(l.queue), nil
+}
+
+// Lengthen makes room for who waits.
+func (l *Listener) Lengthen() error {
+	l.folder.mu.Lock()
+	defer l.folder.mu.Unlock()
+	l.lengthened = true
+	return l.fails(Queue)
+}
+
+// Lengthened reports whether Lengthen was called.
+func (l *Listener) Lengthened() bool {
+	l.folder.mu.Lock()
+	defer l.folder.mu.Unlock()
+	return l.lengthened
 }
 
 // Drained returns once nobody waits.

@@ -174,6 +174,9 @@ func (l *listener) QueueLen() (int, error) {
 	return len(l.sock.queue), nil
 }
 
+// Lengthen does nothing: there is always room.
+func (*listener) Lengthen() error { return nil }
+
 // Drained returns once nobody waits.
 func (l *listener) Drained(ctx context.Context) error {
 	for empty := 0; ; {
