@@ -35,6 +35,7 @@ help:
 	@echo 'make build    the static binary, $(binary), its manual pages and completions, $(share)'
 	@echo 'make unit     the tests of each package: under a minute, needs only Go, no root'
 	@echo 'make e2e      the tests with the real pip, Django, gunicorn and Nginx: minutes; installs what they need'
+	@echo 'make recipes  the servers of docs/servers.md under load: minutes; installs them'
 	@echo 'make test-systemd  the tests of the service in a container with a booted systemd: root only; the first time minutes'
 	@echo 'make test     make unit, with the race detector, 2,000 histories, make e2e, make test-systemd where its container was made, then each fuzz target for a second'
 	@echo 'make cover    how much of each package the unit tests reach; fails if that is under COVER=$(COVER) %'
@@ -82,6 +83,11 @@ unit:
 .PHONY: e2e
 e2e: needs-test
 	@failed=0; $(run_real) || failed=1; $(run_e2e) || failed=1; exit $$failed
+
+# Each server loads the processors alone with another one: what is measured are lost requests, not times.
+.PHONY: recipes
+recipes: needs-recipes
+	MEDCTRL_TEST_RECIPES=1 $(GO) test -count=1 -timeout 20m -parallel 2 -run '^TestServerByARecipe' -v $(TESTFLAGS) ./supervisor/e2e
 
 # Skipped, saying why, where no container can be booted. The first time makes the container, which
 # takes minutes; `make test` boots it if it is there.
@@ -154,6 +160,6 @@ clean:
 		echo 'run/ is in use: end `make run` first' >&2; exit 1; fi
 	rm -rf bin run
 
-.PHONY: needs-run needs-test
-needs-run needs-test: needs-%:
+.PHONY: needs-run needs-test needs-recipes
+needs-run needs-test needs-recipes: needs-%:
 	@.ci/install $*

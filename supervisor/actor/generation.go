@@ -163,8 +163,8 @@ func (a *Actor) end(n int) {
 	a.task(func(ctx context.Context) { a.finish(ctx, g, grace) })
 }
 
-// retire lets generation n, which has lost the public name, serve what is in its queue, and ends
-// it. The grace period covers both. A hung generation does not accept its queue, which is passed
+// retire lets generation n, which has lost the public name, serve what is in its queue, and finish what
+// it has accepted where it might drop that, and ends it. The grace period covers all of it. A hung generation does not accept its queue, which is passed
 // on.
 func (a *Actor) retire(n int, hung bool) {
 	g, ok := a.generations[n]
@@ -195,9 +195,32 @@ func (a *Actor) retire(n int, hung bool) {
 			a.warn("drain generation", g.sock.Drained(drain))
 			a.Reach("after", "the queue is empty")
 			cancel()
+			if !g.finishesAtTerm() {
+				a.letFinish(ctx, g.sock, grace-time.Since(begun))
+			}
 		}
 		a.finish(ctx, g, max(grace-time.Since(begun), 0))
 	})
+}
+
+// finishesAtTerm reports whether g is known to finish its requests at SIGTERM. What an earlier run has
+// started may be any server.
+func (g *generation) finishesAtTerm() bool {
+	return g.launch.Data != "" && g.launch.Server.FinishesAtTerm()
+}
+
+// termGrace is what is left of a grace period for a server that gets SIGTERM while clients are
+// connected.
+const termGrace = 5 * time.Second
+
+// letFinish waits, within a grace period, until nobody is connected to a server that has lost its name
+// and may drop its requests at SIGTERM. For one who stays connected it leaves termGrace.
+func (a *Actor) letFinish(ctx context.Context, s *public.Socket, grace time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, grace-min(grace/2, termGrace))
+	defer cancel()
+	if err := s.Idle(ctx); err != nil {
+		a.log.Debug("server is told to end while clients may be connected", "socket", s.Path(), "error", err)
+	}
 }
 
 // finish ends the tree of g and posts that it has ended.

@@ -59,6 +59,28 @@ func TestAnyServerThatTakesTheSocketIsServedAsWell(t *testing.T) {
 	}
 }
 
+// It gets SIGTERM only once it holds none.
+func TestServerThatDropsItsRequestsAtTermLosesNone(t *testing.T) {
+	t.Parallel()
+	w := NewWorld(t, One(`command = ["{python}", "plain_server.py", "--drops"]`))
+	b := w.Serve("one")
+	tr := StartLoad(t, Load{Network: "unix", Addr: w.Socket("one"), Path: "/slow?ms=200", Rate: 50})
+	tr.GoOn(t, calm)
+	held := Begin(t, "unix", w.Socket("one"), "/stream")
+	w.MustCLI("restart", "one", "--no-wait")
+	w.WaitPid("one", b.Pid)
+	tr.GoOn(t, calm)
+	w.Touch("one", "go")
+	if line := held.Line(); line != "second\n" {
+		t.Errorf("the server that was exchanged ended its answer with %q", line)
+	}
+	Eventually(t, patience, "the end of the server that was exchanged", func() (bool, string) {
+		_, live := readProcess("/proc/" + strconv.Itoa(b.Pid))
+		return !live, ""
+	})
+	tr.Stop().NoneLost(t)
+}
+
 // What a server gets of our environment, and what a neighbour may read of it in /proc.
 func TestEnvironmentIsTheEntrysAndNoSecretIsOnACommandLine(t *testing.T) {
 	t.Parallel()

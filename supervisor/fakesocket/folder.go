@@ -26,6 +26,7 @@ const (
 	Close   Op = "close"
 	Queue   Op = "queue" // QueueLen
 	Drain   Op = "drain"
+	Idle    Op = "idle"
 	Forward Op = "forward"
 )
 

@@ -12,15 +12,17 @@ import (
 
 // Listener is a listening socket of a Folder.
 type Listener struct {
-	folder  *Folder
-	inode   uint64
-	path    string
-	queue   []*Client
-	closed  bool
-	left    bool          // somebody else holds it from now on
-	lost    bool          // only a new socket can have the path
-	retry   time.Duration // that refused clients were told last
-	changed chan struct{} // closed and made anew when the queue changes
+	folder     *Folder
+	inode      uint64
+	path       string
+	queue      []*Client
+	kept       int // accepted clients that are still connected
+	lengthened bool
+	closed     bool
+	left       bool          // somebody else holds it from now on
+	lost       bool          // only a new socket can have the path
+	retry      time.Duration // that refused clients were told last
+	changed    chan struct{} // closed and made anew when the queue changes
 }
 
 var _ public.Listener = (*Listener)(nil)
@@ -155,6 +157,21 @@ func (l *Listener) QueueLen() (int, error) {
 	return len(l.queue), nil
 }
 
+// Lengthen makes room for who waits.
+func (l *Listener) Lengthen() error {
+	l.folder.mu.Lock()
+	defer l.folder.mu.Unlock()
+	l.lengthened = true
+	return l.fails(Queue)
+}
+
+// Lengthened reports whether Lengthen was called.
+func (l *Listener) Lengthened() bool {
+	l.folder.mu.Lock()
+	defer l.folder.mu.Unlock()
+	return l.lengthened
+}
+
 // Drained returns once nobody waits.
 func (l *Listener) Drained(ctx context.Context) error {
 	for {
@@ -168,6 +185,31 @@ func (l *Listener) Drained(ctx context.Context) error {
 		case <-changed:
 		case <-ctx.Done():
 			return fmt.Errorf("drain: %w", ctx.Err())
+		}
+	}
+}
+
+// Keep makes n the number of accepted clients that are still connected.
+func (l *Listener) Keep(n int) {
+	l.folder.mu.Lock()
+	defer l.folder.mu.Unlock()
+	l.kept = n
+	l.wake()
+}
+
+// Idle returns once no accepted client is connected any more.
+func (l *Listener) Idle(ctx context.Context) error {
+	for {
+		l.folder.mu.Lock()
+		err, none, changed := l.fails(Idle), l.kept == 0, l.changed
+		l.folder.mu.Unlock()
+		if err != nil || none {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("idle: %w", ctx.Err())
 		}
 	}
 }

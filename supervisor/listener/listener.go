@@ -49,6 +49,7 @@ type Listener struct {
 	dev    uint64 // of the socket's file; the kernel keeps the file's inode as long as the socket lives, so
 	ino    uint64 // dev and ino name this socket and no later one
 	accept sync.Mutex
+	mode   fs.FileMode // of the socket's file; 0: not known
 
 	mu     sync.Mutex
 	file   *os.File // what File returns: a duplicate, made while the socket blocks, so that Fd never changes the mode
@@ -87,7 +88,7 @@ func bind(path string, o Options) (_ *Listener, err error) {
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
 	}
-	l := &Listener{fd: fd, path: path}
+	l := &Listener{fd: fd, path: path, mode: o.Mode.Perm()}
 	defer func() {
 		if err != nil {
 			l.Close()

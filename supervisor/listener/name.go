@@ -59,6 +59,9 @@ func (l *Listener) take(public string) error {
 		return os.ErrClosed
 	}
 	l.behind = false
+	if err := l.remode(); err != nil {
+		return err
+	}
 	if public == l.path {
 		return l.restore()
 	}
@@ -76,7 +79,7 @@ func (l *Listener) take(public string) error {
 
 // Restore puts the name at Path back, where somebody removed it or put another socket there, by a
 // hard link of the spare: the socket and its queue are the same as before. A lost spare is made
-// again from the name. It does nothing while both are right. Call it only for the socket that is
+// again from the name, and so is the mode. It does nothing while both are right. Call it only for the socket that is
 // meant to have the name: one whose name was taken would take it back. A name that was left to
 // another server is put back once that has gone. The error wraps ErrNoSpare
 // where only a new socket can help (the whole folder was removed, or the file system has no hard
@@ -89,7 +92,7 @@ func (l *Listener) Restore() error {
 	}
 	err := l.restore()
 	if err == nil {
-		err = l.respare()
+		err = errors.Join(l.respare(), l.remode())
 	}
 	if err != nil {
 		return fmt.Errorf("restore %s: %w", l.path, err)

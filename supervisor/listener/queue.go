@@ -48,6 +48,21 @@ func (l *Listener) queueLen() (int, error) {
 	return n, err
 }
 
+// Lengthen lets as many clients wait as Bind did by default. A server sets a length of its own when it
+// starts to listen, down to 50, and once it has died that is all there is room for.
+func (l *Listener) Lengthen() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	err := os.ErrClosed
+	if !l.closed {
+		err = os.NewSyscallError("listen", unix.Listen(l.fd, Backlog))
+	}
+	if err != nil {
+		return fmt.Errorf("lengthen the queue of %s: %w", l.path, err)
+	}
+	return nil
+}
+
 // askDiag sends a request and hands each datagram of the answer, of at most size bytes, to read,
 // until that says that it was the last.
 func askDiag(request []byte, size int, read func([]byte) (last bool, err error)) error {

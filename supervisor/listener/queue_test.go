@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -42,6 +43,31 @@ func TestFullQueueIsCountedAndNobodyElseIsAsked(t *testing.T) {
 	}
 	if n, err := l.QueueLen(); n != 4 || err != nil {
 		t.Errorf("%d clients wait, %v", n, err)
+	}
+}
+
+// As a server's own backlog leaves it.
+func TestQueueThatAServerShortenedIsLengthened(t *testing.T) {
+	t.Parallel()
+	l := mustBind(t, filepath.Join(short(t), "s"))
+	if err := unix.Listen(l.fd, 1); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		dial(t, l.Path())
+	}
+	if _, err := connect(l.Path()); !errors.Is(err, unix.EAGAIN) {
+		t.Fatalf("connect to a full queue: %v", err)
+	}
+	if err := l.Lengthen(); err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		dial(t, l.Path())
+	}
+	l.Close()
+	if err := l.Lengthen(); !errors.Is(err, os.ErrClosed) {
+		t.Errorf("of a closed one: %v", err)
 	}
 }
 

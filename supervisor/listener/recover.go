@@ -284,7 +284,7 @@ func (l *Listener) isFile(path string, low uint32) bool {
 	if err != nil || st.Mode&unix.S_IFMT != unix.S_IFSOCK || low != 0 && low != uint32(st.Ino) {
 		return false
 	}
-	l.dev, l.ino = uint64(st.Dev), st.Ino
+	l.dev, l.ino, l.mode = uint64(st.Dev), st.Ino, fs.FileMode(st.Mode).Perm()
 	return true
 }
 

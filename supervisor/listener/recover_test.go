@@ -599,6 +599,6 @@ func FuzzSocketFilesOfDiag(f *testing.F) {
 	f.Add(make([]byte, 64))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		// Whatever it is, it ends, and within its bounds.
-		_ = eachFile(b, func(uint32, uint32) {})
+		_ = eachFile(b, func(byte, uint32, diagFile) {})
 	})
 }

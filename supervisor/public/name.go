@@ -43,6 +43,7 @@ func New(o Options) *Name { return &Name{Options: o} }
 // Open makes the public socket, unless there is one that has its name or can have it again.
 func (n *Name) Open() error {
 	if n.socket != nil && n.Restore() != KeptNoMore {
+		n.warn("lengthen the queue", n.socket.Lengthen()) // nobody serves it now
 		return nil
 	}
 	return n.replace()

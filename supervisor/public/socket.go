@@ -30,8 +30,13 @@ type Listener interface {
 	Leave() error
 	// QueueLen returns how many clients wait to be accepted.
 	QueueLen() (int, error)
+	// Lengthen makes room in the queue again, where the server that has died had shortened it.
+	Lengthen() error
 	// Drained returns once the queue is empty; it accepts no client itself.
 	Drained(ctx context.Context) error
+	// Idle returns once no accepted client is connected any more. The error wraps
+	// errors.ErrUnsupported where that cannot be seen.
+	Idle(ctx context.Context) error
 	// Forward passes the clients in the queue on to the socket at the path to, and returns how many
 	// there were once the queue is empty.
 	Forward(ctx context.Context, to string) (n int, err error)

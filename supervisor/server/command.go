@@ -14,6 +14,10 @@ func (c Command) Argv(p Place) ([]string, []File) {
 // SaysReady returns false: only the health probe can tell.
 func (Command) SaysReady() bool { return false }
 
+// FinishesAtTerm returns false: waitress, daphne, hypercorn and uWSGI drop requests, and a process
+// without a handler just dies.
+func (Command) FinishesAtTerm() bool { return false }
+
 // Exit returns words unchanged: the meaning of its codes is not known.
 func (Command) Exit(words string, _ int) string { return words }
 

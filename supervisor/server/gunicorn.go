@@ -24,6 +24,9 @@ func (g Gunicorn) Argv(p Place) ([]string, []File) {
 // SaysReady returns true: post_worker_init in the generated configuration sends the message.
 func (Gunicorn) SaysReady() bool { return true }
 
+// FinishesAtTerm returns true (gunicorn, arbiter.py: stop).
+func (Gunicorn) FinishesAtTerm() bool { return true }
+
 // Exit explains gunicorn's own exit codes (gunicorn, arbiter.py: WORKER_BOOT_ERROR,
 // APP_LOAD_ERROR).
 func (Gunicorn) Exit(words string, code int) string {

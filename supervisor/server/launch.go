@@ -16,6 +16,9 @@ type Server interface {
 	// SaysReady reports whether each of its workers sends a message once it has loaded the
 	// application (Await).
 	SaysReady() bool
+	// FinishesAtTerm reports whether it is known to finish the requests it has accepted when it gets
+	// SIGTERM. Of any other, nobody is to be connected by then.
+	FinishesAtTerm() bool
 	// Exit adds the meaning of an exit code to an exit in words. code is -1 if a signal ended the
 	// server.
 	Exit(words string, code int) string

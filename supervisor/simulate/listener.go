@@ -174,6 +174,9 @@ func (l *listener) QueueLen() (int, error) {
 	return len(l.sock.queue), nil
 }
 
+// Lengthen does nothing: there is always room.
+func (*listener) Lengthen() error { return nil }
+
 // Drained returns once nobody waits.
 func (l *listener) Drained(ctx context.Context) error {
 	for empty := 0; ; {
@@ -191,6 +194,23 @@ func (l *listener) Drained(ctx context.Context) error {
 			empty = 0
 		}
 		if err := l.inc.wait(ctx, changed, 5*time.Millisecond, n == 0); err != nil {
+			return err
+		}
+	}
+}
+
+// Idle returns once nobody who was accepted is connected.
+func (l *listener) Idle(ctx context.Context) error {
+	for {
+		if !l.lock() {
+			return nil
+		}
+		open := l.sock.connected()
+		l.unlock()
+		if !open {
+			return nil
+		}
+		if err := l.inc.wait(ctx, nil, 5*time.Millisecond, true); err != nil {
 			return err
 		}
 	}

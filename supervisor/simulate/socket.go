@@ -1,5 +1,7 @@
 package simulate
 
+import "slices"
+
 // socket is a listening unix socket.
 type socket struct {
 	w       *World
@@ -32,6 +34,16 @@ func (s *socket) held() bool {
 	}
 	for _, t := range s.site.trees {
 		if t.sock == s && t.alive() {
+			return true
+		}
+	}
+	return false
+}
+
+// connected says whether a server has somebody in hand who was accepted from it.
+func (s *socket) connected() bool {
+	for _, t := range s.site.trees {
+		if t.sock == s && slices.ContainsFunc(t.members, func(p *process) bool { return p.hand != nil }) {
 			return true
 		}
 	}

@@ -1,6 +1,7 @@
 """A server that is not gunicorn and speaks LISTEN_FDS: for `command = ["{python}", "plain_server.py", ...]`.
 
-Serves the same application on fd 3, a thread for each connection. TERM: finishes what it holds and ends.
+Serves the same application on fd 3, a thread for each connection. TERM: finishes what it holds and ends;
+with --drops it ends at once, as a server without a handler does.
 """
 import os
 import signal
@@ -42,7 +43,8 @@ def main():
     server = Server()
     server.set_app(application)
     # shutdown waits for the loop that this handler interrupted: from a thread, or it waits for itself.
-    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+    if "--drops" not in sys.argv:
+        signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
     server.serve_forever(poll_interval=0.05)
     server.server_close()
 

@@ -1,0 +1,139 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// recipe is a server of docs/servers.md.
+type recipe struct {
+	name  string
+	needs string   // a Python module that the interpreter must have
+	lines []string // of its build's entry
+	slow  float64  // how many requests of 400 ms it can take a second
+	quick bool     // part of every run
+}
+
+const waitress = `import socket, waitress; from api_settings.wsgi import application; ` +
+	`waitress.serve(application, sockets=[socket.socket(fileno=3)], backlog=2048, threads=8)`
+
+// command is the line of an entry.
+func command(args ...string) string {
+	quoted := make([]string, len(args))
+	for i, arg := range args {
+		quoted[i] = fmt.Sprintf("%q", arg)
+	}
+	return "command = [" + strings.Join(quoted, ", ") + "]"
+}
+
+const asgi, wsgi = "api_settings.asgi:application", "api_settings.wsgi:application"
+
+var recipes = []recipe{
+	{"uvicorn", "uvicorn", []string{command("{python}", "-m", "uvicorn", "--fd", "3", "--no-access-log", asgi)}, 1, true},
+	{"uvicorn with workers", "uvicorn", []string{command("{python}", "-m", "uvicorn", "--fd", "3", "--no-access-log", "--workers", "2", asgi)}, 2, false},
+	{"hypercorn", "hypercorn", []string{command("{python}", "-m", "hypercorn", "--bind", "fd://3", "--backlog", "2048", "--workers", "2", "--graceful-timeout", "30", asgi)}, 2, false},
+	{"daphne", "daphne", []string{command("{python}", "-m", "daphne", "--endpoint", "systemd:domain=UNIX:index=0", asgi)}, 1, false},
+	{"waitress", "waitress", []string{command("{python}", "-c", waitress)}, 10, true},
+	{"uwsgi", "", []string{command("uwsgi", "--plugin", "python3", "--protocol", "http", "--socket", "fd://3", "--listen", "2048", "--disable-logging", "--master", "--processes", "4", "--need-app",
+		"--virtualenv", "{venv}", "--module", wsgi, "--die-on-term")}, 10, false},
+	{"gunicorn, gthread", "gunicorn", []string{`worker_class = "gthread"`, `threads = 4`}, 10, false},
+	{"gunicorn, gevent", "gevent", []string{`worker_class = "gevent"`}, 10, false},
+	{"gunicorn, eventlet", "eventlet", []string{`worker_class = "eventlet"`}, 10, false},
+	{"gunicorn, uvicorn's workers", "uvicorn", []string{`worker_class = "uvicorn.workers.UvicornWorker"`, `wsgi = "` + asgi + `"`}, 2, false},
+}
+
+// A server that finishes its requests at SIGTERM, and one that drops them. An ASGI server has one thread
+// for all of a process's views up to Django 3.2.
+func TestServerByARecipeLosesNoRequest(t *testing.T) {
+	for _, r := range recipes {
+		t.Run(r.name, func(t *testing.T) {
+			t.Parallel()
+			if !r.quick && os.Getenv("MEDCTRL_TEST_RECIPES") == "" {
+				t.Skip("only by make recipes")
+			}
+			r.skipWithout(t)
+			w := NewWorld(t, One(append(r.lines, stableSoon)...))
+			w.Serve("one")
+			loads := []*Traffic{w.Load("one", 40), StartLoad(t, Load{Network: "unix", Addr: w.Socket("one"), Path: "/slow?ms=400", Rate: r.slow})}
+			calmly := func() {
+				for _, tr := range loads {
+					tr.GoOn(t, calm)
+				}
+			}
+			calmly()
+			for _, banner := range []string{"first", "second"} {
+				w.SetBanner("one", banner, RenameOver)
+				w.WaitBanner("one", banner)
+				calmly()
+			}
+			w.MustCLI("restart", "one")
+			calmly()
+			if info, err := os.Lstat(w.Socket("one")); err != nil || info.Mode().Perm() != 0o660 {
+				t.Errorf("the public socket: %v, %v; want mode 0660, whatever a server does to what it listens on", info, err)
+			}
+			for _, tr := range loads {
+				result := tr.Stop()
+				t.Log(r.name, result)
+				result.NoneLost(t)
+			}
+
+			// Of what it held when it was killed, nothing can be saved; all others wait for its successor.
+			tr := w.Load("one", 50)
+			tr.GoOn(t, calm)
+			w.WaitPid("one", w.KillMaster("one", syscall.SIGKILL))
+			tr.GoOn(t, calm)
+			result := tr.Stop()
+			t.Log(r.name, "killed:", result)
+			result.NoneLostBut(t, 10)
+		})
+	}
+}
+
+// An idle connection that is kept is not closed before SIGTERM, which so comes late; then Nginx sends
+// what it sent on such a one again.
+func TestServerByARecipeBehindKeptConnectionsLosesNoRequest(t *testing.T) {
+	if os.Getenv("MEDCTRL_TEST_RECIPES") == "" {
+		t.Skip("only by make recipes")
+	}
+	t.Parallel()
+	r := recipes[0]
+	r.skipWithout(t)
+	w := NewWorld(t, One(append(r.lines, `graceful_timeout = "4s"`)...))
+	w.Serve("one")
+	n := StartNginx(t, fmt.Sprintf("upstream one {\n\tserver unix:%[1]s max_fails=0;\n\tserver unix:%[1]s max_fails=0;\n\tkeepalive 8;\n}\n"+
+		"location / {\n\tinclude proxy_params;\n\tproxy_http_version 1.1;\n\tproxy_set_header Connection \"\";\n\tproxy_pass http://one;\n}\n", w.Socket("one")))
+	tr, slow := n.Load(t, "/", 40), n.Load(t, "/slow?ms=400", r.slow)
+	tr.GoOn(t, calm)
+	for _, banner := range []string{"first", "second"} {
+		before := w.WaitState("one", "running").Pid
+		w.SetBanner("one", banner, RenameOver)
+		w.WaitBanner("one", banner)
+		Eventually(t, patience, "the end of the server that was replaced", func() (bool, string) {
+			_, live := readProcess(fmt.Sprintf("/proc/%d", before))
+			return !live, ""
+		})
+		tr.GoOn(t, calm)
+	}
+	for _, tr := range []*Traffic{tr, slow} {
+		result := tr.Stop()
+		t.Log(result)
+		result.NoneLost(t)
+	}
+}
+
+func (r recipe) skipWithout(t *testing.T) {
+	t.Helper()
+	if r.needs == "" {
+		if _, err := exec.LookPath("uwsgi"); err != nil {
+			t.Skip(err)
+		}
+		return
+	}
+	if out, err := exec.Command(python, "-c", "import "+r.needs).CombinedOutput(); err != nil {
+		t.Skipf("%s cannot import it: %s", python, lastLines(string(out), 1))
+	}
+}
