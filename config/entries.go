@@ -277,7 +277,7 @@ func (l *loader) names(c *Config, b *Build, from origins, path string) {
 	}
 	b.Source = l.resolve(b.Source)
 	if info, err := os.Stat(b.Source); err != nil || !info.IsDir() {
-		wrong("source", b.Source, "source = %s: there is no such folder", show(b.Source))
+		wrong("source", b.Source, "source = %s: there is no such folder%s", show(b.Source), unexpanded(b.Source))
 		if !l.applied {
 			b.Source = ""
 		}
@@ -287,6 +287,14 @@ func (l *loader) names(c *Config, b *Build, from origins, path string) {
 		l.apart(c, b, wrong)
 	}
 	l.inSource(b, from, wrong)
+}
+
+// unexpanded explains a path that a shell would have written differently.
+func unexpanded(path string) string {
+	if strings.Contains(path, "/~") || strings.Contains(path, "$") {
+		return "; ~ and $NAME are taken as they are: write the path out"
+	}
+	return ""
 }
 
 // python finds the interpreter in the same way as the build's steps will, or refuses it.
