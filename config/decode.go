@@ -77,7 +77,7 @@ func (r *repair) remove(parse toml.ParseError) bool {
 		r.text, r.placed = bytes.Clone(r.whole), bytes.Clone(r.whole)
 	}
 	p := placeOf(r.whole, start)
-	r.wrong = append(r.wrong, Error{Line: p.line, Col: p.col, Key: parse.LastKey, Msg: sentence(parse)})
+	r.wrong = append(r.wrong, Error{Line: p.line, Col: p.col, Key: parse.LastKey, Msg: sentence(parse, r.whole[start:])})
 	all := findPositions(string(r.text)).statements
 	i := len(all) - 1
 	for i >= 0 && all[i].from > start {

@@ -136,7 +136,7 @@ func (l *loader) one(b *Build, known []key, name string, v any, at string, from 
 	k := known[i]
 	field := k.field(b)
 	want := set(field, v)
-	if want == "" && k.check != nil {
+	if want == "" && k.check != nil && !(l.applied && ofMachine[name]) {
 		want = k.check(value(field))
 	}
 	var parts []part
@@ -245,6 +245,9 @@ func (l *loader) name(c *Config, b *Build, t tomlTable, path string) {
 // names checks what the values of an entry name: folders, files, programs.
 func (l *loader) names(c *Config, b *Build, from origins, path string) {
 	wrong := func(key, about, format string, args ...any) {
+		if about != "" && l.applied {
+			return
+		}
 		if o, ok := from[key]; ok {
 			l.wrong(l.at.value(o.path), o.path, format, args...)
 		} else {
@@ -274,14 +277,24 @@ func (l *loader) names(c *Config, b *Build, from origins, path string) {
 	}
 	b.Source = l.resolve(b.Source)
 	if info, err := os.Stat(b.Source); err != nil || !info.IsDir() {
-		wrong("source", b.Source, "source = %s: there is no such folder", show(b.Source))
-		b.Source = ""
+		wrong("source", b.Source, "source = %s: there is no such folder%s", show(b.Source), unexpanded(b.Source))
+		if !l.applied {
+			b.Source = ""
+		}
 		return
 	}
 	if c.Root != "" {
 		l.apart(c, b, wrong)
 	}
 	l.inSource(b, from, wrong)
+}
+
+// unexpanded explains a path that a shell would have written differently.
+func unexpanded(path string) string {
+	if strings.Contains(path, "/~") || strings.Contains(path, "$") {
+		return "; ~ and $NAME are taken as they are: write the path out"
+	}
+	return ""
 }
 
 // python finds the interpreter in the same way as the build's steps will, or refuses it.
@@ -301,6 +314,9 @@ func (l *loader) python(b *Build, search string, wrong func(key, about, format s
 	about := ""
 	if filepath.IsAbs(b.Python) {
 		about = b.Python
+	}
+	if l.applied {
+		return
 	}
 	wrong("python", about, "python = %s: there is no such program: install it, or give its path", show(b.Python))
 }

@@ -35,6 +35,9 @@ type key struct {
 	parts func(v any) []part // returns what is wrong in a list or table
 }
 
+// ofMachine are the keys whose check asks this machine.
+var ofMachine = map[string]bool{"user": true, "group": true}
+
 // part is a wrong element of a list or entry of a table.
 type part struct {
 	below string // its key or number

@@ -26,30 +26,34 @@ func Load(path string) (*Config, error) { return load(path, false) }
 // mistakes (see [Config.Wrong]).
 func Check(path string) (*Config, error) { return load(path, true) }
 
-// LoadText is Load of a text that the file at path had before: what is wrong is said of that file, and
-// relative paths begin where it is.
-func LoadText(path string, text []byte) (*Config, error) { return loadText(path, text, false) }
+// LoadText is Load of a text that was applied when the file at path had it: what is wrong is said of
+// that file, and relative paths begin where it is. What the text names was there then. That some of
+// it is gone now (a source that is not mounted, a user, an interpreter) is no mistake: the build that
+// needs it says so, and the others do without.
+func LoadText(path string, text []byte) (*Config, error) {
+	return loadText(&loader{file: path, applied: true}, text, false)
+}
 
 func load(path string, settings bool) (*Config, error) {
 	text, err := read(path)
 	if err != nil {
 		return nil, err
 	}
-	return loadText(path, text, settings)
+	return loadText(&loader{file: path}, text, settings)
 }
 
-func loadText(path string, text []byte, settings bool) (*Config, error) {
-	abs, err := filepath.Abs(path)
+func loadText(l *loader, text []byte, settings bool) (*Config, error) {
+	abs, err := filepath.Abs(l.file)
 	if err != nil {
-		return nil, fmt.Errorf("find %s: %w", path, err)
+		return nil, fmt.Errorf("find %s: %w", l.file, err)
 	}
-	l := &loader{file: path, dir: filepath.Dir(abs), links: links{}}
+	l.dir, l.links = filepath.Dir(abs), links{}
 	c := l.load(withoutBOM(text))
 	sum := sha256.Sum256(text)
 	c.Path, c.Sum, c.Text = abs, hex.EncodeToString(sum[:]), text
 	if settings {
 		l.settings(c)
-		c.sites = &sites{file: path, at: l.at, builds: l.from}
+		c.sites = &sites{file: l.file, at: l.at, builds: l.from}
 	}
 	if len(l.errs) == 0 {
 		return c, nil
@@ -63,14 +67,15 @@ func loadText(path string, text []byte, settings bool) (*Config, error) {
 
 // loader collects the mistakes in one file.
 type loader struct {
-	file  string
-	dir   string // relative paths are relative to it
-	at    *positions
-	lost  map[string]bool // paths of what was not read, because it is not TOML
-	paths []string        // of the positions of the builds
-	from  []origins       // of the builds
-	links links
-	errs  Errors
+	file    string
+	dir     string // relative paths are relative to it
+	applied bool   // the text was applied before: what it names may be missing
+	at      *positions
+	lost    map[string]bool // paths of what was not read, because it is not TOML
+	paths   []string        // of the positions of the builds
+	from    []origins       // of the builds
+	links   links
+	errs    Errors
 }
 
 // tomlTable is a table as it was read.
@@ -222,7 +227,7 @@ func (l *loader) supervisor(c *Config, file tomlTable) {
 		case "dashboard_write":
 			if want = set(&s.DashboardWrite, v); want == "" && s.DashboardWrite != "" {
 				s.DashboardWrite = l.resolve(s.DashboardWrite)
-				if _, err := ReadToken(s.DashboardWrite); err != nil {
+				if _, err := ReadToken(s.DashboardWrite); err != nil && !l.applied {
 					want = "a file with a token: " + err.Error()
 				}
 			}
@@ -244,7 +249,7 @@ func (l *loader) logDir(s *Supervisor, v any) (want string) {
 		return cmp.Or(want, "a path")
 	}
 	s.LogDir = l.resolve(dir)
-	if info, err := os.Stat(s.LogDir); err == nil && !info.IsDir() {
+	if info, err := os.Stat(s.LogDir); err == nil && !info.IsDir() && !l.applied {
 		return "a folder"
 	}
 	return ""

@@ -290,3 +290,42 @@ func TestRootOfAFileHoweverBad(t *testing.T) {
 		t.Errorf("root of a missing file is %s", root)
 	}
 }
+
+// A text that was applied named what was there. Most of it may be missing for a while; what is wrong
+// in the text itself stays wrong.
+func TestTextThatWasAppliedMayNameWhatIsGone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "builds.toml")
+	const text = `root = "run"
+[supervisor]
+log_dir = "builds.toml"
+front = "127.0.0.1:8080"
+dashboard = "/-/"
+dashboard_write = "token"
+[[build]]
+name = "a"
+source = "gone"
+python = "gone/python3"
+env_file = "gone.env"
+user = "nobody-of-this-machine"
+group = "nobody-of-this-machine"
+`
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(path); strings.Count(fmt.Sprint(err), "\n")+1 != 7 {
+		t.Errorf("as a new text: %v", err)
+	}
+	c, err := LoadText(path, []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, _ := c.Build("a")
+	if b.Source != filepath.Join(dir, "gone") || b.User != "nobody-of-this-machine" || b.Group != b.User || b.Python != filepath.Join(dir, "gone/python3") {
+		t.Errorf("build %+v", b)
+	}
+	if _, err := LoadText(path, []byte(text+"worker = 1\n")); err == nil || !strings.Contains(err.Error(), ":14:1: unknown key worker") {
+		t.Errorf("with a mistake of its own: %v", err)
+	}
+}

@@ -22,6 +22,9 @@ var errTooLarge = errors.New("larger than 1 MiB")
 // FIFO) nor reads without end (a device).
 func readText(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, syscall.ENXIO) { // a socket
+		return nil, fmt.Errorf("%s: not a regular file", path)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -57,6 +60,9 @@ func read(path string) ([]byte, error) {
 		return text, Errors{{File: path, Line: p.line, Col: p.col, Msg: msg}}
 	}
 	if at := bytes.IndexByte(text, 0); at >= 0 {
+		if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
+			return wrong(0, "this is UTF-16: save it as UTF-8")
+		}
 		return wrong(at, "NUL byte: want UTF-8 text (UTF-16 is not)")
 	}
 	if at := firstInvalid(text); at >= 0 {
@@ -87,7 +93,29 @@ func placeOf(text []byte, at int) place {
 	return place{1 + bytes.Count(text[:at], []byte("\n")), 1 + utf8.RuneCount(text[begun:at])}
 }
 
-// sentence returns the library's message in the form of ours.
-func sentence(e toml.ParseError) string {
-	return strings.TrimSuffix(oneLine(e.Message), ".")
+// sentence returns the library's message in the form of ours, or a better one where what stands there
+// shows what was meant.
+func sentence(e toml.ParseError, there []byte) string {
+	said := strings.TrimSuffix(oneLine(e.Message), ".")
+	begins := func(signs ...string) bool {
+		for _, sign := range signs {
+			if bytes.HasPrefix(there, []byte(sign)) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case begins("<<<<<<<", "=======", ">>>>>>>"):
+		return "a merge conflict was left here: keep one of the two sides, and remove the lines of signs"
+	case begins("“", "”", "„", "‘", "’", "«"):
+		return `typographic quotes: want the plain ones, "…"`
+	case strings.HasPrefix(said, "expected value but found"):
+		return said + `: a text stands in quotes, "…"`
+	case strings.HasPrefix(said, "expected '.' or '='"):
+		return said + `: want NAME = VALUE, as this is TOML`
+	case strings.HasPrefix(said, "invalid escape"):
+		return said + `: write \\ for a backslash, or put the text in single quotes`
+	}
+	return said
 }

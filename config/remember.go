@@ -57,6 +57,16 @@ func Remember(c *Config) error {
 	return nil
 }
 
+// Remembered returns the root with which the file at path was applied last, as Remember noted it. It
+// may be another one than the file says now: a changed root waits for a restart.
+func Remembered(path string) (root string, ok bool) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", false
+	}
+	return remembered(abs)
+}
+
 // remembered returns the root of the file at the absolute path abs.
 func remembered(abs string) (string, bool) {
 	for _, memory := range memories() {

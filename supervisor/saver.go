@@ -30,16 +30,22 @@ type saver struct {
 	pending map[string]*state.Record // nil: delete
 	last    map[string]*state.Record // as noted last; never changed in place
 	applied *config.Config           // to be kept for a start at which the file is bad; nil: it is kept
+
+	troubles map[string]string // why the record of a build, or the copy, is not written; only for run
 }
 
-// saveRetry is how long the saver waits after a write that failed (disk full).
+// copyOfFile stands for the copy of the file among the names of builds.
+const copyOfFile = "the file"
+
+// saveRetry is how long the saver does not try again what could not be written (disk full). Nothing else
+// makes it try: an attempt touches the folder, and whoever watches that asks for another one.
 const saveRetry = 2 * time.Second
 
 func newSaver(w *world.World, log hclog.Logger, reach func(string, any)) *saver {
 	return &saver{
 		store: w.Store, files: w.Files, log: log, reach: reach,
 		wake: make(chan struct{}, 1), wanted: make(chan chan<- bool), ended: make(chan struct{}),
-		pending: map[string]*state.Record{}, last: map[string]*state.Record{},
+		pending: map[string]*state.Record{}, last: map[string]*state.Record{}, troubles: map[string]string{},
 	}
 }
 
@@ -90,11 +96,13 @@ func (s *saver) run(ctx context.Context) {
 	again, rest := time.NewTimer(0), time.NewTimer(0)
 	again.Stop()
 	rest.Stop()
-	for ctx.Err() == nil {
+	for waiting := false; ctx.Err() == nil; {
 		var results []chan<- bool
+		all := false
 		select {
 		case <-s.wake:
 		case <-again.C:
+			waiting, all = false, true
 		case result := <-s.wanted:
 			results = append(results, result)
 		case <-ctx.Done():
@@ -108,16 +116,17 @@ func (s *saver) run(ctx context.Context) {
 				resting = false
 			}
 		}
-		written := s.write()
+		written := s.write(all || len(results) > 0)
 		for _, result := range results {
 			result <- written // has room
 		}
-		if !written {
+		if len(s.troubles) > 0 && !waiting {
 			again.Reset(saveRetry)
+			waiting = true
 		}
 	}
 	s.restore() // once more, nobody looks after them any longer
-	s.write()
+	s.write(true)
 }
 
 func (s *saver) wakeUp() {
@@ -155,18 +164,37 @@ func (s *saver) idle() bool {
 	return len(s.pending) == 0
 }
 
-// write writes what is pending and reports whether all of it was written.
-func (s *saver) write() bool {
+// write writes what is pending and reports whether all of it was written. What could not be written
+// the last time is left out unless all is to be tried.
+func (s *saver) write(all bool) bool {
 	s.mu.Lock()
 	todo, applied := s.pending, s.applied
 	s.pending, s.applied = map[string]*state.Record{}, nil
-	s.mu.Unlock()
-	if applied != nil {
-		if err := s.files.Keep(applied); err != nil {
-			s.log.Warn("no copy of the file is kept for a start at which it is bad", "error", err)
+	for name := range s.troubles {
+		if all {
+			break
+		}
+		if r, there := todo[name]; there {
+			s.pending[name] = r
+			delete(todo, name)
+		}
+		if name == copyOfFile {
+			s.applied, applied = applied, nil
 		}
 	}
-	ok := true
+	ok := len(s.pending) == 0
+	s.mu.Unlock()
+	if applied != nil {
+		err := s.files.Keep(applied)
+		if s.troubled(copyOfFile, err) {
+			s.log.Warn("no copy of the file is kept for a start at which it is bad, it will be tried again", "error", err)
+		}
+		s.mu.Lock()
+		if err != nil && s.applied == nil {
+			s.applied = applied
+		}
+		s.mu.Unlock()
+	}
 	for _, name := range slices.Sorted(maps.Keys(todo)) {
 		r := todo[name]
 		var err error
@@ -177,11 +205,13 @@ func (s *saver) write() bool {
 			err = s.store.Save(name, *r)
 		}
 		s.reach("after", "the state is written")
+		if s.troubled(name, err) {
+			s.log.Warn("state cannot be written, it will be tried again", "build", name, "error", err)
+		}
 		if err == nil {
 			continue
 		}
 		ok = false
-		s.log.Warn("state cannot be written, it will be tried again", "build", name, "error", err)
 		s.mu.Lock()
 		if _, newer := s.pending[name]; !newer {
 			s.pending[name] = r
@@ -189,4 +219,16 @@ func (s *saver) write() bool {
 		s.mu.Unlock()
 	}
 	return ok
+}
+
+// troubled notes how a write went, and reports whether it failed for a reason that was not logged yet.
+func (s *saver) troubled(name string, err error) bool {
+	if err == nil {
+		delete(s.troubles, name)
+		return false
+	}
+	why := err.Error()
+	known := s.troubles[name] == why
+	s.troubles[name] = why
+	return !known
 }

@@ -22,6 +22,7 @@ type paper struct {
 	mu      sync.Mutex
 	hangs   chan struct{} // nil: it does not; else until it is closed
 	fails   error
+	tries   int // that failed
 	records map[string]state.Record
 	kept    int
 }
@@ -42,6 +43,8 @@ func (p *paper) change(f func()) error {
 	defer p.mu.Unlock()
 	if p.fails == nil {
 		f()
+	} else {
+		p.tries++
 	}
 	return p.fails
 }
@@ -123,6 +126,34 @@ func TestRecordThatCannotBeWrittenIsTriedAgain(t *testing.T) {
 		synctest.Wait()
 		if len(p.names()) != 1 {
 			t.Error("it was not tried again")
+		}
+	})
+}
+
+// A write that fails touches the folder all the same, and whoever watches that asks for another.
+func TestDiskThatTakesNothingIsNotTriedAllTheTime(t *testing.T) {
+	saving(t, func(t *testing.T, s *saver, p *paper) {
+		p.do(func() { p.fails = errors.New("no space left on device") })
+		s.Save("a", &state.Record{})
+		s.keep(&config.Config{})
+		for begun := time.Now(); time.Since(begun) < 5*saveRetry; time.Sleep(10 * time.Millisecond) {
+			s.restore()
+			s.keep(&config.Config{})
+		}
+		if most := 2 * 7; p.tries > most || p.tries < 8 {
+			t.Errorf("it was tried %d times, want about %d", p.tries, most)
+		}
+		p.do(func() { p.fails = nil })
+		s.Save("b", &state.Record{})
+		time.Sleep(2 * saveRest)
+		synctest.Wait()
+		if _, ok := p.names()["b"]; !ok {
+			t.Error("another record waits for the one that could not be written")
+		}
+		time.Sleep(saveRetry)
+		synctest.Wait()
+		if len(p.names()) != 2 || p.kept == 0 {
+			t.Errorf("written are %v and %d copies", p.names(), p.kept)
 		}
 	})
 }

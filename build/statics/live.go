@@ -3,6 +3,7 @@ package statics
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -24,6 +25,11 @@ func (p *plan) exchange() error {
 		return err
 	}
 	defer parent.Close() // it was only read
+	if info, err := os.Lstat(p.dir); err != nil {
+		return err
+	} else if !os.SameFile(info, p.like) {
+		return fmt.Errorf("%s was replaced by something else meanwhile: %w", p.dir, fs.ErrNotExist)
+	}
 	fd := int(parent.Fd())
 	if err := unix.Renameat2(fd, p.nextTo(), fd, p.base(), unix.RENAME_EXCHANGE); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {

@@ -63,8 +63,10 @@ func stage(ctx context.Context, r Request, exchange bool) (*plan, error) {
 	p := &plan{Request: r}
 	release := r.Build.Release(r.Release)
 	list, err := read(release.StaticList())
-	if err != nil {
-		return nil, err
+	if err != nil { // somebody removed or damaged it: the files are what counts
+		if list, _, err = Look(ctx, release.Static()); err != nil {
+			return nil, err
+		}
 	}
 	if p.now, err = readRecord(r.Build, r.Root); err != nil {
 		return nil, err
@@ -368,6 +370,12 @@ func makeFolder(dir string) error {
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return err
+	}
+	if to, err := os.Readlink(dir); err == nil { // to a folder that is missing; a loop is no such error
+		if !filepath.IsAbs(to) {
+			to = filepath.Join(filepath.Dir(dir), to)
+		}
+		return makeFolder(to)
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 
 	"github.com/hashicorp/go-hclog"
@@ -84,6 +85,11 @@ func (p *Publisher) Publish(ctx context.Context, r Request) error {
 		}
 	}
 	err = ready.publish(ctx)
+	if errors.Is(err, fs.ErrNotExist) { // somebody removed or replaced what was looked at
+		if ready, err = stage(ctx, r, true); err == nil {
+			err = ready.publish(ctx)
+		}
+	}
 	if errors.Is(err, errNoExchange) {
 		p.log.Debug("folders of static files cannot exchange their names", "path", r.Root, "error", err)
 		if ready, err = stage(ctx, r, false); err == nil {

@@ -29,7 +29,8 @@ type placed struct {
 	Modified int64  `json:"modified"` // when, in nanoseconds
 }
 
-// readRecord returns an empty record of root where there is none of it.
+// readRecord returns an empty record of root where there is none of it, or none that can be
+// understood: what lies there then counts as somebody else's.
 func readRecord(b layout.Build, root string) (record, error) {
 	empty := record{Root: root, Files: map[string]placed{}}
 	text, err := os.ReadFile(b.StaticRecord())
@@ -40,10 +41,7 @@ func readRecord(b layout.Build, root string) (record, error) {
 		return empty, fmt.Errorf("read the record of static files: %w", err)
 	}
 	var r record
-	if err := json.Unmarshal(text, &r); err != nil {
-		return empty, fmt.Errorf("read the record of static files %s: %w", b.StaticRecord(), err)
-	}
-	if r.Root != root || r.Files == nil {
+	if json.Unmarshal(text, &r) != nil || r.Root != root || r.Files == nil {
 		return empty, nil // what it says of another folder says nothing of this one
 	}
 	return r, nil

@@ -16,6 +16,19 @@ func client(file string) (control.Client, error) {
 	if err != nil {
 		return control.Client{}, err
 	}
+	c, err := clientOf(root, file)
+	before, ok := config.Remembered(file)
+	if err != nil || !ok || before == root || c.Listened() {
+		return c, err
+	}
+	// An edit of root waits for a restart: until then the supervisor runs on the one before.
+	if running, err := clientOf(before, file); err == nil && running.Listened() {
+		return running, nil
+	}
+	return c, nil
+}
+
+func clientOf(root, file string) (control.Client, error) {
 	socket, err := filepath.Abs(supervisor.ControlSocket(root))
 	if err != nil {
 		return control.Client{}, fmt.Errorf("find control socket: %w", err)

@@ -62,18 +62,33 @@ func load(file string) (cfg *config.Config, wrong, err error) {
 	if cfg, wrong = config.Load(file); wrong == nil {
 		return cfg, nil, nil
 	}
-	root, err := config.RootOf(file)
-	if err != nil {
-		return nil, nil, wrong
-	}
-	text, err := os.ReadFile(layout.Root(root).LastGood())
-	if err != nil {
+	text, from, ok := lastGood(file)
+	if !ok {
 		return nil, nil, wrong // it was never good
 	}
 	if cfg, err = config.LoadText(file, text); err != nil {
-		return nil, nil, fmt.Errorf("%w\nand its last good copy, %s, does not hold any more:\n%w", wrong, layout.Root(root).LastGood(), err)
+		return nil, nil, fmt.Errorf("%w\nand its last good copy, %s, does not hold any more:\n%w", wrong, from, err)
 	}
 	return cfg, wrong, nil
+}
+
+// lastGood returns the copy of the file that was applied last: in the root that the file says, or
+// else, since that may be what is wrong, in the one with which it was applied.
+func lastGood(file string) (text []byte, path string, ok bool) {
+	var roots []string
+	if root, err := config.RootOf(file); err == nil {
+		roots = append(roots, root)
+	}
+	if root, ok := config.Remembered(file); ok {
+		roots = append(roots, root)
+	}
+	for _, root := range roots {
+		path = layout.Root(root).LastGood()
+		if text, err := os.ReadFile(path); err == nil {
+			return text, path, true
+		}
+	}
+	return nil, "", false
 }
 
 // logPatience is how long the end of the program waits for whoever reads its log.

@@ -21,6 +21,13 @@ type supervised struct {
 // supervise starts it and waits until it takes commands.
 func (d *desk) supervise() *supervised {
 	d.t.Helper()
+	s := d.startSupervisor()
+	s.until("it takes commands", func(out string, code int) bool { return code == 0 })
+	return s
+}
+
+func (d *desk) startSupervisor() *supervised {
+	d.t.Helper()
 	s := &supervised{d: d, cmd: exec.Command(filepath.Join(d.bin, programName), "-c", d.file), log: newTranscript(d.t), ended: make(chan error, 1)}
 	s.cmd.Dir, s.cmd.Env, s.cmd.Stderr = d.dir, d.env(), s.log
 	if err := s.cmd.Start(); err != nil {
@@ -28,7 +35,6 @@ func (d *desk) supervise() *supervised {
 	}
 	d.t.Cleanup(func() { s.cmd.Process.Kill() }) // it may have ended
 	go func() { s.ended <- s.cmd.Wait() }()
-	s.until("it takes commands", func(out string, code int) bool { return code == 0 })
 	return s
 }
 
@@ -108,6 +114,70 @@ func TestBadFileAtAStartIsReplacedByItsLastGoodCopy(t *testing.T) {
 	if _, said, code := other.run(); code != 1 || !strings.Contains(said, "builds.toml:2:1") {
 		t.Errorf("exit %d: %s", code, said)
 	}
+}
+
+// The root is what is wrong in the file: the copy lies in the one before.
+func TestWrongRootAtAStartIsReplacedByTheLastGoodOne(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.supervise().stop()
+	d.write("builds.toml", "root = \"rood\"\nmistake = 1\n")
+	s := d.supervise()
+	s.until("status says so", func(out string, code int) bool { return code == 0 && strings.Contains(out, "mistake") })
+	s.stop()
+}
+
+func TestCommandsFindTheSupervisorWhoseFileHasAnotherRootByNow(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	s := d.supervise()
+	d.write("builds.toml", "root = \"elsewhere\"\n")
+	s.until("status says what to do about the root", func(out string, code int) bool {
+		return code == 0 && strings.Contains(out, "root changed")
+	})
+	s.stop()
+}
+
+// What the file names may be gone for a while, a file system that is not mounted say: the builds that
+// do not need it are supervised all the same.
+func TestFileThatNamesWhatIsGoneIsFollowedAsBefore(t *testing.T) {
+	t.Parallel()
+	d := newSite(t)
+	d.write("builds.toml", strings.Replace(d.read("builds.toml"), "\n[[build]]", "autostart = false\n\n[[build]]", 1))
+	d.supervise().stop()
+	for _, gone := range []string{"src/API/api_settings", "src/API/manage.py", "src/requirements.txt", "src", "bin/python3"} {
+		path := filepath.Join(d.dir, gone)
+		if err := os.Rename(path, path+".gone"); err != nil {
+			t.Fatal(err)
+		}
+		s := d.supervise()
+		s.until(gone+": status says so and lists the build", func(out string, code int) bool {
+			return code == 0 && strings.Contains(out, "has mistakes") && strings.Contains(out, "development")
+		})
+		if err := os.Rename(path+".gone", path); err != nil {
+			t.Fatal(err)
+		}
+		s.until(gone+" is back: the file is applied", func(out string, code int) bool {
+			return code == 0 && !strings.Contains(out, "has mistakes")
+		})
+		s.stop()
+	}
+}
+
+// Something is in the place of the control socket when it starts. Once that is gone, there is one.
+func TestControlSocketIsMadeOnceItsPlaceIsFree(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.write("root/.supervisor/control.sock/kept", "")
+	s := d.startSupervisor()
+	s.until("the log says so", func(string, int) bool {
+		return strings.Contains(s.log.since(0), "control socket cannot be served")
+	})
+	if err := os.RemoveAll(d.socket()); err != nil {
+		t.Fatal(err)
+	}
+	s.until("it takes commands", func(_ string, code int) bool { return code == 0 })
+	s.stop()
 }
 
 // The reader of its log is gone, and then stands still: it supervises on and says so.

@@ -34,9 +34,8 @@ func (a *Actor) record() *state.Record {
 		want = st.Before
 	}
 	r := &state.Record{
-		Build: a.name,
-		// What is not started automatically needs nobody's hand to stay so.
-		StoppedByHand: want == machine.WantStopped && a.entry.Autostart,
+		Build:         a.name,
+		StoppedByHand: want == machine.WantStopped && st.ByHand,
 		Release:       st.Release, LastBuilt: st.LastBuilt, Previous: st.Previous,
 		Proven: st.Proven.Release, ProvenRunKey: st.Proven.RunKey,
 		Fallback: st.Fallback.Release, FallbackRunKey: st.Fallback.RunKey,
@@ -87,7 +86,7 @@ func (a *Actor) restore(r state.Record, releases []build.Release) {
 	st.Spawned = max(r.NextGeneration-1, 0)
 	a.history.restored(r.Stays)
 	if r.StoppedByHand {
-		st.Want = machine.WantStopped
+		st.Want, st.ByHand = machine.WantStopped, true
 	}
 	if len(r.Bad) > 0 {
 		st.Bad = map[machine.Version]string{}

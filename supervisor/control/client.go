@@ -41,6 +41,15 @@ const (
 	maxAnswer      = 64 << 20
 )
 
+// Listened reports whether somebody listens on the control socket, or may do so where we may not look.
+func (c Client) Listened() bool {
+	conn, err := connect(c.Socket)
+	if err == nil {
+		conn.Close() // nothing was asked
+	}
+	return err == nil || !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED)
+}
+
 // Status returns the status of everything.
 func (c Client) Status(ctx context.Context) (Status, error) {
 	var s Status

@@ -26,13 +26,17 @@ func (t *turn) configured(e Configured) {
 		t.hurry()
 	}
 	if t.Want == WantUnknown || t.Want == WantRemoved {
-		t.Want = WantStopped
+		t.Want, t.ByHand = WantStopped, false
 		if e.Policy.Autostart || t.Serving.N != 0 {
 			t.Want = WantServe // also if it was started by hand and adopted while serving
 		}
 		if t.Serving.N != 0 {
 			t.stableAt(t.now.Add(t.Policy.StableAfter))
 		}
+		t.need(NeedCheck)
+	}
+	if t.Want == WantStopped && !t.ByHand && e.Policy.Autostart { // as the file did not want until now
+		t.Want = WantServe
 		t.need(NeedCheck)
 	}
 	if e.Rebuild {
@@ -67,7 +71,7 @@ func (t *turn) leave(w Want) {
 
 func (t *turn) start() {
 	if t.Want == WantServe || t.Want == WantStopped {
-		t.Want = WantServe
+		t.Want, t.ByHand = WantServe, false
 		if t.Final {
 			t.need(NeedForced) // the same inputs once more: somebody asks
 		} else {
@@ -79,11 +83,13 @@ func (t *turn) start() {
 
 func (t *turn) stop() {
 	switch {
+	case t.Want == WantStopped:
+		t.ByHand, t.changed = true, t.changed || !t.ByHand
 	case t.Want == WantServe:
-		t.Want = WantStopped
+		t.Want, t.ByHand = WantStopped, true
 		t.NeedBuild = max(t.NeedBuild, NeedCheck)
 	case t.Want == WantShutdown && t.Before != WantRemoved:
-		t.Before = WantStopped // the next supervisor leaves it stopped
+		t.Before, t.ByHand = WantStopped, true // the next supervisor leaves it stopped
 	}
 }
 

@@ -9,7 +9,8 @@ import (
 // model is what must be true, worked out from the events alone.
 type model struct {
 	want   Want
-	builds int // begun
+	byHand bool // it is stopped because somebody asked
+	builds int  // begun
 	halted bool
 	should string // the release that should have served before this step
 
@@ -53,10 +54,12 @@ func (w *world) happened(before, next State, e Event) {
 	case Configured:
 		switch {
 		case w.want == WantUnknown || w.want == WantRemoved:
-			w.want = WantStopped
+			w.want, w.byHand = WantStopped, false
 			if e.Policy.Autostart || before.Serving.N != 0 {
 				w.want = WantServe
 			}
+		case w.want == WantStopped && !w.byHand && e.Policy.Autostart:
+			w.want = WantServe
 		}
 		if before.RunKey != e.RunKey {
 			w.asked()
@@ -72,22 +75,22 @@ func (w *world) happened(before, next State, e Event) {
 		w.want = WantShutdown
 	case Start:
 		if w.want == WantServe || w.want == WantStopped {
-			w.want = WantServe
+			w.want, w.byHand = WantServe, false
 			w.asked()
 			if before.Final {
 				w.pinned.release = "" // it is built again, as by Rebuild
 			}
 		}
 	case Stop:
-		if w.want == WantServe {
-			w.want = WantStopped
+		if w.want == WantServe || w.want == WantStopped {
+			w.want, w.byHand = WantStopped, true
 		}
 	case RestartNow:
 		if before.Final && (w.want == WantStopped || before.Release == "") {
 			w.pinned.release = ""
 		}
 		if w.want == WantStopped {
-			w.want = WantServe
+			w.want, w.byHand = WantServe, false
 		}
 		w.asked()
 	case Rebuild:

@@ -382,6 +382,27 @@ func TestBuildThatComesBackDoesWhatItsFileSays(t *testing.T) {
 	}
 }
 
+// Nobody has stopped it: it was the file that did not want it.
+func TestBuildThatWasNotToBeStartedIsStartedOnceItsFileSaysSo(t *testing.T) {
+	for _, byHand := range []bool{false, true} {
+		t.Run(fmt.Sprintf("stopped by hand=%v", byHand), func(t *testing.T) {
+			l := serving(t)
+			l.take(Removed{})
+			l.policy.Autostart = false
+			l.configure(false)
+			l.wants("not started", l.s.Want == WantStopped && !l.s.ByHand)
+			if byHand {
+				l.take(Stop{})
+			}
+			l.policy.Autostart = true
+			l.configure(false)
+			l.wants("started unless somebody stopped it", (l.s.Want == WantServe) != byHand)
+			l.take(Start{})
+			l.wants("started by hand", l.s.Want == WantServe && !l.s.ByHand)
+		})
+	}
+}
+
 func TestRestartPolicies(t *testing.T) {
 	for _, c := range []struct {
 		policy Restart

@@ -9,6 +9,7 @@ type State struct {
 	Policy Policy
 	RunKey string // the run settings the file asks for
 	Want   Want
+	ByHand bool   // it is stopped because somebody asked, whatever the file says
 	Before Want   // what Want was when the supervisor began to end
 	Held   bool   // the public socket is for the next supervisor, once this one ends
 	Halted string // why it is not started again, by its restart policy

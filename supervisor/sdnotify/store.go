@@ -132,9 +132,13 @@ func Take(environ []string) (passed []Stored, rest []string) {
 	}
 	for i := range int(n) {
 		fd := firstFD + i
-		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
-			continue // it is not open: nothing was passed there
+		// What was passed came through an exec. The rest is Go's own or ours, where more was promised
+		// than passed: to close that would end us.
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		if err != nil || flags&unix.FD_CLOEXEC != 0 {
+			continue
 		}
+		unix.CloseOnExec(fd)
 		one := Stored{FD: fd}
 		if i < len(names) {
 			one.Name = names[i]

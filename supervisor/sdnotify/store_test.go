@@ -146,12 +146,14 @@ func TestDescriptorsThatWerePassedAreTakenOnce(t *testing.T) {
 		return fmt.Sprintf("%s=%d cloexec true <nil>,", name, inode(t, int(f.Fd())))
 	}
 	const end = "again 0, left false\n"
+	const closed = `; exec 5>&- 6>&- 7>&- 8>&- 9>&-` // what we were given ourselves
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for what, c := range map[string]struct{ pid, environ, want string }{
 		"with names":     {"$$", "LISTEN_FDS=2 LISTEN_FDNAMES=build.a.1:front", line("build.a.1", a) + line("front", b) + end},
+		"more promised":  {"$$", "LISTEN_FDS=7 LISTEN_FDNAMES=one:two", line("one", a) + line("two", b) + end},
 		"without names":  {"$$", "LISTEN_FDS=2", line("", a) + line("", b) + end},
 		"with too few":   {"$$", "LISTEN_FDS=2 LISTEN_FDNAMES=one", line("one", a) + line("", b) + end},
 		"for another":    {"1", "LISTEN_FDS=2 LISTEN_FDNAMES=a:b", end},
@@ -159,7 +161,7 @@ func TestDescriptorsThatWerePassedAreTakenOnce(t *testing.T) {
 		"not understood": {"$$", "LISTEN_FDS=-1", end},
 		"none":           {"$$", "LISTEN_FDNAMES=a", end},
 	} {
-		cmd := exec.Command("sh", "-c", "export LISTEN_PID="+c.pid+`; exec "$0" -test.run='^TestDescriptorsThatWerePassedAreTakenOnce$'`, self)
+		cmd := exec.Command("sh", "-c", "export LISTEN_PID="+c.pid+closed+`; exec "$0" -test.run='^TestDescriptorsThatWerePassedAreTakenOnce$'`, self)
 		cmd.Env = append(append(os.Environ(), took+"=1"), strings.Fields(c.environ)...)
 		cmd.ExtraFiles = []*os.File{a, b}
 		out, err := cmd.CombinedOutput()

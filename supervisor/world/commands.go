@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -15,14 +16,27 @@ type commands struct {
 	path  string
 	log   hclog.Logger
 	given *os.File // from before an upgrade, or nil
+	said  string   // the trouble that was logged last; only for Serve
 
 	mu     sync.Mutex
 	socket *control.Socket // nil: it could not be made
 }
 
+// socketRetry is how long a control socket that could not be made is not tried again.
+const socketRetry = 2 * time.Second
+
 // Serve passes commands on to b until ctx ends.
 func (c *commands) Serve(ctx context.Context, b control.Backend, m *control.Metrics) {
 	socket, err := c.open()
+	for err != nil && ctx.Err() == nil {
+		c.trouble(err)
+		select {
+		case <-time.After(socketRetry):
+		case <-ctx.Done():
+			return
+		}
+		socket, err = control.Listen(c.path)
+	}
 	if err == nil {
 		c.mu.Lock()
 		c.socket = socket
@@ -30,8 +44,16 @@ func (c *commands) Serve(ctx context.Context, b control.Backend, m *control.Metr
 		err = control.Serve(ctx, socket, b, m, c.log)
 	}
 	if err != nil {
-		c.log.Error("control socket cannot be served, commands cannot reach the supervisor", "path", c.path, "error", err)
+		c.trouble(err)
 	}
+}
+
+// trouble logs why commands cannot reach us, each reason once.
+func (c *commands) trouble(err error) {
+	if c.said != err.Error() {
+		c.log.Error("control socket cannot be served, commands cannot reach the supervisor until it can", "path", c.path, "error", err)
+	}
+	c.said = err.Error()
 }
 
 // open makes the socket, unless it was handed over.
@@ -52,7 +74,7 @@ func (c *commands) restore() error {
 	socket := c.socket
 	c.mu.Unlock()
 	if socket == nil {
-		return nil // it is not there yet, or cannot be made, which was said
+		return nil // it is not there yet, which Serve sees to
 	}
 	return socket.Restore()
 }

@@ -58,6 +58,9 @@ func Here(o *Options) (_ *World, err error) {
 	if err := (files{}).MakeFolder(root.Own(), 0o700); err != nil {
 		return nil, err
 	}
+	if err := setOwnAside(root, log.Named("own")); err != nil {
+		log.Error("the supervisor's own folder is not as it should be", "path", root.Own(), "error", err)
+	}
 	lock, err := takeLock(root, given)
 	if err != nil {
 		return nil, err

@@ -84,7 +84,7 @@ func (h *holder) refuse(fd int, name string, why error) {
 // hold has the service manager hold a socket for as long as it is open.
 func (h *holder) hold(l *listener.Listener) public.Listener {
 	if !h.store.Wanted() {
-		return socket{l, func() {}}
+		return socket{l, func() {}, h.log}
 	}
 	name := storeName(filepath.Base(filepath.Dir(l.Path())), l.Inode())
 	if h.store.Keep(name, int(l.File().Fd())) {
@@ -98,7 +98,7 @@ func (h *holder) holds(l *listener.Listener, name string) public.Listener {
 	return socket{l, func() {
 		h.note(l.Inode(), false)
 		h.store.Drop(name)
-	}}
+	}, h.log}
 }
 
 func (h *holder) note(inode uint64, stored bool) {

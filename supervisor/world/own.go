@@ -59,6 +59,7 @@ func (o *own) restore() {
 	errs := []error{
 		files{}.MakeFolder(string(o.root), 0o755),
 		state.Private(o.root.Own()),
+		setOwnAside(o.root, o.log),
 		state.Private(o.root.State()),
 		o.lock.Restore(),
 		state.RestoreRootID(o.root.Own(), o.id),

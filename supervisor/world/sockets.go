@@ -29,6 +29,15 @@ type sockets struct {
 type socket struct {
 	*listener.Listener
 	release func() // whoever else holds it lets go of it
+	log     hclog.Logger
+}
+
+// Take gives the socket the public name.
+func (s socket) Take(public string) error {
+	if err := setAside(public, fs.ModeSocket, s.log); err != nil {
+		return err
+	}
+	return s.Listener.Take(public)
 }
 
 // Close closes the socket, for us and for whoever held it for our successor.
@@ -40,6 +49,9 @@ func (s socket) Close() error {
 
 // Restore puts the path back.
 func (s socket) Restore() error {
+	if err := setAside(s.Path(), fs.ModeSocket, s.log); err != nil {
+		return err
+	}
 	err := s.Listener.Restore()
 	if errors.Is(err, listener.ErrNoSpare) {
 		return fmt.Errorf("%w: %w", public.ErrLost, err)
@@ -56,6 +68,9 @@ func (s sockets) Bind(path string, entry *config.Build) (public.Listener, error)
 	}
 	o, err := config.IdentityOf(*entry)
 	if err != nil {
+		return nil, err
+	}
+	if err := setAside(path, fs.ModeSocket, s.log); err != nil {
 		return nil, err
 	}
 	dir := s.root.Build(entry.Name)

@@ -2,6 +2,8 @@ package world
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -35,6 +37,9 @@ func (t tree) Terminate() error { return t.SignalGroup(syscall.SIGTERM) }
 
 // Start starts a server. A log that cannot be opened costs the log alone.
 func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server.Words, error) {
+	if err := setAside(s.Launch.Data, fs.ModeDir, t.log); err != nil {
+		return nil, nil, err
+	}
 	if err := build.MakeData(s.Launch.Data, s.Launch.User); err != nil {
 		return nil, nil, err
 	}
@@ -43,6 +48,9 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 		return nil, nil, err
 	}
 	for _, f := range s.Launch.Files {
+		if err := errors.Join(setAside(filepath.Dir(f.Path), fs.ModeDir, t.log), setAside(f.Path, 0, t.log)); err != nil {
+			return nil, nil, err
+		}
 		if err := f.Write(); err != nil {
 			return nil, nil, err
 		}

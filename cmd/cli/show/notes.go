@@ -78,6 +78,8 @@ func remedy(b control.BuildStatus) string {
 		return own + "start " + b.Name
 	case b.State == "running" && b.Reason != "" && !b.Building && !b.NextTry.IsZero():
 		return "release " + b.Release + " is serving; to try the other now: " + own + "restart " + b.Name
+	case b.State == "running" && strings.HasPrefix(b.Reason, "static files ") && !b.Building:
+		return "release " + b.Release + " is serving; fix the cause, the files are tried again automatically"
 	case b.State == "running" && b.Reason != "" && !b.Building:
 		return "release " + b.Release + " is serving; fix the cause and the next release is tried automatically"
 	}

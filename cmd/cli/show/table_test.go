@@ -122,6 +122,7 @@ func TestEachStateSaysWhatToDo(t *testing.T) {
 		{control.BuildStatus{State: "failed", Reason: "no"}, "to retry now: medctrl-supervisor rebuild one"},
 		{control.BuildStatus{State: "running", Release: "r1", BuildError: "no"}, "release r1 keeps serving"},
 		{control.BuildStatus{State: "running", Release: "r1", Reason: "r2 was rejected"}, "release r1 is serving; fix the cause"},
+		{control.BuildStatus{State: "running", Release: "r1", Reason: "static files are not those of the release that serves: x"}, "the files are tried again automatically"},
 		{control.BuildStatus{State: "running", Release: "r1", Reason: "r2 did not take over: x; last output: a | b; tried again in 4 s", NextTry: noon},
 			"did not take over: x: b; tried again in 4 s"},
 		{control.BuildStatus{State: "running", Release: "r1", Reason: "exit code 3; last output: a | ImproperlyConfigured: set KEY | caused by KeyError: 'KEY'; tried again in 4 s", NextTry: noon},
