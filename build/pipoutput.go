@@ -43,4 +43,3 @@ func unboxed(lines []string) []string {
 	}
 	return kept
 }
-
