@@ -12,6 +12,9 @@ import (
 // built counts the releases of a build that were made.
 func (w *World) built() int { return strings.Count(w.MustCLI("events"), ": built release ") }
 
+// unwrapped is a text that was wrapped for a terminal, maybe within a path, without white space.
+func unwrapped(text string) string { return strings.Join(strings.Fields(text), "") }
+
 // What an application writes into its own source would be built for ever. The file is named, and
 // delays nobody's edit.
 func TestApplicationThatWritesIntoItsOwnSourceIsNamedAndBuiltRarely(t *testing.T) {
@@ -30,8 +33,7 @@ func TestApplicationThatWritesIntoItsOwnSourceIsNamedAndBuiltRarely(t *testing.T
 			tr := w.Load("one", 20)
 			Eventually(t, 4*patience, "the file's name in status", func() (bool, string) {
 				out := w.MustCLI("status")
-				words := strings.Join(strings.Fields(out), " ") // it is wrapped
-				return strings.Contains(strings.ReplaceAll(words, " ", ""), path) && strings.Contains(words, "writes into its own source"), out
+				return strings.Contains(unwrapped(out), path) && strings.Contains(unwrapped(out), "writesintoitsownsource"), out
 			})
 			if out := w.MustCLI("events"); !strings.Contains(out, path) {
 				t.Errorf("no event names %s:\n%s", path, out)
@@ -191,7 +193,7 @@ func TestSlowCheckoutNeverServesHalfATree(t *testing.T) {
 			w.MustCLI("rebuild", "--no-wait", "one") // not even where somebody asks
 			Eventually(t, patience, "what the build waits for", func() (bool, string) {
 				out := w.MustCLI("status")
-				return strings.Contains(out, "index.lock") && strings.Contains(strings.Join(strings.Fields(out), " "), "the source is being written"), out
+				return strings.Contains(unwrapped(out), "index.lockisgone:thesourceisbeingwritten"), out
 			})
 			w.WaitBanner("one", "11")
 			if err := os.WriteFile(c.goOn, nil, 0o644); err != nil {
