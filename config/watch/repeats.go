@@ -176,11 +176,14 @@ func (r *repeats) count(key string, odd bool, now time.Time) {
 
 // judge makes a file restless that has changed often enough.
 func (r *repeats) judge(key string, f *repeat, now time.Time) {
-	factor := 1
+	factor, slow := 1, slowLimit
 	if strings.HasSuffix(key, "/") || r.named[key] {
 		factor = patienceFactor
 	}
-	if f.every == 0 && (f.odd >= oddLimit*factor || f.fast >= fastLimit*factor || f.slow >= slowLimit*factor) {
+	if strings.HasSuffix(key, "/") {
+		slow *= patienceFactor
+	}
+	if f.every == 0 && (f.odd >= oddLimit*factor || f.fast >= fastLimit*factor || f.slow >= slow) {
 		f.every, f.told, f.touched, r.moved = everyMin, now, now, true
 	}
 }

@@ -19,15 +19,26 @@ func unwrapped(text string) string { return strings.Join(strings.Fields(text), "
 // delays nobody's edit.
 func TestApplicationThatWritesIntoItsOwnSourceIsNamedAndBuiltRarely(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct{ entry, file string }{
-		"its log, with watch_source": {"watch_source = true", "API/app.log"},
-		"the requirements":           {"", "requirements.txt"}, // as `pip freeze` does
+	for name, c := range map[string]struct {
+		file string
+		step bool // a step writes it, else the application
+	}{
+		"its log, with watch_source":   {"API/app.log", false},
+		"shared settings, by one step": {"API/api_settings/settings/common.py", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := NewWorld(t, One("workers = 1", c.entry))
+			w := tinyWorld(t)
 			path := filepath.Join(w.Source, c.file)
-			writes := fmt.Sprintf("import time\nopen(%q, \"a\").write(\"# %%f\\n\" %% time.time())", path)
+			writes := ""
+			if c.step {
+				w.Builds = tiny(fmt.Sprintf("steps = { after_migrate = [[\"sh\", \"-c\", \"echo '# more' >>%s\"]] }", path))
+				w.WriteConfig()
+			} else {
+				w = NewWorld(t, One("workers = 1", "watch_source = true"))
+				path = filepath.Join(w.Source, c.file)
+				writes = fmt.Sprintf("import time\nopen(%q, \"a\").write(\"# %%f\\n\" %% time.time())", path)
+			}
 			w.SaveSettings("one", writes, Overwrite)
 			w.Serve("one")
 			tr := w.Load("one", 20)
