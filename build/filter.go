@@ -111,7 +111,14 @@ var looksSecret = []struct {
 	{[]string{"auth"}, regexp.MustCompile(`(?i)(\b_?auth(?:token)?\s*=\s*)[^\s"',;&]{6,}`)},
 	{[]string{"bearer", "basic"}, regexp.MustCompile(`(?i)(\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{16,}`)},
 	// A data source: host=db password=…
-	{[]string{"password=", "passwd=", "pwd="}, regexp.MustCompile(`(?i)(\b(?:password|passwd|pwd)=)(?:'[^']*'|"[^"]*"|[^\s"',;&)]+)`)},
+	{[]string{"password=", "passwd=", "pwd="}, regexp.MustCompile(`(?i)((?:\b|_)(?:password|passwd|pwd)=)(?:'[^']*'|"[^"]*"|[^\s"',;&)]+)`)},
+	// A variable, an option, and an entry of JSON or of a Python dictionary: what a value looks like
+	// after a colon without quotes could be a sentence.
+	{[]string{"passw", "secret", "token", "key"}, regexp.MustCompile(`(\b[A-Z0-9_]*(?:PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|ACCESS_KEY|PRIVATE_KEY)(?:_KEY)?=)[^\s"',;]{6,}`)},
+	{[]string{"passw", "secret", "token", "key"}, regexp.MustCompile(`(?i)(["'][\w.-]*(?:passw(?:or)?d|passphrase|secret|token|api_?key|access_?key|secret_?key)["']\s*:\s*b?)(?:"(?:[^"\\]|\\.)+"|'(?:[^'\\]|\\.)+')`)},
+	{[]string{"--token", "--password", "--secret", "--api-key"}, regexp.MustCompile(`(--(?:token|password|secret|api-key)\s+)[^\s"'-][^\s"']*`)},
+	{[]string{"x-api-key", "x-auth-token", "private-token", "set-cookie", "cookie:"}, regexp.MustCompile(`(?i)(\b(?:x-api-key|x-auth-token|private-token|(?:set-)?cookie):\s*)\S[^\r\n]*`)},
+	{[]string{"identified by"}, regexp.MustCompile(`(?i)(\bidentified by\s+(?:password\s+)?)(?:'[^']*'|"[^"]*")`)},
 	// Tokens of GitHub, GitLab, the package index and AWS.
 	{[]string{"gh", "glpat-", "pypi-", "akia"}, regexp.MustCompile(`()\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|pypi-[\w-]{32,}|AKIA[A-Z0-9]{16})`)},
 }

@@ -24,6 +24,10 @@ func TestNoSecretIsLeftInALine(t *testing.T) {
 		"Authorization: Basic SECRET", "{'Authorization': 'Bearer SECRET'}", "authorization: SECRET", "//npm.example/:_authToken=SECRET",
 		"invalid dsn: host=db password='SECRET' user=x", "password=SECRET;",
 		"used ghp_SECRETSECRETSECRETSECRET12 for it", "glpat-SECRETSECRETSECRET",
+		"DB_PASSWORD=SECRET", "env AWS_ACCESS_KEY=SECRET PATH=/bin", "GITHUB_TOKEN=SECRET",
+		`{"password": "SECRET"}`, `"db_password":"a\"SECRET"`, "{'NAME': 'x', 'PASSWORD': 'SECRET', 'HOST': 'h'}", "{'api_key': b'SECRET'}",
+		"run --token SECRET x", "tool --password SECRET", "X-Api-Key: SECRET", "PRIVATE-TOKEN: SECRET", "Set-Cookie: sessionid=SECRET; Path=/", "Cookie: a=SECRET",
+		"CREATE USER m IDENTIFIED BY 'SECRET'",
 		"the value SECRET is known",
 	} {
 		known := []string(nil)
@@ -41,7 +45,8 @@ func TestLineWithoutASecretStaysAsItIs(t *testing.T) {
 	for _, line := range []string{
 		"git+ssh://git@host/repo.git", "ssh://deploy@host/x", "git://git@host/x", "mail to a@b.example", "see https://docs.example/a/@b?page=2#top",
 		"Successfully installed demo-1.0", `  File "/a/b.py", line 3, in <module>`, "key = token.get(name)", "KeyError: 'key'",
-		"Applying auth.0001_initial... OK", "basic idea",
+		"Applying auth.0001_initial... OK", "basic idea", "password: This password is too short.", "usage: tool --password --token", "{'key': 'value'}",
+		"settings.SECRET_KEY = x", "KEY=x", "The cookie is set", "token=None, key=lambda x: x",
 	} {
 		if got := conceal(line, nil); got != line {
 			t.Errorf("%s\nbecame\n%s", line, got)

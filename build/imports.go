@@ -1,11 +1,9 @@
 package build
 
 import (
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -17,9 +15,7 @@ import (
 //
 // Imports are read from the text (docs.python.org, reference/simple_stmts.html#import), so what is
 // imported by a name that is put together while the program runs is not found. Text literals are
-// followed where they can hardly be anything else: a module below settings_dir, as for
-// importlib.import_module, and a path or pattern that ends in .py, as for include of
-// django-split-settings.
+// followed where they can hardly be anything else: see literals.go.
 type settingsClosure struct {
 	app     *os.Root
 	pkg     []string          // of the settings
@@ -102,7 +98,7 @@ func (c *settingsClosure) follow(rel string) {
 	for i := 0; i < len(tokens); i++ {
 		switch t := tokens[i]; {
 		case t.literal:
-			c.literal(rel, here, t.text)
+			c.literal(rel, here, tokens[:i+1])
 		case t.text == "from":
 			i = c.from(here, tokens, i+1) - 1
 		case t.text == "import":
@@ -168,38 +164,6 @@ func (c *settingsClosure) imports(tokens []pythonToken, i int) int {
 		i++
 	}
 	return i
-}
-
-var moduleName = regexp.MustCompile(`^\.*[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$`)
-
-// literal adds the files that a text in a program names.
-func (c *settingsClosure) literal(rel string, here []string, text string) {
-	if strings.HasSuffix(text, ".py") && filepath.IsLocal(text) {
-		found, err := fs.Glob(c.app.FS(), filepath.Join(filepath.Dir(rel), text))
-		if err != nil {
-			return // it is no pattern, so no path either
-		}
-		for _, file := range found {
-			c.add(file)
-		}
-		return
-	}
-	if !moduleName.MatchString(text) {
-		return
-	}
-	parts := strings.Split(strings.TrimLeft(text, "."), ".")
-	if level := len(text) - len(strings.TrimLeft(text, ".")); level > 0 && level-1 <= len(here) {
-		parts = append(slices.Clone(here[:len(here)-(level-1)]), parts...)
-	}
-	if len(parts) <= len(c.pkg) || !slices.Equal(parts[:len(c.pkg)], c.pkg) {
-		return
-	}
-	path := filepath.Join(parts...)
-	for _, file := range []string{path + ".py", filepath.Join(path, "__init__.py")} {
-		if _, err := c.app.Stat(file); err == nil {
-			c.module(parts)
-		}
-	}
 }
 
 func split(folder string) []string {

@@ -96,6 +96,7 @@ func TestWhatCannotBeCopiedIsNamedInASentenceOfOurs(t *testing.T) {
 		"long circle":    {"long circle/..", []string{"leads in a circle"}},
 		"through a file": {"manage.py/x", []string{"cannot be followed: not a directory"}},
 		"media":          {filepath.Join(elsewhere, "media"), []string{"link to the folder " + elsewhere, "MEDCTRL_DATA", "MEDIA_ROOT = \"" + filepath.Join(elsewhere, "media") + "\"", "[build.sandbox] write"}},
+		"inside":         {"{app}/app", []string{"of the application itself", "ln -srfn {app}/app {app}/inside"}},
 		"media/inner":    {filepath.Join(elsewhere, "media"), []string{"MEDCTRL_DATA"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -103,7 +104,11 @@ func TestWhatCannotBeCopiedIsNamedInASentenceOfOurs(t *testing.T) {
 			p := newProject(t, "")
 			path := filepath.Join(p.AppPath(), name)
 			must(t, os.MkdirAll(filepath.Dir(path), 0o755))
-			must(t, os.Symlink(c.to, path))
+			here := strings.NewReplacer("{app}", p.AppPath())
+			must(t, os.Symlink(here.Replace(c.to), path))
+			for i := range c.want {
+				c.want[i] = here.Replace(c.want[i])
+			}
 			_, _, err := p.m.Make(t.Context(), p.request())
 			if err == nil {
 				t.Fatal("made")

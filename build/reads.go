@@ -26,6 +26,7 @@ type reads struct {
 	projects  []string          // folders of local projects
 	sums      map[string]string // of what they hold, once hash has returned
 	generated bool              // some of the files say in requirements what another kind of file says
+	handed    []string          // pairs: what the installer was handed, and what that stands for
 	refused   error             // the first thing that cannot be installed without touching the source
 }
 

@@ -50,11 +50,13 @@ func (j *job) prepareInstall(ctx context.Context) (*installation, error) {
 			return nil, errChanged
 		}
 		in.copies[project] = to
+		j.reads.handed = append(j.reads.handed, to, project)
 		fmt.Fprintf(j.log, "%s is installed as a copy\n", project) // it is a remark
 	}
 	for i, f := range j.reads.files {
 		if !f.settings {
 			in.files[f.path] = filepath.Join(dir, fmt.Sprintf("%d.txt", i+1))
+			j.reads.handed = append(j.reads.handed, in.files[f.path], f.path)
 		}
 	}
 	for _, f := range j.reads.files {

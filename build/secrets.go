@@ -75,7 +75,7 @@ func (j *job) secrets() []string {
 		texts = append(texts, value)
 		if namesSecret(name, value) {
 			for line := range strings.Lines(value) { // a key is of several
-				all = append(all, strings.TrimSpace(line))
+				all = append(all, written(strings.TrimSpace(line))...)
 			}
 		}
 	}

@@ -1,6 +1,9 @@
 package build
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // shownError is an error whose text is for logs, status and events.
 type shownError struct {
@@ -22,5 +25,9 @@ func (j *job) shown(err error) error {
 // inSource puts the source's files in the place of their copies in the folder in which the release
 // is prepared, which is gone when somebody reads of it.
 func (j *job) inSource(text string) string {
-	return strings.NewReplacer(j.app(), j.b.AppPath(), j.temp, j.b.Source).Replace(text)
+	var pairs []string // the first that fits counts
+	if j.reads != nil {
+		pairs = j.reads.handed
+	}
+	return strings.NewReplacer(append(slices.Clip(pairs), j.app(), j.b.AppPath(), j.temp, j.b.Source)...).Replace(text)
 }

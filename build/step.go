@@ -54,7 +54,7 @@ func tail(f *os.File, offset int64) []string {
 		all = append(all, strings.TrimRight(strings.ToValidUTF8(string(line), "?"), "\r\n"))
 	}
 	var lines []string
-	for _, line := range traceback.Shorten(all) {
+	for _, line := range traceback.Shorten(unboxed(all)) {
 		if s := strings.TrimSpace(printable(line)); s != "" {
 			lines = append(lines, s)
 		}

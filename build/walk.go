@@ -89,7 +89,7 @@ func vanished(path string, err error) bool {
 func resolved(b config.Build) (string, error) {
 	app, err := filepath.EvalSymlinks(b.AppPath())
 	if err != nil {
-		return "", fmt.Errorf("find the application: %w", err)
+		return "", fmt.Errorf("find the application: %s (app_dir in source): %w", b.AppPath(), cause(err))
 	}
 	return app, nil
 }
@@ -131,6 +131,10 @@ func followed(app, rel string, link fs.DirEntry) (fs.DirEntry, error) {
 		folder, err := filepath.EvalSymlinks(path)
 		if err != nil {
 			folder = to // it is only an example
+		}
+		if inside, err := filepath.Rel(app, folder); err == nil && filepath.IsLocal(inside) {
+			return nil, fmt.Errorf("%s is a link to the folder %s of the application itself by a path outside of releases, "+
+				"so a release would lead back to the source: make the link a relative one (ln -srfn %s %s)", path, to, folder, path)
 		}
 		return nil, fmt.Errorf("%s is a link to the folder %s, out of the application, and a release holds all that it needs. "+
 			"What the application shares or writes belongs under MEDCTRL_DATA, or at a path that its settings name: "+

@@ -51,7 +51,7 @@ func set(field, v any) (want string) {
 		want = `lists of a program and its arguments, [["{python}", "…"], ["…"]]`
 		*f, ok = lists(v)
 	case *migration:
-		want = `true, false or a list of databases, ["default", "reports"]`
+		want = `true, false or a list of databases, each of them once, ["default", "reports"]`
 		ok = f.set(v)
 	case *map[string]string:
 		want = `texts in quotes, { NAME = "…" }`

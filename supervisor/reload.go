@@ -221,13 +221,13 @@ func (s *Supervisor) watch() {
 	f := s.fleet.Load()
 	targets := []watch.Target{{Files: []string{f.cfg.Path}}}
 	for _, b := range f.cfg.Builds {
-		t := watch.Target{ID: b.Name, Files: s.inputs[b.Name].Files, Locks: s.inputs[b.Name].Locks}
+		t := watch.Target{
+			ID: b.Name, Files: s.inputs[b.Name].Files, Locks: s.inputs[b.Name].Locks,
+			Making:   func() bool { return s.making(b.Name) },
+			Restless: func(paths []string) { s.sourceRestless(b.Name, paths) },
+		}
 		if b.WatchSource {
 			t.Trees = []string{b.Source}
-			t.Making = func() bool { return s.making(b.Name) }
-			t.Restless = func(paths []string) { s.sourceRestless(b.Name, paths) }
-		} else {
-			s.reports.restless.set(b.Name, "")
 		}
 		targets = append(targets, t)
 	}

@@ -72,8 +72,8 @@ func restlessWords(paths []string) string {
 	if len(names) > 1 {
 		verb = "change"
 	}
-	return fmt.Sprintf("%s %s again and again: your application writes into its own source, or another program does. "+
-		"This is built at growing intervals, any other edit at once. What the application writes belongs under MEDCTRL_DATA "+
+	return fmt.Sprintf("%s %s again and again: your application writes into its own source, or a step, a hook or another program does. "+
+		"This is applied at growing intervals, any other edit at once. What the application writes belongs under MEDCTRL_DATA "+
 		"(working_dir = \"{data}\" for relative paths)", strings.Join(names, ", "), verb)
 }
 

@@ -57,15 +57,20 @@ var passing = []string{
 	"no route to host", "network is unreachable", "host is down",
 	"name or service not known", "temporary failure in name resolution", "nodename nor servname", "getaddrinfo",
 	"no space left on device", "disk quota exceeded", "too many open files in system",
-	"cannot allocate memory", "resource temporarily unavailable", "memoryerror",
+	"cannot allocate memory", "resource temporarily unavailable", "memoryerror", "can't start new thread",
+	// servers that are asked over HTTP: requests, urllib and their like
+	"service unavailable", "bad gateway", "gateway timeout", "gateway time-out", "too many requests",
+	"max retries exceeded", "remote end closed connection", "remotedisconnected", "connection aborted",
 	// MySQL and MariaDB (errmsg.h, mysqld_error.h)
 	"can't connect to", "lost connection to", "server has gone away", "too many connections", "server shutdown in progress",
+	"lock wait timeout exceeded", "deadlock found", "--read-only option", // a server that is about to hand over
 	// PostgreSQL (libpq, errcodes.txt)
 	"could not connect to", "server closed the connection", "could not translate host name",
 	"the database system is", "terminating connection", "too many clients", "remaining connection slots", "timeout expired",
-	"connection already closed", "connection is closed",
+	"connection already closed", "connection is closed", "ssl syscall error", "in a read-only transaction", "deadlock detected",
 	// SQLite, Oracle, and the like of brokers and caches
 	"database is locked", "ora-12541", "ora-12514", "ora-12170", "ora-03113", "ora-03114", "ora-01033", "ora-01034",
+	"is loading the dataset in memory", "clusterdown", "masterdown",
 	"error connecting to", "connectionerror", "serverselectiontimeouterror", "nobrokersavailable",
 	// gunicorn, of a worker that could not load the application in time
 	"worker timeout",

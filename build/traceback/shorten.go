@@ -20,7 +20,7 @@ const begins = "Traceback (most recent call last):"
 // Shorten puts one traceback in the place of each chain: the last, which says what failed, followed
 // by "caused by " and the exception that the chain began with, which says why. Lines keep their
 // indentation, by which a traceback is told from what follows it. A group of exceptions becomes as
-// many tracebacks, without its frame. Lines of nothing but marks are left out.
+// many tracebacks, without its frame. Lines of nothing but marks, and steps of importing, are left out.
 func Shorten(lines []string) []string {
 	var kept []string
 	lines = slices.DeleteFunc(ungrouped(lines), marks)
@@ -43,8 +43,12 @@ func Shorten(lines []string) []string {
 	return kept
 }
 
-// marks says that a line only underlines a part of the one above it.
+// marks says that a line only underlines a part of the one above it, or is a step of Python's own
+// importing: half a dozen of those stand between an import and what it imports.
 func marks(line string) bool {
+	if strings.HasPrefix(strings.TrimLeft(line, " "), `File "<frozen importlib.`) {
+		return true
+	}
 	return strings.HasPrefix(line, " ") && strings.ContainsAny(line, "^~") && strings.Trim(line, " ^~") == ""
 }
 

@@ -33,6 +33,9 @@ func TestLastCauseOfAChainIsShown(t *testing.T) {
 		"nothing":      {"", ""},
 		"message of several lines": {root + cause + top + "Is it there?\n\tNo.\n[INFO] Worker exiting\n",
 			"Traceback (most recent call last):\n" + strings.Replace(short, "caused by", "Is it there?\n\tNo.\ncaused by", 1) + "[INFO] Worker exiting\n"},
+		"importing": {"Traceback (most recent call last):\n  File \"a.py\", line 1, in <module>\n    import_module(x)\n  File \"<frozen importlib._bootstrap>\", line 1206, in _gcd_import\n" +
+			"  File \"<frozen importlib._bootstrap_external>\", line 940, in exec_module\nModuleNotFoundError: No module named 'x'\n",
+			"Traceback (most recent call last):\n  File \"a.py\", line 1, in <module>\n    import_module(x)\nModuleNotFoundError: No module named 'x'\n"},
 		"syntax": {"Traceback (most recent call last):\n  File \"a.py\", line 1, in <module>\n    import bad\n  File \"bad.py\", line 1\n    def x(\n         ^\nSyntaxError: '(' was never closed\n",
 			"Traceback (most recent call last):\n  File \"a.py\", line 1, in <module>\n    import bad\n  File \"bad.py\", line 1\n    def x(\nSyntaxError: '(' was never closed\n"},
 		"group": {`  + Exception Group Traceback (most recent call last):

@@ -46,7 +46,11 @@ itself, such as a port that is taken, is printed to standard error after
 			if len(mistakes) > 0 {
 				return exitError{code: exitFailed}
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: %d builds, no errors\n", *file, len(cfg.Builds))
+			builds := "1 build"
+			if n := len(cfg.Builds); n != 1 {
+				builds = fmt.Sprint(n, " builds")
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, no errors\n", *file, builds)
 			return nil
 		},
 	}

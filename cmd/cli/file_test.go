@@ -14,7 +14,7 @@ import (
 func TestCheckPrintsEveryMistakeOnALineOfItsOwn(t *testing.T) {
 	t.Parallel()
 	d := newSite(t)
-	if out, errOut, code := d.run("check"); code != 0 || out != d.file+": 1 builds, no errors\n" {
+	if out, errOut, code := d.run("check"); code != 0 || out != d.file+": 1 build, no errors\n" {
 		t.Errorf("exit %d, %q %q", code, out, errOut)
 	}
 	d.write("builds.toml", "root = \"root\"\nrot = 1\n[[build]]\nname = \"development\"\nsource = \"src\"\nworkers = \"two\"\n")

@@ -18,7 +18,7 @@ func (w *Watcher) looked() {
 		for _, path := range differing(before, now) {
 			named := slices.ContainsFunc(w.targets, func(t Target) bool { return t.ID == id && slices.Contains(t.Files, path) })
 			if named {
-				w.touch(at, []string{id})
+				w.touchNamed(at, []string{id}, path, true)
 			} else {
 				w.touchTree(at, []string{id}, path, true)
 			}

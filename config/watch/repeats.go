@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// repeats recognises files of a tree that change again and again: written by what is made of the
-// tree, which would be made for ever, or by another program. They are called restless. Their changes
+// repeats recognises files that change again and again: written by what is made of them, which would
+// be made for ever, or by another program. They are called restless. Their changes
 // are told at growing intervals, and delay nothing else. The zero repeats knows none.
 //
 // A person who saves a file again and again must not be taken for one of them. So it counts whether
@@ -18,6 +18,7 @@ import (
 type repeats struct {
 	files map[string]*repeat
 	since map[string]bool // files touched since the last telling, and whether that was odd
+	named map[string]bool // files that were touched because they are named
 	moved bool            // other files are restless than when moved was last reset
 }
 
@@ -38,8 +39,9 @@ const (
 	fastGap   = 10 * time.Second
 	slowGap   = 2 * time.Minute
 
-	// folderFactor is how many times more it takes for a folder in which the names change.
-	folderFactor = 2
+	// patienceFactor is how many times more it takes for a folder in which the names change, and for
+	// a file that is named: people edit those most.
+	patienceFactor = 2
 	// fewFiles is how many files change together at most if one of them is to count: a checkout or a
 	// copy of more is no repetition.
 	fewFiles = 100
@@ -56,10 +58,35 @@ const (
 // touch records that a file has changed, while something is made of its tree or not. It reports
 // whether it is a restless one.
 func (r *repeats) touch(path string, now time.Time, making bool) bool {
-	keys, edited := []string{path}, edited(path)
-	if !edited {
-		keys = append(keys, filepath.Dir(path)+"/")
+	if edited(path) {
+		return r.record(now, making, path)
 	}
+	return r.record(now, true, path, filepath.Dir(path)+"/")
+}
+
+// touchNamed is touch for a file that is named: people edit those, whatever they are called.
+func (r *repeats) touchNamed(path string, now time.Time, making bool) bool {
+	if r.named == nil {
+		r.named = map[string]bool{}
+	}
+	r.named[path] = true
+	return r.record(now, making, path)
+}
+
+// dropUnnamed forgets the files that were not named, and reports whether one of them was restless.
+func (r *repeats) dropUnnamed() (restless bool) {
+	for key, f := range r.files {
+		if !r.named[key] {
+			restless = restless || f.every > 0
+			delete(r.files, key)
+		}
+	}
+	return restless
+}
+
+// record records that what the keys stand for has changed, which is odd or not. It reports whether
+// it is restless.
+func (r *repeats) record(now time.Time, odd bool, keys ...string) bool {
 	for _, key := range keys {
 		if f := r.files[key]; f != nil && f.every > 0 {
 			f.touched = now
@@ -75,7 +102,7 @@ func (r *repeats) touch(path string, now time.Time, making bool) bool {
 		if !again && len(r.since) > 2*fewFiles {
 			continue
 		}
-		r.since[key] = r.since[key] || making || !edited
+		r.since[key] = r.since[key] || odd
 		if again {
 			known = r.again(key, now) || known
 		}
@@ -149,11 +176,14 @@ func (r *repeats) count(key string, odd bool, now time.Time) {
 
 // judge makes a file restless that has changed often enough.
 func (r *repeats) judge(key string, f *repeat, now time.Time) {
-	factor := 1
-	if strings.HasSuffix(key, "/") {
-		factor = folderFactor
+	factor, slow := 1, slowLimit
+	if strings.HasSuffix(key, "/") || r.named[key] {
+		factor = patienceFactor
 	}
-	if f.every == 0 && (f.odd >= oddLimit*factor || f.fast >= fastLimit*factor || f.slow >= slowLimit*factor) {
+	if strings.HasSuffix(key, "/") {
+		slow *= patienceFactor
+	}
+	if f.every == 0 && (f.odd >= oddLimit*factor || f.fast >= fastLimit*factor || f.slow >= slow) {
 		f.every, f.told, f.touched, r.moved = everyMin, now, now, true
 	}
 }

@@ -31,6 +31,12 @@ type tree struct {
 // inTree runs f on the watcher of a tree. react is called at each telling.
 func inTree(t *testing.T, locks []string, react func(*tree), f func(*tree)) {
 	t.Helper()
+	inTreeOr(t, true, locks, react, f)
+}
+
+// inTreeOr is inTree, or the same where only the named file is watched.
+func inTreeOr(t *testing.T, trees bool, locks []string, react func(*tree), f func(*tree)) {
+	t.Helper()
 	s := newSite(t)
 	s.write("src/API/media/0.jpg", "")
 	synctest.Test(t, func(t *testing.T) {
@@ -38,15 +44,11 @@ func inTree(t *testing.T, locks []string, react func(*tree), f func(*tree)) {
 		for i := range locks {
 			locks[i] = s.path(locks[i])
 		}
-		w, _ := ticking(v.events, nil, Target{
-			ID: "one", Files: []string{s.path("src/API/settings.py")}, Trees: []string{s.path("src")}, Locks: locks,
-			Making: v.making.Load,
-			Restless: func(paths []string) {
-				v.mu.Lock()
-				defer v.mu.Unlock()
-				v.loops = append(v.loops, fmt.Sprint(paths))
-			},
-		})
+		target := Target{ID: "one", Files: []string{s.path("src/API/settings.py")}, Locks: locks, Making: v.making.Load, Restless: v.restless}
+		if trees {
+			target.Trees = []string{s.path("src")}
+		}
+		w, _ := ticking(v.events, nil, target)
 		v.w = w
 		stop := make(chan struct{})
 		go func() {
@@ -70,6 +72,12 @@ func inTree(t *testing.T, locks []string, react func(*tree), f func(*tree)) {
 		<-v.ended
 		w.endFake()
 	})
+}
+
+func (v *tree) restless(paths []string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.loops = append(v.loops, fmt.Sprint(paths))
 }
 
 func (v *tree) touch(name string) {

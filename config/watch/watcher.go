@@ -26,10 +26,10 @@ type Target struct {
 
 	// Making, where given, reports whether something is being made of the files.
 	Making func() bool
-	// Restless, where given, is called when other files of the trees than before change again and
-	// again, so that they are told less often; with none when that is over. A path with a slash at
-	// its end is a folder in which the names change. It must not block. Where it is not given, files
-	// in trees are told as named ones are.
+	// Restless, where given, is called when other files than before change again and again, so that
+	// they are told less often; with none when that is over. A path with a slash at its end is a
+	// folder of a tree in which the names change. It must not block. Where it is not given, all are
+	// told at once, and files in trees as named ones are.
 	Restless func(paths []string)
 }
 
@@ -251,10 +251,13 @@ func (w *Watcher) say(id string, paths []string) {
 // of.
 func (w *Watcher) forget() {
 	for id, c := range w.changes {
-		if c.idle() || len(of(w.targets, id)) == 0 {
+		switch {
+		case c.idle() || len(of(w.targets, id)) == 0:
 			delete(w.changes, id)
-		} else if !w.patient(id) {
+		case !w.judged(id):
 			c.repeats = repeats{}
+		case !w.patient(id) && c.repeats.dropUnnamed():
+			w.say(id, c.repeats.restless())
 		}
 	}
 }
@@ -266,9 +269,19 @@ func (w *Watcher) of(id string) *changes {
 	return w.changes[id]
 }
 
+// judged reports whether files of an ID are told less often when they change again and again.
+func (w *Watcher) judged(id string) bool {
+	return slices.ContainsFunc(w.targets, func(t Target) bool { return t.ID == id && t.Restless != nil })
+}
+
 // patient reports whether what writes the trees of an ID is waited for.
 func (w *Watcher) patient(id string) bool {
-	return slices.ContainsFunc(w.targets, func(t Target) bool { return t.ID == id && t.Restless != nil })
+	return slices.ContainsFunc(w.targets, func(t Target) bool { return t.ID == id && t.Restless != nil && len(t.Trees) > 0 })
+}
+
+// making reports whether something is being made of the files of an ID.
+func (w *Watcher) making(id string) bool {
+	return slices.ContainsFunc(w.targets, func(t Target) bool { return t.ID == id && t.Making != nil && t.Making() })
 }
 
 // touch records that something of the IDs may have changed.
@@ -276,6 +289,18 @@ func (w *Watcher) touch(now time.Time, ids []string) {
 	for _, id := range ids {
 		w.of(id).touch(now, "")
 		w.gather.touch(now)
+	}
+}
+
+// touchNamed records that a file has changed that the IDs name. folders says that it may be a folder
+// that came or went.
+func (w *Watcher) touchNamed(now time.Time, ids []string, path string, folders bool) {
+	for _, id := range ids {
+		if !w.judged(id) || !w.of(id).repeats.touchNamed(path, now, w.making(id)) {
+			w.touch(now, []string{id})
+		} else if folders {
+			w.gather.touch(now)
+		}
 	}
 }
 
@@ -288,8 +313,7 @@ func (w *Watcher) touchTree(now time.Time, ids []string, path string, folders bo
 			continue
 		}
 		c := w.of(id)
-		making := slices.ContainsFunc(w.targets, func(t Target) bool { return t.ID == id && t.Making != nil && t.Making() })
-		known := c.repeats.touch(path, now, making)
+		known := c.repeats.touch(path, now, w.making(id))
 		if !known {
 			c.touch(now, path)
 		}
@@ -307,7 +331,7 @@ func (w *Watcher) happened(e fsnotify.Event) {
 	}
 	named, trees := w.touchedBy(e)
 	now := time.Now()
-	w.touch(now, named)
+	w.touchNamed(now, named, e.Name, folders)
 	w.touchTree(now, trees, e.Name, folders)
 }
 

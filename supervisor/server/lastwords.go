@@ -1,6 +1,7 @@
 package server
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/medctrl/medctrl-supervisor/build/traceback"
@@ -49,6 +50,7 @@ func lastWords(output []string) []string {
 		}
 		words = append(words, text)
 	}
+	words = slices.Compact(words) // each worker that was started again says the same
 	return words[max(len(words)-shownLines, 0):]
 }
 

@@ -42,6 +42,10 @@ func TestLastWordsAreTheApplicationsNotGunicorns(t *testing.T) {
 			t.Errorf("%s: %q", name, words)
 		}
 	}
+	again := strings.Split(strings.Repeat("set KEY\n[2026-11-23 12:16:55 +0000] [7] [INFO] Booting worker with pid: 9\n", 4), "\n")
+	if words := lastWords(again); len(words) != 1 {
+		t.Errorf("what each worker says: %q", words)
+	}
 	if words := lastWords(nil); len(words) != 0 {
 		t.Errorf("of nothing: %q", words)
 	}
