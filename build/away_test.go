@@ -56,6 +56,20 @@ for wanted, all in ((True, passes), (False, stays)):
     for e in all:
         if away(e) != wanted:
             print("may pass by itself: %s, want %s: %r" % (not wanted, wanted, e))
+class CommandError(Exception): pass
+fails_again = [
+    SyntaxError("x"), ImportError("x"), KeyError("x"), ValueError("x"), during(SystemExit(1), CommandError("of the check")),
+    caused(ValueError("x"), AttributeError("x")),
+]
+may_pass = [
+    SystemExit(1), KeyboardInterrupt(), MemoryError(), PermissionError(13, "debug.log"), OSError(28, "No space left on device"),
+    OperationalError(1045, "Access denied"), caused(ValueError("x"), FileNotFoundError(2, "x")), during(CommandError("x"), OperationalError(1049, "x")),
+    ExceptionGroup("two", [ValueError(), OSError()]),
+]
+for wanted, all in ((True, fails_again), (False, may_pass)):
+    for e in all:
+        if own(e) != wanted:
+            print("fails again: %s, want %s: %r" % (not wanted, wanted, e))
 print("%d exceptions" % len(passes + stays))
 `
 

@@ -150,6 +150,29 @@ func TestWhatFollowsAMigrationIsNotRepeatedUnasked(t *testing.T) {
 	}
 }
 
+func TestCheckThatFailsByTheCodeItselfIsNotRepeatedUnasked(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, "if on('check'): did('tried'); raise ValueError('it would fail again')\n")
+	step := p.failed(t)
+	if step.Step != "check" || !step.Final || !strings.Contains(step.Error(), "not repeated until an input changes") {
+		t.Error(step)
+	}
+	again := p.failed(t)
+	if again.Error() != step.Error() || strings.Count(p.did(t), "tried") != 1 {
+		t.Errorf("%q, did %q", again, p.did(t))
+	}
+	p.write(t, "API/manage.py", plainManage+"did(' '.join(sys.argv[1:]))\n")
+	p.made(t)
+}
+
+func TestCheckThatTheSystemFailedIsRepeated(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, "if on('check'): open('/nowhere/mounted/later')\n")
+	if step := p.failed(t); step.Step != "check" || step.Final {
+		t.Error(step)
+	}
+}
+
 // Python allows that once in a process.
 func TestRealManagePyMayDoWhatAProcessCanDoOnlyOnce(t *testing.T) {
 	t.Parallel()

@@ -39,8 +39,9 @@ def main():
                 run(link, request.split("\0"))
             except BaseException as e:
                 if away(e):
-                    link.send(b"stage away")
-                    link.recv(1)
+                    tell(link, b"stage away")
+                elif request.split("\0")[0] in ("check", "collectstatic") and own(e):
+                    tell(link, b"stage own")
                 raise
         sys.stdout.flush()
         sys.stderr.flush()
@@ -57,6 +58,12 @@ def need(databases):
     missing = [name for name in databases if settings.configured and name not in settings.DATABASES]
     if missing:
         sys.exit("migrate names the database %s, and DATABASES in the settings has only %s" % (", ".join(missing), ", ".join(settings.DATABASES)))
+
+
+# What follows may end this process.
+def tell(link, what):
+    link.send(what)
+    link.recv(1)
 
 
 def run(link, args):
@@ -91,8 +98,7 @@ class Stage:
     def say(self, now):
         if now != self.now:
             self.now = now
-            self.link.send(b"stage " + now.encode())
-            self.link.recv(1)  # what follows may end this process
+            tell(self.link, b"stage " + now.encode())
 
     def connected(self, connection, **_):
         if connection.alias == self.alias:
@@ -108,8 +114,7 @@ def migrate(link, args):
     if watched is None:
         return manage(args)
     utility, execute = watched
-    stage.link.send(b"stage outside")
-    stage.link.recv(1)
+    tell(stage.link, b"stage outside")
     try:
         manage(args)
     except BaseException as e:
@@ -206,6 +211,21 @@ def away(e):
     return verdict
 
 
+# Whether it is the code or the settings themselves that failed, and so would fail again. What the system or a database said,
+# and an exit without a reason, may have passed by then.
+def own(e):
+    seen, reason = set(), False
+    while e is not None and id(e) not in seen:
+        seen.add(id(e))
+        if isinstance(e, (OSError, MemoryError, KeyboardInterrupt)):
+            return False
+        if {c.__name__ for c in type(e).__mro__} & {"DatabaseError", "InterfaceError"} or getattr(e, "exceptions", ()):
+            return False  # a group may hold any of these
+        reason = reason or isinstance(e, Exception)
+        e = e.__cause__ or e.__context__
+    return reason
+
+
 # Errors of MySQL and MariaDB (errmsg.h, mysqld_error.h): no connection, a connection lost, a server that ends or is full.
 MYSQL = {1040, 1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 2001, 2002, 2003, 2004, 2005, 2006, 2012, 2013, 2055, 4031}
 # Of PostgreSQL (errcodes.txt), beside class 08: the server ends, has crashed, or starts; it has too many clients.
@@ -249,7 +269,9 @@ def collect(link, folder, args):
     try:
         from django.core.management import ManagementUtility
     except Exception:
-        return manage(args)  # no Django, or one that we do not know
+        ManagementUtility = None  # no Django, or one that we do not know
+    if ManagementUtility is None:
+        return manage(args)
     fetch = ManagementUtility.fetch_command
 
     def told(self, name):  # once Django is set up

@@ -19,6 +19,7 @@ type failedRecord struct {
 	Step   string   `json:"step"`
 	Reason string   `json:"reason"`
 	Tail   []string `json:"tail,omitempty"`
+	Own    bool     `json:"own,omitempty"` // see StepError
 }
 
 // madeOf stands for the inputs of an attempt and the environment of its steps, which is not part of
@@ -37,7 +38,7 @@ func (j *job) remember(why error) {
 	}
 	path := j.dir.FailedRecord()
 	temp := unfinished(path)
-	text, err := json.MarshalIndent(failedRecord{j.madeOf(), step.Step, step.Err.Error(), step.Tail}, "", "  ")
+	text, err := json.MarshalIndent(failedRecord{j.madeOf(), step.Step, step.Err.Error(), step.Tail, step.Own}, "", "  ")
 	if err == nil {
 		err = os.RemoveAll(temp)
 	}
@@ -48,7 +49,7 @@ func (j *job) remember(why error) {
 		err = os.Rename(temp, path)
 	}
 	if err != nil {
-		j.maker.Log.Warn("the failed migration is repeated when the supervisor starts again or a file is touched",
+		j.maker.Log.Warn("what failed for good is repeated when the supervisor starts again or a file is touched",
 			"build", j.b.Name, "error", err)
 	}
 }
@@ -75,5 +76,5 @@ func (j *job) failedFinally() error {
 	if json.Unmarshal(text, &r) != nil || r.Inputs != j.madeOf() {
 		return nil
 	}
-	return &StepError{Build: j.b.Name, Step: r.Step, Err: errors.New(r.Reason), Tail: r.Tail, Log: j.dir.FailedLog(), Final: true}
+	return &StepError{Build: j.b.Name, Step: r.Step, Err: errors.New(r.Reason), Tail: r.Tail, Log: j.dir.FailedLog(), Final: true, Own: r.Own}
 }

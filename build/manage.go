@@ -42,6 +42,7 @@ func (j *job) manage(ctx context.Context, args ...string) error {
 	if err := j.ownProcess(args[0], err); err != nil {
 		return err
 	}
+	j.stage = stageUnknown
 	_, err = j.ask(ctx, strings.Join(args, "\x00"))
 	return err
 }

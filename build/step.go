@@ -18,7 +18,8 @@ type StepError struct {
 	Err   error
 	Tail  []string // last lines of the step's output
 	Log   string   // where all of it is
-	Final bool     // repeating it unasked could do harm: migrate had begun
+	Final bool     // it is not repeated unasked
+	Own   bool     // because the code or the settings themselves failed; else because migrate had begun
 }
 
 // Error is what failed, why, and where to read more.
@@ -28,7 +29,10 @@ func (e *StepError) Error() string {
 		text += "; last output: " + strings.Join(e.Tail, " | ")
 	}
 	text += " (" + e.Log + ")"
-	if e.Final {
+	switch {
+	case e.Final && e.Own:
+		text += "; not repeated until an input changes or somebody asks: `rebuild " + e.Build + "`"
+	case e.Final:
 		text += "; not repeated by itself, because migrate had begun: correct what is wrong, or `rebuild " + e.Build + "`"
 	}
 	return text
