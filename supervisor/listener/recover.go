@@ -77,18 +77,67 @@ func (l *Listener) Inherit(keep bool) (fd int, err error) {
 // not look at do not.
 func HeldBy(inode uint64, pids ...int) bool {
 	for _, pid := range pids {
-		dir := "/proc/" + strconv.Itoa(pid) + "/fd"
-		numbers, err := os.ReadDir(dir)
-		if err != nil {
-			continue // gone, or not ours to look at
-		}
-		for _, n := range numbers {
-			if link, err := os.Readlink(dir + "/" + n.Name()); err == nil && isSocket(link, []uint64{inode}) {
-				return true
+		held := false
+		err := eachSocket(pid, func(_ int, socket uint64) verdict {
+			if held = socket == inode; held {
+				return enough
 			}
+			return next
+		})
+		if err == nil && held { // else it is gone, or not ours to look at
+			return true
 		}
 	}
 	return false
+}
+
+// looks is how often the descriptors of a process are read that closes some meanwhile: a server that
+// starts gives its listener another number, by a duplicate, and may have it twice or, as it seems to
+// who reads them one after the other, not at all.
+const looks = 5
+
+// verdict is what eachSocket does after a socket.
+type verdict int
+
+const (
+	next   verdict = iota
+	moved          // the descriptor is not what it was any more: all of them are read again
+	enough         // no other is wanted
+)
+
+// eachSocket calls found with the number and the inode of each socket that a process holds, more than
+// once for some.
+func eachSocket(pid int, found func(number int, socket uint64) verdict) error {
+	dir := "/proc/" + strconv.Itoa(pid) + "/fd"
+	for range looks {
+		numbers, err := os.ReadDir(dir)
+		if err != nil {
+			return err
+		}
+		again := false
+		for _, n := range numbers {
+			link, err := os.Readlink(dir + "/" + n.Name())
+			if errors.Is(err, fs.ErrPermission) {
+				return err
+			}
+			again = again || err != nil
+			number, err := strconv.Atoi(n.Name())
+			socket, ok := socketInode(link)
+			if !ok || err != nil {
+				continue
+			}
+			switch found(number, socket) {
+			case enough:
+				return nil
+			case moved:
+				again = true
+			}
+		}
+		if !again {
+			break
+		}
+	}
+	return nil
 }
 
 type pidfdGetfd func(pidfd, targetfd, flags int) (int, error)
@@ -139,30 +188,35 @@ func takeFrom(getfd pidfdGetfd, pid int, sockets []uint64) (int, error) {
 		return -1, fmt.Errorf("open process %d: %w", pid, err)
 	}
 	defer unix.Close(pidfd)
-	dir := "/proc/" + strconv.Itoa(pid) + "/fd"
-	numbers, err := os.ReadDir(dir)
-	if err != nil {
-		return -1, gone(err)
-	}
-	for _, n := range numbers {
-		link, err := os.Readlink(dir + "/" + n.Name())
-		if errors.Is(err, fs.ErrPermission) {
-			return -1, err
-		}
-		number, err := strconv.Atoi(n.Name())
-		if err != nil || !isSocket(link, sockets) {
-			continue
+	taken, failed := -1, error(nil)
+	err = eachSocket(pid, func(number int, socket uint64) verdict {
+		if !slices.Contains(sockets, socket) {
+			return next
 		}
 		fd, err := getfd(pidfd, number, 0)
 		if err != nil {
-			return -1, gone(fmt.Errorf("from process %d: %w", pid, os.NewSyscallError("pidfd_getfd", err)))
+			failed = gone(fmt.Errorf("from process %d: %w", pid, os.NewSyscallError("pidfd_getfd", err)))
+			if errors.Is(failed, fs.ErrNotExist) {
+				return moved // or the process has ended
+			}
+			return enough
 		}
 		// The process may have put something else there meanwhile, or be another by now.
 		var st unix.Stat_t
 		if err := unix.Fstat(fd, &st); err == nil && st.Mode&unix.S_IFMT == unix.S_IFSOCK && slices.Contains(sockets, st.Ino) {
-			return fd, nil
+			taken = fd
+			return enough
 		}
 		unix.Close(fd) // others hold it still
+		return moved
+	})
+	switch {
+	case taken >= 0:
+		return taken, nil
+	case failed != nil:
+		return -1, failed
+	case err != nil:
+		return -1, gone(err)
 	}
 	return -1, fmt.Errorf("process %d: %w", pid, fs.ErrNotExist)
 }
@@ -176,12 +230,7 @@ func gone(err error) error {
 	return err
 }
 
-// isSocket reads a link of /proc/PID/fd (proc_pid_fd(5)).
-func isSocket(link string, sockets []uint64) bool {
-	inode, ok := socketInode(link)
-	return ok && slices.Contains(sockets, inode)
-}
-
+// socketInode reads a link of /proc/PID/fd (proc_pid_fd(5)).
 func socketInode(link string) (inode uint64, ok bool) {
 	n, ok := strings.CutPrefix(link, "socket:[")
 	inode, err := strconv.ParseUint(strings.TrimSuffix(n, "]"), 10, 64)

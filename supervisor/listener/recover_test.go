@@ -1,7 +1,6 @@
 package listener
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -21,124 +20,6 @@ import (
 
 	"golang.org/x/sys/unix"
 )
-
-func TestMain(m *testing.M) {
-	acts := map[string]func([]string) error{"supervise": actSupervise, "serve": actServe, "image": actImage, "recover": actRecover}
-	if len(os.Args) > 1 && acts[os.Args[1]] != nil {
-		if err := acts[os.Args[1]](os.Args[2:]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
-	os.Exit(m.Run())
-}
-
-// actSupervise stands in for a supervisor that is going to be killed: it makes a listener and a
-// child that serves on it.
-func actSupervise(args []string) error {
-	l, err := Bind(args[0], keep)
-	if err != nil {
-		return err
-	}
-	child := exec.Command(args[1], args[2:]...)
-	child.ExtraFiles = []*os.File{l.File()}
-	child.SysProcAttr = &unix.SysProcAttr{Setsid: true}
-	child.Stderr = os.Stderr
-	if err := child.Start(); err != nil {
-		return err
-	}
-	// What acceptSoon may leave behind when it is killed in the middle.
-	if err := unix.SetsockoptTimeval(l.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 1}); err != nil {
-		return err
-	}
-	fmt.Println(l.Inode(), child.Process.Pid)
-	select {}
-}
-
-// actServe does as gunicorn does: the listener gets another number and becomes non-blocking.
-func actServe([]string) error {
-	const fd = 17
-	if err := unix.Dup3(3, fd, 0); err != nil {
-		return err
-	}
-	unix.Close(3)
-	if err := unix.SetNonblock(fd, true); err != nil {
-		return err
-	}
-	for {
-		if _, err := unix.Poll([]unix.PollFd{{Fd: fd, Events: unix.POLLIN}}, -1); err != nil && err != unix.EINTR {
-			return err
-		}
-		c, _, err := unix.Accept4(fd, unix.SOCK_CLOEXEC)
-		if err != nil {
-			continue
-		}
-		// The client may have gone.
-		_, _ = unix.Write(c, []byte("served"))
-		unix.Close(c)
-	}
-}
-
-// orphaned makes a listener at path whose supervisor was killed and whose child serves on.
-func orphaned(t testing.TB, path string, argv ...string) (inode uint64, child int) {
-	t.Helper()
-	if len(argv) == 0 {
-		argv = []string{"/proc/self/exe", "serve"}
-	}
-	cmd := exec.Command("/proc/self/exe", append([]string{"supervise", path}, argv...)...)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	_, err = fmt.Fscan(bufio.NewReader(out), &inode, &child)
-	cmd.Process.Kill() // kill -9; it runs until then
-	cmd.Wait()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { unix.Kill(-child, unix.SIGKILL) }) // its group is its own
-	return inode, child
-}
-
-// served reports whether the child answers.
-func served(t testing.TB, path string) bool {
-	t.Helper()
-	answer, err := io.ReadAll(dial(t, path))
-	if err != nil {
-		t.Error(err)
-	}
-	return string(answer) == "served"
-}
-
-func end(t testing.TB, pid int) {
-	t.Helper()
-	if err := unix.Kill(-pid, unix.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "it has ended", func() bool {
-		stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-		return err != nil || strings.Contains(string(stat), ") Z ")
-	})
-}
-
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("waited in vain for: %s", what)
-		}
-	}
-}
 
 func TestRecoveredListenerIsTheOneThatWasBound(t *testing.T) {
 	t.Parallel()
@@ -390,101 +271,6 @@ func TestOnlyAListeningUnixSocketIsTakenOver(t *testing.T) {
 	}
 }
 
-// actImage is one image of a program that executes itself.
-func actImage(args []string) error {
-	path, rounds := args[0], args[1]
-	var l *Listener
-	var err error
-	if len(args) == 2 {
-		l, err = Bind(path, keep)
-	} else {
-		var fd int
-		if fd, err = strconv.Atoi(args[2]); err != nil {
-			return err
-		}
-		l, err = Inherited(fd, path)
-	}
-	if err != nil {
-		return err
-	}
-	if flags, err := unix.FcntlInt(uintptr(l.fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
-		return fmt.Errorf("descriptor is for every child: %#x, %v", flags, err)
-	}
-	if !l.Named() || l.Path() != path {
-		return fmt.Errorf("%s is not its name: %s", path, l.Path())
-	}
-	// This one waits over the exec.
-	client, err := connect(path)
-	if err != nil {
-		return err
-	}
-	open, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return err
-	}
-	n, err := l.QueueLen()
-	if err != nil {
-		return err
-	}
-	fmt.Println(l.Inode(), n, len(open))
-	left, err := strconv.Atoi(rounds)
-	if err != nil || left == 0 {
-		return err
-	}
-	fd, err := l.Inherit(true)
-	if err != nil {
-		return err
-	}
-	_ = client // closed by the exec; it keeps its place in the queue
-	return unix.Exec("/proc/self/exe", []string{os.Args[0], "image", path, strconv.Itoa(left - 1), strconv.Itoa(fd)}, os.Environ())
-}
-
-func TestListenerGoesOverAnExec(t *testing.T) {
-	t.Parallel()
-	const rounds = 5
-	dir := short(t)
-	path := filepath.Join(dir, "s")
-	cmd := exec.Command("/proc/self/exe", "image", path, strconv.Itoa(rounds))
-	cmd.Stderr = os.Stderr
-	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=0") // it would sleep for a second at its end
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	if len(lines) != rounds+1 {
-		t.Fatalf("%d images ran, want %d: %q", len(lines), rounds+1, lines)
-	}
-	var inode, open int
-	for round, line := range lines {
-		var i, n, fds int
-		if _, err := fmt.Sscan(line, &i, &n, &fds); err != nil {
-			t.Fatal(err)
-		}
-		if round == 0 {
-			inode, open = i, fds
-		}
-		if i != inode || n != round+1 || fds != open {
-			t.Errorf("image %d: socket %d, %d clients, %d descriptors; want %d, %d, %d", round, i, n, fds, inode, round+1, open)
-		}
-	}
-	l := mustBind(t, filepath.Join(dir, "other"))
-	for _, keep := range []bool{true, false} { // the exec failed
-		if fd, err := l.Inherit(keep); err != nil || fd != l.fd {
-			t.Errorf("%d, %v", fd, err)
-		}
-		if flags, err := unix.FcntlInt(uintptr(l.fd), unix.F_GETFD, 0); err != nil || (flags&unix.FD_CLOEXEC == 0) != keep {
-			t.Errorf("keep %v: %#x, %v", keep, flags, err)
-		}
-	}
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := l.Inherit(true); !errors.Is(err, os.ErrClosed) {
-		t.Errorf("of a closed one: %v", err)
-	}
-}
-
 func TestHolderOfASocketIsKnownByItsInode(t *testing.T) {
 	t.Parallel()
 	inode, child := orphaned(t, filepath.Join(short(t), "s"))
@@ -505,6 +291,25 @@ func TestHolderOfASocketIsKnownByItsInode(t *testing.T) {
 		// The child may not have begun to serve: it has the socket from its fork on.
 		if held := HeldBy(c.inode, c.pids...); held != c.held {
 			t.Errorf("%s: %v", c.what, held)
+		}
+	}
+}
+
+func TestHolderIsKnownWhileItsDescriptorsChange(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(short(t), "s")
+	inode, child := orphaned(t, path, "/proc/self/exe", "move")
+	for range 200 {
+		if !HeldBy(inode, child) {
+			t.Fatal("nobody seems to hold it")
+		}
+		l, err := Recover(path, inode, child)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unix.Close(l.fd) // not Close, which would remove the path
+		if err := l.file.Close(); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
