@@ -133,6 +133,19 @@ var ways = map[string]func(t *testing.T, s *site){
 	"file by file": func(t *testing.T, s *site) { write(t, s.root, map[string]string{"theirs": "kept"}) },
 }
 
+// eachWay runs a test on a site of each way.
+func eachWay(t *testing.T, test func(t *testing.T, way string, s *site)) {
+	t.Helper()
+	for way, prepare := range ways {
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
+			prepare(t, s)
+			test(t, way, s)
+		})
+	}
+}
+
 // withTheirs adds what somebody else has put into STATIC_ROOT in the second way.
 func withTheirs(way string, files map[string]string) map[string]string {
 	all := maps.Clone(files)
@@ -144,59 +157,49 @@ func withTheirs(way string, files map[string]string) map[string]string {
 
 func TestFilesOfTheReleaseThatServesAreLive(t *testing.T) {
 	t.Parallel()
-	for way, prepare := range ways {
-		t.Run(way, func(t *testing.T) {
-			t.Parallel()
-			s := newSite(t)
-			prepare(t, s)
-			s.release(t, "r1", first)
-			s.release(t, "r2", second)
-			s.publish(t, "r1")
-			s.holds(t, withTheirs(way, first))
-			logo, folder := inode(t, filepath.Join(s.root, "img/logo.svg")), inode(t, s.root)
+	eachWay(t, func(t *testing.T, way string, s *site) {
+		s.release(t, "r1", first)
+		s.release(t, "r2", second)
+		s.publish(t, "r1")
+		s.holds(t, withTheirs(way, first))
+		logo, folder := inode(t, filepath.Join(s.root, "img/logo.svg")), inode(t, s.root)
 
-			must(t, s.p.Stage(t.Context(), s.request("r2")))
-			now := tree(t, s.root)
-			maps.DeleteFunc(now, func(path, _ string) bool { return strings.HasPrefix(path, nextSuffix) })
-			if !maps.Equal(now, withTheirs(way, first)) {
-				t.Errorf("while the next release is checked STATIC_ROOT holds %v", now)
-			}
-			s.publish(t, "r2")
-			s.holds(t, withTheirs(way, both)) // a page of the first is still open
-			if inode(t, filepath.Join(s.root, "img/logo.svg")) != logo {
-				t.Error("a file that did not change is another one")
-			}
-			if exchanged := inode(t, s.root) != folder; exchanged != (way == "exchange") {
-				t.Errorf("the folder was exchanged: %v", exchanged)
-			}
-			s.publish(t, "r1") // a roll-back
-			s.holds(t, withTheirs(way, back))
-			must(t, os.RemoveAll(s.build.Release("r2").Dir()))
-			s.publish(t, "r1")
-			s.holds(t, withTheirs(way, first))
-		})
-	}
+		must(t, s.p.Stage(t.Context(), s.request("r2")))
+		now := tree(t, s.root)
+		maps.DeleteFunc(now, func(path, _ string) bool { return strings.HasPrefix(path, nextSuffix) })
+		if !maps.Equal(now, withTheirs(way, first)) {
+			t.Errorf("while the next release is checked STATIC_ROOT holds %v", now)
+		}
+		s.publish(t, "r2")
+		s.holds(t, withTheirs(way, both)) // a page of the first is still open
+		if inode(t, filepath.Join(s.root, "img/logo.svg")) != logo {
+			t.Error("a file that did not change is another one")
+		}
+		if exchanged := inode(t, s.root) != folder; exchanged != (way == "exchange") {
+			t.Errorf("the folder was exchanged: %v", exchanged)
+		}
+		s.publish(t, "r1") // a roll-back
+		s.holds(t, withTheirs(way, back))
+		must(t, os.RemoveAll(s.build.Release("r2").Dir()))
+		s.publish(t, "r1")
+		s.holds(t, withTheirs(way, first))
+	})
 }
 
 func TestReleaseThatNeverServedLeavesNothing(t *testing.T) {
 	t.Parallel()
-	for way, prepare := range ways {
-		t.Run(way, func(t *testing.T) {
-			t.Parallel()
-			s := newSite(t)
-			prepare(t, s)
-			s.release(t, "r1", first)
-			s.release(t, "r2", second)
-			s.release(t, "r3", map[string]string{"c.css": "c3"})
-			s.publish(t, "r1")
-			must(t, s.p.Stage(t.Context(), s.request("r2"))) // it fails its check
-			must(t, s.p.Stage(t.Context(), s.request("r3")))
-			s.publish(t, "r3")
-			want := withTheirs(way, first)
-			want["c.css"] = "c3"
-			s.holds(t, want)
-		})
-	}
+	eachWay(t, func(t *testing.T, way string, s *site) {
+		s.release(t, "r1", first)
+		s.release(t, "r2", second)
+		s.release(t, "r3", map[string]string{"c.css": "c3"})
+		s.publish(t, "r1")
+		must(t, s.p.Stage(t.Context(), s.request("r2"))) // it fails its check
+		must(t, s.p.Stage(t.Context(), s.request("r3")))
+		s.publish(t, "r3")
+		want := withTheirs(way, first)
+		want["c.css"] = "c3"
+		s.holds(t, want)
+	})
 }
 
 func TestNothingIsDoneWhereTheFilesAreLiveAlready(t *testing.T) {
@@ -218,41 +221,31 @@ func TestNothingIsDoneWhereTheFilesAreLiveAlready(t *testing.T) {
 
 func TestWhatSomebodyChangedIsPutRight(t *testing.T) {
 	t.Parallel()
-	for way, prepare := range ways {
-		t.Run(way, func(t *testing.T) {
-			t.Parallel()
-			s := newSite(t)
-			prepare(t, s)
-			s.release(t, "r1", first)
-			s.publish(t, "r1")
-			must(t, os.Remove(filepath.Join(s.root, "app.111.js")))
-			must(t, os.WriteFile(filepath.Join(s.root, "a.css"), []byte("edited by hand"), 0o644))
-			s.publish(t, "r1")
-			s.holds(t, withTheirs(way, first))
-			must(t, os.RemoveAll(s.root))
-			s.publish(t, "r1")
-			s.holds(t, first)
-		})
-	}
+	eachWay(t, func(t *testing.T, way string, s *site) {
+		s.release(t, "r1", first)
+		s.publish(t, "r1")
+		must(t, os.Remove(filepath.Join(s.root, "app.111.js")))
+		must(t, os.WriteFile(filepath.Join(s.root, "a.css"), []byte("edited by hand"), 0o644))
+		s.publish(t, "r1")
+		s.holds(t, withTheirs(way, first))
+		must(t, os.RemoveAll(s.root))
+		s.publish(t, "r1")
+		s.holds(t, first)
+	})
 }
 
 func TestFolderBecomesAFileAndBack(t *testing.T) {
 	t.Parallel()
-	for way, prepare := range ways {
-		t.Run(way, func(t *testing.T) {
-			t.Parallel()
-			s := newSite(t)
-			prepare(t, s)
-			folder, file := map[string]string{"x/y/z": "deep", "b": "b"}, map[string]string{"x": "flat", "b": "b"}
-			s.release(t, "r1", folder)
-			s.release(t, "r2", file)
-			s.publish(t, "r1")
-			s.publish(t, "r2")
-			s.holds(t, withTheirs(way, file))
-			s.publish(t, "r1")
-			s.holds(t, withTheirs(way, folder))
-		})
-	}
+	eachWay(t, func(t *testing.T, way string, s *site) {
+		folder, file := map[string]string{"x/y/z": "deep", "b": "b"}, map[string]string{"x": "flat", "b": "b"}
+		s.release(t, "r1", folder)
+		s.release(t, "r2", file)
+		s.publish(t, "r1")
+		s.publish(t, "r2")
+		s.holds(t, withTheirs(way, file))
+		s.publish(t, "r1")
+		s.holds(t, withTheirs(way, folder))
+	})
 }
 
 func TestFolderOfAnEarlierRecipeIsTakenOver(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -141,5 +142,21 @@ func eventually(t testing.TB, what string, ok func() bool) {
 		case <-deadline:
 			t.Fatalf("waited in vain for: %s", what)
 		}
+	}
+}
+
+// shortAndLong runs a test in a folder whose path a socket address holds, and in one that is too long
+// for that.
+func shortAndLong(t *testing.T, test func(t *testing.T, dir string)) {
+	t.Helper()
+	for name, sub := range map[string]string{"": "", "long path": strings.Repeat("long", 40)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(short(t), sub)
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			test(t, dir)
+		})
 	}
 }

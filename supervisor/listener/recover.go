@@ -94,7 +94,7 @@ func HeldBy(inode uint64, pids ...int) bool {
 // looks is how often the descriptors of a process are read that closes some meanwhile: a server that
 // starts gives its listener another number, by a duplicate, and may have it twice or, as it seems to
 // who reads them one after the other, not at all.
-const looks = 5
+const looks = 20
 
 // verdict is what eachSocket does after a socket.
 type verdict int

@@ -23,69 +23,62 @@ import (
 
 func TestRecoveredListenerIsTheOneThatWasBound(t *testing.T) {
 	t.Parallel()
-	for name, sub := range map[string]string{"": "", "long path": strings.Repeat("long", 40)} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			dir := filepath.Join(short(t), sub)
-			if err := os.MkdirAll(dir, 0o755); err != nil {
-				t.Fatal(err)
+	shortAndLong(t, func(t *testing.T, dir string) {
+		path := filepath.Join(dir, "s")
+		inode, child := orphaned(t, path)
+		before := names(t, dir)
+		if !served(t, path) {
+			t.Fatal("the orphan does not serve")
+		}
+		l, err := Recover(path, inode, child)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		if l.Inode() != inode || l.Path() != path || !l.Named() || !slices.Equal(names(t, dir), before) {
+			t.Errorf("inode %d, path %s, named %v, folder %q; want %d, %s, true, %q", l.Inode(), l.Path(), l.Named(), names(t, dir), inode, path, before)
+		}
+		for _, fd := range []int{l.fd, int(l.File().Fd())} {
+			if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+				t.Errorf("descriptor %d is for every child: %#x, %v", fd, flags, err)
 			}
-			path := filepath.Join(dir, "s")
-			inode, child := orphaned(t, path)
-			before := names(t, dir)
-			if !served(t, path) {
-				t.Fatal("the orphan does not serve")
-			}
-			l, err := Recover(path, inode, child)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer l.Close()
-			if l.Inode() != inode || l.Path() != path || !l.Named() || !slices.Equal(names(t, dir), before) {
-				t.Errorf("inode %d, path %s, named %v, folder %q; want %d, %s, true, %q", l.Inode(), l.Path(), l.Named(), names(t, dir), inode, path, before)
-			}
-			for _, fd := range []int{l.fd, int(l.File().Fd())} {
-				if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
-					t.Errorf("descriptor %d is for every child: %#x, %v", fd, flags, err)
-				}
-			}
-			if flags, err := unix.FcntlInt(uintptr(l.fd), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK == 0 {
-				t.Errorf("the child's mode was changed: %#x, %v", flags, err)
-			}
-			if limit, err := unix.GetsockoptTimeval(l.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO); err != nil || *limit != (unix.Timeval{}) {
-				t.Errorf("accept is limited to %v, %v", limit, err)
-			}
-			if !served(t, path) {
-				t.Error("the child serves no more")
-			}
+		}
+		if flags, err := unix.FcntlInt(uintptr(l.fd), unix.F_GETFL, 0); err != nil || flags&unix.O_NONBLOCK == 0 {
+			t.Errorf("the child's mode was changed: %#x, %v", flags, err)
+		}
+		if limit, err := unix.GetsockoptTimeval(l.fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO); err != nil || *limit != (unix.Timeval{}) {
+			t.Errorf("accept is limited to %v, %v", limit, err)
+		}
+		if !served(t, path) {
+			t.Error("the child serves no more")
+		}
 
-			// Its death costs no client.
-			end(t, child)
-			client := dial(t, path)
-			if n, err := l.QueueLen(); n != 1 || err != nil {
-				t.Errorf("%d clients wait, %v; want 1", n, err)
-			}
-			defer takeAll(t, l)()
-			if rest, err := io.ReadAll(client); len(rest) != 0 || err != nil {
-				t.Errorf("got %q, %v", rest, err)
-			}
-			if err := os.Remove(path); err != nil {
-				t.Fatal(err)
-			}
-			if err := l.Restore(); err != nil || !l.Named() {
-				t.Errorf("name is not put back: %v", err)
-			}
-			if err := l.Take(filepath.Join(dir, "other")); err != nil || !l.Named() {
-				t.Errorf("name is not taken: %v", err)
-			}
-			if err := errors.Join(l.Unlink(), l.Close()); err != nil {
-				t.Error(err)
-			}
-			if left := names(t, dir); len(left) != 0 {
-				t.Errorf("%q are left", left)
-			}
-		})
-	}
+		// Its death costs no client.
+		end(t, child)
+		client := dial(t, path)
+		if n, err := l.QueueLen(); n != 1 || err != nil {
+			t.Errorf("%d clients wait, %v; want 1", n, err)
+		}
+		defer takeAll(t, l)()
+		if rest, err := io.ReadAll(client); len(rest) != 0 || err != nil {
+			t.Errorf("got %q, %v", rest, err)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Restore(); err != nil || !l.Named() {
+			t.Errorf("name is not put back: %v", err)
+		}
+		if err := l.Take(filepath.Join(dir, "other")); err != nil || !l.Named() {
+			t.Errorf("name is not taken: %v", err)
+		}
+		if err := errors.Join(l.Unlink(), l.Close()); err != nil {
+			t.Error(err)
+		}
+		if left := names(t, dir); len(left) != 0 {
+			t.Errorf("%q are left", left)
+		}
+	})
 }
 
 func TestUnknownSocketIsFoundByItsPath(t *testing.T) {

@@ -4,63 +4,55 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 )
 
-// stored is a duplicate of the socket of l, as somebody else holds it.
+// stored is a duplicate of the socket of l, as somebody else holds it. It is the caller's until Stored
+// makes a Listener of it.
 func stored(t *testing.T, l *Listener) int {
 	t.Helper()
 	fd, err := unix.FcntlInt(l.File().Fd(), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { unix.Close(fd) }) // it may be closed
 	return fd
 }
 
 func TestStoredSocketIsTheOneThatWasLeft(t *testing.T) {
 	t.Parallel()
-	for name, sub := range map[string]string{"": "", "long path": strings.Repeat("long", 40)} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			dir := filepath.Join(short(t), sub)
-			if err := os.MkdirAll(dir, 0o755); err != nil {
-				t.Fatal(err)
-			}
-			path := filepath.Join(dir, "s.next")
-			l, err := Bind(path, keep)
-			if err != nil {
-				t.Fatal(err)
-			}
-			public := filepath.Join(dir, "s")
-			if err := l.Take(public); err != nil {
-				t.Fatal(err)
-			}
-			fd := stored(t, l)
-			if err := l.Leave(); err != nil {
-				t.Fatal(err)
-			}
-			c := dial(t, public) // waits in the queue that nobody of us holds
-			back, err := Stored(fd, public, l.Inode(), "s", "s.next")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer back.Close()
-			if n, err := back.QueueLen(); !back.Named() || back.Path() != public || n != 1 || err != nil {
-				t.Errorf("it is %s, named: %v, with %d in its queue, %v", back.Path(), back.Named(), n, err)
-			}
-			c.Close()
-			if err := os.Remove(public); err != nil {
-				t.Fatal(err)
-			}
-			if err := back.Restore(); err != nil {
-				t.Errorf("its spare name is lost: %v", err)
-			}
-		})
-	}
+	shortAndLong(t, func(t *testing.T, dir string) {
+		path := filepath.Join(dir, "s.next")
+		l, err := Bind(path, keep)
+		if err != nil {
+			t.Fatal(err)
+		}
+		public := filepath.Join(dir, "s")
+		if err := l.Take(public); err != nil {
+			t.Fatal(err)
+		}
+		fd := stored(t, l)
+		if err := l.Leave(); err != nil {
+			t.Fatal(err)
+		}
+		c := dial(t, public) // waits in the queue that nobody of us holds
+		back, err := Stored(fd, public, l.Inode(), "s", "s.next")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer back.Close()
+		if n, err := back.QueueLen(); !back.Named() || back.Path() != public || n != 1 || err != nil {
+			t.Errorf("it is %s, named: %v, with %d in its queue, %v", back.Path(), back.Named(), n, err)
+		}
+		c.Close()
+		if err := os.Remove(public); err != nil {
+			t.Fatal(err)
+		}
+		if err := back.Restore(); err != nil {
+			t.Errorf("its spare name is lost: %v", err)
+		}
+	})
 }
 
 func TestStoredSocketThatWasRemovedCanHaveItsNameAgain(t *testing.T) {
@@ -135,6 +127,9 @@ func TestStoredDescriptorThatIsNotWhatItSaysIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer file.Close()
+	ours, others := stored(t, l), stored(t, other)
+	defer unix.Close(ours)
+	defer unix.Close(others)
 	numbered := func(fd int) uint64 {
 		var st unix.Stat_t
 		if err := unix.Fstat(fd, &st); err != nil {
@@ -146,8 +141,8 @@ func TestStoredDescriptorThatIsNotWhatItSaysIsRefused(t *testing.T) {
 		fd    int
 		inode uint64
 	}{
-		"another number":            {stored(t, l), l.Inode() + 1},
-		"of another folder":         {stored(t, other), other.Inode()},
+		"another number":            {ours, l.Inode() + 1},
+		"of another folder":         {others, other.Inode()},
 		"bound by somebody else":    {int(plain.Fd()), numbered(int(plain.Fd()))},
 		"connected, without a name": {pair[0], numbered(pair[0])},
 		"of the internet":           {int(internet.Fd()), numbered(int(internet.Fd()))},
