@@ -228,7 +228,7 @@ def own(e):
 
 # Errors of MySQL and MariaDB (errmsg.h, mysqld_error.h): no connection, a connection lost, a server that ends or is full.
 MYSQL = {1040, 1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 2001, 2002, 2003, 2004, 2005, 2006, 2012, 2013, 2055, 4031}
-# Of PostgreSQL (errcodes.txt), beside class 08: the server ends, has crashed, or starts; it has too many clients.
+# Of PostgreSQL (errcodes.txt), in addition to class 08: the server ends, has crashed, or starts; it has too many clients.
 POSTGRES = {"57P01", "57P02", "57P03", "53300"}
 # Where there is no number: libpq's words, SQLite's, Oracle's numbers.
 WORDS = (

@@ -53,7 +53,7 @@ func New(o Options) *Maker {
 	return m
 }
 
-// SetParallel changes how many attempts, and how many checks beside them, may run at once. Those
+// SetParallel changes how many attempts, and how many checks in addition, may run at once. Those
 // that are running continue.
 func (m *Maker) SetParallel(n int) {
 	m.slots.setLimit(n)

@@ -62,7 +62,7 @@ func TestWorkingDirIsAnAbsolutePath(t *testing.T) {
 	}
 	for _, text := range []string{"", "x", "./x", "{data}/../x", "{data}/", "/a//b", "{venv}", "{python}", "{data}{app}", "{data}/{app}", "{data}x", "{dta}"} {
 		if workingDir(text) == "" {
-			t.Errorf("%q is taken", text)
+			t.Errorf("%q is accepted", text)
 		}
 	}
 }

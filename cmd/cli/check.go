@@ -20,7 +20,7 @@ there and can be used: what "doctor" tries by starting it, this tells from the
 files alone. It needs no running supervisor and changes nothing.
 
 Every mistake is a line of its own, FILE:LINE:COLUMN: MESSAGE. What may pass by
-itself, such as a port that is taken, is printed to standard error after
+itself, such as a port in use, is printed to standard error after
 "warning: ". The exit code is 0 where there is no mistake, and 1 otherwise.`,
 		Example: `  medctrl-supervisor check
   medctrl-supervisor -c builds.toml check`,

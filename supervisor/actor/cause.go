@@ -19,7 +19,7 @@ func causeOfExit(e Exit, output []string) machine.Cause {
 	return machine.CauseRelease
 }
 
-// causeOfCheck returns where the cause of a check that was not passed lies. A server that answers
+// causeOfCheck returns where the cause of a failed check lies. A server that returns
 // late, or says that it is at fault, may miss something that comes back.
 func causeOfCheck(err error) machine.Cause {
 	var answer *ProbeError

@@ -17,11 +17,11 @@ func TestCandidateIsTriedAgainAsLongAsItsFailureMayPassByItself(t *testing.T) {
 		output  []string
 		passes  bool
 	}{
-		"answers 500":            {conduct{answer: &ProbeError{Wrong: true, Status: 500, Err: errBroken}}, nil, true},
-		"answers 503":            {conduct{answer: &ProbeError{Wrong: true, Status: 503, Err: errBroken}}, nil, true},
-		"answers 429":            {conduct{answer: &ProbeError{Wrong: true, Status: 429, Err: errBroken}}, nil, true},
-		"answers 404":            {conduct{answer: &ProbeError{Wrong: true, Status: 404, Err: errBroken}}, nil, false},
-		"answers nothing":        {conduct{hung: true}, nil, true},
+		"returns 500":            {conduct{answer: &ProbeError{Wrong: true, Status: 500, Err: errBroken}}, nil, true},
+		"returns 503":            {conduct{answer: &ProbeError{Wrong: true, Status: 503, Err: errBroken}}, nil, true},
+		"returns 429":            {conduct{answer: &ProbeError{Wrong: true, Status: 429, Err: errBroken}}, nil, true},
+		"returns 404":            {conduct{answer: &ProbeError{Wrong: true, Status: 404, Err: errBroken}}, nil, false},
+		"returns nothing":        {conduct{hung: true}, nil, true},
 		"never says it is ready": {conduct{mute: true}, nil, true},
 		"exits":                  {conduct{dies: exit3}, []string{"ModuleNotFoundError: No module named 'nowhere'"}, false},
 		"exits without its database": {conduct{dies: exit3},

@@ -24,7 +24,7 @@ type script struct {
 	hangs       func() // is called when it does; nil: it does not
 }
 
-// scripted is a Runner that answers by what the probe is.
+// scripted is a Runner whose result depends on the probe.
 type scripted map[string]script
 
 // names of probes, by what their code has.

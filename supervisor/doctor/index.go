@@ -17,7 +17,7 @@ import (
 //go:embed index.py
 var askIndex string
 
-// indexQuestion is what the probe is told, and indexAnswer a line of what it says.
+// indexQuestion is what the probe is told, and indexReply a line of what it says.
 type (
 	indexQuestion struct {
 		URLs     []string `json:"urls"`
@@ -25,7 +25,7 @@ type (
 		CA       string   `json:"ca"`
 		Insecure []string `json:"insecure"`
 	}
-	indexAnswer struct {
+	indexReply struct {
 		N      int    // of the address
 		Status int    // HTTP; 0: there was no answer
 		Error  string // why
@@ -47,21 +47,21 @@ func (p *patient) index(ctx context.Context, python *build.Interpreter) {
 		return
 	}
 	out, err := p.run(ctx, p.seen.Command(python.Path, "-I", "-c", askIndex), question)
-	answers := map[int]indexAnswer{}
+	replies := map[int]indexReply{}
 	for line := range strings.Lines(string(out)) {
-		var a indexAnswer
+		var a indexReply
 		if json.Unmarshal([]byte(line), &a) == nil {
-			answers[a.N] = a
+			replies[a.N] = a
 		}
 	}
 	for n, address := range where.URLs {
-		p.add(p.indexFinding(n, address, answers, err))
+		p.add(p.indexFinding(n, address, replies, err))
 	}
 }
 
 // indexFinding says what came of one address. Without an index an environment that is there stays
 // usable, and so do the interpreter's own packages.
-func (p *patient) indexFinding(n int, address string, answers map[int]indexAnswer, err error) Finding {
+func (p *patient) indexFinding(n int, address string, replies map[int]indexReply, err error) Finding {
 	const check = "index"
 	shown := bare(address)
 	how, fix := fail, "look at the network and the proxy, or name an index that can be reached: PIP_INDEX_URL in env, pip_args or pip.conf"
@@ -73,12 +73,12 @@ func (p *patient) indexFinding(n int, address string, answers map[int]indexAnswe
 		how = warn
 		fix += "; until then there are only the interpreter's own packages"
 	}
-	a, answered := answers[n]
+	a, replied := replies[n]
 	switch {
-	case !answered && err == nil:
+	case !replied && err == nil:
 		err = fmt.Errorf("the probe said nothing of it")
 		fallthrough
-	case !answered:
+	case !replied:
 		return how(check, fix, "%s cannot be reached: %v", shown, err)
 	case a.Status == 0:
 		return how(check, fix, "%s cannot be reached: %s", shown, a.Error)

@@ -28,7 +28,7 @@ func TestReleaseCheckedDuringAnOutageTakesOverAfterIt(t *testing.T) {
 	tr := w.Load("one", 50)
 	tr.GoOn(t, calm)
 
-	w.Touch("one", "sick") // every page answers 500, of what serves too
+	w.Touch("one", "sick") // every page returns 500, also those of what serves
 	w.SetBanner("one", "after the outage", RenameOver)
 	b := w.waitReason("one", "did not take over", "500", "tried again in ")
 	if b.Pid != first.Pid || b.NextTry.IsZero() {

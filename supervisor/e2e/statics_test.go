@@ -64,7 +64,7 @@ func (w *World) page() string {
 	w.t.Helper()
 	a, err := Ask("unix", w.Socket("one"), "/page")
 	if err != nil || a.Status != http.StatusOK {
-		w.t.Errorf("the page answers %d %q, %v", a.Status, a.Body, err)
+		w.t.Errorf("the page returns %d %q, %v", a.Status, a.Body, err)
 	}
 	return strings.TrimPrefix(a.Body, "/static/")
 }

@@ -110,7 +110,7 @@ func orphaned(t testing.TB, path string, argv ...string) (inode uint64, child in
 	return inode, child
 }
 
-// served reports whether the child answers.
+// served reports whether the child serves a client.
 func served(t testing.TB, path string) bool {
 	t.Helper()
 	answer, err := io.ReadAll(dial(t, path))

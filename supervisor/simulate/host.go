@@ -55,7 +55,7 @@ func (k host) Probe(ctx context.Context, path string, h *config.Health, timeout 
 		case a == 0:
 			return errors.New("the connection is refused or reset")
 		case int(a) < h.Expect.Min || int(a) > h.Expect.Max:
-			return &actor.ProbeError{Wrong: true, Status: int(a), Err: fmt.Errorf("it answers %d", int(a))}
+			return &actor.ProbeError{Wrong: true, Status: int(a), Err: fmt.Errorf("it returns %d", int(a))}
 		}
 		return nil
 	case <-late.C:

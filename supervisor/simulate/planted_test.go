@@ -124,7 +124,7 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 		t.Skip("is run without the race detector")
 	}
 	if testing.Short() {
-		t.Skip("is run by make test, beside its histories")
+		t.Skip("is run by make test, with its histories")
 	}
 	found := 0
 	for _, output := range inShards(t, "TestShardOfPlantedFaults") {

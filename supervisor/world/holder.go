@@ -138,7 +138,7 @@ func (h *holder) take(build string) []public.Listener {
 			continue
 		}
 		h.note(s.inode, true)
-		h.log.Debug("socket that the service manager held is taken back", "build", build, "path", l.Path())
+		h.log.Debug("socket that the service manager held is in use again", "build", build, "path", l.Path())
 		all = append(all, h.holds(l, s.name))
 	}
 	return all

@@ -10,7 +10,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/process"
 )
 
-// Probes start processes for who only tries something: without a root, a lock or a cgroup, beside a
+// Probes start processes for who only tries something: without a root, a lock or a cgroup, next to a
 // supervisor that may be running.
 type Probes struct {
 	build.Runner
