@@ -200,10 +200,11 @@ func (p program) Rotate(ctx context.Context, paths func() []string) {
 func (program) Room(n int) error { return process.MakeRoom(n) }
 
 // gcPercent trades a little CPU at events, which are rare, for memory, which is used all the time.
-// While the supervisor starts, and requests are being served, it is the other way round:
-// gcStarting.
+// While the supervisor starts, and requests are being served, CPU counts more: gcStarting. It is not
+// higher than Go's own value, because what a larger heap scatters is never all given back: 400 leaves
+// 2 MB more to a supervisor of 60 builds, and spares a tenth of a second of CPU at its start.
 const (
-	gcStarting = 400
+	gcStarting = 100
 	gcPercent  = 25
 )
 
