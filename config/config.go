@@ -30,6 +30,7 @@ type Supervisor struct {
 	Front             string // host:port of the embedded front; "" for none
 	Dashboard         string // path of the dashboard on the front, "/-/"; "" for none
 	DashboardWrite    string // file with the token that allows more than looking; "" for nobody
+	ControlGroup      string // group whose members may read over the control socket; "" for nobody
 }
 
 // Restart says when a server that ended without being told to is started again.

@@ -48,6 +48,7 @@ func Diff(old, next *Config) Plan {
 		{"front", old.Supervisor.Front, next.Supervisor.Front},
 		{"dashboard", old.Supervisor.Dashboard, next.Supervisor.Dashboard},
 		{"dashboard_write", old.Supervisor.DashboardWrite, next.Supervisor.DashboardWrite},
+		{"control_group", old.Supervisor.ControlGroup, next.Supervisor.ControlGroup},
 	} {
 		if k.before != k.then {
 			p.Supervisor = append(p.Supervisor, k.name)

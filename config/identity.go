@@ -48,13 +48,23 @@ func IdentityOf(b Build) (Identity, error) {
 		}
 	}
 	if b.Group != "" {
-		g, err := user.LookupGroup(b.Group)
-		if err != nil {
-			return id, fmt.Errorf("look up group of build %s: %w", b.Name, err)
+		var err error
+		if id.GID, err = GroupID(b.Group); err != nil {
+			return id, fmt.Errorf("build %s: %w", b.Name, err)
 		}
-		if id.GID, err = strconv.Atoi(g.Gid); err != nil {
-			return id, fmt.Errorf("look up group %s: id %q: %w", b.Group, g.Gid, err)
-		}
+	}
+	return id, nil
+}
+
+// GroupID returns the number of a group of this system.
+func GroupID(name string) (int, error) {
+	g, err := user.LookupGroup(name)
+	if err != nil {
+		return -1, fmt.Errorf("look up group %s: %w", name, err)
+	}
+	id, err := strconv.Atoi(g.Gid)
+	if err != nil {
+		return -1, fmt.Errorf("look up group %s: id %q: %w", name, g.Gid, err)
 	}
 	return id, nil
 }

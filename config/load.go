@@ -121,7 +121,7 @@ func (l *loader) settings(c *Config) {
 
 var (
 	topKeys        = []string{"root", "supervisor", "defaults", "build"}
-	supervisorKeys = []string{"log_level", "log_format", "log_dir", "max_parallel_builds", "front", "dashboard", "dashboard_write"}
+	supervisorKeys = []string{"log_level", "log_format", "log_dir", "max_parallel_builds", "front", "dashboard", "dashboard_write", "control_group"}
 )
 
 func (l *loader) unknown(path, name string, known []string) {
@@ -230,6 +230,10 @@ func (l *loader) supervisor(c *Config, file tomlTable) {
 				if _, err := ReadToken(s.DashboardWrite); err != nil && !l.applied {
 					want = "a file with a token: " + err.Error()
 				}
+			}
+		case "control_group":
+			if want = set(&s.ControlGroup, v); want == "" && !l.applied {
+				want = groupName(s.ControlGroup)
 			}
 		default:
 			l.unknown(path, name, supervisorKeys)

@@ -72,6 +72,7 @@ max_parallel_builds = 3
 front = "[::1]:8080"
 dashboard = "/-/"
 dashboard_write = "token"
+control_group = "root"
 [[build]]
 name = "one"
 source = "other"
@@ -142,7 +143,7 @@ host = "example.org:8000"
 	if !reflect.DeepEqual(c.Builds[0], want) {
 		t.Errorf("the build is\n%+v, want\n%+v", c.Builds[0], want)
 	}
-	if want := (Supervisor{"debug", "json", s.path("logs"), 3, "[::1]:8080", "/-/", s.path("token")}); c.Supervisor != want {
+	if want := (Supervisor{"debug", "json", s.path("logs"), 3, "[::1]:8080", "/-/", s.path("token"), "root"}); c.Supervisor != want {
 		t.Errorf("[supervisor] is %+v, want %+v", c.Supervisor, want)
 	}
 	base := defaultBuild()

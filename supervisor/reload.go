@@ -12,14 +12,24 @@ import (
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/watch"
 	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
+	"github.com/medctrl/medctrl-supervisor/supervisor/control"
+	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
 )
 
 // Reload is SIGHUP with a result: what changes, or why nothing changes.
 func (s *Supervisor) Reload(ctx context.Context, dryRun bool) (changes []string, err error) {
+	if !dryRun {
+		s.asked(ctx, "reload")
+	}
 	if failed := s.do(ctx, func() { changes, err = s.reload(dryRun) }); failed != nil {
 		return nil, failed
 	}
 	return changes, err
+}
+
+// asked records what a person asks of the supervisor itself.
+func (s *Supervisor) asked(ctx context.Context, what string) {
+	s.reports.Event(actor.Event{Time: s.world.Host.Now(), Event: string(machine.EventAsked), Reason: what, By: control.Who(ctx)})
 }
 
 // reload reads the file again and applies what changed, in it and in the builds' inputs; with dry
@@ -139,6 +149,9 @@ func (s *Supervisor) applyShared(cfg *config.Config) {
 		s.log.Error("log folder cannot be made, what servers print is lost", "error", err)
 	}
 	s.frontend.apply(cfg)
+	if err := s.world.Control.SetReaders(cfg.Supervisor.ControlGroup); err != nil {
+		s.log.Error("members of the group cannot look", "error", err)
+	}
 	if err := s.world.Program.Room(descriptorsEach * len(cfg.Builds)); err != nil {
 		s.log.Debug("room for descriptors cannot be made at once", "error", err)
 	}

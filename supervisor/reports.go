@@ -26,7 +26,7 @@ func newReports(file world.EventFile, past []byte, m *control.Metrics) *reports 
 
 // Event tells the followers, and writes it down for the next run.
 func (r *reports) Event(e actor.Event) {
-	event := control.Event{Time: e.Time.UTC(), Build: e.Build, Event: e.Event, Release: e.Release, Pid: e.Pid, Reason: e.Reason}
+	event := control.Event{Time: e.Time.UTC(), Build: e.Build, Event: e.Event, Release: e.Release, Pid: e.Pid, Reason: e.Reason, By: e.By}
 	r.feed.Add(event)
 	r.file.Add(event)
 }

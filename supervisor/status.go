@@ -160,7 +160,7 @@ func (s *Supervisor) Act(ctx context.Context, name, action string, args map[stri
 	if err != nil {
 		return err
 	}
-	err = a.Do(ctx, actor.Command{Action: action, To: args["to"], Fresh: args["fresh"] == "yes", NoWait: args["wait"] == "no"}, progress)
+	err = a.Do(ctx, actor.Command{Action: action, To: args["to"], Fresh: args["fresh"] == "yes", NoWait: args["wait"] == "no", By: control.Who(ctx)}, progress)
 	if errors.Is(err, actor.ErrNoAction) {
 		return fmt.Errorf("%w: %q", control.ErrNoAction, action)
 	}

@@ -73,6 +73,7 @@ func (s *Supervisor) Upgrade(ctx context.Context, progress func(string)) error {
 	if !s.upgrade.under.CompareAndSwap(false, true) {
 		return errUpgrading
 	}
+	s.asked(ctx, "upgrade")
 	open := s.shared.Gate.Close()
 	defer func() {
 		open()

@@ -97,7 +97,7 @@ func TestNamesInTheFileAreCompletedWithoutASupervisor(t *testing.T) {
 func TestASupervisorThatHangsDoesNotHoldThePersonAtTab(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
-	ln, err := control.Listen(d.socket()) // and nobody accepts
+	ln, err := control.Listen(d.socket(), control.NoGroup) // and nobody accepts
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ type fake struct {
 // serve has a supervisor at the desk, until the test's end or until stop is called.
 func (d *desk) serve(f *fake) (stop func()) {
 	d.t.Helper()
-	ln, err := control.Listen(d.socket())
+	ln, err := control.Listen(d.socket(), control.NoGroup)
 	if err != nil {
 		d.t.Fatal(err)
 	}

@@ -346,7 +346,7 @@ func (a *Actor) begun(ctx context.Context) bool {
 
 // event tells people what happened outside the machine.
 func (a *Actor) event(event machine.EventName, release, reason string) {
-	a.Ports.Reports.Event(Event{Time: a.Ports.Host.Now(), Build: a.name, Event: string(event), Release: release, Reason: reason})
+	a.Ports.Reports.Event(Event{Time: a.Ports.Host.Now(), Build: a.name, Event: string(event), Release: release, Reason: reason, By: a.cause(event)})
 }
 
 // warn logs an error that nothing else can be done about.

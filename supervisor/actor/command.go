@@ -19,6 +19,19 @@ type Command struct {
 	To     string // of rollback: the release; "" is the one before
 	Fresh  bool   // of rebuild: with a new environment
 	NoWait bool   // Do returns as soon as the command is accepted
+	By     string // who asks
+}
+
+// String is the command as it is typed.
+func (c Command) String() string {
+	text := c.Action
+	if c.To != "" {
+		text += " --to " + c.To
+	}
+	if c.Fresh {
+		text += " --fresh"
+	}
+	return text
 }
 
 // ticket is a command under way.
@@ -105,6 +118,7 @@ var (
 // commands are what people have asked for.
 type commands struct {
 	last  string    // the last one that the machine knows of
+	by    string    // who asked for it, until its result is known
 	early []*ticket // came before the build's entry, which they need
 }
 
@@ -156,9 +170,23 @@ func (a *Actor) ask(t *ticket) {
 		t.refused = fmt.Errorf("%w: %q", ErrNoAction, t.Action)
 	}
 	if t.refused == nil {
-		a.asked.last = t.Action
+		a.asked.last, a.asked.by = t.Action, t.By
+		a.event(machine.EventAsked, t.To, t.String())
 		a.turn(event)
 	}
+}
+
+// cause returns who caused an event: who asked for the command that it is a part or the result of.
+func (a *Actor) cause(event machine.EventName) string {
+	by := a.asked.by
+	switch event {
+	case machine.EventAsked, machine.EventStopping, machine.EventBuilt, machine.EventProved:
+	case machine.EventTookOver, machine.EventStopped, machine.EventBuildFailed, machine.EventCandidateFailed:
+		a.asked.by = "" // what comes next is no one's doing
+	default:
+		return ""
+	}
+	return by
 }
 
 func (a *Actor) rollbackable(to string) error {

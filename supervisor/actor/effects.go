@@ -127,7 +127,7 @@ func (a *Actor) noted(e machine.Note) {
 	default:
 		a.log.Debug("generation was "+string(e.Event), args...)
 	}
-	a.Ports.Reports.Event(Event{Time: a.Ports.Host.Now(), Build: a.name, Event: string(e.Event), Release: e.Release, Pid: pid, Reason: e.Reason})
+	a.Ports.Reports.Event(Event{Time: a.Ports.Host.Now(), Build: a.name, Event: string(e.Event), Release: e.Release, Pid: pid, Reason: e.Reason, By: a.cause(e.Event)})
 	a.callHook(e.Event, e.Release, e.Reason)
 }
 

@@ -206,4 +206,5 @@ type Event struct {
 	Release string
 	Pid     int // 0: none, or not known
 	Reason  string
+	By      string // the person who caused it; "" if nobody did or is known
 }

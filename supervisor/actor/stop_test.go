@@ -19,7 +19,7 @@ func TestStopServesTheQueueAndLeavesNothing(t *testing.T) {
 		if !server.gone || !server.sock.Closed() || l.w.folder.At(socketPath) != nil || l.w.guard != nil {
 			l.Error("something is left of the build")
 		}
-		l.events("stopping")
+		l.events("asked stopping")
 		if !l.w.record.StoppedByHand {
 			l.Error("it is not written down that it was stopped by hand")
 		}

@@ -156,7 +156,7 @@ func start(t *testing.T) (*fake, Client) {
 
 func startAt(t *testing.T, path string, b Backend) (stop func()) {
 	t.Helper()
-	ln, err := Listen(path)
+	ln, err := Listen(path, NoGroup)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,18 +282,23 @@ func TestOnlyRootAndOurselvesMayWrite(t *testing.T) {
 	t.Parallel()
 	f := &fake{feed: NewFeed(nil)}
 	path := filepath.Join(shortDir(t), "c")
-	ln, err := Listen(path)
+	ln, err := Listen(path, NoGroup)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	a := &api{backend: f, log: hclog.NewNullLogger(), life: ctx, ending: ctx.Done(), mayWrite: func(ctx context.Context) error {
-		if err := mayWrite(ctx); err != nil {
-			t.Errorf("our own user may not write: %v", err)
+	guard := func(ctx context.Context, write bool) (context.Context, error) {
+		ctx, err := ln.access().guard(ctx, write)
+		if err != nil {
+			t.Errorf("our own user is refused: %v", err)
 		}
-		return errors.New("user 33 may not do this")
-	}}
+		if write {
+			err = errors.New("user 33 may not do this")
+		}
+		return ctx, err
+	}
+	a := &api{backend: f, log: hclog.NewNullLogger(), life: ctx, ending: ctx.Done(), guard: guard}
 	go func() { done <- serve(ctx, ln, a) }()
 	c := Client{Socket: path}
 	var refused *Error

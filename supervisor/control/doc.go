@@ -12,9 +12,10 @@
 // lies: 400, 404 and 405 in the request, 403 not allowed, 413 too large, 422 understood but
 // impossible. An action that fails after it made progress is a 200 whose last line is the error.
 //
-// Any client that can connect may read, and the socket's mode lets only root and the supervisor's
-// own user connect. Only these may write, by SO_PEERCRED (socket(7)), should the modes ever be
-// loosened.
+// The socket's mode lets only root, the supervisor's own user and the members of control_group
+// connect. Each request is held against the same, by what the kernel recorded of the client
+// (SO_PEERCRED, unix(7)), should the modes ever be loosened: the group may read, the others may
+// write as well. Who did so stands in the events that follow (Who).
 //
 // The server never waits for a client: a follower of events that falls behind is told so and
 // disconnected.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -18,7 +19,8 @@ import (
 // Socket is the listening control socket and the name it was given. It is a net.Listener that
 // survives the loss of its name (Restore).
 type Socket struct {
-	path string
+	path    string
+	readers atomic.Int64 // group whose members may connect and read, or NoGroup
 
 	mu     sync.Mutex // guards what follows
 	ln     net.Listener
@@ -26,18 +28,28 @@ type Socket struct {
 	closed bool
 }
 
-// Listen makes the socket at path, mode 0600, in a folder that is made with mode 0700. It replaces
-// a socket that nobody listens on. A socket with a listener, and anything that is not a socket, is
-// left alone, and Listen returns an error.
-func Listen(path string) (*Socket, error) {
-	ln, ino, err := listen(path)
+// Listen makes the socket at path, in a folder that is made with mode 0700. Only our own user and
+// root can connect to it (mode 0600), with readers, which is a group or NoGroup, its members too
+// (0660). It replaces a socket that nobody listens on. A socket with a listener, and anything that
+// is not a socket, is left alone, and Listen returns an error.
+func Listen(path string, readers int) (*Socket, error) {
+	ln, ino, err := listen(path, readers)
 	if err != nil {
 		return nil, err
 	}
-	return &Socket{path: path, ln: ln, ino: ino}, nil
+	s := &Socket{path: path, ln: ln, ino: ino}
+	s.readers.Store(int64(readers))
+	return s, nil
 }
 
-func listen(path string) (net.Listener, uint64, error) {
+// SetReaders makes the members of another group those who may read. It holds at once for who has
+// connected, and for who may connect after the next Restore.
+func (s *Socket) SetReaders(group int) { s.readers.Store(int64(group)) }
+
+// access says who may do what over the socket.
+func (s *Socket) access() access { return access{own: os.Geteuid(), readers: &s.readers} }
+
+func listen(path string, readers int) (net.Listener, uint64, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, 0, fmt.Errorf("make folder of control socket: %w", err)
 	}
@@ -56,7 +68,7 @@ func listen(path string) (net.Listener, uint64, error) {
 	if err != nil {
 		return nil, 0, fmt.Errorf("bind control socket %s: %w", path, err)
 	}
-	ln, ino, err := open(f, path)
+	ln, ino, err := open(f, path, readers)
 	if err != nil {
 		os.Remove(path) // the error counts
 		return nil, 0, fmt.Errorf("open control socket %s: %w", path, err)
@@ -67,7 +79,7 @@ func listen(path string) (net.Listener, uint64, error) {
 // Inherited makes a Socket from a descriptor that was kept across an exec (File), and closes the
 // descriptor. An error means that path leads elsewhere now, or that the descriptor is not such a
 // socket.
-func Inherited(f *os.File, path string) (*Socket, error) {
+func Inherited(f *os.File, path string, readers int) (*Socket, error) {
 	defer f.Close() // net.FileListener has its own
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err != nil {
@@ -77,7 +89,9 @@ func Inherited(f *os.File, path string) (*Socket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("take over control socket %s: %w", path, err)
 	}
-	return &Socket{path: path, ln: ln, ino: st.Ino}, nil
+	s := &Socket{path: path, ln: ln, ino: st.Ino}
+	s.readers.Store(int64(readers))
+	return s, nil
 }
 
 // Restore makes the socket again where somebody has removed its name or given it to something else,
@@ -90,15 +104,12 @@ func (s *Socket) Restore() error {
 	}
 	var st unix.Stat_t
 	if unix.Lstat(s.path, &st) == nil && st.Ino == s.ino && st.Mode&unix.S_IFMT == unix.S_IFSOCK {
-		if st.Mode&0o7777 == 0o600 {
-			return nil
-		}
-		if err := os.Chmod(s.path, 0o600); err != nil {
+		if err := admit(s.path, int(s.readers.Load())); err != nil {
 			return fmt.Errorf("restore control socket: %w", err)
 		}
 		return nil
 	}
-	ln, ino, err := listen(s.path)
+	ln, ino, err := listen(s.path, int(s.readers.Load()))
 	if err != nil {
 		return err
 	}
@@ -152,9 +163,26 @@ func (s *Socket) File() (*os.File, error) {
 	return f, nil
 }
 
-// open sets the mode of the bound socket f, named path, and only then lets clients in.
-func open(f *os.File, path string) (net.Listener, uint64, error) {
-	if err := os.Chmod(path, 0o600); err != nil {
+// admit gives the socket at path the owner and mode with which those may connect who may read.
+func admit(path string, readers int) error {
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return &os.PathError{Op: "lstat", Path: path, Err: err}
+	}
+	mode := st.Mode & 0o7777
+	switch {
+	case readers == NoGroup && mode != 0o600:
+		return os.Chmod(path, 0o600)
+	case readers == NoGroup || int(st.Gid) == readers && mode == 0o660:
+		return nil
+	}
+	// In this order the group from before gains nothing.
+	return errors.Join(os.Chmod(path, 0o600), os.Lchown(path, -1, readers), os.Chmod(path, 0o660))
+}
+
+// open sets owner and mode of the bound socket f, named path, and only then lets clients in.
+func open(f *os.File, path string, readers int) (net.Listener, uint64, error) {
+	if err := admit(path, readers); err != nil {
 		return nil, 0, err
 	}
 	var st unix.Stat_t

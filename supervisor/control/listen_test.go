@@ -44,7 +44,7 @@ func TestLeftOverSocketIsReplaced(t *testing.T) {
 func TestSocketInUseIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	_, c := start(t)
-	if _, err := Listen(c.Socket); err == nil || !strings.Contains(err.Error(), "another supervisor") {
+	if _, err := Listen(c.Socket, NoGroup); err == nil || !strings.Contains(err.Error(), "another supervisor") {
 		t.Errorf("Listen: %v", err)
 	}
 	if _, err := c.Status(t.Context()); err != nil {
@@ -54,7 +54,7 @@ func TestSocketInUseIsLeftAlone(t *testing.T) {
 	if err := os.WriteFile(file, []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Listen(file); err == nil {
+	if _, err := Listen(file, NoGroup); err == nil {
 		t.Error("listens on a file")
 	}
 	if text, _ := os.ReadFile(file); string(text) != "mine" {
@@ -65,7 +65,7 @@ func TestSocketInUseIsLeftAlone(t *testing.T) {
 func TestInheritedSocketAnswersWhoConnectedBefore(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(shortDir(t), "c")
-	before, err := Listen(path)
+	before, err := Listen(path, NoGroup)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestInheritedSocketAnswersWhoConnectedBefore(t *testing.T) {
 		waiting <- err
 	}()
 	before.ln.Close() // as an exec does, the name stays
-	after, err := Inherited(f, path)
+	after, err := Inherited(f, path, NoGroup)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 // scrape returns what Prometheus would get.
 func scrape(t *testing.T) string {
 	t.Helper()
-	ln, err := Listen(shortDir(t) + "/c")
+	ln, err := Listen(shortDir(t)+"/c", NoGroup)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ func TestSocketIsThereAgainAfterItsNameWasLost(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(shortDir(t), "d")
 	path := filepath.Join(dir, "c")
-	ln, err := Listen(path)
+	ln, err := Listen(path, NoGroup)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestSocketIsThereAgainAfterItsNameWasLost(t *testing.T) {
 func TestSocketIsNotTakenFromSomethingElse(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(shortDir(t), "c")
-	ln, err := Listen(path)
+	ln, err := Listen(path, NoGroup)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,7 +15,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
-	"golang.org/x/sys/unix"
 )
 
 // Backend is what the API talks to. Its methods are called concurrently.
@@ -75,15 +73,17 @@ const (
 // Serve serves the API on a socket until ctx ends, then closes and removes it. It returns early,
 // with an error, if the socket breaks. All its goroutines have ended when it returns.
 func Serve(ctx context.Context, ln *Socket, b Backend, m *Metrics, log hclog.Logger) error {
-	return serve(ctx, ln, &api{backend: b, metrics: m, log: log, mayWrite: mayWrite, life: ctx, ending: ctx.Done()})
+	return serve(ctx, ln, &api{backend: b, metrics: m, log: log, guard: ln.access().guard, life: ctx, ending: ctx.Done()})
 }
 
 // NewHandler returns the same API for clients that do not come over the socket; the caller decides
-// who may write.
+// who may do what, and says who it is (WithWho).
 func NewHandler(b Backend, m *Metrics, log hclog.Logger) http.Handler {
 	forever := context.Background()
-	return &api{backend: b, metrics: m, log: log, mayWrite: func(context.Context) error { return nil }, life: forever, ending: forever.Done()}
+	return &api{backend: b, metrics: m, log: log, guard: everybody, life: forever, ending: forever.Done()}
 }
+
+func everybody(ctx context.Context, write bool) (context.Context, error) { return ctx, nil }
 
 func serve(ctx context.Context, ln net.Listener, a *api) error {
 	base, cutOff := context.WithCancel(context.WithoutCancel(ctx))
@@ -130,12 +130,14 @@ func serve(ctx context.Context, ln net.Listener, a *api) error {
 
 // api is the HTTP side of a Backend.
 type api struct {
-	backend  Backend
-	metrics  *Metrics
-	log      hclog.Logger
-	mayWrite func(context.Context) error
-	life     context.Context // Serve's
-	ending   <-chan struct{} // closed when Serve is to end: all streams stop
+	backend Backend
+	metrics *Metrics
+	log     hclog.Logger
+	// guard returns the context of a request with its caller (Who), or why they may not read, or
+	// write.
+	guard  func(ctx context.Context, write bool) (context.Context, error)
+	life   context.Context // Serve's
+	ending <-chan struct{} // closed when Serve is to end: all streams stop
 }
 
 // ServeHTTP handles one request.
@@ -174,7 +176,12 @@ func (a *api) get(w http.ResponseWriter, r *http.Request, then http.HandlerFunc)
 		refuse(w, http.StatusMethodNotAllowed, r.URL.Path+" takes GET")
 		return
 	}
-	then(w, r)
+	ctx, err := a.guard(r.Context(), false)
+	if err != nil {
+		refuse(w, http.StatusForbidden, err.Error())
+		return
+	}
+	then(w, r.WithContext(ctx))
 }
 
 // post lets only writers pass, and reads and discards the body: arguments are in the query.
@@ -184,7 +191,8 @@ func (a *api) post(w http.ResponseWriter, r *http.Request, then http.HandlerFunc
 		refuse(w, http.StatusMethodNotAllowed, r.URL.Path+" takes POST")
 		return
 	}
-	if err := a.mayWrite(r.Context()); err != nil {
+	ctx, err := a.guard(r.Context(), true)
+	if err != nil {
 		refuse(w, http.StatusForbidden, err.Error())
 		return
 	}
@@ -192,7 +200,7 @@ func (a *api) post(w http.ResponseWriter, r *http.Request, then http.HandlerFunc
 	// size still bounds what a client costs.
 	conn := http.NewResponseController(w)
 	conn.SetReadDeadline(time.Now().Add(bodyTimeout))
-	_, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxBody))
+	_, err = io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxBody))
 	conn.SetReadDeadline(time.Time{})
 	var large *http.MaxBytesError
 	switch {
@@ -204,7 +212,7 @@ func (a *api) post(w http.ResponseWriter, r *http.Request, then http.HandlerFunc
 		refuse(w, http.StatusBadRequest, "the body is incomplete")
 		return
 	}
-	then(w, r)
+	then(w, r.WithContext(ctx))
 }
 
 func (a *api) status(w http.ResponseWriter, r *http.Request) {
@@ -320,7 +328,7 @@ func (a *api) act(w http.ResponseWriter, r *http.Request, name, action string) {
 	for key, values := range r.URL.Query() {
 		args[key] = values[len(values)-1]
 	}
-	a.log.Debug("action requested", "build", name, "action", action)
+	a.log.Debug("action requested", "build", name, "action", action, "by", Who(r.Context()))
 	a.follow(w, r, func(ctx context.Context, progress func(string)) error {
 		return a.backend.Act(ctx, name, action, args, progress)
 	})
@@ -389,39 +397,4 @@ func answer(w http.ResponseWriter, status int, v any) {
 	w.Write(append(text, '\n')) // dropped error: a client that has gone needs no response
 	conn.Flush()
 	conn.SetWriteDeadline(time.Time{})
-}
-
-type connKey struct{}
-
-// mayWrite lets root and our own user pass.
-func mayWrite(ctx context.Context) error {
-	conn, ok := ctx.Value(connKey{}).(*net.UnixConn)
-	if !ok {
-		return errors.New("only for clients of the control socket")
-	}
-	uid, err := peer(conn)
-	if err != nil {
-		return err
-	}
-	if own := os.Geteuid(); uid != 0 && uid != own {
-		return fmt.Errorf("user %d may not do this: only root and the supervisor's own user (%d)", uid, own)
-	}
-	return nil
-}
-
-// peer returns the user that connected, as the kernel recorded it then.
-func peer(conn *net.UnixConn) (uid int, err error) {
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		return 0, fmt.Errorf("ask who connected: %w", err)
-	}
-	var cred *unix.Ucred
-	var credErr error
-	err = raw.Control(func(fd uintptr) {
-		cred, credErr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	})
-	if err = errors.Join(err, credErr); err != nil {
-		return 0, fmt.Errorf("ask who connected: %w", err)
-	}
-	return int(cred.Uid), nil
 }

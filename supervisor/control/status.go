@@ -116,6 +116,7 @@ type Event struct {
 	Release string    `json:"release"`
 	Pid     int       `json:"pid"`
 	Reason  string    `json:"reason"`
+	By      string    `json:"by"` // the person who caused it, "" if nobody did or is known
 }
 
 // MarshalJSON keeps the promises about times and lists: RFC 3339 in UTC, never null. Builds are

@@ -29,6 +29,8 @@ const (
 	EventBuilt       EventName = "built"        // an attempt made a release
 	EventBuildFailed EventName = "build_failed" // an attempt made none
 	EventStopped     EventName = "stopped"      // the last process of a stopped build ended
+	// a person asked for something, which Reason names
+	EventAsked EventName = "asked"
 	// a file of the source changes again and again, so its changes are built less often
 	EventSourceRestless EventName = "source_restless"
 	// static files are not those of the release that serves

@@ -427,6 +427,9 @@ func (k upgrader) Execute(s ports.Succession) error {
 
 type commands struct{ *incarnation }
 
+// SetReaders changes nothing: operators of this world may do everything.
+func (commands) SetReaders(string) error { return nil }
+
 func (k commands) Serve(ctx context.Context, b control.Backend, _ *control.Metrics) {
 	k.w.mu.Lock()
 	k.backend = b

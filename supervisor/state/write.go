@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -64,8 +65,23 @@ func Private(dir string) error {
 	return nil
 }
 
+// Passage makes dir as Private does, but lets the members of a group pass through it to what they
+// know the name of and may use. A group below 0 is none.
+func Passage(dir string, group int) error {
+	if group < 0 {
+		return Private(dir)
+	}
+	if err := grant(dir, 0o710, group); err != nil {
+		return fmt.Errorf("make folder that a group may pass through: %w", err)
+	}
+	return nil
+}
+
 // private makes dir, and its parents as usual, and takes everybody else's rights to it away.
-func private(dir string) error {
+func private(dir string) error { return grant(dir, 0o700, -1) }
+
+// grant makes dir, and its parents as usual, with a mode and, unless it is below 0, a group.
+func grant(dir string, mode fs.FileMode, group int) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return err
 	}
@@ -79,8 +95,14 @@ func private(dir string) error {
 	if !info.IsDir() {
 		return fmt.Errorf("%s is not a folder; move it away", dir)
 	}
-	if info.Mode().Perm() == 0o700 {
+	st, known := info.Sys().(*syscall.Stat_t)
+	if group >= 0 && (!known || int(st.Gid) != group) {
+		// In this order the group from before gains nothing.
+		if err := errors.Join(os.Chmod(dir, 0o700), os.Chown(dir, -1, group)); err != nil {
+			return err
+		}
+	} else if info.Mode().Perm() == mode {
 		return nil
 	}
-	return os.Chmod(dir, 0o700)
+	return os.Chmod(dir, mode)
 }

@@ -2,12 +2,14 @@ package world
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 )
 
@@ -18,8 +20,9 @@ type commands struct {
 	given *os.File // from before an upgrade, or nil
 	said  string   // the trouble that was logged last; only for Serve
 
-	mu     sync.Mutex
-	socket *control.Socket // nil: it could not be made
+	mu      sync.Mutex
+	socket  *control.Socket // nil: it could not be made
+	readers int             // group whose members may read, or control.NoGroup
 }
 
 // socketRetry is how long a control socket that could not be made is not tried again.
@@ -35,17 +38,44 @@ func (c *commands) Serve(ctx context.Context, b control.Backend, m *control.Metr
 		case <-ctx.Done():
 			return
 		}
-		socket, err = control.Listen(c.path)
+		socket, err = control.Listen(c.path, c.group())
 	}
 	if err == nil {
 		c.mu.Lock()
 		c.socket = socket
+		socket.SetReaders(c.readers) // may have changed meanwhile
 		c.mu.Unlock()
 		err = control.Serve(ctx, socket, b, m, c.log)
 	}
 	if err != nil {
 		c.trouble(err)
 	}
+}
+
+// SetReaders lets the members of a group read, those of none for "".
+func (c *commands) SetReaders(group string) error {
+	readers := control.NoGroup
+	if group != "" {
+		id, err := config.GroupID(group)
+		if err != nil {
+			return fmt.Errorf("control_group: %w", err)
+		}
+		readers = id
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.readers = readers
+	if c.socket != nil {
+		c.socket.SetReaders(readers)
+	}
+	return nil
+}
+
+// group is the group whose members may read, or control.NoGroup.
+func (c *commands) group() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.readers
 }
 
 // trouble logs why commands cannot reach us, each reason once.
@@ -59,13 +89,13 @@ func (c *commands) trouble(err error) {
 // open makes the socket, unless it was handed over.
 func (c *commands) open() (*control.Socket, error) {
 	if c.given != nil {
-		s, err := control.Inherited(c.given, c.path)
+		s, err := control.Inherited(c.given, c.path, c.group())
 		if err == nil {
 			return s, nil
 		}
 		c.log.Warn("control socket is made again", "error", err)
 	}
-	return control.Listen(c.path)
+	return control.Listen(c.path, c.group())
 }
 
 // restore makes the socket again where somebody has removed or changed it.

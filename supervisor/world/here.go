@@ -102,7 +102,7 @@ func Here(o *Options) (_ *World, err error) {
 		Known: knownInterpreters(given, log), Runner: newRunner(table),
 	})
 	w.Events, w.PastEvents = eventlog.Open(root.Events(), log.Named("events"), control.FeedKept)
-	commands := &commands{path: root.Control(), log: log.Named("control"), given: given.TakeControl()}
+	commands := &commands{readers: control.NoGroup, path: root.Control(), log: log.Named("control"), given: given.TakeControl()}
 	w.Trees = trees{table: table, root: root, log: log.Named("server")}
 	holder := newHolder(root, sdnotify.NewStore(environ, log.Named("notify")), passed, log)
 	w.Holder = holder

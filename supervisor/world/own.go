@@ -58,7 +58,7 @@ func (o *own) Keep(ctx context.Context, lost func()) {
 func (o *own) restore() {
 	errs := []error{
 		files{}.MakeFolder(string(o.root), 0o755),
-		state.Private(o.root.Own()),
+		state.Passage(o.root.Own(), o.commands.group()),
 		setOwnAside(o.root, o.log),
 		state.Private(o.root.State()),
 		o.lock.Restore(),

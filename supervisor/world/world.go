@@ -164,6 +164,9 @@ type Succession struct {
 type Control interface {
 	// Serve passes commands on to b until ctx ends.
 	Serve(ctx context.Context, b control.Backend, m *control.Metrics)
+	// SetReaders lets the members of a group look, in addition to those who may do everything; ""
+	// lets nobody.
+	SetReaders(group string) error
 }
 
 // Own is the supervisor's own folder, with what makes it the only one of its root.

@@ -10,7 +10,7 @@ import (
 
 // Event writes what happened as one line.
 func Event(w io.Writer, e control.Event) error {
-	words := []string{e.Time.Local().Format("2006-01-02 15:04:05.000"), Clean(e.Build) + ":", eventName(e)}
+	words := []string{e.Time.Local().Format("2006-01-02 15:04:05.000"), subject(e) + ":", eventName(e)}
 	if e.Release != "" {
 		words = append(words, "release "+Clean(e.Release))
 	}
@@ -20,8 +20,19 @@ func Event(w io.Writer, e control.Event) error {
 	if e.Reason != "" {
 		words = append(words, "("+Clean(e.Reason)+")")
 	}
+	if e.By != "" {
+		words = append(words, "by "+Clean(e.By))
+	}
 	_, err := fmt.Fprintln(w, strings.Join(words, " "))
 	return err
+}
+
+// subject is what an event concerns.
+func subject(e control.Event) string {
+	if e.Build == "" {
+		return "supervisor"
+	}
+	return Clean(e.Build)
 }
 
 // eventName returns an event's name as words.
