@@ -36,9 +36,15 @@ func boot(t *testing.T) booted {
 	if err != nil {
 		t.Fatal(err)
 	}
+	dropIn := filepath.Join(w.Dir, "root.conf")
+	if err := os.WriteFile(dropIn, []byte("[Service]\nReadWritePaths=/etc/medctrl\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	cmd := exec.Command("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--directory="+root, "--volatile=overlay", "--boot", "--console=pipe",
 		"--machine=medctrl-"+strconv.Itoa(os.Getpid()), "--bind-ro="+Binary(t)+":/usr/local/bin/medctrl-supervisor",
-		"--bind-ro="+unit+":/etc/systemd/system/medctrl-supervisor.service", "--bind="+w.Dir+":/etc/medctrl")
+		"--bind-ro="+unit+":/etc/systemd/system/medctrl-supervisor.service",
+		"--bind-ro="+dropIn+":/etc/systemd/system/medctrl-supervisor.service.d/root.conf",
+		"--bind="+w.Dir+":/etc/medctrl")
 	log, err := os.Create(w.LogFile())
 	if err != nil {
 		t.Fatal(err)
@@ -134,6 +140,23 @@ func TestBootedSystemdKeepsTheServiceServing(t *testing.T) {
 	pid := b.serves(0)
 
 	// One after the other: each goes on with what the one before left.
+	t.Run("the service is shut off from what no build needs", func(t *testing.T) {
+		b := b.in(t)
+		said := b.must("systemd-analyze", "security", "--no-pager", "medctrl-supervisor")
+		found := regexp.MustCompile(`Overall exposure level for \S+: (\d+\.\d+)`).FindStringSubmatch(said)
+		if found == nil {
+			t.Fatalf("no exposure in: %s", said)
+		}
+		if exposure, err := strconv.ParseFloat(found[1], 64); err != nil || exposure > 4.5 {
+			t.Errorf("the exposure is %s, want at most 4.5:\n%s", found[1], said)
+		}
+		// What runs there is what the unit says.
+		status := b.must("cat", "/proc/"+strconv.Itoa(pid)+"/status")
+		if !regexp.MustCompile(`NoNewPrivs:\s1`).MatchString(status) || !regexp.MustCompile(`Seccomp:\s2`).MatchString(status) {
+			t.Errorf("gunicorn runs with: %s", status)
+		}
+	})
+
 	t.Run("a restart loses no request", func(t *testing.T) {
 		b := b.in(t)
 		tr, front := b.load(), StartLoad(t, Load{Network: "tcp", Addr: b.Front, Path: "/one", Rate: 10, Timeout: slow})
