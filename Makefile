@@ -21,6 +21,7 @@ TESTFLAGS ?=
 COVER ?= 85
 COVER_SUPERVISOR ?= 80
 STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK ?= golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 binary := bin/medctrl-supervisor
 # Manual pages and the shells' completions, as they lie in PREFIX/share.
@@ -39,7 +40,7 @@ help:
 	@echo 'make test-systemd  the tests of the service in a container with a booted systemd: root only; the first time minutes'
 	@echo 'make test     make unit, with the race detector, 2,000 histories, make e2e, make test-systemd where its container was made, then each fuzz target for a second'
 	@echo 'make cover    how much of each package the unit tests reach; fails if that is under COVER=$(COVER) %'
-	@echo 'make lint     gofmt, go vet, staticcheck, and the scripts'
+	@echo 'make lint     gofmt, go vet, staticcheck, govulncheck, that two builds are equal byte for byte, and the scripts'
 	@echo 'make fuzz     each fuzz target for FUZZTIME=$(FUZZTIME); FUZZ=PATTERN for some of them'
 	@echo 'make simulate N=N hours of a supervisor on a made-up machine, from SEED on; one that fails is told; N=$(N), TELL=1 tells all'
 	@echo 'make bench    the benchmarks; BENCH=PATTERN for some of them'
@@ -51,10 +52,14 @@ help:
 flags = -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(version)'
 .PHONY: build
 build: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
-build:
-	CGO_ENABLED=0 $(GO) build $(flags) -o $(binary) ./cmd/medctrl-supervisor
+build: build-binary
 	rm -rf $(share)
 	CGO_ENABLED=0 env -u GOOS -u GOARCH $(GO) run $(flags) ./cmd/medctrl-pages $(share) .
+
+# The same source makes the same binary, byte for byte, in whatever folder.
+.PHONY: build-binary
+build-binary:
+	CGO_ENABLED=0 $(GO) build $(flags) -o $(binary) ./cmd/medctrl-supervisor
 
 .PHONY: run
 run: needs-run build
@@ -123,6 +128,8 @@ lint:
 	$(GO) vet ./...
 	$(GO) vet -tags killpoints ./supervisor/killpoint
 	$(GO) run $(STATICCHECK) ./...
+	GO=$(GO) .ci/vulnerabilities $(GOVULNCHECK)
+	$(GO) test -run '^TestBuildsAreEqualByteForByte$$' ./cmd/medctrl-supervisor
 	@for script in .ci/*; do bash -n "$$script"; done
 	@if command -v shellcheck >/dev/null; then shellcheck .ci/*; fi
 	@! command -v python3 >/dev/null || find examples supervisor -name '*.py' -print0 | xargs -0 python3 -c 'import sys; [compile(open(name).read(), name, "exec") for name in sys.argv[1:]]'
