@@ -1,0 +1,270 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Who attacks.
+const (
+	ownCode  = "a build's own code"
+	local    = "another local user"
+	client   = "a client"
+	supplier = "who writes a source or a package"
+)
+
+// attempt is one attack. It has failed when what came of it is what refused says: not by accident.
+type attempt struct {
+	by, what string
+	try      func(*arena) string // begins it and returns what came of it
+	after    func(*arena) string // what came of it after the supervisor was upgraded, killed and started again; nil: as try says
+	refused  string              // what is to come of it, a regular expression
+}
+
+// arena is a supervisor, as root, with two builds that have users of their own, and what everybody
+// has who attacks it.
+type arena struct {
+	*World
+	one, two, stranger *syscall.Credential
+	secret             string // in build two's settings, environment and data
+	Dashboard          string // its address
+}
+
+const (
+	attackSecret = "of-build-two-alone"
+	readToken    = "read-0123456789abcdef"
+	writeToken   = "write-0123456789abcdef"
+)
+
+// throwaway returns a user of .ci/throwaway-users.
+func throwaway(t *testing.T, name string) *syscall.Credential {
+	t.Helper()
+	u, err := user.Lookup(name)
+	if err != nil {
+		t.Skip("needs throw-away users: make attack")
+	}
+	id, err := strconv.Atoi(u.Uid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &syscall.Credential{Uid: uint32(id), Gid: uint32(id)}
+}
+
+// weakness takes a defence out of an arena, before it starts.
+type weakness func(*arena)
+
+func newArena(t *testing.T, weak ...weakness) *arena {
+	t.Helper()
+	a := &arena{one: throwaway(t, "medctrl-one"), two: throwaway(t, "medctrl-two"), stranger: throwaway(t, "medctrl-stranger"), secret: attackSecret}
+	a.World = NewWorld(t)
+	a.Dashboard = FreeAddr(t)
+	a.Supervisor = []string{fmt.Sprintf("dashboard = %q", a.Dashboard), `dashboard_read = "read.token"`, `dashboard_write = "write.token"`}
+	a.Env = []string{"ARENA_SECRET=" + a.secret}
+	for name, token := range map[string]string{"read.token": readToken, "write.token": writeToken} {
+		if err := os.WriteFile(filepath.Join(a.Dir, name), []byte(token+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a.Builds = strings.Join([]string{a.entry("one"), a.entry("two")}, "\n")
+	for _, w := range weak {
+		w(a)
+	}
+	for path, text := range map[string]string{
+		filepath.Join(a.Source, "API/api_settings/hostile.py"): readAll("testdata/attack/hostile.py"),
+		filepath.Join(a.Source, "API/api_settings/urls.py"): readAll("testdata/project/API/api_settings/urls.py") +
+			"\nfrom . import hostile\nurlpatterns += [path(\"run\", hostile.run), path(\"header\", hostile.header)]\n",
+		a.Settings("two"): readAll(a.Settings("two")) + "\nPASSWORD = \"" + a.secret + "\"\n",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(a.Dir, "two.env"), []byte("DATABASE_PASSWORD="+a.secret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a.WriteConfig()
+	a.Start()
+	a.WaitState("one", "running")
+	a.WaitState("two", "running")
+	if err := os.WriteFile(a.Data("two", "upload"), []byte(a.secret), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(a.Data("two", "upload"), int(a.two.Uid), int(a.two.Gid)); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// entry is the entry of a build as the README isolates it.
+func (a *arena) entry(name string) string {
+	lines := []string{
+		fmt.Sprintf("user = %q", "medctrl-"+name), fmt.Sprintf("group = %q", "medctrl-"+name), `socket_group = "medctrl-web"`, "workers = 1",
+		"[build.limits]", `tasks = 200`, `memory = "300M"`,
+		"[build.sandbox]", "enabled = true",
+	}
+	if name == "two" {
+		lines = append([]string{`env_file = "two.env"`}, lines...)
+	}
+	return Entry(name, lines...)
+}
+
+// app has the application of build one run Python code, and returns what it prints and the exception
+// that ends it.
+func (a *arena) app(code string) string {
+	said, err := post("unix", a.Socket("one"), "/run", code)
+	if err != nil {
+		return "no response: " + err.Error()
+	}
+	return said
+}
+
+// post sends a body and returns that of the response.
+func post(network, addr, path, body string) (string, error) {
+	c := http.Client{Timeout: time.Minute, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, addr)
+		},
+	}}
+	resp, err := c.Post("http://localhost"+path, "text/plain", strings.NewReader(body))
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return string(text), err
+}
+
+// asUser runs a command as somebody else and returns what it prints.
+func asUser(who *syscall.Credential, argv ...string) string {
+	cmd := exec.Command(argv[0], argv[1:]...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr, cmd.Dir = &out, &out, "/"
+	cmd.Env = []string{"PATH=/usr/bin:/bin", "LANG=C.UTF-8"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: who}
+	if err := cmd.Run(); err != nil {
+		fmt.Fprintf(&out, "\n%v", err)
+	}
+	return out.String()
+}
+
+// py runs Python code as a local user.
+func (a *arena) py(code string) string {
+	return asUser(a.stranger, python, "-I", "-c", code)
+}
+
+// linger starts a process of a local user that lasts, with an environment, and returns it.
+func (a *arena) linger(env ...string) *exec.Cmd {
+	a.t.Helper()
+	cmd := exec.Command("/usr/bin/sleep", "600")
+	cmd.Env, cmd.Dir = env, "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: a.stranger, Setsid: true, Pdeathsig: syscall.SIGKILL}
+	if err := StartBound(cmd); err != nil {
+		a.t.Fatal(err)
+	}
+	a.t.Cleanup(func() {
+		cmd.Process.Kill() // it may have ended, which then is the failure
+		cmd.Wait()
+	})
+	return cmd
+}
+
+// alive says whether a process goes on.
+func alive(cmd *exec.Cmd) string {
+	if p, live := readProcess(fmt.Sprintf("/proc/%d", cmd.Process.Pid)); live {
+		return "goes on, its parent is " + strconv.Itoa(p.Parent)
+	}
+	return "was ended"
+}
+
+// shake has the supervisor find again what it has: an upgrade, a kill -9, a start, a rebuild.
+func (a *arena) shake() {
+	a.t.Helper()
+	if _, said, code := a.CLI("upgrade"); code != 0 {
+		a.t.Errorf("upgrade: %s", said)
+	}
+	a.WaitState("one", "running")
+	a.Signal(syscall.SIGKILL)
+	a.WaitEnd(patience)
+	a.Start()
+	for _, name := range []string{"one", "two"} {
+		a.WaitState(name, "running")
+		if _, said, code := a.CLI("restart", name); code != 0 {
+			a.t.Errorf("restart %s: %s", name, said)
+		}
+	}
+}
+
+// lost lists what build two, which nobody attacked openly, has suffered.
+func (a *arena) suffered(name string, before BuildStatus) string {
+	now := a.WaitState(name, "running")
+	if now.Restarts != before.Restarts || now.Release != before.Release {
+		return fmt.Sprintf("%+v, before %+v", now, before)
+	}
+	return ""
+}
+
+func TestAttacks(t *testing.T) {
+	a := newArena(t)
+	all := attempts()
+	seen := map[string]bool{}
+	said := make([]string, len(all))
+	run := func(i int, try func(*arena) string) {
+		defer func() {
+			if e := recover(); e != nil {
+				said[i] = fmt.Sprintf("panic: %v", e)
+			}
+		}()
+		said[i] = try(a)
+	}
+	for i, at := range all {
+		if seen[at.what] {
+			t.Fatalf("two attempts are called %q", at.what)
+		}
+		seen[at.what] = true
+		run(i, at.try)
+	}
+	a.shake()
+	for i, at := range all {
+		if at.after != nil {
+			run(i, at.after)
+		}
+	}
+	succeeded := map[string]int{}
+	for i, at := range all {
+		if !regexp.MustCompile(at.refused).MatchString(said[i]) {
+			succeeded[at.by]++
+			t.Errorf("%s %s: %s\nwant %s", at.by, at.what, lastLines(said[i], 12), at.refused)
+		}
+	}
+	counts := map[string]int{}
+	for _, at := range all {
+		counts[at.by]++
+	}
+	t.Logf("%d attempts, %v; not refused as they are to be: %v", len(all), counts, succeeded)
+	if len(all) < 60 || len(counts) < 4 {
+		t.Errorf("there are %d attempts by %d attackers, want at least 60 by four", len(all), len(counts))
+	}
+	a.Stop()
+}
+
+func attempts() (all []attempt) {
+	all = append(all, attemptsOfOwnCode()...)
+	all = append(all, attemptsOfLocalUsers()...)
+	all = append(all, attemptsOfClients()...)
+	return append(all, attemptsOfSuppliers()...)
+}
