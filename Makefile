@@ -21,6 +21,7 @@ TESTFLAGS ?=
 COVER ?= 85
 COVER_SUPERVISOR ?= 80
 STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOLANGCI_LINT ?= github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK ?= golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 binary := bin/medctrl-supervisor
@@ -40,7 +41,7 @@ help:
 	@echo 'make test-systemd  the tests of the service in a container with a booted systemd: root only; the first time minutes'
 	@echo 'make test     make unit, with the race detector, 2,000 histories, make e2e, make test-systemd where its container was made, then each fuzz target for a second'
 	@echo 'make cover    how much of each package the unit tests reach; fails if that is under COVER=$(COVER) %'
-	@echo 'make lint     gofmt, go vet, staticcheck, govulncheck, that two builds are equal byte for byte, and the scripts'
+	@echo 'make lint     gofmt, go vet, staticcheck, gosec (the first time it is compiled, for minutes), govulncheck, that two builds are equal byte for byte, and the scripts'
 	@echo 'make fuzz     each fuzz target for FUZZTIME=$(FUZZTIME); FUZZ=PATTERN for some of them'
 	@echo 'make simulate N=N hours of a supervisor on a made-up machine, from SEED on; one that fails is told; N=$(N), TELL=1 tells all'
 	@echo 'make bench    the benchmarks; BENCH=PATTERN for some of them'
@@ -128,6 +129,7 @@ lint:
 	$(GO) vet ./...
 	$(GO) vet -tags killpoints ./supervisor/killpoint
 	$(GO) run $(STATICCHECK) ./...
+	$(GO) run $(GOLANGCI_LINT) run --timeout 20m --allow-parallel-runners ./...
 	GO=$(GO) .ci/vulnerabilities $(GOVULNCHECK)
 	$(GO) test -run '^TestBuildsAreEqualByteForByte$$' ./cmd/medctrl-supervisor
 	@for script in .ci/*; do bash -n "$$script"; done

@@ -82,7 +82,7 @@ func seal(dir string, gid int) error {
 			return err
 		}
 		if !owned(info, uid, own) && (gid >= 0 || uid == 0) {
-			if err := os.Lchown(path, int(uid), int(own)); err != nil {
+			if err := os.Lchown(path, int(uid), int(own)); err != nil { //nolint:gosec // the folder above is ours by now
 				return err
 			}
 		}
@@ -94,7 +94,7 @@ func seal(dir string, gid int) error {
 		if want == info.Mode().Perm() && info.Mode()&(fs.ModeSetuid|fs.ModeSetgid) == 0 {
 			return nil
 		}
-		return os.Chmod(path, want)
+		return os.Chmod(path, want) //nolint:gosec // it and the folder above are ours by now
 	})
 	if err != nil {
 		return fmt.Errorf("protect %s: %w", dir, err)

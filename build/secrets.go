@@ -110,7 +110,7 @@ func secretsOfAddresses(text string) []string {
 		}
 		user, password, ok := strings.Cut(secret, ":")
 		switch {
-		case ok && (password == "" || password == "x-oauth-basic"): // GitHub's form of a token
+		case ok && (password == "" || password == "x-oauth-basic"): //nolint:gosec // GitHub's form of a token
 			secret = user
 		case ok:
 			secret = password

@@ -88,7 +88,7 @@ func dial(ctx context.Context, socket string) (net.Conn, error) {
 
 // pause waits for mean, half more or less, or until ctx ends.
 func pause(ctx context.Context, mean time.Duration) error {
-	t := time.NewTimer(mean/2 + rand.N(mean))
+	t := time.NewTimer(mean/2 + rand.N(mean)) //nolint:gosec // nobody gains by guessing it
 	defer t.Stop()
 	select {
 	case <-t.C:

@@ -38,7 +38,7 @@ func (t *Table) Freeze() (thaw func()) {
 func Exec(path string, argv, env []string) error {
 	var limit unix.Rlimit
 	known := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil
-	err := fmt.Errorf("execute %s: %w", path, syscall.Exec(path, argv, env))
+	err := fmt.Errorf("execute %s: %w", path, syscall.Exec(path, argv, env)) //nolint:gosec // it is our own program
 	if known {
 		// syscall.Exec lowers it first and leaves it so. With many children that would be too few.
 		if lerr := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); lerr != nil {

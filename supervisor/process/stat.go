@@ -71,7 +71,7 @@ func parseStat(line []byte) (stat, error) {
 			if !ok || n > maxPid {
 				return bad("field " + strconv.Itoa(field) + " is no pid")
 			}
-			*[]*int{&s.ppid, &s.pgrp, &s.session}[field-4] = int(n)
+			*[]*int{&s.ppid, &s.pgrp, &s.session}[field-4] = int(n) //nolint:gosec // field is 4, 5 or 6
 		case 9:
 			n, _ := number(word)
 			s.kernel = n&kernelThread != 0
