@@ -111,13 +111,13 @@ func (m *Maker) Tidy(root, name string) error {
 	if len(left) == 0 {
 		return err
 	}
-	busy, eerr := endSteps(m.Runner, folderOf(root, name).Releases())
+	busy, eerr := endSteps(m.Runner, folderOf(root, name))
 	if busy == nil {
 		return errors.Join(err, eerr) // one of the folders may be of a migration
 	}
 	errs := []error{err, eerr}
 	for _, path := range left {
-		if busy[path] {
+		if id, ok := layout.TempCommand(path); busy[path] || ok && busy[unfinished(folderOf(root, name).Release(id).Dir())] {
 			continue
 		}
 		if err := os.RemoveAll(path); err != nil {
@@ -129,19 +129,21 @@ func (m *Maker) Tidy(root, name string) error {
 
 func leftovers(dir layout.Build) (left []string, err error) {
 	var errs []error
-	for _, parent := range []string{dir.Dir(), dir.Releases(), dir.Venvs()} {
+	for _, parent := range []string{dir.Dir(), dir.Releases(), dir.Venvs(), dir.Run()} {
 		entries, err := os.ReadDir(parent)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("look for leftovers: %w", err))
 		}
 		for _, e := range entries {
 			path := filepath.Join(parent, e.Name())
+			_, ofCommand := layout.TempCommand(path)
 			name, temporary := strings.CutPrefix(e.Name(), tempPrefix)
 			name = strings.TrimPrefix(name, oldPrefix)
 			ours := map[string]bool{
 				dir.Dir():      temporary && name == filepath.Base(dir.Current()),
 				dir.Releases(): temporary && releaseID.MatchString(name),
 				dir.Venvs():    venvID.MatchString(name) && (temporary || !complete(path)),
+				dir.Run():      ofCommand,
 			}
 			if !ours[parent] {
 				continue
@@ -161,10 +163,14 @@ func halfRemoved(dir string) bool {
 	return errors.Is(err, fs.ErrNotExist) && !complete(dir)
 }
 
-// endSteps kills the processes of steps whose releases are prepared in releases, and returns the
-// folders of those that migrate and so are left alone.
-func endSteps(r Runner, releases string) (busy map[string]bool, err error) {
-	marks, err := r.Running(filepath.Join(releases, tempPrefix))
+// endSteps kills the processes of steps whose releases are prepared in the folder of a build, and
+// returns the folders of those that migrate and so are left alone.
+func endSteps(r Runner, dir layout.Build) (busy map[string]bool, err error) {
+	releases, user := dir.Releases(), os.Geteuid()
+	if data, ok := topOwner(dir.Data()); ok { // only we can have given it to the user of the steps
+		user = data.uid
+	}
+	marks, err := r.Running(filepath.Join(releases, tempPrefix), user)
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +184,7 @@ func endSteps(r Runner, releases string) (busy map[string]bool, err error) {
 		if dir := filepath.Join(releases, folder); locked(filepath.Join(dir, migratesFile)) {
 			busy[dir] = true
 		} else {
-			errs = append(errs, r.End(ctx, mark))
+			errs = append(errs, r.End(ctx, mark, user))
 		}
 	}
 	return busy, errors.Join(errs...)

@@ -28,7 +28,7 @@ func newRunner(t *process.Table) runner { return runner{t} }
 
 // Start starts a command of a build.
 func (r runner) Start(c build.Command) (build.Process, error) {
-	child, err := r.table.Spawn(specOf(c), nil)
+	child, err := r.table.Spawn(confined(specOf(c), c.NewPrivs, oomCommand), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -44,10 +44,14 @@ func specOf(c build.Command) process.Spec {
 
 // Running returns the marks, beginning with prefix, of commands of which something is still
 // running.
-func (r runner) Running(prefix string) ([]string, error) { return r.table.FindTasks(prefix) }
+func (r runner) Running(prefix string, user int) ([]string, error) {
+	return r.table.FindTasks(prefix, user)
+}
 
 // End kills what is left of a command.
-func (r runner) End(ctx context.Context, mark string) error { return r.table.EndTask(ctx, mark, 0) }
+func (r runner) End(ctx context.Context, mark string, user int) error {
+	return r.table.EndTask(ctx, mark, user, 0)
+}
 
 // runningCommand is a command that was started.
 type runningCommand struct{ *process.Child }
