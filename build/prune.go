@@ -117,8 +117,12 @@ func (m *Maker) Tidy(root, name string) error {
 	}
 	errs := []error{err, eerr}
 	for _, path := range left {
-		if id, ok := layout.TempCommand(path); busy[path] || ok && busy[unfinished(folderOf(root, name).Release(id).Dir())] {
+		id, ofCommand := layout.TempCommand(path)
+		if busy[path] || ofCommand && busy[unfinished(folderOf(root, name).Release(id).Dir())] {
 			continue
+		}
+		if ofCommand { // it is the mark of a hook
+			errs = append(errs, endCommand(m.Runner, folderOf(root, name), path))
 		}
 		if err := os.RemoveAll(path); err != nil {
 			errs = append(errs, fmt.Errorf("remove leftover %s: %w", path, err))
@@ -166,10 +170,7 @@ func halfRemoved(dir string) bool {
 // endSteps kills the processes of steps whose releases are prepared in the folder of a build, and
 // returns the folders of those that migrate and so are left alone.
 func endSteps(r Runner, dir layout.Build) (busy map[string]bool, err error) {
-	releases, user := dir.Releases(), os.Geteuid()
-	if data, ok := topOwner(dir.Data()); ok { // only we can have given it to the user of the steps
-		user = data.uid
-	}
+	releases, user := dir.Releases(), userOf(dir)
 	marks, err := r.Running(filepath.Join(releases, tempPrefix), user)
 	if err != nil {
 		return nil, err
@@ -188,6 +189,22 @@ func endSteps(r Runner, dir layout.Build) (busy map[string]bool, err error) {
 		}
 	}
 	return busy, errors.Join(errs...)
+}
+
+// endCommand kills the processes of a command with that mark.
+func endCommand(r Runner, dir layout.Build, mark string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), afterKill)
+	defer cancel()
+	return r.End(ctx, mark, userOf(dir))
+}
+
+// userOf is who ran the steps and hooks of a build: whose its data is, as only we can have given it
+// away.
+func userOf(dir layout.Build) int {
+	if data, ok := topOwner(dir.Data()); ok {
+		return data.uid
+	}
+	return os.Geteuid()
 }
 
 // locked says whether a process holds the lock of a file.

@@ -219,3 +219,41 @@ func TestProcessThatClaimsAMarkIsNeverAdopted(t *testing.T) {
 		}
 	}
 }
+
+func TestEachGenerationHasAFolderForTemporaryFilesThatEndsWithIt(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "", entry("a"))
+	first := s.startApart()
+	tempOf := func(pid int) string {
+		environ, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, path, _ := strings.Cut(string(environ), "\x00TMPDIR=")
+		path, _, _ = strings.Cut(path, "\x00")
+		info, err := os.Stat(path)
+		if err != nil || info.Mode().Perm() != 0o700 || filepath.Dir(path) != s.root.Build("a").Run() {
+			t.Errorf("TMPDIR is %s, %v, error %v", path, info, err)
+		}
+		return path
+	}
+	a := s.serves("a")
+	before := tempOf(a.Pid)
+	first.die() // an adopted one keeps it
+	s.startApart()
+	s.becomes("a", func(st control.BuildStatus) bool { return st.Pid == a.Pid && st.Healthy })
+	if now := tempOf(a.Pid); now != before {
+		t.Errorf("it was %s and is %s", before, now)
+	}
+	s.kill(a.Pid)
+	again := s.becomes("a", func(st control.BuildStatus) bool { return st.Pid != a.Pid && st.Healthy })
+	if now := tempOf(again.Pid); now == before {
+		t.Error("another generation has the same")
+	}
+	s.eventually(func() string {
+		if _, err := os.Stat(before); !errors.Is(err, os.ErrNotExist) {
+			return "the folder of the one that ended is left"
+		}
+		return ""
+	})
+}

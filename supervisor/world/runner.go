@@ -79,7 +79,7 @@ const (
 // ctx. Otherwise the error is nil for exit code 0, or says how the command ended or why it
 // could not be started. What the command leaves behind is killed.
 //
-// The command's Stdout, Stderr and Mark are set by Run.
+// The command's Stdout and Stderr are set by Run, and its Mark where it has none.
 func (r runner) Run(ctx context.Context, c build.Command) (output string, err error) {
 	out, err := outputFile()
 	if err != nil {
@@ -87,7 +87,9 @@ func (r runner) Run(ctx context.Context, c build.Command) (output string, err er
 	}
 	defer out.Close() // an error loses nothing: the file is in memory
 	c.Stdout, c.Stderr = out, nil
-	c.Mark = "hook/" + rand.Text() // unique, even among those of earlier supervisors
+	if c.Mark == "" {
+		c.Mark = "command/" + rand.Text() // unique, even among those of earlier supervisors
+	}
 	p, err := r.Start(c)
 	if err != nil {
 		return "", err

@@ -75,15 +75,11 @@ func (t trees) withTemp(env []string, path string, as config.Identity) []string 
 	if path == "" {
 		return env
 	}
-	given := withDefault(env, "TMPDIR", path)
-	if len(given) == len(env) {
-		return env
-	}
 	if err := makeTemp(filepath.Dir(path), path, as); err != nil {
 		t.log.Warn("temporary files go to the system's folder", "path", path, "error", err)
 		return env
 	}
-	return given
+	return withDefault(env, "TMPDIR", path)
 }
 
 // dropTemp removes the folder of temporary files of a tree that has ended.

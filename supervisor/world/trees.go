@@ -167,6 +167,7 @@ func (t trees) Run(ctx context.Context, h actor.Hook) (string, error) {
 	return newRunner(t.table).Run(ctx, build.Command{
 		Argv: h.Argv, Env: t.withTemp(h.Env, temp, as), Dir: h.Dir, User: (*build.Credential)(credential(as)), Umask: h.Entry.Umask,
 		NewPrivs: !h.Entry.NoNewPrivs,
+		Mark:     temp, // by which a later supervisor finds it (build.Maker.Tidy)
 	})
 }
 
