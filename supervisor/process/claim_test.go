@@ -246,3 +246,20 @@ func TestCgroupThatAnotherUserMadeIsNotOurs(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 }
+
+func TestStrangersThatHangInAnExecAreWaitedForTogether(t *testing.T) {
+	t.Parallel()
+	began := time.Now()
+	asked := map[int]bool{}
+	hang := make([]int, 1000)
+	for i := range hang {
+		hang[i] = i
+	}
+	untilExecuted(hang, func(i int) bool {
+		asked[i] = true
+		return i == 7
+	})
+	if took := time.Since(began); took > 100*execLimit || len(asked) != len(hang) {
+		t.Errorf("it took %v, and %d were looked at", took, len(asked))
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -174,6 +175,14 @@ func (r *procReader) read() (*snapshot, error) {
 	}
 	tags := make(map[procImage]carried, len(r.tags))
 	procs := make([]proc, 0, len(r.tags)+16)
+	var inExec []int // of procs
+	note := func(i int, has carried, known bool) {
+		p := &procs[i]
+		p.tag, p.cookie, p.uid = has.tag, has.cookie, has.uid
+		if known && p.envStart != 0 {
+			tags[procImage{p.pid, p.start, p.envStart}] = has
+		}
+	}
 	for _, name := range names {
 		if name[0] < '0' || name[0] > '9' {
 			continue
@@ -186,16 +195,33 @@ func (r *procReader) read() (*snapshot, error) {
 		if err != nil || s.kernel {
 			continue
 		}
-		key := procImage{s.pid, s.start, s.envStart}
-		has, known := r.tags[key]
+		procs = append(procs, proc{stat: s})
+		has, known := r.tags[procImage{s.pid, s.start, s.envStart}]
 		if !known && !s.dead() {
-			has, known = r.carried(int(dir.Fd()), name, s)
+			var busy bool
+			if has, known, busy = r.carried(int(dir.Fd()), name, s); busy {
+				inExec = append(inExec, len(procs)-1)
+			}
 		}
-		if known && s.envStart != 0 {
-			tags[key] = has
-		}
-		procs = append(procs, proc{s, has.tag, has.cookie, has.uid})
+		note(len(procs)-1, has, known)
 	}
+	untilExecuted(inExec, func(i int) bool {
+		name := strconv.Itoa(procs[i].pid)
+		line, err := r.slurp(int(dir.Fd()), name+"/stat", nil)
+		if err != nil {
+			return true // gone
+		}
+		s, err := parseStat(line)
+		if err != nil || s.dead() || s.start != procs[i].start {
+			return true
+		}
+		has, known, busy := r.carried(int(dir.Fd()), name, s)
+		if !busy {
+			procs[i].stat = s
+			note(i, has, known)
+		}
+		return !busy
+	})
 	r.tags = tags
 	if len(r.buf) > 256<<10 { // someone's environment was huge
 		r.buf = nil
@@ -204,10 +230,10 @@ func (r *procReader) read() (*snapshot, error) {
 }
 
 // carried reads what a process carries, of which s was read before; known is false where it may be
-// other next time. The cookie is read of those alone whose parent has ended: any other is found by
+// other next time, inExec true where it is in the middle of an exec. The cookie is read of those alone whose parent has ended: any other is found by
 // that, unless it carries a tag.
-func (r *procReader) carried(proc int, name string, s stat) (has carried, known bool) {
-	has.tag, known = r.tag(proc, name, s)
+func (r *procReader) carried(proc int, name string, s stat) (has carried, known, inExec bool) {
+	has.tag, known, inExec = r.tag(proc, name, s)
 	if has.tag == "" && (s.ppid == 1 || s.ppid == os.Getpid()) {
 		if limits, err := r.slurp(proc, name+"/limits", nil); err == nil {
 			has.cookie = cookieIn(limits)
@@ -219,7 +245,7 @@ func (r *procReader) carried(proc int, name string, s stat) (has carried, known 
 			has.uid = uidIn(status)
 		}
 	}
-	return has, known
+	return has, known, inExec
 }
 
 // A process in the middle of an exec has no environment yet, or none any more.
@@ -228,35 +254,36 @@ const (
 	execPoll  = 200 * time.Microsecond
 )
 
-// tag reads a process's tag, of which s was read before; known is false where it may be other next
-// time. A process in the middle of an exec is waited for: the one that is missed then may be one
-// that a supervisor had just started when it was killed.
-func (r *procReader) tag(proc int, name string, s stat) (tag string, known bool) {
-	for limit := time.Now().Add(execLimit); ; {
-		environ, err := r.slurp(proc, name+"/environ", func(block []byte) bool {
-			_, found, whole := findTag(block)
-			return found && whole
-		})
-		if err != nil { // no right to read it, or gone
-			return "", false
-		}
-		if len(environ) > 0 {
-			m, _, _ := findTag(environ)
-			return string(m), true
-		}
-		line, err := r.slurp(proc, name+"/stat", nil)
-		if err != nil {
-			return "", false
-		}
-		before := s.envStart
-		if s, err = parseStat(line); err != nil || s.dead() {
-			return "", false
-		}
-		if s.envStart != 0 && s.envStart == before || time.Now().After(limit) { // the former: it has an empty one
-			return "", false
-		}
+// untilExecuted waits for processes in the middle of an exec: the one that is missed then may be one
+// that a supervisor had just started when it was killed. It waits for all of them at once, as
+// anybody can have many that hang in one.
+func untilExecuted(inExec []int, executed func(i int) bool) {
+	for limit := time.Now().Add(execLimit); len(inExec) > 0 && time.Now().Before(limit); {
 		time.Sleep(execPoll) // there is no event to wait for
+		inExec = slices.DeleteFunc(inExec, executed)
 	}
+}
+
+// tag reads a process's tag. Its results are as with carried.
+func (r *procReader) tag(proc int, name string, s stat) (tag string, known, inExec bool) {
+	environ, err := r.slurp(proc, name+"/environ", func(block []byte) bool {
+		_, found, whole := findTag(block)
+		return found && whole
+	})
+	if err != nil { // no right to read it, or gone
+		return "", false, false
+	}
+	if len(environ) > 0 {
+		m, _, _ := findTag(environ)
+		return string(m), true, false
+	}
+	line, err := r.slurp(proc, name+"/stat", nil)
+	if err != nil {
+		return "", false, false
+	}
+	now, err := parseStat(line)
+	empty := now.envStart != 0 && now.envStart == s.envStart // it has an environment without an entry
+	return "", false, err == nil && !now.dead() && !empty
 }
 
 // slurp reads a small file of /proc until its end or until enough says so. What it returns holds
