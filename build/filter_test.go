@@ -165,7 +165,7 @@ func TestSecretsOfAKilledSupervisorAreOnNoDisk(t *testing.T) {
 	until(t, "its end, unhindered", func() bool { return strings.Contains(p.did(t), "migrate --noinput") })
 	nowhere(t, p.root, "url-secret", "env-secret")
 	until(t, "nothing of it", func() bool {
-		marks, err := p.m.Runner.Running(filepath.Join(p.root, p.Name, "releases") + "/")
+		marks, err := p.m.Runner.Running(filepath.Join(p.root, p.Name, "releases")+"/", os.Geteuid())
 		return err == nil && len(marks) == 0
 	})
 	p.recovers(t)

@@ -291,7 +291,7 @@ func (p *project) clean(t testing.TB) {
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v %v", left, err)
 	}
-	if marks, err := p.m.Runner.Running(filepath.Join(p.root, p.Name, "releases") + "/"); err != nil || len(marks) > 0 {
+	if marks, err := p.m.Runner.Running(filepath.Join(p.root, p.Name, "releases")+"/", os.Geteuid()); err != nil || len(marks) > 0 {
 		t.Errorf("processes are left of %q, error %v", marks, err)
 	}
 }

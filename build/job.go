@@ -33,6 +33,7 @@ type job struct {
 
 	id    string
 	temp  string
+	tmp   string // the folder of temporary files, or ""
 	log   *os.File
 	took  []StepTime
 	stale []string // sources without bytecode
@@ -93,6 +94,7 @@ func (j *job) make(ctx context.Context) (rel Release, err error) {
 			j.abandon(err)
 		}
 		j.log.Close() // what matters of it was synced; it may not be open at all
+		j.dropTemp()
 	}()
 	if err := j.folders(); err != nil {
 		return rel, err
@@ -164,6 +166,9 @@ func (j *job) claim() error {
 		return err
 	}
 	j.temp = temp
+	if err := j.makeTemp(j.id); err != nil {
+		return err
+	}
 	j.log, err = os.OpenFile(layout.Release(j.temp).Log(), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o640)
 	if err == nil {
 		err = j.log.Chmod(0o640) // whatever our umask

@@ -2,6 +2,7 @@ package build
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"os"
 	"strings"
@@ -68,6 +69,10 @@ func (j *job) look(ctx context.Context, environ []string) (err error) {
 		return &LookError{Err: err}
 	}
 	j.env = withHome(environ, j.maker.Environ, j.as)
+	if err := j.makeTemp("look-" + rand.Text()); err != nil {
+		return &LookError{Err: err, Away: true}
+	}
+	defer j.dropTemp()
 	fd, err := unix.MemfdCreate("check", unix.MFD_CLOEXEC)
 	if err != nil {
 		return &LookError{Err: fmt.Errorf("make a file for output: %w", os.NewSyscallError("memfd_create", err)), Away: true}

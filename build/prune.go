@@ -111,14 +111,18 @@ func (m *Maker) Tidy(root, name string) error {
 	if len(left) == 0 {
 		return err
 	}
-	busy, eerr := endSteps(m.Runner, folderOf(root, name).Releases())
+	busy, eerr := endSteps(m.Runner, folderOf(root, name))
 	if busy == nil {
 		return errors.Join(err, eerr) // one of the folders may be of a migration
 	}
 	errs := []error{err, eerr}
 	for _, path := range left {
-		if busy[path] {
+		id, ofCommand := layout.TempCommand(path)
+		if busy[path] || ofCommand && busy[unfinished(folderOf(root, name).Release(id).Dir())] {
 			continue
+		}
+		if ofCommand { // it is the mark of a hook
+			errs = append(errs, endCommand(m.Runner, folderOf(root, name), path))
 		}
 		if err := os.RemoveAll(path); err != nil {
 			errs = append(errs, fmt.Errorf("remove leftover %s: %w", path, err))
@@ -129,19 +133,21 @@ func (m *Maker) Tidy(root, name string) error {
 
 func leftovers(dir layout.Build) (left []string, err error) {
 	var errs []error
-	for _, parent := range []string{dir.Dir(), dir.Releases(), dir.Venvs()} {
+	for _, parent := range []string{dir.Dir(), dir.Releases(), dir.Venvs(), dir.Run()} {
 		entries, err := os.ReadDir(parent)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("look for leftovers: %w", err))
 		}
 		for _, e := range entries {
 			path := filepath.Join(parent, e.Name())
+			_, ofCommand := layout.TempCommand(path)
 			name, temporary := strings.CutPrefix(e.Name(), tempPrefix)
 			name = strings.TrimPrefix(name, oldPrefix)
 			ours := map[string]bool{
 				dir.Dir():      temporary && name == filepath.Base(dir.Current()),
 				dir.Releases(): temporary && releaseID.MatchString(name),
 				dir.Venvs():    venvID.MatchString(name) && (temporary || !complete(path)),
+				dir.Run():      ofCommand,
 			}
 			if !ours[parent] {
 				continue
@@ -161,10 +167,11 @@ func halfRemoved(dir string) bool {
 	return errors.Is(err, fs.ErrNotExist) && !complete(dir)
 }
 
-// endSteps kills the processes of steps whose releases are prepared in releases, and returns the
-// folders of those that migrate and so are left alone.
-func endSteps(r Runner, releases string) (busy map[string]bool, err error) {
-	marks, err := r.Running(filepath.Join(releases, tempPrefix))
+// endSteps kills the processes of steps whose releases are prepared in the folder of a build, and
+// returns the folders of those that migrate and so are left alone.
+func endSteps(r Runner, dir layout.Build) (busy map[string]bool, err error) {
+	releases, user := dir.Releases(), userOf(dir)
+	marks, err := r.Running(filepath.Join(releases, tempPrefix), user)
 	if err != nil {
 		return nil, err
 	}
@@ -178,10 +185,26 @@ func endSteps(r Runner, releases string) (busy map[string]bool, err error) {
 		if dir := filepath.Join(releases, folder); locked(filepath.Join(dir, migratesFile)) {
 			busy[dir] = true
 		} else {
-			errs = append(errs, r.End(ctx, mark))
+			errs = append(errs, r.End(ctx, mark, user))
 		}
 	}
 	return busy, errors.Join(errs...)
+}
+
+// endCommand kills the processes of a command with that mark.
+func endCommand(r Runner, dir layout.Build, mark string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), afterKill)
+	defer cancel()
+	return r.End(ctx, mark, userOf(dir))
+}
+
+// userOf is who ran the steps and hooks of a build: whose its data is, as only we can have given it
+// away.
+func userOf(dir layout.Build) int {
+	if data, ok := topOwner(dir.Data()); ok {
+		return data.uid
+	}
+	return os.Geteuid()
 }
 
 // locked says whether a process holds the lock of a file.

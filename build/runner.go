@@ -17,12 +17,13 @@ type Runner interface {
 	Start(c Command) (Process, error)
 
 	// Running returns the marks, beginning with prefix, of the commands of which a process is left,
-	// also of those that an earlier supervisor started.
-	Running(prefix string) (marks []string, err error)
+	// also of those that an earlier supervisor started. What a process says of itself is believed
+	// where user, by number, runs it, or we ourselves.
+	Running(prefix string, user int) (marks []string, err error)
 
 	// End kills every process of the command with that mark, whichever supervisor started it, and
-	// returns when they are gone or ctx ends.
-	End(ctx context.Context, mark string) error
+	// returns when they are gone or ctx ends. user is as with Running.
+	End(ctx context.Context, mark string, user int) error
 }
 
 // Process is a command that was started.
@@ -45,6 +46,8 @@ type Command struct {
 	Dir   string
 	User  *Credential // nil: our own
 	Umask fs.FileMode
+	// NewPrivs lets it gain privileges by set-user-ID programs, and keep those that we have.
+	NewPrivs bool
 
 	// Stdout takes what the command prints, and Stderr, where it is given, what it prints to
 	// stderr. They are files, so that a process that lives on blocks nobody.

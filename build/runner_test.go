@@ -74,10 +74,12 @@ func (r tableRunner) Start(c Command) (Process, error) {
 	return tableProcess{child}, nil
 }
 
-func (r tableRunner) Running(prefix string) ([]string, error) { return r.table.FindTasks(prefix) }
+func (r tableRunner) Running(prefix string, user int) ([]string, error) {
+	return r.table.FindTasks(prefix, user)
+}
 
-func (r tableRunner) End(ctx context.Context, mark string) error {
-	return r.table.EndTask(ctx, mark, 0)
+func (r tableRunner) End(ctx context.Context, mark string, user int) error {
+	return r.table.EndTask(ctx, mark, user, 0)
 }
 
 type tableProcess struct{ *process.Child }
@@ -95,8 +97,8 @@ type refusing struct{ Runner }
 
 var errRefused = errors.New("refused")
 
-func (refusing) Start(Command) (Process, error)   { return nil, errRefused }
-func (refusing) Running(string) ([]string, error) { return nil, errRefused }
+func (refusing) Start(Command) (Process, error)        { return nil, errRefused }
+func (refusing) Running(string, int) ([]string, error) { return nil, errRefused }
 
 func TestStepThatCannotBeStartedFailsTheBuild(t *testing.T) {
 	t.Parallel()

@@ -16,7 +16,7 @@ import (
 // start starts a command of the current step with the build's environment, user and umask.
 func (j *job) start(c Command) (*command, error) {
 	c.Env = append(j.stepEnv(), c.Env...)
-	c.User, c.Umask = credential(j.as), j.b.Umask
+	c.User, c.Umask, c.NewPrivs = credential(j.as), j.b.Umask, !j.b.NoNewPrivs
 	p, err := j.startMarked(c)
 	if err != nil {
 		if why := MayNotEnter(c.Dir, j.as); why != nil {
@@ -28,7 +28,7 @@ func (j *job) start(c Command) (*command, error) {
 
 // stepEnv is the environment of every step that runs as the build's user.
 func (j *job) stepEnv() []string {
-	return append(j.env[:len(j.env):len(j.env)],
+	return append(append(j.env[:len(j.env):len(j.env)], j.tempEnv(j.env)...),
 		"PYTHONUNBUFFERED=1",
 		"PYTHONDONTWRITEBYTECODE=1", // compiling is a step of its own
 		"DJANGO_SETTINGS_MODULE="+j.b.SettingsModule(),
@@ -300,6 +300,7 @@ func (j *job) compile(ctx context.Context) error {
 	p, err := j.startMarked(Command{
 		Argv: append([]string{python, "-I", "-S", "-m", "compileall", "-q"}, what...),
 		Dir:  j.app(), Env: j.env, Umask: 0o027,
+		NewPrivs: true, // as ourselves: folders of the source may be read-only
 	})
 	if err != nil {
 		return err

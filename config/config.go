@@ -91,6 +91,7 @@ type Build struct {
 	User               string
 	Group              string
 	Umask              os.FileMode
+	NoNewPrivs         bool // nothing that runs can gain privileges, or has any
 	SocketMode         os.FileMode
 	Autostart          bool
 	Restart            Restart

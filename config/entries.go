@@ -21,7 +21,7 @@ func defaultBuild() Build {
 		Migrate: true, Check: true, WorkingDir: InApp,
 		Workers: 2, Threads: 1, WorkerClass: "sync",
 		Timeout: 30 * time.Second, GracefulTimeout: 30 * time.Second,
-		Umask: 0o027, SocketMode: 0o660,
+		Umask: 0o027, NoNewPrivs: true, SocketMode: 0o660,
 		Autostart: true, Restart: RestartAlways, RestartDelayMax: 30 * time.Second, StableAfter: 10 * time.Second,
 		KeepReleases: 3, StepTimeout: 15 * time.Minute,
 		Health: Health{

@@ -26,7 +26,7 @@ func TestFileWithOnlyWhatIsRequiredGetsTheDefaults(t *testing.T) {
 		Name: "one", Source: s.path("src"), AppDir: "API", Requirements: "requirements.txt",
 		SettingsDir: "api_settings/settings", WSGI: "api_settings.wsgi:application", Python: s.path("bin/python3"),
 		StripPrefix: true, WorkingDir: "{app}", Migrate: true, Check: true, Workers: 2, Threads: 1, WorkerClass: "sync", Timeout: 30 * time.Second,
-		GracefulTimeout: 30 * time.Second, Umask: 0o027, SocketMode: 0o660, Autostart: true, Restart: RestartAlways,
+		GracefulTimeout: 30 * time.Second, Umask: 0o027, NoNewPrivs: true, SocketMode: 0o660, Autostart: true, Restart: RestartAlways,
 		RestartDelayMax: 30 * time.Second, StableAfter: 10 * time.Second, KeepReleases: 3, StepTimeout: 15 * time.Minute,
 		Health: Health{
 			Path: "/", Host: "localhost", Expect: Expect{100, 499}, Interval: 5 * time.Second, Timeout: 2 * time.Second,
@@ -100,6 +100,7 @@ env_file = "env"
 user = "root"
 group = "root"
 umask = "0077"
+no_new_privs = false
 socket_mode = "600"
 autostart = false
 restart = "on-failure"

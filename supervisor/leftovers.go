@@ -1,12 +1,9 @@
 package supervisor
 
 import (
-	"cmp"
 	"errors"
-	"maps"
+	"os"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/config"
@@ -38,50 +35,35 @@ func (s *Supervisor) takeOver() {
 	s.applyBuilds(cfg, plan)
 }
 
-// leftovers looks for what earlier supervisors of this root left running, by build, the newest
-// generation first.
-func (s *Supervisor) leftovers() (map[string][]actor.Leftover, error) {
+// leftovers looks for what says that earlier supervisors of this root left it running, by build.
+func (s *Supervisor) leftovers() (map[string]*claims, error) {
 	found, cgroups, err := s.world.Trees.Marked(s.world.RootID + "/")
 	if err != nil {
 		return nil, err
 	}
-	byMark := map[string]*actor.Leftover{}
-	builds := map[string][]*actor.Leftover{}
-	tree := func(mark string) *actor.Leftover { // nil: not one of our marks
-		rest, ours := strings.CutPrefix(mark, s.world.RootID+"/")
-		name, number, ok := strings.Cut(rest, "/")
-		n, err := strconv.Atoi(number)
-		if !ours || !ok || err != nil || n < 1 || !config.IsName(name) { // anybody can set a mark
-			return nil
-		}
-		if byMark[mark] == nil {
-			byMark[mark] = &actor.Leftover{N: n, Mark: mark}
-			builds[name] = append(builds[name], byMark[mark])
-		}
-		return byMark[mark]
-	}
-	for _, mark := range cgroups {
-		tree(mark) // the processes in it may carry no mark
-	}
-	for _, f := range found {
-		l := tree(f.Mark)
-		if l == nil {
-			continue
-		}
-		l.Members = append(l.Members, f.Process)
-		if f.Leader {
-			l.Leader = f.Process
-		}
-	}
-	all := map[string][]actor.Leftover{}
-	for name, some := range builds {
-		for _, l := range some {
-			all[name] = append(all[name], *l)
-		}
-		slices.SortFunc(all[name], func(a, b actor.Leftover) int { return cmp.Compare(b.N, a.N) })
-	}
-	return all, nil
+	return sorted(s.world.RootID, found, cgroups), nil
 }
+
+// confirmed returns what an earlier supervisor really left running of a build, the newest generation
+// first. What only says so is left alone: it is not adopted, signalled or waited for.
+func (s *Supervisor) confirmed(b *config.Build, record state.Record, found *claims) []actor.Leftover {
+	e := evidence{record: record, bootID: s.world.BootID, user: os.Geteuid()}
+	switch as, err := s.world.Host.Identity(b); {
+	case err != nil:
+		e.user = nobody
+	case as.UID >= 0:
+		e.user = as.UID
+	}
+	left, refused := e.confirm(s.world.RootID, b.Name, found)
+	for _, p := range refused {
+		s.log.Warn("process says that it belongs to a build, which nothing confirms, so it is left alone",
+			"build", b.Name, "pid", p.Pid, "user", p.User, "mark", p.Mark)
+	}
+	return left
+}
+
+// nobody is the user of no process.
+const nobody = -2
 
 // foreignGrace is how long a generation of a build that is no longer in the file may take to finish
 // its requests.
@@ -90,25 +72,32 @@ const foreignGrace = 30 * time.Second
 // endForeign ends what an earlier supervisor left of builds that the file no longer has, as if they
 // had just been taken out of it: whoever waits on their sockets is served first. Their records go
 // too, also where nothing is running.
-func (s *Supervisor) endForeign(all map[string][]actor.Leftover) {
+func (s *Supervisor) endForeign(all map[string]*claims) {
 	names, err := s.world.Store.Names()
 	if err != nil {
 		s.log.Warn("records of builds that are not in the file any more are kept", "error", err)
 	}
-	names = slices.Concat(names, s.world.Past.Builds(), slices.Collect(maps.Keys(all)))
+	names = append(names, s.world.Past.Builds()...)
+	for name, said := range all {
+		// Where there is not even a record, it may be that nothing of this was ever a build.
+		if _, inFile := s.Config.Build(name); !inFile && !slices.Contains(names, name) &&
+			len(s.confirmed(&config.Build{Name: name}, state.Record{}, said)) > 0 {
+			names = append(names, name)
+		}
+	}
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
 		if _, ok := s.Config.Build(name); ok {
 			continue
 		}
-		s.log.Warn("build is not in the file any more, what is left of it is ended", "build", name, "generations", len(all[name]))
+		s.log.Warn("build is not in the file any more, what is left of it is ended", "build", name)
 		s.enlist(config.Build{Name: name, GracefulTimeout: foreignGrace}, all[name]).Remove()
 	}
 }
 
-// enlist makes and starts the actor of a build. found is what an earlier supervisor left running of
-// it.
-func (s *Supervisor) enlist(b config.Build, found []actor.Leftover) *actor.Actor {
+// enlist makes and starts the actor of a build. said is what says that it is left of it by an earlier
+// supervisor.
+func (s *Supervisor) enlist(b config.Build, said *claims) *actor.Actor {
 	log := s.log.With("build", b.Name)
 	if err := s.world.Releases.Tidy(b.Name); err != nil {
 		log.Warn("leftovers of an earlier run cannot be removed", "error", err)
@@ -121,7 +110,9 @@ func (s *Supervisor) enlist(b config.Build, found []actor.Leftover) *actor.Actor
 		log.Warn("releases of an earlier run cannot be listed", "error", err)
 	}
 	a := actor.New(s.shared, &b)
-	if record, ok := s.recall(b.Name); ok {
+	record, ok := s.recall(b.Name)
+	found := s.confirmed(&b, record, said)
+	if ok {
 		a.Restore(record, releases, found)
 	}
 	if err == nil {

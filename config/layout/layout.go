@@ -2,6 +2,7 @@ package layout
 
 import (
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -105,6 +106,30 @@ func ConfKey(path string) (runKey string, ok bool) {
 		return "", false
 	}
 	return strings.CutSuffix(name, confSuffix)
+}
+
+const (
+	tempPrefix        = "tmp-"
+	tempCommandPrefix = tempPrefix + "of-"
+)
+
+// Temp is the folder of the temporary files of generation n, its TMPDIR. The path is short: programs
+// make sockets in it.
+func (b Build) Temp(n int) string { return filepath.Join(b.Run(), tempPrefix+strconv.Itoa(n)) }
+
+// TempGeneration returns n of a path that Temp made, and false for any other.
+func TempGeneration(path string) (n int, ok bool) {
+	number, ok := strings.CutPrefix(filepath.Base(path), tempPrefix)
+	n, err := strconv.Atoi(number)
+	return n, ok && err == nil && n > 0
+}
+
+// TempOf is the same for the steps of an attempt, or another command, by an id of its own.
+func (b Build) TempOf(id string) string { return filepath.Join(b.Run(), tempCommandPrefix+id) }
+
+// TempCommand returns the id of a path that TempOf made, and false for any other.
+func TempCommand(path string) (id string, ok bool) {
+	return strings.CutPrefix(filepath.Base(path), tempCommandPrefix)
 }
 
 // Release is the folder of one release, finished or not.

@@ -37,6 +37,8 @@ func TestPathsAreThoseOfTheContract(t *testing.T) {
 		"/one/data":                                         build.Data(),
 		"/one/run":                                          build.Run(),
 		"/one/run/gunicorn-0123456789abcdef.conf.py":        build.Conf("0123456789abcdef"),
+		"/one/run/tmp-12":                                   build.Temp(12),
+		"/one/run/tmp-of-id":                                build.TempOf("id"),
 	} {
 		if want = string(root) + want; got != want {
 			t.Errorf("%s, want %s", got, want)
@@ -69,6 +71,25 @@ func TestConfKeyIsReadBackFromItsPath(t *testing.T) {
 		if key, ok := layout.ConfKey(path); ok != (want != "") || ok && key != want {
 			t.Errorf("%s: key %q, %v, want %q", path, key, ok, want)
 		}
+	}
+}
+
+func TestTemporaryFoldersAreToldApart(t *testing.T) {
+	t.Parallel()
+	build := layout.Root("/a").Build("one")
+	if n, ok := layout.TempGeneration(build.Temp(12)); n != 12 || !ok {
+		t.Errorf("generation %d, %v", n, ok)
+	}
+	if id, ok := layout.TempCommand(build.TempOf("1")); id != "1" || !ok {
+		t.Errorf("command %q, %v", id, ok)
+	}
+	for _, path := range []string{build.TempOf("1"), build.Conf("1"), build.Temp(0), build.Run()} {
+		if n, ok := layout.TempGeneration(path); ok {
+			t.Errorf("%s is of generation %d", path, n)
+		}
+	}
+	if id, ok := layout.TempCommand(build.Temp(1)); ok {
+		t.Errorf("%s is of command %s", build.Temp(1), id)
 	}
 }
 

@@ -145,7 +145,7 @@ func (a *Actor) missing(r state.Record, found []Leftover) {
 
 func (a *Actor) generationOf(l Leftover, v machine.Version) *generation {
 	g := &generation{
-		n: l.N, version: v, queued: true,
+		n: l.N, user: l.User, version: v, queued: true,
 		launch: &server.Launch{Server: server.Gunicorn{}, Files: []server.File{{Path: a.paths.Conf(v.RunKey)}}},
 		log:    a.logPath(),
 	}
@@ -190,8 +190,12 @@ func (a *Actor) endLeftover(l Leftover, queue *public.Socket) {
 	})
 }
 
-// versionOf reads from a generation's environment what it runs.
+// versionOf returns what a generation runs: by the record, or else by its environment, where it was
+// not written any more.
 func (a *Actor) versionOf(l Leftover) (machine.Version, error) {
+	if g, ok := a.before[l.N]; ok && g.BootID == a.BootID && g.Release != "" && g.RunKey != "" {
+		return machine.Version{Release: g.Release, RunKey: g.RunKey}, nil
+	}
 	for _, pid := range l.Pids() {
 		environ, err := a.Ports.Trees.Environ(pid)
 		if err != nil {

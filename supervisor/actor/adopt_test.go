@@ -175,9 +175,22 @@ func TestDeadServerWhoseListenerIsLostIsReplaced(t *testing.T) {
 	})
 }
 
+func TestWhatAGenerationRunsIsReadFromTheRecordRatherThanFromItself(t *testing.T) {
+	after(t, func(p *past) {
+		server := p.left(6, "r1", p.bind(socketPath), conduct{})
+		server.env = []string{"MEDCTRL_RELEASE=r2", "MEDCTRL_RUN_KEY=other"}
+		p.begin()
+		p.serves("r1")
+		if p.server() != server || p.View().State.Serving.Version.RunKey != p.runKey {
+			p.Errorf("it serves %+v", p.View().State.Serving.Version)
+		}
+	})
+}
+
 func TestGenerationThatDoesNotSayWhatItRunsIsReplaced(t *testing.T) {
 	after(t, func(p *past) {
 		server := p.left(6, "r1", p.bind(socketPath), conduct{})
+		p.record.Generations = nil // killed before it was written down
 		p.w.fail("Environ of a process", errBroken)
 		p.begin()
 		p.until("adopted", func(v *View) bool { return v.State.Serving.N == 6 })

@@ -20,6 +20,7 @@ import (
 // goroutines end with its context.
 type generation struct {
 	n         int
+	user      int // who runs it, by number; -1: the supervisor's own user
 	version   machine.Version
 	launch    *server.Launch
 	look      *build.Look // at its environment, before it takes over; nil: none is needed
@@ -85,7 +86,7 @@ func (a *Actor) begin(e machine.Spawn) (*generation, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &generation{n: e.N, version: e.Version, launch: l, queued: e.Public, log: a.logPath()}
+	g := &generation{n: e.N, user: l.User.UID, version: e.Version, launch: l, queued: e.Public, log: a.logPath()}
 	if e.Public {
 		// Made again if it could not be taken back from an adopted generation.
 		if err := a.public.Open(); err != nil {

@@ -106,6 +106,10 @@ func (a *Actor) dropFiles() {
 	}
 	for _, g := range a.generations {
 		needed(g.launch)
+		keep = append(keep, a.paths.Temp(g.n))
+	}
+	for _, n := range a.state.Ending {
+		keep = append(keep, a.paths.Temp(n))
 	}
 	a.warn("remove old generated files", a.Ports.Host.DropFiles(a.paths, keep...))
 }

@@ -82,10 +82,12 @@ type Exit struct {
 }
 
 // Leftover is a generation of an earlier supervisor of this root, found by the mark that each of
-// its processes carries: ROOT ID/BUILD/GENERATION. No record is needed for it.
+// its processes carries: ROOT ID/BUILD/GENERATION. No record is needed for it. Anybody can carry a
+// mark: these are the processes of which it was confirmed (package supervisor, claims.go).
 type Leftover struct {
 	N       int
 	Mark    string
+	User    int     // who runs it, by number
 	Leader  Process // zero: its main process has ended
 	Members []Process
 }
@@ -168,7 +170,8 @@ type Host interface {
 	Output(log string, from int64, n int) []string
 	// MakeData makes the data folder of a build where it is missing.
 	MakeData(entry *config.Build, b layout.Build) error
-	// DropFiles removes the generated files of a build but those at the paths of keep.
+	// DropFiles removes the generated files of a build, and the folders of temporary files of its
+	// generations, but those at the paths of keep.
 	DropFiles(b layout.Build, keep ...string) error
 }
 

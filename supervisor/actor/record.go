@@ -55,7 +55,7 @@ func (a *Actor) record() *state.Record {
 		r.Generations = append(r.Generations, state.Generation{
 			N: g.n, Role: a.role(g.n), Release: g.version.Release, RunKey: g.version.RunKey,
 			Pid: g.tree.Pid(), StartTime: g.tree.StartTime(), BootID: a.BootID,
-			SocketInode: inode,
+			SocketInode: inode, User: &g.user,
 		})
 		if last := &r.Generations[len(r.Generations)-1]; g.n == st.Serving.N {
 			last.Since = st.Serving.Since.UTC().Round(0)

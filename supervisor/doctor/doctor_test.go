@@ -48,9 +48,9 @@ func (r scripted) Start(c build.Command) (build.Process, error) {
 	}
 	return s, nil
 }
-func (scripted) Running(string) ([]string, error)  { return nil, nil }
-func (scripted) End(context.Context, string) error { return nil }
-func (s script) Done() <-chan struct{}             { return nil }
+func (scripted) Running(string, int) ([]string, error)  { return nil, nil }
+func (scripted) End(context.Context, string, int) error { return nil }
+func (s script) Done() <-chan struct{}                  { return nil }
 func (s script) Wait(ctx context.Context, _ time.Duration) error {
 	if s.hangs != nil {
 		s.hangs()

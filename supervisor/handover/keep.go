@@ -13,6 +13,9 @@ import (
 // it reads the Handover.
 const key = "MEDCTRL_HANDOVER"
 
+// fileName is what the file in memory is called in /proc/PID/fd.
+const fileName = "handover"
+
 // Keep writes h for a successor that reads versions up to newest and has the descriptors in it
 // survive the exec: entry is for the successor's environment. undo takes that back, for an exec
 // that failed; where Keep itself fails nothing is changed. From Keep to the exec no process may be
@@ -29,11 +32,11 @@ func (h Handover) Keep(newest int) (entry string, undo func(), err error) {
 	if err != nil {
 		return "", nil, fmt.Errorf("write handover: %w", err)
 	}
-	fd, err := unix.MemfdCreate("handover", unix.MFD_CLOEXEC)
+	fd, err := unix.MemfdCreate(fileName, unix.MFD_CLOEXEC)
 	if err != nil {
 		return "", nil, fmt.Errorf("write handover: %w", os.NewSyscallError("memfd_create", err))
 	}
-	f := os.NewFile(uintptr(fd), "handover")
+	f := os.NewFile(uintptr(fd), fileName)
 	all := append(h.descriptors(), fd)
 	undo = func() {
 		for _, n := range all {

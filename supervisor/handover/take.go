@@ -44,7 +44,15 @@ func Take(environ []string) (h Handover, rest []string, err error) {
 
 // read reads a Handover from the descriptor fd, and closes that.
 func read(fd int) (Handover, error) {
-	f := os.NewFile(uintptr(fd), "handover")
+	// What the variable names is a claim: only an exec of ours leaves such a file behind.
+	what, err := os.Readlink(ownFDs + strconv.Itoa(fd))
+	if err != nil {
+		return Handover{}, err
+	}
+	if !strings.HasPrefix(what, "/memfd:"+fileName) {
+		return Handover{}, fmt.Errorf("descriptor %d is %s, and not what a supervisor leaves to its successor", fd, what)
+	}
+	f := os.NewFile(uintptr(fd), fileName)
 	defer f.Close() // it was only read
 	text, err := io.ReadAll(io.NewSectionReader(f, 0, maxBytes))
 	if err != nil {

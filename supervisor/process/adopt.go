@@ -17,8 +17,8 @@ var ErrStranger = errors.New("carries another mark")
 
 // Adopt makes a Child of a process that is running already: started by a supervisor that was
 // killed, or by this process before it executed another program in its own place. start is its
-// start time and mark what it was started with; the caller compares the BootID, which makes the two
-// an identity.
+// start time, mark what it was started with and user the number of whom it was started as; the
+// caller compares the BootID, which makes the first two an identity.
 //
 // The error wraps os.ErrProcessDone if that process has ended, also if another process has its pid
 // by now or if it is a zombie: what it left behind is reached by Remains. It wraps ErrStranger if
@@ -33,15 +33,15 @@ var ErrStranger = errors.New("carries another mark")
 // milliseconds; otherwise Exit.Unknown is set.
 //
 // The rest is as with Spawn.
-func (t *Table) Adopt(pid int, start uint64, mark string, exited func(Exit)) (*Child, error) {
-	c, err := t.adopt(pid, start, mark, exited)
+func (t *Table) Adopt(pid int, start uint64, mark string, user int, exited func(Exit)) (*Child, error) {
+	c, err := t.adopt(pid, start, mark, user, exited)
 	if err != nil {
 		return nil, fmt.Errorf("adopt process %d: %w", pid, err)
 	}
 	return c, nil
 }
 
-func (t *Table) adopt(pid int, start uint64, mark string, exited func(Exit)) (*Child, error) {
+func (t *Table) adopt(pid int, start uint64, mark string, user int, exited func(Exit)) (*Child, error) {
 	if pid <= 1 { // 0 and 1 would be everybody's group
 		return nil, fmt.Errorf("not a child's pid: %w", os.ErrProcessDone)
 	}
@@ -56,7 +56,7 @@ func (t *Table) adopt(pid int, start uint64, mark string, exited func(Exit)) (*C
 	ours, err := recognise(pid, start, mark)
 	if err == nil {
 		c := &Child{
-			table: t, pid: pid, start: start, tag: mark, cgroup: t.cgroups.find(mark), exited: exited,
+			table: t, pid: pid, start: start, tag: mark, users: []int{user}, cgroup: t.cgroups.find(mark), exited: exited,
 			adopted: !ours, pidfd: fd, done: make(chan struct{}),
 		}
 		if err = t.add(&watch{pidfd: fd, child: c, done: c.done}); err == nil {
@@ -105,17 +105,18 @@ func recognise(pid int, start uint64, mark string) (ours bool, err error) {
 // The number of a group proves nothing once its leader is gone: so the members of the group and
 // session pid count where one of them carries the mark, and none does where the pid is another
 // process's by now. Without a pid it is the processes that carry the mark, with their descendants.
+// A mark counts where the process is run by that user: anybody can put one into an environment.
 // Where there are cgroups (UseCgroups), all in the tree's are part of it, whatever else they are.
 //
 // A process that turns out to be there after all, for example because only its birth was not
 // written down, is part of it and is ended as well.
-func (t *Table) Remains(pid int, start uint64, mark string) *Child {
-	return t.remains(pid, start, mark)
+func (t *Table) Remains(pid int, start uint64, mark string, user int) *Child {
+	return t.remains(pid, start, mark, user)
 }
 
-func (t *Table) remains(pid int, start uint64, tag string) *Child {
+func (t *Table) remains(pid int, start uint64, tag string, users ...int) *Child {
 	c := &Child{
-		table: t, pid: pid, start: start, tag: tag, cgroup: t.cgroups.find(tag), adopted: true, lost: true,
+		table: t, pid: pid, start: start, tag: tag, users: users, cgroup: t.cgroups.find(tag), adopted: true, lost: true,
 		pidfd: -1, reaped: true, done: make(chan struct{}),
 		exit: Exit{Code: -1, Unknown: true, At: time.Now()},
 	}
@@ -123,15 +124,15 @@ func (t *Table) remains(pid int, start uint64, tag string) *Child {
 	return c
 }
 
-// claims reports whether the group and session of that number are the tree's whose leader, started
-// at start, may have ended.
-func (s *snapshot) claims(pid int, start uint64, mark string) bool {
-	if pid <= 1 || mark == "" || start != 0 && s.recycled(pid, start) {
+// isGroupOf reports whether the group and session with the child's number are its tree's, where its
+// leader may have ended.
+func (s *snapshot) isGroupOf(c *Child) bool {
+	if c.pid <= 1 || c.tag == "" || c.start != 0 && s.recycled(c.pid, c.start) {
 		return false
 	}
-	for _, indexes := range [][]int{s.byGroup[pid], s.bySession[pid]} {
+	for _, indexes := range [][]int{s.byGroup[c.pid], s.bySession[c.pid]} {
 		for _, i := range indexes {
-			if s.procs[i].tag == mark {
+			if p := s.procs[i]; p.tag == c.tag && c.owns(p) {
 				return true
 			}
 		}

@@ -168,7 +168,7 @@ func TestAdoptTakesNobodyElse(t *testing.T) {
 		"everybody":          {0, 0, "", os.ErrProcessDone},
 		"a worker of a tree": {member, memberStart, worker.Mark, ErrStranger},
 	} {
-		got, err := tb.Adopt(a.pid, a.start, a.mark, func(Exit) { t.Errorf("%s: exit told", name) })
+		got, err := tb.Adopt(a.pid, a.start, a.mark, os.Geteuid(), func(Exit) { t.Errorf("%s: exit told", name) })
 		if got != nil || !errors.Is(err, a.want) {
 			t.Errorf("%s: %v, want %v", name, err, a.want)
 		}
@@ -216,7 +216,7 @@ func TestAdoptedOwnChildHasItsTrueExit(t *testing.T) {
 				}
 				tb := newTable(t)
 				k, err := newKid(t, func(exited func(Exit)) (*Child, error) {
-					return tb.Adopt(child.Pid(), child.StartTime(), s.Mark, exited)
+					return tb.Adopt(child.Pid(), child.StartTime(), s.Mark, os.Geteuid(), exited)
 				})
 				if err != nil {
 					t.Fatal(err)
@@ -263,10 +263,10 @@ func TestRemainsOfADeadLeaderAreFoundAndEnded(t *testing.T) {
 				c.Pid, c.Start = 0, 0
 			}
 			eventually(t, "it cannot be adopted", func() bool {
-				_, err := tb.Adopt(c.Pid, c.Start, c.Mark, nil)
+				_, err := tb.Adopt(c.Pid, c.Start, c.Mark, os.Geteuid(), nil)
 				return errors.Is(err, os.ErrProcessDone)
 			})
-			k := tb.Remains(c.Pid, c.Start, c.Mark)
+			k := tb.Remains(c.Pid, c.Start, c.Mark, os.Geteuid())
 			if e, ended := k.Exited(); !ended || !e.Unknown {
 				t.Errorf("exit is %v %v, want an unknown one", e, ended)
 			}
@@ -304,7 +304,7 @@ func TestRemainsEndAlsoALeaderThatIsThere(t *testing.T) {
 	for _, c := range []born{{0, 0, s.Mark}, f.children[0]} {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		if err := newTable(t).Remains(c.Pid, c.Start, c.Mark).End(ctx, 20*time.Millisecond); err != nil {
+		if err := newTable(t).Remains(c.Pid, c.Start, c.Mark, os.Geteuid()).End(ctx, 20*time.Millisecond); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -336,7 +336,7 @@ func TestRemainsSpareWhoeverHasTheNumberNow(t *testing.T) {
 		"nobody":                       {nil, nil},
 	} {
 		tb := newTable(t)
-		k := tb.Remains(10, 7, mark)
+		k := tb.Remains(10, 7, mark, 0)
 		var got []int
 		for _, p := range k.members(newSnapshot(c.procs), nil) {
 			got = append(got, p.pid)
@@ -379,7 +379,7 @@ func BenchmarkAdopt1000(b *testing.B) {
 			b.Fatal(len(found), err)
 		}
 		for i, c := range children {
-			if adopted[i], err = last.Adopt(c.pid, c.start, c.tag, nil); err != nil {
+			if adopted[i], err = last.Adopt(c.pid, c.start, c.tag, os.Geteuid(), nil); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -54,11 +54,14 @@ func (t *Table) useCgroups(mount, own string, known []string) error {
 	if kind, err := os.ReadFile(filepath.Join(own, "cgroup.type")); err != nil || string(bytes.TrimSpace(kind)) != "domain" {
 		return fmt.Errorf("use cgroups: %s is of type %q: %w", own, bytes.TrimSpace(kind), errors.ErrUnsupported)
 	}
+	if !ours(own) {
+		return fmt.Errorf("use cgroups: %s belongs to another user: %w", own, errors.ErrUnsupported)
+	}
 	t.cgroups.own, t.cgroups.all = own, []string{own}
 	defer t.cgroups.dropEmptyTasks()
 	if len(known) > 0 {
 		for _, path := range known {
-			if filepath.Base(path) == name && path != own {
+			if filepath.Base(path) == name && path != own && ours(path) {
 				t.cgroups.all = append(t.cgroups.all, path)
 			}
 		}
@@ -71,7 +74,7 @@ func (t *Table) useCgroups(mount, own string, known []string) error {
 		case !d.IsDir():
 			return nil
 		case d.Name() == name:
-			if path != own {
+			if path != own && ours(path) {
 				t.cgroups.all = append(t.cgroups.all, path)
 			}
 			return fs.SkipDir
@@ -105,12 +108,34 @@ func (g *cgroups) each() iter.Seq2[string, string] {
 				continue // gone meanwhile
 			}
 			for _, e := range entries {
-				if e.IsDir() && !yield(strings.ReplaceAll(e.Name(), ":", "/"), filepath.Join(parent, e.Name())) {
+				if e.IsDir() && ours(filepath.Join(parent, e.Name())) && !yield(strings.ReplaceAll(e.Name(), ":", "/"), filepath.Join(parent, e.Name())) {
 					return
 				}
 			}
 		}
 	}
+}
+
+// ours reports whether a folder belongs to the user that we run as. Somebody with a cgroup of his own,
+// as systemd gives each user, can make any name in it, and his processes are there.
+func ours(dir string) bool {
+	var st unix.Stat_t
+	return unix.Lstat(dir, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR && int(st.Uid) == os.Geteuid()
+}
+
+// members returns the mark of each process that is in one of these cgroups. Nobody else can put a
+// process there.
+func (g *cgroups) members() map[int]string {
+	all := map[int]string{}
+	for tag, dir := range g.each() {
+		if strings.HasPrefix(tag, taskPrefix) {
+			continue
+		}
+		for _, pid := range cgroupPids(dir) {
+			all[pid] = tag
+		}
+	}
+	return all
 }
 
 // dropEmptyTasks removes the cgroups of tasks that ended after their supervisor was killed: it may
@@ -197,7 +222,7 @@ func (g *cgroups) find(mark string) string {
 	}
 	for _, parent := range g.all {
 		dir := filepath.Join(parent, name)
-		if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		if ours(dir) {
 			return dir
 		}
 	}

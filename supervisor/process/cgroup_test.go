@@ -107,7 +107,7 @@ func TestCgroupsOfADeadSupervisorAreFound(t *testing.T) {
 	if tree, err := adopted.Tree(); err != nil || !slices.Contains(tree, escaped[0]) {
 		t.Errorf("tree is %v (%v), want %d in it", tree, err, escaped[0])
 	}
-	remains := tb.Remains(0, 0, died.Mark)
+	remains := tb.Remains(0, 0, died.Mark, os.Geteuid())
 	eventually(t, "the escaped one to remain", func() bool {
 		tree, err := remains.Tree()
 		return err == nil && slices.Equal(tree, escaped[1:])

@@ -16,6 +16,7 @@ type Child struct {
 	pid    int
 	start  uint64
 	tag    string // what its tree carries, see Spec.tag
+	users  []int  // by whom its processes are run as far as that tells them from a stranger's (owns)
 	cgroup string // its own, or ""
 	inside bool   // it began in cgroup for certain
 	exited func(Exit)

@@ -53,11 +53,20 @@ type birth struct {
 	listenPID  []byte          // room for the digits and NUL after "LISTEN_PID="
 	nofile     *syscall.Rlimit // limit to restore, or nil
 
+	oomFile *byte
+	oom     []byte
+	limits  []Rlimit
+	cookie  Rlimit
+	noCaps  bool
+
 	pidfd int32
 	// Written by a child that could not exec, in the memory it shares with us.
 	at      step
 	errno   uintptr
 	outside uintptr // why it could not enter its cgroup
+
+	capHeader unix.CapUserHeader
+	capNone   capabilitySets
 
 	defaults [64]byte // struct kernel_sigaction, all zero: SIG_DFL
 	mask     uint64   // empty signal set
@@ -139,8 +148,19 @@ func newBirth(img *image, nofile *syscall.Rlimit) (*birth, error) {
 		nofile:     nofile,
 		procs:      -1,
 		pidfd:      -1,
+		oom:        img.oom,
+		limits:     img.limits,
+		cookie:     Rlimit{Cur: img.cookie, Max: img.cookie},
+		noCaps:     img.spec.NoCapabilities,
+		capHeader:  unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3},
+	}
+	if img.spec.limitOf(unix.RLIMIT_NOFILE) {
+		b.nofile = nil
 	}
 	var err error
+	if b.oomFile, err = syscall.BytePtrFromString(oomFile); err != nil {
+		return nil, fmt.Errorf("start %s: %w", img.path, err)
+	}
 	if b.path, err = syscall.BytePtrFromString(img.path); err != nil {
 		return nil, fmt.Errorf("start %s: %w", img.path, err)
 	}
@@ -213,6 +233,9 @@ func (b *birth) fork() (pid, errno uintptr) {
 	}
 	syscall.RawSyscall6(unix.SYS_RT_SIGPROCMASK, unix.SIG_SETMASK, uintptr(unsafe.Pointer(&b.mask)), 0, 8, 0, 0)
 	syscall.RawSyscall(unix.SYS_UMASK, b.umask, 0, 0)
+	if b.at, e = b.restrain(); e != 0 {
+		goto failed
+	}
 
 	if b.cred {
 		b.at = stepGroups
@@ -254,6 +277,11 @@ func (b *birth) fork() (pid, errno uintptr) {
 	}
 	if b.nofile != nil {
 		syscall.RawSyscall6(unix.SYS_PRLIMIT64, 0, unix.RLIMIT_NOFILE, uintptr(unsafe.Pointer(b.nofile)), 0, 0, 0)
+	}
+
+	b.at = stepPrivs
+	if e = b.dropCapabilities(); e != 0 {
+		goto failed
 	}
 
 	// The pid in decimal, without leading zeros: some readers take those for octal.

@@ -17,8 +17,12 @@
 //     (6.9).
 //   - End returns when the whole tree is gone: the process group, the session,
 //     their descendants, every process that carries the child's Mark in its environment,
-//     which is how a daemon that called setsid(2) is found, and every process in the
+//     which is how a daemon that called setsid(2) is found, or the child's cookie in its limits,
+//     which one that emptied its environment still has, and every process in the
 //     child's cgroup, where it has one (UseCgroups).
+//   - A mark and a cookie are claims. They count where the process is run by the user whom the
+//     child was started as, or has become our own child: nobody else can have a process of theirs
+//     adopted, signalled or waited for.
 //   - A child costs no thread and nothing while it runs: one epoll of pidfds,
 //     nested in Go's own poller, watches all of them.
 //   - The children outlive us. Adopt takes over what an earlier supervisor started, or this
@@ -28,9 +32,10 @@
 //
 // # What it does not promise
 //
-// Without cgroups, a process that left the group, lost its parent and wiped the mark from its
-// environment is not found. (Python's setproctitle overwrites a process's environment as /proc
-// shows it, unless SPT_NOENV is set.)
+// Without cgroups, a process that left the group, lost its parent, wiped the mark from its
+// environment and changed its limit of file locks is not found. (Python's setproctitle overwrites a
+// process's environment as /proc shows it, unless SPT_NOENV is set.) Nor is one that wiped the mark,
+// changed its user and outlived the supervisor that started it.
 //
 // Where we are a subreaper or pid 1, a dead child that nobody has waited for after 5 seconds is
 // taken for an orphan and reaped. So code that starts a process by os/exec must have a Wait

@@ -227,7 +227,7 @@ func (c *Child) members(snap *snapshot, known map[procID]bool) []proc {
 	leader := 0
 	switch {
 	case c.lost:
-		if snap.claims(c.pid, c.start, c.tag) {
+		if snap.isGroupOf(c) {
 			leader = c.pid
 		}
 	case byNumber && !(err == errGroupUnsure && snap.recycled(c.pid, c.start)):
@@ -235,7 +235,7 @@ func (c *Child) members(snap *snapshot, known map[procID]bool) []proc {
 	}
 	// Read after the table: a process that has the number of an earlier one now is recognised by
 	// its start time.
-	return snap.tree(leader, c.tag, os.Getpid(), known, cgroupPids(c.cgroup)...)
+	return snap.tree(c, leader, os.Getpid(), known, cgroupPids(c.cgroup)...)
 }
 
 // recycled reports whether the pid belongs to another process now.

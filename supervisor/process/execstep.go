@@ -33,6 +33,11 @@ type order struct {
 	NoNewPrivs bool
 	Listen     bool
 	Cgroup     []byte // to enter, or empty
+
+	NoCapabilities bool
+	Limits         []Rlimit
+	OOM            []byte
+	Cookie         uint64
 }
 
 // stepEnv keeps the Go runtime of the exec step small; the child does not see it.
@@ -103,6 +108,7 @@ func (img *image) order() (*os.File, error) {
 		Path: []byte(img.path), Dir: []byte(img.spec.Dir), Argv: toBytes(img.spec.Argv), Env: toBytes(img.env),
 		Umask: uint32(img.spec.Umask.Perm()), User: img.spec.User,
 		NoNewPrivs: img.spec.NoNewPrivs, Listen: img.listen, Cgroup: []byte(img.cgroup),
+		NoCapabilities: img.spec.NoCapabilities, Limits: img.limits, OOM: img.oom, Cookie: img.cookie,
 	})
 	if err != nil {
 		return nil, err
@@ -157,6 +163,9 @@ func runOrder(args []string) (step, error) {
 		}
 	}
 	unix.Umask(int(o.Umask))
+	if at, err := o.restrain(); err != nil {
+		return at, err
+	}
 	if u := o.User; u != nil {
 		if at, err := become(u); err != nil {
 			return at, err
@@ -180,6 +189,11 @@ func runOrder(args []string) (step, error) {
 	// refuse.
 	unix.CloseRange(childFDs, 1<<32-1, unix.CLOSE_RANGE_CLOEXEC)
 	resetSignals()
+	if o.NoCapabilities {
+		if err := dropCapabilities(); err != nil {
+			return stepPrivs, err
+		}
+	}
 	return stepExec, syscall.Exec(string(o.Path), toStrings(o.Argv), env)
 }
 

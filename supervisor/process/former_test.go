@@ -64,7 +64,7 @@ func startFormerWith(t testing.TB, cgroups string, initReaps bool, specs ...Spec
 	t.Cleanup(func() {
 		tb := newTable(t)
 		for _, s := range specs {
-			tb.remains(0, 0, s.tag()).End(context.Background(), 0)
+			tb.remains(0, 0, s.tag(), os.Geteuid()).End(context.Background(), 0)
 		}
 		stdin.Close()
 		cmd.Wait()
@@ -100,7 +100,7 @@ func (f former) die(t testing.TB) {
 func (f former) adopt(t testing.TB, tb *Table, n int) kid {
 	t.Helper()
 	k, err := newKid(t, func(exited func(Exit)) (*Child, error) {
-		return tb.Adopt(f.children[n].Pid, f.children[n].Start, f.children[n].Mark, exited)
+		return tb.Adopt(f.children[n].Pid, f.children[n].Start, f.children[n].Mark, os.Geteuid(), exited)
 	})
 	if err != nil {
 		t.Fatal(err)

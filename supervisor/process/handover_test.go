@@ -49,7 +49,7 @@ func actImage(args []string) error {
 	}
 	for code, b := range l.Dying {
 		exits := make(chan Exit, 1)
-		if _, err := tb.Adopt(b.Pid, b.Start, b.Mark, func(e Exit) { exits <- e }); err != nil {
+		if _, err := tb.Adopt(b.Pid, b.Start, b.Mark, os.Geteuid(), func(e Exit) { exits <- e }); err != nil {
 			problem("%v", err)
 			continue
 		}
@@ -64,7 +64,7 @@ func actImage(args []string) error {
 		}
 	}
 	for _, b := range l.Alive {
-		c, err := tb.Adopt(b.Pid, b.Start, b.Mark, nil)
+		c, err := tb.Adopt(b.Pid, b.Start, b.Mark, os.Geteuid(), nil)
 		if err != nil {
 			problem("%v", err)
 		} else if err := c.Signal(0); err != nil {

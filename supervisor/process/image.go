@@ -24,6 +24,10 @@ type image struct {
 	listen bool
 	// fds are the descriptors that become 0 to 4, all of them above those, or -1.
 	fds [childFDs]int
+	// limits, oom and cookie are what the whole tree keeps.
+	limits []Rlimit
+	oom    []byte
+	cookie uint64
 	// cgroup is the child's own, or "". enter says that it enters that by itself.
 	cgroup string
 	enter  bool
@@ -36,7 +40,10 @@ type image struct {
 // prepare opens and checks what can be opened and checked before the fork, so that an error names
 // it. The image must be closed.
 func prepare(s Spec, null int) (_ *image, err error) {
-	img := &image{spec: s, listen: s.Listener != nil, fds: [childFDs]int{null, null, null, -1, -1}}
+	img := &image{
+		spec: s, listen: s.Listener != nil, fds: [childFDs]int{null, null, null, -1, -1},
+		limits: s.limits(), cookie: cookieOf(s.tag()),
+	}
 	defer func() {
 		if err != nil {
 			img.close()
@@ -216,6 +223,7 @@ type step uintptr
 
 const (
 	stepSession step = iota
+	stepLimits
 	stepGroups
 	stepGroup
 	stepUser
@@ -235,13 +243,18 @@ func (img *image) failure(at step, errno syscall.Errno) error {
 	switch at {
 	case stepSession:
 		return fmt.Errorf("start %s: new session: %w", img.path, errno)
+	case stepLimits:
+		if errno == unix.EPERM {
+			return fmt.Errorf("start %s: set its resource limits: %w (only root may set one above our own)", img.path, errno)
+		}
+		return fmt.Errorf("start %s: set its resource limits: %w", img.path, errno)
 	case stepGroups, stepGroup, stepUser:
 		if errno == unix.EPERM {
 			return fmt.Errorf("start %s: become %s: %w (only root may start a process as another user)", img.path, user, errno)
 		}
 		return fmt.Errorf("start %s: become %s: %w", img.path, user, errno)
 	case stepPrivs:
-		return fmt.Errorf("start %s: set no_new_privs: %w", img.path, errno)
+		return fmt.Errorf("start %s: give up privileges: %w", img.path, errno)
 	case stepDir:
 		return fmt.Errorf("start %s: enter folder %s: %w", img.path, img.spec.Dir, errno)
 	case stepFiles:

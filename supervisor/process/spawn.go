@@ -35,6 +35,7 @@ func (t *Table) Spawn(s Spec, exited func(Exit)) (*Child, error) {
 		return nil, err
 	}
 	defer img.close()
+	img.oom = oomText(t.oom, s.OOM)
 	img.cgroup, img.outside = t.cgroups.make(s.tag())
 	img.enter = t.noCloneInto.Load()
 	var pid, pidfd int
@@ -59,7 +60,7 @@ func (t *Table) Spawn(s Spec, exited func(Exit)) (*Child, error) {
 	// It cannot be reaped before it is in the table: the pid is its own.
 	start, err := StartTime(pid)
 	c := &Child{
-		table: t, pid: pid, start: start, tag: s.tag(), cgroup: img.cgroup, exited: exited,
+		table: t, pid: pid, start: start, tag: s.tag(), users: []int{userOf(s)}, cgroup: img.cgroup, exited: exited,
 		inside: img.cgroup != "" && !t.stepOnly, // an exec step does not say whether it could enter
 		pidfd:  pidfd, done: make(chan struct{}),
 	}

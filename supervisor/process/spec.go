@@ -58,6 +58,15 @@ type Spec struct {
 	// NoNewPrivs keeps set-user-ID programs from raising rights in the tree (PR_SET_NO_NEW_PRIVS,
 	// prctl(2)).
 	NoNewPrivs bool
+	// NoCapabilities takes every capability from the tree (capabilities(7)): the effective, permitted,
+	// inheritable and ambient sets are empty, and the bounding set as well where we have CAP_SETPCAP.
+	// A tree that runs as root can do no more then than use what root owns.
+	NoCapabilities bool
+	// Limits are the resource limits of the tree. Without one of RLIMIT_CORE it dumps no core.
+	Limits []Rlimit
+	// OOM is how much more readily than ourselves the tree is killed where memory runs out: its
+	// oom_score_adj is as far above ours, or above 0 where ours is lower (proc_pid_oom_score_adj(5)).
+	OOM int
 	// Mark identifies the tree: it is put into the environment as MEDCTRL_GENERATION, which
 	// descendants inherit, and names the child's cgroup (Table.UseCgroups).
 	Mark string

@@ -22,6 +22,7 @@ type Table struct {
 	log    hclog.Logger
 	nofile *syscall.Rlimit // what children get, or nil for what we have
 	null   int             // /dev/null
+	oom    int             // our own oom_score_adj
 
 	poll *os.File // the epoll, itself in Go's poller
 	raw  syscall.RawConn
@@ -83,7 +84,7 @@ func NewTable(self string, log hclog.Logger) (*Table, error) {
 		return nil, fmt.Errorf("watch children: %w", os.NewSyscallError("epoll_create", err))
 	}
 	t := &Table{
-		self: self, log: log, null: null, kernel: kernel{stepOnly: !canClone},
+		self: self, log: log, null: null, oom: ownOOM(), kernel: kernel{stepOnly: !canClone},
 		poll: os.NewFile(uintptr(ep), "children"), ep: ep,
 		scans: newScanner(), watches: make(map[uint64]*watch),
 	}

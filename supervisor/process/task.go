@@ -3,6 +3,7 @@ package process
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -57,8 +58,9 @@ func (c *Child) leftNothing() bool {
 }
 
 // FindTasks returns each Task that begins with prefix and of which a process is running or a cgroup
-// is left, sorted, also of those that an earlier supervisor started. It reads the process table.
-func (t *Table) FindTasks(prefix string) ([]string, error) {
+// is left, sorted, also of those that an earlier supervisor started. Processes count that user runs, or
+// we ourselves: what another says of itself is not believed. It reads the process table.
+func (t *Table) FindTasks(prefix string, user int) ([]string, error) {
 	snap, err := t.scans.fresh(context.Background())
 	if err != nil {
 		return nil, fmt.Errorf("find tasks: %w", err)
@@ -70,7 +72,10 @@ func (t *Table) FindTasks(prefix string) ([]string, error) {
 		}
 	}
 	for tag, indexes := range snap.byTag {
-		if slices.ContainsFunc(indexes, func(i int) bool { return !snap.procs[i].dead() }) {
+		if slices.ContainsFunc(indexes, func(i int) bool {
+			p := snap.procs[i]
+			return !p.dead() && (p.uid == user || p.uid == os.Geteuid())
+		}) {
 			add(tag)
 		}
 	}
@@ -81,13 +86,13 @@ func (t *Table) FindTasks(prefix string) ([]string, error) {
 	return slices.Compact(tasks), nil
 }
 
-// EndTask ends what is left of a task, whoever started it, and returns when nothing of it is
-// running. It works as End does.
-func (t *Table) EndTask(ctx context.Context, task string, grace time.Duration) error {
+// EndTask ends what is left of a task, whichever supervisor started it, and returns when nothing of it
+// is running. It works as End does; user is as with FindTasks.
+func (t *Table) EndTask(ctx context.Context, task string, user int, grace time.Duration) error {
 	tag := taskTag(task)
 	c := t.childOf(tag)
 	if c == nil {
-		c = t.remains(0, 0, tag)
+		c = t.remains(0, 0, tag, user, os.Geteuid())
 	}
 	if err := c.End(ctx, grace); err != nil {
 		return fmt.Errorf("end what is left of %s: %w", task, err)

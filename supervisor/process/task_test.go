@@ -89,10 +89,10 @@ func TestTaskIsNoGeneration(t *testing.T) {
 			t.Errorf("it was found with the mark %q", f.Mark)
 		}
 	}
-	if tasks, err := tb.FindTasks(s.Task[:len(s.Task)-1]); err != nil || !slices.Equal(tasks, []string{s.Task}) {
+	if tasks, err := tb.FindTasks(s.Task[:len(s.Task)-1], os.Geteuid()); err != nil || !slices.Equal(tasks, []string{s.Task}) {
 		t.Errorf("tasks %q, error %v, want %q", tasks, err, s.Task)
 	}
-	if tasks, err := tb.FindTasks(s.Task + "/"); err != nil || len(tasks) != 0 {
+	if tasks, err := tb.FindTasks(s.Task+"/", os.Geteuid()); err != nil || len(tasks) != 0 {
 		t.Errorf("tasks %q, error %v, want none", tasks, err)
 	}
 }
@@ -157,10 +157,10 @@ func TestTasksOfADeadSupervisorAreFoundAndEnded(t *testing.T) {
 			pids := pidsIn(t, filepath.Join(lives.Dir, "pids"), 2)
 			ended := pidsIn(t, filepath.Join(over.Dir, "pids"), 2)
 			f.die(t)
-			if err := tb.EndTask(t.Context(), over.Task, 0); err != nil {
+			if err := tb.EndTask(t.Context(), over.Task, os.Geteuid(), 0); err != nil {
 				t.Fatal(err)
 			}
-			tasks, err := tb.FindTasks(lives.Task)
+			tasks, err := tb.FindTasks(lives.Task, os.Geteuid())
 			if err != nil || !slices.Equal(tasks, []string{lives.Task}) {
 				t.Errorf("tasks %q, error %v, want %q", tasks, err, lives.Task)
 			}
@@ -174,10 +174,10 @@ func TestTasksOfADeadSupervisorAreFoundAndEnded(t *testing.T) {
 					t.Errorf("process %d was ended, of another task", pid)
 				}
 			}
-			if err := tb.EndTask(t.Context(), lives.Task, time.Second); err != nil {
+			if err := tb.EndTask(t.Context(), lives.Task, os.Geteuid(), time.Second); err != nil {
 				t.Fatal(err)
 			}
-			if tasks, err := tb.FindTasks("/test/" + t.Name()); err != nil || len(tasks) != 0 {
+			if tasks, err := tb.FindTasks("/test/"+t.Name(), os.Geteuid()); err != nil || len(tasks) != 0 {
 				t.Errorf("left are tasks %q, error %v", tasks, err)
 			}
 		})
@@ -201,7 +201,7 @@ func TestEmptyCgroupsOfTasksAreRemovedAtTheNextStart(t *testing.T) {
 	if err := next.UseCgroups(name); err != nil {
 		t.Fatal(err)
 	}
-	if tasks, err := next.FindTasks("/test/" + t.Name()); err != nil || !slices.Equal(tasks, []string{running.Task}) {
+	if tasks, err := next.FindTasks("/test/"+t.Name(), os.Geteuid()); err != nil || !slices.Equal(tasks, []string{running.Task}) {
 		t.Errorf("tasks %q, error %v, want %q", tasks, err, running.Task)
 	}
 	if marks := next.FindCgroups(); !slices.Equal(marks, []string{child.Mark}) {
@@ -247,7 +247,7 @@ func TestWaitReadsTheProcessTableOnlyWhereItMust(t *testing.T) {
 			if exit, err := k.Wait(t.Context(), 0); err != nil || !exit.Clean() {
 				t.Fatal(exit, err)
 			}
-			if tasks, err := tb.FindTasks(s.Task); err != nil || len(tasks) != 0 {
+			if tasks, err := tb.FindTasks(s.Task, os.Geteuid()); err != nil || len(tasks) != 0 {
 				t.Errorf("left are %q, error %v", tasks, err)
 			}
 		})

@@ -41,7 +41,9 @@ func TestWhatAChildCouldNotDoIsSaid(t *testing.T) {
 		{stepSession, unix.EPERM, "new session"},
 		{stepGroups, unix.EPERM, "only root may"},
 		{stepUser, unix.EAGAIN, "become user 7, group 8"},
-		{stepPrivs, unix.EINVAL, "no_new_privs"},
+		{stepLimits, unix.EPERM, "limits: operation not permitted (only root may"},
+		{stepLimits, unix.EINVAL, "resource limits"},
+		{stepPrivs, unix.EINVAL, "give up privileges"},
 		{stepDir, unix.ENOENT, "enter folder " + dir},
 		{stepFiles, unix.EBADF, "its files"},
 		{stepSetup, unix.EINVAL, "exec step"},
@@ -115,21 +117,21 @@ func TestClosedTableRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := newTable(t).Remains(k.Pid(), k.StartTime(), s.Mark).End(context.Background(), 0); err != nil {
+		if err := newTable(t).Remains(k.Pid(), k.StartTime(), s.Mark, os.Geteuid()).End(context.Background(), 0); err != nil {
 			t.Error(err)
 		}
 		unix.Wait4(k.Pid(), nil, 0, nil) // our own child; it may have been reaped as an orphan
 	})
 	tb.Close()
 	_, spawned := tb.Spawn(s, nil)
-	_, adopted := tb.Adopt(k.Pid(), k.StartTime(), s.Mark, nil)
+	_, adopted := tb.Adopt(k.Pid(), k.StartTime(), s.Mark, os.Geteuid(), nil)
 	_, found := tb.FindMarked(s.Mark)
-	_, tasks := tb.FindTasks("")
+	_, tasks := tb.FindTasks("", os.Geteuid())
 	_, tree := k.Tree()
 	_, usage := tb.Usage(t.Context(), []*Child{k})
 	for what, err := range map[string]error{
 		"Spawn": spawned, "Adopt": adopted, "FindMarked": found, "FindTasks": tasks, "Tree": tree, "Usage": usage,
-		"Signal": k.Signal(unix.SIGTERM), "SignalTree": k.SignalTree(0), "EndTask": tb.EndTask(t.Context(), "/one", 0),
+		"Signal": k.Signal(unix.SIGTERM), "SignalTree": k.SignalTree(0), "EndTask": tb.EndTask(t.Context(), "/one", os.Geteuid(), 0),
 	} {
 		if !errors.Is(err, errClosed) {
 			t.Errorf("%s: %v", what, err)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"io/fs"
+	"regexp"
 	"strings"
 
 	"github.com/medctrl/medctrl-supervisor/build"
@@ -60,6 +61,8 @@ type Launch struct {
 	Files  []File
 	User   config.Identity
 	Umask  fs.FileMode
+	// NewPrivs lets it gain privileges by set-user-ID programs, and keep those that we have.
+	NewPrivs bool
 }
 
 // The environment variables in which a server carries what it runs (VersionOf).
@@ -80,6 +83,8 @@ func Prepare(b config.Build, environ []string, p Place, owner config.Identity) *
 		Data:   p.Paths.Data(),
 		User:   owner,
 		Umask:  b.Umask,
+
+		NewPrivs: !b.NoNewPrivs,
 	}
 	l.Argv, l.Files = l.Server.Argv(p)
 	return l
@@ -114,8 +119,11 @@ func environment(b config.Build, environ []string, p Place, owner config.Identit
 	return build.WithApp(env, p.App, p.braces().Dir(b.WorkingDir))
 }
 
-// VersionOf reads from a server's environment which release it runs, and with which run settings.
-// ok is false unless it says both.
+// names is what a release and run settings are called. Paths are made of them.
+var names = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z_-]{0,63}$`)
+
+// VersionOf reads from a server's environment which release it runs, and with which run settings. ok
+// is false unless it says both, in a form that they can have: the server may say what it likes.
 func VersionOf(environ []string) (release, runKey string, ok bool) {
 	for _, entry := range environ {
 		if id, is := strings.CutPrefix(entry, releaseKey+"="); is {
@@ -125,5 +133,5 @@ func VersionOf(environ []string) (release, runKey string, ok bool) {
 			runKey = key
 		}
 	}
-	return release, runKey, release != "" && runKey != ""
+	return release, runKey, names.MatchString(release) && names.MatchString(runKey)
 }

@@ -31,10 +31,11 @@ func Await(ctx context.Context, words Words, alive func(pid int) bool) error {
 			return fmt.Errorf("%d of %d workers have loaded the application", len(said), want)
 		}
 		var pid int
-		if _, err := fmt.Sscanf(string(word), "%d %d", &pid, &want); err != nil {
+		var of int
+		if _, err := fmt.Sscanf(string(word), "%d %d", &pid, &of); err != nil || pid <= 1 || of < 1 {
 			continue // not from our hook: the application may write what it likes
 		}
-		said[pid] = true
+		want, said[pid] = of, true
 		for pid := range said {
 			if !alive(pid) {
 				delete(said, pid)

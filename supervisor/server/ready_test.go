@@ -33,7 +33,7 @@ func TestServerIsReadyWhenEveryLivingWorkerHasSaidSo(t *testing.T) {
 		ready := make(chan error, 1)
 		go func() { ready <- Await(t.Context(), words, func(pid int) bool { return !dead[pid] }) }()
 		dead[11] = true // by the time the second one speaks
-		for _, word := range []string{"11 2", "what the application writes", "", "12 2", "12 2"} {
+		for _, word := range []string{"11 2", "what the application writes", "", "12 2", "0 1", "-1 1", "12 0", "12 -1", "12 2"} {
 			words <- word
 			synctest.Wait()
 			select {

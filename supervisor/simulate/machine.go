@@ -189,7 +189,7 @@ func (k trees) Marked(prefix string) ([]ports.Marked, []string, error) {
 	var found []ports.Marked
 	for _, p := range k.w.marked(prefix) {
 		found = append(found, ports.Marked{
-			Process: actor.Process{Pid: p.pid, StartTime: p.start}, Mark: p.tree.mark, Leader: p.role == roleMaster,
+			Process: actor.Process{Pid: p.pid, StartTime: p.start}, Mark: p.tree.mark, Leader: p.role == roleMaster, User: os.Geteuid(),
 		})
 	}
 	took := k.w.dice.between(throwScan, time.Millisecond, 60*time.Millisecond)

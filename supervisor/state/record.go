@@ -50,6 +50,7 @@ type Generation struct {
 	StartTime   uint64 `json:"start_time"` // clock ticks since boot, field 22 of /proc/PID/stat (proc(5))
 	BootID      string `json:"boot_id"`
 	SocketInode uint64 `json:"socket_inode"`
+	User        *int   `json:"user,omitempty"` // who runs it, by number; -1: the supervisor's own user; nil: not known
 
 	Since time.Time `json:"since,omitzero"` // since when it serves, for people
 }

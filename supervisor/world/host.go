@@ -61,15 +61,23 @@ func (host) MakeData(entry *config.Build, b layout.Build) error {
 	return build.MakeData(b.Data(), as)
 }
 
-// DropFiles removes generated files.
+// DropFiles removes generated files, and temporary ones of generations that are gone.
 func (host) DropFiles(b layout.Build, keep ...string) error {
-	paths, err := filepath.Glob(b.Conf("*"))
-	if err != nil {
+	entries, err := os.ReadDir(b.Run())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("list generated files: %w", err)
 	}
-	for _, path := range paths {
-		if !slices.Contains(keep, path) {
+	err = nil
+	for _, e := range entries {
+		path := filepath.Join(b.Run(), e.Name())
+		if slices.Contains(keep, path) {
+			continue
+		}
+		if _, ok := layout.ConfKey(path); ok {
 			err = errors.Join(err, os.Remove(path))
+		}
+		if _, ok := layout.TempGeneration(path); ok {
+			err = errors.Join(err, os.RemoveAll(path)) // which follows no link below the folder, which is ours
 		}
 	}
 	return err

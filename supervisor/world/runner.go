@@ -28,7 +28,7 @@ func newRunner(t *process.Table) runner { return runner{t} }
 
 // Start starts a command of a build.
 func (r runner) Start(c build.Command) (build.Process, error) {
-	child, err := r.table.Spawn(specOf(c), nil)
+	child, err := r.table.Spawn(confined(specOf(c), c.NewPrivs, oomCommand), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -44,10 +44,14 @@ func specOf(c build.Command) process.Spec {
 
 // Running returns the marks, beginning with prefix, of commands of which something is still
 // running.
-func (r runner) Running(prefix string) ([]string, error) { return r.table.FindTasks(prefix) }
+func (r runner) Running(prefix string, user int) ([]string, error) {
+	return r.table.FindTasks(prefix, user)
+}
 
 // End kills what is left of a command.
-func (r runner) End(ctx context.Context, mark string) error { return r.table.EndTask(ctx, mark, 0) }
+func (r runner) End(ctx context.Context, mark string, user int) error {
+	return r.table.EndTask(ctx, mark, user, 0)
+}
 
 // runningCommand is a command that was started.
 type runningCommand struct{ *process.Child }
@@ -75,7 +79,7 @@ const (
 // ctx. Otherwise the error is nil for exit code 0, or says how the command ended or why it
 // could not be started. What the command leaves behind is killed.
 //
-// The command's Stdout, Stderr and Mark are set by Run.
+// The command's Stdout and Stderr are set by Run, and its Mark where it has none.
 func (r runner) Run(ctx context.Context, c build.Command) (output string, err error) {
 	out, err := outputFile()
 	if err != nil {
@@ -83,7 +87,9 @@ func (r runner) Run(ctx context.Context, c build.Command) (output string, err er
 	}
 	defer out.Close() // an error loses nothing: the file is in memory
 	c.Stdout, c.Stderr = out, nil
-	c.Mark = "hook/" + rand.Text() // unique, even among those of earlier supervisors
+	if c.Mark == "" {
+		c.Mark = "command/" + rand.Text() // unique, even among those of earlier supervisors
+	}
 	p, err := r.Start(c)
 	if err != nil {
 		return "", err

@@ -139,16 +139,16 @@ func TestCommandsOfBuildsAreFoundByTheirMark(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if marks, err := r.Running(c.Dir); err != nil || len(marks) != 1 || marks[0] != c.Mark {
+	if marks, err := r.Running(c.Dir, os.Geteuid()); err != nil || len(marks) != 1 || marks[0] != c.Mark {
 		t.Errorf("running are %q, error %v", marks, err)
 	}
-	if err := r.End(t.Context(), c.Mark); err != nil {
+	if err := r.End(t.Context(), c.Mark, os.Geteuid()); err != nil {
 		t.Error(err)
 	}
 	if err := p.Wait(t.Context(), 0); err == nil || err.Error() != "killed by SIGKILL" {
 		t.Errorf("it ended: %v", err)
 	}
-	if marks, err := r.Running(c.Dir); err != nil || len(marks) != 0 {
+	if marks, err := r.Running(c.Dir, os.Geteuid()); err != nil || len(marks) != 0 {
 		t.Errorf("running are %q, error %v", marks, err)
 	}
 	if _, err := r.Start(build.Command{}); err == nil {

@@ -2,6 +2,7 @@ package world
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"io/fs"
 	"os"
@@ -30,7 +31,11 @@ type trees struct {
 }
 
 // tree is one of them (actor.Tree).
-type tree struct{ *process.Child }
+type tree struct {
+	*process.Child
+	trees trees
+	temp  string // the folder of its temporary files, or ""
+}
 
 // Terminate sends SIGTERM to the main process and its group.
 func (t tree) Terminate() error { return t.SignalGroup(syscall.SIGTERM) }
@@ -61,10 +66,11 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 	} else {
 		defer output.Close() // the child has its own
 	}
-	spec := process.Spec{
-		Argv: s.Launch.Argv, Env: s.Launch.Env, Dir: s.Launch.Dir, Stdout: output, Mark: s.Mark,
+	temp := tempOf(t.root, s.Mark)
+	spec := confined(process.Spec{
+		Argv: s.Launch.Argv, Env: t.withTemp(s.Launch.Env, temp, s.Launch.User), Dir: s.Launch.Dir, Stdout: output, Mark: s.Mark,
 		User: credential(s.Launch.User), Umask: s.Launch.Umask, Listener: s.Listener.(socket).File(),
-	}
+	}, s.Launch.NewPrivs, oomServer)
 	var words server.Words
 	if s.Launch.Server.SaysReady() {
 		if words, spec.Ready, err = server.Pair(); err != nil {
@@ -77,9 +83,10 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 		if words != nil {
 			words.Close() // nothing was read from it
 		}
+		t.dropTemp(temp)
 		return nil, nil, err
 	}
-	return tree{child}, words, nil
+	return tree{child, t, temp}, words, nil
 }
 
 // output opens the log at path, and makes its folder where that is missing.
@@ -96,16 +103,16 @@ func (t trees) output(path string) (*os.File, error) {
 
 // Adopt watches a server that an earlier supervisor started.
 func (t trees) Adopt(l actor.Leftover, exited func(actor.Exit)) (actor.Tree, error) {
-	child, err := t.table.Adopt(l.Leader.Pid, l.Leader.StartTime, l.Mark, exitOf(exited))
+	child, err := t.table.Adopt(l.Leader.Pid, l.Leader.StartTime, l.Mark, l.User, exitOf(exited))
 	if err != nil {
 		return nil, err
 	}
-	return tree{child}, nil
+	return tree{child, t, tempOf(t.root, l.Mark)}, nil
 }
 
 // Remains returns the rest of a tree.
 func (t trees) Remains(l actor.Leftover) actor.Tree {
-	return tree{t.table.Remains(l.Leader.Pid, l.Leader.StartTime, l.Mark)}
+	return tree{t.table.Remains(l.Leader.Pid, l.Leader.StartTime, l.Mark, l.User), t, tempOf(t.root, l.Mark)}
 }
 
 // Environ reads the environment that a process was started with.
@@ -124,7 +131,10 @@ func (t trees) Marked(prefix string) (all []Marked, cgroups []string, err error)
 		return nil, nil, err
 	}
 	for _, f := range found {
-		all = append(all, Marked{Process: actor.Process{Pid: f.Pid, StartTime: f.StartTime}, Mark: f.Mark, Leader: f.Pid == f.Group})
+		all = append(all, Marked{
+			Process: actor.Process{Pid: f.Pid, StartTime: f.StartTime}, Mark: f.Mark, Leader: f.Pid == f.Group,
+			User: f.User, Cgroup: f.Cgroup,
+		})
 	}
 	return all, t.table.FindCgroups(), nil
 }
@@ -152,8 +162,12 @@ func (t trees) Run(ctx context.Context, h actor.Hook) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	temp := t.root.Build(h.Entry.Name).TempOf("hook-" + rand.Text())
+	defer t.dropTemp(temp)
 	return newRunner(t.table).Run(ctx, build.Command{
-		Argv: h.Argv, Env: h.Env, Dir: h.Dir, User: (*build.Credential)(credential(as)), Umask: h.Entry.Umask,
+		Argv: h.Argv, Env: t.withTemp(h.Env, temp, as), Dir: h.Dir, User: (*build.Credential)(credential(as)), Umask: h.Entry.Umask,
+		NewPrivs: !h.Entry.NoNewPrivs,
+		Mark:     temp, // by which a later supervisor finds it (build.Maker.Tidy)
 	})
 }
 

@@ -51,8 +51,10 @@ type Trees interface {
 // Marked is a process that carries a mark.
 type Marked struct {
 	actor.Process
-	Mark   string
-	Leader bool // leads its process group: the main process of its tree
+	Mark   string // what it says itself: anybody can
+	Leader bool   // leads its process group: the main process of its tree
+	User   int    // who runs it, by number; -1: not one user
+	Cgroup string // the mark whose cgroup it is in, which it cannot choose; "": in none of ours
 }
 
 // Usage is what a tree uses.
