@@ -58,6 +58,8 @@ type Spec struct {
 	// NoNewPrivs keeps set-user-ID programs from raising rights in the tree (PR_SET_NO_NEW_PRIVS,
 	// prctl(2)).
 	NoNewPrivs bool
+	// Box confines the tree; nil is no box. It includes NoNewPrivs.
+	Box *Box
 	// Mark identifies the tree: it is put into the environment as MEDCTRL_GENERATION, which
 	// descendants inherit, and names the child's cgroup (Table.UseCgroups).
 	Mark string
