@@ -24,6 +24,9 @@ type Policy struct {
 	// Private is what stays out of reach although it lies below the system or Read, without links on
 	// the way. It is within reach, or what lies in it, where Read or Write names that itself.
 	Private []string
+	// Readable says whether the process has the right to read what is private by its owner and mode;
+	// nil: always. A folder is given as a whole where nothing private in it can be read anyway.
+	Readable func(path string) bool
 	// AsRoot says that the process is root: then what only root may read of the system is private.
 	AsRoot bool
 	// Connect and Bind are the TCP ports that may be used; nil: all.
@@ -78,10 +81,8 @@ func (p Policy) Ruleset() (*os.File, error) {
 	}
 	r.add(write, place{"/dev/shm", true})
 	r.add(write, found(p.Write)...)
-	private := p.Private
-	if p.AsRoot {
-		private = append(private[:len(private):len(private)], ofRoot...)
-	}
+	readable := found(p.Read)
+	private := p.private(readable)
 	for _, dir := range system {
 		r.add(read, place{dir, true}.without(private)...)
 	}
@@ -90,7 +91,7 @@ func (p Policy) Ruleset() (*os.File, error) {
 			r.add(read, place{dir, true})
 		}
 	}
-	for _, at := range append(found(nameservers), found(p.Read)...) {
+	for _, at := range append(found(nameservers), readable...) {
 		r.add(read, at.without(private)...)
 	}
 	all := r.all
@@ -115,6 +116,23 @@ func (p Policy) Ruleset() (*os.File, error) {
 		return nil, errors.New("make a Landlock ruleset: there is nothing to confine")
 	}
 	return os.NewFile(uintptr(fd), "landlock ruleset"), nil
+}
+
+// private returns what of Private is in the folders that may be read and could be read there.
+func (p Policy) private(readable []place) (all []string) {
+	for _, path := range p.Private {
+		inside := func(dir string) bool { return isBelow(path, dir) }
+		if !slices.ContainsFunc(system, inside) && !slices.ContainsFunc(readable, func(at place) bool { return inside(at.path) }) {
+			continue
+		}
+		if p.Readable == nil || p.Readable(path) {
+			all = append(all, path)
+		}
+	}
+	if p.AsRoot {
+		all = append(all, ofRoot...)
+	}
+	return all
 }
 
 // place is a file or folder.
