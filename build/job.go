@@ -154,6 +154,11 @@ func (j *job) folders() error {
 	if err := MakeData(j.dir.Data(), j.as); err != nil || !j.b.Sandbox.Enabled {
 		return err
 	}
+	if os.Geteuid() == 0 { // it may have been another user's
+		if err := give(context.Background(), j.dir.Cache(), ownerOfAll(j.as)); err != nil {
+			return err
+		}
+	}
 	if err := MakeFolder(j.dir.Cache(), 0o700, j.as.UID, j.as.GID); err != nil {
 		return err
 	}
