@@ -100,7 +100,7 @@ func (j *job) makeEnvironment(ctx context.Context) error {
 	if j.b.SystemSitePackages {
 		argv = append(argv, "--system-site-packages")
 	}
-	err := j.exec(ctx, Command{Argv: append(argv, j.venv), Dir: j.venv})
+	err := j.exec(ctx, Command{Argv: append(argv, j.venv), Dir: j.venv, Box: j.installBox()})
 	if err != nil && ctx.Err() == nil && MayNotEnter(j.venv, j.as) == nil {
 		return fmt.Errorf("make a virtual environment with %s: %w; where its module venv is missing: apt install python3-venv", j.python.Path, err)
 	}

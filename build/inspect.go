@@ -38,6 +38,7 @@ func Inspect(root string, b config.Build, own []string) (*Inspection, error) {
 	}
 	if newest := len(j.all) - 1; newest >= 0 {
 		j.id, j.temp, j.venv = j.all[newest].ID, j.all[newest].Dir, j.all[newest].Venv
+		j.interpreter = j.all[newest].Interpreter
 	}
 	return &Inspection{As: j.as, Env: j.env, Releases: j.all, job: j}, nil
 }
@@ -59,7 +60,11 @@ func (i *Inspection) Indexes() Indexes { return i.job.reads.indexes() }
 
 // Command is a command that runs as the build's user, in its environment.
 func (i *Inspection) Command(argv ...string) Command {
-	return Command{Argv: argv, Env: i.Env, Dir: "/", User: credential(i.As), Umask: i.job.b.Umask}
+	c := Command{Argv: argv, Env: i.Env, Dir: "/", User: credential(i.As), Umask: i.job.b.Umask}
+	if c.Box = i.job.box(&Box{Read: i.job.reads.paths()}); c.Box != nil {
+		c.Env = BoxEnviron(c.Env, i.job.dir)
+	}
+	return c
 }
 
 // InRelease is Command for what runs the application of the newest release, of which there must be
@@ -67,6 +72,9 @@ func (i *Inspection) Command(argv ...string) Command {
 func (i *Inspection) InRelease(argv ...string) Command {
 	c := i.Command(append([]string{i.job.venvPython()}, argv...)...)
 	c.Env = append(i.job.stepEnv(), i.job.applicationEnv()...)
+	if c.Box = i.job.box(nil); c.Box != nil {
+		c.Env = BoxEnviron(c.Env, i.job.dir)
+	}
 	c.Dir = i.job.workingDir()
 	return c
 }
@@ -88,7 +96,11 @@ func (i *Inspection) Conceal(text string) string { return conceal(text, i.job.se
 
 // Interpreter asks the build's interpreter what it is, as an attempt does.
 func (m *Maker) Interpreter(ctx context.Context, i *Inspection) (Interpreter, error) {
-	return m.interpreters.look(ctx, i.job.b.Python, i.Env, i.As)
+	python, err := m.interpreters.look(ctx, i.job.b.Python, i.Env, i.As)
+	if err == nil {
+		i.job.interpreter = python.Folders
+	}
+	return python, err
 }
 
 // Program returns where a build finds a program that one of its commands names: by its path, or on the

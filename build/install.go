@@ -20,7 +20,9 @@ func (j *job) installRequirements(ctx context.Context) error {
 		argv := []string{uv, "pip", "install", "--no-config", "--link-mode", "copy", "--compile-bytecode",
 			"--python", j.venvPython(),
 			"-r", in.requirements}
-		err := j.exec(ctx, Command{Argv: argv, Dir: j.b.Source})
+		box := j.installBox()
+		box.Read = append(box.Read, uv)
+		err := j.exec(ctx, Command{Argv: argv, Dir: j.b.Source, Box: box})
 		if err == nil || ctx.Err() != nil || j.python.Pip == nil {
 			return err
 		}
@@ -72,7 +74,7 @@ func (j *job) pip(ctx context.Context, in *installation) error {
 		argv = append(argv, "-r", path)
 	}
 	argv = append(argv, "-r", in.requirements)
-	c := Command{Argv: append(argv, args...), Dir: j.b.Source}
+	c := Command{Argv: append(argv, args...), Dir: j.b.Source, Box: j.installBox()}
 	if proxy != "" {
 		c.Env = []string{"PIP_PROXY=" + proxy}
 	}

@@ -31,6 +31,7 @@ type Interpreter struct {
 	Version string   // sys.version, with the build's date
 	Pip     []string // what stands before "install"; {venv} is filled in; nil: none
 	Sites   []string // where packages are that system_site_packages lets be seen
+	Folders []string // where it lies, with its library
 }
 
 // interpreters remembers what interpreters said.
@@ -77,7 +78,9 @@ if not pip:
     except ImportError:
         pass
     pip = max(wheels) if wheels else ""
-print(json.dumps({"path": sys.executable, "version": sys.version.replace("\n", " "), "pip": pip, "sites": site.getsitepackages()}))
+folders = {sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix, os.path.dirname(os.path.dirname(os.path.realpath(sys.executable)))}
+folders |= {os.path.realpath(folder) for folder in folders}
+print(json.dumps({"path": sys.executable, "version": sys.version.replace("\n", " "), "pip": pip, "sites": site.getsitepackages(), "folders": sorted(folders)}))
 `
 
 // askLimit is how long an interpreter may take to answer.
@@ -164,7 +167,8 @@ func (p Interpreter) lasts() bool {
 	return err == nil
 }
 
-// ask runs the interpreter, as the build's user: it may be one of theirs.
+// ask runs the interpreter, as the build's user: it may be one of theirs. It is in no sandbox, which
+// can only be made once it is known where the interpreter lies; nothing of the build runs here.
 func (p *interpreters) ask(ctx context.Context, path string, env []string, as config.Identity) (Interpreter, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, askLimit, fmt.Errorf("no answer after %v", askLimit))
 	defer cancel()
@@ -194,7 +198,7 @@ func (p *interpreters) ask(ctx context.Context, path string, env []string, as co
 	}
 	var said struct {
 		Path, Version, Pip string
-		Sites              []string
+		Sites, Folders     []string
 	}
 	const most = 1 << 20
 	text, err := io.ReadAll(io.NewSectionReader(out, 0, most))
@@ -204,7 +208,7 @@ func (p *interpreters) ask(ctx context.Context, path string, env []string, as co
 	if err := json.Unmarshal(text, &said); err != nil {
 		return Interpreter{}, fmt.Errorf("it printed %.100q: %w", text, err)
 	}
-	known := Interpreter{Path: said.Path, Version: said.Version, Sites: said.Sites}
+	known := Interpreter{Path: said.Path, Version: said.Version, Sites: said.Sites, Folders: said.Folders}
 	if known.Path == "" {
 		known.Path = path
 	}

@@ -29,6 +29,8 @@ type job struct {
 	before *Release // the newest there is
 	all    []Release
 
+	interpreter []string // folders of the Python
+
 	ignored string // lock of the source that was left behind
 
 	id    string
@@ -151,7 +153,15 @@ func (j *job) folders() error {
 			return err
 		}
 	}
-	return MakeData(j.dir.Data(), j.as)
+	if err := MakeData(j.dir.Data(), j.as); err != nil || !j.b.Sandbox.Enabled {
+		return err
+	}
+	if os.Geteuid() == 0 { // it may have been another user's
+		if err := give(context.Background(), j.dir.Cache(), ownerOfAll(j.as)); err != nil {
+			return err
+		}
+	}
+	return MakeFolder(j.dir.Cache(), 0o700, j.as.UID, j.as.GID)
 }
 
 // claim makes the folder in which the release is prepared, and its log.
@@ -235,7 +245,7 @@ func (j *job) finish(ctx context.Context) (Release, error) {
 	if j.environment != j.venvID {
 		rel.Environment = j.environment
 	}
-	rel.StaticRoot = j.staticRoot
+	rel.StaticRoot, rel.Interpreter = j.staticRoot, j.interpreter
 	text, err := json.MarshalIndent(rel, "", "  ")
 	if err == nil {
 		err = os.WriteFile(layout.Release(j.temp).Record(), append(text, '\n'), 0o640)

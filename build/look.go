@@ -56,7 +56,7 @@ func (m *Maker) Check(ctx context.Context, l Look) error {
 		fmt.Errorf("ended because it took longer than step_timeout, %v", b.StepTimeout))
 	defer cancel()
 	j := &job{maker: m, Request: Request{Root: l.Root, Build: b}, b: b, dir: folderOf(l.Root, b.Name), id: l.Release.ID, temp: l.Release.Dir}
-	j.venv, j.reads = l.Release.Venv, &reads{}
+	j.venv, j.reads, j.interpreter = l.Release.Venv, &reads{}, l.Release.Interpreter
 	err := j.look(limited, l.Environ)
 	if err != nil && ctx.Err() != nil {
 		return ctx.Err()

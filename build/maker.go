@@ -204,6 +204,7 @@ func (m *Maker) prepare(ctx context.Context, r Request) (_ *job, err error) {
 	if j.python, err = m.interpreters.look(ctx, j.b.Python, j.env, j.as); err != nil {
 		return nil, err
 	}
+	j.interpreter = j.python.Folders
 	if err := j.readRequirements(ctx); err != nil {
 		return nil, err
 	}

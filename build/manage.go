@@ -69,6 +69,9 @@ func (j *job) needManager() error {
 			return nil
 		}
 	}
+	if err := j.makeStaticFolder(); err != nil {
+		return err
+	}
 	// Packets, so that a message is one on both sides.
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

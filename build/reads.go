@@ -24,6 +24,7 @@ type reads struct {
 	variables []string          // NAME=VALUE: settings of pip and of uv, and those that the files expand
 	others    []string          // archives, certificates, lists of links: what counts by its content alone
 	projects  []string          // folders of local projects
+	folders   []string          // of --find-links
 	sums      map[string]string // of what they hold, once hash has returned
 	generated bool              // some of the files say in requirements what another kind of file says
 	handed    []string          // pairs: what the installer was handed, and what that stands for
@@ -164,6 +165,9 @@ func (r *reads) setting(name, value string) {
 // other counts a file by its content, where it is one.
 func (r *reads) other(name, dir string) {
 	path := pathOf(name, dir)
+	if info, err := os.Stat(path); path != "" && err == nil && info.IsDir() {
+		r.folders = append(r.folders, path)
+	}
 	if info, err := os.Stat(path); path != "" && err == nil && info.Mode().IsRegular() && !slices.Contains(r.others, path) {
 		r.others = append(r.others, path)
 	}

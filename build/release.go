@@ -30,6 +30,8 @@ type Release struct {
 	// StaticRoot is where its static files are to be while it serves; "" where it has none, or has
 	// them in itself.
 	StaticRoot string `json:"static_root,omitempty"`
+	// Interpreter are the folders of the Python that its environment is of.
+	Interpreter []string `json:"interpreter,omitempty"`
 }
 
 // StepTime is how long a step of a build took.

@@ -55,6 +55,9 @@ type Command struct {
 	// Extra becomes descriptor 3.
 	Extra *os.File
 
+	// Box is what the command may reach; nil: all that its user may.
+	Box *Box
+
 	// Mark is carried by each process of the command, so that it is found also when its supervisor
 	// was killed. No two commands that are running have the same. "" is none.
 	Mark string

@@ -17,6 +17,9 @@ import (
 func (j *job) start(c Command) (*command, error) {
 	c.Env = append(j.stepEnv(), c.Env...)
 	c.User, c.Umask, c.NewPrivs = credential(j.as), j.b.Umask, !j.b.NoNewPrivs
+	if c.Box = j.box(c.Box); c.Box != nil {
+		c.Env = BoxEnviron(c.Env, j.dir)
+	}
 	p, err := j.startMarked(c)
 	if err != nil {
 		if why := MayNotEnter(c.Dir, j.as); why != nil {
@@ -299,7 +302,7 @@ func (j *job) compile(ctx context.Context) error {
 	}
 	p, err := j.startMarked(Command{
 		Argv: append([]string{python, "-I", "-S", "-m", "compileall", "-q"}, what...),
-		Dir:  j.app(), Env: j.env, Umask: 0o027,
+		Dir:  j.app(), Env: j.env, Umask: 0o027, Box: j.compileBox(),
 		NewPrivs: true, // as ourselves: folders of the source may be read-only
 	})
 	if err != nil {

@@ -77,6 +77,7 @@ type Build struct {
 	Databases          []string // that are migrated; none: as manage.py does by itself
 	WorkingDir         string   // with braces
 	Steps              Steps
+	Sandbox            Sandbox
 	CollectStatic      bool
 	Check              bool
 	Workers            int
@@ -102,6 +103,10 @@ type Build struct {
 	StepTimeout        time.Duration
 	Health             Health
 	Hooks              Hooks
+
+	// Private are the files of the supervisor and of all builds that no sandbox opens: builds.toml,
+	// env_file and tokens, without links on the way. They are no key, and part of no comparison.
+	Private []string
 }
 
 // SettingsFile is the build's own settings file in the source.

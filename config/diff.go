@@ -71,6 +71,7 @@ func compare(before, then Build) Change {
 	add("health.", healthKeys)
 	add("hooks.", hookKeys)
 	add("steps.", stepKeys)
+	add("sandbox.", sandboxKeys)
 	return c
 }
 

@@ -90,6 +90,8 @@ func written(field any) string {
 		return fmt.Sprint(*f.on)
 	case *int:
 		return fmt.Sprint(*f)
+	case *Ports:
+		return "all"
 	}
 	return "?"
 }
@@ -131,6 +133,7 @@ func TestDocumentationHasEveryKeyWithItsDefaultAndCost(t *testing.T) {
 	compare("[build.health]", healthKeys, false)
 	compare("[build.hooks]", hookKeys, false)
 	compare("[build.steps]", stepKeys, false)
+	compare("[build.sandbox]", sandboxKeys, false)
 	var seen []string
 	each(t, docs["[supervisor]"], func(name, standard, _ string) {
 		seen = append(seen, name)

@@ -144,7 +144,9 @@ func (l *loader) one(b *Build, known []key, name string, v any, at string, from 
 		parts = k.parts(value(field))
 	}
 	if want != "" {
-		if _, nested := field.(*[][]string); !nested {
+		switch field.(type) {
+		case *[][]string, *Ports: // whose elements are no texts
+		default:
 			parts = strangers(v, want)
 		}
 		if len(parts) == 0 {
@@ -207,7 +209,6 @@ func (l *loader) later(name string, known []string, v any, at string) {
 		switch {
 		case !slices.Contains(known, key):
 			l.unknown(path, key, known)
-		case name == "sandbox" && key == "enabled" && t[key] == false:
 		default:
 			l.wrong(l.at.key(path), path, "%s.%s is not supported yet: leave it out", name, key)
 		}
@@ -276,6 +277,7 @@ func (l *loader) names(c *Config, b *Build, from origins, path string) {
 		return
 	}
 	b.Source = l.resolve(b.Source)
+	l.sandbox(c, b, from, wrong)
 	if info, err := os.Stat(b.Source); err != nil || !info.IsDir() {
 		wrong("source", b.Source, "source = %s: there is no such folder%s", show(b.Source), unexpanded(b.Source))
 		if !l.applied {

@@ -129,21 +129,30 @@ var stepKeys = []key{
 	{"after_migrate", CostRebuild, func(b *Build) any { return &b.Steps.AfterMigrate }, nil, stepCommands},
 }
 
+// sandboxKeys are the keys of [build.sandbox].
+var sandboxKeys = []key{
+	{"enabled", CostRestart, func(b *Build) any { return &b.Sandbox.Enabled }, nil, nil},
+	{"read", CostRestart, func(b *Build) any { return &b.Sandbox.Read }, nil, sandboxPaths},
+	{"write", CostRestart, func(b *Build) any { return &b.Sandbox.Write }, nil, sandboxPaths},
+	{"connect", CostRestart, func(b *Build) any { return &b.Sandbox.Connect }, nil, nil},
+	{"bind", CostRestart, func(b *Build) any { return &b.Sandbox.Bind }, nil, nil},
+}
+
 // subtables are the tables of a build, with their keys.
 func subtables() map[string][]key {
-	return map[string][]key{"health": healthKeys, "hooks": hookKeys, "steps": stepKeys}
+	return map[string][]key{"health": healthKeys, "hooks": hookKeys, "steps": stepKeys, "sandbox": sandboxKeys}
 }
 
 // younger are keys that came after releases had been made without them. At their default they are
 // not part of a hash, so that no release is made anew for a new version of this program.
 var younger = map[string]bool{
 	"working_dir": true, "steps.before_migrate": true, "steps.after_migrate": true, "no_new_privs": true,
+	"sandbox.enabled": true, "sandbox.read": true, "sandbox.write": true, "sandbox.connect": true, "sandbox.bind": true,
 }
 
 // laterTables are reserved tables of a build, which have no effect yet, with their keys.
 var laterTables = map[string][]string{
-	"limits":  {"memory", "cpu", "tasks", "nofile"},
-	"sandbox": {"enabled", "read", "write"},
+	"limits": {"memory", "cpu", "tasks", "nofile"},
 }
 
 // BuildKey identifies the values of all keys that cost a rebuild; it is part of a release's
@@ -168,6 +177,7 @@ func hashOf(b Build, c Cost) string {
 	add("", keys)
 	add("health.", healthKeys)
 	add("steps.", stepKeys)
+	add("sandbox.", sandboxKeys)
 	text, err := json.Marshal(values) // map keys are sorted
 	if err != nil {
 		panic(fmt.Sprintf("config: hash of a build: %v", err)) // strings, numbers, bools

@@ -32,8 +32,11 @@ func TestEveryKeySaysWhatAnEditCosts(t *testing.T) {
 	for name, below := range subtables() {
 		for _, k := range below {
 			want := CostLive
-			if name == "steps" {
+			switch name {
+			case "steps":
 				want = CostRebuild
+			case "sandbox":
+				want = CostRestart
 			}
 			if k.cost != want {
 				t.Errorf("key %s.%s costs a %v", name, k.name, k.cost)
@@ -61,9 +64,9 @@ func TestEveryFieldOfABuildHasOneKey(t *testing.T) {
 	fields = func(v reflect.Value, prefix string) {
 		for i := range v.NumField() {
 			f, name := v.Field(i), prefix+v.Type().Field(i).Name
-			if kind := f.Type(); kind == reflect.TypeFor[Health]() || kind == reflect.TypeFor[Hooks]() || kind == reflect.TypeFor[Steps]() {
+			if kind := f.Type(); kind == reflect.TypeFor[Health]() || kind == reflect.TypeFor[Hooks]() || kind == reflect.TypeFor[Steps]() || kind == reflect.TypeFor[Sandbox]() {
 				fields(f, name+".")
-			} else if _, ok := of[f.Addr().Interface()]; !ok && name != "Name" {
+			} else if _, ok := of[f.Addr().Interface()]; !ok && name != "Name" && name != "Private" {
 				t.Errorf("field %s has no key", name)
 			}
 		}
@@ -97,6 +100,8 @@ func changed(t *testing.T, b *Build, k key) {
 		*f += "x"
 	case *Expect:
 		f.Min++
+	case *Ports:
+		f.Limited = !f.Limited
 	default:
 		t.Fatalf("key %s has a field of a type that this test does not know", k.name)
 	}

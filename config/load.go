@@ -107,6 +107,7 @@ func (l *loader) load(text []byte) *Config {
 	l.supervisor(c, file)
 	l.builds(c, file)
 	l.dashboard(c)
+	l.private(c)
 	return c
 }
 
@@ -145,6 +146,7 @@ func elsewhere(name string, known []string) string {
 		{namesOf(healthKeys), "to [build.health]"},
 		{namesOf(hookKeys), "to [build.hooks]"},
 		{namesOf(stepKeys), "to [build.steps]"},
+		{namesOf(sandboxKeys), "to [build.sandbox]"},
 	} {
 		if slices.Contains(t.keys, name) && !slices.Contains(known, name) {
 			return fmt.Sprintf("; %s belongs %s", name, t.where)

@@ -221,7 +221,7 @@ func TestFormsOfValuesThatAreGood(t *testing.T) {
 	for _, line := range []string{
 		`app_dir = "./API"`, `location = "/"`, `location = "/a/b-c_d.e~f"`, `location = ""`, `wsgi = "a.b:make()"`, `wsgi = "wsgi"`,
 		`health.expect = " < 500 "`, `health.expect = "200 - 399"`, `health.expect = "404"`, `umask = "27"`, `socket_mode = "0600"`,
-		`sandbox.enabled = false`, `limits = {}`, `worker_class = "egg:x#y"`, `gunicorn_args = []`, `python = "` + s.path("bin/python3") + `"`,
+		`sandbox.enabled = false`, `sandbox.read = ["src"]`, `sandbox.write = ["{data}/x", "/srv"]`, `sandbox.connect = []`, `limits = {}`, `worker_class = "egg:x#y"`, `gunicorn_args = []`, `python = "` + s.path("bin/python3") + `"`,
 		`env = { PATH = "` + s.path("bin") + `" }` + "\npython = \"python3\"",
 		`"env".'DJANGO_DEBUG' = "x"`,
 	} {

@@ -67,6 +67,9 @@ func set(field, v any) (want string) {
 		want = oneOf(&text, v, string(RestartAlways), string(RestartOnFailure), string(RestartNever))
 		*f = Restart(text)
 		return want
+	case *Ports:
+		want = "TCP ports from 1 to 65535, [3306, 6379], each of them once"
+		*f, ok = parsePorts(v)
 	case *Expect:
 		want = `HTTP statuses: "<500", "200" or "200-399"`
 		if text, is := v.(string); is {

@@ -89,6 +89,9 @@ func (b Build) StaticRecord() string { return filepath.Join(string(b), "static.j
 // Run is the folder of what is made anew for every start.
 func (b Build) Run() string { return filepath.Join(string(b), "run") }
 
+// Cache is where pip and uv keep what they have downloaded for a build in a sandbox.
+func (b Build) Cache() string { return filepath.Join(string(b), "cache") }
+
 const (
 	confPrefix = "gunicorn-"
 	confSuffix = ".conf.py"

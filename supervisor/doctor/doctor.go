@@ -53,7 +53,7 @@ func Run(ctx context.Context, o Options) ([]Finding, error) {
 			p.examine(ctx)
 		})
 	}
-	found := slices.Concat(o.Kernel.findings(), portFindings(ctx, o.Config, o.Running))
+	found := slices.Concat(o.Kernel.findings(), sandboxFindings(o.Kernel.Sandbox, o.Config.Builds), portFindings(ctx, o.Config, o.Running))
 	all.Wait()
 	if err := ctx.Err(); err != nil {
 		return nil, err

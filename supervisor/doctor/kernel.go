@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/sandbox"
 )
 
 // Kernel is what the kernel lets us do; each returns why it does not.
@@ -16,11 +18,13 @@ type Kernel struct {
 	Getfd   func() error // take a socket back from a process that holds it
 	Cgroups func() error // give each child a cgroup of its own
 	Inotify func() error // watch files
+	// Sandbox says what of a process can be confined.
+	Sandbox func() (sandbox.Kernel, error)
 }
 
 // Here is the kernel that we run on. cgroups tries whether children can have cgroups of their own.
 func Here(cgroups func() error) Kernel {
-	return Kernel{Pidfd: pidfd, Getfd: getfd, Cgroups: cgroups, Inotify: inotify}
+	return Kernel{Pidfd: pidfd, Getfd: getfd, Cgroups: cgroups, Inotify: inotify, Sandbox: sandbox.Here}
 }
 
 func (k Kernel) findings() []Finding {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/supervisor/sandbox"
 )
 
 // Look finds what is wrong with a configuration that config.Check returned, as far as it can be seen
@@ -34,6 +35,8 @@ func Look(ctx context.Context, c *config.Config, environ []string) (wrong, warni
 			warnings = append(warnings, c.Wrong(b.Name, "requirements", "%v; a release has it, so another package may bring it along", missing))
 		}
 	}
+	refused, weaker := lookSandbox(c, sandbox.Here)
+	wrong, warnings = append(wrong, refused...), append(warnings, weaker...)
 	return wrong.Sorted(), append(warnings, lookAround(ctx, c)...).Sorted()
 }
 

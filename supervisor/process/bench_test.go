@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/sandbox"
 )
 
 // sleeper stands in for gunicorn: a child that costs nothing once it runs.
@@ -322,4 +324,53 @@ func pssKiB() (int, error) {
 		}
 	}
 	return 0, fmt.Errorf("no Pss in %q", rollup)
+}
+
+// BenchmarkStartInABox compares starts in a box, whose ruleset is made for each, with starts without
+// one, in turns: of a build with a user of its own, and of one that runs as root.
+func BenchmarkStartInABox(b *testing.B) {
+	for _, asRoot := range []bool{false, true} {
+		b.Run(map[bool]string{false: "user", true: "root"}[asRoot], func(b *testing.B) {
+			eachWayB(b, func(b *testing.B, tb *Table) { benchmarkBox(b, tb, asRoot) })
+		})
+	}
+}
+
+func benchmarkBox(b *testing.B, tb *Table, asRoot bool) {
+	if _, err := sandbox.Here(); err != nil {
+		b.Skip(err)
+	}
+	s := sleeper(b)
+	s.Listener = nil
+	p := sandbox.Policy{Write: []string{b.TempDir()}, AsRoot: asRoot}
+	var plain, boxed []time.Duration
+	n := 0
+	start := func(s Spec, confine bool) time.Duration {
+		n++
+		s.Mark += "/" + strconv.Itoa(n)
+		begun := time.Now()
+		if confine {
+			ruleset, err := p.Ruleset()
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer ruleset.Close()
+			s.Box = &Box{Ruleset: ruleset, Filter: sandbox.Filter(false)}
+		}
+		c, err := tb.Spawn(s, nil)
+		took := time.Since(begun)
+		if err != nil {
+			b.Fatal(err)
+		}
+		endAll(b, []*Child{c})
+		return took
+	}
+	for b.Loop() {
+		plain = append(plain, start(s, false))
+		boxed = append(boxed, start(s, true))
+	}
+	b.ReportMetric(median(plain), "ms-plain")
+	b.ReportMetric(median(boxed), "ms-boxed")
+	b.ReportMetric(median(boxed)-median(plain), "ms-more")
+	b.ReportMetric(0, "ns/op")
 }

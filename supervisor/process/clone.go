@@ -31,6 +31,9 @@ func afterFork()
 //go:linkname afterForkInChild syscall.runtime_AfterForkInChild
 func afterForkInChild()
 
+// atCWD is AT_FDCWD as a register holds it.
+const atCWD = ^uintptr(0) - 99
+
 // vforkSyscall makes a system call from which a child returns first, on the stack of its parent. It
 // keeps the return address out of that stack.
 //
@@ -50,6 +53,10 @@ type birth struct {
 	noNewPrivs bool
 	into       cloneArgs       // where the child begins in a cgroup of its own
 	procs      int             // its cgroup.procs, to enter by, or -1
+	ruleset    int             // of its box, or -1
+	reopen     int             // the log to open again in the box, or -1
+	log        *byte           // the path by which
+	filter     *unix.SockFprog // of its box, or nil
 	listenPID  []byte          // room for the digits and NUL after "LISTEN_PID="
 	nofile     *syscall.Rlimit // limit to restore, or nil
 
@@ -147,6 +154,8 @@ func newBirth(img *image, nofile *syscall.Rlimit) (*birth, error) {
 		noNewPrivs: img.spec.NoNewPrivs,
 		nofile:     nofile,
 		procs:      -1,
+		ruleset:    img.ruleset,
+		reopen:     img.reopen,
 		pidfd:      -1,
 		oom:        img.oom,
 		limits:     img.limits,
@@ -160,6 +169,12 @@ func newBirth(img *image, nofile *syscall.Rlimit) (*birth, error) {
 	var err error
 	if b.oomFile, err = syscall.BytePtrFromString(oomFile); err != nil {
 		return nil, fmt.Errorf("start %s: %w", img.path, err)
+	}
+	if b.reopen >= 0 {
+		b.log = &fmt.Appendf(nil, "/proc/self/fd/%d\x00", b.reopen)[0]
+	}
+	if box := img.spec.Box; box != nil && len(box.Filter) > 0 {
+		b.filter = &unix.SockFprog{Len: uint16(len(box.Filter)), Filter: &box.Filter[0]}
 	}
 	if b.path, err = syscall.BytePtrFromString(img.path); err != nil {
 		return nil, fmt.Errorf("start %s: %w", img.path, err)
@@ -199,6 +214,7 @@ func (b *birth) fork() (pid, errno uintptr) {
 	var (
 		e       syscall.Errno
 		i, n    uintptr
+		fd      uintptr
 		groups  uintptr
 		ngroups = uintptr(len(b.groups))
 	)
@@ -237,6 +253,29 @@ func (b *birth) fork() (pid, errno uintptr) {
 		goto failed
 	}
 
+	// no_new_privs first, which a box wants: it keeps nobody from becoming another user.
+	if b.noNewPrivs {
+		b.at = stepPrivs
+		if _, _, e = syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0); e != 0 {
+			goto failed
+		}
+	}
+	if b.ruleset >= 0 {
+		b.at = stepBox
+		if _, _, e = syscall.RawSyscall(unix.SYS_LANDLOCK_RESTRICT_SELF, uintptr(b.ruleset), 0, 0); e != 0 {
+			goto failed
+		}
+	}
+	if b.reopen >= 0 { // as ourselves: the log is not the user's
+		b.at = stepLog
+		if fd, _, e = syscall.RawSyscall6(unix.SYS_OPENAT, atCWD, uintptr(unsafe.Pointer(b.log)), reopenFlags, 0, 0, 0); e != 0 {
+			goto failed
+		}
+		if _, _, e = syscall.RawSyscall(unix.SYS_DUP3, fd, uintptr(b.reopen), unix.O_CLOEXEC); e != 0 {
+			goto failed
+		}
+		syscall.RawSyscall(unix.SYS_CLOSE, fd, 0, 0)
+	}
 	if b.cred {
 		b.at = stepGroups
 		if _, _, e = syscall.RawSyscall(unix.SYS_SETGROUPS, ngroups, groups, 0); e != 0 {
@@ -248,12 +287,6 @@ func (b *birth) fork() (pid, errno uintptr) {
 		}
 		b.at = stepUser
 		if _, _, e = syscall.RawSyscall(unix.SYS_SETUID, b.uid, 0, 0); e != 0 {
-			goto failed
-		}
-	}
-	if b.noNewPrivs {
-		b.at = stepPrivs
-		if _, _, e = syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0); e != 0 {
 			goto failed
 		}
 	}
@@ -293,6 +326,12 @@ func (b *birth) fork() (pid, errno uintptr) {
 		for i = n; i > 0 && i <= 20; i-- {
 			b.listenPID[i-1] = byte('0' + pid%10)
 			pid /= 10
+		}
+	}
+	if b.filter != nil {
+		b.at = stepFilter
+		if _, _, e = syscall.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, filterFlags, uintptr(unsafe.Pointer(b.filter))); e != 0 {
+			goto failed
 		}
 	}
 	b.at = stepExec

@@ -19,6 +19,7 @@ import (
 const (
 	orderFD = childFDs     // where it reads its order
 	errorFD = childFDs + 1 // where it says what went wrong; closed by the exec
+	boxFD   = childFDs + 2 // the ruleset of a box; closed by the exec
 )
 
 // order is what the exec step receives through a memfd: neither the arguments nor the environment
@@ -38,6 +39,10 @@ type order struct {
 	Limits         []Rlimit
 	OOM            []byte
 	Cookie         uint64
+
+	Boxed  bool
+	Reopen bool
+	Filter []unix.SockFilter
 }
 
 // stepEnv keeps the Go runtime of the exec step small; the child does not see it.
@@ -65,7 +70,7 @@ func execStep(self string, img *image) (pid, pidfd int, err error) {
 		return fail(err)
 	}
 	pidfd = -1
-	files := make([]uintptr, 0, errorFD+1)
+	files := make([]uintptr, 0, boxFD+1)
 	for _, fd := range img.fds {
 		files = append(files, uintptr(fd)) // -1 is closed
 	}
@@ -73,7 +78,7 @@ func execStep(self string, img *image) (pid, pidfd int, err error) {
 	err = rawW.Control(func(wfd uintptr) {
 		pid, ferr = syscall.ForkExec(self, []string{"medctrl-supervisor", "exec-step"}, &syscall.ProcAttr{
 			Env:   stepEnv,
-			Files: append(files, params.Fd(), wfd),
+			Files: append(files, params.Fd(), wfd, uintptr(img.ruleset)),
 			Sys:   &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd},
 		})
 	})
@@ -104,12 +109,17 @@ func execStep(self string, img *image) (pid, pidfd int, err error) {
 }
 
 func (img *image) order() (*os.File, error) {
-	data, err := json.Marshal(order{
+	o := order{
 		Path: []byte(img.path), Dir: []byte(img.spec.Dir), Argv: toBytes(img.spec.Argv), Env: toBytes(img.env),
 		Umask: uint32(img.spec.Umask.Perm()), User: img.spec.User,
 		NoNewPrivs: img.spec.NoNewPrivs, Listen: img.listen, Cgroup: []byte(img.cgroup),
 		NoCapabilities: img.spec.NoCapabilities, Limits: img.limits, OOM: img.oom, Cookie: img.cookie,
-	})
+		Boxed: img.ruleset >= 0, Reopen: img.reopen >= 0,
+	}
+	if img.spec.Box != nil {
+		o.Filter = img.spec.Box.Filter
+	}
+	data, err := json.Marshal(o)
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +143,7 @@ func ExecStep(args []string) int {
 	runtime.LockOSThread() // user and privileges are a thread's own until the exec
 	unix.CloseOnExec(orderFD)
 	unix.CloseOnExec(errorFD)
+	unix.CloseOnExec(boxFD)
 	at, err := runOrder(args)
 	var errno syscall.Errno
 	if !errors.As(err, &errno) {
@@ -166,14 +177,17 @@ func runOrder(args []string) (step, error) {
 	if at, err := o.restrain(); err != nil {
 		return at, err
 	}
-	if u := o.User; u != nil {
-		if at, err := become(u); err != nil {
-			return at, err
-		}
-	}
 	if o.NoNewPrivs {
 		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 			return stepPrivs, err
+		}
+	}
+	if at, err := o.enterBox(); err != nil {
+		return at, err
+	}
+	if u := o.User; u != nil {
+		if at, err := become(u); err != nil {
+			return at, err
 		}
 	}
 	if len(o.Dir) > 0 {
@@ -193,6 +207,9 @@ func runOrder(args []string) (step, error) {
 		if err := dropCapabilities(); err != nil {
 			return stepPrivs, err
 		}
+	}
+	if err := o.filter(); err != nil {
+		return stepFilter, err
 	}
 	return stepExec, syscall.Exec(string(o.Path), toStrings(o.Argv), env)
 }

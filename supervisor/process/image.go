@@ -31,6 +31,9 @@ type image struct {
 	// cgroup is the child's own, or "". enter says that it enters that by itself.
 	cgroup string
 	enter  bool
+	// ruleset is that of its box, and reopen the descriptor of the log that is opened again in there;
+	// -1 is none.
+	ruleset, reopen int
 	// outside is why it is not in its cgroup.
 	outside error
 	// opened are the descriptors to close once the child has them.
@@ -98,6 +101,9 @@ func prepare(s Spec, null int) (_ *image, err error) {
 		for _, target := range handed.as {
 			img.fds[target] = fd
 		}
+	}
+	if err := img.box(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", s.Argv[0], err)
 	}
 	return img, nil
 }
@@ -224,6 +230,8 @@ type step uintptr
 const (
 	stepSession step = iota
 	stepLimits
+	stepBox
+	stepLog
 	stepGroups
 	stepGroup
 	stepUser
@@ -231,6 +239,7 @@ const (
 	stepDir
 	stepFiles
 	stepSetup
+	stepFilter
 	stepExec
 )
 
@@ -248,6 +257,12 @@ func (img *image) failure(at step, errno syscall.Errno) error {
 			return fmt.Errorf("start %s: set its resource limits: %w (only root may set one above our own)", img.path, errno)
 		}
 		return fmt.Errorf("start %s: set its resource limits: %w", img.path, errno)
+	case stepBox:
+		return fmt.Errorf("start %s: enter its sandbox (landlock_restrict_self): %w", img.path, errno)
+	case stepLog:
+		return fmt.Errorf("start %s: open its log in the sandbox: %w", img.path, errno)
+	case stepFilter:
+		return fmt.Errorf("start %s: refuse it system calls (seccomp): %w", img.path, errno)
 	case stepGroups, stepGroup, stepUser:
 		if errno == unix.EPERM {
 			return fmt.Errorf("start %s: become %s: %w (only root may start a process as another user)", img.path, user, errno)

@@ -67,6 +67,8 @@ type Spec struct {
 	// OOM is how much more readily than ourselves the tree is killed where memory runs out: its
 	// oom_score_adj is as far above ours, or above 0 where ours is lower (proc_pid_oom_score_adj(5)).
 	OOM int
+	// Box confines the tree; nil is no box. It includes NoNewPrivs.
+	Box *Box
 	// Mark identifies the tree: it is put into the environment as MEDCTRL_GENERATION, which
 	// descendants inherit, and names the child's cgroup (Table.UseCgroups).
 	Mark string

@@ -63,6 +63,7 @@ type Launch struct {
 	Umask  fs.FileMode
 	// NewPrivs lets it gain privileges by set-user-ID programs, and keep those that we have.
 	NewPrivs bool
+	Box      *build.Box // what the server may reach; nil: all that its user may
 }
 
 // The environment variables in which a server carries what it runs (VersionOf).
@@ -85,6 +86,7 @@ func Prepare(b config.Build, environ []string, p Place, owner config.Identity) *
 		Umask:  b.Umask,
 
 		NewPrivs: !b.NoNewPrivs,
+		Box:      p.Release.ServerBox(b, p.Paths, owner, p.braces()),
 	}
 	l.Argv, l.Files = l.Server.Argv(p)
 	return l

@@ -28,7 +28,14 @@ func newRunner(t *process.Table) runner { return runner{t} }
 
 // Start starts a command of a build.
 func (r runner) Start(c build.Command) (build.Process, error) {
-	child, err := r.table.Spawn(confined(specOf(c), c.NewPrivs, oomCommand), nil)
+	spec := confined(specOf(c), c.NewPrivs, oomCommand)
+	confined, done, err := box(c.Box, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	spec.Box = confined
+	child, err := r.table.Spawn(spec, nil)
 	if err != nil {
 		return nil, err
 	}

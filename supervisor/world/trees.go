@@ -71,6 +71,13 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 		Argv: s.Launch.Argv, Env: t.withTemp(s.Launch.Env, temp, s.Launch.User), Dir: s.Launch.Dir, Stdout: output, Mark: s.Mark,
 		User: credential(s.Launch.User), Umask: s.Launch.Umask, Listener: s.Listener.(socket).File(),
 	}, s.Launch.NewPrivs, oomServer)
+	box, done, err := box(s.Launch.Box.With(temp), output)
+	if err != nil {
+		t.dropTemp(temp)
+		return nil, nil, err
+	}
+	defer done()
+	spec.Box = box
 	var words server.Words
 	if s.Launch.Server.SaysReady() {
 		if words, spec.Ready, err = server.Pair(); err != nil {
@@ -168,6 +175,7 @@ func (t trees) Run(ctx context.Context, h actor.Hook) (string, error) {
 		Argv: h.Argv, Env: t.withTemp(h.Env, temp, as), Dir: h.Dir, User: (*build.Credential)(credential(as)), Umask: h.Entry.Umask,
 		NewPrivs: !h.Entry.NoNewPrivs,
 		Mark:     temp, // by which a later supervisor finds it (build.Maker.Tidy)
+		Box:      build.HookBox(*h.Entry, t.root.Build(h.Entry.Name), as).With(temp),
 	})
 }
 
