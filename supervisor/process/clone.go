@@ -48,8 +48,11 @@ type birth struct {
 	groups     []uint32
 	umask      uintptr
 	noNewPrivs bool
-	into       cloneArgs       // where the child begins in a cgroup of its own
-	procs      int             // its cgroup.procs, to enter by, or -1
+	into       cloneArgs // where the child begins in a cgroup of its own
+	procs      int       // its cgroup.procs, to enter by, or -1
+	limited    bool      // it must not run outside of that
+	enter      []int     // cgroup.procs of its limits, to enter by
+	rlimits    []rlimit
 	listenPID  []byte          // room for the digits and NUL after "LISTEN_PID="
 	nofile     *syscall.Rlimit // limit to restore, or nil
 
@@ -78,8 +81,14 @@ func clone(img *image, nofile *syscall.Rlimit) (pid, pidfd int, err error) {
 	if err != nil {
 		return 0, -1, err
 	}
+	if b.enter, err = img.openGroups(); err != nil {
+		return 0, -1, err
+	}
 	if img.cgroup != "" && img.outside == nil {
 		b.join(img)
+	}
+	if img.limited && img.outside != nil {
+		return 0, -1, fmt.Errorf("start %s: its limits: %w", img.path, img.outside)
 	}
 	fork := func() (upid, errno uintptr) {
 		syscall.ForkLock.Lock()
@@ -95,6 +104,9 @@ func clone(img *image, nofile *syscall.Rlimit) (pid, pidfd int, err error) {
 		// filters. What else it may be, clone(2) says again.
 		img.enter = true
 		b.join(img)
+		if img.limited && img.outside != nil {
+			return 0, -1, fmt.Errorf("start %s: its limits: %w", img.path, img.outside)
+		}
 		upid, errno = fork()
 	}
 	if b.outside != 0 {
@@ -122,7 +134,7 @@ func (b *birth) join(img *image) {
 	}
 	img.opened = append(img.opened, fd)
 	if img.enter {
-		b.procs, b.zero[0] = fd, '0'
+		b.procs = fd
 		return
 	}
 	b.into = cloneArgs{
@@ -137,8 +149,16 @@ func newBirth(img *image, nofile *syscall.Rlimit) (*birth, error) {
 		umask:      uintptr(img.spec.Umask.Perm()),
 		noNewPrivs: img.spec.NoNewPrivs,
 		nofile:     nofile,
+		limited:    img.limited,
 		procs:      -1,
 		pidfd:      -1,
+		zero:       [1]byte{'0'},
+	}
+	for _, r := range img.spec.Rlimits {
+		b.rlimits = append(b.rlimits, rlimit{uintptr(r.Resource), syscall.Rlimit{Cur: r.Max, Max: r.Max}})
+		if r.Resource == unix.RLIMIT_NOFILE {
+			b.nofile = nil
+		}
 	}
 	var err error
 	if b.path, err = syscall.BytePtrFromString(img.path); err != nil {
@@ -206,6 +226,22 @@ func (b *birth) fork() (pid, errno uintptr) {
 	if b.procs >= 0 { // as ourselves, before it becomes someone else
 		if _, _, e = syscall.RawSyscall(unix.SYS_WRITE, uintptr(b.procs), uintptr(unsafe.Pointer(&b.zero[0])), 1); e != 0 {
 			b.outside = uintptr(e)
+			if b.limited {
+				b.at = stepLimits
+				goto failed
+			}
+		}
+	}
+	b.at = stepLimits
+	for i = 0; i < uintptr(len(b.enter)); i++ {
+		if _, _, e = syscall.RawSyscall(unix.SYS_WRITE, uintptr(b.enter[i]), uintptr(unsafe.Pointer(&b.zero[0])), 1); e != 0 {
+			goto failed
+		}
+	}
+	b.at = stepRlimits
+	for i = 0; i < uintptr(len(b.rlimits)); i++ {
+		if _, _, e = syscall.RawSyscall6(unix.SYS_PRLIMIT64, 0, b.rlimits[i].resource, uintptr(unsafe.Pointer(&b.rlimits[i].limit)), 0, 0, 0); e != 0 {
+			goto failed
 		}
 	}
 	for i = 1; i <= 64; i++ { // SIGKILL and SIGSTOP refuse, which is right

@@ -32,7 +32,9 @@ type order struct {
 	User       *Credential
 	NoNewPrivs bool
 	Listen     bool
-	Cgroup     []byte // to enter, or empty
+	Cgroup     []byte   // to enter, or empty
+	Groups     [][]byte // to enter, or fail
+	Rlimits    []Rlimit
 }
 
 // stepEnv keeps the Go runtime of the exec step small; the child does not see it.
@@ -103,6 +105,7 @@ func (img *image) order() (*os.File, error) {
 		Path: []byte(img.path), Dir: []byte(img.spec.Dir), Argv: toBytes(img.spec.Argv), Env: toBytes(img.env),
 		Umask: uint32(img.spec.Umask.Perm()), User: img.spec.User,
 		NoNewPrivs: img.spec.NoNewPrivs, Listen: img.listen, Cgroup: []byte(img.cgroup),
+		Groups: toBytes(img.mustEnter()), Rlimits: img.spec.Rlimits,
 	})
 	if err != nil {
 		return nil, err
@@ -154,6 +157,16 @@ func runOrder(args []string) (step, error) {
 		if fd, err := openCgroup(string(o.Cgroup), true); err == nil {
 			unix.Write(fd, []byte("0"))
 			unix.Close(fd)
+		}
+	}
+	for _, dir := range o.Groups {
+		if err := enterCgroup(string(dir)); err != nil {
+			return stepLimits, err
+		}
+	}
+	for _, r := range o.Rlimits {
+		if err := unix.Setrlimit(r.Resource, &unix.Rlimit{Cur: r.Max, Max: r.Max}); err != nil {
+			return stepRlimits, err
 		}
 	}
 	unix.Umask(int(o.Umask))

@@ -29,6 +29,10 @@ type image struct {
 	enter  bool
 	// outside is why it is not in its cgroup.
 	outside error
+	// limited says that it must not run outside of it, because its limits are there; groups are those
+	// that it has to enter as well for its limits.
+	limited bool
+	groups  []string
 	// opened are the descriptors to close once the child has them.
 	opened []int
 }
@@ -216,6 +220,8 @@ type step uintptr
 
 const (
 	stepSession step = iota
+	stepLimits
+	stepRlimits
 	stepGroups
 	stepGroup
 	stepUser
@@ -235,6 +241,10 @@ func (img *image) failure(at step, errno syscall.Errno) error {
 	switch at {
 	case stepSession:
 		return fmt.Errorf("start %s: new session: %w", img.path, errno)
+	case stepLimits:
+		return fmt.Errorf("start %s: enter the cgroup of its limits: %w", img.path, errno)
+	case stepRlimits:
+		return fmt.Errorf("start %s: %w", img.path, img.rlimitFailure(errno))
 	case stepGroups, stepGroup, stepUser:
 		if errno == unix.EPERM {
 			return fmt.Errorf("start %s: become %s: %w (only root may start a process as another user)", img.path, user, errno)

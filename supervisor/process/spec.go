@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/limits"
 )
 
 // The environment variables that hold a child's Mark or Task.
@@ -58,6 +60,12 @@ type Spec struct {
 	// NoNewPrivs keeps set-user-ID programs from raising rights in the tree (PR_SET_NO_NEW_PRIVS,
 	// prctl(2)).
 	NoNewPrivs bool
+	// Limits are what the tree may use. They need its Mark or Task, and UseCgroups; where they cannot be
+	// had the child is not started.
+	Limits limits.Limits
+	// Rlimits are set for the child, and inherited by all that it starts (setrlimit(2)). They are set as
+	// ourselves.
+	Rlimits []Rlimit
 	// Mark identifies the tree: it is put into the environment as MEDCTRL_GENERATION, which
 	// descendants inherit, and names the child's cgroup (Table.UseCgroups).
 	Mark string
@@ -65,6 +73,12 @@ type Spec struct {
 	// it is put into the environment as MEDCTRL_STEP. FindMarked and FindCgroups do not return it;
 	// FindTasks does.
 	Task string
+}
+
+// Rlimit is a limit of each process, soft and hard (getrlimit(2)).
+type Rlimit struct {
+	Resource int // unix.RLIMIT_CORE and so on
+	Max      uint64
 }
 
 // tag is what the tree is identified by: its Mark, or its Task in a form that no Mark has.
@@ -92,6 +106,17 @@ type Exit struct {
 	Core    bool           // a core was dumped
 	Unknown bool           // it ended, but nobody can say how any more (Table.Adopt)
 	At      time.Time      // when it was noticed
+	OOM     *OutOfMemory   // the kernel killed it for that; nil: it did not, or nobody knows
+}
+
+// OutOfMemory says how little memory there was.
+type OutOfMemory struct{ Limit uint64 } // bytes; 0: it is not known
+
+func (o OutOfMemory) String() string {
+	if o.Limit == 0 {
+		return "out of memory"
+	}
+	return "out of memory (limit " + limits.Size(o.Limit) + ")"
 }
 
 // Clean reports whether the process said that all went well.
@@ -102,6 +127,8 @@ func (e Exit) String() string {
 	switch {
 	case e.Unknown:
 		return "ended, exit status unknown"
+	case e.OOM != nil:
+		return "killed by the kernel: " + e.OOM.String()
 	case e.Signal != 0 && e.Core:
 		return "killed by " + signalName(e.Signal) + " (core dumped)"
 	case e.Signal != 0:
