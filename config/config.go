@@ -100,6 +100,7 @@ type Build struct {
 	StepTimeout        time.Duration
 	Health             Health
 	Hooks              Hooks
+	Limits             Limits
 }
 
 // SettingsFile is the build's own settings file in the source.

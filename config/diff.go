@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -70,6 +71,10 @@ func compare(before, then Build) Change {
 	add("health.", healthKeys)
 	add("hooks.", hookKeys)
 	add("steps.", stepKeys)
+	add("limits.", limitKeys)
+	if !slices.Equal(before.Limits.Groups(), then.Limits.Groups()) {
+		c.Cost = max(c.Cost, CostRestart)
+	}
 	return c
 }
 

@@ -90,6 +90,10 @@ func written(field any) string {
 		return fmt.Sprint(*f.on)
 	case *int:
 		return fmt.Sprint(*f)
+	case *Size, *Cores, *Count:
+		return "none" // their zero value, which the defaults have
+	case *CoreSize:
+		return fmt.Sprint(*f)
 	}
 	return "?"
 }
@@ -131,6 +135,7 @@ func TestDocumentationHasEveryKeyWithItsDefaultAndCost(t *testing.T) {
 	compare("[build.health]", healthKeys, false)
 	compare("[build.hooks]", hookKeys, false)
 	compare("[build.steps]", stepKeys, false)
+	compare("[build.limits]", limitKeys, true)
 	var seen []string
 	each(t, docs["[supervisor]"], func(name, standard, _ string) {
 		seen = append(seen, name)

@@ -128,18 +128,28 @@ var stepKeys = []key{
 	{"after_migrate", CostRebuild, func(b *Build) any { return &b.Steps.AfterMigrate }, nil, stepCommands},
 }
 
+// limitKeys are the keys of [build.limits]. To set one of the first three, or to unset it, costs a
+// restart: see Limits.Groups.
+var limitKeys = []key{
+	{"memory", CostLive, func(b *Build) any { return &b.Limits.Memory }, memorySize, nil},
+	{"cpu", CostLive, func(b *Build) any { return &b.Limits.CPU }, cores, nil},
+	{"tasks", CostLive, func(b *Build) any { return &b.Limits.Tasks }, count(2, 4<<20), nil},
+	{"nofile", CostRestart, func(b *Build) any { return &b.Limits.Nofile }, count(32, 1<<20), nil},
+	{"core", CostRestart, func(b *Build) any { return &b.Limits.Core }, nil, nil},
+}
+
 // subtables are the tables of a build, with their keys.
 func subtables() map[string][]key {
-	return map[string][]key{"health": healthKeys, "hooks": hookKeys, "steps": stepKeys}
+	return map[string][]key{"health": healthKeys, "hooks": hookKeys, "steps": stepKeys, "limits": limitKeys}
 }
 
 // younger are keys that came after releases had been made without them. At their default they are
 // not part of a hash, so that no release is made anew for a new version of this program.
-var younger = map[string]bool{"working_dir": true, "steps.before_migrate": true, "steps.after_migrate": true}
+var younger = map[string]bool{"working_dir": true, "steps.before_migrate": true, "steps.after_migrate": true,
+	"limits.nofile": true, "limits.core": true}
 
 // laterTables are reserved tables of a build, which have no effect yet, with their keys.
 var laterTables = map[string][]string{
-	"limits":  {"memory", "cpu", "tasks", "nofile"},
 	"sandbox": {"enabled", "read", "write"},
 }
 
@@ -165,6 +175,10 @@ func hashOf(b Build, c Cost) string {
 	add("", keys)
 	add("health.", healthKeys)
 	add("steps.", stepKeys)
+	add("limits.", limitKeys)
+	if groups := b.Limits.Groups(); c == CostRestart && groups != nil {
+		values["limits"] = groups
+	}
 	text, err := json.Marshal(values) // map keys are sorted
 	if err != nil {
 		panic(fmt.Sprintf("config: hash of a build: %v", err)) // strings, numbers, bools

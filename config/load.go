@@ -145,6 +145,7 @@ func elsewhere(name string, known []string) string {
 		{namesOf(healthKeys), "to [build.health]"},
 		{namesOf(hookKeys), "to [build.hooks]"},
 		{namesOf(stepKeys), "to [build.steps]"},
+		{namesOf(limitKeys), "to [build.limits]"},
 	} {
 		if slices.Contains(t.keys, name) && !slices.Contains(known, name) {
 			return fmt.Sprintf("; %s belongs %s", name, t.where)

@@ -67,6 +67,8 @@ func set(field, v any) (want string) {
 		want = oneOf(&text, v, string(RestartAlways), string(RestartOnFailure), string(RestartNever))
 		*f = Restart(text)
 		return want
+	case *Size, *CoreSize, *Cores, *Count:
+		return setLimit(field, v)
 	case *Expect:
 		want = `HTTP statuses: "<500", "200" or "200-399"`
 		if text, is := v.(string); is {
@@ -95,6 +97,12 @@ func value(field any) any {
 	case *map[string]string:
 		return *f
 	case *os.FileMode:
+		return *f
+	case *Size:
+		return *f
+	case *Cores:
+		return *f
+	case *Count:
 		return *f
 	}
 	return nil

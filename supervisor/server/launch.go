@@ -60,6 +60,7 @@ type Launch struct {
 	Files  []File
 	User   config.Identity
 	Umask  fs.FileMode
+	Limits config.Limits // of each of its processes (Nofile, Core); what the tree may use is for its start
 }
 
 // The environment variables in which a server carries what it runs (VersionOf).
@@ -80,6 +81,7 @@ func Prepare(b config.Build, environ []string, p Place, owner config.Identity) *
 		Data:   p.Paths.Data(),
 		User:   owner,
 		Umask:  b.Umask,
+		Limits: b.Limits,
 	}
 	l.Argv, l.Files = l.Server.Argv(p)
 	return l

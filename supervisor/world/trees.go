@@ -64,6 +64,7 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 	spec := process.Spec{
 		Argv: s.Launch.Argv, Env: s.Launch.Env, Dir: s.Launch.Dir, Stdout: output, Mark: s.Mark,
 		User: credential(s.Launch.User), Umask: s.Launch.Umask, Listener: s.Listener.(socket).File(),
+		Limits: treeLimits(s.Limits), Rlimits: processLimits(s.Launch.Limits),
 	}
 	var words server.Words
 	if s.Launch.Server.SaysReady() {
@@ -154,6 +155,7 @@ func (t trees) Run(ctx context.Context, h actor.Hook) (string, error) {
 	}
 	return newRunner(t.table).Run(ctx, build.Command{
 		Argv: h.Argv, Env: h.Env, Dir: h.Dir, User: (*build.Credential)(credential(as)), Umask: h.Entry.Umask,
+		Limits: h.Entry.Limits,
 	})
 }
 
