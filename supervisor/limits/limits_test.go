@@ -281,3 +281,28 @@ func FuzzWhatTheKernelSaysOfCgroups(f *testing.F) {
 		_ = m.Lacks(all)
 	})
 }
+
+func TestServiceWhoseSupervisorWasKilledCanBeStartedAgain(t *testing.T) {
+	t.Parallel()
+	const service = "cgroup/system.slice/s.service"
+	f, m := v2(t, "/system.slice/s.service/.control", "memory")
+	if err := f.machine().free(); err == nil || !strings.Contains(err.Error(), "cgroup.subtree_control") {
+		t.Errorf("in what is no cgroup: %v", err)
+	}
+	f.cgroup(service, "memory")
+	for _, dir := range []string{"", "/medctrl-x", "/" + LeafName} {
+		f.cgroup(service+dir, "memory")
+	}
+	f.file(service+"/medctrl-x/cgroup.subtree_control", "memory\n")
+	f.file(service+"/cgroup.subtree_control", "pids\n")
+	f.file(service+"/others/cgroup.subtree_control", "pids\n")
+	if err := m.free(); err != nil {
+		t.Fatal(err)
+	}
+	f.has(map[string]string{
+		service + "/medctrl-x/cgroup.subtree_control": "-memory", service + "/cgroup.subtree_control": "-pids", service + "/others/cgroup.subtree_control": "pids\n",
+	})
+	if _, m := v2(t, "/system.slice/s.service", "memory"); m.free() == nil {
+		t.Error("it does not say that it was not called by systemd")
+	}
+}

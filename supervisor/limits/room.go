@@ -101,7 +101,7 @@ func (r *Room) prepareV2(c controller) (*way, error) {
 func (r *Room) move(base string) error {
 	leaf := filepath.Join(base, LeafName)
 	if strings.HasSuffix(base, ".service") && !isThere(leaf, "cgroup.procs") {
-		return fmt.Errorf("the unit of the service does not make the cgroup %s: it needs the lines DelegateSubgroup= and ExecStartPre= of the example unit (docs/running.md)", leaf)
+		return fmt.Errorf("the unit of the service does not make the cgroup %s: it needs the line ExecStartPre= of the example unit, or from systemd 254 on DelegateSubgroup=%s (docs/running.md)", leaf, LeafName)
 	}
 	if err := os.Mkdir(leaf, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err

@@ -13,6 +13,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/limits"
 )
 
 // Descriptors of the exec step in addition to those that become the child's.
@@ -142,6 +144,16 @@ func ExecStep(args []string) int {
 		fmt.Fprintln(os.Stderr, "exec-step is started by the supervisor itself, not by hand")
 	}
 	return 253
+}
+
+// CgroupStep is the hidden command "cgroup-step", which a unit of systemd calls before it starts the
+// supervisor (limits.Free). It returns the exit code for the program.
+func CgroupStep() int {
+	if err := limits.Free(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
 }
 
 func runOrder(args []string) (step, error) {
