@@ -34,6 +34,8 @@ func Look(ctx context.Context, c *config.Config, environ []string) (wrong, warni
 			warnings = append(warnings, c.Wrong(b.Name, "requirements", "%v; a release has it, so another package may bring it along", missing))
 		}
 	}
+	limited, perhaps := lookAtLimits(c)
+	wrong, warnings = append(wrong, limited...), append(warnings, perhaps...)
 	return wrong.Sorted(), append(warnings, lookAround(ctx, c)...).Sorted()
 }
 
