@@ -167,7 +167,7 @@ func (c *Child) reap() (Exit, bool) {
 		}
 		exit.At = c.dead
 	}
-	exit.OOM = c.outOfMemory(exit)
+	exit = c.withOutOfMemory(exit)
 	c.reaped, c.exit = true, exit
 	// Is anyone left? If not, the pidfd has done its work.
 	if err := c.signalGroup(0); err == nil && c.empty {

@@ -136,16 +136,15 @@ func (c *Child) OutOfMemory() OutOfMemory {
 	return OutOfMemory{c.group.Memory()}
 }
 
-// outOfMemory reports whether the kernel killed the child because memory ran out: it was killed, and
-// there is a kill of that kind of which OOMKills has not told. It requires c.mu to be held.
-func (c *Child) outOfMemory(e Exit) *OutOfMemory {
-	if c.group == nil || e.Signal != unix.SIGKILL {
-		return nil
+// withOutOfMemory adds to an exit that the kernel killed the child because memory ran out: it was
+// killed, or nobody knows how it ended, and there is a kill of that kind of which OOMKills has not told.
+// It requires c.mu to be held.
+func (c *Child) withOutOfMemory(e Exit) Exit {
+	if c.group == nil || e.Signal != unix.SIGKILL && !e.Unknown || c.group.OOMKills() <= max(c.told, c.kills) {
+		return e
 	}
-	if c.group.OOMKills() <= max(c.told, c.kills) {
-		return nil
-	}
-	return &OutOfMemory{c.group.Memory()}
+	e.Signal, e.Unknown, e.OOM = unix.SIGKILL, false, &OutOfMemory{c.group.Memory()}
+	return e
 }
 
 // limitedPids are the live processes that are in the tree's cgroups of v1.

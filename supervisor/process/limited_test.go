@@ -254,6 +254,9 @@ func TestLimitsHoldAfterTheDeathOfTheirSupervisor(t *testing.T) {
 	if e := k.wait(); e.Signal != unix.SIGKILL {
 		t.Errorf("it ended with %v", e)
 	}
+	if e := after.wait(); e.String() != "killed by the kernel: out of memory (limit 64M)" { // nobody may know its exit status
+		t.Errorf("the next supervisor says that it ended with %q", e)
+	}
 	if n := after.OOMKills(); n < 1 {
 		t.Errorf("%d kills are counted", n)
 	}
