@@ -180,10 +180,9 @@ func TestLimitThatCannotBeHadNamesWhatIsMissing(t *testing.T) {
 			return err
 		}, []string{"limits.cpu cannot be applied", "may not make cgroups", "Delegate=yes"}},
 		"v1 elsewhere": {func() error {
-			f, m := v1(t, "/a")
+			f, _ := v1(t, "/a")
 			f.file("proc/self/mountinfo", "31 20 0:29 /docker/1 /cgroup/memory rw - cgroup cgroup rw,memory\n")
-			m = f.machine()
-			_, _, err := NewRoom(m, "", "medctrl-x").Make(Limits{Memory: 1 << 30}, "x/one/1", "")
+			_, _, err := NewRoom(f.machine(), "", "medctrl-x").Make(Limits{Memory: 1 << 30}, "x/one/1", "")
 			return err
 		}, []string{"limits.memory cannot be applied", "is not in"}},
 		"a limit that is refused": {func() error {

@@ -1,7 +1,6 @@
 package limits
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -149,12 +148,6 @@ func write(path, value string) error {
 func isThere(dir, name string) bool {
 	_, err := os.Stat(filepath.Join(dir, name))
 	return err == nil
-}
-
-// isEmpty reports whether no process is in that cgroup itself.
-func isEmpty(dir string) bool {
-	procs, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
-	return err == nil && len(bytes.TrimSpace(procs)) == 0
 }
 
 func isDenied(err error) bool { return errors.Is(err, fs.ErrPermission) }
