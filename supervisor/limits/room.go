@@ -61,7 +61,7 @@ func (r *Room) prepare(c controller) (*way, error) {
 	return w, nil
 }
 
-const delegate = "run the supervisor as a service with Delegate=yes, or leave the limit out"
+const delegate = "run the supervisor as a service with Delegate=yes, or in a container that may write to its cgroup, or leave the limit out"
 
 func (r *Room) prepareV2(c controller) (*way, error) {
 	base := r.machine.Base()
