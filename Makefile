@@ -39,6 +39,7 @@ help:
 	@echo 'make e2e      the tests with the real pip, Django, gunicorn and Nginx: minutes; installs what they need'
 	@echo 'make recipes  the servers of docs/servers.md under load: minutes; installs them'
 	@echo 'make test-systemd  the tests of the service in a container with a booted systemd: root only; the first time minutes'
+	@echo 'make test-vm  the tests of limits in a virtual machine with cgroup v2 and systemd; made once, as root: minutes'
 	@echo 'make test     make unit, with the race detector, 2,000 histories, make e2e, make test-systemd where its container was made, then each fuzz target for a second'
 	@echo 'make cover    how much of each package the unit tests reach; fails if that is under COVER=$(COVER) %'
 	@echo 'make lint     gofmt, go vet, staticcheck, gosec (the first time it is compiled, for minutes), govulncheck, that two builds are equal byte for byte, and the scripts'
@@ -103,6 +104,13 @@ test-systemd:
 run_booted = root=$$(.ci/systemd-root $(1)); case "$$root" in \
 	skip:*) echo "the tests of the booted service: $$root" ;; \
 	*) MEDCTRL_TEST_SYSTEMD="$$root" $(GO) test -timeout 20m -run '^TestBooted' $(TESTFLAGS) ./supervisor/e2e ;; esac
+
+# Skipped, saying why, where there is no qemu, or nobody who may make the machine.
+.PHONY: test-vm
+test-vm:
+	@vm=$$(.ci/vm-image); case "$$vm" in \
+	skip:*) echo "the tests in a virtual machine: $$vm" ;; \
+	*) GO=$(GO) .ci/test-vm "$$vm" ;; esac
 
 .PHONY: test
 # The end-to-end tests come last: their loads need the processors for themselves. The others wait for

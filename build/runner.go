@@ -57,11 +57,22 @@ type Command struct {
 
 	// Box is what the command may reach; nil: all that its user may.
 	Box *Box
+	// Limits are what the command may use, with all that it starts.
+	Limits config.Limits
 
 	// Mark is carried by each process of the command, so that it is found also when its supervisor
 	// was killed. No two commands that are running have the same. "" is none.
 	Mark string
 }
+
+// OutOfMemoryError is how a command failed of which the kernel killed processes, because they used more
+// memory than they may.
+type OutOfMemoryError struct {
+	Kills int
+	Words string
+}
+
+func (e *OutOfMemoryError) Error() string { return e.Words }
 
 // Credential is a user with its groups, by number.
 type Credential struct {

@@ -48,7 +48,7 @@ func (j *job) startMarked(c Command) (*command, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Stdout = out.file
+	c.Stdout, c.Limits = out.file, j.b.Limits
 	c.Mark = j.temp + "/" + strconv.Itoa(int(j.started.Add(1)))
 	p, err := j.maker.Runner.Start(c)
 	if err != nil {

@@ -103,6 +103,7 @@ type Build struct {
 	StepTimeout        time.Duration
 	Health             Health
 	Hooks              Hooks
+	Limits             Limits
 
 	// Private are the files of the supervisor and of all builds that no sandbox opens: builds.toml,
 	// env_file and tokens, without links on the way. They are no key, and part of no comparison.

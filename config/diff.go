@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -72,6 +73,10 @@ func compare(before, then Build) Change {
 	add("hooks.", hookKeys)
 	add("steps.", stepKeys)
 	add("sandbox.", sandboxKeys)
+	add("limits.", limitKeys)
+	if !slices.Equal(before.Limits.Groups(), then.Limits.Groups()) {
+		c.Cost = max(c.Cost, CostRestart)
+	}
 	return c
 }
 

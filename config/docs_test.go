@@ -92,6 +92,10 @@ func written(field any) string {
 		return fmt.Sprint(*f)
 	case *Ports:
 		return "all"
+	case *Size, *Cores, *Count:
+		return "none" // their zero value, which the defaults have
+	case *CoreSize:
+		return fmt.Sprint(*f)
 	}
 	return "?"
 }
@@ -134,6 +138,7 @@ func TestDocumentationHasEveryKeyWithItsDefaultAndCost(t *testing.T) {
 	compare("[build.hooks]", hookKeys, false)
 	compare("[build.steps]", stepKeys, false)
 	compare("[build.sandbox]", sandboxKeys, false)
+	compare("[build.limits]", limitKeys, true)
 	var seen []string
 	each(t, docs["[supervisor]"], func(name, standard, _ string) {
 		seen = append(seen, name)

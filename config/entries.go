@@ -106,10 +106,6 @@ func (l *loader) markLost(from origins, path string) {
 func (l *loader) entry(b *Build, t tomlTable, path string, from origins) {
 	for _, name := range slices.Sorted(maps.Keys(t)) {
 		v, at := t[name], join(path, name)
-		if later, ok := laterTables[name]; ok {
-			l.later(name, later, v, at)
-			continue
-		}
 		if known, ok := subtables()[name]; ok {
 			below, _ := l.table(at, name, v)
 			for _, key := range slices.Sorted(maps.Keys(below)) {
@@ -197,22 +193,7 @@ func namesOf(known []key) []string {
 // buildKeys returns the names of everything that may be in a [[build]].
 func buildKeys() []string {
 	all := append(namesOf(keys), "name")
-	all = append(all, slices.Sorted(maps.Keys(subtables()))...)
-	return append(all, slices.Sorted(maps.Keys(laterTables))...)
-}
-
-// later refuses what has no effect yet, rather than ignore it.
-func (l *loader) later(name string, known []string, v any, at string) {
-	t, _ := l.table(at, name, v)
-	for _, key := range slices.Sorted(maps.Keys(t)) {
-		path := join(at, key)
-		switch {
-		case !slices.Contains(known, key):
-			l.unknown(path, key, known)
-		default:
-			l.wrong(l.at.key(path), path, "%s.%s is not supported yet: leave it out", name, key)
-		}
-	}
+	return append(all, slices.Sorted(maps.Keys(subtables()))...)
 }
 
 var buildName = regexp.MustCompile(`^[a-z0-9][a-z0-9_]*$`)

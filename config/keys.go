@@ -138,9 +138,19 @@ var sandboxKeys = []key{
 	{"bind", CostRestart, func(b *Build) any { return &b.Sandbox.Bind }, nil, nil},
 }
 
+// limitKeys are the keys of [build.limits]. To set one of the first three, or to unset it, costs a
+// restart: see Limits.Groups.
+var limitKeys = []key{
+	{"memory", CostLive, func(b *Build) any { return &b.Limits.Memory }, memorySize, nil},
+	{"cpu", CostLive, func(b *Build) any { return &b.Limits.CPU }, cores, nil},
+	{"tasks", CostLive, func(b *Build) any { return &b.Limits.Tasks }, count(2, 4<<20), nil},
+	{"nofile", CostRestart, func(b *Build) any { return &b.Limits.Nofile }, count(32, 1<<20), nil},
+	{"core", CostRestart, func(b *Build) any { return &b.Limits.Core }, nil, nil},
+}
+
 // subtables are the tables of a build, with their keys.
 func subtables() map[string][]key {
-	return map[string][]key{"health": healthKeys, "hooks": hookKeys, "steps": stepKeys, "sandbox": sandboxKeys}
+	return map[string][]key{"health": healthKeys, "hooks": hookKeys, "steps": stepKeys, "sandbox": sandboxKeys, "limits": limitKeys}
 }
 
 // younger are keys that came after releases had been made without them. At their default they are
@@ -148,11 +158,7 @@ func subtables() map[string][]key {
 var younger = map[string]bool{
 	"working_dir": true, "steps.before_migrate": true, "steps.after_migrate": true, "no_new_privs": true,
 	"sandbox.enabled": true, "sandbox.read": true, "sandbox.write": true, "sandbox.connect": true, "sandbox.bind": true,
-}
-
-// laterTables are reserved tables of a build, which have no effect yet, with their keys.
-var laterTables = map[string][]string{
-	"limits": {"memory", "cpu", "tasks", "nofile"},
+	"limits.nofile": true, "limits.core": true,
 }
 
 // BuildKey identifies the values of all keys that cost a rebuild; it is part of a release's
@@ -178,6 +184,10 @@ func hashOf(b Build, c Cost) string {
 	add("health.", healthKeys)
 	add("steps.", stepKeys)
 	add("sandbox.", sandboxKeys)
+	add("limits.", limitKeys)
+	if groups := b.Limits.Groups(); c == CostRestart && groups != nil {
+		values["limits"] = groups
+	}
 	text, err := json.Marshal(values) // map keys are sorted
 	if err != nil {
 		panic(fmt.Sprintf("config: hash of a build: %v", err)) // strings, numbers, bools

@@ -32,10 +32,10 @@ func TestEveryKeySaysWhatAnEditCosts(t *testing.T) {
 	for name, below := range subtables() {
 		for _, k := range below {
 			want := CostLive
-			switch name {
-			case "steps":
+			switch {
+			case name == "steps":
 				want = CostRebuild
-			case "sandbox":
+			case name == "sandbox", name == "limits" && (k.name == "nofile" || k.name == "core"):
 				want = CostRestart
 			}
 			if k.cost != want {
@@ -64,7 +64,7 @@ func TestEveryFieldOfABuildHasOneKey(t *testing.T) {
 	fields = func(v reflect.Value, prefix string) {
 		for i := range v.NumField() {
 			f, name := v.Field(i), prefix+v.Type().Field(i).Name
-			if kind := f.Type(); kind == reflect.TypeFor[Health]() || kind == reflect.TypeFor[Hooks]() || kind == reflect.TypeFor[Steps]() || kind == reflect.TypeFor[Sandbox]() {
+			if kind := f.Type(); kind == reflect.TypeFor[Health]() || kind == reflect.TypeFor[Hooks]() || kind == reflect.TypeFor[Steps]() || kind == reflect.TypeFor[Sandbox]() || kind == reflect.TypeFor[Limits]() {
 				fields(f, name+".")
 			} else if _, ok := of[f.Addr().Interface()]; !ok && name != "Name" && name != "Private" {
 				t.Errorf("field %s has no key", name)
@@ -102,6 +102,14 @@ func changed(t *testing.T, b *Build, k key) {
 		f.Min++
 	case *Ports:
 		f.Limited = !f.Limited
+	case *Size:
+		*f++
+	case *CoreSize:
+		*f++
+	case *Cores:
+		*f++
+	case *Count:
+		*f++
 	default:
 		t.Fatalf("key %s has a field of a type that this test does not know", k.name)
 	}
@@ -110,6 +118,7 @@ func changed(t *testing.T, b *Build, k key) {
 func TestAKeyChangesTheHashOfItsCostAlone(t *testing.T) {
 	t.Parallel()
 	before := defaultBuild()
+	before.Limits = Limits{Memory: 1, CPU: 1, Tasks: 1}
 	for _, k := range allKeys() {
 		then := before
 		changed(t, &then, k)
@@ -154,7 +163,8 @@ func TestWhatIsLeftOutIsLikeWhatIsEmpty(t *testing.T) {
 func TestDiffNamesEachKeyWithItsCost(t *testing.T) {
 	t.Parallel()
 	for _, k := range allKeys() {
-		before, then := &Config{Builds: []Build{{Name: "one"}}}, &Config{Builds: []Build{{Name: "one"}}}
+		one := Build{Name: "one", Limits: Limits{Memory: 1, CPU: 1, Tasks: 1}}
+		before, then := &Config{Builds: []Build{one}}, &Config{Builds: []Build{one}}
 		changed(t, &then.Builds[0], k)
 		p := Diff(before, then)
 		if len(p.Changed) != 1 || !reflect.DeepEqual(p.Changed[0], Change{Name: "one", Cost: k.cost, Keys: []string{k.name}}) {

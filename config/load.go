@@ -147,6 +147,7 @@ func elsewhere(name string, known []string) string {
 		{namesOf(hookKeys), "to [build.hooks]"},
 		{namesOf(stepKeys), "to [build.steps]"},
 		{namesOf(sandboxKeys), "to [build.sandbox]"},
+		{namesOf(limitKeys), "to [build.limits]"},
 	} {
 		if slices.Contains(t.keys, name) && !slices.Contains(known, name) {
 			return fmt.Sprintf("; %s belongs %s", name, t.where)

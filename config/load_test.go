@@ -121,6 +121,12 @@ timeout = "1s"
 failures = 1
 start_timeout = "5m"
 host = "example.org:8000"
+[build.limits]
+memory = "1.5G"
+cpu = 1.5
+tasks = 100
+nofile = 4096
+core = "unlimited"
 `
 	c := s.good(text)
 	want := Build{
@@ -140,6 +146,7 @@ host = "example.org:8000"
 			Path: "/health?full=1", Host: "example.org:8000", Expect: Expect{200, 399}, Interval: 10 * time.Millisecond,
 			Timeout: time.Second, StartTimeout: 5 * time.Minute, Failures: 1,
 		},
+		Limits: Limits{Memory: 1536 << 20, CPU: 1.5, Tasks: 100, Nofile: 4096, Core: NoLimit},
 	}
 	if !reflect.DeepEqual(c.Builds[0], want) {
 		t.Errorf("the build is\n%+v, want\n%+v", c.Builds[0], want)
@@ -148,7 +155,7 @@ host = "example.org:8000"
 		t.Errorf("[supervisor] is %+v, want %+v", c.Supervisor, want)
 	}
 	base := defaultBuild()
-	for _, k := range slices.Concat(keys, healthKeys, stepKeys) { // so that no key is forgotten above
+	for _, k := range slices.Concat(keys, healthKeys, stepKeys, limitKeys) { // so that no key is forgotten above
 		if reflect.DeepEqual(k.field(&base), k.field(&c.Builds[0])) {
 			t.Errorf("key %s has its default", k.name)
 		}

@@ -70,6 +70,8 @@ func set(field, v any) (want string) {
 	case *Ports:
 		want = "TCP ports from 1 to 65535, [3306, 6379], each of them once"
 		*f, ok = parsePorts(v)
+	case *Size, *CoreSize, *Cores, *Count:
+		return setLimit(field, v)
 	case *Expect:
 		want = `HTTP statuses: "<500", "200" or "200-399"`
 		if text, is := v.(string); is {
@@ -98,6 +100,12 @@ func value(field any) any {
 	case *map[string]string:
 		return *f
 	case *os.FileMode:
+		return *f
+	case *Size:
+		return *f
+	case *Cores:
+		return *f
+	case *Count:
 		return *f
 	}
 	return nil

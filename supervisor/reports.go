@@ -43,6 +43,9 @@ func (r *reports) Probed(name string, took time.Duration, ok bool) {
 	r.meters.of(name).probed(took)
 }
 
+// OOMKilled counts processes that the kernel killed because memory ran out.
+func (r *reports) OOMKilled(name string, processes int) { r.metrics.OOMKilled(name, processes) }
+
 // forget drops what is kept of a removed build.
 func (r *reports) forget(name string) {
 	r.metrics.Forget(name)

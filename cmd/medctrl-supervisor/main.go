@@ -18,5 +18,8 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == "exec-step" {
 		os.Exit(process.ExecStep(os.Args[2:]))
 	}
+	if len(os.Args) == 2 && os.Args[1] == "cgroup-step" {
+		os.Exit(process.CgroupStep())
+	}
 	os.Exit(cli.Run(context.Background(), version, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

@@ -204,7 +204,11 @@ func (a *Actor) handle(m message) {
 		}
 	case unready:
 		a.turn(machine.ProofFailed{N: m.g.n, Reason: a.explain(m.g, m.reason), Cause: m.cause})
+	case killed:
+		a.countKills(m.g)
+		a.publish()
 	case treeEnded:
+		a.countKills(m.g)
 		delete(a.generations, m.g.n)
 		a.dropFiles()
 		a.public.LetGo(m.g.sock)
@@ -262,7 +266,9 @@ func (a *Actor) happened(e machine.Event) {
 
 // configure applies what the file says now.
 func (a *Actor) configure(m configured) machine.Event {
+	before := a.entry.Limits
 	a.entry = m.entry
+	a.applyLimits(before)
 	a.health.Store(&m.entry.Health)
 	environ, err := a.Ports.Host.Environ(m.entry)
 	if err != nil {

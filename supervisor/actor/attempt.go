@@ -183,6 +183,7 @@ func (a *Actor) make(ctx context.Context, e machine.Build, request build.Request
 		a.tell(machine.BuildFailed{Seq: e.Seq, Cancelled: true})
 		return
 	default:
+		a.countStepKills(err)
 		a.ended("failed", "", err.Error())
 		a.logFailed(err)
 		var step *build.StepError

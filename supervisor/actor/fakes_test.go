@@ -46,10 +46,11 @@ type world struct {
 		staged, published []string
 		takes, hangs      time.Duration
 	}
-	record *state.Record
-	saved  int
-	events []Event
-	built  []string
+	record    *state.Record
+	saved     int
+	events    []Event
+	oomKilled int
+	built     []string
 }
 
 // conduct is how a server behaves.
@@ -107,10 +108,22 @@ type tree struct {
 	dead    bool               // the main process has ended
 	gone    bool               // nothing is left
 	termed  bool
+	limits  config.Limits
+	kills   int // of its processes, for lack of memory
 }
 
 func (t *tree) Pid() int          { return t.pid }
 func (t *tree) StartTime() uint64 { return uint64(t.pid) * 10 }
+
+func (t *tree) Limit(l config.Limits) error {
+	t.w.do(func() { t.limits = l })
+	return t.w.failing("Limit")
+}
+
+func (t *tree) OOMKills() (n int) {
+	t.w.do(func() { n = t.kills })
+	return n
+}
 
 // exit ends the main process, by itself or by a signal.
 func (t *tree) exit(e Exit) {
@@ -199,7 +212,7 @@ func (w trees) Start(s Start, exited func(Exit)) (Tree, server.Words, error) {
 	var c conduct
 	w.do(func() { c = w.conduct[release] })
 	t := w.plant(s.Mark, s.Launch.Env, s.Listener.(*fakesocket.Listener), c)
-	w.do(func() { t.exited = exited })
+	w.do(func() { t.exited, t.limits = exited, s.Limits })
 	if c.dies != nil {
 		t.exit(*c.dies)
 	}
@@ -525,6 +538,7 @@ type reports struct{ *world }
 
 func (w reports) Event(e Event)                                   { w.do(func() { w.events = append(w.events, e) }) }
 func (w reports) Built(_, result string)                          { w.do(func() { w.built = append(w.built, result) }) }
+func (w reports) OOMKilled(_ string, n int)                       { w.do(func() { w.oomKilled += n }) }
 func (w reports) Step(string, string, time.Duration)              {}
 func (w reports) Probed(_ string, _ time.Duration, answered bool) {}
 

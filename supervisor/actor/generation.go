@@ -32,7 +32,9 @@ type generation struct {
 	logOffset int64 // where its own output begins in the log
 	stop      context.CancelFunc
 	ctx       context.Context
-	leaving   atomic.Bool // told to end: its exit is no event
+	limited   limited
+	seenKills atomic.Int32 // limited.kills, for whoever probes
+	leaving   atomic.Bool  // told to end: its exit is no event
 
 	mu     sync.Mutex  // guards what follows
 	halted bool        // checks and probes have stopped
@@ -99,7 +101,7 @@ func (a *Actor) begin(e machine.Spawn) (*generation, error) {
 		g.look = a.lookOf(e.Version, l.From)
 	}
 	g.logOffset = a.Ports.Host.OutputSize(g.log)
-	start := Start{Launch: l, Mark: a.mark(e.N), Listener: g.sock.Listener, Log: g.log}
+	start := Start{Launch: l, Mark: a.mark(e.N), Listener: g.sock.Listener, Log: g.log, Limits: a.entry.Limits}
 	g.tree, g.words, err = a.Ports.Trees.Start(start, func(exit Exit) { a.post(childExited{g, exit}) })
 	if err != nil {
 		a.public.LetGo(g.sock)
@@ -114,6 +116,7 @@ func (a *Actor) mark(n int) string { return fmt.Sprintf("%s/%s/%d", a.RootID, a.
 
 // exited returns why a generation ended, unless it was told to.
 func (a *Actor) exited(m childExited) machine.Event {
+	a.countKills(m.g)
 	if m.g.leaving.Load() {
 		return nil
 	}

@@ -49,6 +49,8 @@ type (
 		reason string
 		cause  machine.Cause
 	}
+	// killed says that the kernel killed some of a generation's processes.
+	killed struct{ g *generation }
 	// treeEnded says that nothing of a generation is left.
 	treeEnded struct{ g *generation }
 	// leftoverEnded says that nothing is left of leftover generation n, so that nobody serves its own
@@ -86,6 +88,7 @@ func (caughtUp) message()         {}
 func (happened) message()         {}
 func (childExited) message()      {}
 func (unready) message()          {}
+func (killed) message()           {}
 func (treeEnded) message()        {}
 func (leftoverEnded) message()    {}
 func (folderTouched) message()    {}

@@ -47,6 +47,12 @@ type Trees interface {
 type Tree interface {
 	Pid() int
 	StartTime() uint64 // clock ticks after boot; with the pid it identifies the main process
+	// Limit changes what the tree may use while it is running. A kind of limit that it was started
+	// without is left out.
+	Limit(l config.Limits) error
+	// OOMKills is how many of its processes the kernel has killed because memory ran out, since it was
+	// started or adopted; also after its end.
+	OOMKills() int
 	// Terminate sends SIGTERM to the main process and its group.
 	Terminate() error
 	// End returns when nothing of the tree is left: SIGTERM, and SIGKILL after grace or when ctx
@@ -60,6 +66,7 @@ type Start struct {
 	Mark     string // identifies the tree, see Leftover
 	Listener public.Listener
 	Log      string // file that takes the output
+	Limits   config.Limits
 }
 
 // Hook is a command that is run to its end.
@@ -199,6 +206,7 @@ type Reports interface {
 	Built(name, result string)
 	Step(name, step string, took time.Duration)
 	Probed(name string, took time.Duration, ok bool)
+	OOMKilled(name string, processes int)
 }
 
 // Event is something that happened to a build.

@@ -146,6 +146,7 @@ func (a *Actor) watchOnce(g *generation) {
 	if g.ctx.Err() != nil {
 		return
 	}
+	a.lookForKills(g)
 	a.Ports.Reports.Probed(a.name, time.Since(begun), err == nil)
 	if err != nil {
 		a.post(folderTouched{}) // its name may be what is missing

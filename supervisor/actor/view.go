@@ -18,8 +18,9 @@ type View struct {
 	Public public.Listener // nil: there is none
 	Drains public.Listener // whose queue is being emptied, or nil
 	Stays  map[string]state.Stay
-	Static string // why static files are not those of the release that serves; "": they are
-	Asked  string // the last command of a person that was handled; "": none
+	Static string   // why static files are not those of the release that serves; "": they are
+	Limits []string // what people should know of its limits
+	Asked  string   // the last command of a person that was handled; "": none
 }
 
 // shown holds what others may see. All of it may be read from any goroutine.
@@ -46,7 +47,7 @@ func (s *shown) wake() {
 // publish lets others see the actor as it is now.
 func (a *Actor) publish() {
 	before := a.shown.view.Load()
-	v := &View{Entry: a.entry, State: a.state, Stays: a.history.stays, Static: a.history.statics.why, Asked: a.asked.last}
+	v := &View{Entry: a.entry, State: a.state, Stays: a.history.stays, Static: a.history.statics.why, Asked: a.asked.last, Limits: a.limitWarnings()}
 	if g, ok := a.generations[a.state.Serving.N]; ok {
 		v.Tree = g.tree
 	}

@@ -35,6 +35,7 @@ type Metrics struct {
 	builds   *prometheus.CounterVec
 	steps    *prometheus.HistogramVec
 	probes   *prometheus.HistogramVec
+	kills    *prometheus.CounterVec
 }
 
 // namespace is the prefix of the names of all metrics.
@@ -50,12 +51,14 @@ func NewMetrics(version string, s Source) *Metrics {
 		probes: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: "probe_seconds",
 			Help: "How long health probes of serving generations took, by result.", Buckets: []float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}},
 			[]string{"build", "result"}),
+		kills: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "oom_kills_total",
+			Help: "Processes of the build that the kernel killed because memory ran out, where it has a limit of memory."}, []string{"build"}),
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: "supervisor_info", Help: "The supervisor's version; always 1.",
 		ConstLabels: prometheus.Labels{"version": version}})
 	info.Set(1)
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(m.builds, m.steps, m.probes, info, &collector{source: s})
+	registry.MustRegister(m.builds, m.steps, m.probes, m.kills, info, &collector{source: s})
 	m.registry = registry
 	return m
 }
@@ -97,9 +100,14 @@ func (m *Metrics) Probed(build string, took time.Duration, good bool) {
 	m.probes.WithLabelValues(build, result).Observe(took.Seconds())
 }
 
+// OOMKilled counts processes that the kernel killed because memory ran out.
+func (m *Metrics) OOMKilled(build string, processes int) {
+	m.kills.WithLabelValues(build).Add(float64(processes))
+}
+
 // Forget drops the series of a build that is gone.
 func (m *Metrics) Forget(build string) {
-	for _, v := range []interface{ DeletePartialMatch(prometheus.Labels) int }{m.builds, m.steps, m.probes} {
+	for _, v := range []interface{ DeletePartialMatch(prometheus.Labels) int }{m.builds, m.steps, m.probes, m.kills} {
 		v.DeletePartialMatch(prometheus.Labels{"build": build})
 	}
 }

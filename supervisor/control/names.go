@@ -23,6 +23,7 @@ const (
 	EventAdopted           = "adopted"             // a new supervisor found the serving generation
 	EventBuilt             = "built"               // an attempt made a release
 	EventBuildFailed       = "build_failed"        // an attempt made none
+	EventOutOfMemory       = "out_of_memory"       // the kernel killed processes of it because memory ran out
 	EventProved            = "proved"              // a candidate passed its check
 	EventTookOver          = "took_over"           // a candidate was given the public name
 	EventCandidateFailed   = "candidate_failed"    // a candidate ended or failed its check

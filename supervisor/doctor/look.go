@@ -37,6 +37,8 @@ func Look(ctx context.Context, c *config.Config, environ []string) (wrong, warni
 	}
 	refused, weaker := lookSandbox(c, sandbox.Here)
 	wrong, warnings = append(wrong, refused...), append(warnings, weaker...)
+	limited, perhaps := lookAtLimits(c)
+	wrong, warnings = append(wrong, limited...), append(warnings, perhaps...)
 	return wrong.Sorted(), append(warnings, lookAround(ctx, c)...).Sorted()
 }
 

@@ -33,6 +33,8 @@ const (
 	EventAsked EventName = "asked"
 	// a file of the source changes again and again, so its changes are built less often
 	EventSourceRestless EventName = "source_restless"
+	// the kernel killed processes of it because memory ran out
+	EventOutOfMemory EventName = "out_of_memory"
 	// static files are not those of the release that serves
 	EventStaticFilesFailed EventName = "static_files_failed"
 )

@@ -59,6 +59,7 @@ func (t *Table) adopt(pid int, start uint64, mark string, user int, exited func(
 			table: t, pid: pid, start: start, tag: mark, users: []int{user}, cgroup: t.cgroups.find(mark), exited: exited,
 			adopted: !ours, pidfd: fd, done: make(chan struct{}),
 		}
+		c.findLimits()
 		if err = t.add(&watch{pidfd: fd, child: c, done: c.done}); err == nil {
 			return c, nil
 		}
@@ -120,6 +121,7 @@ func (t *Table) remains(pid int, start uint64, tag string, users ...int) *Child 
 		pidfd: -1, reaped: true, done: make(chan struct{}),
 		exit: Exit{Code: -1, Unknown: true, At: time.Now()},
 	}
+	c.findLimits()
 	close(c.done)
 	return c
 }

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/limits"
 )
 
 // cgroups are folders of the cgroup v2 tree that hold a cgroup for each child, named after its mark
@@ -37,11 +39,22 @@ func (t *Table) UseCgroups(name string, known ...string) error {
 	if name == "" || name != filepath.Base(name) || strings.HasPrefix(name, ".") {
 		return fmt.Errorf("use cgroups: %q is no name for a folder", name)
 	}
-	mount, below, err := ownCgroup()
+	machine, err := limits.Here()
 	if err != nil {
 		return fmt.Errorf("use cgroups: %w", err)
 	}
-	return t.useCgroups(mount, filepath.Join(mount, below, name), known)
+	t.room = limits.NewRoom(machine, "", name)
+	defer func() { t.room.Tidy() }()
+	switch base := machine.Base(); {
+	case machine.V2.Mount == "":
+		return fmt.Errorf("use cgroups: cgroup v2 is not mounted: %w", errors.ErrUnsupported)
+	case base == "":
+		return fmt.Errorf("use cgroups: our own cgroup is not below %s: %w", machine.V2.Mount, errors.ErrUnsupported)
+	default:
+		err = t.useCgroups(machine.V2.Mount, filepath.Join(base, name), known)
+	}
+	t.room = limits.NewRoom(machine, t.cgroups.own, name)
+	return err
 }
 
 // useCgroups makes them in the folder own of the tree that is mounted at mount.
@@ -147,40 +160,6 @@ func (g *cgroups) dropEmptyTasks() {
 			removeCgroup(dir) // which fails, and rightly, where a process is left
 		}
 	}
-}
-
-// ownCgroup returns where the cgroup v2 tree is mounted and our place in it.
-func ownCgroup() (mount, below string, err error) {
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return "", "", err
-	}
-	var root string
-	for line := range strings.Lines(string(mounts)) { // proc_pid_mountinfo(5)
-		about, kind, ok := strings.Cut(line, " - ")
-		if fields := strings.Fields(about); ok && strings.HasPrefix(kind, "cgroup2 ") && len(fields) > 4 {
-			root, mount = fields[3], fields[4]
-		}
-	}
-	if mount == "" {
-		return "", "", fmt.Errorf("cgroup v2 is not mounted: %w", errors.ErrUnsupported)
-	}
-	ours, err := os.ReadFile("/proc/self/cgroup")
-	if err != nil {
-		return "", "", err
-	}
-	for line := range strings.Lines(string(ours)) {
-		path, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "0::")
-		if !ok {
-			continue
-		}
-		rel, err := filepath.Rel(root, path)
-		if err != nil || rel == ".." || strings.HasPrefix(rel, "../") {
-			return "", "", fmt.Errorf("our own cgroup %s is not below %s: %w", path, mount, errors.ErrUnsupported)
-		}
-		return mount, rel, nil
-	}
-	return "", "", fmt.Errorf("we are in no cgroup v2: %w", errors.ErrUnsupported)
 }
 
 // cgroupName is what the cgroup of a tree is called, or "" where the mark makes no name.

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/limits"
 )
 
 // escapee leaves everything that could tell whose it is: session, group, parent and environment.
@@ -193,10 +195,11 @@ func actWithoutCgroups(args []string) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return err
 	}
-	mount, _, err := ownCgroup()
+	machine, err := limits.Here()
 	if err != nil {
 		return err
 	}
+	mount := machine.V2.Mount
 	if args[0] == "unmounted" {
 		err = unix.Unmount(mount, unix.MNT_DETACH)
 	} else {

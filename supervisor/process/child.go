@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/limits"
 )
 
 // Child is a process started by Table.Spawn or taken over by Table.Adopt, and what it started.
@@ -15,10 +17,11 @@ type Child struct {
 	table  *Table
 	pid    int
 	start  uint64
-	tag    string // what its tree carries, see Spec.tag
-	users  []int  // by whom its processes are run as far as that tells them from a stranger's (owns)
-	cgroup string // its own, or ""
-	inside bool   // it began in cgroup for certain
+	tag    string        // what its tree carries, see Spec.tag
+	users  []int         // by whom its processes are run as far as that tells them from a stranger's (owns)
+	cgroup string        // its own, or ""
+	inside bool          // it began in cgroup for certain
+	group  *limits.Group // its limits; nil: there are none
 	exited func(Exit)
 	done   chan struct{} // closed when exit is known
 
@@ -32,6 +35,8 @@ type Child struct {
 	dead   time.Time // when it was seen dead, before how was known
 	empty  bool      // the group was seen empty after the exit: its number may belong to someone else
 	ended  bool      // the whole tree was seen gone
+	kills  uint64    // OOM kills before it came to us
+	told   uint64    // all that OOMKills has told of
 }
 
 // Pid is the child's pid, and its group's and session's.
@@ -163,6 +168,7 @@ func (c *Child) reap() (Exit, bool) {
 		}
 		exit.At = c.dead
 	}
+	exit = c.withOutOfMemory(exit)
 	c.reaped, c.exit = true, exit
 	// Is anyone left? If not, the pidfd has done its work.
 	if err := c.signalGroup(0); err == nil && c.empty {

@@ -53,6 +53,8 @@ type birth struct {
 	noNewPrivs bool
 	into       cloneArgs       // where the child begins in a cgroup of its own
 	procs      int             // its cgroup.procs, to enter by, or -1
+	limited    bool            // it must not run outside of that
+	enter      []int           // cgroup.procs of its limits, to enter by
 	ruleset    int             // of its box, or -1
 	reopen     int             // the log to open again in the box, or -1
 	log        *byte           // the path by which
@@ -94,8 +96,14 @@ func clone(img *image, nofile *syscall.Rlimit) (pid, pidfd int, err error) {
 	if err != nil {
 		return 0, -1, err
 	}
+	if b.enter, err = img.openGroups(); err != nil {
+		return 0, -1, err
+	}
 	if img.cgroup != "" && img.outside == nil {
 		b.join(img)
+	}
+	if img.limited && img.outside != nil {
+		return 0, -1, fmt.Errorf("start %s: its limits: %w", img.path, img.outside)
 	}
 	fork := func() (upid, errno uintptr) {
 		syscall.ForkLock.Lock()
@@ -111,6 +119,9 @@ func clone(img *image, nofile *syscall.Rlimit) (pid, pidfd int, err error) {
 		// filters. What else it may be, clone(2) says again.
 		img.enter = true
 		b.join(img)
+		if img.limited && img.outside != nil {
+			return 0, -1, fmt.Errorf("start %s: its limits: %w", img.path, img.outside)
+		}
 		upid, errno = fork()
 	}
 	if b.outside != 0 {
@@ -138,7 +149,7 @@ func (b *birth) join(img *image) {
 	}
 	img.opened = append(img.opened, fd)
 	if img.enter {
-		b.procs, b.zero[0] = fd, '0'
+		b.procs = fd
 		return
 	}
 	b.into = cloneArgs{
@@ -153,10 +164,12 @@ func newBirth(img *image, nofile *syscall.Rlimit) (*birth, error) {
 		umask:      uintptr(img.spec.Umask.Perm()),
 		noNewPrivs: img.spec.NoNewPrivs,
 		nofile:     nofile,
+		limited:    img.limited,
 		procs:      -1,
 		ruleset:    img.ruleset,
 		reopen:     img.reopen,
 		pidfd:      -1,
+		zero:       [1]byte{'0'},
 		oom:        img.oom,
 		limits:     img.limits,
 		cookie:     Rlimit{Cur: img.cookie, Max: img.cookie},
@@ -242,6 +255,16 @@ func (b *birth) fork() (pid, errno uintptr) {
 	if b.procs >= 0 { // as ourselves, before it becomes someone else
 		if _, _, e = syscall.RawSyscall(unix.SYS_WRITE, uintptr(b.procs), uintptr(unsafe.Pointer(&b.zero[0])), 1); e != 0 {
 			b.outside = uintptr(e)
+			if b.limited {
+				b.at = stepLimits
+				goto failed
+			}
+		}
+	}
+	b.at = stepLimits
+	for i = 0; i < uintptr(len(b.enter)); i++ {
+		if _, _, e = syscall.RawSyscall(unix.SYS_WRITE, uintptr(b.enter[i]), uintptr(unsafe.Pointer(&b.zero[0])), 1); e != 0 {
+			goto failed
 		}
 	}
 	for i = 1; i <= 64; i++ { // SIGKILL and SIGSTOP refuse, which is right

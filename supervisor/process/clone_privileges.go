@@ -31,7 +31,7 @@ func (b *birth) restrain() (at step, errno syscall.Errno) {
 		l := &b.limits[i]
 		_, _, e := syscall.RawSyscall6(unix.SYS_PRLIMIT64, 0, uintptr(l.Resource), uintptr(unsafe.Pointer(&l.Cur)), 0, 0, 0)
 		if e != 0 {
-			return stepLimits, e
+			return stepRlimits, e
 		}
 	}
 	if b.cookie.Cur != 0 { // see cookieOf

@@ -45,6 +45,7 @@ func (c *Child) release() {
 			c.table.log.Debug("cgroup of a tree cannot be removed", "pid", c.pid, "error", err)
 		}
 	}
+	c.dropLimits()
 }
 
 // ending is one End.
@@ -90,7 +91,7 @@ func (c *Child) end(ctx context.Context, grace time.Duration) error {
 		}
 		watched, blind, err := e.tell(members, first)
 		if err == nil && len(watched) == 0 && !blind {
-			if e.wait(ctx, []*watch{{done: c.done}}, false, kill.C) && len(cgroupPids(c.cgroup)) == 0 {
+			if e.wait(ctx, []*watch{{done: c.done}}, false, kill.C) && len(cgroupPids(c.cgroup)) == 0 && len(c.limitedPids()) == 0 {
 				return nil // the tree is empty, the child's exit is told
 			}
 		} else if err == nil {
@@ -235,7 +236,7 @@ func (c *Child) members(snap *snapshot, known map[procID]bool) []proc {
 	}
 	// Read after the table: a process that has the number of an earlier one now is recognised by
 	// its start time.
-	return snap.tree(c, leader, os.Getpid(), known, cgroupPids(c.cgroup)...)
+	return snap.tree(c, leader, os.Getpid(), known, append(cgroupPids(c.cgroup), c.limitedPids()...)...)
 }
 
 // recycled reports whether the pid belongs to another process now.

@@ -13,6 +13,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/limits"
 )
 
 // Descriptors of the exec step in addition to those that become the child's.
@@ -33,10 +35,11 @@ type order struct {
 	User       *Credential
 	NoNewPrivs bool
 	Listen     bool
-	Cgroup     []byte // to enter, or empty
+	Cgroup     []byte   // to enter, or empty
+	Groups     [][]byte // to enter, or fail
 
 	NoCapabilities bool
-	Limits         []Rlimit
+	Rlimits        []Rlimit
 	OOM            []byte
 	Cookie         uint64
 
@@ -113,8 +116,8 @@ func (img *image) order() (*os.File, error) {
 		Path: []byte(img.path), Dir: []byte(img.spec.Dir), Argv: toBytes(img.spec.Argv), Env: toBytes(img.env),
 		Umask: uint32(img.spec.Umask.Perm()), User: img.spec.User,
 		NoNewPrivs: img.spec.NoNewPrivs, Listen: img.listen, Cgroup: []byte(img.cgroup),
-		NoCapabilities: img.spec.NoCapabilities, Limits: img.limits, OOM: img.oom, Cookie: img.cookie,
-		Boxed: img.ruleset >= 0, Reopen: img.reopen >= 0,
+		NoCapabilities: img.spec.NoCapabilities, Rlimits: img.limits, OOM: img.oom, Cookie: img.cookie,
+		Boxed: img.ruleset >= 0, Reopen: img.reopen >= 0, Groups: toBytes(img.mustEnter()),
 	}
 	if img.spec.Box != nil {
 		o.Filter = img.spec.Box.Filter
@@ -158,6 +161,16 @@ func ExecStep(args []string) int {
 	return 253
 }
 
+// CgroupStep is the hidden command "cgroup-step", which a unit of systemd calls before it starts the
+// supervisor (limits.Free). It returns the exit code for the program.
+func CgroupStep() int {
+	if err := limits.Free(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
 func runOrder(args []string) (step, error) {
 	if len(args) != 0 {
 		return stepSetup, unix.EINVAL
@@ -171,6 +184,11 @@ func runOrder(args []string) (step, error) {
 		if fd, err := openCgroup(string(o.Cgroup), true); err == nil {
 			unix.Write(fd, []byte("0"))
 			unix.Close(fd)
+		}
+	}
+	for _, dir := range o.Groups {
+		if err := enterCgroup(string(dir)); err != nil {
+			return stepLimits, err
 		}
 	}
 	unix.Umask(int(o.Umask))

@@ -36,6 +36,10 @@ type image struct {
 	ruleset, reopen int
 	// outside is why it is not in its cgroup.
 	outside error
+	// limited says that it must not run outside of it, because its limits are there; groups are those
+	// that it has to enter as well for its limits.
+	limited bool
+	groups  []string
 	// opened are the descriptors to close once the child has them.
 	opened []int
 }
@@ -230,6 +234,7 @@ type step uintptr
 const (
 	stepSession step = iota
 	stepLimits
+	stepRlimits
 	stepBox
 	stepLog
 	stepGroups
@@ -253,10 +258,9 @@ func (img *image) failure(at step, errno syscall.Errno) error {
 	case stepSession:
 		return fmt.Errorf("start %s: new session: %w", img.path, errno)
 	case stepLimits:
-		if errno == unix.EPERM {
-			return fmt.Errorf("start %s: set its resource limits: %w (only root may set one above our own)", img.path, errno)
-		}
-		return fmt.Errorf("start %s: set its resource limits: %w", img.path, errno)
+		return fmt.Errorf("start %s: enter the cgroup of its limits: %w", img.path, errno)
+	case stepRlimits:
+		return fmt.Errorf("start %s: %w", img.path, img.rlimitFailure(errno))
 	case stepBox:
 		return fmt.Errorf("start %s: enter its sandbox (landlock_restrict_self): %w", img.path, errno)
 	case stepLog:

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Rlimit is a resource limit (setrlimit(2)).
+// Rlimit is a limit of each process (setrlimit(2)).
 type Rlimit struct {
 	Resource int // unix.RLIMIT_CORE and its like
 	Cur, Max uint64
@@ -20,14 +20,14 @@ type Rlimit struct {
 // holds every secret of its process.
 func (s Spec) limits() []Rlimit {
 	if s.limitOf(unix.RLIMIT_CORE) {
-		return s.Limits
+		return s.Rlimits
 	}
-	return append([]Rlimit{{Resource: unix.RLIMIT_CORE}}, s.Limits...)
+	return append([]Rlimit{{Resource: unix.RLIMIT_CORE}}, s.Rlimits...)
 }
 
 // limitOf reports whether the Spec has a limit of that resource.
 func (s Spec) limitOf(resource int) bool {
-	return slices.ContainsFunc(s.Limits, func(l Rlimit) bool { return l.Resource == resource })
+	return slices.ContainsFunc(s.Rlimits, func(l Rlimit) bool { return l.Resource == resource })
 }
 
 // oomFile is what says how soon a process is killed where memory runs out. To raise it needs no
@@ -75,9 +75,9 @@ func (o order) restrain() (step, error) {
 			unix.Close(fd)
 		}
 	}
-	for _, l := range o.Limits {
+	for _, l := range o.Rlimits {
 		if err := unix.Setrlimit(l.Resource, &unix.Rlimit{Cur: l.Cur, Max: l.Max}); err != nil {
-			return stepLimits, err
+			return stepRlimits, err
 		}
 	}
 	if o.Cookie != 0 {

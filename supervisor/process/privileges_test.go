@@ -66,7 +66,7 @@ func TestTreeDumpsNoCoreUnlessALimitSaysSo(t *testing.T) {
 		} {
 			s := sh(t, `sed -n 's/^Max core file size *\([0-9]*\) *\([0-9]*\) .*/\1 \2/p' /proc/self/limits > core
 				sed -n 's/^Max open files *\([0-9]*\) *\([0-9]*\) .*/\1 \2/p' /proc/self/limits > files`)
-			s.Limits = c.limits
+			s.Rlimits = c.limits
 			if e := spawn(t, tb, s).wait(); !e.Clean() {
 				t.Fatal(e)
 			}
@@ -82,8 +82,8 @@ func TestLimitAboveOurOwnIsRefusedWithTheReason(t *testing.T) {
 	t.Parallel()
 	eachWay(t, func(t *testing.T, tb *Table) {
 		s := sh(t, "true")
-		s.Limits = []Rlimit{{Resource: unix.RLIMIT_NOFILE, Cur: 2, Max: 1}} // no one may
-		if _, err := trySpawn(t, tb, s); err == nil || !strings.Contains(err.Error(), "set its resource limits: invalid argument") {
+		s.Rlimits = []Rlimit{{Resource: unix.RLIMIT_NOFILE, Cur: 2, Max: 1}} // no one may
+		if _, err := trySpawn(t, tb, s); err == nil || !strings.Contains(err.Error(), "set its limits: invalid argument") {
 			t.Errorf("error is %v", err)
 		}
 	})

@@ -21,6 +21,7 @@ func TestMain(m *testing.M) {
 	other := map[string]func([]string) error{
 		"footprint": printFootprint, "former": actFormer, "init": actInit, "image": actImage, "without-cgroups": actWithoutCgroups,
 		"attempts": printAttempts,
+		"eat":      eatMemory, "burn": burnCPU,
 	}
 	if len(os.Args) > 1 && other[os.Args[1]] != nil {
 		if err := other[os.Args[1]](os.Args[2:]); err != nil {

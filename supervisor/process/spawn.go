@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -37,6 +38,13 @@ func (t *Table) Spawn(s Spec, exited func(Exit)) (*Child, error) {
 	defer img.close()
 	img.oom = oomText(t.oom, s.OOM)
 	img.cgroup, img.outside = t.cgroups.make(s.tag())
+	group, err := t.limit(s, img)
+	if err != nil {
+		if img.cgroup != "" {
+			removeCgroup(img.cgroup) // where that fails, FindCgroups finds it next time
+		}
+		return nil, fmt.Errorf("start %s: %w", img.path, err)
+	}
 	img.enter = t.noCloneInto.Load()
 	var pid, pidfd int
 	if t.stepOnly {
@@ -55,12 +63,15 @@ func (t *Table) Spawn(s Spec, exited func(Exit)) (*Child, error) {
 		img.cgroup = ""
 	}
 	if err != nil {
+		if group != nil {
+			err = errors.Join(err, group.Remove())
+		}
 		return nil, err
 	}
 	// It cannot be reaped before it is in the table: the pid is its own.
 	start, err := StartTime(pid)
 	c := &Child{
-		table: t, pid: pid, start: start, tag: s.tag(), users: []int{userOf(s)}, cgroup: img.cgroup, exited: exited,
+		table: t, pid: pid, start: start, tag: s.tag(), users: []int{userOf(s)}, cgroup: img.cgroup, group: group, exited: exited,
 		inside: img.cgroup != "" && !t.stepOnly, // an exec step does not say whether it could enter
 		pidfd:  pidfd, done: make(chan struct{}),
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/limits"
 )
 
 // The environment variables that hold a child's Mark or Task.
@@ -62,13 +64,17 @@ type Spec struct {
 	// inheritable and ambient sets are empty, and the bounding set as well where we have CAP_SETPCAP.
 	// A tree that runs as root can do no more then than use what root owns.
 	NoCapabilities bool
-	// Limits are the resource limits of the tree. Without one of RLIMIT_CORE it dumps no core.
-	Limits []Rlimit
 	// OOM is how much more readily than ourselves the tree is killed where memory runs out: its
 	// oom_score_adj is as far above ours, or above 0 where ours is lower (proc_pid_oom_score_adj(5)).
 	OOM int
 	// Box confines the tree; nil is no box. It includes NoNewPrivs.
 	Box *Box
+	// Limits are what the tree may use. They need its Mark or Task, and UseCgroups; where they cannot be
+	// had the child is not started.
+	Limits limits.Limits
+	// Rlimits are set for the child, and inherited by all that it starts (setrlimit(2)). They are set as
+	// ourselves. Without one of RLIMIT_CORE it dumps no core.
+	Rlimits []Rlimit
 	// Mark identifies the tree: it is put into the environment as MEDCTRL_GENERATION, which
 	// descendants inherit, and names the child's cgroup (Table.UseCgroups).
 	Mark string
@@ -103,6 +109,17 @@ type Exit struct {
 	Core    bool           // a core was dumped
 	Unknown bool           // it ended, but nobody can say how any more (Table.Adopt)
 	At      time.Time      // when it was noticed
+	OOM     *OutOfMemory   // the kernel killed it for that; nil: it did not, or nobody knows
+}
+
+// OutOfMemory says how little memory there was.
+type OutOfMemory struct{ Limit uint64 } // bytes; 0: it is not known
+
+func (o OutOfMemory) String() string {
+	if o.Limit == 0 {
+		return "out of memory"
+	}
+	return "out of memory (limit " + limits.Size(o.Limit) + ")"
 }
 
 // Clean reports whether the process said that all went well.
@@ -113,6 +130,8 @@ func (e Exit) String() string {
 	switch {
 	case e.Unknown:
 		return "ended, exit status unknown"
+	case e.OOM != nil:
+		return "killed by the kernel: " + e.OOM.String()
 	case e.Signal != 0 && e.Core:
 		return "killed by " + signalName(e.Signal) + " (core dumped)"
 	case e.Signal != 0:

@@ -13,6 +13,8 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sys/unix"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/limits"
 )
 
 // Table watches all children of this program that were started or adopted through it.
@@ -29,6 +31,7 @@ type Table struct {
 	ep   int // its number, valid until poll is closed
 
 	cgroups cgroups
+	room    *limits.Room // nil: nothing can have limits (UseCgroups)
 	scans   *scanner
 
 	// moving is held for reading while a process is started or reaped, and by Freeze.
@@ -151,6 +154,9 @@ func (t *Table) Close() error {
 	unix.Close(t.null)
 	if t.cgroups.own != "" {
 		unix.Rmdir(t.cgroups.own) // which fails where a child is left, or one of another table
+	}
+	if t.room != nil {
+		t.room.Close()
 	}
 	return err
 }

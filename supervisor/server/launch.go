@@ -63,7 +63,8 @@ type Launch struct {
 	Umask  fs.FileMode
 	// NewPrivs lets it gain privileges by set-user-ID programs, and keep those that we have.
 	NewPrivs bool
-	Box      *build.Box // what the server may reach; nil: all that its user may
+	Box      *build.Box    // what the server may reach; nil: all that its user may
+	Limits   config.Limits // of each of its processes (Nofile, Core); what the tree may use is for its start
 }
 
 // The environment variables in which a server carries what it runs (VersionOf).
@@ -87,6 +88,7 @@ func Prepare(b config.Build, environ []string, p Place, owner config.Identity) *
 
 		NewPrivs: !b.NoNewPrivs,
 		Box:      p.Release.ServerBox(b, p.Paths, owner, p.braces()),
+		Limits:   b.Limits,
 	}
 	l.Argv, l.Files = l.Server.Argv(p)
 	return l

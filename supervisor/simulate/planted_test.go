@@ -359,6 +359,8 @@ type nobody struct{}
 
 func (nobody) Pid() int                                 { return 0 }
 func (nobody) StartTime() uint64                        { return 0 }
+func (nobody) Limit(config.Limits) error                { return nil }
+func (nobody) OOMKills() int                            { return 0 }
 func (nobody) Terminate() error                         { return nil }
 func (nobody) End(context.Context, time.Duration) error { return nil }
 

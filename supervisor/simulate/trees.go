@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
 	"github.com/medctrl/medctrl-supervisor/supervisor/server"
 )
@@ -192,6 +193,12 @@ type handle struct {
 
 func (h *handle) Pid() int          { return h.pid }
 func (h *handle) StartTime() uint64 { return h.start }
+
+// Limit limits nothing: nobody eats memory there.
+func (h *handle) Limit(config.Limits) error { return nil }
+
+// OOMKills counts none.
+func (h *handle) OOMKills() int { return 0 }
 
 // Terminate is SIGTERM to the main process and its group.
 func (h *handle) Terminate() error {

@@ -46,6 +46,7 @@ func specOf(c build.Command) process.Spec {
 	return process.Spec{
 		Argv: c.Argv, Env: c.Env, Dir: c.Dir, User: (*process.Credential)(c.User), Umask: c.Umask,
 		Stdout: c.Stdout, Stderr: c.Stderr, Extra: c.Extra, Task: c.Mark,
+		Limits: treeLimits(c.Limits), Rlimits: processLimits(c.Limits),
 	}
 }
 
@@ -68,6 +69,13 @@ func (c runningCommand) Wait(ctx context.Context, grace time.Duration) error {
 	exit, err := c.Child.Wait(ctx, grace)
 	if err == nil && !exit.Clean() {
 		err = errors.New(exit.String())
+		if n := c.OOMKills(); n > 0 {
+			words := exit.String()
+			if exit.OOM == nil {
+				words += "; the kernel killed what it had started: " + c.OutOfMemory().String()
+			}
+			err = &build.OutOfMemoryError{Kills: n, Words: words}
+		}
 	}
 	return err
 }

@@ -70,6 +70,7 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 	spec := confined(process.Spec{
 		Argv: s.Launch.Argv, Env: t.withTemp(s.Launch.Env, temp, s.Launch.User), Dir: s.Launch.Dir, Stdout: output, Mark: s.Mark,
 		User: credential(s.Launch.User), Umask: s.Launch.Umask, Listener: s.Listener.(socket).File(),
+		Limits: treeLimits(s.Limits), Rlimits: processLimits(s.Launch.Limits),
 	}, s.Launch.NewPrivs, oomServer)
 	box, done, err := box(s.Launch.Box.With(temp), output)
 	if err != nil {
@@ -176,6 +177,7 @@ func (t trees) Run(ctx context.Context, h actor.Hook) (string, error) {
 		NewPrivs: !h.Entry.NoNewPrivs,
 		Mark:     temp, // by which a later supervisor finds it (build.Maker.Tidy)
 		Box:      build.HookBox(*h.Entry, t.root.Build(h.Entry.Name), as).With(temp),
+		Limits:   h.Entry.Limits,
 	})
 }
 

@@ -39,7 +39,7 @@ const looks = {
   unhealthy: ["bad", "✚"], backoff: ["bad", "↻"], failed: ["bad", "✖"],
 };
 
-const troubles = new Set(["exited", "build_failed", "candidate_failed", "unhealthy", "gave_way"]);
+const troubles = new Set(["exited", "build_failed", "candidate_failed", "unhealthy", "gave_way", "out_of_memory"]);
 
 function span(seconds) {
   seconds = Math.max(0, Math.floor(seconds));

@@ -1,0 +1,116 @@
+package actor
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/medctrl/medctrl-supervisor/build"
+	"github.com/medctrl/medctrl-supervisor/config"
+)
+
+// within runs f on a build that serves within limits.
+func within(t *testing.T, f func(l *life)) {
+	t.Helper()
+	serving(t, func(l *life) {
+		before := l.server()
+		l.entry.Limits = config.Limits{Memory: 512 << 20, Tasks: 50}
+		l.configure(false)
+		l.replaced(before) // the first limits begin with another generation
+		l.pass(time.Minute)
+		l.events("proved took_over stable")
+		f(l)
+	})
+}
+
+func TestNewLimitIsThatOfWhatIsRunningWithoutARestart(t *testing.T) {
+	within(t, func(l *life) {
+		before := l.server()
+		if before.limits != l.entry.Limits {
+			t.Errorf("it was started with %+v", before.limits)
+		}
+		l.entry.Limits = config.Limits{Memory: 256 << 20, Tasks: 60}
+		l.configure(false)
+		<-l.CaughtUp()
+		if l.server() != before || before.limits != l.entry.Limits {
+			t.Errorf("its limits are %+v, want %+v", before.limits, l.entry.Limits)
+		}
+		// A crash is followed by the limits of today, not by those that the server was started with.
+		l.crash(crash)
+		l.serves("r1")
+		if after := l.server(); after == before || after.limits != l.entry.Limits {
+			t.Errorf("after a crash its limits are %+v", after.limits)
+		}
+	})
+}
+
+func TestLimitThatCannotBeAppliedIsShownUntilItIs(t *testing.T) {
+	within(t, func(l *life) {
+		l.w.fail("Limit", errors.New("limits.memory = 4M cannot be applied: more than that is in use"))
+		l.entry.Limits.Memory = 4 << 20
+		l.configure(false)
+		l.until("showing it", func(v *View) bool {
+			return slices.Contains(v.Limits, "limits.memory = 4M cannot be applied: more than that is in use")
+		})
+		l.w.fail("Limit", nil)
+		l.entry.Limits.Memory = 8 << 20
+		l.configure(false)
+		l.until("showing nothing", func(v *View) bool { return len(v.Limits) == 0 })
+	})
+}
+
+func TestOOMKillOfAWorkerIsToldWhileItsServerLives(t *testing.T) {
+	within(t, func(l *life) {
+		before := l.server()
+		l.w.do(func() { before.kills = 2 })
+		l.told("out_of_memory")
+		l.until("showing it", func(v *View) bool { return len(v.Limits) == 1 })
+		if got := l.View().Limits[0]; got != "the kernel killed 2 processes of what serves: out of memory (limit 512M); let it use less, or raise limits.memory" {
+			t.Error(got)
+		}
+		l.pass(time.Minute)
+		l.events("out_of_memory") // once
+		if l.server() != before || l.w.oomKilled != 2 {
+			t.Errorf("%d kills are counted", l.w.oomKilled)
+		}
+		l.w.do(func() { before.kills = 3 })
+		l.pass(time.Minute)
+		if e := l.w.events; len(e) != 1 || e[0].Reason != "the kernel killed a process: out of memory (limit 512M)" || l.w.oomKilled != 3 {
+			t.Errorf("told of %+v; %d kills are counted", e, l.w.oomKilled)
+		}
+		l.w.do(func() { l.w.events = nil })
+		// The next generation has nothing of it.
+		l.change("second")
+		l.serves("r2")
+		if v := l.View(); len(v.Limits) != 0 {
+			t.Errorf("still shown: %q", v.Limits)
+		}
+	})
+}
+
+func TestOOMKillOfAServerIsTheReasonOfItsExit(t *testing.T) {
+	within(t, func(l *life) {
+		before := l.server()
+		l.w.do(func() { before.kills = 3 })
+		l.crash(Exit{Words: "killed by the kernel: out of memory (limit 512M)", Code: -1, Signal: true, Outside: true})
+		l.serves("r1")
+		if st := l.View().State; st.LastExit != "killed by the kernel: out of memory (limit 512M)" || l.w.oomKilled != 3 {
+			t.Errorf("last exit %q, %d kills are counted", st.LastExit, l.w.oomKilled)
+		}
+		l.events("out_of_memory exited recovered")
+	})
+}
+
+func TestOOMKillOfAStepIsCounted(t *testing.T) {
+	within(t, func(l *life) {
+		oom := &build.OutOfMemoryError{Kills: 1, Words: "killed by the kernel: out of memory (limit 512M)"}
+		l.w.fail("Make", &build.StepError{Step: "install", Err: oom, Log: "/log"})
+		l.change("second")
+		l.told("build_failed")
+		if told := l.w.told(); !strings.HasPrefix(told, "out_of_memory") || l.w.oomKilled != 1 {
+			t.Errorf("told of %q, %d kills are counted", told, l.w.oomKilled)
+		}
+	})
+}

@@ -1,0 +1,250 @@
+package limits
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Group is the limits of one tree of processes.
+type Group struct {
+	room *Room
+	own  string              // the tree's cgroup in v2, or ""
+	v1   [controllers]string // its cgroups in v1, where they may be, or ""
+
+	mu     sync.Mutex
+	set    Limits
+	killed uint64 // what OOMKills counted last
+	brake  brake
+}
+
+// Make makes the cgroups of a tree, with its limits, before its first process. own is its cgroup in v2,
+// or "" where it has none. enter are the cgroups that the first process must enter, in addition to own.
+func (r *Room) Make(l Limits, mark, own string) (g *Group, enter []string, err error) {
+	made := &Group{room: r, own: own}
+	if l == (Limits{}) {
+		return made, nil, nil
+	}
+	name, err := nameOf(mark)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, made.Remove())
+		}
+	}()
+	for c := range controllers {
+		if !c.of(l) {
+			continue
+		}
+		w, err := r.prepare(c)
+		if err != nil {
+			return nil, nil, err
+		}
+		if !w.v1 {
+			if own == "" {
+				return nil, nil, fmt.Errorf("limits.%s cannot be applied: the tree has no cgroup of its own", c.key())
+			}
+			continue
+		}
+		dir := filepath.Join(w.dir, name)
+		made.v1[c] = dir
+		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, nil, fmt.Errorf("limits.%s cannot be applied: %w", c.key(), err)
+		}
+		enter = append(enter, dir)
+	}
+	if err := made.Set(l); err != nil {
+		return nil, nil, err
+	}
+	return made, enter, nil
+}
+
+// Of returns the limits of a tree that an earlier supervisor may have started, or this one before it
+// executed another program in its place. pid is a process of it, or 0: an earlier supervisor may have
+// been in another cgroup of v1.
+func (r *Room) Of(mark, own string, pid int) *Group {
+	g := &Group{room: r, own: own}
+	name, err := nameOf(mark)
+	if err != nil {
+		return g
+	}
+	var places map[string]string
+	if pid > 0 {
+		text, _ := os.ReadFile(filepath.Join(filepath.Dir(r.machine.procs), strconv.Itoa(pid), "cgroup")) // it may have ended
+		places = parsePlaces(text)
+	}
+	for c, h := range r.machine.v1 {
+		switch place := places[controller(c).String()]; {
+		case h == nil:
+		case filepath.Base(place) == name && filepath.Base(filepath.Dir(place)) == r.name:
+			g.v1[c] = h.of(place)
+		case h.Own != "":
+			g.v1[c] = filepath.Join(h.Own, r.name, name)
+		}
+	}
+	return g
+}
+
+// dir is the cgroup in which the tree's limit of that controller is; "": it has none.
+func (g *Group) dir(c controller) (dir string, v1 bool) {
+	if g.own != "" && isThere(g.own, c.String()+".max") {
+		return g.own, false
+	}
+	if dir := g.v1[c]; dir != "" && isThere(dir, "cgroup.procs") {
+		return dir, true
+	}
+	return "", false
+}
+
+// Set changes the limits of what is running. A limit for which the tree was given no cgroup when it was
+// started is left out: what it has used so far would not count.
+func (g *Group) Set(l Limits) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var errs []error
+	for c := range controllers {
+		if c.of(l) && g.own != "" && has(g.room.machine.V2.Mount, "cgroup.controllers", c) {
+			if _, err := g.room.prepare(c); err != nil { // whoever manages the cgroup may have reset it
+				errs = append(errs, err)
+				continue
+			}
+		}
+		dir, v1 := g.dir(c)
+		if dir == "" {
+			continue
+		}
+		files := c.files(l)
+		if v1 {
+			files = c.filesV1(l)
+		}
+		if err := apply(dir, files); err != nil {
+			errs = append(errs, fmt.Errorf("limits.%s = %s cannot be applied: %w", c.key(), shown(c, l), err))
+			continue
+		}
+		switch c {
+		case memory:
+			g.set.Memory, g.brake = l.Memory, brake{}
+		case cpu:
+			g.set.CPU = l.CPU
+		case pids:
+			g.set.Tasks = l.Tasks
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// apply writes the files of one limit. Where one is written twice, its first failure does not count.
+func apply(dir string, files []file) error {
+	last := map[string]error{}
+	for _, f := range files {
+		err := write(filepath.Join(dir, f.name), f.value)
+		if f.optional && errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		last[f.name] = err
+	}
+	for _, f := range files {
+		switch err := last[f.name]; {
+		case errors.Is(err, unix.EBUSY):
+			return errors.New("more than that is in use; it applies from the next start on")
+		case err != nil:
+			return err
+		}
+	}
+	return nil
+}
+
+func shown(c controller, l Limits) string {
+	switch {
+	case !c.of(l):
+		return "none"
+	case c == memory:
+		return Size(l.Memory)
+	case c == cpu:
+		return strconv.FormatFloat(l.CPU, 'f', -1, 64)
+	}
+	return strconv.FormatUint(l.Tasks, 10)
+}
+
+// Memory is the limit of memory that was set last; 0: there is none, or another supervisor has set it.
+func (g *Group) Memory() uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.set.Memory
+}
+
+// OOMKills counts the processes of the tree that the kernel has killed because memory ran out. It is 0
+// where that is not known, because the tree has no limit of memory. Whoever calls it now and then has
+// the brake put on and off.
+func (g *Group) OOMKills() uint64 {
+	dir, v1 := g.dir(memory)
+	name := "memory.events"
+	if v1 {
+		name = "memory.oom_control"
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if dir == "" {
+		return g.killed // also when the cgroup has been removed
+	}
+	if !v1 && g.set.Memory != 0 {
+		g.brake.look(dir, g.set.Memory, time.Now())
+	}
+	text, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		return g.killed
+	}
+	for line := range strings.Lines(string(text)) {
+		if n, ok := strings.CutPrefix(strings.TrimSpace(line), "oom_kill "); ok {
+			if n, err := strconv.ParseUint(n, 10, 64); err == nil {
+				g.killed = n
+			}
+		}
+	}
+	return g.killed
+}
+
+// Pids are the live processes in the tree's cgroups of v1.
+func (g *Group) Pids() (all []int) {
+	for c := range controllers {
+		dir, v1 := g.dir(c)
+		if !v1 {
+			continue
+		}
+		procs, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+		if err != nil {
+			continue // gone
+		}
+		for line := range strings.Lines(string(procs)) {
+			if pid, err := strconv.Atoi(strings.TrimSpace(line)); err == nil && pid > 0 {
+				all = append(all, pid)
+			}
+		}
+	}
+	return all
+}
+
+// Remove removes the tree's cgroups of v1. They must have no process any more. That of v2 is the
+// caller's.
+func (g *Group) Remove() error {
+	var errs []error
+	for c := range controllers {
+		if dir, v1 := g.dir(c); v1 {
+			errs = append(errs, remove(dir))
+			if parent := filepath.Dir(dir); g.room.machine.v1[c].Own != filepath.Dir(parent) {
+				unix.Rmdir(parent) // of an earlier supervisor, whose last tree this may have been
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
