@@ -56,7 +56,7 @@ func (c *settingsClosure) add(rel string) bool {
 	if _, known := c.texts[rel]; known {
 		return true
 	}
-	text, err := readText(within(c.app), rel)
+	text, err := readTextWithin(c.app, rel)
 	if err != nil {
 		return false
 	}

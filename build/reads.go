@@ -97,7 +97,7 @@ func (r *reads) include(path string, ours bool) {
 		return
 	}
 	at := len(r.files)
-	raw, err := readText(os.OpenFile, path)
+	raw, err := readText(path)
 	if err == nil {
 		if text, ok, gerr := generated(path, raw); ok {
 			raw, err, r.generated = []byte(text), gerr, true
@@ -225,7 +225,7 @@ func (r *reads) settingsFile(path string) {
 	if r.known(path) {
 		return
 	}
-	raw, err := readText(os.OpenFile, path)
+	raw, err := readText(path)
 	r.files = append(r.files, textFile{path: path, raw: raw, err: err, settings: true})
 	name := ""
 	for line := range strings.Lines(string(raw)) {

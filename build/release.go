@@ -13,6 +13,7 @@ import (
 
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
+	"github.com/medctrl/medctrl-supervisor/config/untrusted"
 )
 
 // Release is a finished result of building, a folder that does not change.
@@ -97,7 +98,7 @@ func Get(root, name, id string) (Release, error) {
 		return Release{}, fmt.Errorf("release %q of %s: that is no release's name", id, name)
 	}
 	dir := folderOf(root, name).Release(id)
-	text, err := os.ReadFile(dir.Record())
+	text, err := untrusted.ReadBelow(dir.Dir(), filepath.Base(dir.Record()), mostText)
 	if err != nil {
 		return Release{}, fmt.Errorf("read release %s of %s: %w", id, name, err)
 	}

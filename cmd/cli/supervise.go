@@ -16,6 +16,7 @@ import (
 
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
+	"github.com/medctrl/medctrl-supervisor/config/untrusted"
 	"github.com/medctrl/medctrl-supervisor/supervisor"
 	"github.com/medctrl/medctrl-supervisor/supervisor/logsink"
 )
@@ -72,6 +73,9 @@ func load(file string) (cfg *config.Config, wrong, err error) {
 	return cfg, wrong, nil
 }
 
+// mostKept is more than any list of builds has that was applied.
+const mostKept = 1 << 20
+
 // lastGood returns the copy of the file that was applied last: in the root that the file says, or
 // else, since that may be what is wrong, in the one with which it was applied.
 func lastGood(file string) (text []byte, path string, ok bool) {
@@ -84,7 +88,7 @@ func lastGood(file string) (text []byte, path string, ok bool) {
 	}
 	for _, root := range roots {
 		path = layout.Root(root).LastGood()
-		if text, err := os.ReadFile(path); err == nil {
+		if text, err := untrusted.ReadFile(path, mostKept); err == nil {
 			return text, path, true
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
+	"github.com/medctrl/medctrl-supervisor/config/untrusted"
 )
 
 // files are those on this machine's disk (Files).
@@ -50,7 +51,7 @@ func (files) MakeFolder(path string, mode fs.FileMode) error {
 // Keep keeps a configuration in the supervisor's folder.
 func (f files) Keep(c *config.Config) error {
 	path := layout.Root(c.Root).LastGood()
-	if have, err := os.ReadFile(path); err == nil && bytes.Equal(have, c.Text) {
+	if have, err := untrusted.ReadFile(path, int64(len(c.Text))); err == nil && bytes.Equal(have, c.Text) {
 		return config.Remember(c)
 	}
 	aside := path + ".new"

@@ -15,6 +15,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
+	"github.com/medctrl/medctrl-supervisor/config/untrusted"
 	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
 	"github.com/medctrl/medctrl-supervisor/supervisor/journal"
 	"github.com/medctrl/medctrl-supervisor/supervisor/process"
@@ -108,9 +109,13 @@ func (t trees) Remains(l actor.Leftover) actor.Tree {
 	return tree{t.table.Remains(l.Leader.Pid, l.Leader.StartTime, l.Mark)}
 }
 
+// mostEnviron is above the largest environment that the kernel takes (execve(2)); a process can make
+// its own look larger (PR_SET_MM).
+const mostEnviron = 8 << 20
+
 // Environ reads the environment that a process was started with.
 func (trees) Environ(pid int) ([]string, error) {
-	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
+	text, err := untrusted.ReadStart(filepath.Join("/proc", strconv.Itoa(pid), "environ"), mostEnviron)
 	return strings.Split(string(text), "\x00"), err
 }
 
