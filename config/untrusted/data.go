@@ -10,15 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Tail returns the end of a regular file, at most most bytes of it. What nobody wrote is left out,
-// whatever size it gives the file: holes, and the zeros that fill up the blocks next to them.
-func Tail(f *os.File, most int64) ([]byte, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
+// Tail returns what a regular file holds before an offset, at most the last most bytes of it. What
+// nobody wrote is left out, whatever size it gives the file: holes, and the zeros that fill up the
+// blocks next to them.
+func Tail(f *os.File, end, most int64) ([]byte, error) {
 	var pieces [][]byte // the last first
-	for end := info.Size(); end > 0 && most > 0; {
+	for end > 0 && most > 0 {
 		piece, from, err := DataBefore(f, end, min(most, tailPiece))
 		if err != nil {
 			return nil, err
@@ -61,20 +58,33 @@ func DataBefore(f *os.File, end, most int64) (data []byte, from int64, err error
 	return data, from, nil
 }
 
+// DataAfter reads forwards: it returns the first data of a file at or after an offset, at most most
+// bytes, and where in the file that ends. Where there is none, it is the offset itself.
+func DataAfter(f *os.File, at, most int64) (data []byte, end int64, err error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, at, err
+	}
+	from := max(at, nextData(f, at))
+	if from >= info.Size() {
+		return nil, at, nil
+	}
+	data = make([]byte, min(most, info.Size()-from))
+	n, err := f.ReadAt(data, from)
+	if err != nil && err != io.EOF {
+		return nil, at, err
+	}
+	if data = data[:n]; HasHole(f, info.Size()) {
+		data = bytes.ReplaceAll(data, []byte{0}, nil)
+	}
+	return data, from + int64(n), nil
+}
+
 // HasHole reports whether a file has a hole before an offset. Where the file system knows of none,
 // there is none.
 func HasHole(f *os.File, end int64) bool {
 	hole, err := seek(f, 0, unix.SEEK_HOLE)
 	return err == nil && hole < end
-}
-
-// NextData returns where at or after an offset a file has data; its size where there is none.
-func NextData(f *os.File, at int64) (int64, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return 0, err
-	}
-	return max(at, min(nextData(f, at), info.Size())), nil
 }
 
 // nextData returns the offset of the next data, a number beyond every file's size where there is none.

@@ -51,7 +51,7 @@ func TestEndOfAFileFullOfHolesIsWhatWasWritten(t *testing.T) {
 		"many":                 {4 * tera, []part{{0, "a"}, {1 * tera, "b"}, {2 * tera, "c"}, {3 * tera, "d"}}, 1 << 20, "abcd"},
 		"off the blocks' ends": {4 * tera, []part{{tera + 4094, "begins\n"}, {2*tera + 1234, "ends\n"}}, 1 << 20, "begins\nends\n"},
 	} {
-		got, err := Tail(sparse(t, c.size, c.parts...), c.most)
+		got, err := Tail(sparse(t, c.size, c.parts...), c.size, c.most)
 		if string(got) != c.want || err != nil {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}
@@ -71,19 +71,33 @@ func TestEndOfAFileWithoutHolesIsAsItIs(t *testing.T) {
 	}
 	defer f.Close()
 	for _, most := range []int64{0, 1, 5000, 3 << 20, 1 << 30} {
-		got, err := Tail(f, most)
+		got, err := Tail(f, int64(len(text)), most)
 		if want := text[max(0, int64(len(text))-most):]; string(got) != want || err != nil {
 			t.Errorf("the last %d bytes: %d bytes, %v", most, len(got), err)
 		}
 	}
 }
 
-func TestNextDataIsBehindTheHole(t *testing.T) {
+func TestWhatIsReadForwardsSkipsHoles(t *testing.T) {
 	t.Parallel()
-	f := sparse(t, 1<<40, part{0, "first\n"}, part{1 << 39, "last\n"})
-	for at, want := range map[int64]int64{0: 0, 3: 3, 1 << 20: 1 << 39, 1<<39 + 1: 1<<39 + 1, 1<<39 + 1<<20: 1 << 40, 1 << 41: 1 << 41} {
-		if got, err := NextData(f, at); got != want || err != nil {
-			t.Errorf("after %d: %d, %v, want %d", at, got, err, want)
+	const size, half = 1 << 40, 1 << 39
+	f := sparse(t, size, part{0, "first\n"}, part{half, "last\n"})
+	var all strings.Builder
+	for at := int64(0); ; {
+		data, end, err := DataAfter(f, at, 64<<10)
+		if err != nil {
+			t.Fatal(err)
 		}
+		if end == at {
+			break
+		}
+		all.Write(data)
+		at = end
+	}
+	if all.String() != "first\nlast\n" {
+		t.Errorf("%q", all.String())
+	}
+	if data, end, err := DataAfter(f, 2*size, 10); len(data) != 0 || end != 2*size || err != nil {
+		t.Errorf("behind the end: %q, %d, %v", data, end, err)
 	}
 }
