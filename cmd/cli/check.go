@@ -35,6 +35,16 @@ itself, such as a port in use, is printed to standard error after
 			if cfg != nil {
 				var more config.Errors
 				more, warnings = doctor.Look(cmd.Context(), cfg, os.Environ())
+				self, err := os.Executable()
+				if err == nil {
+					wrong, warning := cfg.ExposedProgram(self)
+					if wrong != nil {
+						more = append(more, config.Error{File: *file, Msg: wrong.Error()})
+					}
+					if warning != "" {
+						warnings = append(warnings, config.Error{File: *file, Msg: warning})
+					}
+				}
 				mistakes = append(mistakes, more...).Sorted()
 			}
 			for _, m := range mistakes {

@@ -11,12 +11,16 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/medctrl/medctrl-supervisor/config/custody"
 )
 
 // Policy bounds a log. Zero values are the defaults.
 type Policy struct {
 	MaxBytes int64 // a log of this size or more is rotated; 16 MiB
 	Keep     int   // rotated files kept next to it; 5
+	// Custody is who may change the folder of a log. Where somebody else can, nothing is rotated as root.
+	Custody custody.Custody
 }
 
 func (p Policy) orDefault() Policy {
@@ -66,6 +70,9 @@ func (r *rotation) run() (manner, error) {
 }
 
 func (r *rotation) try() (manner, error) {
+	if err := guarded(r.path, r.policy.Custody); err != nil {
+		return notDue, err
+	}
 	log, size, err := openLog(r.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return notDue, nil
@@ -118,9 +125,9 @@ func openLog(path string) (*os.File, int64, error) {
 		f.Close()
 		return nil, 0, err
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink > 1 {
-		f.Close()
-		return nil, 0, errors.New("not a plain file with one name")
+	if err := ours(f); err != nil {
+		f.Close() // nothing was written through it
+		return nil, 0, err
 	}
 	return f, st.Size, nil
 }

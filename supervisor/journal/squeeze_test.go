@@ -13,6 +13,8 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sys/unix"
+
+	"github.com/medctrl/medctrl-supervisor/config/custody"
 )
 
 const huge = 4 << 40
@@ -21,7 +23,7 @@ const huge = 4 << 40
 func enlarged(t *testing.T, dir string) string {
 	t.Helper()
 	path := filepath.Join(dir, "a.log")
-	f, err := Append(path)
+	f, err := Append(path, custody.Custody{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +112,7 @@ func TestHoleUpToTheLogsEndIsTakenOut(t *testing.T) {
 func TestRoomReservedInALogIsTakenBack(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "a.log")
-	f, err := Append(path)
+	f, err := Append(path, custody.Custody{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +182,7 @@ func TestWatcherSaysThatALogWasMadeLarger(t *testing.T) {
 
 func add(t *testing.T, path, text string) {
 	t.Helper()
-	f, err := Append(path)
+	f, err := Append(path, custody.Custody{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,8 +22,14 @@ type files struct{ environ []string } // our own, as os.Environ has it
 func (files) Load(path string) (*config.Config, error) { return config.Load(path) }
 
 // MakeFolder makes a folder with all above it, which others may pass. One that is there keeps its
-// mode, but for our own right to use it.
+// mode, but for our own right to use it. As root nothing is made or changed where somebody else could
+// exchange a folder on the way for a link.
 func (files) MakeFolder(path string, mode fs.FileMode) error {
+	if os.Geteuid() == 0 {
+		if err := (&config.Config{}).Custody().Grave(path); err != nil {
+			return fmt.Errorf("make folder %s: %w", path, err)
+		}
+	}
 	var missing []string
 	for dir := filepath.Clean(path); ; dir = filepath.Dir(dir) {
 		if _, err := os.Stat(dir); err == nil {

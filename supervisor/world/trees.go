@@ -14,6 +14,7 @@ import (
 
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/custody"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 	"github.com/medctrl/medctrl-supervisor/config/untrusted"
 	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
@@ -27,6 +28,7 @@ import (
 type trees struct {
 	table *process.Table
 	root  layout.Root
+	who   custody.Custody // who may change the folders of logs
 	log   hclog.Logger
 }
 
@@ -92,7 +94,7 @@ func (t trees) output(path string) (*os.File, error) {
 	if err := (files{}).MakeFolder(filepath.Dir(path), 0o750); err != nil {
 		return nil, err
 	}
-	return journal.Append(path)
+	return journal.Append(path, t.who)
 }
 
 // Adopt watches a server that an earlier supervisor started.
