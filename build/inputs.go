@@ -109,12 +109,12 @@ func openRegular(open opener, path string) (*os.File, error) {
 // mostText is more than any settings or requirements file holds.
 const mostText = 8 << 20
 
-// readText reads such a file, but nothing that is larger.
-func readText(path string) ([]byte, error) { return untrusted.ReadFile(path, mostText) }
+// anywhere opens a file that may be anywhere, whatever it is.
+func anywhere(path string, _ int, _ fs.FileMode) (*os.File, error) { return untrusted.Open(path) }
 
-// readTextWithin is readText of a file inside a folder, as within opens it.
-func readTextWithin(dir *os.Root, rel string) ([]byte, error) {
-	f, err := openRegular(within(dir), rel)
+// readText reads such a file, but nothing that is larger.
+func readText(open opener, path string) ([]byte, error) {
+	f, err := openRegular(open, path)
 	if err != nil {
 		return nil, err
 	}
@@ -177,13 +177,14 @@ func otherSettings(b config.Build, app string, t tree) ([]string, error) {
 		texts = append(texts, text)
 	}
 	others := map[string]string{} // by path, their texts
+	all := settingsBudget()
 	for rel := range t {
 		dir, file := filepath.Split(rel)
 		_, counts := imported[rel]
 		if counts || filepath.Clean(dir) != filepath.Clean(b.SettingsDir) || filepath.Ext(file) != ".py" {
 			continue
 		}
-		text, err := readText(filepath.Join(app, rel))
+		text, err := all.read(anywhere, filepath.Join(app, rel))
 		switch {
 		case strings.HasPrefix(file, "deploy_") && file != filepath.Base(b.SettingsFile()):
 			others[rel] = string(text) // one that cannot be read names nothing

@@ -129,7 +129,7 @@ func TestFolderExchangedForALinkIsNotFollowed(t *testing.T) {
 	root, err := os.OpenRoot(app)
 	must(t, err)
 	defer root.Close()
-	if text, err := readTextWithin(root, "folder/file"); err == nil {
+	if text, err := readText(within(root), "folder/file"); err == nil {
 		t.Errorf("read %q", text)
 	}
 }

@@ -213,7 +213,7 @@ func (j *job) copyRequirements() error {
 		if _, err := os.Lstat(to); err == nil {
 			continue // it is inside the application
 		}
-		text, err := readTextWithin(source, rel)
+		text, err := readText(within(source), rel)
 		if err == nil {
 			err = os.WriteFile(to, text, 0o640)
 		}
