@@ -74,7 +74,7 @@ run: needs-run build
 	@echo '  status  $(binary) -c examples/builds.toml status --watch'
 	@echo '  stop    Ctrl-C'
 	@echo
-	@exec $(binary) -c examples/builds.toml
+	@MEDCTRL_TRUSTED_USERS=$${MEDCTRL_TRUSTED_USERS:-$$(stat -c %u .)} exec $(binary) -c examples/builds.toml
 
 # A program with the race detector sleeps for a second at its end unless it is told not to.
 # -short leaves the real pip and Django to run_e2e.

@@ -7,11 +7,16 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/medctrl/medctrl-supervisor/config/untrusted"
 )
 
 // manifestFile records what each file of a release holds, so that the next one need not compile
 // again what is the same.
 const manifestFile = "manifest.json"
+
+// mostListed is more than a manifest of a hundred thousand files has.
+const mostListed = 64 << 20
 
 type manifest struct {
 	App   string // app_dir
@@ -51,7 +56,7 @@ func reuseBytecode(app string, now tree, before string) (stale []string) {
 
 func readManifest(dir string) manifest {
 	var m manifest
-	text, err := os.ReadFile(filepath.Join(dir, manifestFile))
+	text, err := untrusted.ReadBelow(dir, manifestFile, mostListed)
 	if dir == "" || err != nil || json.Unmarshal(text, &m) != nil {
 		return manifest{} // everything is compiled
 	}

@@ -68,7 +68,7 @@ func (j *job) failedFinally() error {
 	if j.Force {
 		return nil
 	}
-	text, err := readText(os.OpenFile, j.dir.FailedRecord())
+	text, err := readText(anywhere, j.dir.FailedRecord())
 	if err != nil {
 		return nil // usually there is none; one that cannot be read is repeated
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,5 +77,55 @@ func TestLogThatIsNotFollowedIsToldOnce(t *testing.T) {
 	}
 	if err := FollowLog(t.Context(), notAFolder, "one", true, each); err == nil || len(said) != 1 {
 		t.Errorf("of what cannot be read: %q, %v", said, err)
+	}
+}
+
+func TestBuildLogOfTerabytesIsReadFromItsEnd(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	attemptLog(t, root, "20261123T090000-aaaaaa", "copy\n")
+	path := folderOf(root, "one").Release(tempPrefix + "20261123T090000-aaaaaa").Log()
+	if err := os.Truncate(path, 4<<40); err != nil {
+		t.Skipf("this file system has no such files: %v", err)
+	}
+	add := func(text string) {
+		t.Helper()
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.WriteString(text)
+		if err := errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add("install\n")
+	enough := errors.New("enough")
+	var said strings.Builder
+	err := FollowLog(t.Context(), root, "one", true, func(more []byte) error {
+		if said.Write(more); said.Len() > len("copy\ninstall\n") {
+			return enough
+		}
+		if err := os.Truncate(path, 8<<40); err != nil {
+			t.Fatal(err)
+		}
+		add("migrate\n")
+		return nil
+	})
+	if !errors.Is(err, enough) || said.String() != "copy\ninstall\nmigrate\n" {
+		t.Errorf("%.100q, %v", said.String(), err)
+	}
+}
+
+func TestBuildLogThatIsALinkIsNotFollowed(t *testing.T) {
+	t.Parallel()
+	root, secret := t.TempDir(), filepath.Join(t.TempDir(), "secret")
+	attemptLog(t, root, "20261123T090000-aaaaaa", "")
+	path := folderOf(root, "one").Release(tempPrefix + "20261123T090000-aaaaaa").Log()
+	if err := errors.Join(os.WriteFile(secret, []byte("secret"), 0o600), os.Remove(path), os.Symlink(secret, path)); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := ReadLog(root, "one"); err == nil || !strings.Contains(err.Error(), "links are not followed") {
+		t.Errorf("%q, %v", text, err)
 	}
 }

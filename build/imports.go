@@ -22,13 +22,15 @@ type settingsClosure struct {
 	texts   map[string]string // by path, of what is there
 	missing map[string]bool   // what would be imported if it were there
 	queue   []string
+	budget  budget
+	looks   int // at what may be a module
 }
 
 // readSettings reads the settings of b in the application at app. What cannot be read counts as
 // missing.
 func readSettings(app string, b config.Build) *settingsClosure {
 	own := filepath.Join(b.SettingsDir, filepath.Base(b.SettingsFile()))
-	c := &settingsClosure{texts: map[string]string{}, missing: map[string]bool{own: true}}
+	c := &settingsClosure{texts: map[string]string{}, missing: map[string]bool{own: true}, budget: settingsBudget()}
 	var err error
 	if c.app, err = os.OpenRoot(app); err != nil {
 		return c
@@ -56,7 +58,7 @@ func (c *settingsClosure) add(rel string) bool {
 	if _, known := c.texts[rel]; known {
 		return true
 	}
-	text, err := readText(within(c.app), rel)
+	text, err := c.budget.read(within(c.app), rel)
 	if err != nil {
 		return false
 	}
@@ -66,11 +68,17 @@ func (c *settingsClosure) add(rel string) bool {
 	return true
 }
 
+// mostLooks is more than the settings of any build need.
+const mostLooks = 50_000
+
 // module adds a module with the packages that it is in, and returns its folder where it is a
 // package itself.
 func (c *settingsClosure) module(parts []string) (folder string, isPackage bool) {
 	dir := "."
 	for i, part := range parts {
+		if c.looks++; c.looks > mostLooks {
+			return "", false
+		}
 		path := filepath.Join(dir, part)
 		switch info, err := c.app.Stat(path); {
 		case c.add(filepath.Join(path, "__init__.py")):

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -16,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/untrusted"
 )
 
 // tree is what an application folder holds: each path relative to it, with what stands for its
@@ -109,18 +109,17 @@ func openRegular(open opener, path string) (*os.File, error) {
 // mostText is more than any settings or requirements file holds.
 const mostText = 8 << 20
 
-// readText reads such a file, but nothing that has no end.
+// anywhere opens a file that may be anywhere, whatever it is.
+func anywhere(path string, _ int, _ fs.FileMode) (*os.File, error) { return untrusted.Open(path) }
+
+// readText reads such a file, but nothing that is larger.
 func readText(open opener, path string) ([]byte, error) {
 	f, err := openRegular(open, path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, mostText+1))
-	if len(text) > mostText {
-		return nil, fmt.Errorf("%s: it is larger than %d MiB", path, mostText>>20)
-	}
-	return text, err
+	defer f.Close() // it was only read
+	return untrusted.Read(f, mostText)
 }
 
 // readTree reads the application at app as it is now.
@@ -178,13 +177,14 @@ func otherSettings(b config.Build, app string, t tree) ([]string, error) {
 		texts = append(texts, text)
 	}
 	others := map[string]string{} // by path, their texts
+	all := settingsBudget()
 	for rel := range t {
 		dir, file := filepath.Split(rel)
 		_, counts := imported[rel]
 		if counts || filepath.Clean(dir) != filepath.Clean(b.SettingsDir) || filepath.Ext(file) != ".py" {
 			continue
 		}
-		text, err := readText(os.OpenFile, filepath.Join(app, rel))
+		text, err := all.read(anywhere, filepath.Join(app, rel))
 		switch {
 		case strings.HasPrefix(file, "deploy_") && file != filepath.Base(b.SettingsFile()):
 			others[rel] = string(text) // one that cannot be read names nothing

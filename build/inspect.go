@@ -86,8 +86,8 @@ func (i *Inspection) App() string { return i.job.app() }
 // release, of which there must be one.
 func (i *Inspection) SettingsChanged() bool {
 	b := i.job.b
-	now, err := readText(os.OpenFile, b.SettingsFile())
-	then, terr := readText(os.OpenFile, filepath.Join(i.App(), b.SettingsDir, filepath.Base(b.SettingsFile())))
+	now, err := readText(anywhere, b.SettingsFile())
+	then, terr := readText(anywhere, filepath.Join(i.App(), b.SettingsDir, filepath.Base(b.SettingsFile())))
 	return err == nil && terr == nil && !bytes.Equal(now, then)
 }
 

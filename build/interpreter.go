@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/untrusted"
 )
 
 // Interpreters is what interpreters said of themselves, by what they were asked and their program's
@@ -252,7 +253,7 @@ func (p Interpreter) installed() []string {
 }
 
 func isScript(path string) bool {
-	f, err := os.Open(path)
+	f, err := untrusted.Open(path)
 	if err != nil {
 		return false
 	}

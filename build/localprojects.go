@@ -90,7 +90,7 @@ func (r *reads) local(text string, editable, ours bool) {
 		r.other(l.path, "/")
 	case installable(l.path) && !ours && r.refused == nil:
 		r.refused = fmt.Errorf("%s is to be installed by a setting of pip, where it cannot be given a copy of it: name it in requirements, or in pip_args", l.path)
-	case installable(l.path) && !slices.Contains(r.projects, l.path):
+	case installable(l.path) && !slices.Contains(r.projects, l.path) && !r.full():
 		r.projects = append(r.projects, l.path)
 	}
 }

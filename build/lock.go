@@ -46,7 +46,7 @@ func repositoryIn(dir string) string {
 		return path
 	}
 	// gitrepository-layout(5): a file that says where it is.
-	text, err := readText(os.OpenFile, path)
+	text, err := readText(anywhere, path)
 	to, ok := strings.CutPrefix(strings.TrimSpace(string(text)), "gitdir: ")
 	switch {
 	case err != nil || !ok:

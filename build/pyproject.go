@@ -146,7 +146,7 @@ func readLock(raw []byte) (l uvLock, err error) {
 
 // isOf says what a lock does not know of the dependencies of its project.
 func isOf(path string, dependencies []string) error {
-	raw, err := readText(os.OpenFile, path)
+	raw, err := readText(anywhere, path)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -29,6 +30,7 @@ type reads struct {
 	generated bool              // some of the files say in requirements what another kind of file says
 	handed    []string          // pairs: what the installer was handed, and what that stands for
 	refused   error             // the first thing that cannot be installed without touching the source
+	budget    budget            // of files
 }
 
 // textFile is a file that was read, or could not be.
@@ -42,7 +44,7 @@ type textFile struct {
 
 // installReads finds out what an installation for b reads. env is what Environ returned for it.
 func installReads(b config.Build, env []string) *reads {
-	r := &reads{b: b, env: append(env[:len(env):len(env)], "DJANGO_SETTINGS_MODULE="+b.SettingsModule(), "MEDCTRL_BUILD="+b.Name)}
+	r := &reads{b: b, budget: requirementsBudget(), env: append(env[:len(env):len(env)], "DJANGO_SETTINGS_MODULE="+b.SettingsModule(), "MEDCTRL_BUILD="+b.Name)}
 	r.include(b.RequirementsFile(), true)
 	args := readArguments(b.PipArgs)
 	for _, o := range args.options {
@@ -94,11 +96,18 @@ func (r *reads) known(path string) bool {
 // include reads a file of requirements or constraints, and what it includes. ours says that we hand
 // it to the installer, so that we may hand over another one in its place.
 func (r *reads) include(path string, ours bool) {
-	if r.known(path) {
+	if errors.Is(r.refused, errSpent) || r.known(path) {
 		return
 	}
 	at := len(r.files)
-	raw, err := readText(os.OpenFile, path)
+	raw, err := r.budget.read(anywhere, path)
+	if at >= r.budget.mostFiles { // those that are not there count too
+		err = r.budget.over(path)
+	}
+	if errors.Is(err, errSpent) {
+		r.refused = fmt.Errorf("read requirements: %w", err)
+		return
+	}
 	if err == nil {
 		if text, ok, gerr := generated(path, raw); ok {
 			raw, err, r.generated = []byte(text), gerr, true
@@ -165,12 +174,24 @@ func (r *reads) setting(name, value string) {
 // other counts a file by its content, where it is one.
 func (r *reads) other(name, dir string) {
 	path := pathOf(name, dir)
+	if r.full() {
+		return
+	}
 	if info, err := os.Stat(path); path != "" && err == nil && info.IsDir() {
 		r.folders = append(r.folders, path)
 	}
 	if info, err := os.Stat(path); path != "" && err == nil && info.Mode().IsRegular() && !slices.Contains(r.others, path) {
 		r.others = append(r.others, path)
 	}
+}
+
+// full says that more local files and folders are named than are looked at.
+func (r *reads) full() bool {
+	full := len(r.others)+len(r.projects) >= r.budget.mostFiles
+	if full && r.refused == nil {
+		r.refused = fmt.Errorf("read requirements: %w: they name more than %d local files and folders", errSpent, r.budget.mostFiles)
+	}
+	return full
 }
 
 // pathOf returns the path that a name in dir stands for, "" for one on another machine.
@@ -229,7 +250,7 @@ func (r *reads) settingsFile(path string) {
 	if r.known(path) {
 		return
 	}
-	raw, err := readText(os.OpenFile, path)
+	raw, err := readText(anywhere, path)
 	r.files = append(r.files, textFile{path: path, raw: raw, err: err, settings: true})
 	name := ""
 	for line := range strings.Lines(string(raw)) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
+	"github.com/medctrl/medctrl-supervisor/config/untrusted"
 )
 
 // Release is a finished result of building, a folder that does not change.
@@ -99,7 +100,7 @@ func Get(root, name, id string) (Release, error) {
 		return Release{}, fmt.Errorf("release %q of %s: that is no release's name", id, name)
 	}
 	dir := folderOf(root, name).Release(id)
-	text, err := os.ReadFile(dir.Record())
+	text, err := untrusted.ReadBelow(dir.Dir(), filepath.Base(dir.Record()), mostText)
 	if err != nil {
 		return Release{}, fmt.Errorf("read release %s of %s: %w", id, name, err)
 	}
@@ -166,39 +167,4 @@ func SetCurrent(root, name, id string) error {
 		return fmt.Errorf("link current release: %w", err)
 	}
 	return nil
-}
-
-// ReadLog returns the log of the newest attempt: the running one, else one that failed after the
-// newest release, else that of the newest release. Names say which is the newest: file times follow
-// a clock that may have been set back.
-func ReadLog(root, name string) ([]byte, error) {
-	dir := folderOf(root, name)
-	entries, err := os.ReadDir(dir.Releases())
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read build log of %s: %w", name, err)
-	}
-	running, made := "", ""
-	for _, e := range entries { // in the order of their names
-		id, runs := strings.CutPrefix(e.Name(), tempPrefix)
-		switch {
-		case !releaseID.MatchString(id):
-		case runs:
-			running = dir.Release(e.Name()).Log()
-		default:
-			made = dir.Release(e.Name()).Log()
-		}
-	}
-	failed := dir.FailedLog() // a release that is made removes it
-	newest := failed
-	for _, path := range []string{running, failed, made} {
-		if _, err := os.Stat(path); err == nil {
-			newest = path
-			break
-		}
-	}
-	text, err := os.ReadFile(newest)
-	if err != nil {
-		return nil, fmt.Errorf("read build log of %s: %w", name, err)
-	}
-	return text, nil
 }

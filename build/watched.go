@@ -47,7 +47,7 @@ func Watch(b config.Build, own []string) Watched {
 			}
 			continue
 		}
-		text, err := readText(os.OpenFile, path)
+		text, err := readText(anywhere, path)
 		fmt.Fprintf(h, "%s %d %v\n", path, len(text), err)
 		h.Write(text)
 	}

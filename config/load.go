@@ -51,9 +51,16 @@ func loadText(l *loader, text []byte, settings bool) (*Config, error) {
 	c := l.load(withoutBOM(text))
 	sum := sha256.Sum256(text)
 	c.Path, c.Sum, c.Text = abs, hex.EncodeToString(sum[:]), text
+	placed := &sites{file: l.file, at: l.at, builds: l.from}
 	if settings {
 		l.settings(c)
-		c.sites = &sites{file: l.file, at: l.at, builds: l.from}
+		c.sites = placed
+	}
+	if !l.applied { // what was applied goes on, whatever became of it
+		with := *c
+		with.sites = placed
+		wrong, _ := with.Exposed()
+		l.errs = append(l.errs, wrong...)
 	}
 	if len(l.errs) == 0 {
 		return c, nil

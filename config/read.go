@@ -4,52 +4,24 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
-	"syscall"
 	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
+
+	"github.com/medctrl/medctrl-supervisor/config/untrusted"
 )
 
 // maxFile is the largest file that is read, in bytes.
 const maxFile = 1 << 20
 
-var errTooLarge = errors.New("larger than 1 MiB")
-
-// readText reads a file that others wrote: whatever kind of file it is, readText neither blocks (a
-// FIFO) nor reads without end (a device).
-func readText(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if errors.Is(err, syscall.ENXIO) { // a socket
-		return nil, fmt.Errorf("%s: not a regular file", path)
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: not a regular file", path)
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(text) > maxFile {
-		return nil, fmt.Errorf("%s: %w", path, errTooLarge)
-	}
-	return text, nil
-}
+// readText reads a file that a person named and others may have written.
+func readText(path string) ([]byte, error) { return untrusted.ReadFile(path, maxFile) }
 
 // read reads a builds.toml. Mistakes in its text are returned as Errors, together with the text.
 func read(path string) ([]byte, error) {
 	text, err := readText(path)
-	if errors.Is(err, errTooLarge) {
+	if large := (*untrusted.TooLargeError)(nil); errors.As(err, &large) {
 		return nil, Errors{{File: path, Line: 1, Col: 1, Msg: "larger than 1 MiB, which no list of builds is"}}
 	}
 	if err != nil {

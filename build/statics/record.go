@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/medctrl/medctrl-supervisor/config/layout"
+	"github.com/medctrl/medctrl-supervisor/config/untrusted"
 )
 
 // record says which files of a STATIC_ROOT were put there for a build: what it does not name is
@@ -33,7 +34,7 @@ type placed struct {
 // understood: what lies there then counts as somebody else's.
 func readRecord(b layout.Build, root string) (record, error) {
 	empty := record{Root: root, Files: map[string]placed{}}
-	text, err := os.ReadFile(b.StaticRecord())
+	text, err := untrusted.ReadBelow(b.Dir(), filepath.Base(b.StaticRecord()), mostListed)
 	if errors.Is(err, fs.ErrNotExist) {
 		return empty, nil
 	}
@@ -50,7 +51,7 @@ func readRecord(b layout.Build, root string) (record, error) {
 // Published returns the STATIC_ROOT that was last published to for a build, "" for none.
 func Published(b layout.Build) string {
 	var r record
-	text, err := os.ReadFile(b.StaticRecord())
+	text, err := untrusted.ReadBelow(b.Dir(), filepath.Base(b.StaticRecord()), mostListed)
 	if err != nil || json.Unmarshal(text, &r) != nil {
 		return "" // whoever publishes next says what is wrong with it
 	}

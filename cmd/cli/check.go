@@ -17,7 +17,8 @@ func checkCommand(file *string) *cobra.Command {
 		Short: "Validate the file and everything it names",
 		Long: `Read the file as the supervisor would, and check that everything it names is
 there and can be used: what "doctor" tries by starting it, this tells from the
-files alone. It needs no running supervisor and changes nothing.
+files alone. It needs no running supervisor and changes nothing. Run it as the
+supervisor's own user: what somebody else could write is a mistake as well.
 
 Every mistake is a line of its own, FILE:LINE:COLUMN: MESSAGE. What may pass by
 itself, such as a port in use, is printed to standard error after
@@ -35,6 +36,16 @@ itself, such as a port in use, is printed to standard error after
 			if cfg != nil {
 				var more config.Errors
 				more, warnings = doctor.Look(cmd.Context(), cfg, os.Environ())
+				self, err := os.Executable()
+				if err == nil {
+					wrong, warning := cfg.ExposedProgram(self)
+					if wrong != nil {
+						more = append(more, config.Error{File: *file, Msg: wrong.Error()})
+					}
+					if warning != "" {
+						warnings = append(warnings, config.Error{File: *file, Msg: warning})
+					}
+				}
 				mistakes = append(mistakes, more...).Sorted()
 			}
 			for _, m := range mistakes {

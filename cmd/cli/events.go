@@ -37,7 +37,7 @@ supervisor ends, which is exit code 1.`,
 			out := cmd.OutOrStdout()
 			write := func(e control.Event) error { return show.Event(out, e) }
 			if asJSON {
-				enc := json.NewEncoder(out)
+				enc := json.NewEncoder(show.JSON(out))
 				write = func(e control.Event) error { return enc.Encode(e) }
 			}
 			var seen []string // builds that have events

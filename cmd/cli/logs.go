@@ -20,7 +20,8 @@ func logsCommand(file *string) *cobra.Command {
 		Long: `Show what the servers of builds print, or with --build what their last build
 printed. NAME may be a pattern ("dev*"); without one it is all builds. The lines
 of several builds have their names in front. --since goes by the times at the
-start of the lines.
+start of the lines. On a terminal control characters but colours are shown as
+text (^[); in a pipe or a file, bytes are as they were printed.
 
 The command returns at once; with -f it goes on until Ctrl-C, or until the
 supervisor ends, which is exit code 1.`,
@@ -58,7 +59,8 @@ supervisor ends, which is exit code 1.`,
 // followed.
 func copyLogs(ctx context.Context, cl control.Client, out io.Writer, names []string, q control.LogQuery) error {
 	if len(names) == 1 {
-		return copyLog(ctx, cl, out, names[0], q)
+		log := show.Safe(out)
+		return errors.Join(copyLog(ctx, cl, log, names[0], q), log.Close())
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

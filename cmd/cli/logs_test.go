@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -111,5 +112,30 @@ func TestEventsAreFollowedUntilTheSupervisorEnds(t *testing.T) {
 	out.awaitText("the supervisor ended")
 	if code := end(); code != exitFailed {
 		t.Errorf("exit %d", code)
+	}
+}
+
+func TestLogsNeverCommandTheTerminal(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	f := &fake{follow: make(chan string)}
+	d.serve(f)
+	for _, names := range [][]string{{"testing"}, {"testing", "development"}} {
+		term := openTerminal(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		code := make(chan int, 1)
+		go func() {
+			code <- d.runIn(ctx, term.program, term.program, term.program, append([]string{"logs", "-f"}, names...)...)
+		}()
+		term.awaitText("a line of testing")
+		f.follow <- "\n\x1b]0;title\x07\x1b[2J\x1b[32mgreen\x1b[0m\n"
+		term.awaitText("green")
+		term.await(0, "the line's end", func(got string) bool { return strings.HasSuffix(got, "\n") })
+		cancel()
+		<-code
+		got := term.since(0)
+		if !strings.Contains(got, "^[]0;title^G^[[2J") || strings.Contains(got, "\x1b]") || strings.Contains(got, "\x1b[2J") {
+			t.Errorf("logs of %q: %q", names, got)
+		}
 	}
 }

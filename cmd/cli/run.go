@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/medctrl/medctrl-supervisor/cmd/cli/show"
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 	"github.com/medctrl/medctrl-supervisor/supervisor/logsink"
 )
@@ -47,10 +48,12 @@ func Run(ctx context.Context, version string, args []string, stdin io.Reader, st
 	default:
 		hint = advice(err, root.Flag("config").Value.String())
 	}
+	// It may be a child's own words.
+	said := show.Escape(stderr, fmt.Sprintf("medctrl-supervisor: %v%s", err, hint))
 	if stderr == io.Writer(os.Stderr) {
 		stderr = leveled(stderr, logsink.IsJournal(os.Environ(), os.Stderr.Fd())) // why a start or a reload failed
 	}
-	fmt.Fprintf(stderr, "medctrl-supervisor: %v%s\n", err, hint)
+	fmt.Fprintln(stderr, said)
 	return code
 }
 

@@ -52,6 +52,8 @@ read --json.`,
 					return err
 				case watch && !asJSON && show.IsTerminal(out):
 					err = show.Frame(out, text, look.Rows)
+				case asJSON:
+					_, err = io.WriteString(show.JSON(out), text)
 				default:
 					_, err = io.WriteString(out, text)
 				}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
+	"github.com/medctrl/medctrl-supervisor/config/untrusted"
 	"github.com/medctrl/medctrl-supervisor/supervisor"
 	"github.com/medctrl/medctrl-supervisor/supervisor/logsink"
 )
@@ -51,9 +52,27 @@ func supervise(ctx context.Context, file, version string) error {
 	sink := logsink.New(os.Stderr, func(lines int) []byte { return lostLines(*format, journal, lines) })
 	defer sink.Close(logPatience)
 	format.Output = leveled(sink, journal)
+	log := hclog.New(format)
+	warnExposed(log, cfg, self)
 	return supervisor.Run(ctx, supervisor.Options{
-		Config: cfg, Wrong: wrong, Log: hclog.New(format), LogSink: sink, Version: version, Args: append([]string{self}, os.Args[1:]...), Environ: os.Environ(),
+		Config: cfg, Wrong: wrong, Log: log, LogSink: sink, Version: version, Args: append([]string{self}, os.Args[1:]...), Environ: os.Environ(),
 	})
+}
+
+// warnExposed says who else could change what we go by. That of a program that is running already is
+// not refused: no host is left without a supervisor by it.
+func warnExposed(log hclog.Logger, cfg *config.Config, self string) {
+	wrong, warnings := cfg.Exposed() // the former where it was applied before, or it would have been refused
+	for _, w := range append(wrong, warnings...) {
+		log.Warn("somebody else could change what this supervisor goes by", "reason", w.Error())
+	}
+	program, warning := cfg.ExposedProgram(self)
+	if program != nil {
+		warning = program.Error()
+	}
+	if warning != "" {
+		log.Warn("somebody else could change what this supervisor goes by", "reason", warning)
+	}
 }
 
 // load reads the file, or where that is bad or gone, the copy of it that was applied last: no host is
@@ -62,8 +81,11 @@ func load(file string) (cfg *config.Config, wrong, err error) {
 	if cfg, wrong = config.Load(file); wrong == nil {
 		return cfg, nil, nil
 	}
-	text, from, ok := lastGood(file)
-	if !ok {
+	text, from, err := lastGood(file)
+	switch {
+	case err != nil:
+		return nil, nil, fmt.Errorf("%w\nand its last good copy, %s, is not used: %w", wrong, from, err)
+	case text == nil:
 		return nil, nil, wrong // it was never good
 	}
 	if cfg, err = config.LoadText(file, text); err != nil {
@@ -72,10 +94,24 @@ func load(file string) (cfg *config.Config, wrong, err error) {
 	return cfg, wrong, nil
 }
 
+// others says who else could have written a file of root's.
+func others(path string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	return (&config.Config{}).Custody().Grave(path)
+}
+
+// mostKept is more than any list of builds has that was applied.
+const mostKept = 1 << 20
+
 // lastGood returns the copy of the file that was applied last: in the root that the file says, or
-// else, since that may be what is wrong, in the one with which it was applied.
-func lastGood(file string) (text []byte, path string, ok bool) {
+// else, since that may be what is wrong, in the one with which it was applied. It is nil where there is
+// none. A copy of root's that somebody else could have written is not used; the error says who.
+func lastGood(file string) (text []byte, path string, err error) {
 	var roots []string
+	var wrong error
+	bad := ""
 	if root, err := config.RootOf(file); err == nil {
 		roots = append(roots, root)
 	}
@@ -84,11 +120,15 @@ func lastGood(file string) (text []byte, path string, ok bool) {
 	}
 	for _, root := range roots {
 		path = layout.Root(root).LastGood()
-		if text, err := os.ReadFile(path); err == nil {
-			return text, path, true
+		if text, err := untrusted.ReadFile(path, mostKept); err == nil {
+			if unsafe := others(path); unsafe != nil {
+				wrong, bad = unsafe, path
+				continue
+			}
+			return text, path, nil
 		}
 	}
-	return nil, "", false
+	return nil, bad, wrong
 }
 
 // logPatience is how long the end of the program waits for whoever reads its log.

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,7 +40,32 @@ func Look(ctx context.Context, c *config.Config, environ []string) (wrong, warni
 	wrong, warnings = append(wrong, refused...), append(warnings, weaker...)
 	limited, perhaps := lookAtLimits(c)
 	wrong, warnings = append(wrong, limited...), append(warnings, perhaps...)
+	_, exposed := c.Exposed() // what is wrong, config.Check said
+	warnings = append(append(warnings, exposed...), asRoot(c)...)
 	return wrong.Sorted(), append(warnings, lookAround(ctx, c)...).Sorted()
+}
+
+// asRoot warns where builds run as root, once for all of them.
+func asRoot(c *config.Config) config.Errors {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	var names []string
+	for _, b := range c.Builds {
+		if id, err := config.IdentityOf(b); err == nil && id.UID <= 0 && b.Name != "" && !c.Refused(b.Name, "user") {
+			names = append(names, b.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	const shown = 5
+	text := strings.Join(names[:min(shown, len(names))], ", ")
+	if more := len(names) - shown; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return config.Errors{c.Wrong(names[0], "user",
+		"no user is set, so what these builds run, with every package installed for them, runs as root: %s; set user, here or in [defaults]", text)}
 }
 
 // lookAround finds what the machine lacks.

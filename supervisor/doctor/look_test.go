@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,7 +38,36 @@ func looked(t *testing.T, python os.FileMode, requirements, head, lines string) 
 		t.Fatal(err)
 	}
 	more, warnings := Look(t.Context(), cfg, []string{"PATH=/usr/bin:/bin"})
+	warnings = slices.DeleteFunc(warnings, isAsRoot)
 	return append(errs, more...).Sorted(), warnings
+}
+
+// isAsRoot says that a warning is that of a build that runs as root, as it does where the tests do.
+func isAsRoot(w config.Error) bool { return strings.HasPrefix(w.Msg, "no user is set") }
+
+func TestBuildsThatRunAsRootAreAWarning(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only what root starts can run as root")
+	}
+	for user, line := range map[string]int{"": 5, "user = \"root\"\n": 8, "user = \"nobody\"\n": 0} {
+		dir := t.TempDir()
+		for name, text := range map[string]string{"src/requirements.txt": "gunicorn\n", "src/API/manage.py": "", "src/API/settings/deploy_one.py": "", "src/API/settings/deploy_two.py": ""} {
+			write(t, filepath.Join(dir, name), text, 0o644)
+		}
+		file := filepath.Join(dir, "builds.toml")
+		write(t, file, "root = \"/run/x\"\n[defaults]\nsource = \"src\"\n[[build]]\nname = \"one\"\nsettings_dir = \"settings\"\npython = \"sh\"\n"+
+			user+"[[build]]\nname = \"two\"\nsettings_dir = \"settings\"\npython = \"sh\"\n"+user, 0o644)
+		cfg, err := config.Check(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, warnings := Look(t.Context(), cfg, []string{"PATH=/usr/bin:/bin"})
+		warnings = slices.DeleteFunc(warnings, func(w config.Error) bool { return !isAsRoot(w) })
+		if line == 0 && len(warnings) != 0 || line > 0 && (len(warnings) != 1 || warnings[0].Line != line || !strings.Contains(warnings[0].Msg, "one, two")) {
+			t.Errorf("%q: %v, want line %d", user, warnings, line)
+		}
+	}
 }
 
 func TestWhatCanBeSeenWithoutStartingAnythingIsSeen(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/untrusted"
 )
 
 // nginxUser is the directive that says whom Nginx's workers run as (nginx.org, core module).
@@ -86,7 +87,7 @@ func ownerOf(as config.Identity) string {
 // nginxIdentity returns whom Nginx's workers run as; "" where there is no Nginx.
 func nginxIdentity(files []string) (id config.Identity, name string, err error) {
 	for _, path := range files {
-		text, err := os.ReadFile(path)
+		text, err := untrusted.ReadFile(path, 1<<20)
 		if err != nil {
 			continue // it is installed elsewhere, or not at all
 		}

@@ -5,17 +5,25 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/medctrl/medctrl-supervisor/config/custody"
 )
 
 // logMode is the mode of a log that is made.
 const logMode = 0o640
 
 // Append opens the log at path for a process to write to, and makes it where it is missing, whatever
-// our umask. Nothing but a plain file is opened, no link is followed, and it never blocks: what is in
-// a log's place may be of others.
-func Append(path string) (*os.File, error) {
+// our umask. Nothing but a plain file of our own with one name is opened, no link is followed, and it
+// never blocks: what is in a log's place may be of others. As root nothing is opened or made where who
+// finds somebody else who could exchange the folder: what a server prints would be written to a file
+// of their choice.
+func Append(path string, who custody.Custody) (*os.File, error) {
+	if err := guarded(path, who); err != nil {
+		return nil, fmt.Errorf("open log: %w", err)
+	}
 	f, err := openAppend(path)
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
@@ -33,20 +41,44 @@ func openAppend(path string) (*os.File, error) {
 		return nil, err
 	}
 	f, err = os.OpenFile(path, flags, 0)
+	if errors.Is(err, unix.ELOOP) {
+		return nil, fmt.Errorf("%s is a link, and links are not followed here; move it away", path)
+	}
 	if errors.Is(err, fs.ErrPermission) && isPlain(path) && os.Chmod(path, logMode) == nil {
 		f, err = os.OpenFile(path, flags, 0) // it is ours, and somebody took our right to it away
 	}
 	if err != nil {
 		return nil, err
 	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a plain file; move it away", path)
-	}
-	if err != nil {
+	if err := ours(f); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// ours says why an open file is none that we would make as a log.
+func ours(f *os.File) error {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return err
+	}
+	switch {
+	case st.Mode&unix.S_IFMT != unix.S_IFREG:
+		return fmt.Errorf("%s is not a plain file; move it away", f.Name())
+	case st.Nlink > 1:
+		return fmt.Errorf("%s is a second name of another file; move it away", f.Name())
+	case st.Uid != 0 && int(st.Uid) != os.Geteuid():
+		return fmt.Errorf("%s belongs to user %d, not to us: chown it, or move it away", f.Name(), st.Uid)
+	}
+	return nil
+}
+
+// guarded says who else could exchange the folder of a log of root's.
+func guarded(path string, who custody.Custody) error {
+	if os.Geteuid() != 0 {
+		return nil // whoever exchanges it cannot choose a file that they may not write
+	}
+	return who.Grave(filepath.Dir(path))
 }
 
 func isPlain(path string) bool {

@@ -6,13 +6,15 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"github.com/medctrl/medctrl-supervisor/config/custody"
 )
 
 func TestLogIsOpenedForAppendingAndMadeWithItsMode(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "a.log")
 	for range 2 {
-		f, err := Append(path)
+		f, err := Append(path, custody.Custody{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -32,7 +34,7 @@ func TestLogIsOpenedForAppendingAndMadeWithItsMode(t *testing.T) {
 	if err := os.Chmod(path, 0); err != nil {
 		t.Fatal(err)
 	}
-	f, err := Append(path)
+	f, err := Append(path, custody.Custody{})
 	if err != nil {
 		t.Fatalf("without the right to it: %v", err)
 	}
@@ -54,12 +56,12 @@ func TestOnlyAPlainFileIsTakenForALog(t *testing.T) {
 		if err := put(path); err != nil {
 			t.Fatal(err)
 		}
-		if f, err := Append(path); err == nil {
+		if f, err := Append(path, custody.Custody{}); err == nil {
 			f.Close()
 			t.Errorf("%s was opened", name)
 		}
 	}
-	if _, err := Append(filepath.Join(t.TempDir(), "missing", "a.log")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := Append(filepath.Join(t.TempDir(), "missing", "a.log"), custody.Custody{}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("in a folder that is not there: %v", err)
 	}
 }

@@ -15,6 +15,8 @@
 //   - The copy is on disk before the cut. A crash at any point leaves it clear which of the two was
 //     done, and the next rotation finishes or undoes it. (Only where a file's next megabytes are
 //     byte for byte those cut off is it not clear: then one of the equal halves is dropped.)
+//   - A process can make its log larger without writing (ftruncate(2)). That costs no memory, reading
+//     skips it, and what comes due for a rotation by it is repaired instead: what was written stays.
 //   - Files are made with mode 0640 at most, never more than the log's own, and the log's owner.
 //     Symbolic links are not followed, nor is a file touched that has a second name.
 package journal

@@ -7,9 +7,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/medctrl/medctrl-supervisor/config/untrusted"
 )
 
 const (
@@ -54,7 +55,7 @@ type follower struct {
 }
 
 func (f *follower) open() (*os.File, error) {
-	return os.OpenFile(f.path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	return untrusted.OpenBelow(filepath.Dir(f.path), filepath.Base(f.path))
 }
 
 // remember reads the anchor of a place that was given by its number.
@@ -64,9 +65,14 @@ func (f *follower) remember() {
 		return // there is nothing before it
 	}
 	defer file.Close()
+	f.anchorIn(file)
+}
+
+// anchorIn reads the anchor of a place, up to a hole before it: a rotation takes holes out.
+func (f *follower) anchorIn(file *os.File) {
 	f.anchor = make([]byte, min(f.at, anchorSize))
 	n, _ := file.ReadAt(f.anchor, f.at-int64(len(f.anchor))) // less is a shorter anchor
-	f.anchor = f.anchor[:n]
+	f.anchor = f.anchor[bytes.LastIndexByte(f.anchor[:n], 0)+1 : n]
 }
 
 // next returns what was written since, a piece at a time; nothing where nothing was.
@@ -84,22 +90,29 @@ func (f *follower) next() ([]byte, error) {
 			return nil, err
 		}
 	}
-	text := make([]byte, piece)
-	n, err := file.ReadAt(text, f.at)
-	if err != nil && err != io.EOF {
+	text, end, err := untrusted.DataAfter(file, f.at, piece)
+	if err != nil {
 		return nil, err
 	}
-	text = text[:n]
-	f.at += int64(n)
+	n := len(text)
+	whole := end-f.at == int64(n)
+	if f.at = end; !whole { // there is a hole in it
+		f.anchorIn(file)
+		return text, nil
+	}
 	f.anchor = append(f.anchor, text[max(0, n-anchorSize):]...)
 	f.anchor = f.anchor[max(0, len(f.anchor)-anchorSize):]
-	return text, nil
+	return withoutZeros(text), nil
 }
 
 // inPlace says whether what stands before our place still does.
 func (f *follower) inPlace(file *os.File) bool {
+	info, err := file.Stat()
+	if err != nil || info.Size() < f.at {
+		return false
+	}
 	now := make([]byte, len(f.anchor))
-	_, err := file.ReadAt(now, f.at-int64(len(now)))
+	_, err = file.ReadAt(now, f.at-int64(len(now)))
 	return err == nil && bytes.Equal(now, f.anchor)
 }
 

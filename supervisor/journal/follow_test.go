@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/medctrl/medctrl-supervisor/config/custody"
 )
 
 var errEnough = errors.New("enough")
@@ -109,7 +111,7 @@ func TestFollowerGoesOnWithTheFileThatTakesTheName(t *testing.T) {
 			if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 				t.Fatal(err)
 			}
-			f, err := Append(path)
+			f, err := Append(path, custody.Custody{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -11,12 +11,16 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/medctrl/medctrl-supervisor/config/custody"
 )
 
 // Policy bounds a log. Zero values are the defaults.
 type Policy struct {
 	MaxBytes int64 // a log of this size or more is rotated; 16 MiB
 	Keep     int   // rotated files kept next to it; 5
+	// Custody is who may change the folder of a log. Where somebody else can, nothing is rotated as root.
+	Custody custody.Custody
 }
 
 func (p Policy) orDefault() Policy {
@@ -48,12 +52,13 @@ const (
 type rotation struct {
 	path     string
 	policy   Policy
-	collapse func(f *os.File, n int64) error
+	collapse func(f *os.File, from, n int64) error
 	at       func(step string) error // for tests: a crash
+	enlarged int64                   // bytes that nobody wrote and that were taken out
 }
 
 func newRotation(path string, p Policy) *rotation {
-	return &rotation{path, p.orDefault(), collapse, func(string) error { return nil }}
+	return &rotation{path: path, policy: p.orDefault(), collapse: collapse, at: func(string) error { return nil }}
 }
 
 func (r *rotation) run() (manner, error) {
@@ -65,6 +70,9 @@ func (r *rotation) run() (manner, error) {
 }
 
 func (r *rotation) try() (manner, error) {
+	if err := guarded(r.path, r.policy.Custody); err != nil {
+		return notDue, err
+	}
 	log, size, err := openLog(r.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return notDue, nil
@@ -78,6 +86,14 @@ func (r *rotation) try() (manner, error) {
 	}
 	if size < r.policy.MaxBytes {
 		return notDue, nil
+	}
+	if r.enlarged, err = r.squeeze(log, size); err != nil {
+		return notDue, err
+	}
+	if r.enlarged > 0 {
+		if size, err = log.Seek(0, io.SeekEnd); err != nil || size < r.policy.MaxBytes {
+			return notDue, err
+		}
 	}
 	n, err := r.part(log, size)
 	if n == 0 || err != nil {
@@ -109,9 +125,9 @@ func openLog(path string) (*os.File, int64, error) {
 		f.Close()
 		return nil, 0, err
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Nlink > 1 {
-		f.Close()
-		return nil, 0, errors.New("not a plain file with one name")
+	if err := ours(f); err != nil {
+		f.Close() // nothing was written through it
+		return nil, 0, err
 	}
 	return f, st.Size, nil
 }
@@ -119,11 +135,10 @@ func openLog(path string) (*os.File, int64, error) {
 // part is how many bytes to cut off a log of size bytes: whole blocks, and not all of it
 // (fallocate(2): the range must end before the file does).
 func (r *rotation) part(log *os.File, size int64) (int64, error) {
-	var st unix.Statfs_t
-	if err := unix.Fstatfs(int(log.Fd()), &st); err != nil {
-		return 0, fmt.Errorf("ask for block size: %w", err)
+	block, err := blockSize(log)
+	if err != nil {
+		return 0, err
 	}
-	block := max(int64(st.Bsize), 1)
 	n := (size - 1) / block * block
 	if n > 2*r.policy.MaxBytes {
 		n = (r.policy.MaxBytes + block - 1) / block * block
@@ -185,9 +200,9 @@ func (r *rotation) fill(aside, log *os.File, n int64) error {
 
 // cut takes the first n bytes, of which aside is a copy, off the log.
 func (r *rotation) cut(log, aside *os.File, n int64) (manner, error) {
-	err := r.collapse(log, n)
+	err := r.collapse(log, 0, n)
 	switch {
-	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EINVAL), errors.Is(err, unix.EPERM):
+	case cannotCollapse(err):
 		return truncated, r.truncate(log, aside, n)
 	case err != nil:
 		return notDue, fmt.Errorf("collapse the first %d bytes: %w", n, err)
@@ -199,9 +214,9 @@ func (r *rotation) cut(log, aside *os.File, n int64) (manner, error) {
 	return collapsed, log.Sync()
 }
 
-func collapse(f *os.File, n int64) error {
+func collapse(f *os.File, from, n int64) error {
 	for {
-		if err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_COLLAPSE_RANGE, 0, n); err != unix.EINTR {
+		if err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_COLLAPSE_RANGE, from, n); err != unix.EINTR {
 			return err
 		}
 	}

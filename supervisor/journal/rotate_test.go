@@ -112,7 +112,7 @@ func canCollapse(t *testing.T, dir string) bool {
 	defer os.Remove(f.Name())
 	defer f.Close()
 	f.Write(make([]byte, 1<<20))
-	return collapse(f, 1<<19) == nil
+	return collapse(f, 0, 1<<19) == nil
 }
 
 // rotate rotates a log once, if that is due.
@@ -264,7 +264,7 @@ func TestCrashAtAnyStepLosesAndDoublesNothing(t *testing.T) {
 						return nil
 					}
 					if refused {
-						r.collapse = func(*os.File, int64) error { return unix.EOPNOTSUPP }
+						r.collapse = func(*os.File, int64, int64) error { return unix.EOPNOTSUPP }
 					}
 					if _, err := r.run(); !errors.Is(err, crash) {
 						t.Fatalf("run: %v", err)

@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -14,6 +14,8 @@ import (
 	"unicode"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/medctrl/medctrl-supervisor/config/untrusted"
 )
 
 const (
@@ -107,7 +109,7 @@ func readBack(path string, most int64, lines int) ([]byte, error) {
 		if i > 0 {
 			name += "." + strconv.Itoa(i)
 		}
-		f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+		f, err := untrusted.OpenBelow(filepath.Dir(name), filepath.Base(name))
 		if errors.Is(err, fs.ErrNotExist) && i == 0 && exists(path+".1") {
 			continue
 		}
@@ -143,23 +145,22 @@ func readFileBack(f *os.File, most int64, lines *int) (pieces [][]byte, err erro
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a plain file", f.Name())
-	}
 	for end := info.Size(); end > 0 && most > 0 && *lines >= 0; {
-		buf := make([]byte, min(piece, end, most))
-		n, err := f.ReadAt(buf, end-int64(len(buf)))
-		if err != nil && err != io.EOF { // EOF: it was cut meanwhile, the caller sees that
+		// It may be less where it was cut meanwhile, which the caller sees.
+		text, from, err := untrusted.DataBefore(f, end, min(piece, most))
+		if err != nil {
 			return nil, err
 		}
-		buf = buf[:n]
-		end -= int64(cap(buf))
-		most -= int64(cap(buf))
-		*lines -= bytes.Count(buf, []byte{'\n'})
-		pieces = append(pieces, buf)
+		end = from
+		most -= int64(len(text))
+		*lines -= bytes.Count(text, []byte{'\n'})
+		pieces = append(pieces, withoutZeros(text))
 	}
 	return pieces, nil
 }
+
+// withoutZeros leaves out what fills up blocks next to a hole that was taken out.
+func withoutZeros(text []byte) []byte { return bytes.ReplaceAll(text, []byte{0}, nil) }
 
 func exists(path string) bool {
 	_, err := os.Lstat(path)

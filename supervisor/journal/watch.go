@@ -61,6 +61,8 @@ type note struct {
 	lossy   bool   // it was logged that rotation may lose lines
 	size    int64  // when it was looked at last
 	busy    bool   // it is looked at again soon: it grows, or cannot be watched
+	// It was logged that somebody made it larger without writing, or cut it off.
+	enlarged, cutOff bool
 }
 
 // round looks at every log, and takes the list of paths as what there is.
@@ -96,6 +98,10 @@ func (w *watcher) look(ctx context.Context) {
 // check rotates a log where that is due. One that does not grow is watched from then on.
 func (w *watcher) check(ctx context.Context, path string, n note) note {
 	size := Size(path)
+	if size < n.size && !n.cutOff {
+		w.log.Info("log was cut off by somebody else", "path", path, "bytes", n.size-size)
+		n.cutOff = true
+	}
 	if size >= w.policy.MaxBytes && n.trouble == "" {
 		n = w.rotate(ctx, path, n)
 		size = Size(path)
@@ -133,7 +139,13 @@ func (w *watcher) told(events []event) (all bool) {
 func (w *watcher) rotate(ctx context.Context, path string, n note) note {
 	for ctx.Err() == nil {
 		began := time.Now()
-		how, err := newRotation(path, w.policy).run()
+		r := newRotation(path, w.policy)
+		how, err := r.run()
+		if r.enlarged > 0 && !n.enlarged {
+			w.log.Warn("log was made larger than what was written to it, which was taken back", "path", path, "bytes", r.enlarged,
+				"reason", "a process of the build changed the size of its log")
+			n.enlarged = true
+		}
 		switch {
 		case err != nil:
 			if n.trouble != err.Error() {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/medctrl/medctrl-supervisor/config/custody"
 )
 
 // watching watches the logs at paths, which are never all looked at, until the test's end.
@@ -30,7 +32,7 @@ func watching(t *testing.T, p Policy, paths ...string) {
 // bursts appends to a log more than it may hold, and waits until that was rotated away.
 func bursts(t *testing.T, path string, p Policy) {
 	t.Helper()
-	f, err := Append(path)
+	f, err := Append(path, custody.Custody{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +117,7 @@ func TestQuietLogCostsNoLook(t *testing.T) {
 	if w.restless() {
 		t.Fatal("it is quiet, and is looked at all the same")
 	}
-	f, err := Append(path)
+	f, err := Append(path, custody.Custody{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -88,7 +88,8 @@ func recognise(pid int, start uint64, mark string) (ours bool, err error) {
 	}
 	// An environment that cannot be read, or was written over (setproctitle), tells nothing: pid
 	// and start time must do.
-	environ, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+	one := procReader{buf: make([]byte, 4096)}
+	environ, err := one.slurp(unix.AT_FDCWD, "/proc/"+strconv.Itoa(pid)+"/environ", nil) // bounded
 	if err != nil {
 		return false, nil
 	}

@@ -81,7 +81,7 @@ func prepare(s Spec, null int) (_ *image, err error) {
 		return nil, err
 	}
 	if s.Log != "" && s.Stdout == nil {
-		fd, err := unix.Open(s.Log, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_CLOEXEC|unix.O_NOCTTY, 0o640)
+		fd, err := unix.Open(s.Log, unix.O_WRONLY|unix.O_APPEND|unix.O_CREAT|unix.O_NOFOLLOW|unix.O_CLOEXEC|unix.O_NOCTTY, 0o640)
 		if err != nil {
 			return nil, fmt.Errorf("open log %s: %w", s.Log, err)
 		}

@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/medctrl/medctrl-supervisor/build"
+	"github.com/medctrl/medctrl-supervisor/config/untrusted"
 )
 
 // File is a generated file that a server needs.
@@ -63,6 +64,6 @@ func (f File) asItShouldBe() bool {
 	if owner, ok := info.Sys().(*syscall.Stat_t); ok && f.GID >= 0 && int(owner.Gid) != f.GID {
 		return false
 	}
-	have, err := os.ReadFile(f.Path)
+	have, err := untrusted.ReadBelow(filepath.Dir(f.Path), filepath.Base(f.Path), int64(len(f.Text)))
 	return err == nil && string(have) == f.Text
 }

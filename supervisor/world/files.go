@@ -12,6 +12,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
+	"github.com/medctrl/medctrl-supervisor/config/untrusted"
 )
 
 // files are those on this machine's disk (Files).
@@ -21,8 +22,14 @@ type files struct{ environ []string } // our own, as os.Environ has it
 func (files) Load(path string) (*config.Config, error) { return config.Load(path) }
 
 // MakeFolder makes a folder with all above it, which others may pass. One that is there keeps its
-// mode, but for our own right to use it.
+// mode, but for our own right to use it. As root nothing is made or changed where somebody else could
+// exchange a folder on the way for a link.
 func (files) MakeFolder(path string, mode fs.FileMode) error {
+	if os.Geteuid() == 0 {
+		if err := (&config.Config{}).Custody().Grave(path); err != nil {
+			return fmt.Errorf("make folder %s: %w", path, err)
+		}
+	}
 	var missing []string
 	for dir := filepath.Clean(path); ; dir = filepath.Dir(dir) {
 		if _, err := os.Stat(dir); err == nil {
@@ -50,7 +57,7 @@ func (files) MakeFolder(path string, mode fs.FileMode) error {
 // Keep keeps a configuration in the supervisor's folder.
 func (f files) Keep(c *config.Config) error {
 	path := layout.Root(c.Root).LastGood()
-	if have, err := os.ReadFile(path); err == nil && bytes.Equal(have, c.Text) {
+	if have, err := untrusted.ReadFile(path, int64(len(c.Text))); err == nil && bytes.Equal(have, c.Text) {
 		return config.Remember(c)
 	}
 	aside := path + ".new"

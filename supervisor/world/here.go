@@ -11,6 +11,7 @@ import (
 
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/custody"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 	"github.com/medctrl/medctrl-supervisor/config/watch"
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
@@ -103,7 +104,7 @@ func Here(o *Options) (_ *World, err error) {
 	})
 	w.Events, w.PastEvents = eventlog.Open(root.Events(), log.Named("events"), control.FeedKept)
 	commands := &commands{readers: control.NoGroup, path: root.Control(), log: log.Named("control"), given: given.TakeControl()}
-	w.Trees = trees{table: table, root: root, log: log.Named("server")}
+	w.Trees = trees{table: table, root: root, who: o.Config.Custody(), log: log.Named("server")}
 	holder := newHolder(root, sdnotify.NewStore(environ, log.Named("notify")), passed, log)
 	w.Holder = holder
 	w.Sockets = sockets{root: root, log: log, guard: listener.NewGuard(log.Named("guard")), holder: holder}
@@ -113,7 +114,7 @@ func Here(o *Options) (_ *World, err error) {
 	w.Past = &past{given: given, holder: holder, log: log}
 	w.Control = commands
 	w.Own = &own{root: root, id: w.RootID, lock: lock, commands: commands, watcher: ownWatcher, log: log.Named("own")}
-	w.Program = program{lock: lock, table: table, log: log}
+	w.Program = program{lock: lock, table: table, who: o.Config.Custody(), log: log}
 	w.Upgrader = &upgrader{o: o, lock: lock, given: given, table: table, maker: maker, commands: commands}
 	return w, nil
 }
@@ -182,6 +183,7 @@ func (r *records) Load(name string) (state.Record, bool, error) {
 type program struct {
 	lock  *state.Locked
 	table *process.Table
+	who   custody.Custody // who may change the folders of logs
 	log   hclog.Logger
 }
 
@@ -193,7 +195,7 @@ const journalEvery = 15 * time.Second
 
 // Rotate keeps logs from growing without bound.
 func (p program) Rotate(ctx context.Context, paths func() []string) {
-	journal.Watch(ctx, paths, journal.Policy{}, journalEvery, p.log.Named("journal"))
+	journal.Watch(ctx, paths, journal.Policy{Custody: p.who}, journalEvery, p.log.Named("journal"))
 }
 
 // Room makes room for n descriptors at once.

@@ -15,7 +15,9 @@ import (
 
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/custody"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
+	"github.com/medctrl/medctrl-supervisor/config/untrusted"
 	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
 	"github.com/medctrl/medctrl-supervisor/supervisor/journal"
 	"github.com/medctrl/medctrl-supervisor/supervisor/process"
@@ -27,6 +29,7 @@ import (
 type trees struct {
 	table *process.Table
 	root  layout.Root
+	who   custody.Custody // who may change the folders of logs
 	log   hclog.Logger
 }
 
@@ -106,7 +109,7 @@ func (t trees) output(path string) (*os.File, error) {
 	if err := (files{}).MakeFolder(filepath.Dir(path), 0o750); err != nil {
 		return nil, err
 	}
-	return journal.Append(path)
+	return journal.Append(path, t.who)
 }
 
 // Adopt watches a server that an earlier supervisor started.
@@ -123,9 +126,13 @@ func (t trees) Remains(l actor.Leftover) actor.Tree {
 	return tree{t.table.Remains(l.Leader.Pid, l.Leader.StartTime, l.Mark, l.User), t, tempOf(t.root, l.Mark)}
 }
 
+// mostEnviron is above the largest environment that the kernel takes (execve(2)); a process can make
+// its own look larger (PR_SET_MM).
+const mostEnviron = 8 << 20
+
 // Environ reads the environment that a process was started with.
 func (trees) Environ(pid int) ([]string, error) {
-	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
+	text, err := untrusted.ReadStart(filepath.Join("/proc", strconv.Itoa(pid), "environ"), mostEnviron)
 	return strings.Split(string(text), "\x00"), err
 }
 

@@ -14,13 +14,17 @@ type Logs struct {
 	out   io.Writer
 	look  Look
 	width int // of the longest name
+	safe  func(line string) string
 
 	mu sync.Mutex // held for whole lines
 }
 
 // NewLogs returns Logs of the builds that are named.
 func NewLogs(out io.Writer, names []string) *Logs {
-	l := &Logs{out: out, look: LookOf(out)}
+	l := &Logs{out: out, look: LookOf(out), safe: func(line string) string { return line }}
+	if IsTerminal(out) {
+		l.safe = func(line string) string { return escapeAll(line, l.look.Color) }
+	}
 	for _, name := range names {
 		l.width = max(l.width, len(name))
 	}
@@ -41,16 +45,22 @@ type BuildLog struct {
 	rest   []byte // of a line that has not ended yet
 }
 
+// longestLine is how much of a line is kept until its end comes.
+const longestLine = 1 << 20
+
 // Write keeps what comes after the last line's end for the next call.
 func (b *BuildLog) Write(text []byte) (int, error) {
 	b.rest = append(b.rest, text...)
+	if len(b.rest) > longestLine && bytes.IndexByte(b.rest, '\n') < 0 {
+		b.rest = append(b.rest, '\n')
+	}
 	whole := bytes.LastIndexByte(b.rest, '\n') + 1
 	if whole == 0 {
 		return len(text), nil
 	}
 	var lines strings.Builder
 	for line := range bytes.Lines(b.rest[:whole]) {
-		lines.WriteString(b.prefix + string(line))
+		lines.WriteString(b.prefix + b.logs.safe(string(line)))
 	}
 	b.rest = append([]byte(nil), b.rest[whole:]...)
 	b.logs.mu.Lock()
