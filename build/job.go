@@ -233,7 +233,10 @@ func (j *job) finish(ctx context.Context) (Release, error) {
 	rel.StaticRoot = j.staticRoot
 	text, err := json.MarshalIndent(rel, "", "  ")
 	if err == nil {
-		err = os.WriteFile(layout.Release(j.temp).Record(), append(text, '\n'), 0o640)
+		err = os.RemoveAll(layout.Release(j.temp).Record()) // what a step may have put there
+	}
+	if err == nil {
+		err = writeNew(layout.Release(j.temp).Record(), append(text, '\n'), 0o640)
 	}
 	if err != nil {
 		return rel, fmt.Errorf("write record of the release: %w", err)
@@ -292,7 +295,7 @@ func (j *job) abandon(why error) {
 		j.maker.Log.Warn("half a release stays until the next start", "build", j.b.Name, "error", err)
 	}
 	if !complete(j.venv) {
-		if err := os.RemoveAll(j.venv); err != nil {
+		if err := removeEnvironment(j.venv); err != nil {
 			j.maker.Log.Warn("half an environment stays until the next build", "build", j.b.Name, "error", err)
 		}
 	}

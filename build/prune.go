@@ -63,7 +63,11 @@ func pruneEnvironments(root, name string) error {
 		dir := filepath.Join(venvs, e.Name())
 		used := slices.ContainsFunc(all, func(r Release) bool { return r.VenvID == e.Name() })
 		if !used && venvID.MatchString(e.Name()) && complete(dir) {
-			errs = append(errs, discard(dir))
+			if err := discard(dir); err != nil {
+				errs = append(errs, err)
+			} else if err := removeEnvironmentRecord(dir); err != nil {
+				errs = append(errs, fmt.Errorf("remove record of environment %s: %w", dir, err))
+			}
 		}
 	}
 	return errors.Join(errs...)
@@ -94,7 +98,7 @@ func discardInPlace(dir, doomed string) error {
 	if err := os.Mkdir(doomed, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	for _, mark := range []string{layout.Release(dir).Record(), filepath.Join(dir, completeFile)} {
+	for _, mark := range []string{layout.Release(dir).Record(), filepath.Join(dir, oldMark), environmentRecordPath(dir)} {
 		if err := os.Remove(mark); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -141,18 +145,32 @@ func leftovers(dir layout.Build) (left []string, err error) {
 			ours := map[string]bool{
 				dir.Dir():      temporary && name == filepath.Base(dir.Current()),
 				dir.Releases(): temporary && releaseID.MatchString(name),
-				dir.Venvs():    venvID.MatchString(name) && (temporary || !complete(path)),
+				dir.Venvs():    venvID.MatchString(name) && (temporary || !complete(path)) || recordOfNone(parent, name, temporary),
 			}
 			if !ours[parent] {
 				continue
 			}
 			left = append(left, path)
+			if parent == dir.Venvs() && !temporary && venvID.MatchString(name) {
+				left = append(left, environmentRecordPath(path))
+			}
 			if old := filepath.Join(parent, name); strings.HasPrefix(e.Name(), tempPrefix+oldPrefix) && halfRemoved(old) {
 				left = append(left, old)
 			}
 		}
 	}
 	return left, errors.Join(errs...)
+}
+
+// recordOfNone says whether a file in the folder of all environments is a record that was not
+// written to its end, or whose environment is gone.
+func recordOfNone(venvs, name string, temporary bool) bool {
+	id, isRecord := strings.CutSuffix(name, filepath.Ext(environmentRecordPath("")))
+	if !isRecord || !venvID.MatchString(id) {
+		return false
+	}
+	_, err := os.Lstat(filepath.Join(venvs, id))
+	return temporary || errors.Is(err, fs.ErrNotExist)
 }
 
 // halfRemoved says that discardInPlace has begun with a folder.

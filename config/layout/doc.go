@@ -21,6 +21,7 @@
 //	    build-failed.log         Build.FailedLog
 //	    build-failed.json        Build.FailedRecord
 //	    venvs/HASH/              Build.Venv
+//	    venvs/HASH.json          whether that is complete; package build writes and reads it
 //	    data/                    Build.Data: writable, kept across releases
 //	    run/                     Build.Run
 //	        gunicorn-KEY.conf.py Build.Conf
