@@ -141,9 +141,9 @@ func (j *job) folders() error {
 		uid, gid int
 	}{
 		{j.Root, root, -1, -1},
-		{j.dir.Dir(), 0o755, -1, -1}, // Nginx reaches the socket through it
-		{j.dir.Releases(), 0o711, -1, -1},
-		{j.dir.Venvs(), 0o711, -1, -1},
+		{j.dir.Dir(), FolderMode, -1, -1}, // Nginx reaches the socket through it
+		{j.dir.Releases(), FolderMode, -1, -1},
+		{j.dir.Venvs(), FolderMode, -1, -1},
 	} {
 		if err := MakeFolder(f.path, f.mode, f.uid, f.gid); err != nil {
 			return err

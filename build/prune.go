@@ -107,12 +107,16 @@ func discardInPlace(dir, doomed string) error {
 }
 
 // Tidy removes what an attempt or a Prune left when its supervisor was killed: unfinished releases
-// and environments, and the processes of their steps. A migration is not ended half-way: it
+// and environments, and the processes of their steps. It closes to others what is open to them. A migration is not ended half-way: it
 // continues, with its folder and its lock, and the next Tidy removes the rest. It is for start-up,
 // when no attempt of that build is running.
 func (m *Maker) Tidy(root, name string) error {
+	open := narrowFolders(folderOf(root, name))
+	if open != nil {
+		open = fmt.Errorf("close the folders of %s to others: %w", name, open)
+	}
 	left, err := leftovers(folderOf(root, name))
-	if len(left) == 0 {
+	if err = errors.Join(open, err); len(left) == 0 {
 		return err
 	}
 	busy, eerr := endSteps(m.Runner, folderOf(root, name).Releases())

@@ -90,6 +90,7 @@ type Build struct {
 	User               string
 	Group              string
 	Umask              os.FileMode
+	SocketGroup        string // of the public socket; "": Group, or that of the user
 	SocketMode         os.FileMode
 	Autostart          bool
 	Restart            Restart

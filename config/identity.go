@@ -48,13 +48,31 @@ func IdentityOf(b Build) (Identity, error) {
 		}
 	}
 	if b.Group != "" {
-		g, err := user.LookupGroup(b.Group)
-		if err != nil {
-			return id, fmt.Errorf("look up group of build %s: %w", b.Name, err)
-		}
-		if id.GID, err = strconv.Atoi(g.Gid); err != nil {
-			return id, fmt.Errorf("look up group %s: id %q: %w", b.Group, g.Gid, err)
+		var err error
+		if id.GID, err = lookupGroup(b.Name, b.Group); err != nil {
+			return id, err
 		}
 	}
 	return id, nil
+}
+
+// SocketGroupOf looks up the group of b's public socket, -1 for our own: whoever is in it may
+// connect, and may do nothing else.
+func SocketGroupOf(b Build) (gid int, err error) {
+	if b.SocketGroup != "" {
+		return lookupGroup(b.Name, b.SocketGroup)
+	}
+	id, err := IdentityOf(b)
+	return id.GID, err
+}
+
+func lookupGroup(build, name string) (gid int, err error) {
+	g, err := user.LookupGroup(name)
+	if err != nil {
+		return -1, fmt.Errorf("look up group of build %s: %w", build, err)
+	}
+	if gid, err = strconv.Atoi(g.Gid); err != nil {
+		return -1, fmt.Errorf("look up group %s: id %q: %w", name, g.Gid, err)
+	}
+	return gid, nil
 }

@@ -36,7 +36,7 @@ type key struct {
 }
 
 // ofMachine are the keys whose check asks this machine.
-var ofMachine = map[string]bool{"user": true, "group": true}
+var ofMachine = map[string]bool{"user": true, "group": true, "socket_group": true}
 
 // part is a wrong element of a list or entry of a table.
 type part struct {
@@ -95,6 +95,7 @@ var keys = []key{
 	{"user", CostRebuild, func(b *Build) any { return &b.User }, userName, nil},
 	{"group", CostRebuild, func(b *Build) any { return &b.Group }, groupName, nil},
 	{"umask", CostRebuild, func(b *Build) any { return &b.Umask }, umask, nil},
+	{"socket_group", CostRestart, func(b *Build) any { return &b.SocketGroup }, groupName, nil},
 	{"socket_mode", CostRestart, func(b *Build) any { return &b.SocketMode }, socketMode, nil},
 	{"autostart", CostLive, func(b *Build) any { return &b.Autostart }, nil, nil},
 	{"restart", CostLive, func(b *Build) any { return &b.Restart }, nil, nil},
@@ -135,7 +136,7 @@ func subtables() map[string][]key {
 
 // younger are keys that came after releases had been made without them. At their default they are
 // not part of a hash, so that no release is made anew for a new version of this program.
-var younger = map[string]bool{"working_dir": true, "steps.before_migrate": true, "steps.after_migrate": true}
+var younger = map[string]bool{"working_dir": true, "steps.before_migrate": true, "steps.after_migrate": true, "socket_group": true}
 
 // laterTables are reserved tables of a build, which have no effect yet, with their keys.
 var laterTables = map[string][]string{

@@ -331,7 +331,7 @@ func TestNginxNeedsTheRightToTheSocketAndItsFolders(t *testing.T) {
 		words        string
 	}{
 		{0o755, 0o660, member, false, OK, "will be allowed"},
-		{0o755, 0o660, stranger, false, Fail, "usermod -aG"},
+		{0o755, 0o660, stranger, false, Fail, "set socket_group"},
 		{0o700, 0o660, member, false, Fail, "chmod o+x " + dir},
 		{0o755, 0o600, member, false, Fail, "0600"},
 		{0o755, 0o660, member, true, OK, "may connect"},
