@@ -32,7 +32,7 @@ func narrow(path string, most fs.FileMode) error {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
-	want := st.Mode & 0o7000 | st.Mode&uint32(most.Perm())
+	want := st.Mode&0o7000 | st.Mode&uint32(most.Perm())
 	if st.Mode&unix.S_IFMT != unix.S_IFDIR || int(st.Uid) != os.Geteuid() || want == st.Mode&0o7777 {
 		return nil
 	}
