@@ -123,8 +123,8 @@ func readText(open opener, path string) ([]byte, error) {
 	return text, err
 }
 
-// readTree reads the application at app as it is now.
-func (c *hashes) readTree(ctx context.Context, app string) (tree, error) {
+// readTree reads the application at app as it is now, as far as r may read it.
+func (c *hashes) readTree(ctx context.Context, app string, r reader) (tree, error) {
 	if err := c.reads.take(ctx); err != nil {
 		return nil, err
 	}
@@ -136,7 +136,16 @@ func (c *hashes) readTree(ctx context.Context, app string) (tree, error) {
 	defer root.Close()
 	t := tree{}
 	err = walk(ctx, app, func(rel string, d fs.DirEntry) (err error) {
-		if !d.IsDir() {
+		closed, err := r.closed(app, rel, d)
+		switch {
+		case err != nil:
+			return err
+		case closed:
+			t[rel] = closedEntry
+			if d.IsDir() {
+				return filepath.SkipDir
+			}
+		case !d.IsDir():
 			t[rel], err = c.entry(root, rel, d)
 		}
 		return err
@@ -181,7 +190,7 @@ func otherSettings(b config.Build, app string, t tree) ([]string, error) {
 	for rel := range t {
 		dir, file := filepath.Split(rel)
 		_, counts := imported[rel]
-		if counts || filepath.Clean(dir) != filepath.Clean(b.SettingsDir) || filepath.Ext(file) != ".py" {
+		if counts || t[rel] == closedEntry || filepath.Clean(dir) != filepath.Clean(b.SettingsDir) || filepath.Ext(file) != ".py" {
 			continue
 		}
 		text, err := readText(os.OpenFile, filepath.Join(app, rel))

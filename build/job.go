@@ -52,6 +52,7 @@ type inputs struct {
 	requirements string // hash of that
 	environment  string // what stands for the requirements
 	venvID, venv string // of the environment, which may be one of several of these requirements
+	reader       reader // whom the source is read for
 	source       tree
 	hash         string // of all of it
 }

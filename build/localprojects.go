@@ -215,20 +215,20 @@ func eachInProject(ctx context.Context, dir, root string, visit func(in *os.Root
 // copyProject copies the project at dir to the folder to, for the build's user to write in: what
 // builds a package writes next to its source (setuptools, build/ and *.egg-info).
 func copyProject(ctx context.Context, dir, root, to string, as config.Identity) (tree, error) {
-	t := tree{}
+	t, r := tree{}, reader{as: as}
 	err := os.MkdirAll(to, 0o750)
 	if err == nil {
 		err = eachInProject(ctx, dir, root, func(in *os.Root, rel string, d fs.DirEntry) (err error) {
 			target := filepath.Join(to, rel)
 			switch {
 			case d.IsDir():
-				return os.Mkdir(target, 0o750)
+				return copyFolder(d, target, r)
 			case d.Type() == fs.ModeSymlink:
 				if t[rel], err = entryHash(in, rel, d); err == nil {
 					err = os.Symlink(strings.TrimPrefix(t[rel], "link "), target)
 				}
 			default:
-				t[rel], err = copyFile(within(in), rel, target)
+				t[rel], err = copyFile(r.opener(within(in)), rel, target, r)
 			}
 			return err
 		})

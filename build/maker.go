@@ -218,7 +218,11 @@ func (m *Maker) prepare(ctx context.Context, r Request) (_ *job, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if j.source, err = m.hashes.readTree(ctx, app); err != nil {
+	j.reader = readerOf(app, j.b, j.as)
+	if j.source, err = m.hashes.readTree(ctx, app, j.reader); err != nil {
+		return nil, err
+	}
+	if err := j.source.needed(app, j.b, j.reader); err != nil {
 		return nil, err
 	}
 	if j.hash, err = identity(j.b, app, j.source, j.requirements, j.venvID); err != nil {
