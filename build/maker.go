@@ -38,6 +38,7 @@ type Maker struct {
 	unsettled    unsettled
 	pipConf      []string // pip's settings for everybody on this machine, there or not
 	collectors   collectors
+	databases    databases
 	statics      *statics.Publisher
 }
 

@@ -119,7 +119,7 @@ func (m *Maker) Tidy(root, name string) error {
 	if err = errors.Join(open, err); len(left) == 0 {
 		return err
 	}
-	busy, eerr := endSteps(m.Runner, folderOf(root, name).Releases())
+	busy, eerr := endSteps(m.Runner, layout.Root(root), name)
 	if busy == nil {
 		return errors.Join(err, eerr) // one of the folders may be of a migration
 	}
@@ -183,9 +183,10 @@ func halfRemoved(dir string) bool {
 	return errors.Is(err, fs.ErrNotExist) && !complete(dir)
 }
 
-// endSteps kills the processes of steps whose releases are prepared in releases, and returns the
-// folders of those that migrate and so are left alone.
-func endSteps(r Runner, releases string) (busy map[string]bool, err error) {
+// endSteps kills the processes of a build's steps, and returns the folders of those that migrate and
+// so are left alone.
+func endSteps(r Runner, root layout.Root, name string) (busy map[string]bool, err error) {
+	releases := root.Build(name).Releases()
 	marks, err := r.Running(filepath.Join(releases, tempPrefix))
 	if err != nil {
 		return nil, err
@@ -193,11 +194,12 @@ func endSteps(r Runner, releases string) (busy map[string]bool, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), afterKill)
 	defer cancel()
 	busy = map[string]bool{}
+	migration, alive := migrates(r, root, name)
 	var errs []error
 	for _, mark := range marks {
 		// The folder alone is the mark where an earlier version of this program started it.
 		folder, _, _ := strings.Cut(strings.TrimPrefix(mark, releases+"/"), "/")
-		if dir := filepath.Join(releases, folder); locked(filepath.Join(dir, migratesFile)) {
+		if dir := filepath.Join(releases, folder); alive && dir == migration.Folder || locked(filepath.Join(dir, oldMigratesFile)) {
 			busy[dir] = true
 		} else {
 			errs = append(errs, r.End(ctx, mark))
@@ -205,6 +207,10 @@ func endSteps(r Runner, releases string) (busy map[string]bool, err error) {
 	}
 	return busy, errors.Join(errs...)
 }
+
+// oldMigratesFile was locked (flock(2)) by the process that migrates, in the folder of its release,
+// by versions of this program that gave it the locks.
+const oldMigratesFile = "migrates.lock"
 
 // locked says whether a process holds the lock of a file.
 func locked(path string) bool {

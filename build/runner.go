@@ -20,6 +20,10 @@ type Runner interface {
 	// also of those that an earlier supervisor started.
 	Running(prefix string) (marks []string, err error)
 
+	// Alive reports whether the process is running that had that Identity, whichever supervisor
+	// started it.
+	Alive(identity string) bool
+
 	// End kills every process of the command with that mark, whichever supervisor started it, and
 	// returns when they are gone or ctx ends.
 	End(ctx context.Context, mark string) error
@@ -27,6 +31,9 @@ type Runner interface {
 
 // Process is a command that was started.
 type Process interface {
+	// Identity names the command's own process among all others, also after a restart of the machine.
+	Identity() (string, error)
+
 	// Done is closed when the command itself has ended.
 	Done() <-chan struct{}
 

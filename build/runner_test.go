@@ -80,6 +80,8 @@ func (r tableRunner) End(ctx context.Context, mark string) error {
 	return r.table.EndTask(ctx, mark, 0)
 }
 
+func (tableRunner) Alive(identity string) bool { return process.Alive(identity) }
+
 type tableProcess struct{ *process.Child }
 
 func (p tableProcess) Wait(ctx context.Context, grace time.Duration) error {

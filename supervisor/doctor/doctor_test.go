@@ -49,6 +49,8 @@ func (r scripted) Start(c build.Command) (build.Process, error) {
 	return s, nil
 }
 func (scripted) Running(string) ([]string, error)  { return nil, nil }
+func (scripted) Alive(string) bool                 { return false }
+func (script) Identity() (string, error)           { return "", nil }
 func (scripted) End(context.Context, string) error { return nil }
 func (s script) Done() <-chan struct{}             { return nil }
 func (s script) Wait(ctx context.Context, _ time.Duration) error {

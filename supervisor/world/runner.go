@@ -46,6 +46,9 @@ func specOf(c build.Command) process.Spec {
 // running.
 func (r runner) Running(prefix string) ([]string, error) { return r.table.FindTasks(prefix) }
 
+// Alive reports whether the process with that identity is running.
+func (runner) Alive(identity string) bool { return process.Alive(identity) }
+
 // End kills what is left of a command.
 func (r runner) End(ctx context.Context, mark string) error { return r.table.EndTask(ctx, mark, 0) }
 
