@@ -1,6 +1,7 @@
 package build
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -87,7 +88,7 @@ func takeOver(dir, old, file string, caches map[string]map[string][]string) bool
 	}
 	for _, name := range known[file] {
 		to := filepath.Join(dir, "__pycache__", name)
-		if _, err := copyFile(os.OpenFile, filepath.Join(cache, name), to, ourselves); err != nil {
+		if _, err := copyFile(context.Background(), os.OpenFile, filepath.Join(cache, name), to, ourselves); err != nil {
 			os.Remove(to) // half of one; it is compiled then
 			return false
 		}

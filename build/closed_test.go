@@ -115,11 +115,11 @@ func TestFileThatIsExchangedIsAskedForItsOwnRights(t *testing.T) {
 	root, err := os.OpenRoot(app)
 	must(t, err)
 	defer root.Close()
-	if _, err := copyFile(r.opener(within(root)), "file", to, r); err == nil || exists(to) {
+	if _, err := copyFile(t.Context(), r.opener(within(root)), "file", to, r); err == nil || exists(to) {
 		t.Errorf("copied: %v", err)
 	}
 	must(t, os.Chmod(path, 0o604))
-	if _, err := copyFile(r.opener(within(root)), "file", to, r); err != nil {
+	if _, err := copyFile(t.Context(), r.opener(within(root)), "file", to, r); err != nil {
 		t.Error(err)
 	}
 }

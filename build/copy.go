@@ -36,11 +36,11 @@ func copyTree(ctx context.Context, from, to string, r reader, skip func(rel stri
 		case d.IsDir():
 			return copyFolder(d, target, r)
 		case d.Type() == fs.ModeSymlink:
-			if t[rel], err = entryHash(root, rel, d); err == nil {
+			if t[rel], err = entryHash(ctx, root, rel, d); err == nil {
 				err = os.Symlink(strings.TrimPrefix(t[rel], "link "), target)
 			}
 		default:
-			if t[rel], err = copyFile(r.opener(within(root)), rel, target, r); errors.Is(err, errClosed) {
+			if t[rel], err = copyFile(ctx, r.opener(within(root)), rel, target, r); errors.Is(err, errClosed) {
 				t[rel], err = closedEntry, nil // since we looked
 			}
 		}
@@ -60,7 +60,7 @@ func copyFolder(d fs.DirEntry, to string, r reader) error {
 	return os.Mkdir(to, r.mode(0o750, info.Mode()))
 }
 
-func copyFile(open opener, from, to string, r reader) (hash string, err error) {
+func copyFile(ctx context.Context, open opener, from, to string, r reader) (hash string, err error) {
 	in, err := openRegular(open, from)
 	if err != nil {
 		return "", err
@@ -68,6 +68,9 @@ func copyFile(open opener, from, to string, r reader) (hash string, err error) {
 	defer in.Close()
 	info, err := in.Stat()
 	if err != nil {
+		return "", err
+	}
+	if err := tooLarge(in, info.Size()); err != nil {
 		return "", err
 	}
 	mode := fs.FileMode(0o640)
@@ -81,9 +84,9 @@ func copyFile(open opener, from, to string, r reader) (hash string, err error) {
 	}
 	if err = out.Chmod(mode); err == nil { // whatever our umask
 		if cloned(out, in) {
-			hash, err = contentHash(out, nil) // what was copied, whatever becomes of the source
+			hash, err = contentHash(ctx, out, nil) // what was copied, whatever becomes of the source
 		} else {
-			hash, err = contentHash(in, out)
+			hash, err = contentHash(ctx, in, out)
 		}
 	}
 	if closing := out.Close(); err == nil {

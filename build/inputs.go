@@ -43,7 +43,7 @@ func (t tree) changed(app string, now tree) (all []changedFile) {
 
 // entryHash stands for one file or link of the tree, its mode included as far as a release keeps
 // it.
-func entryHash(app *os.Root, rel string, d fs.DirEntry) (string, error) {
+func entryHash(ctx context.Context, app *os.Root, rel string, d fs.DirEntry) (string, error) {
 	if d.Type() == fs.ModeSymlink {
 		to, err := app.Readlink(rel)
 		return "link " + to, err
@@ -53,7 +53,7 @@ func entryHash(app *os.Root, rel string, d fs.DirEntry) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	return contentHash(f, nil)
+	return contentHash(ctx, f, nil)
 }
 
 // opener is os.OpenFile, or one that is more careful.
@@ -128,7 +128,7 @@ func (c *hashes) readTree(ctx context.Context, app string, r reader) (tree, erro
 	if err := c.reads.take(ctx); err != nil {
 		return nil, err
 	}
-	defer c.reads.give()
+	defer c.mayRead(ctx)()
 	root, err := os.OpenRoot(app)
 	if err != nil {
 		return nil, fmt.Errorf("read the application: %w", err)
@@ -146,7 +146,7 @@ func (c *hashes) readTree(ctx context.Context, app string, r reader) (tree, erro
 				return filepath.SkipDir
 			}
 		case !d.IsDir():
-			t[rel], err = c.entry(root, rel, d)
+			t[rel], err = c.entry(ctx, root, rel, d)
 		}
 		return err
 	}, nil)

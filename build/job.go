@@ -95,6 +95,8 @@ func (j *job) make(ctx context.Context) (rel Release, err error) {
 		}
 		j.log.Close() // what matters of it was synced; it may not be open at all
 	}()
+	preparing := j.patience.watch("making the folders of " + j.dir.Dir())
+	defer preparing()
 	if err := j.folders(); err != nil {
 		return rel, err
 	}
@@ -110,6 +112,7 @@ func (j *job) make(ctx context.Context) (rel Release, err error) {
 	if err := j.forget(); err != nil {
 		return rel, err
 	}
+	preparing()
 	if err := j.steps(steps, begin); err != nil {
 		return rel, err
 	}
@@ -196,10 +199,12 @@ func (j *job) step(ctx context.Context, s step) error {
 	_, err := fmt.Fprintf(j.log, "== %s (%d of %d) %s\n", s.name, p.N, p.Of, begun.UTC().Format(time.RFC3339))
 	offset, serr := j.log.Seek(0, io.SeekEnd)
 	if err = errors.Join(err, serr); err == nil {
+		waited := j.patience.watch("build step " + s.name)
 		limited, cancel := context.WithTimeoutCause(ctx, j.b.StepTimeout,
 			fmt.Errorf("ended because it took longer than step_timeout, %v", j.b.StepTimeout))
 		p.Skipped, err = s.run(j, limited)
 		cancel()
+		waited()
 	}
 	p.Elapsed, p.Done = time.Since(begun), true
 	if err != nil {
@@ -226,6 +231,7 @@ func (j *job) say(p Progress) {
 // finish writes the record, brings everything to the disk and gives the release its name: from then
 // on it is complete.
 func (j *job) finish(ctx context.Context) (Release, error) {
+	defer j.patience.watch("bringing the release to the disk")()
 	gone := j.dismiss()
 	rel := Release{ID: j.id, Hash: j.hash, VenvID: j.venvID, Created: time.Now().UTC(), Steps: j.took, RanAs: ownerOfAll(j.as).String()}
 	if j.environment != j.venvID {
