@@ -1,6 +1,7 @@
 package build
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -42,7 +43,7 @@ func reuseBytecode(app string, now tree, before string) (stale []string) {
 	old := readManifest(before)
 	caches := map[string]map[string][]string{} // folder -> source -> names of its bytecode
 	for rel, hash := range now {
-		if filepath.Ext(rel) != ".py" || strings.HasPrefix(hash, "link ") {
+		if filepath.Ext(rel) != ".py" || hash == closedEntry || strings.HasPrefix(hash, "link ") {
 			continue
 		}
 		dir, file := filepath.Split(rel)
@@ -92,7 +93,7 @@ func takeOver(dir, old, file string, caches map[string]map[string][]string) bool
 	}
 	for _, name := range known[file] {
 		to := filepath.Join(dir, "__pycache__", name)
-		if _, err := copyFile(os.OpenFile, filepath.Join(cache, name), to); err != nil {
+		if _, err := copyFile(context.Background(), os.OpenFile, filepath.Join(cache, name), to, ourselves); err != nil {
 			os.Remove(to) // half of one; it is compiled then
 			return false
 		}

@@ -2,6 +2,7 @@ package build
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -9,9 +10,10 @@ import (
 	"strings"
 )
 
-// copyTree copies the application at from to the folder to and returns what it copied. Modes become
-// 0640 and 0750, less what the source itself denies. skip is called for what is left out.
-func copyTree(ctx context.Context, from, to string, skip func(rel string)) (tree, error) {
+// copyTree copies the application at from, as far as r may read it, to the folder to and returns
+// what it copied. Modes become 0640 and 0750, less what the source itself denies. skip is called for
+// what is left out.
+func copyTree(ctx context.Context, from, to string, r reader, skip func(rel string)) (tree, error) {
 	t := tree{}
 	if err := os.MkdirAll(to, 0o750); err != nil {
 		return nil, err
@@ -23,16 +25,24 @@ func copyTree(ctx context.Context, from, to string, skip func(rel string)) (tree
 	defer root.Close()
 	err = walk(ctx, from, func(rel string, d fs.DirEntry) error {
 		target := filepath.Join(to, rel)
-		var err error
+		closed, err := r.closed(from, rel, d)
 		switch {
+		case err != nil:
+		case closed:
+			t[rel] = closedEntry
+			if d.IsDir() {
+				return filepath.SkipDir
+			}
 		case d.IsDir():
-			return os.Mkdir(target, 0o750)
+			return copyFolder(d, target, r)
 		case d.Type() == fs.ModeSymlink:
-			if t[rel], err = entryHash(root, rel, d); err == nil {
+			if t[rel], err = entryHash(ctx, root, rel, d); err == nil {
 				err = os.Symlink(strings.TrimPrefix(t[rel], "link "), target)
 			}
 		default:
-			t[rel], err = copyFile(within(root), rel, target)
+			if t[rel], err = copyFile(ctx, r.opener(within(root)), rel, target, r); errors.Is(err, errClosed) {
+				t[rel], err = closedEntry, nil // since we looked
+			}
 		}
 		return err
 	}, skip)
@@ -42,7 +52,15 @@ func copyTree(ctx context.Context, from, to string, skip func(rel string)) (tree
 	return t, nil
 }
 
-func copyFile(open opener, from, to string) (hash string, err error) {
+func copyFolder(d fs.DirEntry, to string, r reader) error {
+	info, err := d.Info()
+	if err != nil {
+		return err
+	}
+	return os.Mkdir(to, r.mode(0o750, info.Mode()))
+}
+
+func copyFile(ctx context.Context, open opener, from, to string, r reader) (hash string, err error) {
 	in, err := openRegular(open, from)
 	if err != nil {
 		return "", err
@@ -52,19 +70,23 @@ func copyFile(open opener, from, to string) (hash string, err error) {
 	if err != nil {
 		return "", err
 	}
+	if err := tooLarge(in, info.Size()); err != nil {
+		return "", err
+	}
 	mode := fs.FileMode(0o640)
 	if info.Mode()&0o111 != 0 {
 		mode = 0o750
 	}
+	mode = r.mode(mode, info.Mode())
 	out, err := os.OpenFile(to, os.O_RDWR|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return "", err
 	}
 	if err = out.Chmod(mode); err == nil { // whatever our umask
 		if cloned(out, in) {
-			hash, err = contentHash(out, nil) // what was copied, whatever becomes of the source
+			hash, err = contentHash(ctx, out, nil) // what was copied, whatever becomes of the source
 		} else {
-			hash, err = contentHash(in, out)
+			hash, err = contentHash(ctx, in, out)
 		}
 	}
 	if closing := out.Close(); err == nil {

@@ -1,9 +1,7 @@
 # Runs commands of manage.py one after the other in one process, as descriptor 3 asks for them: loading the application costs
 # more than most of them. A failing command ends the process, with its own exit code.
-import array
 import contextlib
 import errno
-import fcntl
 import os
 import runpy
 import select
@@ -15,7 +13,6 @@ home = os.getcwd()
 app = sys.argv[1]
 mask = os.umask(0)
 os.umask(mask)
-held = []
 
 
 def main():
@@ -30,10 +27,6 @@ def main():
             lock(link, request.split("\0")[1:] or names())
         elif request.split("\0")[0] == "databases":
             need(request.split("\0")[1:])
-        elif request == "unlock":
-            while held:  # nobody need wait for what follows, nor for what it left behind
-                fcntl.flock(held[-1], fcntl.LOCK_UN)
-                os.close(held.pop())
         else:
             try:
                 run(link, request.split("\0"))
@@ -330,20 +323,11 @@ def divert(link, folder):
     place()
 
 
-# The locks are held by this process, and so exactly as long as it migrates, whatever becomes of who started it.
+# Names the databases that are migrated, and waits until no other migration of one of them is running. The supervisor holds the
+# locks: one that this process had could be left to a daemon.
 def lock(link, databases):
-    for name in sorted(set(databases)) + [""]:  # last the one that says: this process migrates
-        link.send(b"lock " + name.replace("\0", " ").encode(errors="replace")[:60000])
-        _, ancillary, _, _ = link.recvmsg(1, socket.CMSG_SPACE(array.array("i").itemsize))
-        fds = array.array("i")
-        fds.frombytes(ancillary[0][2][: fds.itemsize])
-        os.set_inheritable(fds[0], False)
-        held.append(fds[0])
-        try:
-            fcntl.flock(fds[0], fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            print("another migration of this database runs: waiting for its end", flush=True)
-            fcntl.flock(fds[0], fcntl.LOCK_EX)
+    for name in sorted(set(databases)) + [""]:  # last: that is all
+        tell(link, b"lock " + name.replace("\0", " ").encode(errors="replace")[:60000])
 
 
 # The settings are those that manage.py sets up, which may load more than the module. What is wrong with them is for migrate

@@ -19,29 +19,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 
-// completeFile is written last into an environment; one without it is half.
-const completeFile = ".medctrl-complete"
-
-// withGunicorn is what completeFile holds where gunicorn can be imported.
-const withGunicorn = "gunicorn\n"
-
 var venvID = regexp.MustCompile(`^[0-9a-f]{16}$`)
-
-func complete(venv string) bool {
-	_, err := os.Stat(filepath.Join(venv, completeFile))
-	return err == nil
-}
-
-// usable says whether an environment is complete and has its interpreter still.
-func usable(venv string) bool {
-	_, err := os.Stat(filepath.Join(venv, "bin", "python"))
-	return err == nil && complete(venv)
-}
-
-func hasGunicorn(venv string) bool {
-	text, err := os.ReadFile(filepath.Join(venv, completeFile))
-	return err == nil && string(text) == withGunicorn
-}
 
 // environmentID stands for an environment: whatever has the same needs no other. Where it sees the
 // interpreter's own packages their versions count too, for what pip found there it did not install.
@@ -90,6 +68,10 @@ func useEnvironments(dir layout.Build) (*os.File, error) {
 
 // makeEnvironment makes the environment's folder, in its final place: one cannot be moved.
 func (j *job) makeEnvironment(ctx context.Context) error {
+	// From here on nothing in it is believed, whatever a package writes there.
+	if err := writeEnvironmentRecord(j.venv, environmentRecord{}); err != nil {
+		return err
+	}
 	if err := os.RemoveAll(j.venv); err != nil { // half of one
 		return fmt.Errorf("remove half an environment: %w", err)
 	}
@@ -107,7 +89,7 @@ func (j *job) makeEnvironment(ctx context.Context) error {
 	return err
 }
 
-// install installs the requirements and marks the environment complete.
+// install installs the requirements and records that the environment is complete.
 func (j *job) install(ctx context.Context) error {
 	if err := j.installRequirements(ctx); err != nil {
 		return err
@@ -116,9 +98,9 @@ func (j *job) install(ctx context.Context) error {
 	if err := j.sameRequirements(ctx); err != nil {
 		return err
 	}
-	mark := ""
+	record := environmentRecord{Complete: true}
 	if j.exec(ctx, Command{Argv: []string{j.venvPython(), "-I", "-c", lookForGunicorn}, Dir: j.venv}) == nil {
-		mark = withGunicorn
+		record.Gunicorn = true
 	} else if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -129,10 +111,10 @@ func (j *job) install(ctx context.Context) error {
 	if err := syncTree(j.venv); err != nil {
 		return err
 	}
-	if err := markComplete(j.venv, mark); err != nil {
-		return fmt.Errorf("mark environment complete: %w", err)
+	if err := syncOne(filepath.Dir(j.venv)); err != nil {
+		return err
 	}
-	return nil
+	return writeEnvironmentRecord(j.venv, record)
 }
 
 // lookForGunicorn is quiet where there is none, which may be meant, and not where it is broken.
@@ -144,23 +126,6 @@ except ModuleNotFoundError as e:
         raise
     raise SystemExit(1)
 `
-
-func markComplete(venv, mark string) error {
-	path := filepath.Join(venv, completeFile)
-	temp := path + ".new"
-	// What was installed could have put a link there, to a file of ours.
-	err := os.RemoveAll(temp)
-	if err == nil {
-		err = writeNew(temp, []byte(mark), 0o640)
-	}
-	if err == nil {
-		err = syncOne(temp)
-	}
-	if err == nil {
-		err = os.Rename(temp, path)
-	}
-	return errors.Join(err, syncOne(venv), syncOne(filepath.Dir(venv)))
-}
 
 func writeNew(path string, text []byte, mode fs.FileMode) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)

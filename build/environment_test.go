@@ -38,8 +38,8 @@ func TestHalfAnEnvironmentIsMadeAgain(t *testing.T) {
 	p := newProject(t, "")
 	p.fakePip(t, "")
 	first := p.made(t)
-	// The mark is written last: without it the environment is half.
-	must(t, os.Remove(filepath.Join(first.Venv, completeFile)))
+	// The record says so last: until then the environment is half.
+	must(t, writeEnvironmentRecord(first.Venv, environmentRecord{}))
 	rubbish := filepath.Join(first.Venv, "rubbish")
 	must(t, os.WriteFile(rubbish, nil, 0o600))
 	if all, err := List(p.root, p.Name); err != nil || len(all) != 0 {
@@ -50,17 +50,14 @@ func TestHalfAnEnvironmentIsMadeAgain(t *testing.T) {
 	}
 }
 
-func TestMarkOfAnEnvironmentIsWrittenLast(t *testing.T) {
+func TestEnvironmentIsCompleteOnlyWhenAllOfItIsThere(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, "")
-	p.fakePip(t, `echo one package is bad; ls -a "$VIRTUAL_ENV" >"$PIPS.during"; exit 7`)
+	p.fakePip(t, `echo one package is bad; ls -a "$VIRTUAL_ENV" >"$PIPS.during"; cat "$VIRTUAL_ENV".json >>"$PIPS.during"; exit 7`)
 	step := p.failed(t)
 	contains(t, step.Error(), "install", "exit code 7", "one package is bad")
 	during := read(t, p.Env["PIPS"]+".during")
-	contains(t, during, "pyvenv.cfg")
-	if strings.Contains(during, completeFile) {
-		t.Errorf("while pip ran there was %s", during)
-	}
+	contains(t, during, "pyvenv.cfg", `"complete":false`)
 	if p.did(t) != "" {
 		t.Errorf("it went on: %s", p.did(t))
 	}
@@ -210,10 +207,12 @@ func TestInterpreterThatTheBuildsUserCanChangeIsFound(t *testing.T) {
 
 func TestLinksInAnEnvironmentLeadToNoFileOfOurs(t *testing.T) {
 	t.Parallel()
-	venv, ours := t.TempDir(), filepath.Join(t.TempDir(), "ours")
+	dir := t.TempDir()
+	venv, ours := filepath.Join(dir, "venv"), filepath.Join(dir, "ours")
+	must(t, os.Mkdir(venv, 0o700))
 	must(t, os.WriteFile(ours, []byte("ours"), 0o600))
-	must(t, os.Symlink(ours, filepath.Join(venv, completeFile+".new")))
-	must(t, markComplete(venv, withGunicorn))
+	must(t, os.Symlink(ours, unfinished(environmentRecordPath(venv))))
+	must(t, writeEnvironmentRecord(venv, environmentRecord{Complete: true, Gunicorn: true}))
 	if got := read(t, ours); got != "ours" || !hasGunicorn(venv) {
 		t.Errorf("the file behind the link holds %q", got)
 	}

@@ -86,7 +86,7 @@ func (p *project) environment(t testing.TB) {
 		err = seal(j.venv, j.as.GID)
 	}
 	if err == nil {
-		err = markComplete(j.venv, withGunicorn)
+		err = writeEnvironmentRecord(j.venv, environmentRecord{Complete: true, Gunicorn: true})
 	}
 	if err != nil {
 		t.Fatal(err)

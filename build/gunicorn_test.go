@@ -90,7 +90,7 @@ func TestRequirementsWithoutGunicornAreToldWithoutInstallingThem(t *testing.T) {
 	// A release that has it shows that something brings it along.
 	j = listing(t, plain, nil, text("company\n"))
 	venv := t.TempDir()
-	must(t, markComplete(venv, withGunicorn))
+	must(t, writeEnvironmentRecord(venv, environmentRecord{Complete: true, Gunicorn: true}))
 	j.all = []Release{{Venv: venv}}
 	if missing, sure := j.gunicornMissing(nil); missing == nil || sure {
 		t.Errorf("%v, sure %v: want an unsure one", missing, sure)

@@ -1,6 +1,7 @@
 package build
 
 import (
+	"context"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -39,11 +40,22 @@ type state struct {
 // of file systems are coarse, up to 2 s (FAT, NFSv3).
 const settledFor = 2 * time.Second
 
+// mayRead gives the place of a reader back, when the returned function is called or ctx ends: whoever
+// hangs in a file system then keeps nobody else from reading.
+func (c *hashes) mayRead(ctx context.Context) (done func()) {
+	give := sync.OnceFunc(c.reads.give)
+	stop := context.AfterFunc(ctx, give)
+	return func() {
+		stop()
+		give()
+	}
+}
+
 // entry is entryHash, from memory where the file has not changed.
-func (c *hashes) entry(app *os.Root, rel string, d fs.DirEntry) (string, error) {
+func (c *hashes) entry(ctx context.Context, app *os.Root, rel string, d fs.DirEntry) (string, error) {
 	path := filepath.Join(app.Name(), rel)
 	if d.Type() == fs.ModeSymlink {
-		return entryHash(app, rel, d)
+		return entryHash(ctx, app, rel, d)
 	}
 	info, err := d.Info()
 	if err != nil {
@@ -51,7 +63,7 @@ func (c *hashes) entry(app *os.Root, rel string, d fs.DirEntry) (string, error) 
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
-		return entryHash(app, rel, d)
+		return entryHash(ctx, app, rel, d)
 	}
 	now := state{dev: uint64(stat.Dev), ino: stat.Ino, size: stat.Size, changed: stat.Ctim}
 	c.mu.Lock()
@@ -60,7 +72,7 @@ func (c *hashes) entry(app *os.Root, rel string, d fs.DirEntry) (string, error) 
 	if ok && known.is == now {
 		return known.hash, nil
 	}
-	hash, err := entryHash(app, rel, d)
+	hash, err := entryHash(ctx, app, rel, d)
 	if err == nil && time.Since(time.Unix(stat.Ctim.Unix())) > settledFor {
 		c.mu.Lock()
 		defer c.mu.Unlock()

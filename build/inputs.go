@@ -43,7 +43,7 @@ func (t tree) changed(app string, now tree) (all []changedFile) {
 
 // entryHash stands for one file or link of the tree, its mode included as far as a release keeps
 // it.
-func entryHash(app *os.Root, rel string, d fs.DirEntry) (string, error) {
+func entryHash(ctx context.Context, app *os.Root, rel string, d fs.DirEntry) (string, error) {
 	if d.Type() == fs.ModeSymlink {
 		to, err := app.Readlink(rel)
 		return "link " + to, err
@@ -53,7 +53,7 @@ func entryHash(app *os.Root, rel string, d fs.DirEntry) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	return contentHash(f, nil)
+	return contentHash(ctx, f, nil)
 }
 
 // opener is os.OpenFile, or one that is more careful.
@@ -122,12 +122,12 @@ func readText(open opener, path string) ([]byte, error) {
 	return untrusted.Read(f, mostText)
 }
 
-// readTree reads the application at app as it is now.
-func (c *hashes) readTree(ctx context.Context, app string) (tree, error) {
+// readTree reads the application at app as it is now, as far as r may read it.
+func (c *hashes) readTree(ctx context.Context, app string, r reader) (tree, error) {
 	if err := c.reads.take(ctx); err != nil {
 		return nil, err
 	}
-	defer c.reads.give()
+	defer c.mayRead(ctx)()
 	root, err := os.OpenRoot(app)
 	if err != nil {
 		return nil, fmt.Errorf("read the application: %w", err)
@@ -135,8 +135,17 @@ func (c *hashes) readTree(ctx context.Context, app string) (tree, error) {
 	defer root.Close()
 	t := tree{}
 	err = walk(ctx, app, func(rel string, d fs.DirEntry) (err error) {
-		if !d.IsDir() {
-			t[rel], err = c.entry(root, rel, d)
+		closed, err := r.closed(app, rel, d)
+		switch {
+		case err != nil:
+			return err
+		case closed:
+			t[rel] = closedEntry
+			if d.IsDir() {
+				return filepath.SkipDir
+			}
+		case !d.IsDir():
+			t[rel], err = c.entry(ctx, root, rel, d)
 		}
 		return err
 	}, nil)
@@ -181,7 +190,7 @@ func otherSettings(b config.Build, app string, t tree) ([]string, error) {
 	for rel := range t {
 		dir, file := filepath.Split(rel)
 		_, counts := imported[rel]
-		if counts || filepath.Clean(dir) != filepath.Clean(b.SettingsDir) || filepath.Ext(file) != ".py" {
+		if counts || t[rel] == closedEntry || filepath.Clean(dir) != filepath.Clean(b.SettingsDir) || filepath.Ext(file) != ".py" {
 			continue
 		}
 		text, err := all.read(anywhere, filepath.Join(app, rel))

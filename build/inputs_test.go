@@ -174,7 +174,7 @@ func TestWhatFilesReadAsIsRememberedUntilTheyChange(t *testing.T) {
 	must(t, os.WriteFile(path, []byte("a"), 0o644))
 	var c hashes
 	c.reads.setLimit(readsAtOnce)
-	fresh, err := c.readTree(t.Context(), app)
+	fresh, err := c.readTree(t.Context(), app, ourselves)
 	must(t, err)
 	if len(c.said) > 0 {
 		t.Error("a file is remembered that could change again in the same tick of the clock")
@@ -187,7 +187,7 @@ func TestWhatFilesReadAsIsRememberedUntilTheyChange(t *testing.T) {
 	earlier.changed.Nsec--
 	for want, was := range map[string]state{"remembered": now, fresh["file"]: earlier} {
 		c.said = map[string]hashed{path: {was, "remembered"}, filepath.Join(app, "gone"): {}}
-		if got, err := c.readTree(t.Context(), app); err != nil || got["file"] != want || len(c.said) != 1 {
+		if got, err := c.readTree(t.Context(), app, ourselves); err != nil || got["file"] != want || len(c.said) != 1 {
 			t.Errorf("read %q %v, want %q; remembered %v", got["file"], err, want, c.said)
 		}
 	}

@@ -55,6 +55,7 @@ type inputs struct {
 	requirements string // hash of that
 	environment  string // what stands for the requirements
 	venvID, venv string // of the environment, which may be one of several of these requirements
+	reader       reader // whom the source is read for
 	source       tree
 	hash         string // of all of it
 }
@@ -98,6 +99,8 @@ func (j *job) make(ctx context.Context) (rel Release, err error) {
 		j.log.Close() // what matters of it was synced; it may not be open at all
 		j.dropTemp()
 	}()
+	preparing := j.patience.watch("making the folders of " + j.dir.Dir())
+	defer preparing()
 	if err := j.folders(); err != nil {
 		return rel, err
 	}
@@ -113,6 +116,7 @@ func (j *job) make(ctx context.Context) (rel Release, err error) {
 	if err := j.forget(); err != nil {
 		return rel, err
 	}
+	preparing()
 	if err := j.steps(steps, begin); err != nil {
 		return rel, err
 	}
@@ -145,9 +149,9 @@ func (j *job) folders() error {
 		uid, gid int
 	}{
 		{j.Root, root, -1, -1},
-		{j.dir.Dir(), 0o755, -1, -1}, // Nginx reaches the socket through it
-		{j.dir.Releases(), 0o711, -1, -1},
-		{j.dir.Venvs(), 0o711, -1, -1},
+		{j.dir.Dir(), FolderMode, -1, -1}, // Nginx reaches the socket through it
+		{j.dir.Releases(), FolderMode, -1, -1},
+		{j.dir.Venvs(), FolderMode, -1, -1},
 	} {
 		if err := MakeFolder(f.path, f.mode, f.uid, f.gid); err != nil {
 			return err
@@ -210,10 +214,12 @@ func (j *job) step(ctx context.Context, s step) error {
 	_, err := fmt.Fprintf(j.log, "== %s (%d of %d) %s\n", s.name, p.N, p.Of, begun.UTC().Format(time.RFC3339))
 	offset, serr := j.log.Seek(0, io.SeekEnd)
 	if err = errors.Join(err, serr); err == nil {
+		waited := j.patience.watch("build step " + s.name)
 		limited, cancel := context.WithTimeoutCause(ctx, j.b.StepTimeout,
 			fmt.Errorf("ended because it took longer than step_timeout, %v", j.b.StepTimeout))
 		p.Skipped, err = s.run(j, limited)
 		cancel()
+		waited()
 	}
 	p.Elapsed, p.Done = time.Since(begun), true
 	if err != nil {
@@ -240,6 +246,7 @@ func (j *job) say(p Progress) {
 // finish writes the record, brings everything to the disk and gives the release its name: from then
 // on it is complete.
 func (j *job) finish(ctx context.Context) (Release, error) {
+	defer j.patience.watch("bringing the release to the disk")()
 	gone := j.dismiss()
 	rel := Release{ID: j.id, Hash: j.hash, VenvID: j.venvID, Created: time.Now().UTC(), Steps: j.took, RanAs: ownerOfAll(j.as).String()}
 	if j.environment != j.venvID {
@@ -248,7 +255,10 @@ func (j *job) finish(ctx context.Context) (Release, error) {
 	rel.StaticRoot, rel.Interpreter = j.staticRoot, j.interpreter
 	text, err := json.MarshalIndent(rel, "", "  ")
 	if err == nil {
-		err = os.WriteFile(layout.Release(j.temp).Record(), append(text, '\n'), 0o640)
+		err = os.RemoveAll(layout.Release(j.temp).Record()) // what a step may have put there
+	}
+	if err == nil {
+		err = writeNew(layout.Release(j.temp).Record(), append(text, '\n'), 0o640)
 	}
 	if err != nil {
 		return rel, fmt.Errorf("write record of the release: %w", err)
@@ -307,7 +317,7 @@ func (j *job) abandon(why error) {
 		j.maker.Log.Warn("half a release stays until the next start", "build", j.b.Name, "error", err)
 	}
 	if !complete(j.venv) {
-		if err := os.RemoveAll(j.venv); err != nil {
+		if err := removeEnvironment(j.venv); err != nil {
 			j.maker.Log.Warn("half an environment stays until the next build", "build", j.b.Name, "error", err)
 		}
 	}

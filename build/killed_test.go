@@ -204,7 +204,7 @@ func TestTidyEndsWhatAnEarlierVersionStarted(t *testing.T) {
 		started[dir] = p
 		t.Cleanup(func() { end(p) })
 	}
-	lock := lockFile(t, filepath.Join(migrates, migratesFile))
+	lock := lockFile(t, filepath.Join(migrates, oldMigratesFile))
 	defer lock.Close()
 	s.tidy()
 	<-started[half].Done()

@@ -36,7 +36,7 @@ func TestLinkOutOfTheApplicationIsFollowedToAFileOnly(t *testing.T) {
 	link("settings.py", filepath.Join(elsewhere, "open.py"))
 	link("nothing.py", "nowhere.py")
 	to := filepath.Join(t.TempDir(), "copy")
-	copied, err := copyTree(t.Context(), app, to, nil)
+	copied, err := copyTree(t.Context(), app, to, ourselves, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestLinkOutOfTheApplicationIsFollowedToAFileOnly(t *testing.T) {
 		}
 	}
 	link("folder", filepath.Join(elsewhere, "folder"))
-	if _, err := copyTree(t.Context(), app, filepath.Join(t.TempDir(), "copy"), nil); err == nil || !strings.Contains(err.Error(), "link to the folder") {
+	if _, err := copyTree(t.Context(), app, filepath.Join(t.TempDir(), "copy"), ourselves, nil); err == nil || !strings.Contains(err.Error(), "link to the folder") {
 		t.Errorf("a link to a folder elsewhere: %v", err)
 	}
 }
@@ -71,13 +71,13 @@ func TestLinkIsNotFollowedToWhatItsOwnerMayNotRead(t *testing.T) {
 	if err := os.Symlink(secret, filepath.Join(app, "a.py")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := copyTree(t.Context(), app, filepath.Join(t.TempDir(), "copy"), nil); err != nil {
+	if _, err := copyTree(t.Context(), app, filepath.Join(t.TempDir(), "copy"), ourselves, nil); err != nil {
 		t.Errorf("their owner's own: %v", err)
 	}
 	if err := os.Lchown(filepath.Join(app, "a.py"), 65534, 65534); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := copyTree(t.Context(), app, filepath.Join(t.TempDir(), "copy"), nil); err == nil || strings.Contains(err.Error(), "secret\n") {
+	if _, err := copyTree(t.Context(), app, filepath.Join(t.TempDir(), "copy"), ourselves, nil); err == nil || strings.Contains(err.Error(), "secret\n") {
 		t.Errorf("somebody else's: %v", err)
 	}
 }

@@ -120,9 +120,13 @@ func notCopied(path string, d fs.DirEntry) bool {
 // walkProject calls visit for every folder, file and link that belongs to the project at dir, which
 // has no links in it. A link that leads out of it stands for the file that it leads to.
 func walkProject(ctx context.Context, dir, root string, visit func(rel string, d fs.DirEntry) error) error {
+	seen := counter{of: dir}
 	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err == nil {
 			err = context.Cause(ctx)
+		}
+		if err == nil {
+			err = seen.another()
 		}
 		if err != nil || path == dir {
 			return err
@@ -182,11 +186,11 @@ func (c *hashes) readProject(ctx context.Context, dir, root string) (tree, error
 	if err := c.reads.take(ctx); err != nil {
 		return nil, err
 	}
-	defer c.reads.give()
+	defer c.mayRead(ctx)()
 	t := tree{}
 	err := eachInProject(ctx, dir, root, func(in *os.Root, rel string, d fs.DirEntry) (err error) {
 		if !d.IsDir() {
-			t[rel], err = c.entry(in, rel, d)
+			t[rel], err = c.entry(ctx, in, rel, d)
 		}
 		return err
 	})
@@ -215,20 +219,20 @@ func eachInProject(ctx context.Context, dir, root string, visit func(in *os.Root
 // copyProject copies the project at dir to the folder to, for the build's user to write in: what
 // builds a package writes next to its source (setuptools, build/ and *.egg-info).
 func copyProject(ctx context.Context, dir, root, to string, as config.Identity) (tree, error) {
-	t := tree{}
+	t, r := tree{}, reader{as: as}
 	err := os.MkdirAll(to, 0o750)
 	if err == nil {
 		err = eachInProject(ctx, dir, root, func(in *os.Root, rel string, d fs.DirEntry) (err error) {
 			target := filepath.Join(to, rel)
 			switch {
 			case d.IsDir():
-				return os.Mkdir(target, 0o750)
+				return copyFolder(d, target, r)
 			case d.Type() == fs.ModeSymlink:
-				if t[rel], err = entryHash(in, rel, d); err == nil {
+				if t[rel], err = entryHash(ctx, in, rel, d); err == nil {
 					err = os.Symlink(strings.TrimPrefix(t[rel], "link "), target)
 				}
 			default:
-				t[rel], err = copyFile(within(in), rel, target)
+				t[rel], err = copyFile(ctx, r.opener(within(in)), rel, target, r)
 			}
 			return err
 		})
@@ -282,14 +286,15 @@ func otherHash(ctx context.Context, path string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	h := sha256.New()
-	for err == nil {
-		if ctx.Err() != nil {
-			return "", context.Cause(ctx)
-		}
-		_, err = io.CopyN(h, f, 16<<20)
+	info, err := f.Stat()
+	if err == nil {
+		err = tooLarge(f, info.Size())
 	}
-	if !errors.Is(err, io.EOF) {
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	if _, err := io.Copy(h, cancelledReader{ctx, io.LimitReader(f, info.Size())}); err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil

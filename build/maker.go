@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -38,6 +39,8 @@ type Maker struct {
 	unsettled    unsettled
 	pipConf      []string // pip's settings for everybody on this machine, there or not
 	collectors   collectors
+	databases    databases
+	attempts     attempts
 	statics      *statics.Publisher
 }
 
@@ -74,6 +77,8 @@ type Request struct {
 	// Irreversible, where given, is called once just before what cannot be taken back (migrate),
 	// with the locks of the databases held. Cancelling after it may leave a database half migrated.
 	Irreversible func()
+
+	patience *patience // how long the attempt is waited for; nil: until its end
 }
 
 // Progress is how far a build is.
@@ -119,12 +124,8 @@ var errSame = errors.New("the inputs are those of a release that is there")
 // restarts is how often an attempt whose inputs changed meanwhile begins again.
 const restarts = 3
 
-// Make makes a release of the inputs as they are now. Where a complete release of the very same
-// inputs is there it returns that one, not fresh, and runs nothing. A failed step comes back as
-// *StepError; one that is Final comes back again, without another attempt, until the inputs change
-// or r.Force asks for one. A cancelled ctx comes back as its error, unless the release was complete
-// already.
-func (m *Maker) Make(ctx context.Context, r Request) (rel Release, fresh bool, err error) {
+// makeWhole is Make for as long as it takes. While the source is being written it waits.
+func (m *Maker) makeWhole(ctx context.Context, r Request) (rel Release, fresh bool, err error) {
 	defer func() {
 		if err != nil && ctx.Err() != nil {
 			err = ctx.Err()
@@ -154,7 +155,7 @@ func halfSource(err error) bool {
 
 // makeOnce is Make of the source as it is. If a lock other than ignored comes, it is errBeingWritten.
 func (m *Maker) makeOnce(ctx context.Context, r Request, ignored string) (rel Release, fresh bool, err error) {
-	j, err := m.prepare(ctx, r)
+	j, err := m.prepareIn(ctx, r)
 	if err != nil {
 		return Release{}, false, err
 	}
@@ -167,10 +168,12 @@ func (m *Maker) makeOnce(ctx context.Context, r Request, ignored string) (rel Re
 	if err := m.slots.take(ctx); err != nil {
 		return Release{}, false, err
 	}
-	defer m.slots.give()
+	give := sync.OnceFunc(m.slots.give)
+	defer give()
+	defer context.AfterFunc(ctx, give)() // what hangs keeps no other build from being made
 	for range restarts {
 		// Again: the inputs may have changed while we waited.
-		if j, err = m.prepare(ctx, r); err != nil {
+		if j, err = m.prepareIn(ctx, r); err != nil {
 			return Release{}, false, err
 		}
 		if rel, ok := j.same(); ok {
@@ -190,6 +193,20 @@ func (m *Maker) makeOnce(ctx context.Context, r Request, ignored string) (rel Re
 		return Release{}, false, err
 	}
 	return rel, true, nil
+}
+
+// prepareIn is prepare within step_timeout.
+func (m *Maker) prepareIn(ctx context.Context, r Request) (*job, error) {
+	const what = "reading what the release is made of"
+	defer r.patience.watch(what)()
+	limited, cancel := context.WithTimeoutCause(ctx, r.Build.StepTimeout,
+		fmt.Errorf("%s took longer than step_timeout, %v: is something huge or on a slow disk in %s?", what, r.Build.StepTimeout, r.Build.Source))
+	defer cancel()
+	j, err := m.prepare(limited, r)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		return nil, context.Cause(limited)
+	}
+	return j, err
 }
 
 // prepare finds out what would be built, without changing anything.
@@ -219,7 +236,11 @@ func (m *Maker) prepare(ctx context.Context, r Request) (_ *job, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if j.source, err = m.hashes.readTree(ctx, app); err != nil {
+	j.reader = readerOf(app, j.b, j.as)
+	if j.source, err = m.hashes.readTree(ctx, app, j.reader); err != nil {
+		return nil, err
+	}
+	if err := j.source.needed(app, j.b, j.reader); err != nil {
 		return nil, err
 	}
 	if j.hash, err = identity(j.b, app, j.source, j.requirements, j.venvID); err != nil {

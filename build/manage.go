@@ -101,12 +101,15 @@ func (j *job) ask(ctx context.Context, request string) (alive bool, err error) {
 	j.manager.asked++
 	p, conn := j.manager.process, j.manager.conn
 	served := make(chan error, 1)
-	go func() { served <- j.serve(conn, request) }()
+	waiting, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	go func() { served <- j.serve(waiting, conn, request) }()
 	select {
 	case err = <-served:
 	case <-p.Done():
 		// A daemon that it left may hold its end of the socket for ever.
 		_ = conn.SetReadDeadline(time.Now()) // of an open socket
+		giveUp()
 		if <-served != nil {
 			return false, p.Wait(ctx, afterTerm)
 		}
@@ -130,9 +133,9 @@ func (j *job) ask(ctx context.Context, request string) (alive bool, err error) {
 
 var errHungUp = errors.New("manage.py hung up")
 
-// serve hands out locks, and hears how far a migration is and where static files go, until the
+// serve takes locks, and hears how far a migration is and where static files go, until the
 // request is done.
-func (j *job) serve(conn *net.UnixConn, request string) error {
+func (j *job) serve(ctx context.Context, conn *net.UnixConn, request string) error {
 	// A process that is gone already is seen by the read.
 	if _, err := conn.Write([]byte(request)); err != nil && !errors.Is(err, unix.EPIPE) && !errors.Is(err, unix.ECONNRESET) {
 		return fmt.Errorf("ask manage.py: %w", err)
@@ -148,7 +151,7 @@ func (j *job) serve(conn *net.UnixConn, request string) error {
 		}
 		said := string(buffer[:n])
 		if name, ok := strings.CutPrefix(said, "lock "); ok {
-			err = j.handOutLock(conn, name)
+			err = j.lockNamed(ctx, conn, request, name)
 		} else if now, ok := strings.CutPrefix(said, "stage "); ok {
 			j.stage = stage(now)
 			_, err = conn.Write([]byte("noted")) // it waits for that: its end must not overtake it

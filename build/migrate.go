@@ -2,23 +2,9 @@ package build
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
-	"fmt"
-	"net"
-	"os"
-	"path/filepath"
 	"strings"
-
-	"golang.org/x/sys/unix"
-
-	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
-
-// migratesFile lies in the folder of a release that is prepared and is locked (flock(2)) by the
-// process that migrates, as long as it does: one that is still there when its supervisor is not
-// must not be ended half-way.
-const migratesFile = "migrates.lock"
 
 // stage is how far a migration is, as the process that migrates says.
 type stage string
@@ -36,12 +22,12 @@ const (
 type migration struct {
 	migrating bool     // it has begun
 	stage     stage    // how far it is
-	locks     []string // names of the databases whose locks were handed out
+	named     []string // the databases, as the process that migrates names them
 }
 
-// migrate takes the locks of all databases, then runs manage.py migrate in the process that holds
-// them.
+// migrate takes the locks of all databases, then runs manage.py migrate.
 func (j *job) migrate(ctx context.Context) error {
+	defer j.maker.databases.give(j) // whatever became of it: what migrates has ended by then
 	if err := j.needManager(); err != nil {
 		return err
 	}
@@ -76,24 +62,19 @@ func (j *job) migrate(ctx context.Context) error {
 	}
 	for i, request := range requests {
 		if !alive {
-			return errors.New("the process that holds the databases' locks ended after it had migrated " +
+			return errors.New("the process that migrates ended after it had migrated " +
 				j.b.Databases[i-1] + ": does the command call exit?")
 		}
 		if alive, err = j.migrateOne(ctx, request); err != nil {
 			return err
 		}
 	}
-	if alive {
-		if _, err = j.ask(ctx, "unlock"); err != nil {
-			return err
-		}
-	}
-	return os.Remove(filepath.Join(j.temp, migratesFile))
+	return nil
 }
 
 // migrateOne migrates one database. Where manage.py itself cannot be run again in the process that
 // it shares with the commands before, nothing has begun: it is run once more in a process of its
-// own, which takes the same locks.
+// own, under the same locks.
 func (j *job) migrateOne(ctx context.Context, request string) (alive bool, err error) {
 	j.stage = stageUnknown
 	alive, err = j.ask(ctx, request)
@@ -101,7 +82,7 @@ func (j *job) migrateOne(ctx context.Context, request string) (alive bool, err e
 		if err := j.ownProcess("migrate", err); err != nil {
 			return false, err
 		}
-		if alive, err := j.ask(ctx, "lock\x00"+strings.Join(j.locks, "\x00")); err != nil || !alive {
+		if alive, err := j.ask(ctx, "lock\x00"+strings.Join(j.named, "\x00")); err != nil || !alive {
 			return false, errors.Join(err, errors.New("the databases could not be locked again"))
 		}
 		j.stage = stageUnknown
@@ -119,33 +100,4 @@ func (j *job) migrateOne(ctx context.Context, request string) (alive bool, err e
 // where its database is.
 func (j *job) final() bool {
 	return j.migrating && j.stage != stageConnecting && j.stage != stageAway || j.stage == stageOwn
-}
-
-// handOutLock gives the process the lock file of a database, or its migratesFile for no name
-// (SCM_RIGHTS, unix(7)): the process may be another user's, who cannot open it.
-func (j *job) handOutLock(conn *net.UnixConn, name string) error {
-	if path, ok := strings.CutPrefix(name, "file "); ok && strings.HasPrefix(path, j.temp+"/") {
-		j.maker.Log.Warn("the database lies in the release and is lost with it: put it under MEDCTRL_DATA",
-			"build", j.b.Name, "path", strings.TrimPrefix(path, j.temp+"/"))
-	}
-	dir := layout.Root(j.Root).MigrationLocks()
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make folder for migration locks: %w", err)
-	}
-	sum := sha256.Sum256([]byte(name))
-	path := filepath.Join(dir, fmt.Sprintf("%x.lock", sum[:8]))
-	if name != "" {
-		j.locks = append(j.locks, name)
-	} else {
-		path = filepath.Join(j.temp, migratesFile)
-	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return fmt.Errorf("open migration lock: %w", err)
-	}
-	defer f.Close() // the process has it then, and the lock with it
-	if _, _, err := conn.WriteMsgUnix([]byte{0}, unix.UnixRights(int(f.Fd())), nil); err != nil {
-		return fmt.Errorf("hand out migration lock: %w", err)
-	}
-	return nil
 }

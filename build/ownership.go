@@ -90,7 +90,9 @@ func seal(dir string, gid int) error {
 			return nil
 		}
 		want := info.Mode().Perm() &^ 0o027
-		want |= want >> 3 & 0o050 // the group may read what the owner may
+		if gid >= 0 {
+			want |= want >> 3 & 0o050 // the build's user reads by the group
+		}
 		if want == info.Mode().Perm() && info.Mode()&(fs.ModeSetuid|fs.ModeSetgid) == 0 {
 			return nil
 		}

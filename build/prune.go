@@ -63,7 +63,11 @@ func pruneEnvironments(root, name string) error {
 		dir := filepath.Join(venvs, e.Name())
 		used := slices.ContainsFunc(all, func(r Release) bool { return r.VenvID == e.Name() })
 		if !used && venvID.MatchString(e.Name()) && complete(dir) {
-			errs = append(errs, discard(dir))
+			if err := discard(dir); err != nil {
+				errs = append(errs, err)
+			} else if err := removeEnvironmentRecord(dir); err != nil {
+				errs = append(errs, fmt.Errorf("remove record of environment %s: %w", dir, err))
+			}
 		}
 	}
 	return errors.Join(errs...)
@@ -94,7 +98,7 @@ func discardInPlace(dir, doomed string) error {
 	if err := os.Mkdir(doomed, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	for _, mark := range []string{layout.Release(dir).Record(), filepath.Join(dir, completeFile)} {
+	for _, mark := range []string{layout.Release(dir).Record(), filepath.Join(dir, oldMark), environmentRecordPath(dir)} {
 		if err := os.Remove(mark); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -103,15 +107,19 @@ func discardInPlace(dir, doomed string) error {
 }
 
 // Tidy removes what an attempt or a Prune left when its supervisor was killed: unfinished releases
-// and environments, and the processes of their steps. A migration is not ended half-way: it
+// and environments, and the processes of their steps. It closes to others what is open to them. A migration is not ended half-way: it
 // continues, with its folder and its lock, and the next Tidy removes the rest. It is for start-up,
 // when no attempt of that build is running.
 func (m *Maker) Tidy(root, name string) error {
+	open := narrowFolders(folderOf(root, name))
+	if open != nil {
+		open = fmt.Errorf("close the folders of %s to others: %w", name, open)
+	}
 	left, err := leftovers(folderOf(root, name))
-	if len(left) == 0 {
+	if err = errors.Join(open, err); len(left) == 0 {
 		return err
 	}
-	busy, eerr := endSteps(m.Runner, folderOf(root, name))
+	busy, eerr := endSteps(m.Runner, layout.Root(root), name)
 	if busy == nil {
 		return errors.Join(err, eerr) // one of the folders may be of a migration
 	}
@@ -146,13 +154,16 @@ func leftovers(dir layout.Build) (left []string, err error) {
 			ours := map[string]bool{
 				dir.Dir():      temporary && name == filepath.Base(dir.Current()),
 				dir.Releases(): temporary && releaseID.MatchString(name),
-				dir.Venvs():    venvID.MatchString(name) && (temporary || !complete(path)),
+				dir.Venvs():    venvID.MatchString(name) && (temporary || !complete(path)) || recordOfNone(parent, name, temporary),
 				dir.Run():      ofCommand,
 			}
 			if !ours[parent] {
 				continue
 			}
 			left = append(left, path)
+			if parent == dir.Venvs() && !temporary && venvID.MatchString(name) {
+				left = append(left, environmentRecordPath(path))
+			}
 			if old := filepath.Join(parent, name); strings.HasPrefix(e.Name(), tempPrefix+oldPrefix) && halfRemoved(old) {
 				left = append(left, old)
 			}
@@ -161,15 +172,27 @@ func leftovers(dir layout.Build) (left []string, err error) {
 	return left, errors.Join(errs...)
 }
 
+// recordOfNone says whether a file in the folder of all environments is a record that was not
+// written to its end, or whose environment is gone.
+func recordOfNone(venvs, name string, temporary bool) bool {
+	id, isRecord := strings.CutSuffix(name, filepath.Ext(environmentRecordPath("")))
+	if !isRecord || !venvID.MatchString(id) {
+		return false
+	}
+	_, err := os.Lstat(filepath.Join(venvs, id))
+	return temporary || errors.Is(err, fs.ErrNotExist)
+}
+
 // halfRemoved says that discardInPlace has begun with a folder.
 func halfRemoved(dir string) bool {
 	_, err := os.Lstat(layout.Release(dir).Record())
 	return errors.Is(err, fs.ErrNotExist) && !complete(dir)
 }
 
-// endSteps kills the processes of steps whose releases are prepared in the folder of a build, and
-// returns the folders of those that migrate and so are left alone.
-func endSteps(r Runner, dir layout.Build) (busy map[string]bool, err error) {
+// endSteps kills the processes of a build's steps, and returns the folders of those that migrate and
+// so are left alone.
+func endSteps(r Runner, root layout.Root, name string) (busy map[string]bool, err error) {
+	dir := root.Build(name)
 	releases, user := dir.Releases(), userOf(dir)
 	marks, err := r.Running(filepath.Join(releases, tempPrefix), user)
 	if err != nil {
@@ -178,11 +201,12 @@ func endSteps(r Runner, dir layout.Build) (busy map[string]bool, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), afterKill)
 	defer cancel()
 	busy = map[string]bool{}
+	migration, alive := migrates(r, root, name)
 	var errs []error
 	for _, mark := range marks {
 		// The folder alone is the mark where an earlier version of this program started it.
 		folder, _, _ := strings.Cut(strings.TrimPrefix(mark, releases+"/"), "/")
-		if dir := filepath.Join(releases, folder); locked(filepath.Join(dir, migratesFile)) {
+		if dir := filepath.Join(releases, folder); alive && dir == migration.Folder || locked(filepath.Join(dir, oldMigratesFile)) {
 			busy[dir] = true
 		} else {
 			errs = append(errs, r.End(ctx, mark, user))
@@ -206,6 +230,10 @@ func userOf(dir layout.Build) int {
 	}
 	return os.Geteuid()
 }
+
+// oldMigratesFile was locked (flock(2)) by the process that migrates, in the folder of its release,
+// by versions of this program that gave it the locks.
+const oldMigratesFile = "migrates.lock"
 
 // locked says whether a process holds the lock of a file.
 func locked(path string) bool {

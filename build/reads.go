@@ -286,6 +286,9 @@ func (r *reads) hash(ctx context.Context, c *hashes, root string) (string, error
 	}
 	for _, path := range r.others {
 		content, err := otherHash(ctx, path)
+		if errors.Is(err, errTooLarge) {
+			return "", fmt.Errorf("read what is installed: %w", err)
+		}
 		fmt.Fprintf(h, "file %q %s %v\n", path, content, err != nil)
 		if ctx.Err() != nil {
 			return "", context.Cause(ctx)

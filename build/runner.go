@@ -21,6 +21,10 @@ type Runner interface {
 	// where user, by number, runs it, or we ourselves.
 	Running(prefix string, user int) (marks []string, err error)
 
+	// Alive reports whether the process is running that had that Identity, whichever supervisor
+	// started it.
+	Alive(identity string) bool
+
 	// End kills every process of the command with that mark, whichever supervisor started it, and
 	// returns when they are gone or ctx ends. user is as with Running.
 	End(ctx context.Context, mark string, user int) error
@@ -28,6 +32,9 @@ type Runner interface {
 
 // Process is a command that was started.
 type Process interface {
+	// Identity names the command's own process among all others, also after a restart of the machine.
+	Identity() (string, error)
+
 	// Done is closed when the command itself has ended.
 	Done() <-chan struct{}
 

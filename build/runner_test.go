@@ -82,6 +82,8 @@ func (r tableRunner) End(ctx context.Context, mark string, user int) error {
 	return r.table.EndTask(ctx, mark, user, 0)
 }
 
+func (tableRunner) Alive(identity string) bool { return process.Alive(identity) }
+
 type tableProcess struct{ *process.Child }
 
 func (p tableProcess) Wait(ctx context.Context, grace time.Duration) error {

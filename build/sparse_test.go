@@ -29,7 +29,7 @@ func TestSparseFileIsCopiedSparse(t *testing.T) {
 	if blocks(from) > size/2 {
 		t.Skip("this file system has no holes")
 	}
-	hash, err := copyFile(os.OpenFile, from, to)
+	hash, err := copyFile(t.Context(), os.OpenFile, from, to, ourselves)
 	must(t, err)
 	if blocks(to) > 4<<20 {
 		t.Errorf("the copy takes %d bytes, the file %d", blocks(to), blocks(from))
@@ -60,13 +60,13 @@ func TestHashOfAFileIsThatOfItsBytes(t *testing.T) {
 		must(t, os.WriteFile(path, c.text, 0o755))
 		must(t, os.Truncate(path, int64(len(c.text))+c.hole))
 		want := fmt.Sprintf("%x true", sha256.Sum256(append(bytes.Clone(c.text), make([]byte, c.hole)...)))
-		copied, err := copyFile(os.OpenFile, path, path+" copy")
+		copied, err := copyFile(t.Context(), os.OpenFile, path, path+" copy", ourselves)
 		if err != nil || copied != want {
 			t.Errorf("%s: copied %s, %v, want %s", name, copied, err, want)
 		}
 		f, err := os.Open(path + " copy")
 		must(t, err)
-		if got, err := contentHash(f, nil); err != nil || got != want {
+		if got, err := contentHash(t.Context(), f, nil); err != nil || got != want {
 			t.Errorf("%s: the copy reads as %s, %v, want %s", name, got, err, want)
 		}
 		must(t, f.Close())

@@ -115,6 +115,9 @@ func (j *job) stepCopy(ctx context.Context) (bool, error) {
 	if len(config.CheckSettings(copied)) > 0 {
 		return false, errChanged // since they were checked; then the settings step says what is wrong
 	}
+	if err := j.leaveOutOthers(); err != nil {
+		return false, err
+	}
 	before := ""
 	if j.before != nil && j.before.VenvID == j.venvID {
 		before = j.before.Dir
@@ -133,10 +136,10 @@ func (j *job) copyApp(ctx context.Context) error {
 			return err
 		}
 		var out leftOut
-		copied, err := copyTree(ctx, app, j.app(), out.add)
+		copied, err := copyTree(ctx, app, j.app(), j.reader, out.add)
 		if err == nil {
 			var now tree
-			now, err = j.maker.hashes.readTree(ctx, app)
+			now, err = j.maker.hashes.readTree(ctx, app, j.reader)
 			if err == nil {
 				err = j.settled(copied.changed(app, now))
 			}
@@ -146,6 +149,11 @@ func (j *job) copyApp(ctx context.Context) error {
 		}
 		if err == nil {
 			j.source = copied
+			if closed := copied.closed(); len(closed) > 0 {
+				remark := remarkClosed(closed, j.as)
+				j.remark(remark)
+				fmt.Fprintln(j.log, remark) // where the disk is full the next line says so
+			}
 			_, err = fmt.Fprint(j.log, out.String())
 			return err
 		}
@@ -216,7 +224,7 @@ func (j *job) copyRequirements() error {
 		if _, err := os.Lstat(to); err == nil {
 			continue // it is inside the application
 		}
-		text, err := readText(within(source), rel)
+		text, err := readText(reader{as: j.as}.opener(within(source)), rel)
 		if err == nil {
 			err = os.WriteFile(to, text, 0o640)
 		}

@@ -40,7 +40,7 @@ func (s store) dir(parts ...string) string {
 func (s store) add(id, venv string) {
 	s.Helper()
 	must(s, os.MkdirAll(s.dir("venvs", venv), 0o755))
-	must(s, markComplete(s.dir("venvs", venv), ""))
+	must(s, writeEnvironmentRecord(s.dir("venvs", venv), environmentRecord{Complete: true}))
 	must(s, os.MkdirAll(s.dir("releases", id), 0o755))
 	text, err := json.Marshal(Release{ID: id, VenvID: venv})
 	must(s, err)
@@ -95,6 +95,7 @@ func TestPruneKeepsWhatIsNewestInUseOrNotOurs(t *testing.T) {
 	for path, want := range map[string]bool{
 		s.dir("releases", rel1): true, s.dir("releases", rel2): false, s.dir("releases", rel3): true, s.dir("releases", rel4): true,
 		s.dir("venvs", venvA): true, s.dir("venvs", venvB): false, s.dir("venvs", venvC): true,
+		s.dir("venvs", venvA+".json"): true, s.dir("venvs", venvB+".json"): false, s.dir("venvs", venvC+".json"): true,
 	} {
 		if exists(path) != want {
 			t.Errorf("%s: there is %v, want %v", path, !want, want)
@@ -116,8 +117,12 @@ func TestTidyRemovesWhatIsHalf(t *testing.T) {
 	} {
 		must(t, os.MkdirAll(filepath.Join(path, "something"), 0o755))
 	}
+	must(t, writeEnvironmentRecord(s.dir("venvs", venvB), environmentRecord{}))
+	for _, record := range []string{venvC + ".json", tempPrefix + venvA + ".json"} {
+		must(t, os.WriteFile(s.dir("venvs", record), nil, 0o600))
+	}
 	s.tidy()
-	if got := append(s.entries("releases"), s.entries("venvs")...); !slices.Equal(got, []string{rel1, venvA}) || len(s.entries("")) != 2 {
+	if got := append(s.entries("releases"), s.entries("venvs")...); !slices.Equal(got, []string{rel1, venvA, venvA + ".json"}) || len(s.entries("")) != 2 {
 		t.Errorf("left: %v, %v", got, s.entries(""))
 	}
 	must(t, New(Options{Runner: newRunner(t)}).Tidy(s.root, "never_built"))
@@ -133,7 +138,7 @@ func TestListHoldsOnlyWhatIsComplete(t *testing.T) {
 	s.add(rel1, venvA)
 	s.add(rel3, venvB)
 	s.add(rel4, venvA)
-	must(t, os.Remove(s.dir("venvs", venvB, completeFile)))
+	must(t, os.Remove(s.dir("venvs", venvB+".json")))
 	must(t, os.WriteFile(s.dir("releases", rel4, "release.json"), []byte(`{"id": "`+rel4+`", "venv": ".."}`), 0o644))
 	must(t, os.Mkdir(s.dir("releases", "20260101T000009-aaaaaa"), 0o755))
 	all, err := List(s.root, "one")

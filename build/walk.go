@@ -36,6 +36,7 @@ func noise(name string, dir bool) bool {
 // leads out of the folder and anything that is no file, folder or link is an error. app itself has
 // no links in it: see resolved.
 func walk(ctx context.Context, app string, visit func(rel string, d fs.DirEntry) error, skip func(rel string)) error {
+	seen := counter{of: app}
 	return filepath.WalkDir(app, func(path string, d fs.DirEntry, err error) (result error) {
 		defer func() {
 			if path != app && vanished(path, result) {
@@ -44,6 +45,9 @@ func walk(ctx context.Context, app string, visit func(rel string, d fs.DirEntry)
 		}()
 		if err == nil {
 			err = context.Cause(ctx)
+		}
+		if err == nil {
+			err = seen.another()
 		}
 		if err != nil {
 			return err
@@ -72,6 +76,22 @@ func walk(ctx context.Context, app string, visit func(rel string, d fs.DirEntry)
 		}
 		return visit(rel, d)
 	})
+}
+
+// mostEntries is more files and folders than any application or package has.
+const mostEntries = 1_000_000
+
+// counter counts what is in a folder.
+type counter struct {
+	of   string
+	seen int
+}
+
+func (c *counter) another() error {
+	if c.seen++; c.seen > mostEntries {
+		return fmt.Errorf("%s holds more than %d files and folders: is it the right folder? What the application writes belongs under MEDCTRL_DATA", c.of, mostEntries)
+	}
+	return nil
 }
 
 // vanished reports whether an error is only that what was at path when its folder was read has been

@@ -92,7 +92,8 @@ type Build struct {
 	User               string
 	Group              string
 	Umask              os.FileMode
-	NoNewPrivs         bool // nothing that runs can gain privileges, or has any
+	NoNewPrivs         bool   // nothing that runs can gain privileges, or has any
+	SocketGroup        string // of the public socket; "": Group, or that of the user
 	SocketMode         os.FileMode
 	Autostart          bool
 	Restart            Restart

@@ -56,6 +56,19 @@ func IdentityOf(b Build) (Identity, error) {
 	return id, nil
 }
 
+// SocketGroupOf looks up the group of b's public socket, -1 for our own: whoever is in it may
+// connect, and may do nothing else.
+func SocketGroupOf(b Build) (gid int, err error) {
+	if b.SocketGroup == "" {
+		id, err := IdentityOf(b)
+		return id.GID, err
+	}
+	if gid, err = GroupID(b.SocketGroup); err != nil {
+		return -1, fmt.Errorf("build %s: %w", b.Name, err)
+	}
+	return gid, nil
+}
+
 // GroupID returns the number of a group of this system.
 func GroupID(name string) (int, error) {
 	g, err := user.LookupGroup(name)

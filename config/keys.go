@@ -36,7 +36,7 @@ type key struct {
 }
 
 // ofMachine are the keys whose check asks this machine.
-var ofMachine = map[string]bool{"user": true, "group": true}
+var ofMachine = map[string]bool{"user": true, "group": true, "socket_group": true}
 
 // part is a wrong element of a list or entry of a table.
 type part struct {
@@ -96,6 +96,7 @@ var keys = []key{
 	{"group", CostRebuild, func(b *Build) any { return &b.Group }, groupName, nil},
 	{"umask", CostRebuild, func(b *Build) any { return &b.Umask }, umask, nil},
 	{"no_new_privs", CostRestart, func(b *Build) any { return &b.NoNewPrivs }, nil, nil},
+	{"socket_group", CostRestart, func(b *Build) any { return &b.SocketGroup }, groupName, nil},
 	{"socket_mode", CostRestart, func(b *Build) any { return &b.SocketMode }, socketMode, nil},
 	{"autostart", CostLive, func(b *Build) any { return &b.Autostart }, nil, nil},
 	{"restart", CostLive, func(b *Build) any { return &b.Restart }, nil, nil},
@@ -156,7 +157,7 @@ func subtables() map[string][]key {
 // younger are keys that came after releases had been made without them. At their default they are
 // not part of a hash, so that no release is made anew for a new version of this program.
 var younger = map[string]bool{
-	"working_dir": true, "steps.before_migrate": true, "steps.after_migrate": true, "no_new_privs": true,
+	"working_dir": true, "steps.before_migrate": true, "steps.after_migrate": true, "no_new_privs": true, "socket_group": true,
 	"sandbox.enabled": true, "sandbox.read": true, "sandbox.write": true, "sandbox.connect": true, "sandbox.bind": true,
 	"limits.nofile": true, "limits.core": true,
 }

@@ -101,6 +101,7 @@ user = "root"
 group = "root"
 umask = "0077"
 no_new_privs = false
+socket_group = "root"
 socket_mode = "600"
 autostart = false
 restart = "on-failure"
@@ -140,7 +141,7 @@ core = "unlimited"
 		Command:      []string{"{python}", "x={venv}{release}", "{app}", "{data}", "{}", "{0}", `{"a":1}`},
 		GunicornArgs: []string{"--max-requests", "1000", "--log-level=debug", "-R", "--preload"},
 		Env:          map[string]string{"A": "env", "B": ""}, EnvFile: s.path("env"), User: "root", Group: "root",
-		Umask: 0o077, SocketMode: 0o600, Restart: RestartOnFailure, RestartDelayMax: time.Hour, StableAfter: time.Millisecond,
+		Umask: 0o077, SocketGroup: "root", SocketMode: 0o600, Restart: RestartOnFailure, RestartDelayMax: time.Hour, StableAfter: time.Millisecond,
 		WatchSource: true, KeepReleases: 1, StepTimeout: 24 * time.Hour,
 		Health: Health{
 			Path: "/health?full=1", Host: "example.org:8000", Expect: Expect{200, 399}, Interval: 10 * time.Millisecond,

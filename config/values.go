@@ -310,7 +310,7 @@ func socketMode(v any) string {
 	case m&0o600 != 0o600:
 		return `a mode with which its owner may connect, such as "0660"`
 	case m&0o002 != 0:
-		return `a mode with which not everybody may connect, such as "0660" with a group that Nginx is in`
+		return `a mode with which not everybody may connect, such as "0660" with a socket_group that Nginx is in`
 	}
 	return ""
 }

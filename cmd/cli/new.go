@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -139,11 +140,32 @@ func (n *newBuild) write(file string) (path, entry string, err error) {
 		return "", "", fmt.Errorf("write settings: %w", err)
 	}
 	_, err = f.WriteString(text)
-	if err = errors.Join(err, f.Chmod(0o640), f.Close()); err != nil {
+	if err = errors.Join(err, f.Chmod(0o640), giveToBuild(f, b), f.Close()); err != nil {
 		os.Remove(path) // half of it
 		return "", "", fmt.Errorf("write settings: %w", err)
 	}
 	return path, entry, nil
+}
+
+// giveToBuild has the user of a build read a file that is written by root, and whoever owns the folder
+// edit it.
+func giveToBuild(f *os.File, b config.Build) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	as, err := config.IdentityOf(b)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(filepath.Dir(f.Name()))
+	if err != nil {
+		return err
+	}
+	owner := -1
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		owner = int(stat.Uid)
+	}
+	return f.Chown(owner, as.GID)
 }
 
 // addEntry adds an entry at the end of a file, all or nothing. The rest of the file stays as it is,

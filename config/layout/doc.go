@@ -10,7 +10,7 @@
 //	    events, events.1         Root.Events: what happened, of earlier runs too
 //	    builds.toml              Root.LastGood: as it was applied last
 //	    logs/                    Root.Logs: output of the builds' servers, unless log_dir says otherwise
-//	    migrate/                 Root.MigrationLocks: one file for each database
+//	    migrate/                 Root.MigrationLocks: one file for each build that migrates
 //	ROOT/NAME/                   Root.Build
 //	    gunicorn.sock            Build.Socket: the public socket
 //	    gunicorn.sock.next       Build.Staging: where a candidate listens
@@ -21,6 +21,7 @@
 //	    build-failed.log         Build.FailedLog
 //	    build-failed.json        Build.FailedRecord
 //	    venvs/HASH/              Build.Venv
+//	    venvs/HASH.json          whether that is complete; package build writes and reads it
 //	    data/                    Build.Data: writable, kept across releases
 //	    run/                     Build.Run
 //	        gunicorn-KEY.conf.py Build.Conf

@@ -30,8 +30,8 @@ func (r Root) LastGood() string { return filepath.Join(r.Own(), "builds.toml") }
 // Logs is the folder of the builds' output where log_dir names no other.
 func (r Root) Logs() string { return filepath.Join(r.Own(), "logs") }
 
-// MigrationLocks is the folder of the locks of databases: builds that share a database never
-// migrate at the same time.
+// MigrationLocks is the folder of the records of running migrations: builds that share a database
+// never migrate at the same time.
 func (r Root) MigrationLocks() string { return filepath.Join(r.Own(), "migrate") }
 
 // Log is the file in logs, which is Root.Logs or log_dir, that takes the output of the build called

@@ -103,6 +103,7 @@ func (p *patient) examine(ctx context.Context) {
 	}
 	p.add(p.nginx()...)
 	p.add(p.limits())
+	p.add(p.apart()...)
 	p.found = slices.DeleteFunc(p.found, func(f Finding) bool { return f.Check == "" })
 	for i := range p.found {
 		p.found[i].Message = p.seen.Conceal(oneLine(p.found[i].Message))

@@ -49,6 +49,8 @@ func (r scripted) Start(c build.Command) (build.Process, error) {
 	return s, nil
 }
 func (scripted) Running(string, int) ([]string, error)  { return nil, nil }
+func (scripted) Alive(string) bool                      { return false }
+func (script) Identity() (string, error)                { return "", nil }
 func (scripted) End(context.Context, string, int) error { return nil }
 func (s script) Done() <-chan struct{}                  { return nil }
 func (s script) Wait(ctx context.Context, _ time.Duration) error {
@@ -331,7 +333,7 @@ func TestNginxNeedsTheRightToTheSocketAndItsFolders(t *testing.T) {
 		words        string
 	}{
 		{0o755, 0o660, member, false, OK, "will be allowed"},
-		{0o755, 0o660, stranger, false, Fail, "usermod -aG"},
+		{0o755, 0o660, stranger, false, Fail, "set socket_group"},
 		{0o700, 0o660, member, false, Fail, "chmod o+x " + dir},
 		{0o755, 0o600, member, false, Fail, "0600"},
 		{0o755, 0o660, member, true, OK, "may connect"},

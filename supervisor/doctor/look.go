@@ -27,6 +27,7 @@ func Look(ctx context.Context, c *config.Config, environ []string) (wrong, warni
 		wrong = append(wrong, l.interpreter()...)
 		wrong = append(wrong, l.folders()...)
 		wrong = append(wrong, l.programs()...)
+		warnings = append(warnings, l.apart()...)
 		missing, sure := seen.Gunicorn(nil)
 		switch {
 		case missing == nil, b.SystemSitePackages, c.Refused(b.Name, "requirements", "command", "pip_args", "env", "env_file", "system_site_packages"):

@@ -31,22 +31,26 @@ func (p *patient) nginx() []Finding {
 	case name == "":
 		return nil // there is none
 	}
-	f := socketFinding(p.o.Config.Socket(p.b.Name), p.b, p.seen.As, id, name)
+	gid, err := config.SocketGroupOf(p.b)
+	if err != nil {
+		return []Finding{fail(check, "", "%v", err)}
+	}
+	f := socketFinding(p.o.Config.Socket(p.b.Name), p.b, config.Identity{UID: p.seen.As.UID, GID: gid}, id, name)
 	if f.Level == Fail && p.o.Config.Supervisor.Front != "" {
 		f.Level, f.Message = Warn, f.Message+"; the front does"
 	}
 	return []Finding{f}
 }
 
-// socketFinding says whether a user may connect to a socket, which need not be there yet: connect(2)
-// needs the right to write, and to enter each folder above.
+// socketFinding says whether a user may connect to a socket of as, which need not be there yet:
+// connect(2) needs the right to write, and to enter each folder above.
 func socketFinding(socket string, b config.Build, as, id config.Identity, name string) Finding {
 	const check = "nginx"
 	dir := filepath.Dir(socket)
 	if at := config.Denied(dir, id, config.Execute); at != "" {
 		return fail(check, "chmod o+x "+at+", or put root elsewhere", "Nginx, as user %s, does not reach %s: it may not enter %s", name, socket, at)
 	}
-	fix := fmt.Sprintf("set group to one that %s is in, or add %s to it: usermod -aG GROUP %s, and restart Nginx", name, name, name)
+	fix := fmt.Sprintf("set socket_group to a group that %s is in, and no build's user", name)
 	if _, err := os.Stat(socket); err == nil {
 		if at := config.Denied(socket, id, config.Write); at != "" {
 			return fail(check, fix, "Nginx, as user %s, may not connect to %s, which has mode %04o and belongs to %s", name, socket, b.SocketMode, ownerOf(as))

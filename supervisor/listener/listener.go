@@ -177,6 +177,9 @@ func (l *Listener) own(o Options) error {
 		return nil
 	}
 	if err := unix.Fchownat(fd, "", o.UID, o.GID, unix.AT_EMPTY_PATH); err != nil {
+		if o.UID == -1 {
+			return fmt.Errorf("give it to group %d, which only its members and root can: %w", o.GID, err)
+		}
 		return fmt.Errorf("give it to user %d, group %d: %w", o.UID, o.GID, err)
 	}
 	return nil

@@ -241,7 +241,9 @@ func TestLimitsHoldAfterTheDeathOfTheirSupervisor(t *testing.T) {
 		t.Log(err)
 	}
 	start := k.StartTime()
-	after, err := newKid(t, func(exited func(Exit)) (*Child, error) { return next.Adopt(k.Pid(), start, s.Mark, os.Geteuid(), exited) })
+	after, err := newKid(t, func(exited func(Exit)) (*Child, error) {
+		return next.Adopt(k.Pid(), start, s.Mark, os.Geteuid(), exited)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,6 +56,9 @@ func (r runner) Running(prefix string, user int) ([]string, error) {
 	return r.table.FindTasks(prefix, user)
 }
 
+// Alive reports whether the process with that identity is running.
+func (runner) Alive(identity string) bool { return process.Alive(identity) }
+
 // End kills what is left of a command.
 func (r runner) End(ctx context.Context, mark string, user int) error {
 	return r.table.EndTask(ctx, mark, user, 0)

@@ -59,14 +59,18 @@ func (s socket) Restore() error {
 	return err
 }
 
-// Bind makes a listener with the build's owner, group and mode, and the build's folder. Others must
-// be able to reach the socket through the folder, but nothing else in it. Until the build's first
+// Bind makes a listener with the build's owner and the socket's group and mode, and the build's
+// folder. Others must be able to reach the socket through the folder, but nothing else in it. Until the build's first
 // release serves, a server of somebody else's that has the public path keeps it.
 func (s sockets) Bind(path string, entry *config.Build) (public.Listener, error) {
-	if err := build.MakeFolder(filepath.Dir(path), 0o755, -1, -1); err != nil {
+	if err := build.MakeFolder(filepath.Dir(path), build.FolderMode, -1, -1); err != nil {
 		return nil, err
 	}
 	o, err := config.IdentityOf(*entry)
+	if err != nil {
+		return nil, err
+	}
+	group, err := config.SocketGroupOf(*entry)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +80,7 @@ func (s sockets) Bind(path string, entry *config.Build) (public.Listener, error)
 	dir := s.root.Build(entry.Name)
 	_, current := os.Lstat(dir.Current())
 	l, err := listener.Bind(path, listener.Options{
-		UID: o.UID, GID: o.GID, Mode: entry.SocketMode, Yield: path == dir.Socket() && errors.Is(current, fs.ErrNotExist),
+		UID: o.UID, GID: group, Mode: entry.SocketMode, Yield: path == dir.Socket() && errors.Is(current, fs.ErrNotExist),
 	})
 	if err != nil {
 		return nil, err
