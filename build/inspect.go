@@ -59,7 +59,9 @@ func (i *Inspection) Indexes() Indexes { return i.job.reads.indexes() }
 
 // Command is a command that runs as the build's user, in its environment.
 func (i *Inspection) Command(argv ...string) Command {
-	return Command{Argv: argv, Env: i.Env, Dir: "/", User: credential(i.As), Umask: i.job.b.Umask}
+	b := i.job.b
+	return Command{Argv: argv, Env: i.Env, Dir: "/", User: credential(i.As), Umask: b.Umask,
+		NewPrivs: !b.NoNewPrivs, Capable: !b.NoNewPrivs || i.As.Capable}
 }
 
 // InRelease is Command for what runs the application of the newest release, of which there must be

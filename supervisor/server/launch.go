@@ -61,8 +61,9 @@ type Launch struct {
 	Files  []File
 	User   config.Identity
 	Umask  fs.FileMode
-	// NewPrivs lets it gain privileges by set-user-ID programs, and keep those that we have.
-	NewPrivs bool
+	// NewPrivs lets it gain privileges by set-user-ID programs. Capable has it keep the capabilities
+	// that its user has.
+	NewPrivs, Capable bool
 }
 
 // The environment variables in which a server carries what it runs (VersionOf).
@@ -84,7 +85,7 @@ func Prepare(b config.Build, environ []string, p Place, owner config.Identity) *
 		User:   owner,
 		Umask:  b.Umask,
 
-		NewPrivs: !b.NoNewPrivs,
+		NewPrivs: !b.NoNewPrivs, Capable: !b.NoNewPrivs || owner.Capable,
 	}
 	l.Argv, l.Files = l.Server.Argv(p)
 	return l

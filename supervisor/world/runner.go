@@ -28,7 +28,7 @@ func newRunner(t *process.Table) runner { return runner{t} }
 
 // Start starts a command of a build.
 func (r runner) Start(c build.Command) (build.Process, error) {
-	child, err := r.table.Spawn(confined(specOf(c), c.NewPrivs, oomCommand), nil)
+	child, err := r.table.Spawn(confined(specOf(c), c.NewPrivs, c.Capable, oomCommand), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -70,7 +70,7 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 	spec := confined(process.Spec{
 		Argv: s.Launch.Argv, Env: t.withTemp(s.Launch.Env, temp, s.Launch.User), Dir: s.Launch.Dir, Stdout: output, Mark: s.Mark,
 		User: credential(s.Launch.User), Umask: s.Launch.Umask, Listener: s.Listener.(socket).File(),
-	}, s.Launch.NewPrivs, oomServer)
+	}, s.Launch.NewPrivs, s.Launch.Capable, oomServer)
 	var words server.Words
 	if s.Launch.Server.SaysReady() {
 		if words, spec.Ready, err = server.Pair(); err != nil {
@@ -166,8 +166,8 @@ func (t trees) Run(ctx context.Context, h actor.Hook) (string, error) {
 	defer t.dropTemp(temp)
 	return newRunner(t.table).Run(ctx, build.Command{
 		Argv: h.Argv, Env: t.withTemp(h.Env, temp, as), Dir: h.Dir, User: (*build.Credential)(credential(as)), Umask: h.Entry.Umask,
-		NewPrivs: !h.Entry.NoNewPrivs,
-		Mark:     temp, // by which a later supervisor finds it (build.Maker.Tidy)
+		NewPrivs: !h.Entry.NoNewPrivs, Capable: !h.Entry.NoNewPrivs || as.Capable,
+		Mark: temp, // by which a later supervisor finds it (build.Maker.Tidy)
 	})
 }
 
