@@ -60,7 +60,9 @@ func (i *Inspection) Indexes() Indexes { return i.job.reads.indexes() }
 
 // Command is a command that runs as the build's user, in its environment.
 func (i *Inspection) Command(argv ...string) Command {
-	c := Command{Argv: argv, Env: i.Env, Dir: "/", User: credential(i.As), Umask: i.job.b.Umask}
+	b := i.job.b
+	c := Command{Argv: argv, Env: i.Env, Dir: "/", User: credential(i.As), Umask: b.Umask,
+		NewPrivs: !b.NoNewPrivs, Capable: !b.NoNewPrivs || i.As.Capable}
 	if c.Box = i.job.box(&Box{Read: i.job.reads.paths()}); c.Box != nil {
 		c.Env = BoxEnviron(c.Env, i.job.dir)
 	}

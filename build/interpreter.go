@@ -185,7 +185,7 @@ func (p *interpreters) ask(ctx context.Context, path string, env []string, as co
 	defer complaint.Close()
 	// Without a mark: no Tidy would look for it.
 	asked, err := p.runner.Start(Command{
-		Argv: []string{path, "-I", "-c", askPython}, Dir: "/", Env: env, User: credential(as), Umask: 0o022,
+		Argv: []string{path, "-I", "-c", askPython}, Dir: "/", Env: env, User: credential(as), Umask: 0o022, Capable: as.Capable,
 		Stdout: out, Stderr: complaint,
 	})
 	if err != nil {

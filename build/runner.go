@@ -53,8 +53,9 @@ type Command struct {
 	Dir   string
 	User  *Credential // nil: our own
 	Umask fs.FileMode
-	// NewPrivs lets it gain privileges by set-user-ID programs, and keep those that we have.
-	NewPrivs bool
+	// NewPrivs lets it gain privileges by set-user-ID programs. Capable has it keep the capabilities
+	// that its user has.
+	NewPrivs, Capable bool
 
 	// Stdout takes what the command prints, and Stderr, where it is given, what it prints to
 	// stderr. They are files, so that a process that lives on blocks nobody.

@@ -16,7 +16,8 @@ import (
 // start starts a command of the current step with the build's environment, user and umask.
 func (j *job) start(c Command) (*command, error) {
 	c.Env = append(j.stepEnv(), c.Env...)
-	c.User, c.Umask, c.NewPrivs = credential(j.as), j.b.Umask, !j.b.NoNewPrivs
+	c.User, c.Umask = credential(j.as), j.b.Umask
+	c.NewPrivs, c.Capable = !j.b.NoNewPrivs, !j.b.NoNewPrivs || j.as.Capable
 	if c.Box = j.box(c.Box); c.Box != nil {
 		c.Env = BoxEnviron(c.Env, j.dir)
 	}
@@ -311,7 +312,7 @@ func (j *job) compile(ctx context.Context) error {
 	p, err := j.startMarked(Command{
 		Argv: append([]string{python, "-I", "-S", "-m", "compileall", "-q"}, what...),
 		Dir:  j.app(), Env: j.env, Umask: 0o027, Box: j.compileBox(),
-		NewPrivs: true, // as ourselves: folders of the source may be read-only
+		Capable: true, // folders of the source may be read-only
 	})
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 )
 
@@ -12,6 +13,11 @@ type Identity struct {
 	UID, GID int      // -1: our own
 	Groups   []uint32 // supplementary
 	Home     string   // "" if it is our own
+	// Capable says that the build keeps root's capabilities, because without them it could not be
+	// made: another user keeps its source or its interpreter for himself.
+	Capable bool
+
+	plain bool // root without capabilities, to whom that is denied (Permitted)
 }
 
 // Own reports whether it is our own user and group.
@@ -53,7 +59,19 @@ func IdentityOf(b Build) (Identity, error) {
 			return id, fmt.Errorf("build %s: %w", b.Name, err)
 		}
 	}
+	id.Capable = id.needsCapabilities(b)
 	return id, nil
+}
+
+// needsCapabilities reports whether b, which runs as root, is denied what it is made of where root
+// has no capabilities.
+func (i Identity) needsCapabilities(b Build) bool {
+	if uid, _, _ := i.ids(); uid != 0 {
+		return false
+	}
+	i.plain = true
+	return Denied(b.AppPath(), i, Read|Execute) != "" || Denied(b.RequirementsFile(), i, Read) != "" ||
+		filepath.IsAbs(b.Python) && Denied(b.Python, i, Read|Execute) != ""
 }
 
 // SocketGroupOf looks up the group of b's public socket, -1 for our own: whoever is in it may

@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"os/user"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"testing"
@@ -52,6 +53,48 @@ func TestUnknownUserAndGroupAreErrors(t *testing.T) {
 	for _, b := range []Build{{Name: "one", User: "no such user"}, {Name: "one", Group: "no such group"}} {
 		if id, err := IdentityOf(b); err == nil {
 			t.Errorf("identity of %+v is %+v", b, id)
+		}
+	}
+}
+
+// Somebody's home is 0700 on many systems, and root could always read what is in it.
+func TestRootKeepsItsCapabilitiesWhereTheSourceIsDeniedToItWithoutThem(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root to give folders away")
+	}
+	for name, c := range map[string]struct {
+		owner int
+		mode  os.FileMode
+		user  string
+		want  bool
+	}{
+		"another's own":                {65104, 0o700, "", true},
+		"another's own, and user root": {65104, 0o700, "root", true},
+		"another's own, and a user":    {65104, 0o700, "nobody", false},
+		"another's that all may read":  {65104, 0o755, "", false},
+		"root's own":                   {0, 0o700, "", false},
+	} {
+		source := filepath.Join(t.TempDir(), "source")
+		err := os.Mkdir(source, 0o755)
+		if err == nil {
+			err = os.Mkdir(filepath.Join(source, "API"), 0o755)
+		}
+		if err == nil {
+			err = os.Chmod(source, c.mode)
+		}
+		if err == nil {
+			err = os.Chown(source, c.owner, c.owner)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := IdentityOf(Build{Name: "one", User: c.user, Source: source, AppDir: "API", Requirements: "requirements.txt"})
+		if err != nil {
+			t.Skip(err)
+		}
+		if id.Capable != c.want {
+			t.Errorf("%s: capable is %v", name, id.Capable)
 		}
 	}
 }

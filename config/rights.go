@@ -75,7 +75,7 @@ func permitted(path string, info fs.FileInfo, id Identity, need Right) bool {
 // (inode(7)).
 func Permitted(mode fs.FileMode, owner, group int, id Identity, need Right) bool {
 	uid, gid, groups := id.ids()
-	if uid == 0 {
+	if uid == 0 && !id.plain {
 		return need&Execute == 0 || mode.IsDir() || mode&0o111 != 0
 	}
 	bits := mode & 7

@@ -61,10 +61,11 @@ type Launch struct {
 	Files  []File
 	User   config.Identity
 	Umask  fs.FileMode
-	// NewPrivs lets it gain privileges by set-user-ID programs, and keep those that we have.
-	NewPrivs bool
-	Box      *build.Box    // what the server may reach; nil: all that its user may
-	Limits   config.Limits // of each of its processes (Nofile, Core); what the tree may use is for its start
+	// NewPrivs lets it gain privileges by set-user-ID programs. Capable has it keep the capabilities
+	// that its user has.
+	NewPrivs, Capable bool
+	Box               *build.Box    // what the server may reach; nil: all that its user may
+	Limits            config.Limits // of each of its processes (Nofile, Core); what the tree may use is for its start
 }
 
 // The environment variables in which a server carries what it runs (VersionOf).
@@ -86,9 +87,9 @@ func Prepare(b config.Build, environ []string, p Place, owner config.Identity) *
 		User:   owner,
 		Umask:  b.Umask,
 
-		NewPrivs: !b.NoNewPrivs,
-		Box:      p.Release.ServerBox(b, p.Paths, owner, p.braces()),
-		Limits:   b.Limits,
+		NewPrivs: !b.NoNewPrivs, Capable: !b.NoNewPrivs || owner.Capable,
+		Box:    p.Release.ServerBox(b, p.Paths, owner, p.braces()),
+		Limits: b.Limits,
 	}
 	l.Argv, l.Files = l.Server.Argv(p)
 	return l

@@ -28,7 +28,7 @@ func newRunner(t *process.Table) runner { return runner{t} }
 
 // Start starts a command of a build.
 func (r runner) Start(c build.Command) (build.Process, error) {
-	spec := confined(specOf(c), c.NewPrivs, oomCommand)
+	spec := confined(specOf(c), c.NewPrivs, c.Capable, oomCommand)
 	confined, done, err := box(c.Box, nil)
 	if err != nil {
 		return nil, err

@@ -24,8 +24,8 @@ const (
 )
 
 // confined gives a Spec what everything has that is run for a build: servers, steps and hooks.
-func confined(s process.Spec, newPrivs bool, oom int) process.Spec {
-	s.NoNewPrivs, s.NoCapabilities = !newPrivs, !newPrivs
+func confined(s process.Spec, newPrivs, capable bool, oom int) process.Spec {
+	s.NoNewPrivs, s.NoCapabilities = !newPrivs, !capable
 	s.OOM = oom
 	// Packages in somebody's home are not part of the release.
 	s.Env = withDefault(s.Env, "PYTHONNOUSERSITE", "1")

@@ -74,7 +74,7 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 		Argv: s.Launch.Argv, Env: t.withTemp(s.Launch.Env, temp, s.Launch.User), Dir: s.Launch.Dir, Stdout: output, Mark: s.Mark,
 		User: credential(s.Launch.User), Umask: s.Launch.Umask, Listener: s.Listener.(socket).File(),
 		Limits: treeLimits(s.Limits), Rlimits: processLimits(s.Launch.Limits),
-	}, s.Launch.NewPrivs, oomServer)
+	}, s.Launch.NewPrivs, s.Launch.Capable, oomServer)
 	box, done, err := box(s.Launch.Box.With(temp), output)
 	if err != nil {
 		t.dropTemp(temp)
@@ -181,10 +181,10 @@ func (t trees) Run(ctx context.Context, h actor.Hook) (string, error) {
 	defer t.dropTemp(temp)
 	return newRunner(t.table).Run(ctx, build.Command{
 		Argv: h.Argv, Env: t.withTemp(h.Env, temp, as), Dir: h.Dir, User: (*build.Credential)(credential(as)), Umask: h.Entry.Umask,
-		NewPrivs: !h.Entry.NoNewPrivs,
-		Mark:     temp, // by which a later supervisor finds it (build.Maker.Tidy)
-		Box:      build.HookBox(*h.Entry, t.root.Build(h.Entry.Name), as).With(temp),
-		Limits:   h.Entry.Limits,
+		NewPrivs: !h.Entry.NoNewPrivs, Capable: !h.Entry.NoNewPrivs || as.Capable,
+		Mark:   temp, // by which a later supervisor finds it (build.Maker.Tidy)
+		Box:    build.HookBox(*h.Entry, t.root.Build(h.Entry.Name), as).With(temp),
+		Limits: h.Entry.Limits,
 	})
 }
 
