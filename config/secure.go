@@ -119,12 +119,12 @@ func (c *Config) shownPath() string {
 
 // ExposedProgram says who else could change the program at path, of a supervisor of c: as an error
 // where they could become root by it.
-func (c *Config) ExposedProgram(path string) (wrong error, warning string) {
+func (c *Config) ExposedProgram(path string) (warning string, wrong error) {
 	for _, f := range c.Custody().Of(path) {
 		if f.Grave && os.Geteuid() == 0 {
-			return fmt.Errorf("the program %s could be exchanged: %v", path, f), ""
+			return "", fmt.Errorf("the program %s could be exchanged: %v", path, f)
 		}
 		warning = fmt.Sprintf("the program %s could be exchanged: %v", path, f)
 	}
-	return nil, warning
+	return warning, nil
 }

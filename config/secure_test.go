@@ -130,13 +130,13 @@ func TestProgramThatOthersCanExchangeIsFound(t *testing.T) {
 	if err := errors.Join(os.Mkdir(filepath.Dir(program), 0o755), os.WriteFile(program, nil, 0o755)); err != nil {
 		t.Fatal(err)
 	}
-	if err, warning := (&Config{}).ExposedProgram(program); err != nil || warning != "" {
+	if warning, err := (&Config{}).ExposedProgram(program); err != nil || warning != "" {
 		t.Errorf("%v, %q", err, warning)
 	}
 	if err := os.Chmod(filepath.Dir(program), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	wrong, warning := (&Config{}).ExposedProgram(program)
+	warning, wrong := (&Config{}).ExposedProgram(program)
 	if wrong != nil {
 		warning = wrong.Error()
 	}

@@ -38,7 +38,7 @@ itself, such as a port in use, is printed to standard error after
 				more, warnings = doctor.Look(cmd.Context(), cfg, os.Environ())
 				self, err := os.Executable()
 				if err == nil {
-					wrong, warning := cfg.ExposedProgram(self)
+					warning, wrong := cfg.ExposedProgram(self)
 					if wrong != nil {
 						more = append(more, config.Error{File: *file, Msg: wrong.Error()})
 					}

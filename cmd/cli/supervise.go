@@ -66,7 +66,7 @@ func warnExposed(log hclog.Logger, cfg *config.Config, self string) {
 	for _, w := range append(wrong, warnings...) {
 		log.Warn("somebody else could change what this supervisor goes by", "reason", w.Error())
 	}
-	program, warning := cfg.ExposedProgram(self)
+	warning, program := cfg.ExposedProgram(self)
 	if program != nil {
 		warning = program.Error()
 	}

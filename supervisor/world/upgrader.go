@@ -45,7 +45,7 @@ type upgrader struct {
 // Ask asks the program now at our path whether it accepts the file and the state as they are.
 func (u *upgrader) Ask(ctx context.Context) (Acceptance, error) {
 	path := u.o.Args[0]
-	if err, _ := u.o.Config.ExposedProgram(path); err != nil {
+	if _, err := u.o.Config.ExposedProgram(path); err != nil {
 		return Acceptance{}, err // it would be executed as root
 	}
 	cmd := exec.CommandContext(ctx, path, "-c", u.o.Config.Path, AcceptCommand)
