@@ -84,7 +84,7 @@ const okAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\
 // serveFront serves the routes on a free port of 127.0.0.1.
 func serveFront(t *testing.T, given ...Route) (*Front, string) {
 	t.Helper()
-	f := New(hclog.NewNullLogger())
+	f := New(hclog.NewNullLogger(), "")
 	f.SetRoutes(given)
 	ctx, cancel := context.WithCancel(context.Background())
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

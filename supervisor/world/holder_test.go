@@ -206,25 +206,25 @@ func TestFrontIsHeldAndComesBackWhereItListensStill(t *testing.T) {
 	}
 	defer f.Close()
 	first := m.supervisor()
-	first.HoldFront(f)
-	first.HoldFront(f) // in place of the one before
+	first.HoldPlace(FrontPlace, f)
+	first.HoldPlace(FrontPlace, f) // in place of the one before
 	if got := m.names(); got != "front" {
 		t.Errorf("held are %q", got)
 	}
 	addr := ln.Addr().String()
-	back := m.supervisor().takeFront(addr)
+	back := m.supervisor().takePlace(FrontPlace, addr)
 	if back == nil || back.Addr().String() != addr {
 		t.Fatalf("back is %v: %s", back, &m.log)
 	}
 	back.Close()
-	if got := m.supervisor().takeFront("127.0.0.1:1"); got != nil || m.names() != "" {
+	if got := m.supervisor().takePlace(FrontPlace, "127.0.0.1:1"); got != nil || m.names() != "" {
 		t.Errorf("another address: %v, held are %q", got, m.names())
 	}
-	first.HoldFront(f)
+	first.HoldPlace(FrontPlace, f)
 	m.read()
 	second := m.supervisor()
 	second.drop()
-	if got := m.names(); got != "" || second.takeFront(addr) != nil {
+	if got := m.names(); got != "" || second.takePlace(FrontPlace, addr) != nil {
 		t.Errorf("there is no front any more, and held are %q", got)
 	}
 }
