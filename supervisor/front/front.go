@@ -60,12 +60,12 @@ func (f *Front) LimitFiles(most int) { f.bodies.limitFiles(most) }
 
 // Stats returns the counts so far.
 func (f *Front) Stats() Stats {
-	c := &f.counts
+	c, turnedAway := &f.counts, f.open.Counts().Refused
 	return Stats{
-		Requests: c.requests.Load(),
+		Requests: c.requests.Load() + turnedAway,
 		Unrouted: c.unrouted.Load(),
 		Retried:  c.retried.Load(),
-		Refused:  c.refused.Load() + f.open.Counts().Refused,
+		Refused:  c.refused.Load() + turnedAway,
 		Lost:     c.lost.Load(),
 	}
 }

@@ -133,7 +133,7 @@ func TestNewcomerIsTold503WhereAllAreAtWork(t *testing.T) {
 	if resp, _ := answer(t, r); resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" || !resp.Close {
 		t.Errorf("%d", resp.StatusCode)
 	}
-	if s := f.Stats(); s.Refused != 1 {
+	if s := f.Stats(); s.Refused != 1 || s.Requests != 3 {
 		t.Errorf("%+v", s)
 	}
 	close(let)
