@@ -87,8 +87,8 @@ func (f *Front) readAhead(resp *http.Response) {
 		return
 	}
 	from := resp.Body
-	a := &ahead{spool: f.bodies.spool(clientAddress(resp.Request), true, MaxAhead), from: from, ended: make(chan struct{})}
-	go a.pump(f.bodies)
+	a := &ahead{spool: f.ahead.spool(clientAddress(resp.Request), true, MaxAhead), from: from, ended: make(chan struct{})}
+	go a.pump(f.ahead)
 	resp.Body = a
 }
 

@@ -51,7 +51,12 @@ func answer(t *testing.T, r *bufio.Reader) (*http.Response, string) {
 // emptied fails unless a front keeps nothing any more.
 func emptied(t *testing.T, f *Front) {
 	t.Helper()
-	s := f.bodies
+	storeEmptied(t, f.bodies)
+	storeEmptied(t, f.ahead)
+}
+
+func storeEmptied(t *testing.T, s *store) {
+	t.Helper()
 	for limit := time.Now().Add(20 * time.Second); ; {
 		s.mu.Lock()
 		files, memory, disk, shares := s.files, s.memory, s.disk, len(s.shares)
@@ -62,7 +67,7 @@ func emptied(t *testing.T, f *Front) {
 		if time.Now().After(limit) {
 			t.Fatalf("left over: %d files, %d bytes in memory, %d in files, of %d clients", files, memory, disk, shares)
 		}
-		time.Sleep(time.Millisecond)
+		<-time.After(time.Millisecond)
 	}
 }
 
@@ -157,7 +162,7 @@ func TestLargeBodyIsKeptInAFileWithoutAName(t *testing.T) {
 		if time.Now().After(limit) {
 			t.Fatalf("%d files, %d bytes in memory, %d in files", files, memory, disk)
 		}
-		time.Sleep(time.Millisecond)
+		<-time.After(time.Millisecond)
 	}
 	if names, err := os.ReadDir(dir); err != nil || len(names) > 0 {
 		t.Errorf("the folder has %v, %v", names, err)
@@ -252,7 +257,7 @@ func TestResponseWithoutRoomArrivesAllTheSame(t *testing.T) {
 	socket := serveBuild(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, text) })
 	f, addr := serveFront(t, Route{Build: "a", Location: "/", Socket: socket})
 	f.LimitFiles(0)
-	f.bodies.memory = allMemory
+	f.ahead.memory = allMemory
 	if resp, got := ask(t, "GET", "http://"+addr+"/", nil); resp.StatusCode != 200 || got != text {
 		t.Errorf("%d, %d bytes", resp.StatusCode, len(got))
 	}

@@ -17,7 +17,8 @@ type Front struct {
 	*Server
 	table  atomic.Pointer[routes]
 	proxy  httputil.ReverseProxy
-	bodies *store
+	bodies *store // of requests
+	ahead  *store // of responses
 	counts counts
 }
 
@@ -35,7 +36,7 @@ type counts struct{ requests, unrouted, retried, refused, lost atomic.Uint64 }
 // New returns a Front without routes. It keeps bodies in files of folder; "" is the system's folder
 // for temporary files.
 func New(log hclog.Logger, folder string) *Front {
-	f := &Front{bodies: newStore(folder)}
+	f := &Front{bodies: newStore(folder), ahead: newStore(folder)}
 	f.Server = newServer("front", log, f, StallTimeout)
 	f.table.Store(&routes{})
 	f.proxy = httputil.ReverseProxy{
@@ -56,7 +57,10 @@ func (f *Front) SetRoutes(given []Route) {
 }
 
 // LimitFiles sets how many bodies may be kept in files at once, each way.
-func (f *Front) LimitFiles(most int) { f.bodies.limitFiles(most) }
+func (f *Front) LimitFiles(most int) {
+	f.bodies.limitFiles(most)
+	f.ahead.limitFiles(most)
+}
 
 // Stats returns the counts so far.
 func (f *Front) Stats() Stats {

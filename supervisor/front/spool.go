@@ -13,13 +13,13 @@ import (
 // The limits for bodies that are kept while one side is slower than the other. A body is kept in
 // memory first, then in a file without a name.
 const (
-	MaxBody        = 512 << 20 // of one request
-	MaxBodies      = 1 << 30   // in files, of all requests; never more than a quarter of what is free
-	MaxClientShare = MaxBodies / 2
-	MaxAhead       = 128 << 20 // of one response, ahead of its client
-	spoolMemory    = 64 << 10  // of one body
-	allMemory      = 32 << 20  // of all bodies
-	pieceSize      = 32 << 10  // that is read at once
+	MaxBody        = 512 << 20     // of one request
+	MaxBodies      = 1 << 30       // in files, of all requests; never more than a quarter of what is free
+	MaxClientShare = MaxBodies / 2 // of one client; for responses the same
+	MaxAhead       = 128 << 20     // of one response, ahead of its client
+	spoolMemory    = 64 << 10      // of one body
+	allMemory      = 32 << 20      // of all bodies, each way
+	pieceSize      = 32 << 10      // that is read at once
 )
 
 // errNoRoom says that too many bodies are kept already. It is nobody's fault and passes.
@@ -71,7 +71,7 @@ func (s *store) freeMemory(n int) {
 func (s *store) takeDisk(client string, n int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.disk+int64(n) > s.allowed || s.shares[client]+int64(n) > s.allowed/2 {
+	if s.disk+int64(n) > s.allowed || s.shares[client]+int64(n) > min(MaxClientShare, s.allowed/2) {
 		return false
 	}
 	s.disk += int64(n)
