@@ -31,7 +31,7 @@ func openAndSend(t *testing.T, w *World, text string) net.Conn {
 
 // A thousand clients that send half a request, and few descriptors: supervision goes on, and so do
 // other clients.
-func TestHalfSentRequestsCostSupervisionNothing(t *testing.T) {
+func TestFrontKeepsHalfSentRequestsFromSupervision(t *testing.T) {
 	t.Parallel()
 	const limit = 300
 	w := NewWorld(t, One(often), Entry("two", often))
@@ -75,7 +75,7 @@ func TestHalfSentRequestsCostSupervisionNothing(t *testing.T) {
 
 // Four clients that send their bodies slowly to a build with one worker do not have it replaced, and
 // others are served meanwhile.
-func TestSlowBodiesDoNotOccupyTheOnlyWorker(t *testing.T) {
+func TestFrontKeepsSlowBodiesFromTheOnlyWorker(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t, One("workers = 1\n"+often))
 	w.Serve("one")
