@@ -28,8 +28,9 @@ type Supervisor struct {
 	LogDir            string
 	MaxParallelBuilds int
 	Front             string // host:port of the embedded front; "" for none
-	Dashboard         string // path of the dashboard on the front, "/-/"; "" for none
-	DashboardWrite    string // file with the token that allows more than looking; "" for nobody
+	Dashboard         string // host:port of the dashboard; "" for none
+	DashboardRead     string // file with the token of those who may see logs and output; "" for nobody
+	DashboardWrite    string // the same of those who may act; they may also see
 	ControlGroup      string // group whose members may read over the control socket; "" for nobody
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 
@@ -13,9 +14,9 @@ import (
 // minToken is the least number of characters in a token.
 const minToken = 16
 
-// ReadToken reads the token that allows more than looking at the dashboard: the first line of the
-// file at path, without the spaces around it. The error says that the file cannot be read, is
-// readable by everybody, or is too short to be a secret.
+// ReadToken reads a token that allows more than looking at the dashboard's states: the first line of
+// the file at path, without the spaces around it. The error says that the file cannot be read, is
+// readable by everybody or writable by others, or is too short to be a secret.
 func ReadToken(path string) (string, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -30,6 +31,8 @@ func ReadToken(path string) (string, error) {
 		return "", fmt.Errorf("%s is not a plain file", path)
 	case info.Mode().Perm()&0o007 != 0:
 		return "", fmt.Errorf("everybody may read %s: chmod o-rwx it", path)
+	case info.Mode().Perm()&0o020 != 0:
+		return "", fmt.Errorf("the group of %s may write it: chmod g-w it", path)
 	}
 	text, err := io.ReadAll(io.LimitReader(f, 4<<10))
 	if err != nil {
@@ -48,40 +51,46 @@ func ReadToken(path string) (string, error) {
 	return line, nil
 }
 
-// dashboardPath returns what is wanted in place of a path, or "" if the path is good.
-func dashboardPath(path string) string {
-	const want = `a path that begins and ends with a slash, such as "/-/"`
-	bare := strings.TrimSuffix(path, "/")
-	if bare == path || bare == "" || bare == "/" || location(bare) != "" {
-		return want
+// dashboardAddress returns what is wanted in place of an address, or "" if the address is good.
+func dashboardAddress(text string) string {
+	if strings.HasPrefix(text, "/") {
+		return `an address of its own, such as "127.0.0.1:8081": on a path of the front, as it was before, the applications would share its origin and could act in your name`
+	}
+	if hostPort(text) != "" {
+		return `an address of its own, such as "127.0.0.1:8081"`
 	}
 	return ""
 }
 
-// dashboard refuses a dashboard that nobody would see, or that a build's location hides.
+// dashboard refuses a dashboard at the front's address, and tokens for one that is not there.
 func (l *loader) dashboard(c *Config) {
 	s := c.Supervisor
-	const path, write = "supervisor.dashboard", "supervisor.dashboard_write"
-	const table, front = "supervisor", "supervisor.front"
-	if s.Dashboard != "" && s.Front == "" && !l.lost[table] && !l.lost[front] {
-		l.wrong(l.at.value(path), path, "dashboard = %q: the front serves it: set front too, such as \"127.0.0.1:8080\"", s.Dashboard)
+	const path, table, front = "supervisor.dashboard", "supervisor", "supervisor.front"
+	if s.Dashboard != "" && s.Front != "" && meet(s.Dashboard, s.Front) {
+		l.wrong(l.at.value(path), path, "dashboard = %q: the front listens at %s: give the dashboard another port, such as 8081", s.Dashboard, s.Front)
 	}
-	if s.DashboardWrite != "" && s.Dashboard == "" && !l.lost[table] && !l.lost[path] {
-		l.wrong(l.at.value(write), write, "dashboard_write = %q: there is no dashboard: set dashboard too, such as \"/-/\"", s.DashboardWrite)
+	if s.Dashboard != "" || l.lost[table] || l.lost[path] {
+		return
 	}
-	for i, b := range c.Builds {
-		if s.Dashboard != "" && dashboardPath(s.Dashboard) == "" && overlap(s.Dashboard, b.Location) {
-			at := join(l.paths[i], "location")
-			l.wrong(l.at.value(at), at, "location = %q: the dashboard is at %s: neither may be below the other, choose another path for one of them", b.Location, s.Dashboard)
+	for _, token := range []struct{ key, file string }{{"dashboard_read", s.DashboardRead}, {"dashboard_write", s.DashboardWrite}} {
+		if token.file != "" {
+			at := join(table, token.key)
+			l.wrong(l.at.value(at), at, "%s = %q: there is no dashboard: set dashboard too, such as \"127.0.0.1:8081\"", token.key, token.file)
 		}
 	}
 }
 
-// overlap reports whether a dashboard and a build would take each other's paths. A build at "/" may
-// have a dashboard below it: everything is below it.
-func overlap(dashboard, location string) bool {
-	if location == "" || location == "/" {
+// meet reports whether one could not listen at both of two addresses.
+func meet(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	if errA != nil || errB != nil || portA != portB || portA == "0" {
 		return false
 	}
-	return strings.HasPrefix(location+"/", dashboard) || strings.HasPrefix(dashboard, location+"/")
+	return hostA == hostB || everywhere(hostA) || everywhere(hostB)
+}
+
+func everywhere(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "" || ip != nil && ip.IsUnspecified()
 }

@@ -4,24 +4,26 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 )
 
-func TestDashboardNeedsAFrontAndAPathOfItsOwn(t *testing.T) {
+func TestDashboardHasAnAddressOfItsOwn(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	const builds = "[defaults]\nsource = \"src\"\npython = \"bin/python3\"\n[[build]]\nname = \"one\"\n"
-	s.bad("root = \"run\"\n[supervisor]\ndashboard = »\"/-/\"\n"+builds, "set front too")
-	for _, path := range []string{"-", "/-", "-/", "/", "//", "/a b/", "/../", "/%41/"} {
-		s.bad("root = \"run\"\n[supervisor]\nfront = \"127.0.0.1:80\"\ndashboard = »\""+path+"\"\n"+builds+"location = \"/api\"\n", "begins and ends with a slash")
+	for _, path := range []string{"/-/", "/-", "/", "/ops/deep/"} {
+		s.bad("root = \"run\"\n[supervisor]\nfront = \"127.0.0.1:80\"\ndashboard = »\""+path+"\"\n"+builds, "such as \"127.0.0.1:8081\": on a path of the front, as it was before, the applications would share its origin")
 	}
-	for _, location := range []string{"/ops", "/ops/deep"} {
-		s.bad("root = \"run\"\n[supervisor]\nfront = \"127.0.0.1:80\"\ndashboard = \"/ops/\"\n"+builds+"location = »\""+location+"\"\n", "the dashboard is at /ops/")
+	for _, address := range []string{"-", "8081", "127.0.0.1", "127.0.0.1:x", "http://127.0.0.1:8081/"} {
+		s.bad("root = \"run\"\n[supervisor]\ndashboard = »\""+address+"\"\n"+builds, "such as \"127.0.0.1:8081\"")
 	}
-	s.bad("root = \"run\"\n[supervisor]\nfront = \"127.0.0.1:80\"\ndashboard = \"/ops/-/\"\n"+builds+"location = »\"/ops\"\n", "the dashboard is at /ops/-/")
-	for _, location := range []string{"/", "/opsy", "/api"} { // the longest location wins
-		c := s.good("root = \"run\"\n[supervisor]\nfront = \"127.0.0.1:80\"\ndashboard = \"/ops/\"\n" + builds + "location = \"" + location + "\"\n")
-		if c.Supervisor.Dashboard != "/ops/" {
+	for _, both := range [][2]string{{"127.0.0.1:80", "127.0.0.1:80"}, {"0.0.0.0:80", "127.0.0.1:80"}, {"127.0.0.1:80", ":80"}} {
+		s.bad("root = \"run\"\n[supervisor]\nfront = \""+both[0]+"\"\ndashboard = »\""+both[1]+"\"\n"+builds, "the front listens at "+both[0])
+	}
+	for _, front := range []string{"", "front = \"127.0.0.1:80\"\n", "front = \"127.0.0.2:8081\"\n"} {
+		c := s.good("root = \"run\"\n[supervisor]\n" + front + "dashboard = \"127.0.0.1:8081\"\n" + builds)
+		if c.Supervisor.Dashboard != "127.0.0.1:8081" {
 			t.Errorf("dashboard at %q", c.Supervisor.Dashboard)
 		}
 	}
@@ -30,7 +32,7 @@ func TestDashboardNeedsAFrontAndAPathOfItsOwn(t *testing.T) {
 func TestTokenIsASecret(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	const head, tail = "root = \"run\"\n[supervisor]\nfront = \"127.0.0.1:80\"\ndashboard = \"/-/\"\n", "\n[defaults]\nsource = \"src\"\npython = \"bin/python3\"\n[[build]]\nname = \"one\"\n"
+	const head, tail = "root = \"run\"\n[supervisor]\ndashboard = \"127.0.0.1:8081\"\n", "\n[defaults]\nsource = \"src\"\npython = \"bin/python3\"\n[[build]]\nname = \"one\"\n"
 	text := head + "dashboard_write = »\"token\"" + tail
 	s.bad(text, "no such file")
 	var errs Errors
@@ -46,11 +48,13 @@ func TestTokenIsASecret(t *testing.T) {
 		"0123456789 abcdef\n":      {0o600, "no spaces"},
 		"0123456789\n abcdef more": {0o600, "fewer than 16 characters"},
 		"":                         {0o600, "fewer than 16 characters"},
+		"0123456789abcdefg\n":      {0o660, "may write it"},
 	} {
 		if err := os.Chmod(s.write("token", content), c.mode); err != nil {
 			t.Fatal(err)
 		}
 		s.bad(text, c.want)
+		s.bad(strings.Replace(text, "dashboard_write", "dashboard_read", 1), c.want)
 	}
 	if err := os.Chmod(s.write("token", "  0123456789abcdef \n"), 0o640); err != nil {
 		t.Fatal(err)
@@ -59,7 +63,9 @@ func TestTokenIsASecret(t *testing.T) {
 	if token, err := ReadToken(c.Supervisor.DashboardWrite); token != "0123456789abcdef" || err != nil {
 		t.Errorf("%q, %v", token, err)
 	}
-	s.bad("root = \"run\"\n[supervisor]\ndashboard_write = »\"token\""+tail, "there is no dashboard")
+	for _, key := range []string{"dashboard_read", "dashboard_write"} {
+		s.bad("root = \"run\"\n[supervisor]\n"+key+" = »\"token\""+tail, "there is no dashboard")
+	}
 	if _, err := ReadToken(s.dir); err == nil {
 		t.Error("a folder is a token")
 	}

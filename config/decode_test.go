@@ -33,7 +33,7 @@ func TestWhatIsNoTOMLHidesNoOtherMistake(t *testing.T) {
 		{strings.Replace(one, "\"one\"", "»one", 1), []string{"expected value"}},
 		{strings.Replace(one, "[defaults]", "[defaults»", 1), []string{"to end table name"}},
 		{one + "requirements = »none\napp_dir = »none\nsettings_dir = »none\n", []string{"expected value", "expected value", "expected value"}},
-		{one + "[supervisor]\nfront = »127.0.0.1:80\ndashboard = \"/-/\"\n", []string{"Invalid float"}},
+		{one + "[supervisor]\nfront = »127.0.0.1:80\ndashboard = \"127.0.0.1:81\"\n", []string{"Invalid float"}},
 		// An array that is not closed is one mistake, however much it swallows.
 		{one + "pip_args = [\"a\"\n»workers = 2\n", []string{"expected a comma"}},
 		{one + "pip_args = [\n  \"a\"\n  »\"b\",\n  \"c\"\n]\n", []string{"expected a comma"}},

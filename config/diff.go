@@ -48,6 +48,7 @@ func Diff(old, next *Config) Plan {
 		{"max_parallel_builds", old.Supervisor.MaxParallelBuilds, next.Supervisor.MaxParallelBuilds},
 		{"front", old.Supervisor.Front, next.Supervisor.Front},
 		{"dashboard", old.Supervisor.Dashboard, next.Supervisor.Dashboard},
+		{"dashboard_read", old.Supervisor.DashboardRead, next.Supervisor.DashboardRead},
 		{"dashboard_write", old.Supervisor.DashboardWrite, next.Supervisor.DashboardWrite},
 		{"control_group", old.Supervisor.ControlGroup, next.Supervisor.ControlGroup},
 	} {

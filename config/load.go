@@ -129,7 +129,7 @@ func (l *loader) settings(c *Config) {
 
 var (
 	topKeys        = []string{"root", "supervisor", "defaults", "build"}
-	supervisorKeys = []string{"log_level", "log_format", "log_dir", "max_parallel_builds", "front", "dashboard", "dashboard_write", "control_group"}
+	supervisorKeys = []string{"log_level", "log_format", "log_dir", "max_parallel_builds", "front", "dashboard", "dashboard_read", "dashboard_write", "control_group"}
 )
 
 func (l *loader) unknown(path, name string, known []string) {
@@ -214,7 +214,7 @@ func (l *loader) supervisor(c *Config, file tomlTable) {
 	s := &c.Supervisor
 	for _, name := range slices.Sorted(maps.Keys(t)) {
 		path, v := join("supervisor", name), t[name]
-		want := ""
+		want, about := "", ""
 		switch name {
 		case "log_level":
 			want = oneOf(&s.LogLevel, v, "trace", "debug", "info", "warn", "error")
@@ -232,15 +232,12 @@ func (l *loader) supervisor(c *Config, file tomlTable) {
 			}
 		case "dashboard":
 			if want = set(&s.Dashboard, v); want == "" && s.Dashboard != "" {
-				want = dashboardPath(s.Dashboard)
+				want = dashboardAddress(s.Dashboard)
 			}
+		case "dashboard_read":
+			want, about = l.token(&s.DashboardRead, v)
 		case "dashboard_write":
-			if want = set(&s.DashboardWrite, v); want == "" && s.DashboardWrite != "" {
-				s.DashboardWrite = l.resolve(s.DashboardWrite)
-				if _, err := ReadToken(s.DashboardWrite); err != nil && !l.applied {
-					want = "a file with a token: " + err.Error()
-				}
-			}
+			want, about = l.token(&s.DashboardWrite, v)
 		case "control_group":
 			if want = set(&s.ControlGroup, v); want == "" && !l.applied {
 				want = groupName(s.ControlGroup)
@@ -250,11 +247,21 @@ func (l *loader) supervisor(c *Config, file tomlTable) {
 		}
 		if want != "" {
 			l.mismatch(path, name, v, want)
-			if name == "dashboard_write" && filepath.IsAbs(s.DashboardWrite) {
-				l.errs[len(l.errs)-1].About = s.DashboardWrite
-			}
+			l.errs[len(l.errs)-1].About = about
 		}
 	}
+}
+
+// token reads the path of a file with a token. about is the file, where it is what is wrong.
+func (l *loader) token(to *string, v any) (want, about string) {
+	if want := set(to, v); want != "" || *to == "" {
+		return want, ""
+	}
+	*to = l.resolve(*to)
+	if _, err := ReadToken(*to); err != nil && !l.applied {
+		return "a file with a token: " + err.Error(), *to
+	}
+	return "", ""
 }
 
 func (l *loader) logDir(s *Supervisor, v any) (want string) {

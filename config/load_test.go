@@ -70,7 +70,8 @@ log_format = "json"
 log_dir = "logs"
 max_parallel_builds = 3
 front = "[::1]:8080"
-dashboard = "/-/"
+dashboard = "127.0.0.1:8081"
+dashboard_read = "token"
 dashboard_write = "token"
 control_group = "root"
 [[build]]
@@ -152,7 +153,10 @@ core = "unlimited"
 	if !reflect.DeepEqual(c.Builds[0], want) {
 		t.Errorf("the build is\n%+v, want\n%+v", c.Builds[0], want)
 	}
-	if want := (Supervisor{"debug", "json", s.path("logs"), 3, "[::1]:8080", "/-/", s.path("token"), "root"}); c.Supervisor != want {
+	if want := (Supervisor{
+		LogLevel: "debug", LogFormat: "json", LogDir: s.path("logs"), MaxParallelBuilds: 3, Front: "[::1]:8080",
+		Dashboard: "127.0.0.1:8081", DashboardRead: s.path("token"), DashboardWrite: s.path("token"), ControlGroup: "root",
+	}); c.Supervisor != want {
 		t.Errorf("[supervisor] is %+v, want %+v", c.Supervisor, want)
 	}
 	base := defaultBuild()
@@ -311,7 +315,7 @@ func TestTextThatWasAppliedMayNameWhatIsGone(t *testing.T) {
 [supervisor]
 log_dir = "builds.toml"
 front = "127.0.0.1:8080"
-dashboard = "/-/"
+dashboard = "127.0.0.1:8081"
 dashboard_write = "token"
 [[build]]
 name = "a"

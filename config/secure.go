@@ -90,7 +90,7 @@ func (c *Config) Exposed() (wrong, warnings Errors) {
 	look(c.Path, who, func(text string) Error { return Error{File: c.shownPath(), Line: 1, Col: 1, Msg: text} })
 	look(c.Root, who, func(text string) Error { return c.WrongRoot("root = %s: %s", show(c.Root), text) })
 	for _, key := range []struct{ name, path string }{
-		{"log_dir", c.Supervisor.LogDir}, {"dashboard_write", c.Supervisor.DashboardWrite},
+		{"log_dir", c.Supervisor.LogDir}, {"dashboard_read", c.Supervisor.DashboardRead}, {"dashboard_write", c.Supervisor.DashboardWrite},
 	} {
 		look(key.path, who, func(text string) Error { return c.Wrong("", key.name, "%s = %s: %s", key.name, show(key.path), text) })
 	}

@@ -242,13 +242,14 @@ func TestUpgradeThatFailsChangesNothing(t *testing.T) {
 
 func TestUpgradeLosesNothing(t *testing.T) {
 	t.Parallel()
-	address := freeAddress(t)
-	s := newSite(t, fmt.Sprintf("front = %q\ndashboard = \"/-/\"", address), entry("a"))
+	address, page := freeAddress(t), freeAddress(t)
+	s := newSite(t, fmt.Sprintf("front = %q\ndashboard = %q", address, page), entry("a"))
 	old := s.startApart()
 	s.serves("a")
 	before := s.get("a")
 	once := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
 	under, front := s.load("a"), loadOf(func() (string, error) { return fetch(once, "http://"+address+"/a/") })
+	looks := loadOf(func() (string, error) { return fetch(once, "http://"+page+"/v1/status") })
 	s.write("version", "2")
 	st, err := s.upgrade()
 	if err != nil || st.Version != "2" || st.Pid != old.cmd.Process.Pid {
@@ -268,6 +269,7 @@ func TestUpgradeLosesNothing(t *testing.T) {
 	})
 	under.end(t)
 	front.end(t)
+	looks.end(t)
 	s.kill(before.pid)
 	if now := s.get("a"); now.release != before.release || now.pid == before.pid {
 		t.Errorf("%+v was killed after the upgrade, now %+v serves", before, now)

@@ -2,7 +2,9 @@ package supervisor
 
 import (
 	"context"
+	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,57 +12,95 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/layout"
+	"github.com/medctrl/medctrl-supervisor/supervisor/bound"
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 	"github.com/medctrl/medctrl-supervisor/supervisor/dashboard"
 	"github.com/medctrl/medctrl-supervisor/supervisor/front"
 	"github.com/medctrl/medctrl-supervisor/supervisor/world"
 )
 
-// frontend is the embedded front, with the dashboard behind it, as the file has them. Only the
-// supervisor's own goroutine changes it.
+// frontend is what serves HTTP at addresses of its own, as the file has them: the embedded front and
+// the dashboard. Only the supervisor's own goroutine changes it.
 type frontend struct {
 	log   hclog.Logger
-	past  world.Past
-	hold  world.Holder
 	api   *Supervisor // the source of what the dashboard shows
 	front *front.Front
-	place atomic.Pointer[front.Place] // where it is; nil: there is no front
-	page  *dashboardPage              // nil: there is none
-	tasks *sync.WaitGroup
+	page  atomic.Pointer[dashboardPage] // what the dashboard serves; nil: there is none
+	pages *front.Server                 // serves it
+
+	at [2]seat // of the front and of the dashboard
 }
 
-func newFrontend(log hclog.Logger, past world.Past, hold world.Holder, api *Supervisor) *frontend {
-	return &frontend{log: log, past: past, hold: hold, api: api, front: front.New(log.Named("front")), tasks: &api.tasks}
+// seat is where one of the two is.
+type seat struct {
+	name   world.PlaceName
+	server *front.Server
+	past   world.Past
+	hold   world.Holder
+	tasks  *sync.WaitGroup
+	place  atomic.Pointer[front.Place] // nil: it is nowhere
 }
 
-// apply makes the front follow cfg.
+func newFrontend(log hclog.Logger, w *world.World, root string, api *Supervisor) *frontend {
+	f := &frontend{log: log, api: api, front: front.New(log.Named("front"), layout.Root(root).Own())}
+	f.pages = front.NewServer("dashboard", log.Named("dashboard"), http.HandlerFunc(f.servePage))
+	for i, server := range []*front.Server{f.front.Server, f.pages} {
+		s := &f.at[i]
+		s.name, s.server, s.past, s.hold, s.tasks = placeNames[i], server, w.Past, w.Holder, &api.tasks
+	}
+	return f
+}
+
+var placeNames = [...]world.PlaceName{world.FrontPlace, world.DashboardPlace}
+
+// apply makes the front and the dashboard follow cfg.
 func (f *frontend) apply(cfg *config.Config) {
-	f.front.SetRoutes(append(routes(cfg), f.dashboardRoute(cfg.Supervisor)...))
-	place, addr := f.place.Load(), cfg.Supervisor.Front
+	b := budgetOf(len(cfg.Builds))
+	f.front.Limit(b.front)
+	f.front.LimitFiles(b.files)
+	f.pages.Limit(b.dashboard)
+	f.front.SetRoutes(routes(cfg))
+	f.follow(cfg.Supervisor)
+	f.at[0].move(cfg.Supervisor.Front)
+	f.at[1].move(cfg.Supervisor.Dashboard)
+}
+
+// move makes the seat be at an address; "" is nowhere.
+func (s *seat) move(addr string) {
+	place := s.place.Load()
 	if place == nil && addr == "" || place != nil && place.Address() == addr {
 		return
 	}
-	f.end()
-	if addr != "" {
-		place := f.front.At(addr, f.past.Front(addr))
-		place.Opened = f.hold.HoldFront
-		if socket, err := place.File(); err == nil && socket != nil { // handed over by one that held nothing
-			f.hold.HoldFront(socket)
-			socket.Close() // a duplicate
-		}
-		f.place.Store(place)
-		f.tasks.Go(place.Serve)
+	s.end()
+	if addr == "" {
+		return
+	}
+	place = s.server.At(addr, s.past.Place(s.name, addr))
+	place.Opened = func(socket *os.File) { s.hold.HoldPlace(s.name, socket) }
+	if socket, err := place.File(); err == nil && socket != nil { // handed over by one that held nothing
+		s.hold.HoldPlace(s.name, socket)
+		socket.Close() // a duplicate
+	}
+	s.place.Store(place)
+	s.tasks.Go(place.Serve)
+}
+
+// end closes the seat's place.
+func (s *seat) end() {
+	if place := s.place.Swap(nil); place != nil {
+		place.Close()
+		s.hold.HoldPlace(s.name, nil)
 	}
 }
 
-// end ends the front, and reports whether there was one.
-func (f *frontend) end() bool {
-	place := f.place.Swap(nil)
-	if place != nil {
-		place.Close()
-		f.hold.HoldFront(nil)
+// part is how the seat is.
+func (s *seat) part() control.Part {
+	place := s.place.Load()
+	if place == nil {
+		return control.Part{}
 	}
-	return place != nil
+	return control.Part{Address: place.Address(), Trouble: place.Trouble()}
 }
 
 // frontHeadStart is how long the builds' sockets outlive the front's, so that requests it accepted
@@ -71,42 +111,88 @@ const frontHeadStart = 200 * time.Millisecond
 // take, while others wait in its queue.
 const leaveLimit = 30 * time.Second
 
-// leave ends the front for a stop of the supervisor. The function that it returns waits until the
-// builds may end, or hard does. held reports which sockets the next supervisor gets: if the front's
-// is one, who connects from now on waits for that, and who was accepted before is served.
+// leave ends the front and the dashboard for a stop of the supervisor. The function that it returns
+// waits until the builds may end, or hard does. held reports which sockets the next supervisor gets:
+// who connects to such a one from now on waits for that, and who was accepted before is served.
 func (f *frontend) leave(held func(inode uint64) bool) (wait func(hard context.Context)) {
-	place := f.place.Load()
-	switch {
-	case place == nil:
-		return func(context.Context) {}
-	case !place.Is(held):
-		f.end()
-		return func(hard context.Context) {
-			select {
-			case <-time.After(frontHeadStart):
-			case <-hard.Done():
+	pause := time.Duration(0)
+	var kept []*front.Place
+	for i := range f.at {
+		s := &f.at[i]
+		place := s.place.Load()
+		switch {
+		case place == nil:
+		case place.Is(held):
+			kept = append(kept, place)
+		default:
+			s.end()
+			if s.name == world.FrontPlace {
+				pause = frontHeadStart
 			}
 		}
 	}
 	return func(hard context.Context) {
 		ctx, cancel := context.WithTimeout(hard, leaveLimit)
 		defer cancel()
-		if _, err := place.Halt(ctx); err != nil {
-			f.log.Warn("requests of the front did not end in time", "error", err)
+		for _, place := range kept {
+			if _, err := place.Halt(ctx); err != nil {
+				f.log.Warn("requests under way did not end in time", "address", place.Address(), "error", err)
+			}
+			place.Close()
 		}
-		place.Close()
+		select {
+		case <-time.After(pause):
+		case <-hard.Done():
+		}
 	}
 }
 
-// parts is how the front and the dashboard are.
-func (f *frontend) parts(cfg *config.Config) (front, dashboard control.Part) {
-	if place := f.place.Load(); place != nil {
-		front = control.Part{Address: place.Address(), Trouble: place.Trouble()}
-		if path := cfg.Supervisor.Dashboard; path != "" {
-			dashboard = control.Part{Address: place.Address() + path, Trouble: front.Trouble}
+// halt lets the requests under way end, of the front and the dashboard, and accepts no others until
+// goOn is called. The error is ctx's.
+func (f *frontend) halt(ctx context.Context) (goOn func(), err error) {
+	var all []func()
+	goOn = func() {
+		for _, each := range all {
+			each()
 		}
 	}
-	return front, dashboard
+	for i := range f.at {
+		if place := f.at[i].place.Load(); place != nil {
+			each, err := place.Halt(ctx)
+			all = append(all, each)
+			if err != nil {
+				return goOn, err
+			}
+		}
+	}
+	return goOn, nil
+}
+
+// sockets returns those of the front and the dashboard for the program that is executed in our place;
+// close closes them, which are duplicates.
+func (f *frontend) sockets() (all map[world.PlaceName]world.Place, close func(), err error) {
+	all = map[world.PlaceName]world.Place{}
+	close = func() {
+		for _, p := range all {
+			p.Socket.Close() // nothing was written to it
+		}
+	}
+	for i := range f.at {
+		s := &f.at[i]
+		place := s.place.Load()
+		if place == nil {
+			continue
+		}
+		socket, err := place.File()
+		if err != nil {
+			close()
+			return nil, nil, err
+		}
+		if socket != nil {
+			all[s.name] = world.Place{Address: place.Address(), Socket: socket}
+		}
+	}
+	return all, close, nil
 }
 
 func (f *frontend) counts() control.FrontCounts { return control.FrontCounts(f.front.Stats()) }
@@ -123,39 +209,130 @@ func routes(cfg *config.Config) []front.Route {
 
 // dashboardPage is the dashboard as the file has it.
 type dashboardPage struct {
-	path, token string
-	handler     http.Handler
-	end         context.CancelFunc // of its streams
+	about   about
+	handler http.Handler
+	life    context.Context // of its streams
+	end     context.CancelFunc
 }
 
-// dashboardRoute is the front's route to the dashboard, if there is one. An edit that moves or
-// removes the dashboard ends its streams; any other leaves them alone.
-func (f *frontend) dashboardRoute(c config.Supervisor) []front.Route {
-	if p := f.page; p != nil && (p.path != c.Dashboard || p.token != c.DashboardWrite) {
-		p.end()
-		f.page = nil
+// about is what a page is made from.
+type about struct {
+	address, readFile, writeFile string
+	read, write                  string // the tokens, as they are now
+}
+
+// follow makes the dashboard's page follow the file. An edit that moves it, or changes a token, ends
+// its streams: who follows them may have lost the right to. Any other leaves them alone.
+func (f *frontend) follow(c config.Supervisor) {
+	next := about{address: c.Dashboard, readFile: c.DashboardRead, writeFile: c.DashboardWrite}
+	next.read, next.write = tokenNow(next.readFile), tokenNow(next.writeFile)
+	before := f.page.Load()
+	if before != nil && before.about == next {
+		return
 	}
-	if c.Dashboard == "" {
+	var page *dashboardPage
+	if c.Dashboard != "" {
+		page = f.newDashboard(next)
+	}
+	f.page.Store(page)
+	if before != nil {
+		before.end()
+	}
+}
+
+// tokenNow returns the token in a file, or "" if there is none: a file that cannot be read was
+// reported when builds.toml was, and is again to who enters a token.
+func tokenNow(path string) string {
+	if path == "" {
+		return ""
+	}
+	token, err := config.ReadToken(path)
+	if err != nil {
+		return ""
+	}
+	return token
+}
+
+func (f *frontend) newDashboard(a about) *dashboardPage {
+	log := f.log.Named("dashboard")
+	o := dashboard.Options{
+		API: fromDashboard(control.NewHandler(f.api, f.api.metrics, log)), Public: control.NewOnlookers(f.api, f.api.metrics, log),
+		Read: tokenIn(a.readFile), Write: tokenIn(a.writeFile), Cookie: "medctrl_dashboard",
+	}
+	if host, port, err := net.SplitHostPort(a.address); err == nil { // it was checked
+		o.Cookie += "_" + port
+		o.Names = []string{host}
+		if ip := net.ParseIP(host); host == "" || ip != nil && !ip.IsLoopback() {
+			if name, err := os.Hostname(); err == nil { // else it is reached by its address
+				o.Names = append(o.Names, name)
+			}
+		}
+	}
+	life, end := context.WithCancel(context.Background())
+	return &dashboardPage{about: a, handler: dashboard.New(o), life: life, end: end}
+}
+
+// tokenIn reads the token in a file each time: it may change.
+func tokenIn(path string) func() (string, error) {
+	if path == "" {
 		return nil
 	}
-	if f.page == nil {
-		f.page = f.newDashboard(c.Dashboard, c.DashboardWrite)
-	}
-	return []front.Route{{Build: "the dashboard", Location: c.Dashboard, Handler: f.page.handler}}
+	return func() (string, error) { return config.ReadToken(path) }
 }
 
-func (f *frontend) newDashboard(path, token string) *dashboardPage {
-	o := dashboard.Options{API: control.NewHandler(f.api, f.api.metrics, f.log.Named("dashboard"))}
-	if token != "" {
-		// read each time: it may change
-		o.Token = func() (string, error) { return config.ReadToken(token) }
+// servePage passes a request to the dashboard as it is now.
+func (f *frontend) servePage(w http.ResponseWriter, r *http.Request) {
+	page := f.page.Load()
+	if page == nil {
+		http.NotFound(w, r) // it was removed just now
+		return
 	}
-	page := dashboard.New(o)
-	life, end := context.WithCancel(context.Background())
-	return &dashboardPage{path: path, token: token, end: end, handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithCancel(r.Context())
-		defer cancel()
-		defer context.AfterFunc(life, cancel)()
-		page.ServeHTTP(w, r.WithContext(ctx))
-	})}
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	defer context.AfterFunc(page.life, cancel)()
+	page.handler.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// budget is how many descriptors each part of the program that strangers can reach may use.
+type budget struct {
+	front, dashboard bound.Limits
+	files            int
+}
+
+// The descriptors that are reserved for supervision: those of the supervisor itself, with the control
+// socket's clients and the steps of builds, and some for each build beyond what it needs while it
+// serves.
+const (
+	reservedBase = 64 + control.MaxConns
+	reservedEach = 4 * descriptorsEach
+	mostClients  = 4096 // of the front, each with some 20 KiB of memory
+	mostLookers  = 128  // of the dashboard
+)
+
+// budgetOf divides the descriptors that a process may open.
+func budgetOf(builds int) budget { return divide(descriptorLimit(), builds) }
+
+// divide divides limit descriptors. A request of the front needs two, one more for each body that is
+// kept in a file; one of the dashboard needs two, for a log. Even where the limit is too low for what
+// is supervised, a few clients are served.
+func divide(limit, builds int) budget {
+	free := max(limit-reservedBase-reservedEach*builds, min(64, limit/4))
+	front, lookers := min(max(free*3/8, 4), mostClients), min(max(free/16, 4), mostLookers)
+	return budget{
+		front:     bound.Limits{Total: front, PerAddress: max(front/2, 2)},
+		dashboard: bound.Limits{Total: lookers, PerAddress: max(lookers/2, 2)},
+		files:     max(free/16, 1), // each way
+	}
+}
+
+// fromDashboard is h for requests that come by the dashboard: who may act there is known by a token,
+// so events name the address it came from.
+func fromDashboard(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		from, _, err := net.SplitHostPort(r.RemoteAddr)
+		if err != nil {
+			from = r.RemoteAddr
+		}
+		h.ServeHTTP(w, r.WithContext(control.WithWho(r.Context(), "the dashboard, from "+from)))
+	})
 }

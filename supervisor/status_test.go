@@ -176,11 +176,11 @@ func TestMetricsTellWhatBuildsUse(t *testing.T) {
 func TestSamplesTellWhatABuildUsed(t *testing.T) {
 	t.Parallel()
 	address := freeAddress(t)
-	s := newSite(t, "front = \""+address+"\"\ndashboard = \"/-/\"", entry("a"))
+	s := newSite(t, "dashboard = \""+address+"\"", entry("a"))
 	r := s.start()
 	s.serves("a")
 	r.sampleOnce(time.Now())
-	text, err := fetch(http.DefaultClient, "http://"+address+"/-/v1/samples")
+	text, err := fetch(http.DefaultClient, "http://"+address+"/v1/samples")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -123,7 +123,7 @@ func begin(o Options) *Supervisor {
 	}
 	s.metrics = control.NewMetrics(o.Version, s)
 	s.reports = newReports(o.World.Events, o.World.PastEvents, s.metrics)
-	s.frontend = newFrontend(o.Log, o.World.Past, o.World.Holder, s)
+	s.frontend = newFrontend(o.Log, o.World, o.Config.Root, s)
 	s.logs.Store(o.Config.Supervisor.LogDir)
 	s.fleet.Store(&fleet{cfg: &config.Config{Path: o.Config.Path, Root: o.Config.Root}, actors: map[string]*actor.Actor{}})
 	s.shared = &actor.Fleet{

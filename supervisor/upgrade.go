@@ -11,7 +11,6 @@ import (
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
-	"github.com/medctrl/medctrl-supervisor/supervisor/front"
 	"github.com/medctrl/medctrl-supervisor/supervisor/handover"
 	"github.com/medctrl/medctrl-supervisor/supervisor/public"
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
@@ -118,22 +117,19 @@ func (s *Supervisor) tryUpgrade(ctx context.Context, next world.Acceptance) erro
 		return err
 	}
 	release()
-	place := s.frontend.place.Load()
-	if place != nil {
-		goOn, err := place.Halt(ctx)
-		defer goOn()
-		if err != nil {
-			return fmt.Errorf("upgrade: requests of the front under way: %w", err)
-		}
+	goOn, err := s.frontend.halt(ctx)
+	defer goOn()
+	if err != nil {
+		return fmt.Errorf("upgrade: requests of the front or the dashboard under way: %w", err)
 	}
 	var failed error
-	err = s.do(ctx, func() { failed = s.execute(next, place) })
+	err = s.do(ctx, func() { failed = s.execute(next) })
 	return errors.Join(err, failed)
 }
 
 // execute is the last part, on the supervisor's own goroutine: nothing changes any more, and the
 // successor begins.
-func (s *Supervisor) execute(next world.Acceptance, place *front.Place) error {
+func (s *Supervisor) execute(next world.Acceptance) error {
 	if s.fleet.Load().leaving || len(s.Signals) > 0 {
 		return errors.New("upgrade: the supervisor was told something else in the meantime")
 	}
@@ -157,15 +153,12 @@ func (s *Supervisor) execute(next world.Acceptance, place *front.Place) error {
 	}
 	s.world.Events.Await(flushLimit)
 	going := world.Succession{Next: next, Sockets: map[string][]public.Listener{}}
-	if place != nil {
-		if going.Front, err = place.File(); err != nil {
-			return fmt.Errorf("upgrade: %w", err)
-		}
-		if going.Front != nil {
-			defer going.Front.Close() // a duplicate
-			going.FrontAddress = place.Address()
-		}
+	places, closePlaces, err := s.frontend.sockets()
+	if err != nil {
+		return fmt.Errorf("upgrade: %w", err)
 	}
+	defer closePlaces()
+	going.Places = places
 	for _, a := range all {
 		going.Sockets[a.Name()] = a.Sockets()
 	}

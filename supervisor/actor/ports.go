@@ -186,6 +186,7 @@ type Host interface {
 type ProbeError struct {
 	Wrong  bool // there was an answer, with an unexpected status
 	Late   bool // there was none in time
+	Ours   bool // we could not ask: it says nothing of the server
 	Status int  // of the answer; 0: there was none
 	Err    error
 }

@@ -200,6 +200,21 @@ func TestHungServerIsReplacedAndItsQueuePassedOn(t *testing.T) {
 	})
 }
 
+// A server that we could not ask is neither healthy nor unhealthy.
+func TestProbeThatFailedByOurOwnLackIsNotCounted(t *testing.T) {
+	serving(t, func(l *life) {
+		server := l.server()
+		server.act(conduct{answer: &ProbeError{Ours: true, Err: errBroken}})
+		l.pass(20 * l.entry.Health.Interval)
+		l.serves("r1")
+		if l.server() != server || len(l.w.living()) != 1 {
+			l.Error("it was replaced")
+		}
+		server.act(conduct{answer: &ProbeError{Wrong: true, Err: errBroken}})
+		l.told(machine.EventUnhealthy) // it is probed on
+	})
+}
+
 func TestServerThatRecoversIsKept(t *testing.T) {
 	serving(t, func(l *life) {
 		server := l.server()

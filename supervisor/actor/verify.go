@@ -147,6 +147,13 @@ func (a *Actor) watchOnce(g *generation) {
 		return
 	}
 	a.lookForKills(g)
+	var verdict *ProbeError
+	if errors.As(err, &verdict) && verdict.Ours {
+		// Neither good nor bad: our own lack is never the build's fault.
+		a.log.Warn("server was not probed", "generation", g.n, "reason", err)
+		a.watch(g)
+		return
+	}
 	a.Ports.Reports.Probed(a.name, time.Since(begun), err == nil)
 	if err != nil {
 		a.post(folderTouched{}) // its name may be what is missing

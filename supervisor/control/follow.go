@@ -33,6 +33,11 @@ func (a *api) events(w http.ResponseWriter, r *http.Request) {
 			out.say("event: dropped\ndata: {\"error\":\"too slow: %d events were missed\"}\n\n", missed)
 			return
 		}
+		if a.shown != nil {
+			for i, text := range texts { // a slice of our own
+				texts[i] = a.shown(text)
+			}
+		}
 		if !out.all(texts) || !follow {
 			return
 		}

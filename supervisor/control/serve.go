@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/bound"
 )
 
 // Backend is what the API talks to. Its methods are called concurrently.
@@ -91,9 +93,12 @@ func serve(ctx context.Context, ln net.Listener, a *api) error {
 	// Every connection's goroutine, and so every request. The listener's goroutine
 	// adds, so nothing is added once it has ended.
 	var conns sync.WaitGroup
+	open := bound.Set{Refuse: bound.Unavailable}
+	open.Limit(bound.Limits{Total: MaxConns})
 	server := &http.Server{
 		Handler: a,
-		ConnState: func(_ net.Conn, s http.ConnState) {
+		ConnState: func(c net.Conn, s http.ConnState) {
+			track(bound.Of(c), s)
 			switch s {
 			case http.StateNew:
 				conns.Add(1)
@@ -101,15 +106,17 @@ func serve(ctx context.Context, ln net.Listener, a *api) error {
 				conns.Done()
 			}
 		},
-		BaseContext:       func(net.Listener) context.Context { return base },
-		ConnContext:       func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) },
+		BaseContext: func(net.Listener) context.Context { return base },
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, connKey{}, bound.Of(c).Conn)
+		},
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          a.log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
 	}
 	serving := make(chan error, 1)
-	go func() { serving <- server.Serve(ln) }()
+	go func() { serving <- server.Serve(open.Listen(ln)) }()
 	select {
 	case err := <-serving:
 		cutOff()
@@ -128,6 +135,19 @@ func serve(ctx context.Context, ln net.Listener, a *api) error {
 	return nil
 }
 
+// MaxConns is how many clients may be connected to the control socket at once.
+const MaxConns = 64
+
+// track keeps the state of a connection: one that is not being served makes room for another.
+func track(c *bound.Conn, s http.ConnState) {
+	switch s {
+	case http.StateActive:
+		c.Becomes(bound.Working)
+	case http.StateIdle:
+		c.Becomes(bound.Idle)
+	}
+}
+
 // api is the HTTP side of a Backend.
 type api struct {
 	backend Backend
@@ -136,8 +156,9 @@ type api struct {
 	// guard returns the context of a request with its caller (Who), or why they may not read, or
 	// write.
 	guard  func(ctx context.Context, write bool) (context.Context, error)
-	life   context.Context // Serve's
-	ending <-chan struct{} // closed when Serve is to end: all streams stop
+	life   context.Context           // Serve's
+	ending <-chan struct{}           // closed when Serve is to end: all streams stop
+	shown  func(event []byte) []byte // what is sent in place of an event's JSON; nil: itself
 }
 
 // ServeHTTP handles one request.

@@ -47,15 +47,23 @@ func addresses(c *config.Config) []address {
 	if c.Supervisor.Front != "" {
 		all = append(all, address{"front", c.Supervisor.Front})
 	}
+	if c.Supervisor.Dashboard != "" {
+		all = append(all, address{"dashboard", c.Supervisor.Dashboard})
+	}
 	return all
 }
 
 // holds says whether the supervisor listens on an address, and what is wrong with that.
 func (r Running) holds(a address) (is bool, trouble string) {
-	if r.Status == nil || r.Status.Front.Address != a.host {
+	if r.Status == nil {
 		return false, ""
 	}
-	return true, r.Status.Front.Trouble
+	for _, part := range []control.Part{r.Status.Front, r.Status.Dashboard} {
+		if part.Address == a.host {
+			return true, part.Trouble
+		}
+	}
+	return false, ""
 }
 
 // portFindings says whether the supervisor can listen where it is told to.

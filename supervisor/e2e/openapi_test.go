@@ -144,7 +144,7 @@ func TestTheAPIAnswersAsItsDescriptionSays(t *testing.T) {
 	t.Parallel()
 	w := NewWorld(t, One(), Entry("two"))
 	w.OwnProgram()
-	w.Supervisor = []string{`dashboard = "/-/"`}
+	w.Supervisor = []string{fmt.Sprintf("dashboard = %q", FreeAddr(t))}
 	w.WriteConfig()
 	w.Serve("one", "two")
 	d := describe(t, w)

@@ -14,9 +14,11 @@ import (
 
 // Front passes requests to builds. Make one by [New]. All its methods may be called concurrently.
 type Front struct {
-	log    hclog.Logger
+	*Server
 	table  atomic.Pointer[routes]
 	proxy  httputil.ReverseProxy
+	bodies *store // of requests
+	ahead  *store // of responses
 	counts counts
 }
 
@@ -25,21 +27,23 @@ type Stats struct {
 	Requests uint64 // all that arrived
 	Unrouted uint64 // answered 404: no location matched
 	Retried  uint64 // sent once more because the connection broke
-	Refused  uint64 // answered 503: the build did not serve
+	Refused  uint64 // answered 503: the build did not serve, or there was no room for the request
 	Lost     uint64 // answered 502 or 504, or cut off in the response's body: the build broke
 }
 
 type counts struct{ requests, unrouted, retried, refused, lost atomic.Uint64 }
 
-// New returns a Front without routes.
-func New(log hclog.Logger) *Front {
-	f := &Front{log: log}
+// New returns a Front without routes. It keeps bodies in files of folder; "" is the system's folder
+// for temporary files.
+func New(log hclog.Logger, folder string) *Front {
+	f := &Front{bodies: newStore(folder), ahead: newStore(folder)}
+	f.Server = newServer("front", log, f, StallTimeout)
 	f.table.Store(&routes{})
 	f.proxy = httputil.ReverseProxy{
 		Rewrite:        rewrite,
 		Transport:      &twice{once: newTransport(), counts: &f.counts},
 		FlushInterval:  -1, // every piece of a response goes out as it comes
-		ModifyResponse: f.watchBody,
+		ModifyResponse: f.modify,
 		ErrorHandler:   f.failed,
 		ErrorLog:       log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
 	}
@@ -52,14 +56,20 @@ func (f *Front) SetRoutes(given []Route) {
 	f.table.Store(&table)
 }
 
+// LimitFiles sets how many bodies may be kept in files at once, each way.
+func (f *Front) LimitFiles(most int) {
+	f.bodies.limitFiles(most)
+	f.ahead.limitFiles(most)
+}
+
 // Stats returns the counts so far.
 func (f *Front) Stats() Stats {
-	c := &f.counts
+	c, turnedAway := &f.counts, f.open.Counts().Refused
 	return Stats{
-		Requests: c.requests.Load(),
+		Requests: c.requests.Load() + turnedAway,
 		Unrouted: c.unrouted.Load(),
 		Retried:  c.retried.Load(),
-		Refused:  c.refused.Load(),
+		Refused:  c.refused.Load() + turnedAway,
 		Lost:     c.lost.Load(),
 	}
 }
@@ -80,37 +90,23 @@ func targetOf(ctx context.Context) target {
 // ServeHTTP passes one request on.
 func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.counts.requests.Add(1)
-	w, r, done := limitStalls(w, r)
-	defer done()
 	found, rest, ok := f.table.Load().find(rawPath(r.URL))
 	if !ok {
 		f.counts.unrouted.Add(1)
 		http.Error(w, "404 not found", http.StatusNotFound)
 		return
 	}
-	if found.Handler != nil {
-		serveHandler(w, r, found, rest)
-		return
-	}
 	r = r.WithContext(context.WithValue(r.Context(), targetKey{}, target{found, rest}))
+	if r.Body != nil && r.Body != http.NoBody {
+		held, kept, err := f.hold(r)
+		if err != nil {
+			f.refuseBody(w, r, err)
+			return
+		}
+		defer kept.Close() // has no error
+		r = held
+	}
 	f.proxy.ServeHTTP(w, r)
-}
-
-// serveHandler passes the request to a route's own handler. The location itself is redirected to
-// the same path with a slash at its end, so that relative links work.
-func serveHandler(w http.ResponseWriter, r *http.Request, to Route, rest string) {
-	if rest == "/" && !strings.HasSuffix(r.URL.Path, "/") {
-		http.Redirect(w, r, to.Location+"/", http.StatusMovedPermanently)
-		return
-	}
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	if ending, ok := ctx.Value(endingKey{}).(context.Context); ok {
-		defer context.AfterFunc(ending, cancel)()
-	}
-	r = r.Clone(ctx)
-	setPath(r.URL, rest)
-	to.Handler.ServeHTTP(w, r)
 }
 
 // rewrite turns the client's request into the build's. ReverseProxy has already removed hop-by-hop
@@ -186,10 +182,21 @@ func (f *Front) failed(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// watchBody counts responses that break off after their head was sent. The client sees the
-// connection break, as it must.
-func (f *Front) watchBody(resp *http.Response) error {
+// sharedHeaders are those by which one build would decide for the whole origin, which it shares with
+// the others: a service worker for their pages (Service Workers, 3.4), the end of their logins and
+// storage (Clear-Site-Data), another server for their requests (Alt-Svc, RFC 7838), reports of their
+// requests (Network Error Logging).
+var sharedHeaders = []string{"Service-Worker-Allowed", "Clear-Site-Data", "Alt-Svc", "Nel"}
+
+// modify has a response read ahead, without the headers that are not its build's to send. A response
+// that breaks off after its head was sent is counted; the client sees the connection break, as it
+// must.
+func (f *Front) modify(resp *http.Response) error {
+	for _, name := range sharedHeaders {
+		resp.Header.Del(name)
+	}
 	if resp.StatusCode != http.StatusSwitchingProtocols {
+		f.readAhead(resp)
 		resp.Body = &countedBody{ReadCloser: resp.Body, ctx: resp.Request.Context(), front: f}
 	}
 	return nil

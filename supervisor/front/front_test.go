@@ -23,7 +23,7 @@ import (
 )
 
 // socketDir is a folder with a name short enough for a socket in it.
-func socketDir(t *testing.T) string {
+func socketDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "m")
 	if err != nil {
@@ -34,7 +34,7 @@ func socketDir(t *testing.T) string {
 }
 
 // serveBuild runs a handler as a build would and returns its socket.
-func serveBuild(t *testing.T, h http.HandlerFunc) string {
+func serveBuild(t testing.TB, h http.HandlerFunc) string {
 	t.Helper()
 	socket := filepath.Join(socketDir(t), "s")
 	ln, err := net.Listen("unix", socket)
@@ -82,9 +82,9 @@ func serveRaw(t *testing.T, each func(n int, head string, c *net.UnixConn)) stri
 const okAnswer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 
 // serveFront serves the routes on a free port of 127.0.0.1.
-func serveFront(t *testing.T, given ...Route) (*Front, string) {
+func serveFront(t testing.TB, given ...Route) (*Front, string) {
 	t.Helper()
-	f := New(hclog.NewNullLogger())
+	f := New(hclog.NewNullLogger(), "")
 	f.SetRoutes(given)
 	ctx, cancel := context.WithCancel(context.Background())
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

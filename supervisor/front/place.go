@@ -16,17 +16,17 @@ const placeRetry = 3 * time.Second
 // placeDrain is how long requests in flight may take when a Place is closed or halted.
 const placeDrain = 30 * time.Second
 
-// Place is a Front at one address. Its socket outlives the serving: while nothing serves, clients
+// Place is a Server at one address. Its socket outlives the serving: while nothing serves, clients
 // wait in its queue.
 type Place struct {
 	// Opened is called with each socket that the Place makes, which stays the Place's; nil: nobody
 	// wants to know. It is set before Serve.
 	Opened func(socket *os.File)
 
-	front *Front
-	addr  string
-	life  context.Context
-	close context.CancelFunc
+	server *Server
+	addr   string
+	life   context.Context
+	close  context.CancelFunc
 
 	mu     sync.Mutex
 	ln     net.Listener       // nil: not open yet
@@ -38,9 +38,9 @@ type Place struct {
 
 // At returns the place at addr ("host:port"). ln is an existing listener, which then belongs to the
 // Place; if it is nil, the Place makes one.
-func (f *Front) At(addr string, ln net.Listener) *Place {
+func (s *Server) At(addr string, ln net.Listener) *Place {
 	life, end := context.WithCancel(context.Background())
-	return &Place{front: f, addr: addr, ln: ln, life: life, close: end}
+	return &Place{server: s, addr: addr, ln: ln, life: life, close: end}
 }
 
 // Trouble says why nothing is served at the moment, "" where that is not so. It is tried again.
@@ -80,7 +80,7 @@ func (p *Place) Serve() {
 		p.mu.Unlock()
 		if err.Error() != said {
 			said = err.Error()
-			p.front.log.Error("front cannot serve, it will try again", "address", p.addr, "error", err)
+			p.server.log.Error(p.server.name+" cannot serve, it will try again", "address", p.addr, "error", err)
 		}
 		select {
 		case <-p.life.Done():
@@ -104,7 +104,7 @@ func (p *Place) open() error {
 	}
 	socket, err := fileOf(ln)
 	if err != nil {
-		p.front.log.Warn("nobody can be told of the front's socket", "address", p.addr, "error", err)
+		p.server.log.Warn("nobody can be told of the socket", "address", p.addr, "error", err)
 		return nil
 	}
 	defer socket.Close() // a duplicate
@@ -143,8 +143,8 @@ func (p *Place) serveOnce() error {
 	}
 	p.stop, p.idle, p.wrong = stop, idle, nil
 	p.mu.Unlock()
-	p.front.log.Info("front is listening", "address", ln.Addr().String())
-	err = p.front.Serve(served, ln, placeDrain)
+	p.server.log.Info(p.server.name+" is listening", "address", ln.Addr().String())
+	err = p.server.Serve(served, ln, placeDrain)
 	p.mu.Lock()
 	p.stop = nil
 	p.mu.Unlock()
@@ -154,7 +154,7 @@ func (p *Place) serveOnce() error {
 		return err
 	}
 	if err != nil {
-		p.front.log.Warn("requests under way did not end in time", "error", err)
+		p.server.log.Warn("requests under way did not end in time", "error", err)
 	}
 	return nil
 }
@@ -172,7 +172,7 @@ func duplicate(ln net.Listener) (net.Listener, error) {
 func fileOf(ln net.Listener) (*os.File, error) {
 	tcp, ok := ln.(*net.TCPListener)
 	if !ok {
-		return nil, fmt.Errorf("front listens on a %T", ln)
+		return nil, fmt.Errorf("HTTP is served on a %T", ln)
 	}
 	return tcp.File()
 }

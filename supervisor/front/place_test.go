@@ -67,7 +67,7 @@ func get(t *testing.T, addr, path string) <-chan int {
 func TestPlaceServesOnTheListenerItIsGiven(t *testing.T) {
 	t.Parallel()
 	ln := listen(t)
-	p := placed(t, New(hclog.NewNullLogger()), "front:80", ln)
+	p := placed(t, New(hclog.NewNullLogger(), ""), "front:80", ln)
 	if p.Address() != "front:80" {
 		t.Errorf("address %q", p.Address())
 	}
@@ -98,7 +98,7 @@ func TestPlaceTakesAnAddressOnceItIsFree(t *testing.T) {
 			t.Fatal(err)
 		}
 		said := make(logs, 10)
-		p := New(hclog.New(&hclog.LoggerOptions{Output: said})).At(ln.Addr().String(), nil)
+		p := New(hclog.New(&hclog.LoggerOptions{Output: said}), "").At(ln.Addr().String(), nil)
 		over := make(chan struct{})
 		go func() {
 			defer close(over)
@@ -130,7 +130,7 @@ func TestPlaceTellsOfTheSocketThatItMakes(t *testing.T) {
 	free := listen(t)
 	addr := free.Addr().String()
 	free.Close()
-	p := New(hclog.NewNullLogger()).At(addr, nil)
+	p := New(hclog.NewNullLogger(), "").At(addr, nil)
 	if p.Is(func(uint64) bool { return true }) {
 		t.Error("it has a socket before it serves")
 	}
@@ -159,7 +159,7 @@ func TestPlaceTellsOfTheSocketThatItMakes(t *testing.T) {
 func TestHaltedPlaceEndsWhatIsUnderWayAndClientsWait(t *testing.T) {
 	t.Parallel()
 	entered, leave := make(chan struct{}, 2), make(chan struct{}, 2)
-	f := New(hclog.NewNullLogger())
+	f := New(hclog.NewNullLogger(), "")
 	f.SetRoutes([]Route{{Build: "one", Location: "/one", Socket: serveBuild(t, func(http.ResponseWriter, *http.Request) {
 		entered <- struct{}{}
 		<-leave
@@ -207,7 +207,7 @@ func TestHaltedPlaceEndsWhatIsUnderWayAndClientsWait(t *testing.T) {
 func TestPlaceThatIsClosedWhileHaltedEnds(t *testing.T) {
 	t.Parallel()
 	ln := listen(t)
-	p := New(hclog.NewNullLogger()).At("", ln)
+	p := New(hclog.NewNullLogger(), "").At("", ln)
 	goOn, err := p.Halt(t.Context()) // before it serves
 	if err != nil {
 		t.Fatal(err)
@@ -229,7 +229,7 @@ func TestPlaceNeedsATCPListener(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	p := New(hclog.NewNullLogger()).At("", ln)
+	p := New(hclog.NewNullLogger(), "").At("", ln)
 	if _, err := p.File(); err == nil {
 		t.Error("the descriptor of a unix socket was handed over")
 	}

@@ -1,7 +1,6 @@
 package front
 
 import (
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -13,9 +12,6 @@ type Route struct {
 	Location string // URL prefix, "/api"; a build without one is not routed
 	Keep     bool   // the location stays part of the path that the build sees
 	Socket   string // path of its public unix socket
-	// Handler, if given, serves in place of a build. Its requests have the path without the
-	// location, and their contexts end when Serve is to end.
-	Handler http.Handler
 }
 
 // routes is a Front's table, longest location first. It is never changed.

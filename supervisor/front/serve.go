@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/bound"
 )
 
 // The limits for clients.
@@ -20,10 +22,64 @@ const (
 	MaxHeaderBytes = 64 << 10         // of a request's head
 )
 
+// Server serves HTTP to clients that may be slow, silent, many or hostile: their connections are
+// bounded, and none takes longer over anything than the limits say. Make one by [NewServer] or
+// [New]. All its methods may be called concurrently.
+type Server struct {
+	name    string
+	log     hclog.Logger
+	handler http.Handler
+	stall   time.Duration // for a client to send, or take, the next piece of a body
+	open    bound.Set
+}
+
+// NewServer returns a Server of h, which has a name for logs. The contexts of h's requests end when
+// Serve is to end.
+func NewServer(name string, log hclog.Logger, h http.Handler) *Server {
+	return newServer(name, log, untilEnd{h}, ownStall)
+}
+
+func newServer(name string, log hclog.Logger, h http.Handler, stall time.Duration) *Server {
+	s := &Server{name: name, log: log, handler: h, stall: stall}
+	s.open.Refuse = bound.Unavailable
+	return s
+}
+
+// ownStall is StallTimeout where responses are small, or streams that nobody has to follow.
+const ownStall = 10 * time.Second
+
+// Limit sets how many clients may be connected at once, in all and from one address.
+func (s *Server) Limit(l bound.Limits) { s.open.Limit(l) }
+
+// untilEnd is a handler whose requests end when Serve is to end.
+type untilEnd struct{ http.Handler }
+
+func (u untilEnd) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	if ending, ok := ctx.Value(endingKey{}).(context.Context); ok {
+		defer context.AfterFunc(ending, cancel)()
+	}
+	u.Handler.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// serveOne passes one request to the handler.
+func (s *Server) serveOne(w http.ResponseWriter, r *http.Request) {
+	if len(r.TransferEncoding) > 0 {
+		// A request may have had a Content-Length as well, which net/http has taken away. A proxy
+		// before us that went by that would take what follows for another client's request
+		// (RFC 9112, 6.1).
+		w.Header().Set("Connection", "close")
+	}
+	w, r, done := limitStalls(w, r, s.stall)
+	defer done()
+	s.handler.ServeHTTP(w, r)
+}
+
 // Serve serves clients on ln, which it closes, until ctx ends. Then it accepts no more connections,
 // gives the requests under way at most drain to finish and cuts off the rest, which is an error.
 // All its goroutines have ended when it returns.
-func (f *Front) Serve(ctx context.Context, ln net.Listener, drain time.Duration) error {
+func (s *Server) Serve(ctx context.Context, ln net.Listener, drain time.Duration) error {
 	base, cutOff := context.WithCancel(context.WithoutCancel(ctx))
 	defer cutOff()
 	underWay := newUnderWay() // draining does not count upgraded connections
@@ -37,7 +93,7 @@ func (f *Front) Serve(ctx context.Context, ln net.Listener, drain time.Duration)
 			if clients.ending.Load() && r.Header.Get("Upgrade") == "" {
 				w.Header().Set("Connection", "close")
 			}
-			f.ServeHTTP(w, r)
+			s.serveOne(w, r)
 		}),
 		BaseContext:       func(net.Listener) context.Context { return context.WithValue(base, endingKey{}, ctx) },
 		ConnContext:       withClient,
@@ -45,10 +101,10 @@ func (f *Front) Serve(ctx context.Context, ln net.Listener, drain time.Duration)
 		ReadHeaderTimeout: HeaderTimeout,
 		IdleTimeout:       IdleTimeout,
 		MaxHeaderBytes:    MaxHeaderBytes,
-		ErrorLog:          f.log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
+		ErrorLog:          s.log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
 	}
 	serving := make(chan error, 1)
-	conns := &clientConns{Listener: ln}
+	conns := &clientConns{Listener: s.open.Listen(ln)}
 	go func() { serving <- server.Serve(conns) }()
 	select {
 	case err := <-serving:
@@ -104,6 +160,12 @@ func (c *clients) changed(conn net.Conn, state http.ConnState) {
 	client, ok := conn.(*clientConn)
 	if !ok {
 		return // not from Serve's listener
+	}
+	switch state {
+	case http.StateActive, http.StateHijacked:
+		client.becomes(bound.Working)
+	case http.StateIdle:
+		client.becomes(bound.Idle)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -41,37 +41,6 @@ func TestAnswerIsPassedOnPieceByPiece(t *testing.T) {
 	}
 }
 
-func TestBothWaysStreamAtOnce(t *testing.T) {
-	t.Parallel()
-	socket := serveBuild(t, func(w http.ResponseWriter, r *http.Request) {
-		http.NewResponseController(w).EnableFullDuplex()
-		w.WriteHeader(200)
-		w.(http.Flusher).Flush()
-		for lines := bufio.NewScanner(r.Body); lines.Scan(); {
-			fmt.Fprintln(w, "echo "+lines.Text())
-			w.(http.Flusher).Flush()
-		}
-	})
-	_, addr := serveFront(t, Route{Build: "a", Location: "/", Socket: socket})
-	up, sent := io.Pipe()
-	resp, err := client.Post("http://"+addr+"/", "text/plain", up)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body := bufio.NewReader(resp.Body)
-	for i := range 5 {
-		fmt.Fprintln(sent, i)
-		if line, err := body.ReadString('\n'); line != fmt.Sprintf("echo %d\n", i) {
-			t.Fatalf("read %q, %v", line, err)
-		}
-	}
-	sent.Close()
-	if rest, err := io.ReadAll(body); len(rest) != 0 || err != nil {
-		t.Errorf("rest %q, %v", rest, err)
-	}
-}
-
 func TestEarlyAnswerToALargeBodyReachesTheClient(t *testing.T) {
 	t.Parallel()
 	socket := serveBuild(t, func(w http.ResponseWriter, r *http.Request) {
@@ -168,7 +137,7 @@ func hold(t *testing.T) (socket string, came, let chan struct{}) {
 
 func serveUntil(t *testing.T, socket string, drain time.Duration) (addr string, stop context.CancelFunc, done chan error) {
 	t.Helper()
-	f := New(hclog.NewNullLogger())
+	f := New(hclog.NewNullLogger(), "")
 	f.SetRoutes([]Route{{Build: "a", Location: "/", Socket: socket}})
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -282,7 +251,7 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := New(hclog.NewNullLogger())
+				f := New(hclog.NewNullLogger(), "")
 				f.SetRoutes([]Route{{Build: "a", Location: "/a"}})
 				f.proxy.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
 					_, err := io.ReadAll(r.Body)
@@ -365,7 +334,7 @@ func (l lateListener) Accept() (net.Conn, error) {
 // A connection that the kernel has accepted and the server has not seen yet must still be served.
 func TestWhoWasAcceptedLastIsAnswered(t *testing.T) {
 	t.Parallel()
-	f := New(hclog.NewNullLogger())
+	f := New(hclog.NewNullLogger(), "")
 	ours, theirs := net.Pipe()
 	ours.SetDeadline(time.Now().Add(10 * time.Second))
 	ln := lateListener{pipeListener{make(chan net.Conn), make(chan struct{})}, make(chan net.Conn, 1)}
@@ -432,69 +401,5 @@ func awaitRefusal(t *testing.T, addr string) {
 		if time.Now().After(deadline) {
 			t.Fatal("still takes connections")
 		}
-	}
-}
-
-// A route's own handler gets the path without the location, and is told of the end before requests
-// are cut off.
-func TestHandlerAnswersForItsLocationUntilTheEnd(t *testing.T) {
-	t.Parallel()
-	f := New(hclog.NewNullLogger())
-	streams := make(chan struct{})
-	f.SetRoutes([]Route{{Build: "a", Location: "/", Socket: "/nowhere"}, {Build: "page", Location: "/-/", Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		io.WriteString(w, r.URL.Path)
-		if r.URL.Path == "/stream" {
-			http.NewResponseController(w).Flush()
-			close(streams)
-			<-r.Context().Done()
-			io.WriteString(w, " ended")
-		}
-	})}})
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
-	done := make(chan error, 1)
-	go func() { done <- f.Serve(ctx, ln, time.Minute) }()
-	get := func(path string) (*http.Response, string) {
-		t.Helper()
-		c := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-		resp, err := c.Get("http://" + ln.Addr().String() + path)
-		if err != nil {
-			t.Error(err)
-			return &http.Response{}, ""
-		}
-		defer resp.Body.Close()
-		text, err := io.ReadAll(resp.Body)
-		if err != nil {
-			t.Error(err)
-		}
-		return resp, string(text)
-	}
-	for path, want := range map[string]string{"/-/": "/", "/-/a/b": "/a/b", "/%2D/x": "/x"} {
-		if resp, text := get(path); resp.StatusCode != 200 || text != want {
-			t.Errorf("%s: %d %q, want %q", path, resp.StatusCode, text, want)
-		}
-	}
-	if resp, _ := get("/-"); resp.StatusCode != http.StatusMovedPermanently || resp.Header.Get("Location") != "/-/" {
-		t.Errorf("without its slash: %d to %q", resp.StatusCode, resp.Header.Get("Location"))
-	}
-	for _, path := range []string{"/x", "/-x", "/"} {
-		// from the build, which is not serving
-		if resp, _ := get(path); resp.StatusCode != http.StatusServiceUnavailable {
-			t.Errorf("%s: %d", path, resp.StatusCode)
-		}
-	}
-	answer := make(chan string)
-	go func() { _, text := get("/-/stream"); answer <- text }()
-	<-streams
-	stop()
-	if got := <-answer; got != "/stream ended" {
-		t.Errorf("the stream was %q", got)
-	}
-	if err := <-done; err != nil {
-		t.Error(err)
 	}
 }

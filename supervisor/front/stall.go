@@ -3,16 +3,16 @@ package front
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/medctrl/medctrl-supervisor/supervisor/bound"
 )
 
 // bodyError is an error in reading the client's body, not a fault of the build.
@@ -21,30 +21,32 @@ type bodyError struct{ err error }
 func (e *bodyError) Error() string { return "read the client's body: " + e.err.Error() }
 func (e *bodyError) Unwrap() error { return e.err }
 
-// errStalled says that a client stopped sending its body.
-var errStalled = errors.New("client sent nothing for " + StallTimeout.String())
-
 // limitStalls returns a w and an r whose body fail if the client does not send or accept anything
-// for StallTimeout, with no limit on the total time. done is to be called when the request has been
-// answered.
-func limitStalls(w http.ResponseWriter, r *http.Request) (_ http.ResponseWriter, _ *http.Request, done func()) {
+// for the time of stall, with no limit on the total time. done is to be called when the request has
+// been answered.
+func limitStalls(w http.ResponseWriter, r *http.Request, stall time.Duration) (_ http.ResponseWriter, _ *http.Request, done func()) {
 	// Dropped errors in this file: a writer that has no deadlines or duplex (a test's recorder)
 	// works without them.
 	c := http.NewResponseController(w)
-	done = func() { c.SetWriteDeadline(time.Time{}) }
-	w = &steadyWriter{ResponseWriter: w, conn: c}
+	// What is still buffered is written afterwards, to a client that may not take it: the deadline
+	// stays until the next request sets its own.
+	soon := func() { c.SetWriteDeadline(time.Now().Add(stall)) }
+	soon() // for "100 Continue"
+	done = soon
+	client := clientOf(r.Context())
+	w = &steadyWriter{ResponseWriter: w, conn: c, stall: stall, client: client}
 	if r.Body == nil || r.Body == http.NoBody {
 		return w, r, done
 	}
 	c.EnableFullDuplex() // the response may begin while the body is still coming
-	body := &steadyBody{ReadCloser: r.Body, conn: c, client: clientOf(r.Context())}
+	body := &steadyBody{ReadCloser: r.Body, conn: c, stall: stall, client: client}
 	// A copy: net/http looks at its own request's body to see whether the connection can be used
 	// again.
 	r = r.WithContext(r.Context())
 	r.Body = body
 	return w, r, func() {
 		body.Close()
-		c.SetWriteDeadline(time.Time{})
+		soon()
 	}
 }
 
@@ -54,6 +56,7 @@ func limitStalls(w http.ResponseWriter, r *http.Request) (_ http.ResponseWriter,
 type steadyBody struct {
 	io.ReadCloser
 	conn   *http.ResponseController
+	stall  time.Duration
 	client *clientConn
 
 	mu      sync.Mutex // not held while reading
@@ -63,7 +66,7 @@ type steadyBody struct {
 }
 
 func (b *steadyBody) Read(p []byte) (int, error) {
-	if !b.deadline(time.Now().Add(StallTimeout)) {
+	if !b.deadline(time.Now().Add(b.stall)) {
 		// http.Transport may keep reading after an early response
 		return 0, http.ErrBodyReadAfterClose
 	}
@@ -80,7 +83,7 @@ func (b *steadyBody) Read(p []byte) (int, error) {
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) && !b.closed {
 		b.stalled = true
-		err = errStalled
+		err = fmt.Errorf("client sent nothing for %v", b.stall)
 	}
 	return n, &bodyError{err}
 }
@@ -144,22 +147,17 @@ func (c *clientConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// unread reports whether the client has sent something that was not read yet: on a busy machine it
-// can stay in the kernel for a while.
-func (c *clientConn) unread() bool {
-	sock, ok := c.Conn.(syscall.Conn)
-	if !ok {
-		return false
+// unread reports whether the client has sent something that was not read yet.
+func (c *clientConn) unread() bool { return bound.Unread(c.Conn) }
+
+// becomes says what the connection is doing. c may be nil.
+func (c *clientConn) becomes(state bound.State) {
+	if c == nil {
+		return
 	}
-	raw, err := sock.SyscallConn()
-	if err != nil {
-		return false // closed already
+	if b := bound.Of(c.Conn); b != nil {
+		b.Becomes(state)
 	}
-	n := 0
-	if err := raw.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), unix.SIOCINQ) }); err != nil {
-		return false
-	}
-	return n > 0
 }
 
 // CloseWrite is what net/http looks for to end a connection without a reset.
@@ -204,12 +202,33 @@ func clientOf(ctx context.Context) *clientConn {
 
 type steadyWriter struct {
 	http.ResponseWriter
-	conn *http.ResponseController
+	conn   *http.ResponseController
+	stall  time.Duration
+	client *clientConn
 }
 
 func (w *steadyWriter) Write(p []byte) (int, error) {
-	w.conn.SetWriteDeadline(time.Now().Add(StallTimeout))
+	defer w.begin()()
 	return w.ResponseWriter.Write(p)
+}
+
+// WriteHeader sends a head, at once if it is that of an interim response.
+func (w *steadyWriter) WriteHeader(status int) {
+	defer w.begin()()
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// FlushError sends what is buffered.
+func (w *steadyWriter) FlushError() error {
+	defer w.begin()()
+	return w.conn.Flush()
+}
+
+// begin begins to wait for the client to take something.
+func (w *steadyWriter) begin() (end func()) {
+	w.client.becomes(bound.Taking)
+	w.conn.SetWriteDeadline(time.Now().Add(w.stall)) // dropped: see limitStalls
+	return func() { w.client.becomes(bound.Working) }
 }
 
 // Unwrap gives http.ResponseController what it needs to flush and to hijack.

@@ -4,11 +4,12 @@ import "encoding/json"
 
 // Newest is the version of a Handover that is written for a successor that reads it, and Oldest is
 // that which every successor must read. A supervisor of version watchesSince or later closes
-// Watches.
+// Watches, and one of version dashboardSince or later takes the dashboard's socket.
 const (
-	Newest       = 2
-	Oldest       = 1
-	watchesSince = 2
+	Newest         = 3
+	Oldest         = 1
+	watchesSince   = 2
+	dashboardSince = 3
 )
 
 // Handover is what one supervisor tells the next. Descriptors are numbers; 0 is none. Those of one
@@ -22,6 +23,7 @@ type Handover struct {
 	Lock         int    // of the root
 	Control      int    // the control socket
 	Front        Front
+	Dashboard    Front `json:",omitzero"`
 	Sockets      []Socket
 	Interpreters json.RawMessage // what was asked of interpreters; null or nil: nothing
 	Cgroups      []string        // folders of the children's cgroups
@@ -31,7 +33,7 @@ type Handover struct {
 	closed       chan struct{} // closed when they are
 }
 
-// Front is the listening socket of the embedded front.
+// Front is the listening socket of the embedded front, or of the dashboard.
 type Front struct {
 	Address string // as the configuration has it
 	FD      int
@@ -50,7 +52,7 @@ func (h *Handover) Given() bool { return h.Version > 0 }
 // descriptors are all that must survive the exec.
 func (h *Handover) descriptors() []int {
 	var all []int
-	for _, fd := range []int{h.Lock, h.Control, h.Front.FD} {
+	for _, fd := range []int{h.Lock, h.Control, h.Front.FD, h.Dashboard.FD} {
 		if fd != 0 {
 			all = append(all, fd)
 		}

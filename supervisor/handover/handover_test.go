@@ -103,15 +103,16 @@ func written(t *testing.T, text string) []string {
 }
 
 func TestAllThatWasGivenIsTakenOnce(t *testing.T) {
-	lock, control, front := file(t), file(t), file(t)
+	lock, control, front, dashboard := file(t), file(t), file(t), file(t)
 	public, ending, other, watch := file(t), file(t), file(t), inotify(t)
 	given := Handover{
 		From: "1.4.0", Lock: lock, Control: control, Front: Front{"127.0.0.1:8080", front},
+		Dashboard:    Front{"127.0.0.1:8081", dashboard},
 		Sockets:      []Socket{{"one", "/r/one/gunicorn.sock", public}, {"two", "/r/two/gunicorn.sock", other}, {"one", "/r/one/gunicorn.sock.next", ending}},
 		Interpreters: json.RawMessage(`{"python3":{"Version":"3.11"}}`), Cgroups: []string{"/sys/fs/cgroup/a"},
 		Watches: []int{watch},
 	}
-	all := []int{lock, control, front, public, ending, other, watch}
+	all := []int{lock, control, front, dashboard, public, ending, other, watch}
 	entry, undo, err := given.Keep(Newest)
 	if err != nil {
 		t.Fatal(err)
@@ -130,9 +131,10 @@ func TestAllThatWasGivenIsTakenOnce(t *testing.T) {
 		take func() *os.File
 		fd   int
 	}{
-		"lock":    {h.TakeLock, lock},
-		"control": {h.TakeControl, control},
-		"front":   {func() *os.File { return h.TakeFront("127.0.0.1:8080") }, front},
+		"lock":      {h.TakeLock, lock},
+		"control":   {h.TakeControl, control},
+		"front":     {func() *os.File { return h.TakeFront("127.0.0.1:8080") }, front},
+		"dashboard": {func() *os.File { return h.TakeDashboard("127.0.0.1:8081") }, dashboard},
 	} {
 		if what == "front" && h.TakeFront("127.0.0.1:8081") != nil {
 			t.Error("the front of another address was taken")
@@ -162,13 +164,13 @@ func TestAllThatWasGivenIsTakenOnce(t *testing.T) {
 }
 
 func TestFrontThatNobodyTookIsDropped(t *testing.T) {
-	front := file(t)
-	h := Handover{Front: Front{"127.0.0.1:1", front}}
+	front, dashboard := file(t), file(t)
+	h := Handover{Front: Front{"127.0.0.1:1", front}, Dashboard: Front{"127.0.0.1:2", dashboard}}
 	if h.TakeFront("") != nil {
 		t.Error("taken by who has none")
 	}
 	h.Drop()
-	wants(t, "dropped", false, false, front)
+	wants(t, "dropped", false, false, front, dashboard)
 	if h.TakeFront("127.0.0.1:1") != nil {
 		t.Error("taken after it was closed")
 	}
@@ -200,20 +202,21 @@ func TestZeroHandoverHasNothing(t *testing.T) {
 // What supervisors of these versions wrote and read before this package was: an upgrade in place
 // from any of them, and back to it, loses nothing.
 func TestTextIsThatOfTheVersionsBefore(t *testing.T) {
-	lock, control, front, socket, watch := file(t), file(t), file(t), file(t), inotify(t)
-	const form = `{"Version":%d,"From":"1.3.0","Lock":%d,"Control":%d,"Front":{"Address":"127.0.0.1:8080","FD":%d},` +
+	lock, control, front, dashboard, socket, watch := file(t), file(t), file(t), file(t), file(t), inotify(t)
+	const form = `{"Version":%d,"From":"1.3.0","Lock":%d,"Control":%d,"Front":{"Address":"127.0.0.1:8080","FD":%d},%s` +
 		`"Sockets":[{"Build":"one","Path":"/r/one/gunicorn.sock","FD":%d}],` +
 		`"Interpreters":{"python3":{"Path":"/usr/bin/python3","Version":"3.11","Pip":null,"Sites":null}},"Cgroups":["/sys/fs/cgroup/a"],"Watches":%s}`
 	given := Handover{
 		From: "1.3.0", Lock: lock, Control: control, Front: Front{"127.0.0.1:8080", front},
+		Dashboard:    Front{"127.0.0.1:8081", dashboard},
 		Sockets:      []Socket{{"one", "/r/one/gunicorn.sock", socket}},
 		Interpreters: json.RawMessage(`{"python3":{"Path":"/usr/bin/python3","Version":"3.11","Pip":null,"Sites":null}}`),
 		Cgroups:      []string{"/sys/fs/cgroup/a"}, Watches: []int{watch},
 	}
 	for newest, want := range map[int]string{
-		1: fmt.Sprintf(form, 1, lock, control, front, socket, "null"), // it would not close them
-		2: fmt.Sprintf(form, 2, lock, control, front, socket, fmt.Sprintf("[%d]", watch)),
-		9: fmt.Sprintf(form, 2, lock, control, front, socket, fmt.Sprintf("[%d]", watch)),
+		1: fmt.Sprintf(form, 1, lock, control, front, "", socket, "null"),                     // it would not close them
+		2: fmt.Sprintf(form, 2, lock, control, front, "", socket, fmt.Sprintf("[%d]", watch)), // nor the dashboard's socket
+		9: fmt.Sprintf(form, 3, lock, control, front, fmt.Sprintf(`"Dashboard":{"Address":"127.0.0.1:8081","FD":%d},`, dashboard), socket, fmt.Sprintf("[%d]", watch)),
 	} {
 		entry, undo, err := given.Keep(newest)
 		if err != nil {
@@ -221,6 +224,9 @@ func TestTextIsThatOfTheVersionsBefore(t *testing.T) {
 		}
 		if _, survives := is(watch); survives != (newest >= 2) {
 			t.Errorf("version %d: the watch survives: %v", newest, survives)
+		}
+		if _, survives := is(dashboard); survives != (newest >= 3) {
+			t.Errorf("version %d: the dashboard's socket survives: %v", newest, survives)
 		}
 		fd := strings.TrimPrefix(entry, "MEDCTRL_HANDOVER=")
 		text, err := os.ReadFile(ownFDs + fd)
@@ -254,7 +260,7 @@ func TestHandoverThatCannotBeReadIsNone(t *testing.T) {
 		"no JSON":           written(t, "x"),
 		"nothing":           written(t, ""),
 		"no version":        written(t, `{"Lock":3}`),
-		"a later version":   written(t, `{"Version":3,"Lock":3}`),
+		"a later version":   written(t, fmt.Sprintf(`{"Version":%d,"Lock":3}`, Newest+1)),
 		"a negative number": {key + "=-1"},
 	} {
 		h, rest, err := Take(environ)

@@ -28,6 +28,9 @@ func (h Handover) Keep(newest int) (entry string, undo func(), err error) {
 	if h.Version < watchesSince {
 		h.Watches = nil // it would never close them
 	}
+	if h.Version < dashboardSince {
+		h.Dashboard = Front{} // it would leave it open
+	}
 	text, err := json.Marshal(h)
 	if err != nil {
 		return "", nil, fmt.Errorf("write handover: %w", err)

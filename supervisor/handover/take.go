@@ -94,6 +94,7 @@ func (h *Handover) own() error {
 	own(&h.Lock, "lock")
 	own(&h.Control, "control socket")
 	own(&h.Front.FD, "socket of the front")
+	own(&h.Dashboard.FD, "socket of the dashboard")
 	for i := range h.Sockets {
 		own(&h.Sockets[i].FD, "socket "+h.Sockets[i].Path)
 	}
@@ -136,6 +137,14 @@ func (h *Handover) TakeFront(address string) *os.File {
 	return takeFile(&h.Front.FD, "front")
 }
 
+// TakeDashboard is TakeFront for the dashboard's socket.
+func (h *Handover) TakeDashboard(address string) *os.File {
+	if h.Dashboard.Address != address {
+		return nil
+	}
+	return takeFile(&h.Dashboard.FD, "dashboard")
+}
+
 func takeFile(fd *int, name string) *os.File {
 	if *fd == 0 {
 		return nil
@@ -158,10 +167,10 @@ func (h *Handover) TakeSockets(build string) []Socket {
 	return taken
 }
 
-// Drop closes the sockets that nobody took, of builds and of the front: the configuration has
+// Drop closes the sockets that nobody took, of builds, of the front and of the dashboard: the configuration has
 // changed in that very moment.
 func (h *Handover) Drop() {
-	fds := []*int{&h.Front.FD}
+	fds := []*int{&h.Front.FD, &h.Dashboard.FD}
 	for i := range h.Sockets {
 		fds = append(fds, &h.Sockets[i].FD)
 	}

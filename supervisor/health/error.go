@@ -23,6 +23,7 @@ const (
 	TimedOut Kind = "timeout" // connected, and no whole answer in time
 	Status   Kind = "status"  // a whole answer with a status that is not expected
 	Broken   Kind = "broken"  // the connection was closed early, or what came is not HTTP
+	Ours     Kind = "ours"    // we could not ask, or not listen in time: it says nothing of the server
 )
 
 // Error is a probe's verdict.
@@ -36,12 +37,31 @@ type Error struct {
 	Err    error         // the cause, nil for Status
 }
 
+// kind is why the probe really failed; late is how long after its deadline, of a time of timeout, we
+// were there to see it.
+func (e *Error) kind(late, timeout time.Duration) Kind {
+	switch {
+	case isOurLack(e.Err):
+		return Ours
+	case e.Kind == Full || !isTimeout(e.Err):
+		return e.Kind
+	case late > max(timeout/2, heldUp):
+		return Ours // the answer may have been there when we were not: stopped, or without a processor
+	}
+	return TimedOut
+}
+
 // Error says what was expected and what came, for an operator.
 func (e *Error) Error() string {
 	took := e.Took.Round(time.Millisecond)
 	switch e.Kind {
 	case Refused:
 		return fmt.Sprintf("connect to %s: %s", e.Socket, refusal(e.Err))
+	case Ours:
+		if isTimeout(e.Err) {
+			return fmt.Sprintf("probe %s: the supervisor itself was held up, for %v in all", e.Socket, took)
+		}
+		return fmt.Sprintf("probe %s: the supervisor lacks something itself: %s", e.Socket, short(e.Err))
 	case Full:
 		return fmt.Sprintf("connect to %s: its accept queue is full, nobody accepts", e.Socket)
 	case Status:
@@ -65,10 +85,23 @@ func (e *Error) Unwrap() error { return e.Err }
 func (e *Error) Timeout() bool { return e.Kind == TimedOut }
 
 func kindOfConnect(err error) Kind {
-	if errors.Is(err, unix.EAGAIN) {
+	switch {
+	case isOurLack(err):
+		return Ours
+	case errors.Is(err, unix.EAGAIN):
 		return Full
 	}
 	return Refused
+}
+
+// isOurLack reports whether err says that we, or the machine, have no descriptor or memory left.
+func isOurLack(err error) bool {
+	for _, lack := range []error{unix.EMFILE, unix.ENFILE, unix.ENOMEM, unix.ENOBUFS} {
+		if errors.Is(err, lack) {
+			return true
+		}
+	}
+	return false
 }
 
 func isTimeout(err error) bool {

@@ -14,6 +14,9 @@ import (
 // Timeout is how long a probe may take when Probe.Timeout is 0.
 const Timeout = 2 * time.Second
 
+// heldUp is how late we may be ourselves, at least, for the verdict to be the server's.
+const heldUp = 250 * time.Millisecond
+
 // Probe is one question: GET Path on the unix socket Socket, as Host. The zero Path is "/", the
 // zero Host "localhost".
 type Probe struct {
@@ -41,9 +44,11 @@ func (p Probe) Do(ctx context.Context) (took time.Duration, err error) {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return took, fmt.Errorf("probe %s: %w", p.Socket, context.Canceled)
 	}
-	if e.Kind != Full && isTimeout(e.Err) {
-		e.Kind = TimedOut
+	late := time.Duration(0)
+	if deadline, ok := within.Deadline(); ok {
+		late = time.Since(deadline)
 	}
+	e.Kind = e.kind(late, p.Timeout)
 	e.Socket, e.Path, e.Want, e.Took = p.Socket, p.Path, p.want(), took
 	return took, e
 }

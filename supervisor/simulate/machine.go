@@ -297,7 +297,7 @@ func (w *World) touch(id string) {
 // holder is the service manager, where it holds sockets while no supervisor runs.
 type holder struct{ *incarnation }
 
-func (holder) HoldFront(*os.File) {}
+func (holder) HoldPlace(ports.PlaceName, *os.File) {}
 
 func (k holder) Held() func(inode uint64) bool {
 	k.w.mu.Lock()
@@ -358,7 +358,7 @@ func (k past) Sockets(name string) []public.Listener {
 	return all
 }
 
-func (k past) Front(string) net.Listener { return nil }
+func (k past) Place(ports.PlaceName, string) net.Listener { return nil }
 
 func (k past) Adopted() {
 	if !k.lock() {

@@ -31,7 +31,7 @@ type holder struct {
 	mu     sync.Mutex
 	stored map[uint64]bool   // the inodes that the service manager was told to hold
 	passed map[string][]held // what it held for us, by build
-	front  int               // the same: the front's socket; 0: none
+	places map[PlaceName]int // the same: the sockets of the front and of the dashboard
 }
 
 // held is a socket that the service manager held for us.
@@ -41,11 +41,9 @@ type held struct {
 	name  string
 }
 
-// frontName is the name of the front's socket in the store. Those of builds begin with buildPrefix.
-const (
-	frontName   = "front"
-	buildPrefix = "build"
-)
+// buildPrefix is how the names of builds' sockets in the store begin. Those of the front and of the
+// dashboard have the names of their places.
+const buildPrefix = "build"
 
 func storeName(build string, inode uint64) string {
 	return buildPrefix + "." + build + "." + strconv.FormatUint(inode, 10)
@@ -54,19 +52,19 @@ func storeName(build string, inode uint64) string {
 // newHolder takes what the service manager passed to us. What has no name of ours, such as the
 // sockets of a socket unit, is closed.
 func newHolder(root layout.Root, store *sdnotify.Store, passed []sdnotify.Stored, log hclog.Logger) *holder {
-	h := &holder{root: root, store: store, log: log, stored: map[uint64]bool{}, passed: map[string][]held{}}
+	h := &holder{root: root, store: store, log: log, stored: map[uint64]bool{}, passed: map[string][]held{}, places: map[PlaceName]int{}}
 	for _, p := range passed {
 		rest, ofBuild := strings.CutPrefix(p.Name, buildPrefix+".")
 		build, number, _ := strings.Cut(rest, ".")
 		inode, err := strconv.ParseUint(number, 10, 64)
 		twice := slices.ContainsFunc(h.passed[build], func(s held) bool { return s.inode == inode })
 		switch {
-		case p.Name == frontName && h.front == 0:
-			h.front = p.FD
+		case isPlace(p.Name) && h.places[PlaceName(p.Name)] == 0:
+			h.places[PlaceName(p.Name)] = p.FD
 		case ofBuild && err == nil && config.IsName(build) && !twice:
 			h.passed[build] = append(h.passed[build], held{p.FD, inode, p.Name})
 		default:
-			h.refuse(p.FD, p.Name, fmt.Errorf("it is neither the front's nor a build's"))
+			h.refuse(p.FD, p.Name, fmt.Errorf("it is neither the front's nor the dashboard's nor a build's"))
 		}
 	}
 	return h
@@ -144,12 +142,16 @@ func (h *holder) take(build string) []public.Listener {
 	return all
 }
 
-// HoldFront has the front's socket held.
-func (h *holder) HoldFront(socket *os.File) {
+func isPlace(name string) bool {
+	return name == string(FrontPlace) || name == string(DashboardPlace)
+}
+
+// HoldPlace has the socket of the front or of the dashboard held.
+func (h *holder) HoldPlace(name PlaceName, socket *os.File) {
 	if !h.store.Wanted() {
 		return
 	}
-	h.store.Drop(frontName)
+	h.store.Drop(string(name))
 	if socket == nil {
 		return
 	}
@@ -159,22 +161,23 @@ func (h *holder) HoldFront(socket *os.File) {
 		err = os.NewSyscallError("fstat", unix.Fstat(fd, &st))
 	}
 	if err != nil {
-		h.log.Warn("socket of the front is not held over a restart", "error", err)
+		h.log.Warn("socket is not held over a restart", "of", name, "error", err)
 		return
 	}
-	if h.store.Keep(frontName, fd) {
+	if h.store.Keep(string(name), fd) {
 		h.note(st.Ino, true)
 	}
 }
 
-// takeFront returns the front's listener if one that listens at addr was held for us.
-func (h *holder) takeFront(addr string) net.Listener {
-	fd := h.front
-	h.front = 0
+// takePlace returns the listener of the front or of the dashboard if one that listens at addr was
+// held for us.
+func (h *holder) takePlace(name PlaceName, addr string) net.Listener {
+	fd := h.places[name]
+	delete(h.places, name)
 	if fd == 0 {
 		return nil
 	}
-	f := os.NewFile(uintptr(fd), frontName)
+	f := os.NewFile(uintptr(fd), string(name))
 	defer f.Close() // net.FileListener has its own
 	ln, err := net.FileListener(f)
 	if err == nil {
@@ -183,8 +186,8 @@ func (h *holder) takeFront(addr string) net.Listener {
 		}
 	}
 	if err != nil {
-		h.log.Info("socket of the front that the service manager held is closed", "address", addr, "reason", err)
-		h.store.Drop(frontName)
+		h.log.Info("socket that the service manager held is closed", "of", name, "address", addr, "reason", err)
+		h.store.Drop(string(name))
 		return nil
 	}
 	return ln
@@ -219,9 +222,9 @@ func (h *holder) drop() {
 			h.refuse(s.fd, s.name, fmt.Errorf("no build wants it"))
 		}
 	}
-	if fd := h.front; fd != 0 {
-		h.front = 0
-		h.refuse(fd, frontName, fmt.Errorf("there is no front any more"))
+	for name, fd := range h.places {
+		delete(h.places, name)
+		h.refuse(fd, string(name), fmt.Errorf("there is no %s any more", name))
 	}
 }
 

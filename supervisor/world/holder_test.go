@@ -194,6 +194,12 @@ func TestWhatIsNotOursIsClosedAndSaid(t *testing.T) {
 
 func TestFrontIsHeldAndComesBackWhereItListensStill(t *testing.T) {
 	t.Parallel()
+	for _, name := range []PlaceName{FrontPlace, DashboardPlace} {
+		t.Run(string(name), func(t *testing.T) { placeIsHeld(t, name) })
+	}
+}
+
+func placeIsHeld(t *testing.T, name PlaceName) {
 	m := newManager(t)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -206,26 +212,29 @@ func TestFrontIsHeldAndComesBackWhereItListensStill(t *testing.T) {
 	}
 	defer f.Close()
 	first := m.supervisor()
-	first.HoldFront(f)
-	first.HoldFront(f) // in place of the one before
-	if got := m.names(); got != "front" {
+	first.HoldPlace(name, f)
+	first.HoldPlace(name, f) // in place of the one before
+	if got := m.names(); got != string(name) {
 		t.Errorf("held are %q", got)
 	}
 	addr := ln.Addr().String()
-	back := m.supervisor().takeFront(addr)
+	back := m.supervisor().takePlace(name, addr)
 	if back == nil || back.Addr().String() != addr {
 		t.Fatalf("back is %v: %s", back, &m.log)
 	}
 	back.Close()
-	if got := m.supervisor().takeFront("127.0.0.1:1"); got != nil || m.names() != "" {
+	if got := m.supervisor().takePlace(name, "127.0.0.1:1"); got != nil || m.names() != "" {
 		t.Errorf("another address: %v, held are %q", got, m.names())
 	}
-	first.HoldFront(f)
+	first.HoldPlace(name, f)
 	m.read()
 	second := m.supervisor()
+	if other := map[PlaceName]PlaceName{FrontPlace: DashboardPlace, DashboardPlace: FrontPlace}[name]; second.takePlace(other, addr) != nil {
+		t.Errorf("the socket of the %s went to the %s", name, other)
+	}
 	second.drop()
-	if got := m.names(); got != "" || second.takeFront(addr) != nil {
-		t.Errorf("there is no front any more, and held are %q", got)
+	if got := m.names(); got != "" || second.takePlace(name, addr) != nil {
+		t.Errorf("there is no such place any more, and held are %q", got)
 	}
 }
 

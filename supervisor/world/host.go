@@ -38,7 +38,7 @@ func (host) Probe(ctx context.Context, socket string, h *config.Health, timeout 
 		Min: h.Expect.Min, Max: h.Expect.Max, Timeout: timeout}.Do(ctx)
 	var answer *health.Error
 	if errors.As(err, &answer) {
-		return &actor.ProbeError{Wrong: answer.Kind == health.Status, Late: answer.Kind == health.TimedOut, Status: answer.Status, Err: err}
+		return &actor.ProbeError{Wrong: answer.Kind == health.Status, Late: answer.Kind == health.TimedOut, Ours: answer.Kind == health.Ours, Status: answer.Status, Err: err}
 	}
 	return err
 }

@@ -95,10 +95,16 @@ func (u *upgrader) Execute(s Succession) error {
 	if h.Interpreters, err = json.Marshal(u.maker.Interpreters()); err != nil {
 		return err
 	}
-	if s.Front != nil {
-		h.Front.Address = s.FrontAddress
-		if h.Front.FD, err = descriptor(s.Front); err != nil {
+	for name, place := range s.Places {
+		fd, err := descriptor(place.Socket)
+		if err != nil {
 			return err
+		}
+		listening := handover.Front{Address: place.Address, FD: fd}
+		if name == DashboardPlace {
+			h.Dashboard = listening
+		} else {
+			h.Front = listening
 		}
 	}
 	control, err := u.commands.file()
@@ -184,16 +190,20 @@ func (p *past) Sockets(build string) []public.Listener {
 	return all
 }
 
-// Front returns the front's listener.
-func (p *past) Front(addr string) net.Listener {
-	f := p.given.TakeFront(addr)
+// Place returns the listener of the front or of the dashboard.
+func (p *past) Place(name PlaceName, addr string) net.Listener {
+	take := p.given.TakeFront
+	if name == DashboardPlace {
+		take = p.given.TakeDashboard
+	}
+	f := take(addr)
 	if f == nil {
-		return p.holder.takeFront(addr)
+		return p.holder.takePlace(name, addr)
 	}
 	defer f.Close() // net.FileListener has its own
 	ln, err := net.FileListener(f)
 	if err != nil {
-		p.log.Warn("socket of the front is made again", "error", err)
+		p.log.Warn("socket that was handed over is made again", "of", name, "error", err)
 		return nil
 	}
 	return ln

@@ -121,9 +121,9 @@ type Watcher interface {
 // Holder is who holds sockets open while no supervisor is running, for the next one: the service
 // manager, where it does that.
 type Holder interface {
-	// HoldFront has the embedded front's socket held, in place of the one before. A nil socket, which
-	// otherwise stays the caller's, ends that.
-	HoldFront(socket *os.File)
+	// HoldPlace has the socket of the embedded front or of the dashboard held, in place of the one
+	// before. A nil socket, which otherwise stays the caller's, ends that.
+	HoldPlace(name PlaceName, socket *os.File)
 	// Held returns which sockets, by inode, are held now.
 	Held() func(inode uint64) bool
 }
@@ -137,9 +137,9 @@ type Past interface {
 	Builds() []string
 	// Sockets returns the sockets of a build, which are the caller's from then on.
 	Sockets(build string) []public.Listener
-	// Front returns the embedded front's listener if it listens at addr, else nil. The listener is the
-	// caller's from then on.
-	Front(addr string) net.Listener
+	// Place returns the listener of the embedded front or of the dashboard if it listens at addr, else
+	// nil. The listener is the caller's from then on.
+	Place(name PlaceName, addr string) net.Listener
 	// Adopted says that everything wanted has been taken over: the rest is closed.
 	Adopted()
 	// Close closes what was only kept until we had our own (inotify).
@@ -156,10 +156,24 @@ type Upgrader interface {
 
 // Succession is what outlives an upgrade.
 type Succession struct {
-	Next         Acceptance
-	Sockets      map[string][]public.Listener // by build
-	FrontAddress string
-	Front        *os.File // nil: there is none
+	Next    Acceptance
+	Sockets map[string][]public.Listener // by build
+	Places  map[PlaceName]Place
+}
+
+// PlaceName names what serves HTTP at an address of its own.
+type PlaceName string
+
+// The places.
+const (
+	FrontPlace     PlaceName = "front"
+	DashboardPlace PlaceName = "dashboard"
+)
+
+// Place is an address with the socket that listens there.
+type Place struct {
+	Address string
+	Socket  *os.File
 }
 
 // Control takes commands from the command line.

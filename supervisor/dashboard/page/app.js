@@ -28,8 +28,9 @@ const page = {
   seen: new Set(),
   ahead: 0,            // milliseconds by which the supervisor's clock is ahead of ours
   following: 0,        // build logs that are streamed
-  token: sessionStorage.getItem("token") || "",
-  write: false,
+  key: sessionStorage.getItem("key") || "", // one half of a session; the other is a cookie
+  read: false,         // logs and output are shown
+  write: false,        // builds may be acted on
 };
 
 // --- Words ---------------------------------------------------------------------
@@ -74,8 +75,14 @@ function remedy(b) {
 
 // --- Asking --------------------------------------------------------------------
 
+// call asks the API as who we are.
+function call(path, options) {
+  const headers = { ...(page.key ? { "X-Medctrl-Key": page.key } : {}), ...((options || {}).headers || {}) };
+  return fetch("v1/" + path, { cache: "no-store", ...options, headers });
+}
+
 async function get(path) {
-  const answer = await fetch("v1/" + path, { cache: "no-store" });
+  const answer = await call(path);
   if (!answer.ok) throw new Error((await answer.json().catch(() => ({}))).error || "the supervisor answered " + answer.status);
   const date = Date.parse(answer.headers.get("Date")); // whole seconds: less than two of difference are none
   if (date) page.ahead = Math.abs(date - Date.now()) < 2000 ? 0 : date - Date.now();
@@ -117,18 +124,34 @@ let stream = null;
 
 // follow has events come as they happen while somebody looks. A browser has few
 // connections for one place, over all its tabs: a hidden one only asks now and then.
-function follow() {
-  if (stream) stream.close();
+// It is not an EventSource, which cannot send the key.
+async function follow() {
+  if (stream) stream.abort();
+  stream = null;
   if (document.hidden) return;
-  stream = new EventSource("v1/events");
-  stream.onopen = () => { link(true); soon(); };
-  stream.onmessage = (m) => happened(JSON.parse(m.data));
-  stream.addEventListener("dropped", follow);
-  stream.onerror = () => {
-    link(false);
+  const mine = (stream = new AbortController());
+  try {
+    const answer = await call("events", { signal: mine.signal });
+    if (!answer.ok) throw new Error("the supervisor answered " + answer.status);
+    link(true);
     soon();
-    if (stream.readyState === EventSource.CLOSED) setTimeout(follow, 2000); // else it tries again by itself
-  };
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let rest = ""; ;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      const lines = (rest + value).split("\n");
+      rest = lines.pop();
+      for (const line of lines) {
+        if (!line.startsWith("data: ")) continue;
+        const e = JSON.parse(line.slice(6));
+        if (e.event) happened(e); // else we were too slow, and it ends
+      }
+    }
+  } catch (err) { /* said below */ }
+  if (stream !== mine) return; // another was begun, or nobody looks
+  link(false);
+  soon();
+  setTimeout(() => { if (stream === mine) follow(); }, 2000);
 }
 
 // happened takes up an event; a stream that begins anew tells all once more.
@@ -195,8 +218,8 @@ class Card {
     this.parts.more.append(
       part("acts", make("div", { class: "acts", hidden: true }, act("restart", "Restart"), act("rebuild", "Rebuild"), act("start", "Start"), act("stop", "Stop", true))),
       make("h4", {}, "Releases"), make("div", { class: "scroll" }, part("releases", make("table", { role: "table", "aria-label": "Releases of " + name }))),
-      make("h4", {}, "Last build"), part("build", make("p")), part("buildLog", make("pre", { class: "log", tabindex: "0", "aria-label": "Log of the last build of " + name })),
-      make("h4", {}, "Output"), part("output", make("pre", { class: "log", tabindex: "0", "aria-label": "Last output of " + name })));
+      make("h4", {}, "Last build"), part("build", make("p")), part("locked", make("p", { class: "where" }, "Logs and output are shown to those who enter the token to read them.")), part("buildLog", make("pre", { class: "log", tabindex: "0", "aria-label": "Log of the last build of " + name })),
+      part("outputHead", make("h4", {}, "Output")), part("output", make("pre", { class: "log", tabindex: "0", "aria-label": "Last output of " + name })));
   }
 
   draw(b) {
@@ -221,8 +244,16 @@ class Card {
     p.start.disabled = b.state !== "stopped" && b.state !== "backoff" && b.state !== "failed";
     p.stop.disabled = b.state === "stopped" || b.state === "stopping";
     p.restart.disabled = !b.release;
-    p.acts.hidden = !page.write;
+    this.allowed();
     if (this.open && b.building) this.followBuild();
+  }
+
+  // allowed shows only what we may see and do.
+  allowed() {
+    const p = this.parts;
+    p.acts.hidden = !page.write;
+    p.buildLog.hidden = p.outputHead.hidden = p.output.hidden = !page.read;
+    p.locked.hidden = page.read;
   }
 
   plots(all) {
@@ -316,11 +347,11 @@ class Card {
   // followBuild shows the log of the last build and goes on with it, or where
   // another card's is followed already, shows it as it is now.
   async followBuild() {
-    if (this.stream || document.hidden) return;
+    if (this.stream || document.hidden || !page.read) return;
     const mine = (this.stream = new AbortController()), log = this.parts.buildLog, follows = page.following < 1;
     if (follows) page.following++;
     try {
-      const answer = await fetch("v1/logs/" + this.name + "?build=1&lines=200&follow=" + (follows ? 1 : 0), { signal: mine.signal, cache: "no-store" });
+      const answer = await call("logs/" + this.name + "?build=1&lines=200&follow=" + (follows ? 1 : 0), { signal: mine.signal });
       if (!answer.ok) return;
       let begun = false;
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -351,10 +382,10 @@ class Card {
     const focused = document.activeElement, buttons = [...this.parts.acts.querySelectorAll("button")];
     buttons.forEach((b) => (b.disabled = true));
     try {
-      const answer = await fetch("v1/builds/" + this.name + "/" + action + (query || ""), { method: "POST", headers: { Authorization: "Bearer " + page.token } });
+      const answer = await call("builds/" + this.name + "/" + action + (query || ""), { method: "POST", headers: { "Content-Type": "application/json" } });
       const lines = (await answer.text()).trim().split("\n").map((l) => JSON.parse(l));
       const last = lines[lines.length - 1];
-      if (answer.status === 401) lock();
+      if (answer.status === 401 || answer.status === 403) look();
       toast(this.name + ": " + action + (last.error ? " failed: " + last.error : action === "rebuild" ? " begins" : " done"));
     } catch (err) {
       toast(this.name + ": " + action + ": the supervisor went away before it was done");
@@ -383,31 +414,57 @@ function toast(message) {
   gone = setTimeout(() => ($("toast").hidden = true), 8000);
 }
 
-async function unlock() {
-  const answer = await fetch("v1/session", { headers: page.token ? { Authorization: "Bearer " + page.token } : {} });
-  const said = await answer.json();
-  if (said.error) toast(said.error);
+// session shows what we may do, as the supervisor says it.
+function session(said) {
+  page.read = said.read === true;
   page.write = said.write === true;
-  if (page.write) sessionStorage.setItem("token", page.token);
-  else sessionStorage.removeItem("token");
-  $("unlock").hidden = page.write || !(said.writable || answer.status === 401 || answer.status === 429);
-  $("lock").hidden = !page.write;
-  for (const card of page.builds.values()) { card.parts.acts.hidden = !page.write; card.stale(); }
+  if (!page.read) { page.key = ""; sessionStorage.removeItem("key"); }
+  $("unlock").hidden = page.write || !said.readable || (page.read && !said.writable);
+  $("lock").hidden = !page.read;
+  for (const card of page.builds.values()) { card.allowed(); card.stale(); }
 }
 
-function lock() { page.token = ""; unlock(); }
+async function look() {
+  session(await get("session"));
+}
+
+async function unlock(token) {
+  const answer = await call("session", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ token }) });
+  const said = await answer.json();
+  if (said.error) { toast(said.error); return; }
+  page.key = said.key;
+  sessionStorage.setItem("key", page.key);
+  session(said);
+  renew();
+}
+
+async function lock() {
+  page.key = "";
+  sessionStorage.removeItem("key");
+  session(await (await call("session", { method: "DELETE", headers: { "Content-Type": "application/json" } })).json());
+  renew();
+}
+
+// renew shows what we may see now.
+function renew() {
+  for (const card of page.builds.values()) card.close();
+  $("events").replaceChildren();
+  page.seen.clear();
+  follow();
+  refresh();
+}
 
 $("unlock").addEventListener("submit", (e) => {
   e.preventDefault();
-  page.token = $("token").value.trim();
+  const token = $("token").value.trim();
   $("token").value = "";
-  unlock();
+  unlock(token).catch(() => link(false));
 });
-$("lock").addEventListener("click", lock);
+$("lock").addEventListener("click", () => lock().catch(() => link(false)));
 
 // --- Beginning -----------------------------------------------------------------
 
-unlock().catch(() => link(false));
+look().catch(() => link(false));
 refresh().then(refreshSamples);
 follow();
 setInterval(refresh, 5000);
