@@ -70,6 +70,16 @@ for wanted, all in ((True, fails_again), (False, may_pass)):
     for e in all:
         if own(e) != wanted:
             print("fails again: %s, want %s: %r" % (not wanted, wanted, e))
+for wanted, all in (
+    (True, [OperationalError(1045, "Access denied for user 'm'@'localhost' (using password: YES)"), OperationalError(1044, "x"), OperationalError(1698, "x"),
+            coded("28P01"), coded("28000"), OperationalError('FATAL:  password authentication failed for user "m"'), during(SystemExit(1), OperationalError(1045, "x")),
+            caused(ValueError("x"), OperationalError(1045, "x"))]),
+    (False, [OperationalError(2003, "x"), OperationalError(1049, "Unknown database"), OperationalError(1142, "SELECT command denied to user"), coded("08006"),
+             OperationalError("database is locked"), PermissionError(13, "x"), ValueError("Access denied for user")]),
+):
+    for e in all:
+        if refused(e) != wanted:
+            print("login refused: %s, want %s: %r" % (not wanted, wanted, e))
 print("%d exceptions" % len(passes + stays))
 `
 

@@ -92,8 +92,8 @@ func TestDatabaseThatTheSettingsLackIsNamedBeforeAnyIsMigrated(t *testing.T) {
 	p.Databases = []string{"default", "reprots"}
 	p.goOn(t)
 	step := p.failed(t)
-	if said := step.Error(); !strings.Contains(said, "migrate names the database reprots, and DATABASES in the settings has only default, reports") || step.Final {
-		t.Errorf("%q, final %v", said, step.Final)
+	if said := step.Error(); !strings.Contains(said, "migrate names the database reprots, and DATABASES in the settings has only default, reports") || !step.Final || !step.Own {
+		t.Errorf("%q, final %v, by its own fault %v", said, step.Final, step.Own)
 	}
 	if p.migrating() {
 		t.Error("the other database was migrated")

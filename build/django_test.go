@@ -104,6 +104,36 @@ func TestRealDatabaseThatCannotBeReachedIsTriedAgain(t *testing.T) {
 	}
 }
 
+func TestRealLoginThatIsRefusedIsNotRepeatedUntilTheEnvironmentChanges(t *testing.T) {
+	t.Parallel()
+	p := newDjango(t, "", `DATABASES["default"]["ENGINE"] = "guarded"`+"\n")
+	p.write(t, "API/guarded/__init__.py", "")
+	p.write(t, "API/guarded/base.py", `import os
+from django.db.backends.sqlite3 import base
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    def get_new_connection(self, params):
+        if os.environ.get("PASSWORD") != "right":
+            with open(os.path.join(os.environ["MEDCTRL_DATA"], "did"), "a") as f:
+                f.write("login\n")
+            raise base.Database.OperationalError(1045, "Access denied for user 'm'@'localhost' (using password: YES)")
+        return super().get_new_connection(params)
+`)
+	p.Env = map[string]string{"PASSWORD": "wrong"}
+	step := p.failed(t)
+	if step.Step != "migrate" || !step.Final || !step.Own {
+		t.Errorf("final %v: %v", step.Final, step)
+	}
+	contains(t, step.Error(), "Access denied for user", "not repeated until an input, env or env_file changes")
+	logins := p.did(t)
+	p.m = New(Options{Runner: newRunner(t), Environ: os.Environ(), Parallel: 1}) // as another supervisor does
+	if again := p.failed(t); again.Error() != step.Error() || p.did(t) != logins {
+		t.Errorf("it was tried again: %v", again)
+	}
+	p.Env = map[string]string{"PASSWORD": "right"}
+	p.made(t)
+}
+
 // It was begun, but its database comes back without anybody saying so.
 func TestRealMigrationWhoseDatabaseWasLostIsTriedAgain(t *testing.T) {
 	t.Parallel()
@@ -154,7 +184,7 @@ func TestCheckThatFailsByTheCodeItselfIsNotRepeatedUnasked(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, "if on('check'): did('tried'); raise ValueError('it would fail again')\n")
 	step := p.failed(t)
-	if step.Step != "check" || !step.Final || !strings.Contains(step.Error(), "not repeated until an input changes") {
+	if step.Step != "check" || !step.Final || !strings.Contains(step.Error(), "not repeated until an input, env or env_file changes") {
 		t.Error(step)
 	}
 	again := p.failed(t)

@@ -26,13 +26,15 @@ def main():
         if request.split("\0")[0] == "lock":
             lock(link, request.split("\0")[1:] or names())
         elif request.split("\0")[0] == "databases":
-            need(request.split("\0")[1:])
+            need(link, request.split("\0")[1:])
         else:
             try:
                 run(link, request.split("\0"))
             except BaseException as e:
                 if away(e):
                     tell(link, b"stage away")
+                elif refused(e):
+                    tell(link, b"stage refused")
                 elif request.split("\0")[0] in ("check", "collectstatic") and own(e):
                     tell(link, b"stage own")
                 raise
@@ -42,7 +44,7 @@ def main():
 
 
 # Ends the process where the settings lack a database that the key migrate names, before any of them is migrated.
-def need(databases):
+def need(link, databases):
     try:
         from django.conf import settings
     except ImportError:
@@ -50,6 +52,7 @@ def need(databases):
 
     missing = [name for name in databases if settings.configured and name not in settings.DATABASES]
     if missing:
+        tell(link, b"stage own")
         sys.exit("migrate names the database %s, and DATABASES in the settings has only %s" % (", ".join(missing), ", ".join(settings.DATABASES)))
 
 
@@ -202,6 +205,34 @@ def away(e):
                 return True
         e = e.__cause__ or e.__context__
     return verdict
+
+
+# MySQL and MariaDB: no access (with a password, without one, to this database, from this host), an account that is locked or
+# must change its password.
+LOGIN = {1044, 1045, 1130, 1698, 1820, 1862, 3118, 4151}
+LOGIN_WORDS = (
+    "access denied for user", "password authentication failed", "authentication failed for user", "no pg_hba.conf entry",
+    "no password supplied", "is not permitted to log in", "ora-01017", "ora-28000", "ora-28001",
+)
+
+
+# Whether a database refused the login. Until somebody changes what it is given, it refuses that again, and may lock the account.
+def refused(e):
+    seen = set()
+    while e is not None and id(e) not in seen:
+        seen.add(id(e))
+        if {c.__name__ for c in type(e).__mro__} & {"DatabaseError", "InterfaceError"}:
+            code, state = e.args[0] if e.args else None, getattr(e, "sqlstate", None) or getattr(e, "pgcode", None)
+            if isinstance(code, int):
+                found = code in LOGIN
+            elif isinstance(state, str):
+                found = state.startswith("28")
+            else:
+                found = any(w in str(e).lower() for w in LOGIN_WORDS)
+            if found:
+                return True
+        e = e.__cause__ or e.__context__
+    return False
 
 
 # Whether it is the code or the settings themselves that failed, and so would fail again. What the system or a database said,

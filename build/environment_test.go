@@ -114,9 +114,15 @@ func TestMissingGunicornIsSaidBeforeAnythingRuns(t *testing.T) {
 	p.Command = nil
 	step := p.failed(t)
 	contains(t, step.Error(), "settings", "gunicorn", p.RequirementsFile())
+	if !step.Final || !step.Own {
+		t.Error("it would be tried again")
+	}
 	if p.did(t) != "" || exists(p.Env["PIPS"]) {
 		t.Errorf("it went on: %s", p.did(t))
 	}
+	p.Command = []string{"{python}"}
+	p.made(t) // which is no input of the release
+	p.Command = nil
 	// A package that nobody here knows may bring it along: an index is what knows.
 	p.write(t, "requirements.txt", "demo @ https://example.org/demo.zip\n")
 	contains(t, p.failed(t).Error(), "install", "gunicorn", p.RequirementsFile())

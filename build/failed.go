@@ -36,6 +36,9 @@ func (j *job) remember(why error) {
 	if !errors.As(why, &step) || !step.Final {
 		return
 	}
+	if step.Step == "settings" {
+		return // looking once more costs nothing, and `command`, which no release is made of, may be the fix
+	}
 	path := j.dir.FailedRecord()
 	temp := unfinished(path)
 	text, err := json.MarshalIndent(failedRecord{j.madeOf(), step.Step, step.Err.Error(), step.Tail, step.Own}, "", "  ")

@@ -230,7 +230,7 @@ func (j *job) step(ctx context.Context, s step) error {
 		}
 		fmt.Fprintf(j.log, "== %s failed: %v\n", s.name, err) // where the disk is full the error says so
 		return &StepError{Build: j.b.Name, Step: s.name, Err: err, Tail: lines, Log: j.dir.FailedLog(),
-			Final: j.final(), Own: !j.migrating}
+			Final: j.final(), Own: !j.migrating || j.stage == stageRefused}
 	}
 	j.took = append(j.took, StepTime{Name: s.name, Took: p.Elapsed, Skipped: p.Skipped})
 	j.say(p)

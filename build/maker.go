@@ -155,6 +155,9 @@ func halfSource(err error) bool {
 
 // makeOnce is Make of the source as it is. If a lock other than ignored comes, it is errBeingWritten.
 func (m *Maker) makeOnce(ctx context.Context, r Request, ignored string) (rel Release, fresh bool, err error) {
+	if err := m.makeRoom(folderOf(r.Root, r.Build.Name)); err != nil {
+		return Release{}, false, err
+	}
 	j, err := m.prepareIn(ctx, r)
 	if err != nil {
 		return Release{}, false, err

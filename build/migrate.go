@@ -15,7 +15,8 @@ const (
 	stageConnecting stage = "connecting" // in Django's command, which has not reached the database
 	stageBegun      stage = "begun"      // it has, or failed for another reason than the database
 	stageAway       stage = "away"       // it failed for want of the database, or of another server
-	stageOwn        stage = "own"        // it failed by the code or the settings themselves, or another command did
+	stageOwn        stage = "own"        // it failed by the code or the settings themselves, or another step did
+	stageRefused    stage = "refused"    // a database refused the login
 )
 
 // migration is what an attempt knows of its migration.
@@ -95,9 +96,10 @@ func (j *job) migrateOne(ctx context.Context, request string) (alive bool, err e
 }
 
 // final says that the attempt must not be repeated unless somebody asks: a migration has begun,
-// and what it did half-way it would do once more, or the code itself failed and would fail again.
+// and what it did half-way it would do once more, or the code itself failed and would fail again, or
+// a login was refused, which only another login, or somebody who changes the database, gets past.
 // What could not be reached comes back without anybody saying so, and then the migration goes on
 // where its database is.
 func (j *job) final() bool {
-	return j.migrating && j.stage != stageConnecting && j.stage != stageAway || j.stage == stageOwn
+	return j.migrating && j.stage != stageConnecting && j.stage != stageAway || j.stage == stageOwn || j.stage == stageRefused
 }

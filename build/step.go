@@ -19,7 +19,7 @@ type StepError struct {
 	Tail  []string // last lines of the step's output
 	Log   string   // where all of it is
 	Final bool     // it is not repeated unasked
-	Own   bool     // because the code or the settings themselves failed; else because migrate had begun
+	Own   bool     // because the code, the settings or a login failed; else because migrate had begun
 }
 
 // Error is what failed, why, and where to read more.
@@ -31,7 +31,7 @@ func (e *StepError) Error() string {
 	text += " (" + e.Log + ")"
 	switch {
 	case e.Final && e.Own:
-		text += "; not repeated until an input changes or somebody asks: `rebuild " + e.Build + "`"
+		text += "; not repeated until an input, env or env_file changes or somebody asks: `rebuild " + e.Build + "`"
 	case e.Final:
 		text += "; not repeated by itself, because migrate had begun: correct what is wrong, or `rebuild " + e.Build + "`"
 	}

@@ -74,6 +74,9 @@ func (j *job) venvPython() string { return filepath.Join(j.venv, "bin", "python"
 func (j *job) stepSettings(context.Context) (bool, error) {
 	wrong := config.CheckSettings(j.b)
 	if len(wrong) > 0 {
+		if wrong[0].Line > 0 { // else the file could not be read, which may pass
+			j.stage = stageOwn
+		}
 		return false, config.Errors(wrong)
 	}
 	if usable(j.venv) {
@@ -81,6 +84,9 @@ func (j *job) stepSettings(context.Context) (bool, error) {
 	}
 	missing, sure := j.gunicornMissing(j.python.installed())
 	if sure {
+		if !j.b.SystemSitePackages { // else installing it there changes no input
+			j.stage = stageOwn
+		}
 		return false, missing
 	}
 	return false, nil

@@ -23,6 +23,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
+	"github.com/medctrl/medctrl-supervisor/supervisor/world"
 )
 
 // site is a folder with a builds.toml, its applications and its root, for one supervisor after the
@@ -32,6 +33,7 @@ type site struct {
 	dir, file string
 	root      layout.Root
 	client    control.Client
+	store     func(world.Store) world.Store // what takes the place of the records; nil: nothing does
 }
 
 // newSite makes a site whose file has more after its root, then the defaults, then builds.
@@ -179,6 +181,9 @@ func (s *site) startWith(o Options, said *log) *running {
 	world, err := thisMachine(&o)
 	if err != nil {
 		s.t.Fatal(err)
+	}
+	if s.store != nil {
+		world.Store = s.store(world.Store)
 	}
 	world.Releases = made{world.Releases, layout.Root(o.Config.Root)}
 	o.World = world

@@ -168,9 +168,17 @@ func (s *Supervisor) Act(ctx context.Context, name, action string, args map[stri
 	// From here on the command's effect outlives us, or the log says that it does not.
 	if !s.saver.flush(savePatience) {
 		s.log.Warn("what was asked for is not written down yet, a supervisor that is killed now forgets it", "build", name, "action", action)
+		if action == "stop" && err == nil {
+			return errStopForgotten
+		}
 	}
 	return err
 }
+
+// errStopForgotten is the result of a stop that nobody would know of after a restart of the
+// supervisor. What else is done is found again by what is running.
+var errStopForgotten = errors.New("that it is to stay stopped cannot be written down, so a new supervisor would start it again: " +
+	"see that .supervisor in root can be written, then stop it once more")
 
 // savePatience is how long the result of a command waits for a disk that does not take it.
 const savePatience = 5 * time.Second

@@ -5,12 +5,16 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/config/layout"
+	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 	"github.com/medctrl/medctrl-supervisor/supervisor/process"
+	"github.com/medctrl/medctrl-supervisor/supervisor/state"
+	"github.com/medctrl/medctrl-supervisor/supervisor/world"
 )
 
 func TestStopLeavesNothing(t *testing.T) {
@@ -33,6 +37,42 @@ func TestStopLeavesNothing(t *testing.T) {
 	if _, err := s.client.Status(t.Context()); err == nil {
 		t.Error("it returns its status after it has stopped")
 	}
+}
+
+// The result of a stop is also that it lasts: who is told that it was done can rely on it after a
+// kill -9 and a reboot.
+func TestStopThatCannotBeWrittenDownIsNotCalledDone(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "", entry("a"))
+	disk := &fullDisk{}
+	s.store = func(real world.Store) world.Store { disk.Store = real; return disk }
+	s.start()
+	s.serves("a")
+	disk.full.Store(true)
+	act := func() error { return s.client.Act(t.Context(), "a", "stop", nil, nil) }
+	if err := act(); err == nil || !strings.Contains(err.Error(), "cannot be written down") {
+		t.Errorf("a stop that is not written down: %v", err)
+	}
+	if state := s.status("a").State; state != control.StateStopped {
+		t.Errorf("it is %s", state)
+	}
+	disk.full.Store(false)
+	if err := act(); err != nil || !strings.Contains(s.read("root/.supervisor/state/a.json"), "stopped_by_hand") {
+		t.Errorf("a stop that can be written down: %v", err)
+	}
+}
+
+// fullDisk takes no record while it is full.
+type fullDisk struct {
+	world.Store
+	full atomic.Bool
+}
+
+func (d *fullDisk) Save(name string, r state.Record) error {
+	if d.full.Load() {
+		return errors.New("no space left on device")
+	}
+	return d.Store.Save(name, r)
 }
 
 // A request that never ends is waited for, until somebody loses patience.

@@ -34,29 +34,42 @@ has passed its health check and taken over; where it does not, the old one keeps
 serving, and the exit code is 1, with the reason.`, `  medctrl-supervisor rebuild development
   medctrl-supervisor rebuild 'test*' production
   medctrl-supervisor rebuild development --fresh`),
-		actionCommand(file, "rollback", "Go back to the previous release", `The previous release, or the one that --to names, is started next to the current
-one. The result holds when it has passed its health check and taken over. It
-serves until the build's inputs change, or "rebuild". "status NAME" lists the
-releases that are kept.`, `  medctrl-supervisor rollback development
-  medctrl-supervisor rollback development --to 20261123T101502-9f3c2a`),
+		actionCommand(file, "rollback", "Go back to the previous release", `The release before the current one, or the one that --to names, is started next to
+the current one. The result holds when it has passed its health check and taken
+over. It serves until the build's inputs change, or "rebuild". "status NAME" lists
+the releases that are kept; the beginning of a name is enough where only one
+begins so.`, `  medctrl-supervisor rollback development
+  medctrl-supervisor rollback development --to 20261123T101502
+  medctrl-supervisor rollback --all`),
 	}
 }
 
 func actionCommand(file *string, action, short, long, example string) *cobra.Command {
 	args := map[string]string{}
-	var noWait, fresh bool
+	var noWait, fresh, all bool
 	var to string
+	use, without := action+" [NAME...]", "without one it is all builds."
+	if action == "rollback" {
+		use, without = "rollback (NAME... | --all)", "--all is all builds."
+	}
 	c := &cobra.Command{
-		Use:   action + " [NAME...]",
+		Use:   use,
 		Short: short,
 		Long: short + ".\n\n" + long + `
 
-NAME may be a pattern ("dev*"); without one it is all builds. The command shows
+NAME may be a pattern ("dev*"); ` + without + ` The command shows
 progress and waits until the result holds; the exit code is 0 only where it does
 for every build. Ctrl-C and --no-wait end only the waiting, not the action.`,
 		Example:           example,
 		ValidArgsFunction: completeBuilds(file),
 		RunE: func(cmd *cobra.Command, patterns []string) error {
+			switch {
+			case action != "rollback":
+			case all && len(patterns) > 0:
+				return usage(fmt.Errorf("--all is every build: leave out %s, or --all", strings.Join(patterns, " ")))
+			case !all && len(patterns) == 0:
+				return usage(errors.New("rollback needs the builds to roll back: `rollback NAME`, or `rollback --all` for every build"))
+			}
 			if noWait {
 				args["wait"] = "no"
 			}
@@ -85,7 +98,8 @@ for every build. Ctrl-C and --no-wait end only the waiting, not the action.`,
 		c.Flags().BoolVar(&fresh, "fresh", false, "make a new environment too: install everything again")
 	}
 	if action == "rollback" {
-		c.Flags().StringVar(&to, "to", "", "the `RELEASE` to go back to")
+		c.Flags().StringVar(&to, "to", "", "the `RELEASE` to go back to, or the beginning of its name")
+		c.Flags().BoolVar(&all, "all", false, "roll back every build")
 		must(c.RegisterFlagCompletionFunc("to", completeReleases(file)))
 	}
 	return c

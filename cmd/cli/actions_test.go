@@ -37,6 +37,11 @@ func TestActionsShowTheirProgressAndResult(t *testing.T) {
 			t.Errorf("%s: exit %d, %q %q, asked for %q", c.args, code, out, errOut, asked)
 		}
 	}
+	if _, _, code := d.run("rollback", "--all"); code != 0 {
+		t.Errorf("rollback of all: exit %d", code)
+	} else if asked := f.took(); len(asked) != 2 || !slices.Contains(asked, "rollback development map[]") {
+		t.Errorf("rollback of all asked for %q", asked)
+	}
 	out, _, code := d.run("stop") // nobody to ask whether that is meant
 	if asked := f.took(); code != 0 || len(asked) != 2 || !strings.Contains(out, "testing: stop done\n") {
 		t.Errorf("stop of all: exit %d, %q, asked for %q", code, out, asked)

@@ -11,7 +11,7 @@ import (
 )
 
 // arguments are what a command needs to get as far as the supervisor.
-var arguments = map[string][]string{"new": {"fresh"}, "stop": {"development"}}
+var arguments = map[string][]string{"new": {"fresh"}, "stop": {"development"}, "rollback": {"development"}}
 
 // asks reports whether a command sends a request to the running supervisor.
 func asks(name string) bool {
@@ -54,6 +54,9 @@ func TestWrongUsageIsSaidWithWhereToLook(t *testing.T) {
 		wrong{[]string{"logs", "-n", "many"}, exitUsage, []string{"--lines=many: want a whole number", "help logs"}},
 		wrong{[]string{"logs", "--since", "then"}, exitUsage, []string{"--since=then: want how long ago"}},
 		wrong{[]string{"rollback", "--to"}, exitUsage, []string{"needs an argument: --to", "help rollback"}},
+		wrong{[]string{"rollback"}, exitUsage, []string{"rollback NAME", "rollback --all", "help rollback"}},
+		wrong{[]string{"rollback", "--to", "2026"}, exitUsage, []string{"rollback NAME", "rollback --all"}},
+		wrong{[]string{"rollback", "--all", "testing"}, exitUsage, []string{"leave out testing, or --all"}},
 		wrong{[]string{"check", "x"}, exitUsage, []string{`check takes no argument, got "x"`, "help check"}},
 		wrong{[]string{"new"}, exitUsage, []string{"new takes one argument", "help new"}},
 		wrong{[]string{"new", "A"}, exitUsage, []string{"want at most 32 lower-case letters"}},

@@ -28,9 +28,10 @@ func (a *Actor) adopt(m adopted) machine.Event {
 		spare[l.Inode()] = a.public.Former(l)
 	}
 	handed := a.public.Socket() != nil
+	recorded := a.state.Spawned
 	for _, l := range m.found {
-		newer := l.N > a.state.Spawned // the state was not written any more when it came to be
-		if newer {
+		newer := l.N > recorded // the state was not written any more when it came to be
+		if l.N > a.state.Spawned {
 			known := *a.state // others may look at that one
 			known.Spawned = l.N
 			a.state = &known

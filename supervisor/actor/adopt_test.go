@@ -217,6 +217,38 @@ func TestGenerationThatIsNewerThanTheRecordIsWhatWasWanted(t *testing.T) {
 	})
 }
 
+// It was started by hand after the stop that the record tells of, while the disk took nothing.
+func TestGenerationThatIsNewerThanARecordedStopServesOn(t *testing.T) {
+	for name, c := range map[string]struct {
+		newest int
+		serves bool
+	}{
+		"newer":                         {9, true},
+		"newer, with a newer candidate": {8, true},
+		"of before the stop":            {6, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			after(t, func(p *past) {
+				p.record.StoppedByHand = true
+				if c.newest == 8 {
+					candidate := p.left(9, "r1", p.bind(stagingPath), conduct{})
+					defer candidate.sock.Close() // the kernel's, with the last process that had it
+				}
+				server := p.left(c.newest, "r1", p.bind(socketPath), conduct{})
+				p.record.Generations = nil
+				p.begin()
+				p.pass(time.Minute)
+				switch st := p.View().State; {
+				case c.serves && (st.Phase() != machine.PhaseRunning || p.server() != server || st.ByHand):
+					p.Errorf("it is %s", st.Phase())
+				case !c.serves && (st.Phase() != machine.PhaseStopped || !server.gone || !st.ByHand):
+					p.Errorf("it is %s", st.Phase())
+				}
+			})
+		})
+	}
+}
+
 func TestQueueOfARetiringGenerationIsServedToItsEnd(t *testing.T) {
 	for name, handed := range map[string]bool{"taken back": false, "handed over": true} {
 		t.Run(name, func(t *testing.T) {

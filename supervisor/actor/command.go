@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
@@ -16,7 +15,7 @@ var ErrNoAction = errors.New("no such action")
 // Command is what a person asks for.
 type Command struct {
 	Action string // start, stop, restart, rebuild or rollback
-	To     string // of rollback: the release; "" is the one before
+	To     string // of rollback: the release, or the beginning of its name; "" is the one before
 	Fresh  bool   // of rebuild: with a new environment
 	NoWait bool   // Do returns as soon as the command is accepted
 	By     string // who asks
@@ -162,10 +161,8 @@ func (a *Actor) ask(t *ticket) {
 	case "rebuild":
 		event = machine.Rebuild{Fresh: t.Fresh}
 	case "rollback":
-		if t.To == "" {
-			t.To = a.state.Previous
-		}
-		event, t.refused = machine.Rollback{Release: t.To}, a.rollbackable(t.To)
+		t.To, t.refused = a.rollbackTo(t.To)
+		event = machine.Rollback{Release: t.To}
 	default:
 		t.refused = fmt.Errorf("%w: %q", ErrNoAction, t.Action)
 	}
@@ -187,18 +184,6 @@ func (a *Actor) cause(event machine.EventName) string {
 		return ""
 	}
 	return by
-}
-
-func (a *Actor) rollbackable(to string) error {
-	switch {
-	case to == "":
-		return errors.New("there is no release before this one to go back to")
-	case to == a.state.Serving.Version.Release:
-		return fmt.Errorf("release %s is already serving", to)
-	case !slices.Contains(a.Kept(), to):
-		return fmt.Errorf("release %s is not kept; `status` lists those that are", to)
-	}
-	return nil
 }
 
 // over reports whether the command is over: its result holds (nil), or cannot (the reason).

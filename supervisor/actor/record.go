@@ -47,6 +47,9 @@ func (a *Actor) record() *state.Record {
 	for v, reason := range st.Bad {
 		r.Bad[v.Release+"/"+v.RunKey] = reason
 	}
+	if t := st.Trial; t.Version.Release != "" {
+		r.Trial = &state.Trial{Release: t.Version.Release, RunKey: t.Version.RunKey, Faults: t.Faults, Others: t.Others, Own: t.Own, Reason: t.Reason}
+	}
 	for _, n := range slices.Sorted(maps.Keys(a.generations)) {
 		g, inode := a.generations[n], uint64(0)
 		if g.sock != nil {
@@ -102,9 +105,18 @@ func (a *Actor) restore(r state.Record, releases []build.Release) {
 	if kept(r.Fallback) {
 		st.Fallback = machine.Version{Release: r.Fallback, RunKey: r.FallbackRunKey}
 	}
+	if t := r.Trial; t != nil && kept(t.Release) {
+		st.Trial = machine.Trial{
+			Version: machine.Version{Release: t.Release, RunKey: t.RunKey},
+			Faults:  max(t.Faults, 0), Others: max(t.Others, 0), Own: t.Own && t.Faults > 0, Reason: t.Reason,
+		}
+	}
 	a.before = map[int]state.Generation{}
 	for _, g := range r.Generations {
 		a.before[g.N] = g
+		if v := (machine.Version{Release: g.Release, RunKey: g.RunKey}); g.Role == roleCandidate && v != st.Proven && kept(g.Release) {
+			*st = st.Interrupted(v)
+		}
 	}
 	if r.Release == "" {
 		return

@@ -77,6 +77,38 @@ func TestNextSupervisorGoesOnWhereThisOneWas(t *testing.T) {
 	})
 }
 
+func TestReleaseIsNotGivenMoreTriesByANewSupervisor(t *testing.T) {
+	serving(t, func(l *life) {
+		l.w.do(func() { l.w.conduct["r2"] = conduct{dies: &crash} })
+		l.change("second")
+		l.until("failed twice", func(v *View) bool { return v.State.Trial.Faults == 2 })
+		tried := l.View().State.Spawned
+		next := l.again()
+		defer next.end()
+		next.until("rejected", func(v *View) bool { return len(v.State.Bad) == 1 })
+		next.serves("r1")
+		if now := next.View().State.Spawned; now > tried+2 { // r1 again, and the third try
+			l.Errorf("%d generations were begun, were %d", now, tried)
+		}
+	})
+}
+
+func TestSupervisorThatEndsDuringACheckWaitsBeforeItRepeatsIt(t *testing.T) {
+	serving(t, func(l *life) {
+		l.w.do(func() { l.w.conduct["r2"] = conduct{mute: true} })
+		l.change("second")
+		l.until("checked", func(v *View) bool { return v.State.Candidate.N != 0 && v.State.Candidate.Pid != 0 })
+		killed := l.written()
+		l.end()
+		next := born(t, l.w, l.entry)
+		defer next.end()
+		next.Restore(killed, l.w.kept, nil)
+		if trial := next.state.Trial; trial.Others != 1 || trial.Version.Release != "r2" || trial.Reason != "release r2 did not take over: the supervisor ended while it was being checked" {
+			l.Errorf("%+v", trial)
+		}
+	})
+}
+
 func TestBuildThatWasStoppedByHandStaysStopped(t *testing.T) {
 	serving(t, func(l *life) {
 		l.does(Command{Action: "stop"}, "")

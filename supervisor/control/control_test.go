@@ -250,7 +250,7 @@ func TestErrorsAreJSONWithTheRightStatus(t *testing.T) {
 		"GET /v1/logs/development?lines=x": 400, "GET /v1/logs/development?lines=-1": 400, "GET /v1/logs/development?lines=10001": 400,
 		"POST /v1/reload?dry_run=maybe": 400, "GET /v1/events?follow=maybe": 400, "POST /v1/reload": 422,
 		"POST /v1/builds/nobody/stop": 404, "POST /v1/builds/development/explode": 404, "POST /v1/builds/development": 405, "GET /v1/builds/nobody": 404, "GET /v1/builds/": 404,
-		"POST /v1/builds/development/rollback?to=r0": 422,
+		"POST /v1/builds/development/rollback?to=r0": 422, "POST /v1/builds//rollback": 400,
 	} {
 		code, text := raw(t, c, request+" HTTP/1.1\r\nHost: x\r\n\r\n")
 		var said map[string]string

@@ -186,6 +186,8 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.post(w, r, func(w http.ResponseWriter, r *http.Request) { a.follow(w, r, a.backend.Upgrade) })
 	case route("v1", "builds", "*", "*"):
 		a.post(w, r, func(w http.ResponseWriter, r *http.Request) { a.act(w, r, path[2], path[3]) })
+	case route("v1", "builds", "", "*"):
+		refuse(w, http.StatusBadRequest, fmt.Sprintf("%s of which build? POST to /v1/builds/NAME/%s, once for each build", path[3], path[3]))
 	default:
 		refuse(w, http.StatusNotFound, "there is nothing at "+r.URL.Path)
 	}

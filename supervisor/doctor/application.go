@@ -5,9 +5,12 @@ import (
 	"context"
 	_ "embed" // the probe
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/medctrl/medctrl-supervisor/build"
 )
 
 //go:embed application.py
@@ -87,6 +90,9 @@ func (p *patient) database(alias, engine, wrong string) {
 
 func (p *patient) static(a applicationAnswer) {
 	const check = "static"
+	if p.staticRoot == "" && p.b.CollectStatic { // else the settings say what it is by now
+		p.staticRoot = *a.Static
+	}
 	switch root := *a.Static; {
 	case !p.b.CollectStatic:
 	case root == "":
@@ -94,7 +100,6 @@ func (p *patient) static(a applicationAnswer) {
 	case !a.Writable:
 		p.add(fail(check, "chown it to the build's user, or name another folder", "the build's user may not write to STATIC_ROOT, %s: see the rights of %s", root, cmp.Or(a.At, root)))
 	default:
-		p.staticRoot = root
 		p.add(ok(check, "STATIC_ROOT is %s", root))
 	}
 }
@@ -103,9 +108,14 @@ func (p *patient) static(a applicationAnswer) {
 func sharedStatic(patients []*patient) {
 	for i, p := range patients {
 		for _, other := range slices.Concat(patients[:i], patients[i+1:]) {
-			if p.staticRoot != "" && other.staticRoot != "" && filepath.Clean(p.staticRoot) == filepath.Clean(other.staticRoot) {
-				p.add(fail("static", "give each build a STATIC_ROOT of its own", "STATIC_ROOT, %s, is that of build %s too", p.staticRoot, other.b.Name))
+			if !build.StaticOverlaps(p.staticRoot, other.staticRoot) {
+				continue
 			}
+			f := fail("static", "give each build a STATIC_ROOT of its own", "STATIC_ROOT, %s, is that of build %s too", p.staticRoot, other.b.Name)
+			if filepath.Clean(p.staticRoot) != filepath.Clean(other.staticRoot) {
+				f.Message = fmt.Sprintf("STATIC_ROOT, %s, overlaps with that of build %s, %s", p.staticRoot, other.b.Name, other.staticRoot)
+			}
+			p.add(f)
 		}
 	}
 }

@@ -89,7 +89,7 @@ func (p *patient) examine(ctx context.Context) {
 		p.add(fail("build", "", "%v", err))
 		return
 	}
-	p.needs = p.seen.Needs(ctx)
+	p.needs, p.staticRoot = p.seen.Needs(ctx), p.seen.StaticRoot()
 	p.folders()
 	if os.Geteuid() != 0 && !p.seen.As.Own() {
 		p.add(warn("user", "run doctor with sudo, as the supervisor is", "only root can try what the build does as %s", ownerOf(p.seen.As)))

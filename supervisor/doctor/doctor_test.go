@@ -221,6 +221,15 @@ func TestWhatAnAttemptWouldFailByIsFound(t *testing.T) {
 	c.release("two")
 	c.Config.Builds = append(c.Config.Builds, two)
 	c.finds(Fail, "static", "is that of build two too")
+
+	c = newClinic(t, well()) // before there is a release to ask
+	two = *c.build()
+	two.Name = "two"
+	c.Config.Builds[0].CollectStatic, two.CollectStatic = true, true
+	c.Config.Builds = append(c.Config.Builds, two)
+	write(t, filepath.Join(two.Source, "API/settings/deploy_one.py"), "STATIC_ROOT = '/srv/static'\n", 0o640)
+	write(t, filepath.Join(two.Source, "API/settings/deploy_two.py"), "STATIC_ROOT = '/srv/static/two'\n", 0o640)
+	c.finds(Fail, "static", "STATIC_ROOT, /srv/static, overlaps with that of build two, /srv/static/two")
 }
 
 func checks(all []Finding) []string {

@@ -15,6 +15,7 @@ import (
 // Look finds what is wrong with a configuration that config.Check returned, as far as it can be seen
 // without starting anything: mistakes, and what may pass by itself.
 func Look(ctx context.Context, c *config.Config, environ []string) (wrong, warnings config.Errors) {
+	var static []collects
 	for _, b := range c.Builds {
 		if b.Name == "" || b.Source == "" || c.Root == "" {
 			continue // that was reported
@@ -24,6 +25,9 @@ func Look(ctx context.Context, c *config.Config, environ []string) (wrong, warni
 			continue // so was that, or it is for the attempt to say
 		}
 		l := look{c, b, seen}
+		if root := seen.StaticRoot(); root != "" && !c.Refused(b.Name, "app_dir", "settings_dir", "collectstatic") {
+			static = append(static, collects{b.Name, root})
+		}
 		wrong = append(wrong, l.interpreter()...)
 		wrong = append(wrong, l.folders()...)
 		wrong = append(wrong, l.programs()...)
@@ -43,7 +47,25 @@ func Look(ctx context.Context, c *config.Config, environ []string) (wrong, warni
 	wrong, warnings = append(wrong, limited...), append(warnings, perhaps...)
 	_, exposed := c.Exposed() // what is wrong, config.Check said
 	warnings = append(append(warnings, exposed...), asRoot(c)...)
+	wrong = append(wrong, sharedStaticRoots(c, static)...)
 	return wrong.Sorted(), append(warnings, lookAround(ctx, c)...).Sorted()
+}
+
+// collects is a build that collects static files, and where.
+type collects struct{ build, root string }
+
+// sharedStaticRoots finds builds whose STATIC_ROOT is another one's too, which each attempt would refuse.
+func sharedStaticRoots(c *config.Config, all []collects) (wrong config.Errors) {
+	for i, one := range all {
+		for _, other := range all[:i] {
+			if build.StaticOverlaps(one.root, other.root) {
+				wrong = append(wrong, c.Wrong(one.build, "collectstatic", "STATIC_ROOT of the build %s is %s, and that of the build %s is %s: "+
+					"each would remove the other's files. Give each one of its own in its settings, or set collectstatic = false for one of them",
+					one.build, one.root, other.build, other.root))
+			}
+		}
+	}
+	return wrong
 }
 
 // asRoot warns where builds run as root, once for all of them.

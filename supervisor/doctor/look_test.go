@@ -158,6 +158,44 @@ func TestFoldersThatTheBuildsUserMayNotEnterAreMistakes(t *testing.T) {
 	}
 }
 
+func TestBuildsWithOneStaticRootAreAMistake(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		one, two, keys string
+		wrong          bool
+	}{
+		"the same":               {"STATIC_ROOT = '/srv/static'\n", "STATIC_ROOT = '/srv/static/'\n", "", true},
+		"one in the other":       {"STATIC_ROOT = '/srv/static'\n", "STATIC_ROOT = '/srv/static/two'\n", "", true},
+		"of both, from common":   {"from .common import *\n", "from .common import *\n", "", true},
+		"two":                    {"STATIC_ROOT = '/srv/one'\n", "STATIC_ROOT = '/srv/two'\n", "", false},
+		"one is not known":       {"STATIC_ROOT = '/srv/static'\n", "STATIC_ROOT = os.environ['STATIC']\n", "", false},
+		"one collects nothing":   {"STATIC_ROOT = '/srv/static'\n", "STATIC_ROOT = '/srv/static'\n", "collectstatic = false\n", false},
+		"names that begin alike": {"STATIC_ROOT = '/srv/static'\n", "STATIC_ROOT = '/srv/static2'\n", "", false},
+	} {
+		dir, err := os.MkdirTemp("", "l")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		for file, text := range map[string]string{
+			"requirements.txt": "gunicorn\n", "API/manage.py": "", "API/settings/common.py": "STATIC_ROOT = '/srv/static'\n",
+			"API/settings/deploy_one.py": c.one, "API/settings/deploy_two.py": c.two,
+		} {
+			write(t, filepath.Join(dir, "src", file), text, 0o644)
+		}
+		file := filepath.Join(dir, "builds.toml")
+		write(t, file, "root = \"root\"\n[defaults]\nsource = \"src\"\nsettings_dir = \"settings\"\npython = \"/bin/sh\"\ncollectstatic = true\n[[build]]\nname = \"one\"\n[[build]]\nname = \"two\"\n"+c.keys, 0o644)
+		cfg, err := config.Check(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wrong, _ := Look(t.Context(), cfg, []string{"PATH=/usr/bin:/bin"})
+		if (len(wrong) == 1) != c.wrong || len(wrong) > 1 || c.wrong && (!strings.Contains(wrong[0].Msg, "STATIC_ROOT of the build two is /srv/static") || wrong[0].Line != 6) {
+			t.Errorf("%s: %v", name, wrong)
+		}
+	}
+}
+
 func TestATakenPortIsAWarning(t *testing.T) {
 	t.Parallel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -89,7 +89,7 @@ func TestBuildsComeAndGoWithTheFile(t *testing.T) {
 	t.Parallel()
 	w := tinyWorld(t)
 	first := w.Serve("one")
-	tr := w.Load("one", 50)
+	tr := w.Load("one", 100)
 	w.SetBuilds(tiny(), tinyEntry("two")) // no command, no signal: saving is enough
 	two := w.WaitState("two", "running")
 	held := w.Load("two", 20)
@@ -123,7 +123,7 @@ func TestBadEditChangesNothingUntilItIsFixed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr := w.Load("one", 50)
+	tr := w.Load("one", 100)
 	for text, want := range map[string]string{
 		strings.Replace(string(good), "keep_releases", "kep_releases", 1): `did you mean "keep_releases"?`,
 		string(good) + "\n[[build":                                        "builds.toml:",

@@ -19,7 +19,7 @@ func TestFullDiskStopsNothingAndIsRecoveredFrom(t *testing.T) {
 	w := tinyWorld(t)
 	newDisk(t, w.Root)
 	w.Serve("one")
-	tr := w.Load("one", 50)
+	tr := w.Load("one", 100)
 	tr.GoOn(t, calm)
 	filler := filepath.Join(w.Root, "filler")
 	for _, size := range []string{"64k", "512"} { // dd ends with the intended error: no room left
@@ -67,7 +67,7 @@ func TestReadOnlyDiskStopsNothingAndIsRecoveredFrom(t *testing.T) {
 	w.Supervisor = []string{`log_dir = "logs"`}
 	w.WriteConfig()
 	w.Serve("one")
-	tr := w.Load("one", 50)
+	tr := w.Load("one", 100)
 	tr.GoOn(t, calm)
 	lock := filepath.Join(w.Root, ".supervisor", "lock")
 	d.run("mount", "-o", "bind", d.at, d.at)

@@ -82,6 +82,7 @@ type Traffic struct {
 	start   time.Time
 	halt    chan struct{}
 	halted  sync.Once
+	ran     time.Duration // until it was halted
 	flying  sync.WaitGroup
 	mu      sync.Mutex
 	shots   []Shot
@@ -177,11 +178,16 @@ func (tr *Traffic) WaitUntil(t testing.TB, since time.Duration) {
 // Stop ends the sending, waits for the outstanding answers, and returns the results of all
 // requests. Later calls return the same.
 func (tr *Traffic) Stop() Result {
-	tr.halted.Do(func() { close(tr.halt) })
+	tr.halted.Do(func() {
+		tr.ran = time.Since(tr.start)
+		close(tr.halt)
+	})
 	tr.flying.Wait()
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	return summarise(tr.shots)
+	r := summarise(tr.shots)
+	r.Wanted, r.Ran = tr.load.Rate, tr.ran
+	return r
 }
 
 // shoot sends one request on a connection of its own and reads the whole answer.
@@ -268,7 +274,17 @@ type Result struct {
 	P50, P99   time.Duration // of good answers
 	Slowest    time.Duration
 	MostLate   time.Duration // the most that the generator itself was late
+	// Requests a second that were to be sent, and for how long; zero: nobody says.
+	Wanted float64
+	Ran    time.Duration
 }
+
+// Rate is how many requests a second were sent.
+func (r Result) Rate() float64 { return float64(r.Total) / max(r.Ran, time.Millisecond).Seconds() }
+
+// enough is the part of the wanted rate that a load has to reach: with fewer requests, that none was
+// lost says less than it seems to.
+const enough = 0.8
 
 func summarise(shots []Shot) Result {
 	shots = slices.Clone(shots)
@@ -307,9 +323,14 @@ type span struct{ from, to time.Duration }
 // Within returns the result of the requests that were due in one of the spans. The time between
 // spans counts as a gap too.
 func (r Result) Within(spans ...span) Result {
-	return summarise(slices.DeleteFunc(slices.Clone(r.Shots), func(s Shot) bool {
+	in := summarise(slices.DeleteFunc(slices.Clone(r.Shots), func(s Shot) bool {
 		return !slices.ContainsFunc(spans, func(in span) bool { return in.from <= s.Due && s.Due < in.to })
 	}))
+	in.Wanted = r.Wanted
+	for _, s := range spans {
+		in.Ran += max(min(s.to, r.Ran)-s.from, 0)
+	}
+	return in
 }
 
 // Lost returns how many requests had neither a good answer nor a 503.
@@ -322,8 +343,12 @@ func (r Result) String() string {
 	}
 	slices.Sort(kinds)
 	ms := func(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }
-	return fmt.Sprintf("%d requests: %s; longest gap %v at %v, p50 %v, p99 %v, slowest %v, generator late by at most %v",
-		r.Total, strings.Join(kinds, ", "), ms(r.LongestGap), ms(r.GapAt), ms(r.P50), ms(r.P99), ms(r.Slowest), ms(r.MostLate))
+	rate := ""
+	if r.Wanted > 0 {
+		rate = fmt.Sprintf(" at %.0f/s of %.0f/s", r.Rate(), r.Wanted)
+	}
+	return fmt.Sprintf("%d requests%s: %s; longest gap %v at %v, p50 %v, p99 %v, slowest %v, generator late by at most %v",
+		r.Total, rate, strings.Join(kinds, ", "), ms(r.LongestGap), ms(r.GapAt), ms(r.P50), ms(r.P99), ms(r.Slowest), ms(r.MostLate))
 }
 
 // failure is the part of testing.TB that the assertions need; their own tests stand in for it.
@@ -360,6 +385,9 @@ func (r Result) assert(t failure, allowance int, excusable, good func(Shot) bool
 	if r.Total == 0 {
 		t.Errorf("the load sent nothing, so it tests nothing")
 		return
+	}
+	if r.Wanted > 0 && r.Rate() < enough*r.Wanted {
+		t.Errorf("the load reached %.0f requests a second, and %.0f are needed for what is lost to tell anything: %s", r.Rate(), enough*r.Wanted, r)
 	}
 	var bad, excused []Shot
 	for _, s := range r.Shots {

@@ -172,6 +172,28 @@ func TestLossAssertionsExcuseOnlyWhatAKilledProcessHeld(t *testing.T) {
 	}
 }
 
+func TestLossAssertionsFailWhereTheLoadWasTooSmallToTell(t *testing.T) {
+	t.Parallel()
+	shots := make([]Shot, 40)
+	for i := range shots {
+		shots[i] = Shot{ID: i, Due: time.Duration(i) * 10 * time.Millisecond, Outcome: OK, Status: 200}
+	}
+	for ran, passes := range map[time.Duration]bool{400 * time.Millisecond: true, 490 * time.Millisecond: true, 510 * time.Millisecond: false, time.Second: false} {
+		r := summarise(shots)
+		r.Wanted, r.Ran = 100, ran
+		var said failures
+		r.NoneLost(&said)
+		if (len(said) == 0) != passes || !passes && !strings.Contains(said[0], "80 are needed") {
+			t.Errorf("40 requests in %v: %q", ran, said)
+		}
+	}
+	r := summarise(shots)
+	r.Wanted, r.Ran = 100, time.Second
+	if in := r.Within(span{100 * time.Millisecond, 300 * time.Millisecond}, span{350 * time.Millisecond, 400 * time.Millisecond}); in.Total != 25 || in.Ran != 250*time.Millisecond || in.Rate() != 100 {
+		t.Errorf("within: %v", in)
+	}
+}
+
 type failures []string
 
 func (f *failures) Helper() {}

@@ -17,7 +17,7 @@ func TestWhatIsRemovedOfTheSupervisorsFolderIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	w := tinyWorld(t)
 	pid := w.Serve("one").Pid
-	tr := w.Load("one", 50)
+	tr := w.Load("one", 100)
 	tr.GoOn(t, calm)
 	own := filepath.Join(w.Root, ".supervisor")
 	id := readAll(filepath.Join(own, "id"))

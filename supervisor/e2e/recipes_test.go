@@ -14,7 +14,8 @@ type recipe struct {
 	name  string
 	needs string   // a Python module that the interpreter must have
 	lines []string // of its build's entry
-	slow  float64  // how many requests of 400 ms it can take a second
+	rate  float64  // how many short requests a second it was measured to carry on two busy processors
+	slow  float64  // how many requests of 400 ms it can take beside them
 	quick bool     // part of every run
 }
 
@@ -33,17 +34,17 @@ func command(args ...string) string {
 const asgi, wsgi = "api_settings.asgi:application", "api_settings.wsgi:application"
 
 var recipes = []recipe{
-	{"uvicorn", "uvicorn", []string{command("{python}", "-m", "uvicorn", "--fd", "3", "--no-access-log", asgi)}, 1, true},
-	{"uvicorn with workers", "uvicorn", []string{command("{python}", "-m", "uvicorn", "--fd", "3", "--no-access-log", "--workers", "2", asgi)}, 2, false},
-	{"hypercorn", "hypercorn", []string{command("{python}", "-m", "hypercorn", "--bind", "fd://3", "--backlog", "2048", "--workers", "2", "--graceful-timeout", "30", asgi)}, 2, false},
-	{"daphne", "daphne", []string{command("{python}", "-m", "daphne", "--endpoint", "systemd:domain=UNIX:index=0", asgi)}, 1, false},
-	{"waitress", "waitress", []string{command("{python}", "-c", waitress)}, 10, true},
+	{"uvicorn", "uvicorn", []string{command("{python}", "-m", "uvicorn", "--fd", "3", "--no-access-log", asgi)}, 100, 1, true},
+	{"uvicorn with workers", "uvicorn", []string{command("{python}", "-m", "uvicorn", "--fd", "3", "--no-access-log", "--workers", "2", asgi)}, 40, 2, false},
+	{"hypercorn", "hypercorn", []string{command("{python}", "-m", "hypercorn", "--bind", "fd://3", "--backlog", "2048", "--workers", "2", "--graceful-timeout", "30", asgi)}, 40, 2, false},
+	{"daphne", "daphne", []string{command("{python}", "-m", "daphne", "--endpoint", "systemd:domain=UNIX:index=0", asgi)}, 40, 1, false},
+	{"waitress", "waitress", []string{command("{python}", "-c", waitress)}, 40, 10, true},
 	{"uwsgi", "", []string{command("uwsgi", "--plugin", "python3", "--protocol", "http", "--socket", "fd://3", "--listen", "2048", "--disable-logging", "--master", "--processes", "4", "--need-app",
-		"--virtualenv", "{venv}", "--module", wsgi, "--die-on-term")}, 10, false},
-	{"gunicorn, gthread", "gunicorn", []string{`worker_class = "gthread"`, `threads = 4`}, 10, false},
-	{"gunicorn, gevent", "gevent", []string{`worker_class = "gevent"`}, 10, false},
-	{"gunicorn, eventlet", "eventlet", []string{`worker_class = "eventlet"`}, 10, false},
-	{"gunicorn, uvicorn's workers", "uvicorn", []string{`worker_class = "uvicorn.workers.UvicornWorker"`, `wsgi = "` + asgi + `"`}, 2, false},
+		"--virtualenv", "{venv}", "--module", wsgi, "--die-on-term")}, 100, 10, false},
+	{"gunicorn, gthread", "gunicorn", []string{`worker_class = "gthread"`, `threads = 4`}, 100, 10, false},
+	{"gunicorn, gevent", "gevent", []string{`worker_class = "gevent"`}, 100, 10, false},
+	{"gunicorn, eventlet", "eventlet", []string{`worker_class = "eventlet"`}, 100, 10, false},
+	{"gunicorn, uvicorn's workers", "uvicorn", []string{`worker_class = "uvicorn.workers.UvicornWorker"`, `wsgi = "` + asgi + `"`}, 100, 2, false},
 }
 
 // A server that finishes its requests at SIGTERM, and one that drops them. An ASGI server has one thread
@@ -58,7 +59,7 @@ func TestServerByARecipeLosesNoRequest(t *testing.T) {
 			r.skipWithout(t)
 			w := NewWorld(t, One(append(r.lines, stableSoon)...))
 			w.Serve("one")
-			loads := []*Traffic{w.Load("one", 40), StartLoad(t, Load{Network: "unix", Addr: w.Socket("one"), Path: "/slow?ms=400", Rate: r.slow})}
+			loads := []*Traffic{w.Load("one", r.rate), StartLoad(t, Load{Network: "unix", Addr: w.Socket("one"), Path: "/slow?ms=400", Rate: r.slow})}
 			calmly := func() {
 				for _, tr := range loads {
 					tr.GoOn(t, calm)
@@ -82,13 +83,14 @@ func TestServerByARecipeLosesNoRequest(t *testing.T) {
 			}
 
 			// Of what it held when it was killed, nothing can be saved; all others wait for its successor.
-			tr := w.Load("one", 50)
+			// Most servers accept all that comes, and on a busy machine hold half a second's worth.
+			tr := w.Load("one", r.rate)
 			tr.GoOn(t, calm)
 			w.WaitPid("one", w.KillMaster("one", syscall.SIGKILL))
 			tr.GoOn(t, calm)
 			result := tr.Stop()
 			t.Log(r.name, "killed:", result)
-			result.NoneLostBut(t, 10)
+			result.NoneLostBut(t, int(r.rate/2))
 		})
 	}
 }

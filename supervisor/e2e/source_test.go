@@ -193,7 +193,7 @@ func TestSlowCheckoutNeverServesHalfATree(t *testing.T) {
 			change := begin(c)
 			w.Serve("one")
 			w.WaitBanner("one", "11")
-			tr := w.Load("one", 50)
+			tr := w.Load("one", 100)
 			tr.GoOn(t, calm)
 			changed := make(chan error, 1)
 			go func() { changed <- change() }()

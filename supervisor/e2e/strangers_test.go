@@ -16,7 +16,7 @@ func TestCopiedRootStartsClean(t *testing.T) {
 	t.Parallel()
 	w := tinyWorld(t)
 	first := w.Serve("one")
-	tr := w.Load("one", 50)
+	tr := w.Load("one", 100)
 	tr.GoOn(t, calm)
 	c := tinyWorld(t)
 	if out, err := exec.Command("cp", "-a", w.Root, c.Root).CombinedOutput(); err != nil {

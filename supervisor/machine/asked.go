@@ -10,11 +10,14 @@ import (
 func (t *turn) configured(e Configured) {
 	t.Policy = e.Policy
 	if t.RunKey != e.RunKey {
+		before := t.Trial
 		if t.RunKey != "" { // a new supervisor is no reason to try a bad release once more
 			t.forgive(func(v Version) bool { return v.RunKey == e.RunKey })
+			before = Trial{}
 		}
 		t.RunKey = e.RunKey
 		t.hurry()
+		t.resume(before)
 		if t.Serving.Ready {
 			t.Trouble = "" // it was of the run settings before
 		}

@@ -69,7 +69,7 @@ type (
 		N       int
 		Version Version
 		Pid     int
-		Newer   bool      // newer than the last recorded generation, so it was asked for last
+		Newer   bool      // than the last recorded generation: whatever the record says was overtaken by it
 		Since   time.Time // since when it has served, if that is known
 		Open    bool
 		Reason  string

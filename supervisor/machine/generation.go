@@ -81,6 +81,9 @@ func (t *turn) adopted(e Adopted) {
 	if t.Want != WantUnknown && t.Want != WantStopped || t.Serving.N != 0 {
 		return
 	}
+	if e.Newer && t.Want == WantStopped { // it was started after that had been written down
+		t.Want, t.ByHand = WantUnknown, false
+	}
 	before := t.Proven
 	t.Open, t.Proven = e.Open, e.Version
 	if before.Release != t.Proven.Release { // that was not written down any more

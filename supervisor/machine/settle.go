@@ -133,7 +133,9 @@ func (t *turn) windDown() {
 	t.buildAt(time.Time{})
 	t.openAt(time.Time{})
 	t.Failures, t.Tries, t.Again = 0, 0, false
-	t.Trial = Trial{}
+	if t.Want != WantShutdown { // else the next supervisor goes on with it
+		t.Trial = Trial{}
+	}
 	t.Fallback = Version{}
 	t.Trouble, t.OpenErr, t.Halted, t.Lost = "", "", "", false
 	if (t.Want == WantRemoved || t.Want == WantShutdown) && !t.busy() && !t.Opening {

@@ -39,20 +39,57 @@ func (t *turn) failed(c Generation, reason string, cause Cause) (last bool) {
 	switch cause {
 	case CauseOutside:
 		r.Others++
-		d := exponential(r.Others, outsideRetryMin, outsideRetryMax)
-		r.Wait = t.jitter(d)
+		r.Wait = t.jitter(r.wait())
 	case CauseSettled:
 		last = true
 	default:
 		r.Faults++
-		r.Wait = exponential(2*r.Faults-1, backoffMin, outsideRetryMax) // 1 s, 4 s
-		if t.Proven.Release != "" {                                     // else it is tried for ever
+		r.Wait = r.wait()
+		if t.Proven.Release != "" { // else it is tried for ever
 			tries = fmt.Sprintf(" (%d of %d tries)", r.Faults, mostFaults)
 		}
 		last = r.Faults >= mostFaults
 	}
 	r.Reason = t.notTaken(c.Version) + tries + ": " + reason
 	return last
+}
+
+// wait is how long it is until the next try.
+func (r Trial) wait() time.Duration {
+	if r.Own {
+		return exponential(2*r.Faults-1, backoffMin, outsideRetryMax) // 1 s, 4 s
+	}
+	return exponential(r.Others, outsideRetryMin, outsideRetryMax)
+}
+
+// Interrupted returns s after its supervisor ended while v was being checked. That may be the
+// doing of v, if it takes all the memory for example: another supervisor waits longer each time
+// before it tries v again.
+func (s State) Interrupted(v Version) State {
+	if s.Trial.Version != v {
+		s.Trial = Trial{Version: v}
+	}
+	s.Trial.Own = false
+	s.Trial.Others++
+	s.Trial.Reason = s.notTaken(v) + ": the supervisor ended while it was being checked"
+	return s
+}
+
+// resume goes on with the trial that an earlier supervisor began.
+func (t *turn) resume(r Trial) {
+	if r.Version == (Version{}) || r.Version != t.desired() || r.Version == t.Proven {
+		return
+	}
+	t.Trial = r
+	t.Trial.Wait = r.wait()
+	if t.Proven.Release != "" {
+		t.nextTry()
+		return
+	}
+	t.Tries = r.Faults + r.Others
+	if d := t.backoff(t.Tries); d > 0 {
+		t.candidateAt(t.now.Add(d))
+	}
 }
 
 // notTaken says that v did not take over.

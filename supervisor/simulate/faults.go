@@ -224,11 +224,11 @@ func (s *site) supervisorDied() {
 	}
 }
 
-// unwritten says that a disk that hangs has kept what people want of the build from being written
-// down. They were warned.
+// unwritten says that a disk that hangs has kept a start from being written down: where what serves
+// dies too, nobody knows of it. A stop that was acknowledged is written down.
 func (s *site) unwritten() bool {
 	r, ok := s.w.disk.records[s.name]
-	return s.w.disk.blocked != nil && ok && r.StoppedByHand != (s.wish == wishStopped)
+	return s.w.disk.blocked != nil && ok && r.StoppedByHand && s.wish == wishServe
 }
 
 // describe lists the builds for a failing history.

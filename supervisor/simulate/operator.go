@@ -93,7 +93,7 @@ func (s *site) result(c *command, err error) {
 			if s.wish == wishUnsure && w.disk.good() && !(w.sup != nil && w.sup.stopping) {
 				s.wish = wishServe
 			}
-		case err == nil && w.disk.tookAll(c.at):
+		case err == nil:
 			s.wish = wishStopped
 		}
 		s.wishAt = w.now()

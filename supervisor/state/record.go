@@ -25,6 +25,7 @@ type Record struct {
 	Fallback       string            `json:"fallback,omitempty"` // what Proven gives way to, as long as it is not stable
 	FallbackRunKey string            `json:"fallback_run_key,omitempty"`
 	Bad            map[string]string `json:"bad,omitempty"` // releases not to be tried again, and why
+	Trial          *Trial            `json:"trial,omitempty"`
 	Restarts       int               `json:"restarts,omitempty"`
 	LastExit       string            `json:"last_exit,omitempty"`
 	BuildError     string            `json:"build_error,omitempty"`
@@ -38,6 +39,16 @@ type Stay struct {
 	Since time.Time `json:"since,omitzero"`
 	Until time.Time `json:"until,omitzero"` // zero: it serves
 	Ended string    `json:"ended,omitempty"`
+}
+
+// Trial is how a release fares that failed its check and is tried again.
+type Trial struct {
+	Release string `json:"release"`
+	RunKey  string `json:"run_key"`
+	Faults  int    `json:"faults,omitempty"` // failures of its own
+	Others  int    `json:"others,omitempty"` // failures whose cause may lie outside
+	Own     bool   `json:"own,omitempty"`    // the last one was its own
+	Reason  string `json:"reason,omitempty"`
 }
 
 // Generation is a child that was started and whose end was not seen.

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 
 var full = Record{
 	Version: Version, Build: "development", StoppedByHand: true, LastBuilt: "r2", Release: "r2", Previous: "r1",
-	Bad: map[string]string{"r3": "answered 500"}, Restarts: 7, LastExit: "killed by SIGKILL", BuildError: "pip: no",
+	Bad: map[string]string{"r3": "answered 500"}, Trial: &Trial{Release: "r3", RunKey: "k", Faults: 1, Others: 2, Own: true, Reason: "exit code 3"}, Restarts: 7, LastExit: "killed by SIGKILL", BuildError: "pip: no",
 	Generations: []Generation{{N: 4, Role: "serving", Release: "r2", RunKey: "k", Pid: 912, StartTime: 1 << 60,
 		BootID: "0b8b3e1f", SocketInode: 77, User: new(-1), Since: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)}},
 	NextGeneration: 5, Proven: "r2", ProvenRunKey: "k", Fallback: "r1", FallbackRunKey: "j",
@@ -77,7 +77,7 @@ func TestRecordComesBackAsItWas(t *testing.T) {
 
 func TestEveryFieldIsKept(t *testing.T) {
 	t.Parallel()
-	for _, v := range []any{full, full.Generations[0]} {
+	for _, v := range []any{full, full.Generations[0], *full.Trial} {
 		rv := reflect.ValueOf(v)
 		for i := range rv.NumField() {
 			if rv.Field(i).IsZero() {

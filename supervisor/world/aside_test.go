@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sys/unix"
 
+	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 	"github.com/medctrl/medctrl-supervisor/supervisor/listener"
@@ -139,5 +140,33 @@ func TestWhatIsInThePlaceOfTheSupervisorsOwnIsMovedAside(t *testing.T) {
 	}
 	if _, err := os.Readlink(root.Logs()); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestWhatIsInThePlaceOfTheLinkToTheCurrentReleaseIsMovedAside(t *testing.T) {
+	t.Parallel()
+	for what, place := range put {
+		root := layout.Root(t.TempDir())
+		b := root.Build("a")
+		if err := os.MkdirAll(string(b), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := place(b.Current()); err != nil {
+			t.Fatal(err)
+		}
+		var log strings.Builder
+		r := releases{build.New(build.Options{Log: hclog.New(&hclog.LoggerOptions{Output: &log})}), root}
+		if err := r.SetCurrent("a", "r1"); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if to, err := os.Readlink(b.Current()); err != nil || to != b.CurrentTo("r1") {
+			t.Errorf("%s: current leads to %s, %v", what, to, err)
+		}
+		if what == "dangling link" {
+			continue // a link is ours to replace
+		}
+		if _, err := os.Lstat(b.Current() + ".aside"); err != nil || !strings.Contains(log.String(), ".aside") {
+			t.Errorf("%s: %v, log %s", what, err, &log)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package world
 
 import (
 	"context"
+	"io/fs"
 
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
@@ -37,6 +38,9 @@ func (r releases) Prune(entry *config.Build, inUse ...string) error {
 
 // SetCurrent makes the link `current` lead to a release.
 func (r releases) SetCurrent(name, id string) error {
+	if err := setAside(r.root.Build(name).Current(), fs.ModeSymlink, r.Log); err != nil {
+		return err
+	}
 	return build.SetCurrent(string(r.root), name, id)
 }
 
