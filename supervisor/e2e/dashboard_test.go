@@ -117,7 +117,7 @@ func (p *page) focused() string {
 
 func TestDashboardShowsWhatHappensAsItHappens(t *testing.T) {
 	t.Parallel()
-	w := NewWorld(t, One(), Entry("two"))
+	w := NewWorld(t, One("workers = 1"), tinyEntry("two"))
 	const token = "of-a-test-0123456789"
 	if err := os.WriteFile(filepath.Join(w.Dir, "token"), []byte(token+"\n"), 0o600); err != nil {
 		t.Fatal(err)
