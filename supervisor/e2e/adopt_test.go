@@ -69,14 +69,14 @@ func TestMasterThatDiesUnwatchedIsReplaced(t *testing.T) {
 // next start, and removes a build.
 func TestEditWhileNoSupervisorRunsIsApplied(t *testing.T) {
 	t.Parallel()
-	w := NewWorld(t, One(), Entry("two"))
+	w := twoTiny(t)
 	w.Start()
 	w.WaitState("one", "running")
 	two := w.WaitState("two", "running")
 	w.Signal(syscall.SIGKILL)
 	w.WaitEnd(10 * time.Second)
 	w.SetBanner("one", "edited", Overwrite)
-	w.SetBuilds(One())
+	w.SetBuilds(tiny())
 	tr := w.Load("one", 100)
 	w.Start()
 	w.WaitBanner("one", "edited")

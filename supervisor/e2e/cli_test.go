@@ -58,7 +58,7 @@ func (o *output) WaitFor(t testing.TB, pattern string) {
 
 func TestLogsAndEventsAreShownAndFollowed(t *testing.T) {
 	t.Parallel()
-	w := NewWorld(t, One(), tinyEntry("two"))
+	w := NewWorld(t, One("workers = 1"), tinyEntry("two"))
 	w.Serve("one", "two")
 	if out := w.MustCLI("logs", "one"); !strings.Contains(out, "Booting worker") {
 		t.Errorf("logs: %q", out)

@@ -85,7 +85,7 @@ func TestServerThatDropsItsRequestsAtTermLosesNone(t *testing.T) {
 func TestEnvironmentIsTheEntrysAndNoSecretIsOnACommandLine(t *testing.T) {
 	t.Parallel()
 	const secret = "s3cret-of-the-entry"
-	w := NewWorld(t, One(`env = { API_KEY = "`+secret+`" }`, `env_file = "one.env"`))
+	w := NewWorld(t, One("workers = 1", `env = { API_KEY = "`+secret+`" }`, `env_file = "one.env"`))
 	w.Env = []string{"STRANGER=not handed down", "PYTHONPATH=/nowhere", "LC_TIME=C", "TZ=UTC"}
 	if err := os.WriteFile(filepath.Join(w.Dir, "one.env"), []byte("# a comment\nFROM_FILE=\"quoted value\"\nAPI_KEY=lost to env\n"), 0o600); err != nil {
 		t.Fatal(err)

@@ -38,7 +38,7 @@ func openPage(t *testing.T, url string) *page {
 	}
 	// Without a sandbox of its own, which root cannot have; it loads only our page.
 	background, cancelBrowser := chromedp.NewExecAllocator(context.Background(), chromedp.ExecPath(browser), chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
-		chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1200, 900), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-sync", true),
+		chromedp.UserDataDir(t.TempDir()), chromedp.Env("TMPDIR="+ShortDir(t)), chromedp.WindowSize(1200, 900), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-sync", true),
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-dev-shm-usage", true),
 		chromedp.ModifyCmdFunc(func(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true} }))
 	ctx, cancel := chromedp.NewContext(background)
@@ -117,7 +117,7 @@ func (p *page) focused() string {
 
 func TestDashboardShowsWhatHappensAsItHappens(t *testing.T) {
 	t.Parallel()
-	w := NewWorld(t, One(), Entry("two"))
+	w := NewWorld(t, One("workers = 1"), tinyEntry("two"))
 	const token = "of-a-test-0123456789"
 	if err := os.WriteFile(filepath.Join(w.Dir, "token"), []byte(token+"\n"), 0o600); err != nil {
 		t.Fatal(err)

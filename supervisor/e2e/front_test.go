@@ -28,9 +28,10 @@ func index(t *testing.T, answer Answer) Index {
 
 func TestFrontRoutesAndStripsAsNginxDoes(t *testing.T) {
 	t.Parallel()
-	w := NewWorld(t, Entry("one"), `[[build]]
+	w := NewWorld(t, One("workers = 1"), `[[build]]
 name = "two"
 location = "/one/deeper"
+workers = 1
 `)
 	w.Serve("one", "two")
 	nginx := w.Nginx()

@@ -142,7 +142,7 @@ func (d *described) all() {
 
 func TestTheAPIAnswersAsItsDescriptionSays(t *testing.T) {
 	t.Parallel()
-	w := NewWorld(t, One(), Entry("two"))
+	w := NewWorld(t, One("workers = 1"), Entry("two", "workers = 1"))
 	w.OwnProgram()
 	w.Supervisor = []string{fmt.Sprintf("dashboard = %q", FreeAddr(t))}
 	w.WriteConfig()

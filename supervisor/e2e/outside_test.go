@@ -146,7 +146,7 @@ func TestUserThatIsSetLaterOwnsWhatIsThere(t *testing.T) {
 	if err := os.WriteFile(w.Data("one", "written"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w.SetBuilds(One(`user = "nobody"`, `group = "daemon"`))
+	w.SetBuilds(tiny(`user = "nobody"`, `group = "daemon"`))
 	after := w.WaitRelease("one", before)
 	if out := w.MustCLI("status", "one"); !strings.Contains(out, "owner") {
 		t.Errorf("status shows no step `owner`:\n%s", out)

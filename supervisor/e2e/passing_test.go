@@ -74,7 +74,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
 func TestWrongPasswordInTheEnvironmentNeverTakesOver(t *testing.T) {
 	t.Parallel()
-	w := NewWorld(t, One("migrate = true", "check = true", `env_file = "one.env"`))
+	w := NewWorld(t, One("workers = 1", "migrate = true", "check = true", `env_file = "one.env"`))
 	if err := os.Mkdir(filepath.Join(w.Source, "API", "guarded"), 0o755); err != nil {
 		t.Fatal(err)
 	}

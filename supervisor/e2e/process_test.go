@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 )
@@ -24,27 +26,54 @@ func (p Process) String() string {
 	return fmt.Sprintf("%d (parent %d, session %d): %s", p.Pid, p.Parent, p.Session, p.Command)
 }
 
-// processes reads all of /proc (proc_pid_stat(5)).
+// processes reads all of /proc (proc_pid_stat(5)), except what was running before these tests began:
+// nothing of theirs can be among it.
 func processes() []Process {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1) // fails only where /proc is no directory
 	var all []Process
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat") // fails only on a bad pattern
-	for _, path := range stats {
-		if p, live := readProcess(filepath.Dir(path)); live {
+	for _, name := range names {
+		if name[0] < '1' || name[0] > '9' {
+			continue
+		}
+		if p, live := readSince("/proc/"+name, began()); live {
 			all = append(all, p)
 		}
 	}
+	slices.SortFunc(all, func(a, b Process) int { return a.Pid - b.Pid })
 	return all
 }
 
-func readProcess(dir string) (Process, bool) {
+// began is when these tests did, as in Process.Start.
+var began = sync.OnceValue(func() int {
+	stat, _ := os.ReadFile("/proc/self/stat")
+	start, _ := strconv.Atoi(statFields(stat)[19]) // the kernel writes numbers
+	return start
+})
+
+// statFields are those of a stat file from the third on. The name in brackets before them may contain
+// anything, even brackets and spaces; what follows the last bracket is regular.
+func statFields(stat []byte) []string {
+	return strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+}
+
+func readProcess(dir string) (Process, bool) { return readSince(dir, 0) }
+
+// readSince reads a process unless it was started before a time, as in Process.Start.
+func readSince(dir string, since int) (Process, bool) {
 	stat, err := os.ReadFile(dir + "/stat")
 	if err != nil {
 		return Process{}, false // ended in the meantime
 	}
-	// The name in brackets may contain anything, even brackets and spaces; what follows the last
-	// bracket is regular.
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	fields := statFields(stat)
 	if len(fields) < 20 || fields[0] == "Z" || fields[0] == "X" {
+		return Process{}, false
+	}
+	if start, _ := strconv.Atoi(fields[19]); start < since {
 		return Process{}, false
 	}
 	var p Process
@@ -70,15 +99,43 @@ func (w *World) Processes() []Process {
 		if p.Pid == os.Getpid() || w.Running() && p.Pid == w.Pid() {
 			continue
 		}
-		dir := fmt.Sprintf("/proc/%d/", p.Pid)
-		// unreadable for another user's process, which is not ours
-		environ, _ := os.ReadFile(dir + "environ")
-		cwd, _ := os.Readlink(dir + "cwd")
-		if bytes.Contains(environ, []byte(w.Dir+"/")) || strings.Contains(p.Command, w.Dir+"/") || cwd == w.Dir || strings.HasPrefix(cwd, w.Dir+"/") {
+		if w.owns(p) {
 			ours = append(ours, p)
 		}
 	}
 	return ours
+}
+
+func (w *World) owns(p Process) bool {
+	if strings.Contains(p.Command, w.Dir+"/") {
+		return true
+	}
+	dir := fmt.Sprintf("/proc/%d/", p.Pid)
+	// unreadable for another user's process, which is not ours
+	if cwd, _ := os.Readlink(dir + "cwd"); cwd == w.Dir || strings.HasPrefix(cwd, w.Dir+"/") {
+		return true
+	}
+	environ, _ := os.ReadFile(dir + "environ")
+	return bytes.Contains(environ, []byte(w.Dir+"/"))
+}
+
+// dropCgroups removes the cgroups of the root's trees, which all have ended: a supervisor that was killed
+// leaves them to the next one, and a test that removes its root, or ends, has no next one.
+func (w *World) dropCgroups() {
+	id, _, _ := strings.Cut(readAll(filepath.Join(w.Root, ".supervisor", "id")), " ")
+	for _, mount := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
+		own := filepath.Join(mount, "medctrl-"+id)
+		entries, err := os.ReadDir(own)
+		if err != nil {
+			continue // there is none, or it is gone
+		}
+		for _, e := range entries {
+			if e.IsDir() {
+				_ = syscall.Rmdir(filepath.Join(own, e.Name())) // fails where a process is left, which the test then says
+			}
+		}
+		_ = syscall.Rmdir(own) // the same
+	}
 }
 
 // Tree lists pid, everything in its session, and all its descendants.

@@ -160,7 +160,7 @@ func TestRollbackStaysUntilAnInputChanges(t *testing.T) {
 // A failed attempt says why, with nothing swapped and nothing left behind.
 func TestBuildThatFailsSaysWhy(t *testing.T) {
 	t.Parallel()
-	w := NewWorld(t, One(`pip_args = ["--no-index", "--no-build-isolation"]`), Entry("two", "check = true", "migrate = true"))
+	w := NewWorld(t, One("workers = 1", `pip_args = ["--no-index", "--no-build-isolation"]`), Entry("two", "workers = 1", "check = true", "migrate = true"))
 	first := w.Serve("one", "two")
 	two := w.WaitState("two", "running")
 	requirements := filepath.Join(w.Source, "requirements.txt")
@@ -214,7 +214,7 @@ func TestBuildThatFailsSaysWhy(t *testing.T) {
 
 func TestFirstReleaseThatIsBrokenIsServedOnceItIsFixed(t *testing.T) {
 	t.Parallel()
-	w := NewWorld(t, One())
+	w := NewWorld(t, One("workers = 1"))
 	w.SaveSettings("one", `SECRET_KEY = "random secret key"`, Overwrite)
 	w.Start()
 	b := w.WaitState("one", "failed")

@@ -14,7 +14,7 @@ import (
 
 func TestRemovedSocketNameComesBackByItself(t *testing.T) {
 	t.Parallel()
-	w := NewWorld(t, One())
+	w := tinyWorld(t)
 	first := w.Serve("one").Pid
 	named := inode(t, w.Socket("one"))
 	tr := w.Load("one", 100)
@@ -64,7 +64,8 @@ func inode(t *testing.T, path string) uint64 {
 
 func TestSocketHasTheModeOfTheFileAfterEachExchange(t *testing.T) {
 	t.Parallel()
-	w := NewWorld(t, One(`socket_mode = "0600"`))
+	w := tinyWorld(t)
+	w.SetBuilds(tiny(`socket_mode = "0600"`))
 	w.Serve("one")
 	for range 2 {
 		info, err := os.Lstat(w.Socket("one"))

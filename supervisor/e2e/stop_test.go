@@ -61,7 +61,7 @@ func TestStopAnswersWhatIsUnderWayAndLeavesNothing(t *testing.T) {
 
 func TestStopAndStartByCommandTouchTheOneBuildOnly(t *testing.T) {
 	t.Parallel()
-	w := NewWorld(t, Entry("one"), Entry("two"))
+	w := twoTiny(t)
 	first := w.Serve("two", "one").Pid
 	tr := w.Load("two", 100)
 	tr.GoOn(t, calm)
@@ -124,7 +124,7 @@ func TestRequestThatOutlastsTheGracefulTimeoutDoesNotHoldTheStop(t *testing.T) {
 
 func TestSecondSupervisorOfARootIsRefused(t *testing.T) {
 	t.Parallel()
-	w := NewWorld(t, One())
+	w := tinyWorld(t)
 	first := w.Serve("one").Pid
 	_, stderr, code := w.CLI()
 	if want := fmt.Sprintf("pid %d", w.Pid()); code != 1 || !strings.Contains(stderr, want) || !strings.Contains(stderr, w.Root) {

@@ -89,7 +89,7 @@ func TestFiftyUpgradesCostNoRequestAndNoDescriptor(t *testing.T) {
 
 func TestSignalUpgradesToo(t *testing.T) {
 	t.Parallel()
-	w := NewWorld(t, One())
+	w := tinyWorld(t)
 	before := w.Serve("one")
 	w.Signal(syscall.SIGUSR2)
 	Eventually(t, 30*time.Second, "the upgrade", func() (bool, string) {
@@ -153,7 +153,7 @@ func TestUpgradeThatCannotBeLeavesEverythingAsItIs(t *testing.T) {
 // In the middle of an attempt, an exchange, a drain, a backoff and a crash.
 func TestUpgradeInTheMiddleOfAnythingCostsNoRequest(t *testing.T) {
 	t.Parallel()
-	w := NewWorld(t, One(`graceful_timeout = "60s"`), Entry("two", `restart_delay_max = "30s"`))
+	w := NewWorld(t, One(`graceful_timeout = "60s"`), Entry("two", "workers = 1", `restart_delay_max = "30s"`))
 	dieWhenTold(w, "two")
 	w.Serve("one", "two")
 	tr, front := w.Load("one", 100), w.FrontLoad("/one/", 50)

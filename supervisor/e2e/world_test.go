@@ -279,6 +279,7 @@ func (w *World) end() {
 			return len(left) == 0, fmt.Sprint(left)
 		})
 	}
+	w.dropCgroups()
 	if w.t.Failed() {
 		w.dumpLogs()
 	}

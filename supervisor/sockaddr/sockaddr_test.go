@@ -19,16 +19,16 @@ import (
 // bytes.
 func at(t *testing.T, length int, name string) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "s") // shorter than t.TempDir
+	temp, err := os.MkdirTemp("", "s") // shorter than t.TempDir
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	fill := length - len(dir) - len("//") - len(name)
+	t.Cleanup(func() { os.RemoveAll(temp) })
+	fill := length - len(temp) - len("//") - len(name)
 	if fill < 1 {
-		t.Skipf("the temporary folder %s is too long", dir)
+		t.Skipf("the temporary folder %s is too long", temp)
 	}
-	dir = filepath.Join(dir, strings.Repeat("d", fill))
+	dir := filepath.Join(temp, strings.Repeat("d", fill))
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
