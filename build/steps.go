@@ -18,7 +18,7 @@ func (j *job) start(c Command) (*command, error) {
 	c.Env = append(j.stepEnv(), c.Env...)
 	c.User, c.Umask = credential(j.as), j.b.Umask
 	if c.Box = j.box(c.Box); c.Box != nil {
-		c.Env = BoxEnviron(c.Env, j.dir)
+		c.Env = withCache(c.Env, j.dir)
 	}
 	p, err := j.startMarked(c)
 	if err != nil {

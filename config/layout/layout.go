@@ -88,9 +88,6 @@ func (b Build) StaticRecord() string { return filepath.Join(string(b), "static.j
 // Run is the folder of what is made anew for every start.
 func (b Build) Run() string { return filepath.Join(string(b), "run") }
 
-// Temp is the folder for temporary files of a build in a sandbox, which has no other.
-func (b Build) Temp() string { return filepath.Join(b.Run(), "tmp") }
-
 // Cache is where pip and uv keep what they have downloaded for a build in a sandbox.
 func (b Build) Cache() string { return filepath.Join(string(b), "cache") }
 

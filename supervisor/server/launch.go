@@ -60,7 +60,6 @@ type Launch struct {
 	Files  []File
 	User   config.Identity
 	Umask  fs.FileMode
-	Paths  layout.Build
 	Box    *build.Box // what the server may reach; nil: all that its user may
 }
 
@@ -82,7 +81,6 @@ func Prepare(b config.Build, environ []string, p Place, owner config.Identity) *
 		Data:   p.Paths.Data(),
 		User:   owner,
 		Umask:  b.Umask,
-		Paths:  p.Paths,
 		Box:    p.Release.ServerBox(b, p.Paths, owner, p.braces()),
 	}
 	l.Argv, l.Files = l.Server.Argv(p)
@@ -114,9 +112,6 @@ func environment(b config.Build, environ []string, p Place, owner config.Identit
 	set("MEDCTRL_DATA", p.Paths.Data())
 	if static := p.Release.Static(); static != "" {
 		set("MEDCTRL_STATIC", static)
-	}
-	if b.Sandbox.Enabled && b.Env["TMPDIR"] == "" {
-		set("TMPDIR", p.Paths.Temp())
 	}
 	return build.WithApp(env, p.App, p.braces().Dir(b.WorkingDir))
 }

@@ -61,16 +61,15 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 	} else {
 		defer output.Close() // the child has its own
 	}
-	confined, done, err := t.box(s.Launch, output)
+	spec := process.Spec{
+		Argv: s.Launch.Argv, Env: s.Launch.Env, Dir: s.Launch.Dir, Stdout: output, Mark: s.Mark,
+		User: credential(s.Launch.User), Umask: s.Launch.Umask, Listener: s.Listener.(socket).File(),
+	}
+	done, err := confine(&spec, s.Launch.Box, output)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer done()
-	spec := process.Spec{
-		Argv: s.Launch.Argv, Env: s.Launch.Env, Dir: s.Launch.Dir, Stdout: output, Mark: s.Mark,
-		User: credential(s.Launch.User), Umask: s.Launch.Umask, Listener: s.Listener.(socket).File(),
-		Box: confined,
-	}
 	var words server.Words
 	if s.Launch.Server.SaysReady() {
 		if words, spec.Ready, err = server.Pair(); err != nil {
@@ -86,16 +85,6 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 		return nil, nil, err
 	}
 	return tree{child}, words, nil
-}
-
-// box makes the box of a server, with the folders that it has.
-func (t trees) box(l *server.Launch, log *os.File) (*process.Box, func(), error) {
-	if l.Box != nil {
-		if err := build.MakeBoxFolders(l.Paths, l.User); err != nil {
-			return nil, nil, err
-		}
-	}
-	return box(l.Box, log)
 }
 
 // output opens the log at path, and makes its folder where that is missing.
@@ -168,11 +157,10 @@ func (t trees) Run(ctx context.Context, h actor.Hook) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	c := build.Command{Argv: h.Argv, Env: h.Env, Dir: h.Dir, User: (*build.Credential)(credential(as)), Umask: h.Entry.Umask}
-	if c.Box = build.HookBox(*h.Entry, t.root.Build(h.Entry.Name), as); c.Box != nil {
-		c.Env = build.BoxEnviron(c.Env, t.root.Build(h.Entry.Name))
-	}
-	return newRunner(t.table).Run(ctx, c)
+	return newRunner(t.table).Run(ctx, build.Command{
+		Argv: h.Argv, Env: h.Env, Dir: h.Dir, User: (*build.Credential)(credential(as)), Umask: h.Entry.Umask,
+		Box: build.HookBox(*h.Entry, t.root.Build(h.Entry.Name), as),
+	})
 }
 
 // exitOf translates a process.Exit for exited.
