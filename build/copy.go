@@ -11,7 +11,7 @@ import (
 
 // copyTree copies the application at from to the folder to and returns what it copied. Modes become
 // 0640 and 0750, less what the source itself denies. skip is called for what is left out.
-func copyTree(ctx context.Context, from, to string, skip func(rel string)) (tree, error) {
+func copyTree(ctx context.Context, from, to string, skip func(rel string), shared ...string) (tree, error) {
 	t := tree{}
 	if err := os.MkdirAll(to, 0o750); err != nil {
 		return nil, err
@@ -35,7 +35,7 @@ func copyTree(ctx context.Context, from, to string, skip func(rel string)) (tree
 			t[rel], err = copyFile(within(root), rel, target)
 		}
 		return err
-	}, skip)
+	}, skip, shared...)
 	if err != nil {
 		return nil, fmt.Errorf("copy the application: %w", err)
 	}

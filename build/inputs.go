@@ -123,8 +123,8 @@ func readText(open opener, path string) ([]byte, error) {
 	return text, err
 }
 
-// readTree reads the application at app as it is now.
-func (c *hashes) readTree(ctx context.Context, app string) (tree, error) {
+// readTree reads the application at app as it is now. shared are folders to which links may lead.
+func (c *hashes) readTree(ctx context.Context, app string, shared ...string) (tree, error) {
 	if err := c.reads.take(ctx); err != nil {
 		return nil, err
 	}
@@ -140,7 +140,7 @@ func (c *hashes) readTree(ctx context.Context, app string) (tree, error) {
 			t[rel], err = c.entry(root, rel, d)
 		}
 		return err
-	}, nil)
+	}, nil, shared...)
 	if err != nil {
 		return nil, fmt.Errorf("read the application: %w", err)
 	}

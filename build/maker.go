@@ -219,7 +219,7 @@ func (m *Maker) prepare(ctx context.Context, r Request) (_ *job, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if j.source, err = m.hashes.readTree(ctx, app); err != nil {
+	if j.source, err = m.hashes.readTree(ctx, app, j.b.Sandbox.Write...); err != nil {
 		return nil, err
 	}
 	if j.hash, err = identity(j.b, app, j.source, j.requirements, j.venvID); err != nil {

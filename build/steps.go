@@ -133,10 +133,10 @@ func (j *job) copyApp(ctx context.Context) error {
 			return err
 		}
 		var out leftOut
-		copied, err := copyTree(ctx, app, j.app(), out.add)
+		copied, err := copyTree(ctx, app, j.app(), out.add, j.b.Sandbox.Write...)
 		if err == nil {
 			var now tree
-			now, err = j.maker.hashes.readTree(ctx, app)
+			now, err = j.maker.hashes.readTree(ctx, app, j.b.Sandbox.Write...)
 			if err == nil {
 				err = j.settled(copied.changed(app, now))
 			}
