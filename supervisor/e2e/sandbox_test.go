@@ -39,6 +39,17 @@ def shorten(fd):
 def signal(pid):
     os.kill(int(pid), 0)
 
+def command(path):
+    with socket.socket(socket.AF_UNIX) as s:
+        s.connect(path)
+        try:
+            s.sendall(b"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n")
+        except BrokenPipeError:
+            pass  # it was refused before it asked
+        said = s.recv(1 << 16).decode()
+    if " 403 " in said.splitlines()[0] and "in a sandbox" in said:
+        raise PermissionError(errno.EACCES, said)
+
 def temporary(_):
     with tempfile.NamedTemporaryFile() as f:
         f.write(b"x")
@@ -219,7 +230,7 @@ func sandboxed(t *testing.T, user string) {
 	}
 	compare("the server", ask("one", tried))
 	log := fmt.Sprintf("/proc/%d/fd/1", one.Pid)
-	said := ask("one", [][2]string{{"shorten", "1"}, {"shorten", "2"}, {"write", "/proc/self/fd/1"}, {"signal", strconv.Itoa(os.Getpid())}})
+	said := ask("one", [][2]string{{"shorten", "1"}, {"shorten", "2"}, {"write", "/proc/self/fd/1"}, {"command", below("root/.supervisor/control.sock")}, {"signal", strconv.Itoa(os.Getpid())}})
 	for what, result := range said {
 		if result != "EACCES" && result != "EPERM" {
 			t.Errorf("the server: %s: %s", what, result)
