@@ -15,7 +15,20 @@ import (
 // A process with a seccomp filter more than we have is one in a box.
 func TestProcessInASandboxMayNotCommandUs(t *testing.T) {
 	t.Parallel()
-	if path := os.Getenv("TEST_CONTROL_SOCKET"); path != "" { // a client of its own
+	const name = "^TestProcessInASandboxMayNotCommandUs$"
+	if os.Getenv("TEST_CONTROL_FILTER") != "" { // a process between: the filter may stay on its main thread
+		cmd := exec.Command("/proc/self/exe", "-test.run", name)
+		cmd.Env = append(os.Environ(), "TEST_CONTROL_FILTER=")
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		if err := oldkernel.Start(cmd, oldkernel.Inotify); err != nil { // any filter will do
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+		return
+	}
+	if path := os.Getenv("TEST_CONTROL_SOCKET"); path != "" { // a client
 		conn, err := net.Dial("unix", path)
 		if err != nil {
 			t.Fatal(err)
@@ -53,20 +66,12 @@ func TestProcessInASandboxMayNotCommandUs(t *testing.T) {
 			conn.Close()
 		}
 	}()
-	cmd := exec.Command("/proc/self/exe", "-test.run", "^TestProcessInASandboxMayNotCommandUs$")
-	cmd.Env = append(os.Environ(), "TEST_CONTROL_SOCKET="+filepath.Join(dir, "control.sock"))
-	var out strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := oldkernel.Start(cmd, oldkernel.Inotify); err != nil { // any filter will do
-		t.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("%v\n%s", err, out.String())
-	}
-	// Whoever comes next is served.
-	next := exec.Command("/proc/self/exe", "-test.run", "^TestProcessInASandboxMayNotCommandUs$")
-	next.Env = append(cmd.Env, "TEST_CONTROL_SERVED=1")
-	if text, err := next.CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, text)
+	// Whoever comes after one in a sandbox is served.
+	for _, kind := range []string{"TEST_CONTROL_FILTER=1", "TEST_CONTROL_SERVED=1"} {
+		cmd := exec.Command("/proc/self/exe", "-test.run", name)
+		cmd.Env = append(os.Environ(), "TEST_CONTROL_SOCKET="+filepath.Join(dir, "control.sock"), kind)
+		if text, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", kind, err, text)
+		}
 	}
 }
