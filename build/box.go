@@ -1,6 +1,8 @@
 package build
 
 import (
+	"context"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,6 +18,7 @@ type Box struct {
 	Private       []string  // is out of reach, unless Read or Write name it; without links on the way
 	Connect, Bind *[]uint16 // TCP ports; nil: all
 	As            config.Identity
+	Run           string // the build's folder for what is made for a start: TMPDIR, if it lies there, may be written
 }
 
 // BoxOf returns the box of a build that lives in dir and runs as as; nil where it has no sandbox.
@@ -25,7 +28,7 @@ func BoxOf(b config.Build, dir layout.Build, as config.Identity, braces config.B
 		return nil
 	}
 	box := &Box{
-		Read: []string{dir.Run()}, Write: []string{dir.Data()}, Private: privateOf(b), As: as,
+		Read: []string{dir.Run()}, Write: []string{dir.Data()}, Private: privateOf(b), As: as, Run: dir.Run(),
 		Connect: b.Sandbox.Connect.TCP(), Bind: b.Sandbox.Bind.TCP(),
 	}
 	for _, path := range []string{braces.Release, braces.Venv} {
@@ -71,26 +74,27 @@ func privateOf(b config.Build) []string {
 	return append(slices.Clip(b.Private), resolvedAsFar(b.Source))
 }
 
-// BoxEnviron is env in a box: pip and uv keep what they have downloaded where they may write.
-func BoxEnviron(env []string, dir layout.Build) []string {
-	for _, entry := range []string{"PIP_CACHE_DIR=" + dir.Cache(), "UV_CACHE_DIR=" + dir.Cache()} {
-		name, _, _ := strings.Cut(entry, "=")
+// withCache is env in a box: pip and uv keep what they have downloaded where they may.
+func withCache(env []string, dir layout.Build) []string {
+	for _, name := range []string{"PIP_CACHE_DIR", "UV_CACHE_DIR"} {
 		if envValue(env, name) == "" {
-			env = append(env[:len(env):len(env)], entry)
+			env = append(slices.Clip(env), name+"="+dir.Cache())
 		}
 	}
 	return env
 }
 
-// With is the box with one more folder that may be written, for temporary files; "" is none. Nil
-// stays nil.
-func (b *Box) With(temp string) *Box {
-	if b == nil || temp == "" {
-		return b
+// makeCache makes the folder for that. It may have been another user's.
+func (j *job) makeCache() error {
+	if !j.b.Sandbox.Enabled {
+		return nil
 	}
-	more := *b
-	more.Write = append(b.Write[:len(b.Write):len(b.Write)], temp)
-	return &more
+	if os.Geteuid() == 0 {
+		if err := give(context.Background(), j.dir.Cache(), ownerOfAll(j.as)); err != nil {
+			return err
+		}
+	}
+	return MakeFolder(j.dir.Cache(), 0o700, j.as.UID, j.as.GID)
 }
 
 // interpreterFolders returns where the Python of an environment lies with its library: what it has
@@ -133,7 +137,6 @@ func (j *job) box(more *Box) *Box {
 	if box == nil {
 		return nil
 	}
-	box = box.With(j.tmp)
 	if isUnfinished(j.temp) {
 		// Where its user may: what steps compile is part of the release.
 		box.Write = append(box.Write, j.app(), layout.Release(j.temp).Static())

@@ -12,8 +12,8 @@ import (
 
 // copyTree copies the application at from, as far as r may read it, to the folder to and returns
 // what it copied. Modes become 0640 and 0750, less what the source itself denies. skip is called for
-// what is left out.
-func copyTree(ctx context.Context, from, to string, r reader, skip func(rel string)) (tree, error) {
+// what is left out. shared are folders to which links may lead.
+func copyTree(ctx context.Context, from, to string, r reader, skip func(rel string), shared ...string) (tree, error) {
 	t := tree{}
 	if err := os.MkdirAll(to, 0o750); err != nil {
 		return nil, err
@@ -45,7 +45,7 @@ func copyTree(ctx context.Context, from, to string, r reader, skip func(rel stri
 			}
 		}
 		return err
-	}, skip)
+	}, skip, shared...)
 	if err != nil {
 		return nil, fmt.Errorf("copy the application: %w", err)
 	}

@@ -122,8 +122,9 @@ func readText(open opener, path string) ([]byte, error) {
 	return untrusted.Read(f, mostText)
 }
 
-// readTree reads the application at app as it is now, as far as r may read it.
-func (c *hashes) readTree(ctx context.Context, app string, r reader) (tree, error) {
+// readTree reads the application at app as it is now, as far as r may read it. shared are folders to
+// which links may lead.
+func (c *hashes) readTree(ctx context.Context, app string, r reader, shared ...string) (tree, error) {
 	if err := c.reads.take(ctx); err != nil {
 		return nil, err
 	}
@@ -148,7 +149,7 @@ func (c *hashes) readTree(ctx context.Context, app string, r reader) (tree, erro
 			t[rel], err = c.entry(ctx, root, rel, d)
 		}
 		return err
-	}, nil)
+	}, nil, shared...)
 	if err != nil {
 		return nil, fmt.Errorf("read the application: %w", err)
 	}

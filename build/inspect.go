@@ -64,7 +64,7 @@ func (i *Inspection) Command(argv ...string) Command {
 	c := Command{Argv: argv, Env: i.Env, Dir: "/", User: credential(i.As), Umask: b.Umask,
 		NewPrivs: !b.NoNewPrivs, Capable: !b.NoNewPrivs || i.As.Capable}
 	if c.Box = i.job.box(&Box{Read: i.job.reads.paths()}); c.Box != nil {
-		c.Env = BoxEnviron(c.Env, i.job.dir)
+		c.Env = withCache(c.Env, i.job.dir)
 	}
 	return c
 }
@@ -75,7 +75,7 @@ func (i *Inspection) InRelease(argv ...string) Command {
 	c := i.Command(append([]string{i.job.venvPython()}, argv...)...)
 	c.Env = append(i.job.stepEnv(), i.job.applicationEnv()...)
 	if c.Box = i.job.box(nil); c.Box != nil {
-		c.Env = BoxEnviron(c.Env, i.job.dir)
+		c.Env = withCache(c.Env, i.job.dir)
 	}
 	c.Dir = i.job.workingDir()
 	return c

@@ -157,15 +157,10 @@ func (j *job) folders() error {
 			return err
 		}
 	}
-	if err := MakeData(j.dir.Data(), j.as); err != nil || !j.b.Sandbox.Enabled {
+	if err := MakeData(j.dir.Data(), j.as); err != nil {
 		return err
 	}
-	if os.Geteuid() == 0 { // it may have been another user's
-		if err := give(context.Background(), j.dir.Cache(), ownerOfAll(j.as)); err != nil {
-			return err
-		}
-	}
-	return MakeFolder(j.dir.Cache(), 0o700, j.as.UID, j.as.GID)
+	return j.makeCache()
 }
 
 // claim makes the folder in which the release is prepared, and its log.

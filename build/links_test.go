@@ -54,6 +54,30 @@ func TestLinkOutOfTheApplicationIsFollowedToAFileOnly(t *testing.T) {
 	}
 }
 
+// What an entry names as shared is meant to be reached by every release.
+func TestLinkToASharedFolderStaysALink(t *testing.T) {
+	t.Parallel()
+	shared := filepath.Join(t.TempDir(), "media")
+	must(t, os.MkdirAll(filepath.Join(shared, "images"), 0o755))
+	p := newProject(t, "")
+	link := filepath.Join(p.AppPath(), "media")
+	must(t, os.Symlink(filepath.Join(shared, "images"), link))
+	p.Sandbox.Write = []string{"{data}/x", shared}
+	rel := p.made(t)
+	if to, err := os.Readlink(filepath.Join(rel.App(p.Build), "media")); err != nil || to != filepath.Join(shared, "images") {
+		t.Errorf("in the release: %q, %v", to, err)
+	}
+	relative, err := filepath.Rel(p.AppPath(), shared)
+	must(t, err)
+	must(t, os.Remove(link))
+	must(t, os.Symlink(relative, link))
+	_, _, err = p.m.Make(t.Context(), p.request())
+	if err == nil {
+		t.Fatal("a relative link, which leads elsewhere from a release, is in one")
+	}
+	contains(t, err.Error(), link, "make the link an absolute one (ln -sfn "+shared+" "+link+")")
+}
+
 // As root we can read what whoever wrote the source cannot.
 func TestLinkIsNotFollowedToWhatItsOwnerMayNotRead(t *testing.T) {
 	t.Parallel()

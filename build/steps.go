@@ -19,7 +19,7 @@ func (j *job) start(c Command) (*command, error) {
 	c.User, c.Umask = credential(j.as), j.b.Umask
 	c.NewPrivs, c.Capable = !j.b.NoNewPrivs, !j.b.NoNewPrivs || j.as.Capable
 	if c.Box = j.box(c.Box); c.Box != nil {
-		c.Env = BoxEnviron(c.Env, j.dir)
+		c.Env = withCache(c.Env, j.dir)
 	}
 	p, err := j.startMarked(c)
 	if err != nil {
@@ -143,10 +143,10 @@ func (j *job) copyApp(ctx context.Context) error {
 			return err
 		}
 		var out leftOut
-		copied, err := copyTree(ctx, app, j.app(), j.reader, out.add)
+		copied, err := copyTree(ctx, app, j.app(), j.reader, out.add, j.b.Sandbox.Write...)
 		if err == nil {
 			var now tree
-			now, err = j.maker.hashes.readTree(ctx, app, j.reader)
+			now, err = j.maker.hashes.readTree(ctx, app, j.reader, j.b.Sandbox.Write...)
 			if err == nil {
 				err = j.settled(copied.changed(app, now))
 			}

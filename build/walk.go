@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -33,9 +34,9 @@ func noise(name string, dir bool) bool {
 
 // walk calls visit for everything of an application folder that goes into a release, with the path
 // relative to it, parents first, and skip, where it is given, for what is left out. A link that
-// leads out of the folder and anything that is no file, folder or link is an error. app itself has
-// no links in it: see resolved.
-func walk(ctx context.Context, app string, visit func(rel string, d fs.DirEntry) error, skip func(rel string)) error {
+// leads out of the folder, but for one to a folder in shared, and anything that is no file, folder or
+// link is an error. app itself has no links in it: see resolved.
+func walk(ctx context.Context, app string, visit func(rel string, d fs.DirEntry) error, skip func(rel string), shared ...string) error {
 	seen := counter{of: app}
 	return filepath.WalkDir(app, func(path string, d fs.DirEntry, err error) (result error) {
 		defer func() {
@@ -68,7 +69,7 @@ func walk(ctx context.Context, app string, visit func(rel string, d fs.DirEntry)
 		switch d.Type() {
 		case 0, fs.ModeDir:
 		case fs.ModeSymlink:
-			if d, err = followed(app, rel, d); err != nil {
+			if d, err = followed(app, rel, d, shared); err != nil {
 				return err
 			}
 		default:
@@ -117,8 +118,8 @@ func resolved(b config.Build) (string, error) {
 // followed returns what goes into a release for a link: the link, where it leads to something
 // inside the application, or to nothing. A link to a file elsewhere, by its text or by what other
 // links make of it, is that file; a link to a folder elsewhere, or to what cannot be read as a
-// file, is an error.
-func followed(app, rel string, link fs.DirEntry) (fs.DirEntry, error) {
+// file, is an error, unless the folder is shared and the link leads there from a release as well.
+func followed(app, rel string, link fs.DirEntry, shared []string) (fs.DirEntry, error) {
 	path := filepath.Join(app, rel)
 	to, err := os.Readlink(path)
 	if err != nil {
@@ -156,9 +157,17 @@ func followed(app, rel string, link fs.DirEntry) (fs.DirEntry, error) {
 			return nil, fmt.Errorf("%s is a link to the folder %s of the application itself by a path outside of releases, "+
 				"so a release would lead back to the source: make the link a relative one (ln -srfn %s %s)", path, to, folder, path)
 		}
+		isShared := slices.ContainsFunc(shared, func(dir string) bool { return filepath.IsAbs(dir) && isWithin(folder, resolvedAsFar(dir)) })
+		switch {
+		case isShared && filepath.IsAbs(to):
+			return link, nil
+		case isShared:
+			return nil, fmt.Errorf("%s is a link to %s, a folder in [build.sandbox] write, by a path that leads elsewhere from a release: "+
+				"make the link an absolute one (ln -sfn %s %s)", path, to, folder, path)
+		}
 		return nil, fmt.Errorf("%s is a link to the folder %s, out of the application, and a release holds all that it needs. "+
 			"What the application shares or writes belongs under MEDCTRL_DATA, or at a path that its settings name: "+
-			"remove the link, and name the folder in the settings (MEDIA_ROOT = %q, say; a build with a sandbox lists it in [build.sandbox] write)",
+			"remove the link, and name the folder in the settings (MEDIA_ROOT = %q, say); or list the folder in [build.sandbox] write, and the link stays",
 			path, to, folder)
 	case !info.IsDir() && !info.Mode().IsRegular():
 		return nil, notRegular(path, info.Mode().Type())

@@ -129,6 +129,10 @@ func (s *Socket) Accept() (net.Conn, error) {
 		if err != nil && s.replaced(ln) {
 			continue
 		}
+		if err == nil && isBoxed(conn) {
+			refuseBoxed(conn)
+			continue
+		}
 		return conn, err
 	}
 }

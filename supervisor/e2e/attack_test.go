@@ -220,7 +220,7 @@ func (a *arena) suffered(name string, before BuildStatus) string {
 
 func TestAttacks(t *testing.T) {
 	a := newArena(t)
-	all := attempts()
+	all := allAttempts()
 	seen := map[string]bool{}
 	said := make([]string, len(all))
 	run := func(i int, try func(*arena) string) {
@@ -262,7 +262,7 @@ func TestAttacks(t *testing.T) {
 	a.Stop()
 }
 
-func attempts() (all []attempt) {
+func allAttempts() (all []attempt) {
 	all = append(all, attemptsOfOwnCode()...)
 	all = append(all, attemptsOfLocalUsers()...)
 	all = append(all, attemptsOfClients()...)

@@ -84,6 +84,7 @@ func printAttempts(args []string) error {
 		"cut the log's beginning off":      unix.Fallocate(1, unix.FALLOC_FL_COLLAPSE_RANGE, 0, 4096),
 		"read the log":                     open("/proc/self/fd/1", os.O_RDONLY),
 		"signal a process outside":         unix.Kill(o.Pid, 0),
+		"limit a process outside":          call(unix.SYS_PRLIMIT64, uintptr(o.Pid), unix.RLIMIT_CPU, 0, room),
 		"trace a process outside":          call(unix.SYS_PTRACE, unix.PTRACE_SEIZE, uintptr(o.Pid)),
 		"read another's memory":            call(unix.SYS_PROCESS_VM_READV, uintptr(o.Pid), room, 1, room, 1),
 		"take a descriptor":                call(unix.SYS_PIDFD_GETFD, 0),
@@ -260,7 +261,7 @@ func testAttempts(t *testing.T, tb *Table, user *Credential, boxed bool) {
 		"read a file outside": "EACCES", "read what only root may": "EACCES", "write outside": "EACCES", "list a folder outside": "EACCES",
 		"read another's environment": "EACCES", "make a device": "EACCES", "read the log": "EACCES",
 		"shorten the log": "EACCES", "open the log to shorten it": "EACCES", "cut the log's beginning off": "ENOTSUP", // the same as EOPNOTSUPP
-		"signal a process outside": "EPERM", "trace a process outside": "EPERM", "read another's memory": "EPERM", "take a descriptor": "EPERM",
+		"signal a process outside": "EPERM", "limit a process outside": "EPERM", "trace a process outside": "EPERM", "read another's memory": "EPERM", "take a descriptor": "EPERM",
 		"mount": "EPERM", "unmount": "EPERM", "change the root": "EPERM", "load a module": "EPERM", "load a kernel": "EPERM",
 		"use keys": "EPERM", "load a bpf program": "EPERM", "watch events": "EPERM", "handle page faults": "EPERM", "open by handle": "EPERM",
 		"make a user namespace": "EPERM", "fork into a user namespace": "EPERM", "use io_uring": "ENOSYS", "type into the terminal": "EPERM",
@@ -318,7 +319,7 @@ func testUnboxed(t *testing.T, tb *Table, s Spec, o outside) {
 	said := o.said(t)
 	for _, what := range []string{
 		"read a file outside", "write outside", "list a folder outside", "read another's environment", "shorten the log", "open the log to shorten it",
-		"signal a process outside", "connect to an abstract socket", "connect to a port", "listen on a port", "run a program",
+		"signal a process outside", "limit a process outside", "connect to an abstract socket", "connect to a port", "listen on a port", "run a program",
 	} {
 		if said[what] != "done" {
 			t.Errorf("%s: %s", what, said[what])

@@ -28,6 +28,8 @@ func Filter(tcpOnly bool) []unix.SockFilter {
 	}
 	p.any(unix.SYS_CLONE, 0, newNamespaces, unix.EPERM)
 	p.any(unix.SYS_UNSHARE, 0, newNamespaces|unix.CLONE_NEWTIME, unix.EPERM)
+	// The limits of another process of the same user, which would end it.
+	p.any(unix.SYS_PRLIMIT64, 0, ^uint32(0), unix.EPERM)
 	// Input for whoever reads the terminal next, such as the shell from which a command was started.
 	p.is(unix.SYS_IOCTL, 1, unix.EPERM, unix.TIOCSTI, tiocLinux)
 	// The log must not be shortened, and its file is open. Not every file system can do this, so

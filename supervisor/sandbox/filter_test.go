@@ -83,6 +83,8 @@ func TestFilterRefusesWhatIsListedAndNothingElse(t *testing.T) {
 		"typing, high half":    {call{native, unix.SYS_IOCTL, [6]uint64{0, 1<<32 | unix.TIOCSTI}}, refused(unix.EPERM), refused(unix.EPERM)},
 		"room for a file":      {call{native, unix.SYS_FALLOCATE, [6]uint64{1, unix.FALLOC_FL_KEEP_SIZE}}, allowed, allowed},
 		"a hole in a file":     {call{native, unix.SYS_FALLOCATE, [6]uint64{1, unix.FALLOC_FL_KEEP_SIZE | unix.FALLOC_FL_PUNCH_HOLE}}, refused(unix.EOPNOTSUPP), refused(unix.EOPNOTSUPP)},
+		"own limits":           {call{native, unix.SYS_PRLIMIT64, [6]uint64{0, 7, 1}}, allowed, allowed},
+		"another's limits":     {call{native, unix.SYS_PRLIMIT64, [6]uint64{1, 7, 1}}, refused(unix.EPERM), refused(unix.EPERM)},
 		"TCP":                  {call{native, unix.SYS_SOCKET, [6]uint64{unix.AF_INET, unix.SOCK_STREAM}}, allowed, allowed},
 		"MPTCP":                {call{native, unix.SYS_SOCKET, [6]uint64{unix.AF_INET, unix.SOCK_STREAM, unix.IPPROTO_MPTCP}}, allowed, refused(unix.EPROTONOSUPPORT)},
 		"SMC":                  {call{native, unix.SYS_SOCKET, [6]uint64{unix.AF_SMC, unix.SOCK_STREAM}}, allowed, refused(unix.EAFNOSUPPORT)},

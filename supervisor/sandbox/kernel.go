@@ -44,7 +44,7 @@ func Here() (Kernel, error) {
 	case errors.Is(err, unix.ENOSYS):
 		return Kernel{}, errors.New("the kernel has no Landlock: use Linux 5.13 or later, built with CONFIG_SECURITY_LANDLOCK; a container's seccomp profile must allow it")
 	case errors.Is(err, unix.EOPNOTSUPP):
-		return Kernel{}, errors.New("Landlock was switched off when the kernel started: add landlock to the list lsm= on the kernel's command line") //nolint:staticcheck // a name
+		return Kernel{}, errors.New("the kernel was started with Landlock switched off: add landlock to the list lsm= on the kernel's command line")
 	case err != nil:
 		return Kernel{}, fmt.Errorf("ask for the version of Landlock: %w; a container's seccomp profile must allow landlock_create_ruleset", err)
 	}

@@ -1,8 +1,12 @@
 package world
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
@@ -10,26 +14,61 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/sandbox"
 )
 
-// box makes the box of a command or server; nil for nil. log is a file on a disk that takes its
+// confine puts a command or server into a box; nil is none. log is a file on a disk that takes its
 // output, or nil. done is called once it was started. Where there can be no box, what asks for one is
 // not started without.
-func box(b *build.Box, log *os.File) (_ *process.Box, done func(), err error) {
+func confine(spec *process.Spec, b *build.Box, log *os.File) (done func(), err error) {
 	if b == nil {
-		return nil, func() {}, nil
+		return func() {}, nil
 	}
 	policy := sandbox.Policy{
 		Read: b.Read, Write: b.Write, Private: b.Private, Connect: b.Connect, Bind: b.Bind,
 		Readable: func(path string) bool { return config.Denied(path, b.As, config.Read) == "" },
 		AsRoot:   b.As.UID == 0 || b.As.UID < 0 && os.Geteuid() == 0,
 	}
+	temp, err := temporary(spec, b)
+	if err != nil {
+		return nil, err
+	}
+	if temp != "" {
+		policy.Write = append(policy.Write[:len(policy.Write):len(policy.Write)], temp)
+	}
 	if log != nil {
 		policy.Log = fmt.Sprintf("/proc/self/fd/%d", log.Fd())
 	}
 	ruleset, err := policy.Ruleset()
 	if err != nil {
-		return nil, nil, fmt.Errorf("sandbox.enabled = true: %w", err)
+		return nil, fmt.Errorf("sandbox.enabled = true: %w", err)
 	}
-	return &process.Box{
-		Ruleset: ruleset, Filter: sandbox.Filter(b.Connect != nil || b.Bind != nil), Reopen: log != nil,
-	}, func() { ruleset.Close() }, nil // nothing was written
+	spec.Box = &process.Box{Ruleset: ruleset, Filter: sandbox.Filter(b.Connect != nil || b.Bind != nil), Reopen: log != nil}
+	return func() { ruleset.Close() }, nil // nothing was written
+}
+
+// temporary returns the folder of temporary files that is the build's own, and makes one where its
+// environment names none: /tmp is out of reach.
+func temporary(spec *process.Spec, b *build.Box) (string, error) {
+	if b.Run == "" {
+		return "", nil
+	}
+	for _, entry := range spec.Env {
+		if path, ok := strings.CutPrefix(entry, "TMPDIR="); ok {
+			if rel, err := filepath.Rel(b.Run, path); err != nil || !filepath.IsLocal(rel) || rel == "." {
+				path = "" // it is for `write` to open
+			}
+			return path, nil
+		}
+	}
+	path := filepath.Join(b.Run, "tmp")
+	err := build.MakeFolder(b.Run, 0o750, -1, b.As.GID)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil // nothing was built yet: it is a probe of doctor, which makes nothing
+	}
+	if err != nil {
+		return "", err
+	}
+	if err := build.MakeFolder(path, 0o700, b.As.UID, b.As.GID); err != nil {
+		return "", err
+	}
+	spec.Env = append(spec.Env[:len(spec.Env):len(spec.Env)], "TMPDIR="+path)
+	return path, nil
 }

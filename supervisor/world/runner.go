@@ -29,12 +29,11 @@ func newRunner(t *process.Table) runner { return runner{t} }
 // Start starts a command of a build.
 func (r runner) Start(c build.Command) (build.Process, error) {
 	spec := confined(specOf(c), c.NewPrivs, c.Capable, oomCommand)
-	confined, done, err := box(c.Box, nil)
+	done, err := confine(&spec, c.Box, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	spec.Box = confined
 	child, err := r.table.Spawn(spec, nil)
 	if err != nil {
 		return nil, err

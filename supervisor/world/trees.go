@@ -75,13 +75,12 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 		User: credential(s.Launch.User), Umask: s.Launch.Umask, Listener: s.Listener.(socket).File(),
 		Limits: treeLimits(s.Limits), Rlimits: processLimits(s.Launch.Limits),
 	}, s.Launch.NewPrivs, s.Launch.Capable, oomServer)
-	box, done, err := box(s.Launch.Box.With(temp), output)
+	done, err := confine(&spec, s.Launch.Box, output)
 	if err != nil {
 		t.dropTemp(temp)
 		return nil, nil, err
 	}
 	defer done()
-	spec.Box = box
 	var words server.Words
 	if s.Launch.Server.SaysReady() {
 		if words, spec.Ready, err = server.Pair(); err != nil {
@@ -183,7 +182,7 @@ func (t trees) Run(ctx context.Context, h actor.Hook) (string, error) {
 		Argv: h.Argv, Env: t.withTemp(h.Env, temp, as), Dir: h.Dir, User: (*build.Credential)(credential(as)), Umask: h.Entry.Umask,
 		NewPrivs: !h.Entry.NoNewPrivs, Capable: !h.Entry.NoNewPrivs || as.Capable,
 		Mark:   temp, // by which a later supervisor finds it (build.Maker.Tidy)
-		Box:    build.HookBox(*h.Entry, t.root.Build(h.Entry.Name), as).With(temp),
+		Box:    build.HookBox(*h.Entry, t.root.Build(h.Entry.Name), as),
 		Limits: h.Entry.Limits,
 	})
 }

@@ -1,0 +1,77 @@
+package control
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/oldkernel"
+)
+
+// A process with a seccomp filter more than we have is one in a box.
+func TestProcessInASandboxMayNotCommandUs(t *testing.T) {
+	t.Parallel()
+	const name = "^TestProcessInASandboxMayNotCommandUs$"
+	if os.Getenv("TEST_CONTROL_FILTER") != "" { // a process between: the filter may stay on its main thread
+		cmd := exec.Command("/proc/self/exe", "-test.run", name)
+		cmd.Env = append(os.Environ(), "TEST_CONTROL_FILTER=")
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		if err := oldkernel.Start(cmd, oldkernel.Inotify); err != nil { // any filter will do
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Error(err)
+		}
+		return
+	}
+	if path := os.Getenv("TEST_CONTROL_SOCKET"); path != "" { // a client
+		conn, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		said := make([]byte, 4096)
+		n, err := conn.Read(said)
+		if os.Getenv("TEST_CONTROL_SERVED") != "" {
+			if string(said[:n]) != "served" {
+				t.Errorf("a process outside of a sandbox is told %q, %v", said[:n], err)
+			}
+			return
+		}
+		if err != nil || !strings.HasPrefix(string(said[:n]), "HTTP/1.1 403 ") || !strings.Contains(string(said[:n]), "in a sandbox") {
+			t.Errorf("a process in a sandbox is told %q, %v", said[:n], err)
+		}
+		return
+	}
+	if runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64" {
+		t.Skip("no filters here")
+	}
+	dir, err := os.MkdirTemp("", "c") // short: a socket's path may have 107 bytes
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	ln, err := Listen(filepath.Join(dir, "control.sock"), NoGroup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		if conn, err := ln.Accept(); err == nil {
+			_, _ = conn.Write([]byte("served")) // the client says whether it arrived
+			conn.Close()
+		}
+	}()
+	// Whoever comes after one in a sandbox is served.
+	for _, kind := range []string{"TEST_CONTROL_FILTER=1", "TEST_CONTROL_SERVED=1"} {
+		cmd := exec.Command("/proc/self/exe", "-test.run", name)
+		cmd.Env = append(os.Environ(), "TEST_CONTROL_SOCKET="+filepath.Join(dir, "control.sock"), kind)
+		if text, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", kind, err, text)
+		}
+	}
+}
