@@ -67,7 +67,7 @@ func (a *Actor) ofLimit() string {
 	return fmt.Sprintf(" (limit %v)", a.entry.Limits.Memory)
 }
 
-// warnings say what people should know of the limits of what serves.
+// limitWarnings say what people should know of the limits of what serves.
 func (a *Actor) limitWarnings() []string {
 	g, ok := a.generations[a.state.Serving.N]
 	if !ok {

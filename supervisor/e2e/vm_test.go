@@ -18,7 +18,6 @@ func TestBootedServiceIsStartedAgainWhereItsBuildsHaveLimits(t *testing.T) {
 		t.Skip("needs a virtual machine: make test-vm")
 	}
 	w := hungryWorld(t, "memory = \"64M\"\ntasks = 20\ncpu = 0.8")
-	w.prepare()
 	systemctl := func(args ...string) string {
 		t.Helper()
 		out, err := exec.Command("systemctl", args...).CombinedOutput()
@@ -38,7 +37,7 @@ func TestBootedServiceIsStartedAgainWhereItsBuildsHaveLimits(t *testing.T) {
 	t.Cleanup(func() { systemctl("stop", "medctrl-supervisor") })
 	one := func(what string, holds func(BuildStatus) bool) (s BuildStatus) {
 		t.Helper()
-		Eventually(t, 2*time.Minute, what, func() (bool, string) {
+		Eventually(t, 4*time.Minute, what, func() (bool, string) {
 			now, err := w.Status()
 			s = now.Build("one")
 			return err == nil && s.Name != "" && holds(s), fmt.Sprintf("%+v %v", s, err)

@@ -301,7 +301,21 @@ func TestServiceWhoseSupervisorWasKilledCanBeStartedAgain(t *testing.T) {
 	f.has(map[string]string{
 		service + "/medctrl-x/cgroup.subtree_control": "-memory", service + "/cgroup.subtree_control": "-pids", service + "/others/cgroup.subtree_control": "pids\n",
 	})
-	if _, m := v2(t, "/system.slice/s.service", "memory"); m.free() == nil {
+	if _, m := v2(t, "/user.slice", "memory"); m.free() == nil {
 		t.Error("it does not say that it was not called by systemd")
 	}
+}
+
+func TestProcessesOfOthersInOurCgroupAreSaid(t *testing.T) {
+	t.Parallel()
+	f, m := v2(t, "/a", "cpu memory pids")
+	f.file("cgroup/a/cgroup.type", "domain\n")
+	f.file("cgroup/a/cgroup.procs", "12\n") // it stays there: the folder is no cgroup
+	f.cgroup("cgroup/a/"+LeafName, "")
+	f.cgroup("cgroup/a/medctrl-x", "")
+	_, _, err := NewRoom(m, f.path("cgroup/a/medctrl-x"), "medctrl-x").Make(Limits{Tasks: 3}, "x/one/1", f.path("cgroup/a/medctrl-x/x:one:1"))
+	if err == nil || !strings.Contains(err.Error(), "has processes other than the supervisor") {
+		t.Errorf("%v", err)
+	}
+	f.has(map[string]string{"cgroup/a/" + LeafName + "/cgroup.procs": "0", "cgroup/a/cgroup.subtree_control": ""})
 }

@@ -150,4 +150,10 @@ func isThere(dir, name string) bool {
 	return err == nil
 }
 
+// isEmpty reports whether no process is in that cgroup itself.
+func isEmpty(dir string) bool {
+	procs, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+	return err == nil && len(strings.TrimSpace(string(procs))) == 0
+}
+
 func isDenied(err error) bool { return errors.Is(err, fs.ErrPermission) }

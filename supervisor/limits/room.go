@@ -75,11 +75,16 @@ func (r *Room) prepareV2(c controller) (*way, error) {
 		if has(dir, "cgroup.subtree_control", c) {
 			continue
 		}
-		err := write(filepath.Join(dir, "cgroup.subtree_control"), "+"+c.String())
-		if errors.Is(err, unix.EBUSY) && dir == base && !r.moved {
-			if err = r.move(base); err == nil {
-				err = write(filepath.Join(dir, "cgroup.subtree_control"), "+"+c.String())
+		// cpu and pids could be enabled in a cgroup with processes, which would make those below it
+		// threaded (cgroups(7)): they would take no processes. The root is free of all that.
+		var err error
+		if dir == base && isThere(base, "cgroup.type") && !isEmpty(base) {
+			if err = r.move(base); err == nil && !isEmpty(base) {
+				err = unix.EBUSY
 			}
+		}
+		if err == nil {
+			err = write(filepath.Join(dir, "cgroup.subtree_control"), "+"+c.String())
 		}
 		switch {
 		case errors.Is(err, unix.EBUSY):
@@ -101,7 +106,7 @@ func (r *Room) prepareV2(c controller) (*way, error) {
 func (r *Room) move(base string) error {
 	leaf := filepath.Join(base, LeafName)
 	if strings.HasSuffix(base, ".service") && !isThere(leaf, "cgroup.procs") {
-		return fmt.Errorf("the unit of the service does not make the cgroup %s: it needs the line ExecStartPre= of the example unit, or from systemd 254 on DelegateSubgroup=%s (docs/running.md)", leaf, LeafName)
+		return fmt.Errorf("the unit of the service does not make the cgroup %s: it needs the lines ExecStartPre= and ExecStopPost= of the example unit, or from systemd 254 on DelegateSubgroup=%s (docs/running.md)", leaf, LeafName)
 	}
 	if err := os.Mkdir(leaf, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err

@@ -12,7 +12,8 @@ import (
 // controlName is the cgroup in which systemd runs the additional commands of a unit with Delegate=yes.
 const controlName = ".control"
 
-// Free lets systemd start the service again that it calls us for, before it does (ExecStartPre=). It
+// Free lets systemd start the service again that it calls us for, before it does (ExecStartPre=) and
+// after it has ended (ExecStopPost=, which is not run in the service's own cgroup). It
 // starts a service in the service's own cgroup, and the kernel refuses that while there are limits on
 // what goes on below after a supervisor was killed. So these are lifted; the next supervisor moves into
 // the leaf, which is made here, and applies them again when it adopts. What its trees use by then does
@@ -29,10 +30,12 @@ func (m *Machine) free() error {
 	if m.V2.Mount == "" {
 		return nil // limits are those of v1, which needs none of this
 	}
-	if filepath.Base(m.V2.Own) != controlName {
-		return errors.New("nothing is freed: this is for ExecStartPre= of a service with Delegate=yes")
+	base := m.V2.Own
+	if filepath.Base(base) == controlName {
+		base = filepath.Dir(base)
+	} else if !strings.HasSuffix(base, ".service") {
+		return errors.New("nothing is freed: this is for ExecStartPre= and ExecStopPost= of a service with Delegate=yes")
 	}
-	base := filepath.Dir(m.V2.Own)
 	if err := os.Mkdir(filepath.Join(base, LeafName), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("free the cgroup of the service: %w", err)
 	}

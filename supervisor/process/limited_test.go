@@ -66,7 +66,7 @@ func leftOf(name string) []string {
 	return left
 }
 
-// actor of this program, in a tree of its own.
+// acting is this program in another role (TestMain).
 func acting(t testing.TB, what string) Spec {
 	s := sh(t, "")
 	self, err := os.Executable()
