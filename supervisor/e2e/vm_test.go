@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -53,8 +54,12 @@ func TestBootedServiceIsStartedAgainWhereItsBuildsHaveLimits(t *testing.T) {
 	for range 2 {
 		tr.WaitMore(t, 5)
 		supervisor := systemctl("show", "-P", "MainPID", "medctrl-supervisor")
-		if out, err := exec.Command("kill", "-KILL", supervisor).CombinedOutput(); err != nil {
-			t.Fatalf("%v: %s", err, out)
+		pid, err := strconv.Atoi(supervisor)
+		if err == nil {
+			err = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		if err != nil {
+			t.Fatal(err)
 		}
 		Eventually(t, 2*time.Minute, "another supervisor", func() (bool, string) {
 			now := systemctl("show", "-P", "MainPID", "-P", "ActiveState", "medctrl-supervisor")
