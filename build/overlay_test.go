@@ -46,6 +46,7 @@ func pruneLowerLayer(t *testing.T) {
 	old := p.made(t)
 	unused := filepath.Join(folderOf(p.root, p.Name).Venvs(), strings.Repeat("0", len(old.VenvID)))
 	must(t, os.CopyFS(unused, os.DirFS(old.Venv)))
+	must(t, writeEnvironmentRecord(unused, environmentRecord{Complete: true}))
 	overlay(t, p.root)
 	if err := os.Rename(old.Dir, old.Dir+"-renamed"); !errors.Is(err, unix.EXDEV) {
 		t.Skipf("folders of a lower layer can be renamed here: %v", err)

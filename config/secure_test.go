@@ -22,7 +22,7 @@ func secured(t *testing.T, spoil func(s site) error) (string, error) {
 [supervisor]
 log_dir = "../var/log"
 front = "127.0.0.1:8080"
-dashboard = "/-/"
+dashboard = "127.0.0.1:8081"
 dashboard_write = "../token/write"
 [defaults]
 source = "../src"

@@ -209,15 +209,6 @@ func (a *arena) shake() {
 	}
 }
 
-// lost lists what build two, which nobody attacked openly, has suffered.
-func (a *arena) suffered(name string, before BuildStatus) string {
-	now := a.WaitState(name, "running")
-	if now.Restarts != before.Restarts || now.Release != before.Release {
-		return fmt.Sprintf("%+v, before %+v", now, before)
-	}
-	return ""
-}
-
 func TestAttacks(t *testing.T) {
 	a := newArena(t)
 	all := allAttempts()
