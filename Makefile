@@ -40,6 +40,7 @@ help:
 	@echo 'make recipes  the servers of docs/servers.md under load: minutes; installs them'
 	@echo 'make test-systemd  the tests of the service in a container with a booted systemd: root only; the first time minutes'
 	@echo 'make test-vm  the tests of limits in a virtual machine with cgroup v2 and systemd; made once, as root: minutes'
+	@echo 'make attack   attempts to break in, by users, builds, clients and sources that are hostile: root only'
 	@echo 'make test     make unit, with the race detector, 2,000 histories, make e2e, make test-systemd where its container was made, then each fuzz target for a second'
 	@echo 'make cover    how much of each package the unit tests reach; fails if that is under COVER=$(COVER) %'
 	@echo 'make lint     gofmt, go vet, staticcheck, gosec (the first time it is compiled, for minutes), govulncheck, that two builds are equal byte for byte, and the scripts'
@@ -112,6 +113,12 @@ test-vm:
 	@vm=$$(.ci/vm-image); case "$$vm" in \
 	skip:*) echo "the tests in a virtual machine: $$vm" ;; \
 	*) GO=$(GO) .ci/test-vm "$$vm" ;; esac
+
+# As root: the attackers are users of a mount namespace of its own.
+.PHONY: attack
+attack: needs-test
+	@$(run_attack)
+run_attack = .ci/throwaway-users $(GO) test -count=1 -timeout 20m -run '^TestAttacks' $(TESTFLAGS) ./supervisor/e2e
 
 .PHONY: test
 # The end-to-end tests come last: their loads need the processors for themselves. The others wait for

@@ -90,7 +90,7 @@ func attemptsOfClients() []attempt {
 		}},
 		{by: ownCode, what: "takes every page of its origin", refused: nothing, try: func(a *arena) string {
 			said := a.send("GET /one/header?Service-Worker-Allowed=/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-			if !strings.Contains(said, "\r\n\r\nsent") || strings.Contains(strings.ToLower(said), "service-worker-allowed") {
+			if !strings.Contains(said, "\r\nsent") || strings.Contains(strings.ToLower(said), "service-worker-allowed") {
 				return said
 			}
 			return "nothing"

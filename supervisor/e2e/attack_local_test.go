@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -54,10 +55,17 @@ print("readable:", seen)`), `^readable: \[\]`),
 		asLocal("reads a password in a command line", func(a *arena) string {
 			return fmt.Sprintf(`
 import glob
-print("seen:", [p for p in glob.glob("/proc/[0-9]*/cmdline") if %q in open(p).read()])`, a.secret)
+secret = %q[::-1]  # it is in our own command line
+print("seen:", [p for p in glob.glob("/proc/[0-9]*/cmdline") if secret in open(p).read()])`, reversed(a.secret))
 		}, `^seen: \[\]`),
 	}
 	return append(append(all, attemptsByMarks()...), attemptsAtTheDashboard()...)
+}
+
+func reversed(text string) string {
+	b := []byte(text)
+	slices.Reverse(b)
+	return string(b)
 }
 
 // attemptsByMarks have a process of a stranger claim to be one of the supervisor's.

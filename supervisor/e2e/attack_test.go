@@ -12,6 +12,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -94,6 +95,9 @@ func newArena(t *testing.T, weak ...weakness) *arena {
 		}
 	}
 	if err := os.WriteFile(filepath.Join(a.Dir, "two.env"), []byte("DATABASE_PASSWORD="+a.secret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(a.Dir, 0o711); err != nil { // the builds' users pass through it
 		t.Fatal(err)
 	}
 	a.WriteConfig()
@@ -220,7 +224,7 @@ func TestAttacks(t *testing.T) {
 				said[i] = fmt.Sprintf("panic: %v", e)
 			}
 		}()
-		said[i] = try(a)
+		said[i] = strings.TrimSpace(try(a))
 	}
 	for i, at := range all {
 		if seen[at.what] {
@@ -239,7 +243,7 @@ func TestAttacks(t *testing.T) {
 	for i, at := range all {
 		if !regexp.MustCompile(at.refused).MatchString(said[i]) {
 			succeeded[at.by]++
-			t.Errorf("%s %s: %s\nwant %s", at.by, at.what, lastLines(said[i], 12), at.refused)
+			t.Errorf("%s %s: %s\nwant %s", at.by, at.what, shortened(said[i]), at.refused)
 		}
 	}
 	counts := map[string]int{}
@@ -251,6 +255,63 @@ func TestAttacks(t *testing.T) {
 		t.Errorf("there are %d attempts by %d attackers, want at least 60 by four", len(all), len(counts))
 	}
 	a.Stop()
+}
+
+// With a defence taken out the attempts that it holds off succeed: the suite bites.
+func TestAttacksSucceedWithoutADefence(t *testing.T) {
+	throwaway(t, "medctrl-one")
+	for _, c := range []struct {
+		without string
+		weak    weakness
+		succeed []string
+	}{
+		{"a user for each build", func(a *arena) {
+			a.Builds = strings.NewReplacer(`"medctrl-two"`, `"medctrl-one"`, "enabled = true", "enabled = false").Replace(a.Builds)
+			a.two = a.one
+		}, []string{
+			"reads the settings of another build", "reads what was uploaded to another build", "lists the releases of another build",
+			"connects to the socket of another build", "signals the process of another build", "reads the environment of another build's process",
+		}},
+		{"the sandbox", func(a *arena) { a.Builds = strings.ReplaceAll(a.Builds, "enabled = true", "enabled = false") }, []string{
+			"reads builds.toml", "writes to the common temporary folder", "truncates its own log", "signals a process of its own user that is not its own",
+			"connects to an abstract socket of others", "makes namespaces", "handles page faults",
+		}},
+		{"the limits", func(a *arena) {
+			a.Builds = strings.NewReplacer(`tasks = 200`, "", `memory = "300M"`, "").Replace(a.Builds)
+		}, []string{"forks without end", "eats memory"}},
+		{"no_new_privs", func(a *arena) {
+			a.Builds = strings.NewReplacer("workers = 1", "workers = 1\nno_new_privs = false", "enabled = true", "enabled = false").Replace(a.Builds)
+		}, []string{"may gain rights", "has rights that it could use one day"}},
+	} {
+		t.Run(c.without, func(t *testing.T) {
+			a := newArena(t, c.weak)
+			succeeded := 0
+			for _, at := range allAttempts() {
+				if !slices.Contains(c.succeed, at.what) {
+					continue
+				}
+				if said := strings.TrimSpace(at.try(a)); regexp.MustCompile(at.refused).MatchString(said) {
+					t.Logf("%s %s: is refused still: %s", at.by, at.what, shortened(said))
+				} else {
+					succeeded++
+				}
+			}
+			if succeeded == 0 {
+				t.Errorf("without %s every attempt is refused still: nothing tries it", c.without)
+			}
+			t.Logf("without %s %d of %d succeed", c.without, succeeded, len(c.succeed))
+			a.Stop()
+		})
+	}
+}
+
+// shortened is the beginning and the end of a long text.
+func shortened(text string) string {
+	lines := strings.Split(text, "\n")
+	if len(lines) <= 24 {
+		return text
+	}
+	return strings.Join(lines[:12], "\n") + "\n…\n" + strings.Join(lines[len(lines)-12:], "\n")
 }
 
 func allAttempts() (all []attempt) {
