@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"runtime/debug"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
 
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
@@ -53,11 +55,15 @@ func Here(o *Options) (_ *World, err error) {
 	passed, environ := sdnotify.Take(environ)
 	o.Environ = environ
 	given := &taken
-	if err := (files{}).MakeFolder(string(root), 0o755); err != nil {
-		return nil, err
-	}
-	if err := (files{}).MakeFolder(root.Own(), 0o700); err != nil {
-		return nil, err
+	for _, folder := range []struct {
+		path string
+		mode fs.FileMode
+	}{{string(root), 0o755}, {root.Own(), 0o700}} {
+		if err := (files{}).MakeFolder(folder.path, folder.mode); errors.Is(err, unix.EROFS) {
+			return nil, fmt.Errorf("%w: the unit of systemd must name it in ReadWritePaths=", err)
+		} else if err != nil {
+			return nil, err
+		}
 	}
 	if err := setOwnAside(root, log.Named("own")); err != nil {
 		log.Error("the supervisor's own folder is not as it should be", "path", root.Own(), "error", err)
