@@ -1,6 +1,10 @@
 package supervisor
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/control"
+)
 
 // However many clients come, supervision has its descriptors.
 func TestClientsNeverUseWhatSupervisionNeeds(t *testing.T) {
@@ -8,7 +12,7 @@ func TestClientsNeverUseWhatSupervisionNeeds(t *testing.T) {
 	for _, c := range []struct{ limit, builds int }{{300, 2}, {1024, 2}, {1024, 20}, {4096, 10}, {20_000, 1000}, {1 << 20, 3}} {
 		b := divide(c.limit, c.builds)
 		strangers := 2*b.front.Total + 2*b.files + 2*b.dashboard.Total
-		if left := c.limit - strangers; left < reservedBase+reservedEach*c.builds {
+		if left := c.limit - strangers; left < reservedBase+control.MaxConns(c.limit)+reservedEach*c.builds {
 			t.Errorf("limit %d, %d builds: %+v leaves %d", c.limit, c.builds, b, left)
 		}
 		if b.front.PerAddress >= b.front.Total || b.dashboard.PerAddress >= b.dashboard.Total {

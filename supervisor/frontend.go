@@ -303,7 +303,7 @@ type budget struct {
 // socket's clients and the steps of builds, and some for each build beyond what it needs while it
 // serves.
 const (
-	reservedBase = 64 + control.MaxConns
+	reservedBase = 64
 	reservedEach = 4 * descriptorsEach
 	mostClients  = 4096 // of the front, each with some 20 KiB of memory
 	mostLookers  = 128  // of the dashboard
@@ -316,7 +316,7 @@ func budgetOf(builds int) budget { return divide(descriptorLimit(), builds) }
 // kept in a file; one of the dashboard needs two, for a log. Even where the limit is too low for what
 // is supervised, a few clients are served.
 func divide(limit, builds int) budget {
-	free := max(limit-reservedBase-reservedEach*builds, min(64, limit/4))
+	free := max(limit-reservedBase-control.MaxConns(limit)-reservedEach*builds, min(64, limit/4))
 	front, lookers := min(max(free*3/8, 4), mostClients), min(max(free/16, 4), mostLookers)
 	return budget{
 		front:     bound.Limits{Total: front, PerAddress: max(front/2, 2)},

@@ -27,7 +27,7 @@ func TestSilentClientsOfTheControlSocketMakeRoom(t *testing.T) {
 	served := make(chan error, 1)
 	go func() { served <- Serve(ctx, ln, p, NewMetrics("test", nil), hclog.NewNullLogger()) }()
 	var silent []net.Conn
-	for range 3 * MaxConns {
+	for range 3 * maxConns() {
 		c, err := net.Dial("unix", path)
 		if err != nil {
 			t.Fatal(err)

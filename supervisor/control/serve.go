@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
 
 	"github.com/medctrl/medctrl-supervisor/supervisor/bound"
 )
@@ -94,7 +95,7 @@ func serve(ctx context.Context, ln net.Listener, a *api) error {
 	// adds, so nothing is added once it has ended.
 	var conns sync.WaitGroup
 	open := bound.Set{Refuse: bound.Unavailable}
-	open.Limit(bound.Limits{Total: MaxConns})
+	open.Limit(bound.Limits{Total: maxConns()})
 	server := &http.Server{
 		Handler: a,
 		ConnState: func(c net.Conn, s http.ConnState) {
@@ -135,8 +136,18 @@ func serve(ctx context.Context, ln net.Listener, a *api) error {
 	return nil
 }
 
-// MaxConns is how many clients may be connected to the control socket at once.
-const MaxConns = 64
+// MaxConns is how many clients may be connected to the control socket at once, of a process that may
+// open so many descriptors.
+func MaxConns(descriptors int) int { return min(max(descriptors/4, 16), 256) }
+
+// maxConns is MaxConns of this process.
+func maxConns() int {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return MaxConns(0)
+	}
+	return MaxConns(int(min(limit.Cur, 1<<20)))
+}
 
 // track keeps the state of a connection: one that is not being served makes room for another.
 func track(c *bound.Conn, s http.ConnState) {

@@ -102,7 +102,7 @@ func TestEnvironmentIsTheEntrysAndNoSecretIsOnACommandLine(t *testing.T) {
 		}
 	}
 	known := []string{"PATH", "LANG", "TZ", "HOME", "API_KEY", "FROM_FILE", "DJANGO_SETTINGS_MODULE", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES",
-		"SERVER_SOFTWARE", "VIRTUAL_ENV", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "SPT_NOENV"}
+		"SERVER_SOFTWARE", "VIRTUAL_ENV", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "PYTHONNOUSERSITE", "TMPDIR", "SPT_NOENV"}
 	for key := range environ {
 		if !slices.Contains(known, key) && !strings.HasPrefix(key, "LC_") && !strings.HasPrefix(key, "MEDCTRL_") {
 			t.Errorf("%s=%q was handed down", key, environ[key])

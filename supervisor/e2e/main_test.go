@@ -52,7 +52,7 @@ func inParallel() error {
 	if said {
 		return nil
 	}
-	return flag.Set("test.parallel", strconv.Itoa(3*runtime.GOMAXPROCS(0)))
+	return flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
 }
 
 // build makes the binary as the Makefile does, once, when the first test asks for it: without the
