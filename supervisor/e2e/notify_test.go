@@ -210,7 +210,7 @@ func TestCommandsOfTheOpenRCScriptReachTheSupervisor(t *testing.T) {
 	}
 	// As openrc-run: it says which command it was given, and a function that fails ends it.
 	call := func(command string, functions ...string) (string, error) {
-		cmd := exec.Command("sh", append([]string{"-uc", `ewarn() { echo "warning: $*"; }; . "$1"; command=$2; shift 2; for f; do "$f" || exit; done`, "sh", script, Binary(t)}, functions...)...)
+		cmd := exec.Command("sh", append([]string{"-uc", `ewarn() { echo "ewarn: $*"; }; . "$1"; command=$2; shift 2; for f; do "$f" || exit; done`, "sh", script, Binary(t)}, functions...)...)
 		cmd.Env = append(os.Environ(), "MEDCTRL_CONFIG="+w.File, "RC_CMD="+command)
 		out, err := cmd.CombinedOutput()
 		return string(out), err
@@ -220,7 +220,7 @@ func TestCommandsOfTheOpenRCScriptReachTheSupervisor(t *testing.T) {
 		"checkconfig": {"checkconfig"}, "reload": {"reload"}, "upgrade": {"upgrade"},
 	}
 	for command, functions := range commands {
-		if out, err := call(command, functions...); err != nil || strings.Contains(out, "warning") {
+		if out, err := call(command, functions...); err != nil || strings.Contains(out, "ewarn") {
 			t.Errorf("%s: %v: %s", command, err, out)
 		}
 	}

@@ -196,7 +196,7 @@ func sandboxed(t *testing.T, user string) {
 	w.SetBuilds(One(`migrate = true`, `check = true`, as, `wsgi = "api_settings.attempts:application"`,
 		`steps = { after_migrate = [`+command("step")+`] }`,
 		`hooks = { after_swap = ["/bin/sh", "-c", "cat $0/hook-secret >$1/hook 2>&1; echo $? >>$1/hook; mv $1/hook $1/hook-done", `+strconv.Quote(below("elsewhere"))+`, `+strconv.Quote(below("root/one/data"))+`] }`,
-		fmt.Sprintf(`sandbox = { enabled = true, read = [%q], write = ["media"] }`, below("fonts"))), Entry("two", `wsgi = "api_settings.attempts:application"`))
+		fmt.Sprintf(`sandbox = { enabled = true, read = [%q], write = ["media"] }`, below("fonts"))), Entry("two", `wsgi = "api_settings.attempts:application"`, "no_new_privs = false"))
 	write(below("elsewhere/hook-secret"), "secret")
 	w.Start()
 	one := w.WaitState("one", "running")
