@@ -33,19 +33,23 @@ type job struct {
 
 	ignored string // lock of the source that was left behind
 
-	id    string
-	temp  string
-	tmp   string // the folder of temporary files, or ""
-	log   *os.File
-	took  []StepTime
-	stale []string // sources without bytecode
-
+	workplace
 	started   atomic.Int32 // how many commands were started
 	compiling chan error   // result of what compiles concurrently with the other steps
 	manager   *manager     // what runs manage.py
 	owning    bool         // the build's files go to another user first
 	migration
 	collecting
+}
+
+// workplace is where a release is made, and what has come of it so far.
+type workplace struct {
+	id    string
+	temp  string
+	tmp   string // the folder of temporary files, or ""
+	log   *os.File
+	took  []StepTime
+	stale []string // sources without bytecode
 }
 
 // inputs is what a release is made of.

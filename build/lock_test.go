@@ -187,7 +187,7 @@ func TestWhatIsCopiedOfAFileThatNeverSettlesIsSaid(t *testing.T) {
 	must(t, err)
 	defer log.Close()
 	remark := ""
-	j := &job{maker: &Maker{}, log: log, Request: Request{Remark: func(text string) { remark = text }}}
+	j := &job{maker: &Maker{}, workplace: workplace{log: log}, Request: Request{Remark: func(text string) { remark = text }}}
 	files := []changedFile{{"/src/API/app.log", changedInPlace}}
 	if err := j.settled(files); err == nil || !strings.Contains(err.Error(), "/src/API/app.log") {
 		t.Errorf("a release of what changes: %v", err)

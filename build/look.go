@@ -55,7 +55,8 @@ func (m *Maker) Check(ctx context.Context, l Look) error {
 	limited, cancel := context.WithTimeoutCause(ctx, b.StepTimeout,
 		fmt.Errorf("ended because it took longer than step_timeout, %v", b.StepTimeout))
 	defer cancel()
-	j := &job{maker: m, Request: Request{Root: l.Root, Build: b}, b: b, dir: folderOf(l.Root, b.Name), id: l.Release.ID, temp: l.Release.Dir}
+	j := &job{maker: m, Request: Request{Root: l.Root, Build: b}, b: b, dir: folderOf(l.Root, b.Name),
+		workplace: workplace{id: l.Release.ID, temp: l.Release.Dir}}
 	j.venv, j.reads, j.interpreter = l.Release.Venv, &reads{}, l.Release.Interpreter
 	err := j.look(limited, l.Environ)
 	if err != nil && ctx.Err() != nil {

@@ -17,11 +17,11 @@ type Child struct {
 	table  *Table
 	pid    int
 	start  uint64
-	tag    string        // what its tree carries, see Spec.tag
-	users  []int         // by whom its processes are run as far as that tells them from a stranger's (owns)
-	cgroup string        // its own, or ""
-	inside bool          // it began in cgroup for certain
-	group  *limits.Group // its limits; nil: there are none
+	tag    string // what its tree carries, see Spec.tag
+	users  []int  // by whom its processes are run as far as that tells them from a stranger's (owns)
+	cgroup string // its own, or ""
+	inside bool   // it began in cgroup for certain
+	allowance
 	exited func(Exit)
 	done   chan struct{} // closed when exit is known
 
@@ -35,8 +35,13 @@ type Child struct {
 	dead   time.Time // when it was seen dead, before how was known
 	empty  bool      // the group was seen empty after the exit: its number may belong to someone else
 	ended  bool      // the whole tree was seen gone
-	kills  uint64    // OOM kills before it came to us
-	told   uint64    // all that OOMKills has told of
+}
+
+// allowance is what a child may use, with all that it starts.
+type allowance struct {
+	group *limits.Group // nil: there are no limits
+	kills uint64        // OOM kills before it came to us
+	told  uint64        // all that OOMKills has told of; Child.mu guards it
 }
 
 // Pid is the child's pid, and its group's and session's.

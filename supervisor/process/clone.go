@@ -43,30 +43,16 @@ func vforkSyscall(trap, a1, a2, a3 uintptr) (r, errno uintptr)
 // birth is all that a child needs between fork and exec. Everything is allocated before the fork;
 // the child writes only numbers and bytes.
 type birth struct {
-	path, dir  *byte
-	argv, env  []*byte
-	fds        [childFDs]int
-	cred       bool
-	uid, gid   uintptr
-	groups     []uint32
-	umask      uintptr
-	noNewPrivs bool
-	into       cloneArgs       // where the child begins in a cgroup of its own
-	procs      int             // its cgroup.procs, to enter by, or -1
-	limited    bool            // it must not run outside of that
-	enter      []int           // cgroup.procs of its limits, to enter by
-	ruleset    int             // of its box, or -1
-	reopen     int             // the log to open again in the box, or -1
-	log        *byte           // the path by which
-	filter     *unix.SockFprog // of its box, or nil
-	listenPID  []byte          // room for the digits and NUL after "LISTEN_PID="
-	nofile     *syscall.Rlimit // limit to restore, or nil
-
-	oomFile *byte
-	oom     []byte
-	limits  []Rlimit
-	cookie  Rlimit
-	noCaps  bool
+	path, dir *byte
+	argv, env []*byte
+	fds       [childFDs]int
+	umask     uintptr
+	birthUser
+	birthCgroups
+	birthBox
+	birthRights
+	listenPID []byte          // room for the digits and NUL after "LISTEN_PID="
+	nofile    *syscall.Rlimit // limit to restore, or nil
 
 	pidfd int32
 	// Written by a child that could not exec, in the memory it shares with us.
@@ -74,12 +60,44 @@ type birth struct {
 	errno   uintptr
 	outside uintptr // why it could not enter its cgroup
 
-	capHeader unix.CapUserHeader
-	capNone   capabilitySets
-
 	defaults [64]byte // struct kernel_sigaction, all zero: SIG_DFL
 	mask     uint64   // empty signal set
 	zero     [1]byte  // what a process writes to enter a cgroup
+}
+
+// birthUser is whom the child becomes, unless cred is false.
+type birthUser struct {
+	cred     bool
+	uid, gid uintptr
+	groups   []uint32
+}
+
+// birthCgroups is where the child is counted.
+type birthCgroups struct {
+	into    cloneArgs // where it begins in a cgroup of its own
+	procs   int       // its cgroup.procs, to enter by, or -1
+	limited bool      // it must not run outside of that
+	enter   []int     // cgroup.procs of its limits, to enter by
+}
+
+// birthBox is the child's box.
+type birthBox struct {
+	ruleset int             // or -1
+	reopen  int             // the log to open again in the box, or -1
+	log     *byte           // the path by which
+	filter  *unix.SockFprog // or nil
+}
+
+// birthRights is what the child keeps from having, and how soon it is killed.
+type birthRights struct {
+	noNewPrivs bool
+	noCaps     bool
+	capHeader  unix.CapUserHeader
+	capNone    capabilitySets
+	limits     []Rlimit
+	cookie     Rlimit
+	oomFile    *byte
+	oom        []byte
 }
 
 // cloneArgs is struct clone_args of linux/sched.h as of Linux 5.7, CLONE_ARGS_SIZE_VER2.
@@ -160,21 +178,18 @@ func (b *birth) join(img *image) {
 
 func newBirth(img *image, nofile *syscall.Rlimit) (*birth, error) {
 	b := &birth{
-		fds:        img.fds,
-		umask:      uintptr(img.spec.Umask.Perm()),
-		noNewPrivs: img.spec.NoNewPrivs,
-		nofile:     nofile,
-		limited:    img.limited,
-		procs:      -1,
-		ruleset:    img.ruleset,
-		reopen:     img.reopen,
-		pidfd:      -1,
-		zero:       [1]byte{'0'},
-		oom:        img.oom,
-		limits:     img.limits,
-		cookie:     Rlimit{Cur: img.cookie, Max: img.cookie},
-		noCaps:     img.spec.NoCapabilities,
-		capHeader:  unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3},
+		fds:          img.fds,
+		umask:        uintptr(img.spec.Umask.Perm()),
+		nofile:       nofile,
+		pidfd:        -1,
+		zero:         [1]byte{'0'},
+		birthCgroups: birthCgroups{limited: img.limited, procs: -1},
+		birthBox:     birthBox{ruleset: img.ruleset, reopen: img.reopen},
+		birthRights: birthRights{
+			noNewPrivs: img.spec.NoNewPrivs, noCaps: img.spec.NoCapabilities,
+			capHeader: unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3},
+			limits:    img.limits, cookie: Rlimit{Cur: img.cookie, Max: img.cookie}, oom: img.oom,
+		},
 	}
 	if img.spec.limitOf(unix.RLIMIT_NOFILE) {
 		b.nofile = nil

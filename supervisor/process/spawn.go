@@ -71,7 +71,7 @@ func (t *Table) Spawn(s Spec, exited func(Exit)) (*Child, error) {
 	// It cannot be reaped before it is in the table: the pid is its own.
 	start, err := StartTime(pid)
 	c := &Child{
-		table: t, pid: pid, start: start, tag: s.tag(), users: []int{userOf(s)}, cgroup: img.cgroup, group: group, exited: exited,
+		table: t, pid: pid, start: start, tag: s.tag(), users: []int{userOf(s)}, cgroup: img.cgroup, allowance: allowance{group: group}, exited: exited,
 		inside: img.cgroup != "" && !t.stepOnly, // an exec step does not say whether it could enter
 		pidfd:  pidfd, done: make(chan struct{}),
 	}
