@@ -69,7 +69,7 @@ func (l *loader) dashboard(c *Config) {
 	if s.Dashboard != "" && s.Front != "" && meet(s.Dashboard, s.Front) {
 		l.wrong(l.at.value(path), path, "dashboard = %q: the front listens at %s: give the dashboard another port, such as 8081", s.Dashboard, s.Front)
 	}
-	if s.Dashboard != "" || l.lost[table] || l.lost[path] {
+	if s.Dashboard != "" || l.applied || l.lost[table] || l.lost[path] {
 		return
 	}
 	for _, token := range []struct{ key, file string }{{"dashboard_read", s.DashboardRead}, {"dashboard_write", s.DashboardWrite}} {

@@ -234,6 +234,9 @@ func (l *loader) supervisor(c *Config, file tomlTable) {
 			if want = set(&s.Dashboard, v); want == "" && s.Dashboard != "" {
 				want = dashboardAddress(s.Dashboard)
 			}
+			if l.applied && strings.HasPrefix(s.Dashboard, "/") {
+				s.Dashboard, want = "", "" // an earlier version had it there: the builds need none
+			}
 		case "dashboard_read":
 			want, about = l.token(&s.DashboardRead, v)
 		case "dashboard_write":

@@ -339,6 +339,11 @@ group = "nobody-of-this-machine"
 	if b.Source != filepath.Join(dir, "gone") || b.User != "nobody-of-this-machine" || b.Group != b.User || b.Python != filepath.Join(dir, "gone/python3") {
 		t.Errorf("build %+v", b)
 	}
+	// What an earlier version of this program applied keeps its builds.
+	before := strings.Replace(text, `"127.0.0.1:8081"`, `"/-/"`, 1)
+	if c, err := LoadText(path, []byte(before)); err != nil || c.Supervisor.Dashboard != "" || len(c.Builds) != 1 {
+		t.Errorf("with the dashboard on a path of the front: %v", err)
+	}
 	if _, err := LoadText(path, []byte(text+"worker = 1\n")); err == nil || !strings.Contains(err.Error(), ":14:1: unknown key worker") {
 		t.Errorf("with a mistake of its own: %v", err)
 	}
