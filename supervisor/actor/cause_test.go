@@ -47,5 +47,19 @@ func TestEventsSayWhoCausedThem(t *testing.T) {
 		if got := causes(); !slices.Equal(got, []string{"asked|carol", "stopping|carol"}) {
 			l.Errorf("a stop is told as %q", got)
 		}
+		if err := l.Do(l.Context(), Command{Action: "start", By: "dave"}, nil); err != nil {
+			l.Fatal(err)
+		}
+		if got := causes(); !slices.Contains(got, "asked|dave") || !slices.Contains(got, "recovered|dave") {
+			l.Errorf("a start is told as %q", got)
+		}
+		before = l.server()
+		l.crash(crash)
+		l.replaced(before)
+		for _, e := range causes() {
+			if e[len(e)-1] != '|' {
+				l.Errorf("somebody is said to have caused %q", e)
+			}
+		}
 	})
 }

@@ -180,6 +180,11 @@ func (a *Actor) cause(event machine.EventName) string {
 	case machine.EventAsked, machine.EventStopping, machine.EventBuilt, machine.EventProved:
 	case machine.EventTookOver, machine.EventStopped, machine.EventBuildFailed, machine.EventCandidateFailed:
 		a.asked.by = "" // what comes next is no one's doing
+	case machine.EventRecovered:
+		if a.asked.last != "start" {
+			return "" // from a crash
+		}
+		a.asked.by = ""
 	default:
 		return ""
 	}
