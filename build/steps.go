@@ -304,19 +304,12 @@ func (j *job) stepCompile(ctx context.Context) (skipped bool, err error) {
 // environment's interpreter nor the .pth files there (site(3) runs lines of theirs, hence -S). A
 // file that does not compile, a template for another Python say, matters only when it is imported.
 func (j *job) compile(ctx context.Context) error {
-	python, err := filepath.EvalSymlinks(j.python.Path)
+	python, err := j.compiler()
 	if err != nil {
 		return err
 	}
-	if path := changeable(python, j.as); path != "" {
-		return fmt.Errorf("the build's user can change %s, so it is not run as the supervisor's own", path)
-	}
-	what := []string{"."}
-	if len(j.stale) <= fewStale {
-		what = j.stale
-	}
 	p, err := j.startMarked(Command{
-		Argv: append([]string{python, "-I", "-S", "-m", "compileall", "-q"}, what...),
+		Argv: append([]string{python, "-I", "-S", "-m", "compileall", "-q"}, compileArguments(j.stale)...),
 		Dir:  j.app(), Env: j.env, Umask: 0o027, Box: j.compileBox(),
 		Capable: true, // folders of the source may be read-only
 	})
