@@ -214,7 +214,8 @@ func (e *changedError) keys() (all []string) {
 // copyRequirements copies the requirements as far as they are inside the source, for people who
 // look at the release.
 func (j *job) copyRequirements() error {
-	source, err := os.OpenRoot(j.b.Source)
+	real := resolvedAsFar(j.b.Source)
+	source, err := os.OpenRoot(real)
 	if err != nil {
 		return fmt.Errorf("copy requirements: %w", err)
 	}
@@ -231,7 +232,7 @@ func (j *job) copyRequirements() error {
 		if _, err := os.Lstat(to); err == nil {
 			continue // it is inside the application
 		}
-		text, err := readText(reader{as: j.as}.opener(within(source)), rel)
+		text, err := readText(reader{as: j.as}.from(real, real).opener(within(source)), rel)
 		if err == nil {
 			err = os.WriteFile(to, text, 0o640)
 		}
