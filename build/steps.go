@@ -131,7 +131,7 @@ func (j *job) stepCopy(ctx context.Context) (bool, error) {
 	}
 	j.stale = reuseBytecode(j.app(), j.source, before)
 	// The steps run as the build's user and must be able to read it.
-	return false, seal(j.temp, j.as.GID)
+	return false, seal(j.temp, j.as.GID, j.as.UID)
 }
 
 // copyApp copies the application until what it copied is what is there.
