@@ -281,7 +281,7 @@ func (t tree) sum() string {
 
 // otherHash stands for a file of any size.
 func otherHash(ctx context.Context, path string) (string, error) {
-	f, err := openRegular(os.OpenFile, path)
+	f, err := openRegular(anywhere, path)
 	if err != nil {
 		return "", err
 	}
