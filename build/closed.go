@@ -30,7 +30,9 @@ var errClosed = errors.New("the build's user may not read it")
 // decides.
 type reader struct {
 	as   config.Identity
-	ours map[string]bool // settings that count as the build's, whatever their mode; see ownSettings
+	ours map[string]int // settings that count as the build's, whatever their mode, with their owner; see ownSettings
+
+	app, source string // see from
 }
 
 // ourselves reads for our own user.
@@ -38,7 +40,7 @@ var ourselves = reader{as: config.Identity{UID: -1, GID: -1}}
 
 // readerOf reads the application of b at app.
 func readerOf(app string, b config.Build, as config.Identity) reader {
-	r := reader{as: as}
+	r := reader{as: as}.from(resolvedAsFar(b.Source), app)
 	if r.other() {
 		r.ours = ownSettings(app, b)
 	}
@@ -59,8 +61,11 @@ func (r reader) mode(most, source fs.FileMode) fs.FileMode {
 
 // closed says whether what walk found at rel in the application at app is closed.
 func (r reader) closed(app, rel string, d fs.DirEntry) (bool, error) {
-	if !r.other() || r.ours[rel] || d.Type() == fs.ModeSymlink {
+	if _, own := r.ours[rel]; !r.other() || own || d.Type() == fs.ModeSymlink {
 		return false, nil
+	}
+	if !d.IsDir() && (!isWithin(app, r.source) || isLink(filepath.Join(app, rel))) && !r.leadsTo(app, rel) {
+		return true, nil
 	}
 	info, err := d.Info()
 	if err != nil {
@@ -83,11 +88,14 @@ func (r reader) opener(open opener) opener {
 	}
 	return func(path string, flag int, mode fs.FileMode) (*os.File, error) {
 		f, err := open(path, flag, mode)
-		if err != nil || r.ours[path] {
-			return f, err
+		if err != nil {
+			return nil, err
 		}
 		info, err := f.Stat()
-		if err == nil && !r.may(info, config.Read, func(into []byte) (int, error) { return unix.Fgetxattr(int(f.Fd()), aclName, into) }) {
+		if owner, own := r.ours[path]; err == nil && own && stillOwn(info, owner) {
+			return f, nil
+		}
+		if err == nil && !r.reached(f, path) || err == nil && !r.may(info, config.Read, func(into []byte) (int, error) { return unix.Fgetxattr(int(f.Fd()), aclName, into) }) {
 			err = fmt.Errorf("%s: %w", f.Name(), errClosed)
 		}
 		if err != nil {
@@ -165,13 +173,13 @@ func listed(list []byte, group int, as config.Identity, want config.Right) bool 
 // in the application at app: builds.toml names the build's settings file, and passwords in it are
 // often for root's eyes alone. What it imports counts too, as long as nobody but the owner of the
 // settings file can have written the import.
-func ownSettings(app string, b config.Build) map[string]bool {
+func ownSettings(app string, b config.Build) map[string]int {
 	own := filepath.Join(b.SettingsDir, filepath.Base(b.SettingsFile()))
 	owner, ok := keptBy(app, own, -1)
 	if !ok {
 		return nil
 	}
-	ours := map[string]bool{own: true}
+	ours := map[string]int{own: owner}
 	var imported []string
 	for rel := range readSettings(app, b).texts {
 		if _, ok := keptBy(app, rel, owner); !ok {
@@ -180,7 +188,7 @@ func ownSettings(app string, b config.Build) map[string]bool {
 		imported = append(imported, rel)
 	}
 	for _, rel := range imported {
-		ours[rel] = true
+		ours[rel] = owner
 	}
 	return ours
 }

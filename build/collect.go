@@ -165,7 +165,7 @@ func (j *job) listStatic(ctx context.Context) error {
 	if err := list.Write(r.StaticList()); err != nil {
 		return err
 	}
-	return sealEnvironment(r.Static(), j.as)
+	return seal(r.Static(), j.as.GID, j.as.UID)
 }
 
 // StageStatics prepares the static files of a release, which PublishStatics makes live. A release

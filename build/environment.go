@@ -105,7 +105,7 @@ func (j *job) install(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	// Nothing is left of these commands that could write into what follows.
-	if err := sealEnvironment(j.venv, j.as); err != nil {
+	if err := seal(j.venv, j.as.GID, j.as.UID); err != nil {
 		return err
 	}
 	if err := syncTree(j.venv); err != nil {

@@ -83,7 +83,7 @@ func (p *project) environment(t testing.TB) {
 		}
 	}
 	if err == nil {
-		err = seal(j.venv, j.as.GID)
+		err = seal(j.venv, j.as.GID, j.as.UID)
 	}
 	if err == nil {
 		err = writeEnvironmentRecord(j.venv, environmentRecord{Complete: true, Gunicorn: true})

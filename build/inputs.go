@@ -74,7 +74,7 @@ func within(dir *os.Root) opener {
 		if lerr != nil || link.Mode().Type() != fs.ModeSymlink {
 			return nil, err
 		}
-		if f, err = os.OpenFile(path, flag, mode); err != nil {
+		if f, err = anywhere(path, flag, mode); err != nil { // which opens no device, not even for a look
 			return nil, err
 		}
 		info, err := f.Stat()

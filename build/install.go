@@ -68,7 +68,7 @@ func (j *job) pip(ctx context.Context, in *installation) error {
 		if err := os.WriteFile(path, []byte(strings.Join(hidden, "\n")+"\n"), 0o640); err != nil {
 			return fmt.Errorf("write options for pip: %w", err)
 		}
-		if err := seal(j.temp, j.as.GID); err != nil {
+		if err := seal(j.temp, j.as.GID, j.as.UID); err != nil {
 			return err
 		}
 		argv = append(argv, "-r", path)

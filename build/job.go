@@ -271,7 +271,7 @@ func (j *job) finish(ctx context.Context) (Release, error) {
 	if err := j.listStatic(ctx); err != nil {
 		return rel, err
 	}
-	if err := seal(j.temp, j.as.GID); err != nil {
+	if err := seal(j.temp, j.as.GID, j.as.UID); err != nil {
 		return rel, err
 	}
 	if err := syncTree(j.temp); err != nil {

@@ -218,8 +218,8 @@ func eachInProject(ctx context.Context, dir, root string, visit func(in *os.Root
 
 // copyProject copies the project at dir to the folder to, for the build's user to write in: what
 // builds a package writes next to its source (setuptools, build/ and *.egg-info).
-func copyProject(ctx context.Context, dir, root, to string, as config.Identity) (tree, error) {
-	t, r := tree{}, reader{as: as}
+func copyProject(ctx context.Context, dir, root, source, to string, as config.Identity) (tree, error) {
+	t, r := tree{}, reader{as: as}.from(resolvedAsFar(source), resolvedAsFar(dir))
 	err := os.MkdirAll(to, 0o750)
 	if err == nil {
 		err = eachInProject(ctx, dir, root, func(in *os.Root, rel string, d fs.DirEntry) (err error) {
@@ -281,7 +281,7 @@ func (t tree) sum() string {
 
 // otherHash stands for a file of any size.
 func otherHash(ctx context.Context, path string) (string, error) {
-	f, err := openRegular(os.OpenFile, path)
+	f, err := openRegular(anywhere, path)
 	if err != nil {
 		return "", err
 	}

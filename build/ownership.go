@@ -65,68 +65,6 @@ func makeFolder(path string, mode fs.FileMode, uid, gid int) error {
 	return err
 }
 
-// seal gives everything below dir to us and the group gid (-1: ours), not writable by the group:
-// what serves must not be changed by what runs. Folders come before what is in them, so whoever
-// owned them until now cannot exchange an entry between our look at it and the change.
-func seal(dir string, gid int) error {
-	uid, own := uint32(os.Geteuid()), uint32(os.Getegid())
-	if gid >= 0 {
-		own = uint32(gid)
-	}
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		if !owned(info, uid, own) && (gid >= 0 || uid == 0) {
-			if err := os.Lchown(path, int(uid), int(own)); err != nil { //nolint:gosec // the folder above is ours by now
-				return err
-			}
-		}
-		if d.Type() == fs.ModeSymlink {
-			return nil
-		}
-		want := info.Mode().Perm() &^ 0o027
-		if gid >= 0 {
-			want |= want >> 3 & 0o050 // the build's user reads by the group
-		}
-		if want == info.Mode().Perm() && info.Mode()&(fs.ModeSetuid|fs.ModeSetgid) == 0 {
-			return nil
-		}
-		return os.Chmod(path, want) //nolint:gosec // it and the folder above are ours by now
-	})
-	if err != nil {
-		return fmt.Errorf("protect %s: %w", dir, err)
-	}
-	return nil
-}
-
-// sealEnvironment is seal of what the build's user filled. A second name of a file that is not
-// theirs would hand that file to their group: Linux lets anyone make one where
-// fs.protected_hardlinks is 0 (proc_sys_fs(5)).
-func sealEnvironment(dir string, as config.Identity) error {
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || as.UID < 0 || !d.Type().IsRegular() {
-			return err
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Nlink > 1 && int(stat.Uid) != as.UID {
-			return fmt.Errorf("%s is a second name of a file that is not the build user's", path)
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("protect %s: %w", dir, err)
-	}
-	return seal(dir, as.GID)
-}
-
 // changeable returns what the user could change of the file at path, which has no links in it: the
 // file, or a folder on the way to it.
 func changeable(path string, as config.Identity) string {
@@ -160,9 +98,4 @@ func ownerOf(info fs.FileInfo) int {
 		return int(stat.Uid)
 	}
 	return -1
-}
-
-func owned(info fs.FileInfo, uid, gid uint32) bool {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	return ok && stat.Uid == uid && stat.Gid == gid
 }

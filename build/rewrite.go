@@ -1,6 +1,7 @@
 package build
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -42,7 +43,7 @@ func (j *job) prepareInstall(ctx context.Context) (*installation, error) {
 		if err := makeFolder(filepath.Dir(to), 0o750, -1, j.as.GID); err != nil {
 			return nil, err
 		}
-		copied, err := copyProject(ctx, project, j.Root, to, j.as)
+		copied, err := copyProject(ctx, project, j.Root, j.b.Source, to, j.as)
 		if err != nil {
 			return nil, err
 		}
@@ -63,6 +64,9 @@ func (j *job) prepareInstall(ctx context.Context) (*installation, error) {
 		if f.settings {
 			continue
 		}
+		if err := j.mayBeHanded(f); err != nil {
+			return nil, fmt.Errorf("read requirements: %w", err)
+		}
 		path := in.files[f.path]
 		if err := os.WriteFile(path, []byte(in.rewrite(f)), 0o640); err != nil {
 			return nil, fmt.Errorf("write requirements: %w", err)
@@ -75,6 +79,25 @@ func (j *job) prepareInstall(ctx context.Context) (*installation, error) {
 	}
 	in.requirements, in.args = in.files[in.requirements], in.arguments(in.args)
 	return in, nil
+}
+
+// mayBeHanded returns an error unless the build's user may read a file of requirements: the installer
+// reads it itself where it is handed over as it is, and a copy that we make must show no more.
+func (j *job) mayBeHanded(f textFile) error {
+	if !j.other() || f.err != nil {
+		return nil
+	}
+	r, source := reader{as: j.as}, resolvedAsFar(j.b.Source)
+	raw, err := readText(r.from(source, source).opener(anywhere), f.path)
+	if err == nil {
+		if text, ok, gerr := generated(f.path, raw); ok {
+			raw, err = []byte(text), gerr
+		}
+	}
+	if err == nil && !bytes.Equal(raw, f.raw) {
+		return errChanged
+	}
+	return err
 }
 
 // rewrite returns a requirements file that names the copies. Its lines keep their numbers, which

@@ -131,7 +131,7 @@ func (j *job) stepCopy(ctx context.Context) (bool, error) {
 	}
 	j.stale = reuseBytecode(j.app(), j.source, before)
 	// The steps run as the build's user and must be able to read it.
-	return false, seal(j.temp, j.as.GID)
+	return false, seal(j.temp, j.as.GID, j.as.UID)
 }
 
 // copyApp copies the application until what it copied is what is there.
@@ -214,7 +214,8 @@ func (e *changedError) keys() (all []string) {
 // copyRequirements copies the requirements as far as they are inside the source, for people who
 // look at the release.
 func (j *job) copyRequirements() error {
-	source, err := os.OpenRoot(j.b.Source)
+	real := resolvedAsFar(j.b.Source)
+	source, err := os.OpenRoot(real)
 	if err != nil {
 		return fmt.Errorf("copy requirements: %w", err)
 	}
@@ -231,7 +232,7 @@ func (j *job) copyRequirements() error {
 		if _, err := os.Lstat(to); err == nil {
 			continue // it is inside the application
 		}
-		text, err := readText(reader{as: j.as}.opener(within(source)), rel)
+		text, err := readText(reader{as: j.as}.from(real, real).opener(within(source)), rel)
 		if err == nil {
 			err = os.WriteFile(to, text, 0o640)
 		}
@@ -304,19 +305,12 @@ func (j *job) stepCompile(ctx context.Context) (skipped bool, err error) {
 // environment's interpreter nor the .pth files there (site(3) runs lines of theirs, hence -S). A
 // file that does not compile, a template for another Python say, matters only when it is imported.
 func (j *job) compile(ctx context.Context) error {
-	python, err := filepath.EvalSymlinks(j.python.Path)
+	python, err := j.compiler()
 	if err != nil {
 		return err
 	}
-	if path := changeable(python, j.as); path != "" {
-		return fmt.Errorf("the build's user can change %s, so it is not run as the supervisor's own", path)
-	}
-	what := []string{"."}
-	if len(j.stale) <= fewStale {
-		what = j.stale
-	}
 	p, err := j.startMarked(Command{
-		Argv: append([]string{python, "-I", "-S", "-m", "compileall", "-q"}, what...),
+		Argv: append([]string{python, "-I", "-S", "-m", "compileall", "-q"}, compileArguments(j.stale)...),
 		Dir:  j.app(), Env: j.env, Umask: 0o027, Box: j.compileBox(),
 		Capable: true, // folders of the source may be read-only
 	})

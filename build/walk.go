@@ -57,7 +57,8 @@ func walk(ctx context.Context, app string, visit func(rel string, d fs.DirEntry)
 		if err != nil || rel == "." {
 			return err
 		}
-		if noise(d.Name(), d.IsDir()) {
+		// A link in the place of a cache would have us write bytecode to where it leads.
+		if noise(d.Name(), d.IsDir() || d.Type() == fs.ModeSymlink && d.Name() == "__pycache__") {
 			if skip != nil {
 				skip(rel)
 			}

@@ -240,7 +240,7 @@ func (l *loader) names(c *Config, b *Build, from origins, path string) {
 	search := os.Getenv("PATH")
 	if b.EnvFile != "" && !from["env_file"].bad {
 		b.EnvFile = l.resolve(b.EnvFile)
-		env, errs := readEnvFile(b.EnvFile)
+		env, errs := readEnvFile(*b)
 		for _, err := range errs {
 			wrong("env_file", b.EnvFile, "env_file = %s: %v", show(b.EnvFile), err)
 		}

@@ -23,7 +23,7 @@ func Environ(b Build, own []string) ([]string, error) {
 		}
 	}
 	if b.EnvFile != "" {
-		more, errs := readEnvFile(b.EnvFile)
+		more, errs := readEnvFile(b)
 		if len(errs) > 0 {
 			return nil, fmt.Errorf("read env_file: %w", errors.Join(errs...))
 		}
@@ -41,14 +41,14 @@ func Environ(b Build, own []string) ([]string, error) {
 // that begin with # or ; are comments, a name may follow "export ", quotes around a value are
 // removed. A value that continues in the next line is refused rather than misread. All mistakes are
 // returned.
-func readEnvFile(path string) (map[string]string, []error) {
-	text, err := readText(path)
+func readEnvFile(b Build) (map[string]string, []error) {
+	text, err := readEnvText(b)
 	if err != nil {
 		return nil, []error{err}
 	}
 	env, errs := parseEnv(withoutBOM(text))
 	for i, err := range errs {
-		errs[i] = fmt.Errorf("%s:%w", path, err)
+		errs[i] = fmt.Errorf("%s:%w", b.EnvFile, err)
 	}
 	return env, errs
 }

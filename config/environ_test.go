@@ -70,7 +70,7 @@ func TestAllMistakesOfAnEnvFileHaveTheirPlace(t *testing.T) {
 	s := newSite(t)
 	path := s.write("env", "A=1\nno secret shown\n1B=x\n=x\nC D=x\n\nLISTEN_PID=1\nMEDCTRL_BUILD=1\nGUNICORN_CMD_ARGS=-D\n"+
 		"E=a\x00b\nF='x\ny'\nG=\"x\nH=x\\\nI=\"x\" y\nJ='a'b'\n \texport DJANGO_SETTINGS_MODULE=x\nVIRTUAL_ENV=x\n")
-	_, errs := readEnvFile(path)
+	_, errs := readEnvFile(Build{EnvFile: path})
 	want := []string{
 		"2:1: want NAME=VALUE", "3:1: want NAME=VALUE", "4:1: want NAME=VALUE", "5:1: want NAME=VALUE", "7:1: LISTEN_PID: want another name",
 		"8:1: MEDCTRL_BUILD: want another name", "9:1: GUNICORN_CMD_ARGS: want", "10:1: E: the value contains a NUL", "11:1: F: a quote is not closed",

@@ -132,7 +132,13 @@ func (n *newBuild) write(file string) (path, entry string, err error) {
 	path = b.SettingsFile()
 	module := strings.TrimSuffix(b.SettingsModule(), ".deploy_"+n.name)
 	text := fmt.Sprintf(settingsTemplate, n.name, module, rand.Text()+rand.Text(), n.location)
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
+	// The folder may be somebody else's, who may exchange it: all is done in the one that was opened.
+	dir, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return "", "", fmt.Errorf("write settings: %w", err)
+	}
+	defer dir.Close() // has no error that matters
+	f, err := dir.OpenFile(filepath.Base(path), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
 	if errors.Is(err, fs.ErrExist) {
 		return "", "", fmt.Errorf("%s exists and is left alone: add the entry to %s by hand, or choose another name", path, file)
 	}
@@ -140,8 +146,8 @@ func (n *newBuild) write(file string) (path, entry string, err error) {
 		return "", "", fmt.Errorf("write settings: %w", err)
 	}
 	_, err = f.WriteString(text)
-	if err = errors.Join(err, f.Chmod(0o640), giveToBuild(f, b), f.Close()); err != nil {
-		os.Remove(path) // half of it
+	if err = errors.Join(err, f.Chmod(0o640), giveToBuild(dir, f, b), f.Close()); err != nil {
+		dir.Remove(filepath.Base(path)) // half of it
 		return "", "", fmt.Errorf("write settings: %w", err)
 	}
 	return path, entry, nil
@@ -149,7 +155,7 @@ func (n *newBuild) write(file string) (path, entry string, err error) {
 
 // giveToBuild has the user of a build read a file that is written by root, and whoever owns the folder
 // edit it.
-func giveToBuild(f *os.File, b config.Build) error {
+func giveToBuild(dir *os.Root, f *os.File, b config.Build) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
@@ -157,7 +163,7 @@ func giveToBuild(f *os.File, b config.Build) error {
 	if err != nil {
 		return err
 	}
-	info, err := os.Stat(filepath.Dir(f.Name()))
+	info, err := dir.Stat(".")
 	if err != nil {
 		return err
 	}

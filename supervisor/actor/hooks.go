@@ -3,6 +3,7 @@ package actor
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/config"
@@ -38,7 +39,7 @@ func (a *Actor) callHook(event machine.EventName, release, reason string) {
 		return
 	}
 	about := []string{"MEDCTRL_BUILD=" + a.name, "MEDCTRL_RELEASE=" + release, "MEDCTRL_EVENT=" + string(event),
-		"MEDCTRL_REASON=" + reason, "MEDCTRL_DATA=" + a.paths.Data()}
+		"MEDCTRL_REASON=" + inVariable(reason), "MEDCTRL_DATA=" + a.paths.Data()}
 	a.task(func(context.Context) {
 		begun := time.Now()
 		ctx, cancel := context.WithTimeoutCause(a.hooks.ctx, hookLimit, fmt.Errorf("ended because it took longer than %v", hookLimit))
@@ -54,4 +55,17 @@ func (a *Actor) callHook(event machine.EventName, release, reason string) {
 		}
 		a.log.Info("hook done", "event", event, "command", argv[0], "took", time.Since(begun).Round(time.Millisecond))
 	})
+}
+
+// mostReason is how much of a reason a hook is told: execve(2) takes at most 128 KiB for a variable.
+const mostReason = 16 << 10
+
+// inVariable is a reason as a variable can hold it. What a server printed last is in it, and may be
+// anything: no server keeps its hook from being called.
+func inVariable(reason string) string {
+	reason = strings.ReplaceAll(reason, "\x00", "\ufffd")
+	if len(reason) > mostReason {
+		reason = strings.ToValidUTF8(reason[:mostReason], "") + "…"
+	}
+	return reason
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,6 +35,19 @@ func (l *life) called() []string {
 		}
 	}
 	return called
+}
+
+// A variable can hold neither a NUL byte nor more than 128 KiB (execve(2)).
+func TestNoReasonKeepsAHookFromBeingCalled(t *testing.T) {
+	t.Parallel()
+	for reason, want := range map[string]string{
+		"exit code 1; last output: a\x00b": "exit code 1; last output: a\ufffdb",
+		strings.Repeat("é", 100<<10):       strings.Repeat("é", mostReason/2) + "…",
+	} {
+		if got := inVariable(reason); got != want {
+			t.Errorf("%.60q: %.60q, want %.60q", reason, got, want)
+		}
+	}
 }
 
 func TestHooksAreCalledWithWhatHappened(t *testing.T) {
