@@ -29,7 +29,6 @@ func hungryWorld(t *testing.T, limits string, lines ...string) *World {
 		t.Fatal(err)
 	}
 	inCgroup(t, w)
-	w.Prepared = os.Getenv("MEDCTRL_TEST_VM") == "" // too slow to do it twice
 	w.SetBuilds(hungry(limits, lines...), tinyEntry("two"))
 	return w
 }
