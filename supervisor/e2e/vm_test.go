@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,7 +17,26 @@ import (
 // cgroup v2: `make test-vm` boots one. The kernel takes no process into a cgroup whose children have
 // limits, and systemd starts a service in the service's own.
 func TestBootedServiceIsStartedAgainWhereItsBuildsHaveLimits(t *testing.T) {
-	vm := bootedInVM(t, hungryWorld(t, "memory = \"64M\"\ntasks = 20\ncpu = 0.8"))
+	needVM(t)
+	units := map[string]func(string) string{"as shipped": func(unit string) string { return unit }}
+	version := regexp.MustCompile(`^systemd (\d+)`).FindStringSubmatch(outputOf(t, "systemctl", "--version"))
+	if version == nil {
+		t.Fatal("systemctl does not say its version")
+	}
+	if n, err := strconv.Atoi(version[1]); err == nil && n >= 254 {
+		calls := regexp.MustCompile(`(?m)^Exec(StartPre|StopPost)=.*cgroup-step$`)
+		units["DelegateSubgroup"] = func(unit string) string {
+			return calls.ReplaceAllString(unit, "") + "\n[Service]\nDelegateSubgroup=medctrl-supervisor\n"
+		}
+	}
+	for name, edit := range units {
+		t.Run(name, func(t *testing.T) { startsAgainWithLimits(t, edit) })
+	}
+}
+
+// startsAgainWithLimits tries it with the unit that edit makes of the shipped one.
+func startsAgainWithLimits(t *testing.T, edit func(unit string) string) {
+	vm := bootedInVM(t, hungryWorld(t, "memory = \"64M\"\ntasks = 20\ncpu = 0.8"), edit)
 	first := vm.one("running", func(s BuildStatus) bool { return s.State == "running" })
 	hold := func(pid int) (bool, string) {
 		got := []string{limit(t, pid, "memory", "memory.limit_in_bytes", "memory.max"), limit(t, pid, "pids", "pids.max", "pids.max"), limit(t, pid, "cpu", "cpu.cfs_quota_us", "cpu.max")}
@@ -62,7 +82,8 @@ func TestBootedServiceIsStartedAgainWhereItsBuildsHaveLimits(t *testing.T) {
 
 // What limits need of a service must never hurt whoever has none.
 func TestBootedServiceWithoutLimitsStaysInItsCgroup(t *testing.T) {
-	vm := bootedInVM(t, tinyWorld(t))
+	needVM(t)
+	vm := bootedInVM(t, tinyWorld(t), func(unit string) string { return unit })
 	first := vm.one("running", func(s BuildStatus) bool { return s.State == "running" })
 	tr := vm.Load("one", 10)
 	for range 2 {
@@ -90,16 +111,20 @@ func placeOf(pid string) string {
 // inVM is a World whose supervisor is the service of the example unit, on the machine itself.
 type inVM struct{ *World }
 
-// bootedInVM starts it, with a drop-in that says where it writes.
-func bootedInVM(t *testing.T, w *World) inVM {
+func needVM(t *testing.T) {
 	t.Helper()
 	if os.Getenv("MEDCTRL_TEST_VM") == "" {
 		t.Skip("needs a virtual machine: make test-vm")
 	}
+}
+
+// bootedInVM starts it, with what edit makes of the unit and a drop-in that says where it writes.
+func bootedInVM(t *testing.T, w *World, edit func(unit string) string) inVM {
+	t.Helper()
 	vm := inVM{w}
 	w.prepare()
-	unit := strings.NewReplacer("/usr/local/bin/medctrl-supervisor", Binary(t), "/etc/medctrl/builds.toml", w.File).Replace(
-		readAll("../../examples/systemd/medctrl-supervisor.service"))
+	unit := edit(strings.NewReplacer("/usr/local/bin/medctrl-supervisor", Binary(t), "/etc/medctrl/builds.toml", w.File).Replace(
+		readAll("../../examples/systemd/medctrl-supervisor.service")))
 	const path = "/run/systemd/system/medctrl-supervisor.service"
 	err := os.MkdirAll(path+".d", 0o755)
 	for name, text := range map[string]string{path: unit, path + ".d/root.conf": "[Service]\nReadWritePaths=" + w.Dir + "\n"} {
@@ -128,9 +153,15 @@ func (vm inVM) journal() string {
 
 func (vm inVM) systemctl(args ...string) string {
 	vm.t.Helper()
-	out, err := exec.Command("systemctl", args...).CombinedOutput()
+	return outputOf(vm.t, "systemctl", args...)
+}
+
+// outputOf is what a command prints.
+func outputOf(t testing.TB, name string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(name, args...).CombinedOutput()
 	if err != nil {
-		vm.t.Fatalf("systemctl %v: %v: %s", args, err, out)
+		t.Fatalf("%s %v: %v: %s", name, args, err, out)
 	}
 	return strings.TrimSpace(string(out))
 }
