@@ -133,8 +133,13 @@ func besides(t *testing.T, w *World, f func()) {
 	r.NoneLost(t)
 	calmly, then := r.Within(span{0, before}), r.Within(span{before, time.Hour})
 	t.Logf("the neighbour before: %v; beside it: %v", calmly, then)
-	// Twenty requests have come within a second before: a machine that others use as well is left some room.
-	if most := 10*calmly.P50 + 100*time.Millisecond; then.P50 > most {
+	// Twenty requests have come within a second before: a machine that others use as well is left some room,
+	// and one whose processor is emulated, beside them, more.
+	room := 100 * time.Millisecond
+	if os.Getenv("MEDCTRL_TEST_VM") != "" {
+		room = time.Second
+	}
+	if most := 10*calmly.P50 + room; then.P50 > most {
 		t.Errorf("the neighbour takes %v, before it was %v", then.P50, calmly.P50)
 	}
 }

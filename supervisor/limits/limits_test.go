@@ -49,14 +49,33 @@ func TestTreeOfV2HasItsLimitsInItsOwnCgroup(t *testing.T) {
 		trees + "/x:one:1/cpu.max": "1000 100000", trees + "/x:one:1/pids.max": "max",
 	})
 	f.file(trees+"/x:one:1/memory.events", "low 0\nhigh 7\nmax 3\noom 2\noom_kill 4\noom_group_kill 1\n")
-	if n := g.OOMKills(); n != 4 {
+	if n := g.OOMKills(); n != 3 {
 		t.Errorf("%d kills", n)
 	}
 	if err := os.RemoveAll(f.path(trees + "/x:one:1")); err != nil {
 		t.Fatal(err)
 	}
-	if n := g.OOMKills(); n != 4 {
+	if n := g.OOMKills(); n != 3 {
 		t.Errorf("%d kills, once it has been removed", n)
+	}
+}
+
+func TestProcessThatTheKernelCountsTwiceIsOneKill(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]uint64{
+		"oom 1\noom_kill 2\noom_group_kill 1\n": 1, // a tree of one process
+		"oom 1\noom_kill 1\noom_group_kill 1\n": 1, // it had ended before the rest of its tree was counted
+		"oom 2\noom_kill 7\noom_group_kill 2\n": 5,
+		"oom 1\noom_kill 2\n":                   2, // before Linux 5.17
+		"oom_kill_disable 0\noom_kill 3\n":      3, // v1
+		"oom_kill 0\noom_group_kill 0\n":        0,
+	} {
+		if got, ok := killsIn(text); got != want || !ok {
+			t.Errorf("of %q: %d (%v), want %d", text, got, ok, want)
+		}
+	}
+	if _, ok := killsIn("oom_kill many\n"); ok {
+		t.Error("what is no number is taken for one")
 	}
 }
 
