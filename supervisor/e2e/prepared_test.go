@@ -52,7 +52,7 @@ func environmentOf(requirements string) (string, error) {
 	made := false
 	again := time.NewTicker(50 * time.Millisecond)
 	defer again.Stop()
-	for limit := time.Now().Add(2 * time.Minute); !made && time.Now().Before(limit); <-again.C {
+	for limit := time.Now().Add(4 * time.Minute); !made && time.Now().Before(limit); <-again.C {
 		_, err := os.Stat(filepath.Join(dir, "root", "one", "current"))
 		made = err == nil
 	}

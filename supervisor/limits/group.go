@@ -204,14 +204,29 @@ func (g *Group) OOMKills() uint64 {
 	if err != nil {
 		return g.killed
 	}
-	for line := range strings.Lines(string(text)) {
-		if n, ok := strings.CutPrefix(strings.TrimSpace(line), "oom_kill "); ok {
-			if n, err := strconv.ParseUint(n, 10, 64); err == nil {
-				g.killed = n
-			}
-		}
+	if killed, ok := killsIn(string(text)); ok {
+		g.killed = killed
 	}
 	return g.killed
+}
+
+// killsIn reads how many processes the kernel has killed from memory.events or memory.oom_control. Where
+// it kills a whole tree it counts the process that it began with twice, so each tree takes one off
+// (Linux 5.17 counts the trees).
+func killsIn(text string) (killed uint64, ok bool) {
+	var trees uint64
+	for line := range strings.Lines(text) {
+		name, number, _ := strings.Cut(strings.TrimSpace(line), " ")
+		n, err := strconv.ParseUint(number, 10, 64)
+		switch {
+		case err != nil:
+		case name == "oom_kill":
+			killed, ok = n, true
+		case name == "oom_group_kill":
+			trees = n
+		}
+	}
+	return max(killed-min(killed, trees), min(killed, trees)), ok
 }
 
 // Pids are the live processes in the tree's cgroups of v1.

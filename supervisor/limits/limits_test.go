@@ -1,12 +1,17 @@
 package limits
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const trees = "cgroup/system.slice/s.service/medctrl-x"
@@ -44,14 +49,33 @@ func TestTreeOfV2HasItsLimitsInItsOwnCgroup(t *testing.T) {
 		trees + "/x:one:1/cpu.max": "1000 100000", trees + "/x:one:1/pids.max": "max",
 	})
 	f.file(trees+"/x:one:1/memory.events", "low 0\nhigh 7\nmax 3\noom 2\noom_kill 4\noom_group_kill 1\n")
-	if n := g.OOMKills(); n != 4 {
+	if n := g.OOMKills(); n != 3 {
 		t.Errorf("%d kills", n)
 	}
 	if err := os.RemoveAll(f.path(trees + "/x:one:1")); err != nil {
 		t.Fatal(err)
 	}
-	if n := g.OOMKills(); n != 4 {
+	if n := g.OOMKills(); n != 3 {
 		t.Errorf("%d kills, once it has been removed", n)
+	}
+}
+
+func TestProcessThatTheKernelCountsTwiceIsOneKill(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]uint64{
+		"oom 1\noom_kill 2\noom_group_kill 1\n": 1, // a tree of one process
+		"oom 1\noom_kill 1\noom_group_kill 1\n": 1, // it had ended before the rest of its tree was counted
+		"oom 2\noom_kill 7\noom_group_kill 2\n": 5,
+		"oom 1\noom_kill 2\n":                   2, // before Linux 5.17
+		"oom_kill_disable 0\noom_kill 3\n":      3, // v1
+		"oom_kill 0\noom_group_kill 0\n":        0,
+	} {
+		if got, ok := killsIn(text); got != want || !ok {
+			t.Errorf("of %q: %d (%v), want %d", text, got, ok, want)
+		}
+	}
+	if _, ok := killsIn("oom_kill many\n"); ok {
+		t.Error("what is no number is taken for one")
 	}
 }
 
@@ -303,6 +327,77 @@ func TestServiceWhoseSupervisorWasKilledCanBeStartedAgain(t *testing.T) {
 	})
 	if _, m := v2(t, "/user.slice", "memory"); m.free() == nil {
 		t.Error("it does not say that it was not called by systemd")
+	}
+}
+
+func TestServiceOfAnotherUserMayEnterItsLeaf(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files to another user")
+	}
+	const service, user = "cgroup/system.slice/s.service", 65_001
+	f, m := v2(t, "/system.slice/s.service", "memory")
+	for _, dir := range []string{service, service + "/" + LeafName} {
+		f.cgroup(dir, "")
+	}
+	if err := os.Chown(f.path(service), user, user); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.free(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"", "/cgroup.procs"} {
+		var st unix.Stat_t
+		if err := unix.Stat(f.path(service+"/"+LeafName+name), &st); err != nil || st.Uid != user || st.Gid != user {
+			t.Errorf("%s%s belongs to %d:%d (%v), want %d", LeafName, name, st.Uid, st.Gid, err, user)
+		}
+	}
+}
+
+// What limits need must never hurt whoever has none.
+func TestSupervisorWithoutLimitsChangesNoCgroup(t *testing.T) {
+	t.Parallel()
+	const service = "cgroup/system.slice/s.service"
+	f, m := v2(t, "/system.slice/s.service", "cpu memory pids")
+	f.file(service+"/cgroup.type", "domain\n")
+	f.file(service+"/cgroup.procs", "12\n")
+	for _, dir := range []string{"/" + LeafName, "/medctrl-x", "/medctrl-x/x:one:1"} {
+		for _, file := range []string{"cgroup.controllers", "cgroup.subtree_control", "cgroup.procs"} {
+			f.file(service+dir+"/"+file, "") // the kernel makes no others where no controller is enabled
+		}
+	}
+	all := func() string {
+		var text strings.Builder
+		err := filepath.WalkDir(f.dir, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				var content []byte
+				content, err = os.ReadFile(path)
+				fmt.Fprintf(&text, "%s: %s\n", path, content)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text.String()
+	}
+	before := all()
+	r, own := NewRoom(m, f.path(trees), "medctrl-x"), f.path(trees+"/x:one:1")
+	g, enter, err := r.Make(Limits{}, "x/one/1", own)
+	if err != nil || len(enter) > 0 {
+		t.Fatal(enter, err)
+	}
+	adopted := r.Of("x/one/1", own, 12)
+	err = errors.Join(g.Set(Limits{}), adopted.Set(Limits{}))
+	g.OOMKills()
+	adopted.OOMKills()
+	r.Tidy()
+	if err := errors.Join(err, g.Remove(), adopted.Remove()); err != nil {
+		t.Error(err)
+	}
+	r.Close()
+	if after := all(); after != before {
+		t.Errorf("cgroups were changed: %s\nbefore: %s", after, before)
 	}
 }
 

@@ -102,7 +102,7 @@ func (r *Room) prepareV2(c controller) (*way, error) {
 // itself.
 //
 // systemd starts a service in the service's own cgroup, which the kernel would refuse while trees of a
-// supervisor that was killed are below. The unit sees to that, and shows it by the leaf that is there.
+// supervisor that was killed have limits below. The unit sees to that (Free), and shows it by the leaf that is there.
 func (r *Room) move(base string) error {
 	leaf := filepath.Join(base, LeafName)
 	if strings.HasSuffix(base, ".service") && !isThere(leaf, "cgroup.procs") {

@@ -7,17 +7,20 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // controlName is the cgroup in which systemd runs the additional commands of a unit with Delegate=yes.
 const controlName = ".control"
 
-// Free lets systemd start the service again that it calls us for, before it does (ExecStartPre=) and
-// after it has ended (ExecStopPost=, which is not run in the service's own cgroup). It
-// starts a service in the service's own cgroup, and the kernel refuses that while there are limits on
-// what goes on below after a supervisor was killed. So these are lifted; the next supervisor moves into
-// the leaf, which is made here, and applies them again when it adopts. What its trees use by then does
-// not count. A unit with DelegateSubgroup= needs none of this.
+// Free lets systemd start again the service that it calls us for. systemd starts a service in the
+// service's own cgroup, and after a supervisor was killed the kernel refuses that while what is still
+// running below has limits. So ExecStopPost= lifts them: systemd runs it in another cgroup. The next
+// supervisor applies them again when it adopts; the memory in use by then does not count.
+//
+// ExecStartPre= is run in the service's own cgroup, so it cannot help there. It makes the leaf, by which
+// the supervisor knows that its unit calls us. A unit with DelegateSubgroup= needs none of this.
 func Free() error {
 	m, err := Here()
 	if err != nil {
@@ -36,7 +39,7 @@ func (m *Machine) free() error {
 	} else if !strings.HasSuffix(base, ".service") {
 		return errors.New("nothing is freed: this is for ExecStartPre= and ExecStopPost= of a service with Delegate=yes")
 	}
-	if err := os.Mkdir(filepath.Join(base, LeafName), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := makeLeaf(base); err != nil {
 		return fmt.Errorf("free the cgroup of the service: %w", err)
 	}
 	entries, err := os.ReadDir(base)
@@ -50,6 +53,25 @@ func (m *Machine) free() error {
 		}
 	}
 	return errors.Join(append(errs, disable(base))...)
+}
+
+// makeLeaf makes the leaf. We run as root, and a service with User= must be able to enter it: systemd
+// has given base to that user.
+func makeLeaf(base string) error {
+	leaf := filepath.Join(base, LeafName)
+	if err := os.Mkdir(leaf, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(base, &st); err != nil {
+		return err
+	}
+	for _, path := range []string{leaf, filepath.Join(leaf, "cgroup.procs")} {
+		if err := os.Lchown(path, int(st.Uid), int(st.Gid)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // disable disables the controllers of what is below a cgroup.
