@@ -2,10 +2,11 @@ package process
 
 import (
 	"bufio"
-	"encoding/binary"
+	"debug/elf"
 	"fmt"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -16,18 +17,12 @@ import (
 // page cache as they are used (madvise(2), MADV_DONTNEED).
 func Trim() error {
 	debug.FreeOSMemory()
-	const fixed = 2 // ET_EXEC: in any other the loader has written to what is read-only now (elf(5))
-	exe, err := os.Open("/proc/self/exe")
+	loaded, err := isLoaded("/proc/self/exe")
 	if err != nil {
 		return fmt.Errorf("trim memory: %w", err)
 	}
-	defer exe.Close()
-	var head [18]byte
-	if _, err := exe.ReadAt(head[:], 0); err != nil {
-		return fmt.Errorf("trim memory: %w", err)
-	}
 	path, err := os.Readlink("/proc/self/exe")
-	if err != nil || binary.NativeEndian.Uint16(head[16:]) != fixed {
+	if err != nil || loaded {
 		return err
 	}
 	maps, err := os.Open("/proc/self/maps")
@@ -50,4 +45,16 @@ func Trim() error {
 		}
 	}
 	return nil
+}
+
+// isLoaded says whether a loader has written to what is read-only of a program now, which cannot be
+// had again from its file: that of a program at any address, or of one with libraries (elf(5)).
+func isLoaded(program string) (bool, error) {
+	f, err := elf.Open(program)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close() // it was only read
+	hasLoader := slices.ContainsFunc(f.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP })
+	return f.Type != elf.ET_EXEC || hasLoader, nil
 }

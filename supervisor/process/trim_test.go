@@ -27,16 +27,16 @@ func fromFiles(t *testing.T) int {
 
 // It is alone: while other tests run, they need their pages again at once.
 func TestTrimGivesBackPagesOfTheProgram(t *testing.T) {
-	program, err := os.ReadFile("/proc/self/exe")
+	loaded, err := isLoaded("/proc/self/exe")
 	if err != nil {
 		t.Fatal(err)
-	}
-	if program[16] != 2 {
-		t.Skip("this test binary is position-independent, of which nothing is given back")
 	}
 	before := fromFiles(t)
 	if err := Trim(); err != nil {
 		t.Fatal(err)
+	}
+	if loaded {
+		t.Skip("a loader has written to this test binary, so nothing of it is given back")
 	}
 	if after := fromFiles(t); after >= before {
 		t.Errorf("%d KiB before, %d KiB after", before, after)
