@@ -188,6 +188,56 @@ setuptools.setup(name="daemon", version="1.0")
 			})
 			return running("sleep 614")
 		}},
+		{by: supplier, what: "names a file like an option of what compiles it", refused: nothing, try: func(a *arena) string {
+			victim, list := filepath.Join(a.Dir, "victim"), filepath.Join(a.Dir, "list.py")
+			err := errors.Join(os.Mkdir(victim, 0o700), os.WriteFile(filepath.Join(victim, "m.py"), []byte("A = 1\n"), 0o600),
+				os.WriteFile(list, []byte(filepath.Join(victim, "m.py")+"\n"), 0o644))
+			if err != nil {
+				return err.Error()
+			}
+			s := a.third()
+			said := s.with("API/-i", func(path string) error { // API/-i/DIR/list.py
+				return errors.Join(os.MkdirAll(path+a.Dir, 0o755), os.WriteFile(path+list, []byte("A = 2\n"), 0o644))
+			})
+			if !strings.HasPrefix(said, "exit code 0") {
+				return said
+			}
+			if _, err := os.Lstat(filepath.Join(victim, "__pycache__")); !errors.Is(err, fs.ErrNotExist) {
+				return "a file of root's was compiled"
+			}
+			return "nothing"
+		}},
+		{by: supplier, what: "has a file of root's read as requirements", refused: `^exit code 1\n`, try: func(a *arena) string {
+			s := a.third()
+			said := s.with("beside", func(path string) error {
+				return errors.Join(os.Mkdir(path, 0o755), os.WriteFile(filepath.Join(path, "setup.py"), []byte("import setuptools\nsetuptools.setup(name=\"beside\", version=\"1.0\")\n"), 0o644),
+					os.WriteFile(s.path("requirements.txt"), []byte("./beside\n-r "+filepath.Join(a.Dir, "two.env")+"\n"), 0o644))
+			})
+			if strings.Contains(said, a.secret) {
+				return "the secret is told: " + said
+			}
+			return said
+		}},
+		{by: ownCode, what: "makes its env_file a link to that of another build", refused: `^exit code 1\n`, try: func(a *arena) string {
+			s, file := a.third(), filepath.Join(a.Dir, "own", "three.env")
+			err := errors.Join(os.Mkdir(filepath.Dir(file), 0o755), os.Chown(filepath.Dir(file), int(a.one.Uid), int(a.one.Gid)),
+				os.Symlink(filepath.Join(a.Dir, "two.env"), file))
+			if err != nil {
+				return err.Error()
+			}
+			before := a.Config()
+			a.SetBuilds(a.Builds, "env_file = \"own/three.env\"\n")
+			defer func() {
+				if err := os.WriteFile(a.File, []byte(before), 0o644); err != nil {
+					a.t.Error(err)
+				}
+			}()
+			_, said, code := s.CLI("reload")
+			if environ := readAll(fmt.Sprintf("/proc/%d/environ", a.pid("three"))); strings.Contains(environ, a.secret) {
+				return "it has the secret"
+			}
+			return fmt.Sprintf("exit code %d\n%s", code, said)
+		}},
 		{by: supplier, what: "has the password of an index told", refused: nothing, try: func(a *arena) string {
 			s := a.third()
 			said := s.with("requirements.txt", func(path string) error {
