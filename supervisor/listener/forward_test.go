@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -347,6 +348,13 @@ while True:
 	if err := cmd.Process.Signal(unix.SIGSTOP); err != nil { // it hangs
 		t.Fatal(err)
 	}
+	// Until then it may take clients still.
+	for deadline := time.Now().Add(20 * time.Second); !stopped(t, cmd.Process.Pid); {
+		if time.Now().After(deadline) {
+			t.Fatal("it has not stopped")
+		}
+		<-time.After(time.Millisecond)
+	}
 	var clients []net.Conn
 	for range 20 {
 		c := dial(t, old.Path())
@@ -369,4 +377,14 @@ while True:
 	}
 	c := dial(t, old.Path())
 	wantBody(t, ask(t, c, "GET", "GET / HTTP/1.1\r\nHost: a\r\n\r\n"), "plain ")
+}
+
+// stopped says whether a signal has stopped a process (proc_pid_stat(5)).
+func stopped(t *testing.T, pid int) bool {
+	t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.HasPrefix(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " T ")
 }
