@@ -44,19 +44,19 @@ dependencies = [{ name = "demo" }, { name = "other", marker = "python_full_versi
 [[package]]
 name = "demo"
 version = "1.0"
-source = { registry = "https://packages.example/simple" }
-sdist = { url = "https://files.pythonhosted.org/demo-1.0.tar.gz", hash = "sha256:00" }
+source = { registry = "https://packages.example/index" }
+sdist = { url = "https://packages.example/demo-1.0.tar.gz", hash = "sha256:00" }
 
 [[package]]
 name = "other"
 version = "3.0"
-source = { registry = "https://packages.example/simple" }
+source = { registry = "https://packages.example/index" }
 resolution-markers = ["python_full_version < '3'"]
 
 [[package]]
 name = "other"
 version = "1.0"
-source = { registry = "https://packages.example/simple" }
+source = { registry = "https://packages.example/index" }
 resolution-markers = ["python_full_version >= '3'"]
 `
 

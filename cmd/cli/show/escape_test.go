@@ -20,7 +20,7 @@ var printed = []struct{ text, shown string }{
 	{"\x1b[?1049h\n", "^[[?1049h\n"},
 	{"\x1b]0;title\x07\n", "^[]0;title^G\n"},
 	{"\x1b]52;c;bG9naW4=\x1b\\\n", "^[]52;c;bG9naW4=^[\\\n"}, // the clipboard
-	{"\x1bP+q544e\x1b\\\n", "^[P+q544e^[\\\n"},               // the terminal answers
+	{"\x1bP+q544e\x1b\\\n", "^[P+q544e^[\\\n"},               // the terminal would reply
 	{"\x1bc\n", "^[c\n"},
 	{"\x1b[31\x01m\n", "^[[31^Am\n"},
 	{"a\rb\n", "a^Mb\n"},
