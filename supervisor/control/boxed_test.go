@@ -12,12 +12,20 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/oldkernel"
 )
 
-// A process with a seccomp filter more than we have is one in a box.
+// A process with no_new_privs and a seccomp filter more than we have is one in a box.
 func TestProcessInASandboxMayNotCommandUs(t *testing.T) {
 	t.Parallel()
 	const name = "^TestProcessInASandboxMayNotCommandUs$"
 	if os.Getenv("TEST_CONTROL_FILTER") != "" { // a process between: the filter may stay on its main thread
-		cmd := exec.Command("/proc/self/exe", "-test.run", name)
+		ours, err := os.Executable()
+		if err != nil {
+			t.Fatal(err)
+		}
+		args := []string{ours, "-test.run", name}
+		if os.Getenv("TEST_CONTROL_SERVED") == "" {
+			args = append([]string{"setpriv", "--no-new-privs"}, args...)
+		}
+		cmd := exec.Command(args[0], args[1:]...)
 		cmd.Env = append(os.Environ(), "TEST_CONTROL_FILTER=")
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		if err := oldkernel.Start(cmd, oldkernel.Inotify); err != nil { // any filter will do
@@ -61,15 +69,25 @@ func TestProcessInASandboxMayNotCommandUs(t *testing.T) {
 	}
 	defer ln.Close()
 	go func() {
-		if conn, err := ln.Accept(); err == nil {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
 			_, _ = conn.Write([]byte("served")) // the client says whether it arrived
 			conn.Close()
 		}
 	}()
-	// Whoever comes after one in a sandbox is served.
-	for _, kind := range []string{"TEST_CONTROL_FILTER=1", "TEST_CONTROL_SERVED=1"} {
+	kinds := [][]string{
+		{"TEST_CONTROL_FILTER=1"},
+		{"TEST_CONTROL_SERVED=1"}, // whoever comes after one in a sandbox
+	}
+	if os.Geteuid() == 0 { // others need no_new_privs for a filter
+		kinds = append(kinds, []string{"TEST_CONTROL_FILTER=1", "TEST_CONTROL_SERVED=1"}) // a container's filter is no box
+	}
+	for _, kind := range kinds {
 		cmd := exec.Command("/proc/self/exe", "-test.run", name)
-		cmd.Env = append(os.Environ(), "TEST_CONTROL_SOCKET="+filepath.Join(dir, "control.sock"), kind)
+		cmd.Env = append(append(os.Environ(), "TEST_CONTROL_SOCKET="+filepath.Join(dir, "control.sock")), kind...)
 		if text, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", kind, err, text)
 		}

@@ -18,15 +18,27 @@ func Start(cmd *exec.Cmd, without ...Feature) error {
 	if err != nil {
 		return err
 	}
+	return onThreadOfItsOwn(func() error {
+		if err := install(program); err != nil {
+			return err
+		}
+		return cmd.Start()
+	})
+}
+
+// onThreadOfItsOwn calls f on a thread that ends with it: a filter belongs to a thread, is inherited by
+// what the thread forks, and cannot be removed. The main thread never ends, and what it has is what
+// proc_pid_status(5) says of the whole process, so it is not one to call f on.
+func onThreadOfItsOwn(f func() error) error {
 	done := make(chan error)
 	go func() {
-		// A filter belongs to a thread, is inherited by what the thread forks, and cannot be
-		// removed: so the thread ends with this goroutine.
 		runtime.LockOSThread()
-		err := install(program)
-		if err == nil {
-			err = cmd.Start()
+		if unix.Gettid() != unix.Getpid() {
+			done <- f()
+			return
 		}
+		err := onThreadOfItsOwn(f)
+		runtime.UnlockOSThread()
 		done <- err
 	}()
 	return <-done

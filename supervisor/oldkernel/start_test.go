@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"unsafe"
 
@@ -68,6 +69,28 @@ func try(f Feature) unix.Errno {
 		return call(unix.SYS_INOTIFY_INIT1, 0)
 	}
 	panic("a feature without a try")
+}
+
+// Whoever asks what holds for our process is told of its main thread.
+func TestOurselvesAreNotOnAnOldKernel(t *testing.T) {
+	t.Parallel()
+	program, err := compile([]Feature{Inotify})
+	if err != nil {
+		t.Skip(err)
+	}
+	var on sync.Map
+	for range 300 {
+		err := onThreadOfItsOwn(func() error {
+			on.Store(unix.Gettid(), true)
+			return install(program)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, is := on.Load(unix.Getpid()); is {
+		t.Error("a filter is on the main thread")
+	}
 }
 
 func TestOnlyWhatIsNamedIsRefused(t *testing.T) {
