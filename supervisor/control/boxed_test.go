@@ -26,7 +26,7 @@ func TestProcessInASandboxMayNotCommandUs(t *testing.T) {
 			args = append([]string{"setpriv", "--no-new-privs"}, args...)
 		}
 		cmd := exec.Command(args[0], args[1:]...)
-		cmd.Env = append(os.Environ(), "TEST_CONTROL_FILTER=")
+		cmd.Env = append(os.Environ(), "TEST_CONTROL_FILTER=", "GORACE=atexit_sleep_ms=0")
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		if err := oldkernel.Start(cmd, oldkernel.Inotify); err != nil { // any filter will do
 			t.Fatal(err)
@@ -87,7 +87,7 @@ func TestProcessInASandboxMayNotCommandUs(t *testing.T) {
 	}
 	for _, kind := range kinds {
 		cmd := exec.Command("/proc/self/exe", "-test.run", name)
-		cmd.Env = append(append(os.Environ(), "TEST_CONTROL_SOCKET="+filepath.Join(dir, "control.sock")), kind...)
+		cmd.Env = append(os.Environ(), append(kind, "TEST_CONTROL_SOCKET="+filepath.Join(dir, "control.sock"), "GORACE=atexit_sleep_ms=0")...)
 		if text, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%s: %v\n%s", kind, err, text)
 		}
