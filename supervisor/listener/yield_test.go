@@ -1,11 +1,15 @@
 package listener
 
 import (
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // another is a server of somebody else's that listens at path, and removes it when it is closed.
@@ -110,6 +114,20 @@ func TestOnlyALivingServerOfOthersKeepsTheName(t *testing.T) {
 	theirs := another(t, path)
 	theirs.SetUnlinkOnClose(false)
 	theirs.Close()
+	// A process that another test starts at this moment has a copy of it until it executes.
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		conn, err := net.Dial("unix", path)
+		if errors.Is(err, unix.ECONNREFUSED) {
+			break
+		}
+		if err == nil {
+			conn.Close()
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("a closed server does not refuse: %v", err)
+		}
+		time.Sleep(time.Millisecond)
+	}
 	for range 2 {
 		l, err := Bind(path, Options{UID: -1, GID: -1, Yield: true})
 		if err != nil {
