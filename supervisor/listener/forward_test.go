@@ -201,7 +201,7 @@ func TestForwardWaitsForASuccessorThatListensSoon(t *testing.T) {
 		_, err := old.Forward(t.Context(), to)
 		done <- err
 	}()
-	waitFor(t, "the client is taken", func() bool { n, _ := old.QueueLen(); return n == 0 })
+	eventually(t, "the client is taken", func() bool { n, _ := old.QueueLen(); return n == 0 })
 	serve(t, mustBind(t, to), "late")
 	wantBody(t, answerOf(t, c, "GET"), "late 0")
 	c.Close()
@@ -244,7 +244,7 @@ func TestForwardEndsWithItsContextAndLosesNobody(t *testing.T) {
 		_, err := old.Forward(ctx, hung.Path())
 		done <- err
 	}()
-	waitFor(t, "the client is passed", func() bool { n, _ := hung.QueueLen(); return n == 1 })
+	eventually(t, "the client is passed", func() bool { n, _ := hung.QueueLen(); return n == 1 })
 	cancel()
 	if resp := answerOf(t, c, "GET"); resp.StatusCode != 504 {
 		t.Errorf("answer %v", resp)
@@ -349,12 +349,7 @@ while True:
 		t.Fatal(err)
 	}
 	// Until then it may take clients still.
-	for deadline := time.Now().Add(20 * time.Second); !stopped(t, cmd.Process.Pid); {
-		if time.Now().After(deadline) {
-			t.Fatal("it has not stopped")
-		}
-		<-time.After(time.Millisecond)
-	}
+	eventually(t, "it has stopped", func() bool { return stopped(t, cmd.Process.Pid) })
 	var clients []net.Conn
 	for range 20 {
 		c := dial(t, old.Path())

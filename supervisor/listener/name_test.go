@@ -142,7 +142,7 @@ func TestNoConnectFailsDuringAThousandTakes(t *testing.T) {
 			}
 		})
 	}
-	waitFor(t, "both goroutines connect", func() bool { return connects.Load() > 2 })
+	eventually(t, "both goroutines connect", func() bool { return connects.Load() > 2 })
 	for i := range 1000 {
 		if err := standby.Take(public); err != nil {
 			t.Fatalf("take %d: %v", i, err)

@@ -167,7 +167,7 @@ func TestMoreClientsThanPlacesWaitInTheQueueAndAreAllAnswered(t *testing.T) {
 	l := bindBuild(t)
 	stop := refusing(t, l, refusal{2, limits{head: time.Minute, linger: time.Minute}})
 	first, second := dial(t, l.Path()), dial(t, l.Path()) // they say nothing yet, and hold both places
-	waitFor(t, "both are taken", func() bool { n, _ := l.QueueLen(); return n == 0 })
+	eventually(t, "both are taken", func() bool { n, _ := l.QueueLen(); return n == 0 })
 	var rest []net.Conn
 	for range 20 {
 		c := dial(t, l.Path())
@@ -199,7 +199,7 @@ func TestNobodyIsTakenAfterTheEndAndTheTakenAreAnswered(t *testing.T) {
 	l := bindBuild(t)
 	stop := refusing(t, l, refusal{8, limits{head: time.Minute, linger: 50 * time.Millisecond, stop: 50 * time.Millisecond}})
 	silent := dial(t, l.Path())
-	waitFor(t, "it is taken", func() bool { n, _ := l.QueueLen(); return n == 0 })
+	eventually(t, "it is taken", func() bool { n, _ := l.QueueLen(); return n == 0 })
 	if n := stop(); n != 1 {
 		t.Errorf("%d answered, want the silent one", n)
 	}
@@ -374,17 +374,4 @@ func (c *chunks) Read(b []byte) (int, error) {
 	n := copy(b[:min(len(b), c.size)], c.left)
 	c.left = c.left[n:]
 	return n, nil
-}
-
-func waitFor(t testing.TB, what string, ready func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for !ready() {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain until %s", what)
-		}
-		if err := pause(t.Context(), time.Millisecond); err != nil {
-			t.Fatal(err)
-		}
-	}
 }

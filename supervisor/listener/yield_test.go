@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -115,19 +114,13 @@ func TestOnlyALivingServerOfOthersKeepsTheName(t *testing.T) {
 	theirs.SetUnlinkOnClose(false)
 	theirs.Close()
 	// A process that another test starts at this moment has a copy of it until it executes.
-	for deadline := time.Now().Add(30 * time.Second); ; {
+	eventually(t, "the closed server refuses", func() bool {
 		conn, err := net.Dial("unix", path)
-		if errors.Is(err, unix.ECONNREFUSED) {
-			break
-		}
 		if err == nil {
 			conn.Close()
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("a closed server does not refuse: %v", err)
-		}
-		time.Sleep(time.Millisecond)
-	}
+		return errors.Is(err, unix.ECONNREFUSED)
+	})
 	for range 2 {
 		l, err := Bind(path, Options{UID: -1, GID: -1, Yield: true})
 		if err != nil {
