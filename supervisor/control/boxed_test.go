@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"net"
 	"os"
 	"os/exec"
@@ -16,26 +17,6 @@ import (
 func TestProcessInASandboxMayNotCommandUs(t *testing.T) {
 	t.Parallel()
 	const name = "^TestProcessInASandboxMayNotCommandUs$"
-	if os.Getenv("TEST_CONTROL_FILTER") != "" { // a process between: the filter may stay on its main thread
-		ours, err := os.Executable()
-		if err != nil {
-			t.Fatal(err)
-		}
-		args := []string{ours, "-test.run", name}
-		if os.Getenv("TEST_CONTROL_SERVED") == "" {
-			args = append([]string{"setpriv", "--no-new-privs"}, args...)
-		}
-		cmd := exec.Command(args[0], args[1:]...)
-		cmd.Env = append(os.Environ(), "TEST_CONTROL_FILTER=", "GORACE=atexit_sleep_ms=0")
-		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-		if err := oldkernel.Start(cmd, oldkernel.Inotify); err != nil { // any filter will do
-			t.Fatal(err)
-		}
-		if err := cmd.Wait(); err != nil {
-			t.Error(err)
-		}
-		return
-	}
 	if path := os.Getenv("TEST_CONTROL_SOCKET"); path != "" { // a client
 		conn, err := net.Dial("unix", path)
 		if err != nil {
@@ -78,18 +59,36 @@ func TestProcessInASandboxMayNotCommandUs(t *testing.T) {
 			conn.Close()
 		}
 	}()
-	kinds := [][]string{
-		{"TEST_CONTROL_FILTER=1"},
-		{"TEST_CONTROL_SERVED=1"}, // whoever comes after one in a sandbox
+	ours, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
 	}
-	if os.Geteuid() == 0 { // others need no_new_privs for a filter
-		kinds = append(kinds, []string{"TEST_CONTROL_FILTER=1", "TEST_CONTROL_SERVED=1"}) // a container's filter is no box
-	}
-	for _, kind := range kinds {
-		cmd := exec.Command("/proc/self/exe", "-test.run", name)
-		cmd.Env = append(os.Environ(), append(kind, "TEST_CONTROL_SOCKET="+filepath.Join(dir, "control.sock"), "GORACE=atexit_sleep_ms=0")...)
-		if text, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("%s: %v\n%s", kind, err, text)
+	client := []string{ours, "-test.run", name}
+	for _, c := range []struct {
+		argv   []string
+		filter bool
+		served string
+	}{
+		{append([]string{"setpriv", "--no-new-privs"}, client...), true, ""},
+		{client, false, "yes"}, // whoever comes after one in a sandbox
+		{client, true, "yes"},  // a container's filter is no box
+	} {
+		if c.filter && c.served != "" && os.Geteuid() != 0 {
+			continue // others need no_new_privs for a filter
+		}
+		var said bytes.Buffer
+		cmd := exec.Command(c.argv[0], c.argv[1:]...)
+		cmd.Stdout, cmd.Stderr = &said, &said
+		cmd.Env = append(os.Environ(), "TEST_CONTROL_SOCKET="+filepath.Join(dir, "control.sock"), "TEST_CONTROL_SERVED="+c.served, "GORACE=atexit_sleep_ms=0")
+		start := cmd.Start
+		if c.filter { // any will do
+			start = func() error { return oldkernel.Start(cmd, oldkernel.Inotify) }
+		}
+		if err := start(); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%q, filter %v: %v\n%s", c.argv, c.filter, err, &said)
 		}
 	}
 }
