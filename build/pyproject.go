@@ -134,7 +134,7 @@ type uvLock struct {
 type lockedPackage struct {
 	Name, Version string
 	Markers       []string `toml:"resolution-markers"`
-	Source        struct{ Registry, Virtual, Editable, Directory, Path, Git, URL string }
+	Source        struct{ Virtual, Editable, Directory, Path, Git, URL string }
 }
 
 func readLock(raw []byte) (l uvLock, err error) {

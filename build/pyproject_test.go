@@ -44,19 +44,19 @@ dependencies = [{ name = "demo" }, { name = "other", marker = "python_full_versi
 [[package]]
 name = "demo"
 version = "1.0"
-source = { registry = "https://packages.example/index" }
-sdist = { url = "https://packages.example/demo-1.0.tar.gz", hash = "sha256:00" }
+source = { registry = "wheels" }
+sdist = { path = "demo-1.0.tar.gz", hash = "sha256:00" }
 
 [[package]]
 name = "other"
 version = "3.0"
-source = { registry = "https://packages.example/index" }
+source = { registry = "wheels" }
 resolution-markers = ["python_full_version < '3'"]
 
 [[package]]
 name = "other"
 version = "1.0"
-source = { registry = "https://packages.example/index" }
+source = { registry = "wheels" }
 resolution-markers = ["python_full_version >= '3'"]
 `
 
