@@ -40,11 +40,20 @@ func isBoxed(conn net.Conn) bool {
 		is, err := sandbox.Boxed(int(cred.Pid))
 		boxed = is || err != nil
 		if noPidfd == nil {
-			gone, err := unix.Poll([]unix.PollFd{{Fd: int32(peer), Events: unix.POLLIN}}, 0)
-			boxed = boxed || err != nil || gone != 0
+			boxed = boxed || hasEnded(peer)
 		}
 	})
 	return boxed || err != nil
+}
+
+// hasEnded says whether the process of a pidfd is not there for certain any more.
+func hasEnded(pidfd int) bool {
+	for {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, 0)
+		if err != unix.EINTR { // the runtime sends signals to its own threads
+			return n != 0 || err != nil
+		}
+	}
 }
 
 // refusal is a whole response, whatever was asked.

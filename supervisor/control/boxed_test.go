@@ -8,7 +8,10 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/medctrl/medctrl-supervisor/supervisor/oldkernel"
 )
@@ -89,6 +92,53 @@ func TestProcessInASandboxMayNotCommandUs(t *testing.T) {
 		}
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("%q, filter %v: %v\n%s", c.argv, c.filter, err, &said)
+		}
+	}
+}
+
+// The runtime sends signals to its own threads, and one at that moment says nothing of the client.
+func TestClientIsNotInASandboxBecauseOfASignal(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "s")
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	client, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	conn, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	done := make(chan struct{})
+	var signals sync.WaitGroup
+	defer signals.Wait()
+	defer close(done)
+	thread := unix.Gettid()
+	signals.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				if err := unix.Tgkill(unix.Getpid(), thread, unix.SIGURG); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}
+	})
+	for n := range 5000 {
+		if isBoxed(conn) {
+			t.Fatalf("we are in a sandbox, when asked for the %dth time", n)
 		}
 	}
 }
