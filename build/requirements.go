@@ -27,13 +27,16 @@ func requirementLines(text string) []requirementLine {
 	var all []requirementLine
 	begun, joined := 0, ""
 	end := func(number int, text string) {
-		text = strings.TrimSpace(requirementComment.ReplaceAllString(text, ""))
+		if strings.Contains(text, "#") {
+			text = requirementComment.ReplaceAllString(text, "")
+		}
+		text = strings.TrimSpace(text)
 		if text != "" {
 			all = append(all, requirementLine{number, text})
 		}
 	}
 	for i, line := range lineEnd.Split(text, -1) {
-		comment := wholeComment.MatchString(line)
+		comment := strings.Contains(line, "#") && wholeComment.MatchString(line)
 		if comment {
 			line = " " + line // it ends a continued line, and is never a part of it
 		}
