@@ -28,6 +28,9 @@ func (t *turn) configured(e Configured) {
 	if t.Halted != "" && e.Policy.Restart == RestartAlways {
 		t.hurry()
 	}
+	if t.Serving.N != 0 && t.Serving.Version.RunKey == e.RunKey {
+		t.resize()
+	}
 	if t.Want == WantUnknown || t.Want == WantRemoved {
 		t.Want, t.ByHand = WantStopped, false
 		if e.Policy.Autostart || t.Serving.N != 0 {
@@ -126,6 +129,7 @@ func (t *turn) rollback(release string) {
 func (t *turn) hurry() {
 	t.Halted = ""
 	t.Failures = 0
+	t.hurryMembers()
 	t.restartAt(time.Time{})
 	t.retry()
 	if t.OpenAt != (time.Time{}) {

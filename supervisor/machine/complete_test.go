@@ -62,7 +62,9 @@ func TestStateRefersToLittle(t *testing.T) {
 				walk(path+"."+typ.Field(i).Name, typ.Field(i).Type)
 			}
 		case reflect.Map, reflect.Slice, reflect.Pointer, reflect.Interface, reflect.Chan, reflect.Func, reflect.UnsafePointer:
-			if path != "State.Bad" && path != "State.Ending" {
+			switch path {
+			case "State.Bad", "State.Ending", "State.Policy.Processes", "State.Serving.Beside", "State.Candidate.Beside", "State.Processes":
+			default:
 				t.Errorf("%s: keep in invariants_test.go must copy it", path)
 			}
 		}

@@ -25,29 +25,31 @@ type (
 
 // Effects on generations.
 type (
-	// Spawn starts generation N. Public: on the public listener, where clients wait; else on a
-	// staging socket of its own. The result comes as Spawned or SpawnFailed, later as Ready,
-	// ProofFailed or Exited.
+	// Spawn starts tree N: a server on the public listener, where clients wait (Public), on the
+	// staging socket of the candidate With, or on one of its own; or an instance of a Process. The
+	// result comes as Spawned or SpawnFailed, later as Ready, ProofFailed or Exited.
 	Spawn struct {
 		N       int
 		Version Version
 		Public  bool
+		With    int
+		Process string
+		Index   int
 	}
 	// Swap gives the public name to generation N, which passed its check. The result comes as
 	// Swapped or SwapFailed. Clients queued on the old listener while no generation serves it are
 	// passed on to the new one.
 	Swap struct{ N int }
-	// Retire lets the swapped-out or withdrawn generation N finish: its accept queue drains, then
+	// Retire lets tree N of a swapped-out or withdrawn generation finish: its accept queue drains, then
 	// it ends as by End. Hung: it does not accept its queue, which is passed on. The result comes
 	// as Ended.
 	Retire struct {
 		N    int
 		Hung bool
 	}
-	// End sends TERM to the whole tree of generation N before it returns, then KILL after the grace
-	// period. It closes the staging socket, if N had one. The result comes as Ended.
+	// End tells the whole tree N to end before it returns, and kills it after the grace period. It closes the staging socket, if N had one. The result comes as Ended.
 	End struct{ N int }
-	// Watch starts the health probes of serving generation N.
+	// Watch starts the health probes of serving tree N.
 	Watch struct{ N int }
 )
 

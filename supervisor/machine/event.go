@@ -28,6 +28,18 @@ type Policy struct {
 	StableAfter time.Duration // health that long sets the backoff back to zero
 	Failures    int           // failed probes in a row that make a generation unhealthy
 	Grace       time.Duration // how long a stop lets an irreversible build step go on
+	Replicas    int           // server trees side by side; 0 is 1. It goes into RunKey too
+	Processes   []ProcessPolicy
+}
+
+// ProcessPolicy is what the file says about a long-running process beside the server.
+type ProcessPolicy struct {
+	Name     string
+	Count    int
+	Restart  Restart
+	Overlap  bool   // its successor is ready before it ends
+	Required bool   // a release with which it keeps dying gives way
+	Key      string // identifies what it runs in any release, as RunKey does for the server
 }
 
 // Event is something that happened to a build. The types that implement it are all in this file.
@@ -74,6 +86,22 @@ type (
 		Open    bool
 		Reason  string
 	}
+	// AdoptedBeside says, after Adopted, that tree N serves the same version on the same listener.
+	AdoptedBeside struct {
+		N     int
+		Pid   int
+		Since time.Time
+	}
+	// AdoptedProcess says, before the first Configured, that tree N is an instance of a process.
+	// RunKey of its Version is the key of that process.
+	AdoptedProcess struct {
+		N       int
+		Process string
+		Index   int
+		Version Version
+		Pid     int
+		Since   time.Time
+	}
 )
 
 // What became of attempts to make a release.
@@ -108,7 +136,8 @@ const (
 	causeHost                 // nothing of the release: no process could be started, no name exchanged
 )
 
-// What became of generations and of the public name.
+// What became of trees and of the public name. N is the number of a tree: of the one that leads a
+// generation, of a replica or of a process.
 type (
 	// Opened and OpenFailed are the results of Open.
 	Opened     struct{}
@@ -122,10 +151,10 @@ type (
 		N      int
 		Reason string
 	}
-	// Ready says that generation N passed its check: its workers said that they are ready and a
-	// probe was answered as expected.
+	// Ready says that tree N passed its check: its workers said that they are ready and a probe was
+	// answered as expected, or the process is up.
 	Ready struct{ N int }
-	// ProofFailed says that generation N did not pass its check in time.
+	// ProofFailed says that tree N did not pass its check in time.
 	ProofFailed struct {
 		N      int
 		Reason string
@@ -137,21 +166,22 @@ type (
 		N      int
 		Reason string
 	}
-	// Exited says that the main process of generation N ended without being told to.
+	// Exited says that the main process of tree N ended without being told to, or hangs by its own
+	// word.
 	Exited struct {
 		N      int
 		Reason string
 		Clean  bool
 		Cause  Cause
 	}
-	// Ended is the result of End and Retire: nothing of generation N is left.
+	// Ended is the result of End and Retire: nothing of tree N is left.
 	Ended struct{ N int }
 	// ReleaseGone says that somebody has removed the files of a release.
 	ReleaseGone struct{ Release string }
 	// NameLost says that the public name of what serves was removed for good. A new socket has it
 	// now, on which nothing serves.
 	NameLost struct{}
-	// ProbeOK and ProbeFailed are the health of a serving generation.
+	// ProbeOK and ProbeFailed are the health of a serving tree.
 	ProbeOK     struct{ N int }
 	ProbeFailed struct {
 		N      int
@@ -171,10 +201,13 @@ const (
 	TimerStable    TimerKind = "stable"    // StableAfter of unbroken health
 	TimerBuild     TimerKind = "build"     // the next attempt after a failed one
 	TimerOpen      TimerKind = "open"      // the next attempt to make the public socket
+	TimerMembers   TimerKind = "members"   // the next thing that is due of a replica or process
 )
 
 func (Configured) event()     {}
 func (Adopted) event()        {}
+func (AdoptedBeside) event()  {}
+func (AdoptedProcess) event() {}
 func (InputsChanged) event()  {}
 func (Removed) event()        {}
 func (Shutdown) event()       {}

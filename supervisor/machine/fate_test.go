@@ -34,18 +34,28 @@ func (w *world) inherit(history []uint64) {
 	}
 	v := Version{Release: "inherited", RunKey: [...]string{"k1", "k2"}[history[0]/4%2]}
 	w.made = append(w.made, release{id: v.Release})
-	w.trees = append(w.trees, &tree{version: v, alive: true, ready: true})
+	w.trees = append(w.trees, &tree{version: v, group: 1, alive: true, ready: true})
 	w.named, w.public = true, 1
 	w.proved, w.failed, w.bad = map[Version]bool{v: true}, map[Version]bool{}, map[Version]bool{}
 	w.served, w.moved, w.lastOK = v, w.edits, w.now
 	e := Adopted{N: 1, Version: v, Pid: 1001, Open: true}
 	if history[0]/8%2 == 1 {
-		*w.trees[0] = tree{version: v, failed: true, ended: true}
+		*w.trees[0] = tree{version: v, group: 1, failed: true, ended: true}
 		w.public = 0
 		e = Adopted{Version: v, Open: true, Reason: "it ended while no supervisor watched"}
 		w.s.Spawned = 1
 	}
 	w.take(e)
+	if history[0]/256%2 == 1 && e.N != 0 {
+		w.trees = append(w.trees, &tree{version: v, group: 1, alive: true, ready: true})
+		w.take(AdoptedBeside{N: 2, Pid: 1002})
+	}
+	for index := range int(history[0] / 512 % 3) {
+		n := len(w.trees) + 1
+		v := Version{Release: v.Release, RunKey: "p1"}
+		w.trees = append(w.trees, &tree{version: v, group: n, process: "worker", index: index, alive: true, ready: true})
+		w.take(AdoptedProcess{N: n, Process: "worker", Index: index, Version: v, Pid: 1000 + n})
+	}
 }
 
 // roll returns a number from 0 to n-1.
@@ -179,7 +189,12 @@ func later(a, b time.Time) time.Time {
 
 // person edits a file or gives a command.
 func (w *world) person() {
-	switch w.roll(18) {
+	switch w.roll(20) {
+	case 18:
+		w.policy.Processes = processes[w.roll(len(processes))]
+		w.configure(false)
+	case 19:
+		w.restartProcesses()
 	case 16:
 		w.remove()
 	case 17:
@@ -197,6 +212,7 @@ func (w *world) person() {
 		w.post(InputsChanged{})
 	case 4:
 		w.runKey = [...]string{"k1", "k2", "k3"}[w.roll(3)]
+		w.policy.Replicas = w.replicas[w.runKey]
 		w.configure(false)
 	case 5:
 		w.policy.Restart = [...]Restart{RestartAlways, RestartOnFailure, RestartNever}[w.roll(3)]
@@ -305,6 +321,12 @@ func (w *world) healed() bool {
 	if w.s.Serving.Misses > 0 && !w.s.Lost {
 		w.post(ProbeOK{N: w.s.Serving.N})
 		return true
+	}
+	for _, m := range w.s.Serving.Beside {
+		if m.Misses > 0 && !w.s.Lost {
+			w.post(ProbeOK{N: m.N})
+			return true
+		}
 	}
 	next, any := w.nextTimer()
 	if any {

@@ -40,6 +40,9 @@ func (t *turn) swapped(n int) {
 	}
 	t.Gone = ""
 	t.Restarts += b2i(before == t.Proven)
+	if t.Serving.Asked {
+		t.replaceProcesses()
+	}
 	t.restartAt(time.Time{})
 	t.note(EventTookOver, t.Serving, "")
 	if old.N != 0 {
@@ -72,6 +75,11 @@ func (t *turn) swapFailed(e SwapFailed) {
 // serves begins the time after which the serving generation counts as stable.
 func (t *turn) serves() {
 	t.do(Watch{N: t.Serving.N})
+	for _, m := range t.Serving.Beside {
+		if m.Ready {
+			t.do(Watch{N: m.N})
+		}
+	}
 	t.stableAt(t.now.Add(t.Policy.StableAfter))
 }
 
@@ -101,7 +109,7 @@ func (t *turn) adopted(e Adopted) {
 		t.Restarts++
 		return
 	}
-	t.Serving = Generation{N: e.N, Version: e.Version, Pid: e.Pid, Ready: true, Since: e.Since}
+	t.Serving = Generation{Tree: Tree{N: e.N, Version: e.Version, Pid: e.Pid, Ready: true, Since: e.Since}}
 	if e.Since.IsZero() {
 		t.Serving.Since = t.now
 	}
@@ -118,6 +126,10 @@ func (t *turn) spawned(e Spawned) {
 		t.Serving.Pid = e.Pid
 	case t.Candidate.N:
 		t.Candidate.Pid = e.Pid
+	default:
+		if m := t.member(e.N); m != nil {
+			m.Pid = e.Pid
+		}
 	}
 }
 
@@ -125,9 +137,11 @@ func (t *turn) spawnFailed(e SpawnFailed) {
 	switch e.N {
 	case 0:
 	case t.Serving.N:
-		t.died(e.Reason, false)
+		t.leadDied(e.Reason, false)
 	case t.Candidate.N:
 		t.candidateFailed(e.Reason, causeHost)
+	default:
+		t.memberDied(e.N, e.Reason, false, causeHost)
 	}
 }
 
@@ -136,13 +150,28 @@ func (t *turn) ready(n int) {
 	case n == 0:
 	case n == t.Candidate.N && !t.Candidate.Ready:
 		t.Candidate.Ready = true
-		t.note(EventProved, t.Candidate, "")
+		t.proved()
 	case n == t.Serving.N && !t.Serving.Ready:
 		t.Serving.Ready, t.Serving.Since = true, t.now
-		t.Trouble = ""
-		t.note(EventRecovered, t.Serving, "")
-		t.serves()
+		t.recovered()
+		t.do(Watch{N: n})
+	default:
+		t.memberReady(n)
 	}
+}
+
+// proved tells that a candidate has passed its check, with all its trees.
+func (t *turn) proved() {
+	if t.Candidate.complete() {
+		t.note(EventProved, t.Candidate, "")
+	}
+}
+
+// recovered is that the serving generation has passed its check once more.
+func (t *turn) recovered() {
+	t.Trouble = ""
+	t.note(EventRecovered, t.Serving, "")
+	t.stableAt(t.now.Add(t.Policy.StableAfter))
 }
 
 func (t *turn) proofFailed(e ProofFailed) {
@@ -151,7 +180,11 @@ func (t *turn) proofFailed(e ProofFailed) {
 	case e.N == t.Candidate.N && !t.Candidate.Ready:
 		t.candidateFailed(e.Reason, e.Cause)
 	case e.N == t.Serving.N && !t.Serving.Ready:
-		t.died(e.Reason, false)
+		t.leadDied(e.Reason, false)
+	case e.N != t.Candidate.N && e.N != t.Serving.N:
+		if m := t.member(e.N); m != nil && !m.Ready {
+			t.memberDied(e.N, e.Reason, false, e.Cause)
+		}
 	}
 }
 
@@ -161,7 +194,9 @@ func (t *turn) exited(e Exited) {
 	case t.Candidate.N:
 		t.candidateFailed(e.Reason, e.Cause)
 	case t.Serving.N:
-		t.died(e.Reason, e.Clean)
+		t.leadDied(e.Reason, e.Clean)
+	default:
+		t.memberDied(e.N, e.Reason, e.Clean, e.Cause)
 	}
 }
 
@@ -181,7 +216,7 @@ func (t *turn) ending(n int) {
 func (t *turn) candidateFailed(reason string, cause Cause) {
 	c := t.Candidate
 	t.Candidate, t.Swapping = Generation{}, false
-	t.end(c.N)
+	t.endAll(c)
 	t.LastExit = reason
 	t.Again = t.Again || c.Asked && cause == causeHost
 	t.Trouble = t.notTaken(c.Version) + ": " + reason
@@ -225,14 +260,14 @@ func (t *turn) candidateFailed(reason string, cause Cause) {
 // one. A single death may have an outside cause.
 const givesWayAfter = 2
 
-// died ends what is left of the serving generation and decides when the public listener is served
+// died ends what is left of the serving generation, of which no tree runs any more, and decides when the public listener is served
 // again, and by which version.
 func (t *turn) died(reason string, clean bool) {
 	g := t.Serving
 	t.Serving, t.Again, t.Lost = Generation{}, false, false
 	// TERM before the successor starts: orphaned workers finish what they hold (gunicorn, kill -9
 	// of the master).
-	t.end(g.N)
+	t.endAll(g)
 	t.note(EventExited, g, reason)
 	t.stableAt(time.Time{})
 	t.LastExit = reason
@@ -267,7 +302,11 @@ func (t *turn) giveWay(g Generation, reason string) {
 }
 
 func (t *turn) probeOK(n int) {
-	if n == 0 || n != t.Serving.N || t.Serving.Misses == 0 || t.Lost {
+	if n != t.Serving.N && !t.Lost {
+		t.memberOK(n)
+		return
+	}
+	if n == 0 || t.Serving.Misses == 0 || t.Lost {
 		t.changed = false
 		return
 	}
@@ -279,6 +318,11 @@ func (t *turn) probeOK(n int) {
 		return
 	}
 	t.Serving.Unhealthy = false
+	t.healthy()
+}
+
+// healthy is that what serves passes its probes again.
+func (t *turn) healthy() {
 	t.Trouble = ""
 	if t.Trial.Own {
 		t.nextTry()
@@ -289,10 +333,15 @@ func (t *turn) probeOK(n int) {
 	if t.Candidate.N != 0 && t.Candidate.Version == t.Serving.Version && !t.Candidate.Asked && !t.Swapping {
 		t.dropCandidate() // it was to replace a generation that is healthy again
 	}
+	t.replaceHung()
 }
 
 func (t *turn) probeFailed(e ProbeFailed) {
-	if e.N == 0 || e.N != t.Serving.N || !t.Serving.Ready || t.Lost {
+	if e.N != t.Serving.N && !t.Lost {
+		t.memberMissed(e)
+		return
+	}
+	if e.N == 0 || !t.Serving.Ready || t.Lost {
 		t.changed = false
 		return
 	}
@@ -302,6 +351,11 @@ func (t *turn) probeFailed(e ProbeFailed) {
 		return
 	}
 	t.Serving.Unhealthy = true
+	if i := t.Serving.fittest(); i >= 0 && t.Serving.Beside[i].fit() == fitWell {
+		t.promote(i)
+		t.replaceHung()
+		return
+	}
 	t.note(EventUnhealthy, t.Serving, e.Reason)
 	t.hungGivesWay()
 	if t.onTrial() && t.Trial.Yields {
@@ -309,11 +363,18 @@ func (t *turn) probeFailed(e ProbeFailed) {
 	}
 }
 
-// hungGivesWay goes back from a new release that hangs, unless a newer one is being tried or the
-// previous one is now known to be bad. The hung one serves until the other has passed its check
-// again.
+// hungGivesWay goes back from a new release that hangs. The hung one serves until the other has passed
+// its check again.
 func (t *turn) hungGivesWay() {
-	if !t.Serving.Unhealthy || t.Fallback.Release == "" || t.target().Release != t.Serving.Version.Release {
+	if t.Serving.Unhealthy {
+		t.servingGivesWay(t.Serving.Reason)
+	}
+}
+
+// servingGivesWay goes back from a new release that serves, unless a newer one is being tried or the
+// previous one is known to be bad.
+func (t *turn) servingGivesWay(reason string) {
+	if t.Fallback.Release == "" || t.target().Release != t.Serving.Version.Release {
 		return
 	}
 	if _, bad := t.Bad[Version{Release: t.Fallback.Release, RunKey: t.RunKey}]; bad {
@@ -322,7 +383,7 @@ func (t *turn) hungGivesWay() {
 	if t.onTrial() && t.Trial.Version != t.Serving.Version {
 		t.condemn(t.Trial.Version, t.Trial.Reason) // it has failed, and something has to serve
 	}
-	t.giveWay(t.Serving, t.Serving.Reason)
+	t.giveWay(t.Serving, reason)
 	t.Fallback = Version{}
 }
 

@@ -173,8 +173,9 @@ func (w *world) down(n int, clean bool, cause Cause) {
 	told := g.failed || g.leaving
 	g.failed = true
 	switch {
-	case told:
-	case n == w.public:
+	case told, g.process != "":
+	case g.group == w.public && w.othersOf(n):
+	case g.group == w.public:
 		w.public, w.lost = 0, false
 		p := w.s.Policy.Restart
 		if p == RestartNever || p == RestartOnFailure && clean {
@@ -214,7 +215,7 @@ func (w *world) spawned(f Spawn) {
 		other := w.served != Version{} && f.Version != w.served && !w.removed(w.served.Release) // something else can serve
 		w.require(!w.bad[f.Version] || !other, "%v is tried again", f.Version)
 		for i, g := range w.trees[:f.N-1] {
-			w.require(!g.staged || g.leaving || g.failed || i+1 == w.public || w.proved[g.version] && w.public != i+1 && g.leaving,
+			w.require(!g.staged || g.leaving || g.failed || g.group == w.public || w.proved[g.version] && w.public != g.group && g.leaving,
 				"two candidates: %d and %d", i+1, f.N)
 		}
 	}
@@ -240,6 +241,8 @@ func (w *world) bounded(f SetTimer) {
 		w.require(w.served != Version{} || d <= p.DelayMax, "next candidate in %v, and nothing serves", d)
 	case f.Kind == TimerBuild:
 		w.require(d >= 10*time.Second && d <= 5*time.Minute, "next build in %v", d)
+	case f.Kind == TimerMembers:
+		w.require(d <= 5*time.Minute, "next of a member in %v", d)
 	case f.Kind == TimerStable:
 		w.require(d == p.StableAfter, "stable in %v, want %v", d, p.StableAfter)
 	}
@@ -282,13 +285,18 @@ func (w *world) noted(f Note) {
 			w.moved = max(w.moved, w.inputsOf(f.Release), w.inputsOf(w.should))
 		}
 		w.pinned.release = ""
-		if w.since >= 2 {
+		if w.s.Proven.Release != f.Release {
 			w.served, w.deaths, w.unstable = w.s.Proven, 1, false
 		}
 	case EventStable:
-		w.require(w.public == f.N && w.s.Serving.Misses == 0, "%d is stable though its last probe failed", f.N)
+		w.require(w.groupOf(f.N) == w.public && w.s.Serving.Misses == 0, "%d is stable though its last probe failed", f.N)
 		w.deaths, w.since, w.unstable = 0, 0, false
-	case EventAdopted, EventProved, EventRecovered, EventCandidateFailed, EventExited, EventHealthy, EventStopping:
+	case EventReplicaFailed:
+		w.since++
+	case EventProcessExited:
+		w.since += b2i(w.required(w.tree(f.N).process))
+	case EventAdopted, EventProved, EventRecovered, EventCandidateFailed, EventExited, EventHealthy, EventStopping,
+		EventReplicaReady, EventProcessReady:
 		w.tree(f.N)
 	default:
 		w.require(false, "a note of an unknown event %q", f.Event)
@@ -311,13 +319,13 @@ func (w *world) ordered(effects []Effect, i int) {
 func (w *world) settled(before, s State, e Event, effects []Effect) {
 	w.require(s.Want == w.want, "wants %q, not %q", s.Want, w.want)
 	w.require((s.Halted != "") == w.halted, "halted %q, want %v", s.Halted, w.halted)
-	w.require(s.Serving.N == w.public || s.Swapping, "%d serves, not %d", s.Serving.N, w.public)
+	w.require(w.groupOf(s.Serving.N) == w.public || s.Swapping, "%d serves, not %d", s.Serving.N, w.public)
 	w.require(s.Serving.N == 0 || s.Serving.Version == s.Proven, "what serves has not passed its check")
 	w.require(s.Previous == "" || s.Previous != s.Proven.Release, "the release before is the same")
 	w.require(s.Fallback.Release == "" || s.Fallback.Release != s.Proven.Release, "would give way to itself")
 	w.require(len(effects) == 0 || effects[len(effects)-1] == Effect(Save{}) || s.Dead, "a step that is not saved")
 	w.require(s.Dead == w.gone && (!before.Dead || len(effects) == 0), "dead without Gone, or has effects after it")
-	for i, at := range [...]time.Time{s.RestartAt, s.CandidateAt, s.StableAt, s.BuildAt, s.OpenAt} {
+	for i, at := range [...]time.Time{s.RestartAt, s.CandidateAt, s.StableAt, s.BuildAt, s.OpenAt, s.MembersAt} {
 		k := timerKinds[i]
 		held := w.timers[i].Equal(at) || slices.Contains(w.mail, Event(Timer{Kind: k}))
 		// health starts counting again at the next good probe
@@ -349,6 +357,9 @@ func (w *world) atPeace() {
 	}
 	for i, g := range w.trees {
 		known := i+1 == s.Serving.N || i+1 == s.Candidate.N || slices.Contains(s.Ending, i+1)
+		for _, list := range s.members() {
+			known = known || slices.ContainsFunc(list, func(m Member) bool { return m.N == i+1 || m.Old == i+1 })
+		}
 		w.require(g.ended || known, "generation %d has no owner", i+1)
 	}
 	if p := &w.pinned; p.release != "" && p.sure {
@@ -382,25 +393,41 @@ func (w *world) atRest() {
 		return
 	}
 	w.require(s.Phase() == PhaseRunning && s.Failures == 0 && s.Fallback == Version{}, "is %s", s.Phase())
+	halted := w.membersAtRest()
 	want := Version{s.Release, w.runKey}
 	if s.Serving.Version != want {
 		w.require(w.failed[want], "%v serves, not %v", s.Serving.Version, want)
 		w.require(s.Reason() != "", "nobody is told why %v does not serve", want)
-	} else if s.Release == s.LastBuilt && !w.refused {
+	} else if s.Release == s.LastBuilt && !w.refused && !halted {
 		w.require(s.Reason() == "", "all is well, but %q", s.Reason())
 	}
 }
 
 // kept is a copy of what a State refers to.
 type kept struct {
-	ending []int // with what lies behind its length
-	bad    map[Version]string
+	ending    []int // with what lies behind its length
+	bad       map[Version]string
+	members   [3][]Member // the same
+	processes []ProcessPolicy
 }
 
 func keep(s State) kept {
-	return kept{slices.Clone(s.Ending[:cap(s.Ending)]), maps.Clone(s.Bad)}
+	k := kept{ending: slices.Clone(s.Ending[:cap(s.Ending)]), bad: maps.Clone(s.Bad), processes: slices.Clone(s.Policy.Processes)}
+	for i, list := range s.members() {
+		k.members[i] = slices.Clone(list[:cap(list)])
+	}
+	return k
+}
+
+func (s State) members() [3][]Member {
+	return [3][]Member{s.Serving.Beside, s.Candidate.Beside, s.Processes}
 }
 
 func (k kept) equals(s State) bool {
-	return slices.Equal(k.ending, s.Ending[:cap(s.Ending)]) && maps.Equal(k.bad, s.Bad)
+	for i, list := range s.members() {
+		if !slices.Equal(k.members[i], list[:cap(list)]) {
+			return false
+		}
+	}
+	return slices.Equal(k.ending, s.Ending[:cap(s.Ending)]) && maps.Equal(k.bad, s.Bad) && slices.Equal(k.processes, s.Policy.Processes)
 }

@@ -43,6 +43,7 @@ func TestInvariantsHoldInEveryHistory(t *testing.T) {
 
 // through leads the world through a history and then to rest.
 func (w *world) through(history []uint64) {
+	w.cast(history)
 	w.inherit(history)
 	w.configure(false)
 	w.live(history)

@@ -20,6 +20,11 @@ const (
 	EventUnhealthy EventName = "unhealthy" // the serving generation fails its probes
 	EventHealthy   EventName = "healthy"   // it passes them again
 	EventStable    EventName = "stable"    // it was healthy for Policy.StableAfter
+	// one server tree of several ended or hangs; the others serve its clients
+	EventReplicaFailed EventName = "replica_failed"
+	EventReplicaReady  EventName = "replica_ready"  // its successor serves beside them
+	EventProcessReady  EventName = "process_ready"  // a process beside the server is up
+	EventProcessExited EventName = "process_exited" // it ended without being told to
 	// it lost the public name and drains, for a stop
 	EventStopping EventName = "stopping"
 )

@@ -4,5 +4,5 @@ package machine
 
 const (
 	raced     = false
-	histories = 30_000
+	histories = 50_000
 )

@@ -12,11 +12,15 @@ func (t *turn) settle() {
 	t.settleBuild()
 	if t.Want != WantServe {
 		t.windDown()
+		t.membersAt()
 		return
 	}
 	t.settleName()
 	t.settleCandidate()
 	t.settlePublic()
+	t.settleReplicas()
+	t.settleProcesses()
+	t.membersAt()
 }
 
 // settleBuild keeps at most one attempt running, of the newest inputs.
@@ -59,7 +63,7 @@ func (t *turn) settleCandidate() {
 		case t.Swapping:
 		case t.Candidate.Version != want:
 			t.dropCandidate()
-		case t.Candidate.Ready && t.Open:
+		case t.Candidate.complete() && t.Open:
 			t.refuse(false) // clients waiting now are passed on to the candidate
 			t.Swapping = true
 			t.do(Swap{N: t.Candidate.N})
@@ -83,6 +87,9 @@ func (t *turn) settleCandidate() {
 		t.Trial.Yields = false // it is its turn
 	}
 	t.do(Spawn{N: t.Candidate.N, Version: want})
+	for i := range t.Candidate.Beside {
+		t.startReplica(&t.Candidate, i, false)
+	}
 }
 
 // settlePublic has the public listener served by a version that passed its check before, or refuses
@@ -120,13 +127,14 @@ func (t *turn) windDown() {
 	if t.Serving.N != 0 {
 		t.note(EventStopping, t.Serving, "")
 		if t.Held {
-			t.end(t.Serving.N)
+			t.endAll(t.Serving)
 		} else {
 			t.retire(t.Serving)
 		}
 		t.Serving = Generation{}
 		t.servesNoMore()
 	}
+	t.endProcesses()
 	t.stableAt(time.Time{})
 	t.restartAt(time.Time{})
 	t.candidateAt(time.Time{})
@@ -148,16 +156,32 @@ func (t *turn) windDown() {
 func (t *turn) retire(g Generation) {
 	t.do(Retire{N: g.N, Hung: g.Unhealthy || !g.Ready})
 	t.ending(g.N)
+	for _, m := range g.Beside {
+		switch {
+		case m.N == 0:
+		case m.Ready && !m.Unhealthy:
+			t.do(Retire{N: m.N})
+			t.ending(m.N)
+		default: // the queue is the leading tree's matter
+			t.end(m.N)
+		}
+	}
 }
 
 func (t *turn) dropCandidate() {
-	t.end(t.Candidate.N)
+	t.endAll(t.Candidate)
 	t.Candidate, t.Swapping = Generation{}, false
 }
 
 func (t *turn) generation(v Version) Generation {
+	g := Generation{Tree: t.tree(v)}
+	g.size(t.Policy.Replicas)
+	return g
+}
+
+func (t *turn) tree(v Version) Tree {
 	t.Spawned++
-	return Generation{N: t.Spawned, Version: v, Since: t.now}
+	return Tree{N: t.Spawned, Version: v, Since: t.now}
 }
 
 func (t *turn) refuse(on bool) {

@@ -36,10 +36,12 @@ type State struct {
 	Spawned   int // generations begun, the source of N
 	Serving   Generation
 	Candidate Generation
-	Ending    []int   // generations that are being ended
+	Ending    []int   // trees that are being ended
 	Proven    Version // what served last: may be started on the public listener without a check
 	Swapping  bool
-	Again     bool // a person asked for a restart
+	Again     bool      // a person asked for a restart
+	Processes []Member  // long-running processes beside the server
+	MembersAt time.Time // when something of a member is due next; zero: nothing is
 
 	// The public name.
 	Open     bool
@@ -97,17 +99,42 @@ type Building struct {
 	Cancelling bool
 }
 
-// Generation is a running tree as the machine knows it; N is zero for none.
-type Generation struct {
+// Tree is a running process tree as the machine knows it; N is zero for none.
+type Tree struct {
 	N         int
 	Version   Version
 	Pid       int
 	Ready     bool // passed its check
-	Asked     bool // a person asked for it, by a restart
 	Misses    int  // failed probes in a row
 	Unhealthy bool
 	Reason    string    // of the last failed probe
 	Since     time.Time // when it was spawned; once it serves, since when it does
+}
+
+// Generation is what runs one version on one listener: a server tree, which leads, and others beside
+// it (replicas). It is known by the number of the one that leads.
+type Generation struct {
+	Tree
+	Beside []Member
+	Asked  bool // a person asked for it, by a restart
+	Deaths int  // of its trees, since it was last stable
+}
+
+// Member is one tree of several: a replica, or an instance of a process. The zero Tree is one that does
+// not run at the moment.
+type Member struct {
+	Tree
+	Process  string // its name; "" for a replica
+	Index    int
+	Old      int       // the tree that it replaces, which runs until this one is ready
+	After    int       // the tree that must have ended before this one starts
+	Stale    bool      // to be replaced, even by the same version
+	Failures int       // deaths since it was last stable
+	StartAt  time.Time // when it is started again; zero: not waiting
+	StableAt time.Time // when it counts as stable; zero: it is, or does not run
+	Restarts int
+	LastExit string
+	Halted   string // why it is not started again, by its restart policy
 }
 
 // Phase is the contract's state of a build.
@@ -137,7 +164,7 @@ type Phase string
 //	running            -> starting   Exited
 //	running            -> backoff    Exited
 //	running            -> unhealthy  ProbeFailed
-//	unhealthy          -> running    ProbeOK, Swapped
+//	unhealthy          -> running    ProbeOK, Swapped, Ready
 //	unhealthy          -> starting   Exited
 //	unhealthy          -> backoff    Exited
 //
@@ -229,6 +256,8 @@ func (s State) Reason() string {
 		return s.Serving.Reason
 	case s.Trouble != "":
 		return s.Trouble
+	case s.Serving.N != 0 && s.memberTrouble() != "":
+		return s.memberTrouble()
 	case s.Release == "":
 		return s.BuildErr
 	case s.onTrial():
@@ -275,6 +304,11 @@ func (s State) InUse() []string {
 	} {
 		if id != "" {
 			ids = append(ids, id)
+		}
+	}
+	for _, m := range s.Processes {
+		if m.Version.Release != "" {
+			ids = append(ids, m.Version.Release)
 		}
 	}
 	return ids

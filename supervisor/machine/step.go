@@ -47,6 +47,10 @@ func (t *turn) happened(e Event) {
 		t.configured(e)
 	case Adopted:
 		t.adopted(e)
+	case AdoptedBeside:
+		t.adoptedBeside(e)
+	case AdoptedProcess:
+		t.adoptedProcess(e)
 	case InputsChanged:
 		t.need(NeedCheck)
 	case Removed:
@@ -122,9 +126,16 @@ func (t *turn) timer(k TimerKind) {
 		t.need(NeedCheck)
 	case k == TimerOpen && t.due(t.OpenAt):
 		t.OpenAt = time.Time{}
+	case k == TimerMembers && t.due(t.MembersAt):
+		t.MembersAt = time.Time{}
+		t.membersDue()
 	case k == TimerStable && t.due(t.StableAt) && t.Serving.Misses == 0:
 		t.StableAt = time.Time{}
-		t.Failures = 0
+		if t.unsettled() {
+			t.stableAt(t.now.Add(t.Policy.StableAfter))
+			return
+		}
+		t.Failures, t.Serving.Deaths = 0, 0
 		t.Fallback = Version{}
 		t.Trouble = ""
 		t.note(EventStable, t.Serving, "")

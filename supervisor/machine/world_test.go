@@ -22,29 +22,34 @@ type world struct {
 	history []moment
 	steps   int
 
-	policy  Policy
-	runKey  string
-	inputs  int       // what the build's files hold now
-	edits   int       // the newest content there ever was
-	made    []release // the store, oldest first
-	trees   []*tree   // generation n is trees[n-1]
-	build   *making   // until the machine has been told that it is over
-	named   bool      // the public socket exists
-	refuses bool
-	lost    bool // the public listener is a new one, and public serves on the one before
-	public  int  // the generation on the public listener, as far as the machine was told
-	timers  [len(timerKinds)]time.Time
-	mail    []Event // what has happened and the machine does not know yet
-	gone    bool
+	policy   Policy
+	replicas map[string]int // by run settings
+	runKey   string
+	inputs   int       // what the build's files hold now
+	edits    int       // the newest content there ever was
+	made     []release // the store, oldest first
+	trees    []*tree   // generation n is trees[n-1]
+	build    *making   // until the machine has been told that it is over
+	named    bool      // the public socket exists
+	refuses  bool
+	lost     bool // the public listener is a new one, and public serves on the one before
+	public   int  // the group of server trees on the public listener, as far as the machine was told
+	timers   [len(timerKinds)]time.Time
+	mail     []Event // what has happened and the machine does not know yet
+	gone     bool
 
 	model
 }
 
-var timerKinds = [...]TimerKind{TimerRestart, TimerCandidate, TimerStable, TimerBuild, TimerOpen}
+var timerKinds = [...]TimerKind{TimerRestart, TimerCandidate, TimerStable, TimerBuild, TimerOpen, TimerMembers}
 
-// tree is a generation as it really is.
+// tree is a process tree as it really is.
 type tree struct {
 	version Version
+	group   int    // the tree that led its generation at first
+	count   int    // how many trees there were to be when it was started
+	process string // "" for a server
+	index   int
 	staged  bool // began on a staging socket
 	alive   bool // its main process is running
 	proving bool
@@ -142,7 +147,7 @@ func (w *world) carryOut(f Effect) Event {
 	case Retire:
 		g := w.tree(f.N)
 		w.require(!g.leaving, "retires %d, which is leaving", f.N)
-		w.require(w.public != f.N, "retires %d, which has the public name", f.N)
+		w.require(w.public != g.group, "retires %d, which has the public name", f.N)
 		w.require(f.Hung || g.ready, "drains %d, which takes no clients", f.N)
 		g.leaving = true
 	case End:
@@ -151,7 +156,7 @@ func (w *world) carryOut(f Effect) Event {
 		g.leaving = true
 	case Watch:
 		g := w.tree(f.N)
-		w.require(w.public == f.N && g.ready && !g.watched, "watches %d, which does not serve, or twice", f.N)
+		w.require(w.public == g.group && g.ready && !g.watched, "watches %d, which does not serve, or twice", f.N)
 		g.watched = true
 	case Build:
 		w.require(w.build == nil, "two builds at once")
@@ -191,15 +196,22 @@ func (w *world) spawn(f Spawn) Event {
 	w.require(f.N == len(w.trees)+1, "generation %d after %d", f.N, len(w.trees))
 	gone := w.removed(f.Version.Release)
 	w.require(gone || w.stored(f.Version.Release), "spawns release %q, which is not there", f.Version.Release)
-	g := &tree{version: f.Version, staged: !f.Public}
+	g := &tree{version: f.Version, staged: !f.Public && f.Process == "", group: f.N, count: max(w.s.Policy.Replicas, 1), process: f.Process, index: f.Index}
 	w.trees = append(w.trees, g)
-	if f.Public {
+	switch {
+	case f.Process != "":
+		w.spawnedProcess(f)
+	case f.With != 0 || f.Public && w.public != 0:
+		w.spawnedReplica(f)
+	case f.Public:
 		w.require(w.named && !w.refuses, "%d on a public listener that is not there, or refuses", f.N)
 		w.require(w.public == 0, "%d next to %d on the public listener", f.N, w.public)
 		w.require(w.proved[f.Version], "%v, which never passed its check, on the public listener", f.Version)
 		w.public = f.N
+		w.spawned(f)
+	default:
+		w.spawned(f)
 	}
-	w.spawned(f)
 	if gone {
 		w.post(ReleaseGone{Release: f.Version.Release})
 		return SpawnFailed{N: f.N, Reason: "no such file or directory"}
@@ -214,7 +226,10 @@ func (w *world) spawn(f Spawn) Event {
 func (w *world) swap(n int) Event {
 	g := w.tree(n)
 	w.require(w.named && !w.refuses, "swaps a name that is not there, or refuses on it")
-	w.require(g.staged && g.ready && !g.failed && !g.leaving, "gives the name to %d, which has not passed its check or is not there", n)
+	for i, g := range w.trees {
+		w.require(g.group != n || g.staged && g.ready && !g.failed && !g.leaving, "gives the name to %d, of which %d has not passed its check or is not there", n, i+1)
+	}
+	w.require(len(w.of(n)) == g.count, "gives the name to %d of %d trees", len(w.of(n)), g.count)
 	if w.roll(10) == 9 {
 		return SwapFailed{N: n, Reason: "read-only file system"}
 	}

@@ -1,0 +1,184 @@
+package machine
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// What replicas and processes have in common: each is started again with a backoff of its own.
+
+// member returns the replica or process whose tree n is, so that it can be changed; nil: there is none.
+func (t *turn) member(n int) *Member {
+	if n == 0 {
+		return nil
+	}
+	for _, list := range []*[]Member{&t.Serving.Beside, &t.Candidate.Beside, &t.Processes} {
+		if i := slices.IndexFunc(*list, func(m Member) bool { return m.N == n || m.Old == n }); i >= 0 {
+			*list = slices.Clone(*list)
+			return &(*list)[i]
+		}
+	}
+	return nil
+}
+
+// owns says that n is a tree of g.
+func (g *Generation) owns(n int) bool {
+	return n != 0 && (n == g.N || slices.ContainsFunc(g.Beside, func(m Member) bool { return m.N == n }))
+}
+
+func (t *turn) memberReady(n int) {
+	m := t.member(n)
+	switch {
+	case m == nil || m.N != n || m.Ready:
+		return
+	case t.Candidate.owns(n):
+		m.Ready = true
+		t.proved()
+		return
+	}
+	m.Ready, m.Since, m.StableAt = true, t.now, t.now.Add(t.Policy.StableAfter)
+	if m.Process != "" {
+		if m.Old != 0 {
+			t.end(m.Old)
+			m.Old = 0
+		}
+		t.noteMember(EventProcessReady, *m, m.Tree, "")
+		return
+	}
+	t.do(Watch{N: n})
+	t.noteMember(EventReplicaReady, *m, m.Tree, "")
+	t.chooseLead()
+}
+
+// memberDied ends what is left of tree n.
+func (t *turn) memberDied(n int, reason string, clean bool, cause Cause) {
+	m := t.member(n)
+	switch {
+	case m == nil:
+	case t.Candidate.owns(n):
+		t.candidateFailed(reason, cause)
+	case m.Process != "":
+		t.processDied(m, n, reason, clean)
+	default:
+		t.replicaDied(m, reason, clean)
+	}
+}
+
+// startAgain has a member start again when its backoff says so, unless its policy forbids it.
+func (t *turn) startAgain(m *Member, restart Restart, reason string, clean bool) {
+	m.Failures++
+	m.LastExit, m.StableAt, m.StartAt = reason, time.Time{}, time.Time{}
+	if restart == RestartNever || restart == RestartOnFailure && clean {
+		m.Halted = fmt.Sprintf("%s; restart = %q, `restart` brings it back", reason, restart)
+		return
+	}
+	m.Restarts++
+	if d := t.backoff(m.Failures); d > 0 {
+		m.StartAt = t.now.Add(d)
+	}
+}
+
+// membersDue does what is due of members.
+func (t *turn) membersDue() {
+	for _, list := range []*[]Member{&t.Serving.Beside, &t.Processes} {
+		*list = slices.Clone(*list)
+		for i := range *list {
+			m := &(*list)[i]
+			if t.due(m.StartAt) {
+				m.StartAt = time.Time{}
+			}
+			if t.due(m.StableAt) {
+				m.StableAt, m.Failures = time.Time{}, 0
+			}
+		}
+	}
+}
+
+// membersAt keeps one timer for whatever is due first.
+func (t *turn) membersAt() {
+	first := time.Time{}
+	for _, list := range [][]Member{t.Serving.Beside, t.Processes} {
+		for _, m := range list {
+			for _, at := range []time.Time{m.StartAt, m.StableAt} {
+				if !at.IsZero() && (first.IsZero() || at.Before(first)) {
+					first = at
+				}
+			}
+		}
+	}
+	if first.Before(t.now) && !first.IsZero() && !first.Equal(t.MembersAt) {
+		first = t.now
+	}
+	t.deadline(&t.MembersAt, TimerMembers, first)
+}
+
+// lacksMember says that a replica or process is to be started, now or after its backoff.
+func (t *turn) lacksMember() bool {
+	idle := func(m Member) bool { return m.N == 0 && m.Halted == "" }
+	if slices.ContainsFunc(t.Serving.Beside, idle) || slices.ContainsFunc(t.Processes, idle) {
+		return true
+	}
+	count := 0
+	for _, p := range t.Policy.Processes {
+		count += p.Count
+	}
+	return len(t.Processes) < count
+}
+
+// hurryMembers cuts the backoff of members short.
+func (t *turn) hurryMembers() {
+	t.Serving.Deaths = 0
+	for _, list := range []*[]Member{&t.Serving.Beside, &t.Processes} {
+		*list = slices.Clone(*list)
+		for i := range *list {
+			m := &(*list)[i]
+			m.StartAt, m.Halted, m.Failures = time.Time{}, "", 0
+		}
+	}
+}
+
+// startsAgain says, for people, when a member that has died is started again.
+func (t *turn) startsAgain(m Member) string {
+	switch {
+	case m.Halted != "":
+		return "not started again"
+	case m.StartAt.IsZero():
+		return again(0)
+	}
+	return again(m.StartAt.Sub(t.now))
+}
+
+func (t *turn) noteMember(event EventName, m Member, tree Tree, reason string) {
+	if reason != "" {
+		reason = m.label() + ": " + reason
+	} else {
+		reason = m.label()
+	}
+	t.do(Note{Event: event, N: tree.N, Release: tree.Version.Release, Reason: reason})
+}
+
+// label names a member for people.
+func (m Member) label() string {
+	if m.Process == "" {
+		return fmt.Sprintf("server tree %d", m.Index+1)
+	}
+	return fmt.Sprintf("%s.%d", m.Process, m.Index+1)
+}
+
+// memberTrouble returns in a sentence which member does not run and why, or "".
+func (s State) memberTrouble() string {
+	for _, list := range [][]Member{s.Serving.Beside, s.Processes} {
+		for _, m := range list {
+			switch {
+			case m.Halted != "":
+				return m.label() + ": " + m.Halted
+			case m.LastExit != "" && (m.N == 0 || !m.Ready) && m.Failures > 0:
+				return m.label() + ": " + m.LastExit
+			case m.Unhealthy:
+				return m.label() + ": " + m.Reason
+			}
+		}
+	}
+	return ""
+}
