@@ -291,10 +291,8 @@ func (w *world) noted(f Note) {
 	case EventStable:
 		w.require(w.groupOf(f.N) == w.public && w.s.Serving.Misses == 0, "%d is stable though its last probe failed", f.N)
 		w.deaths, w.since, w.unstable = 0, 0, false
-	case EventReplicaFailed:
+	case EventReplicaFailed, EventProcessExited:
 		w.since++
-	case EventProcessExited:
-		w.since += b2i(w.required(w.tree(f.N).process))
 	case EventAdopted, EventProved, EventRecovered, EventCandidateFailed, EventExited, EventHealthy, EventStopping,
 		EventReplicaReady, EventProcessReady:
 		w.tree(f.N)

@@ -59,7 +59,7 @@ func (t *turn) memberDied(n int, reason string, clean bool, cause Cause) {
 	case t.Candidate.owns(n):
 		t.candidateFailed(reason, cause)
 	case m.Process != "":
-		t.processDied(m, n, reason, clean)
+		t.processDied(m, n, reason, clean, cause)
 	default:
 		t.replicaDied(m, reason, clean)
 	}

@@ -63,10 +63,6 @@ func (w *world) othersOf(n int) bool {
 	return slices.ContainsFunc(w.of(g.group), func(o *tree) bool { return o != g && !o.failed && !o.leaving })
 }
 
-func (w *world) required(process string) bool {
-	return slices.ContainsFunc(w.policy.Processes, func(p ProcessPolicy) bool { return p.Name == process && p.Required })
-}
-
 func (w *world) spawnedReplica(f Spawn) {
 	g := w.trees[f.N-1]
 	g.group = w.public

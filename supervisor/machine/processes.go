@@ -88,7 +88,7 @@ func (t *turn) settleProcess(m Member, p ProcessPolicy, want Version) Member {
 	return m
 }
 
-func (t *turn) processDied(m *Member, n int, reason string, clean bool) {
+func (t *turn) processDied(m *Member, n int, reason string, clean bool, cause Cause) {
 	if n == m.Old { // its successor is on its way
 		t.end(n)
 		m.Old = 0
@@ -102,7 +102,7 @@ func (t *turn) processDied(m *Member, n int, reason string, clean bool) {
 	}
 	t.startAgain(m, p.Restart, reason, clean)
 	t.noteMember(EventProcessExited, *m, dead, reason+"; "+t.startsAgain(*m))
-	if p.Required && m.Failures >= givesWayAfter && !t.StableAt.IsZero() && dead.Version.Release == t.Serving.Version.Release {
+	if p.Required && cause != causeHost && m.Failures >= givesWayAfter && !t.StableAt.IsZero() && dead.Version.Release == t.Serving.Version.Release {
 		t.servingGivesWay(m.label() + ": " + reason)
 	}
 }
