@@ -75,6 +75,10 @@ func compare(before, then Build) Change {
 	add("steps.", stepKeys)
 	add("sandbox.", sandboxKeys)
 	add("limits.", limitKeys)
+	if !reflect.DeepEqual(before.Processes, then.Processes) {
+		c.Keys = append(c.Keys, processKey)
+		c.Cost = max(c.Cost, CostLive)
+	}
 	if !slices.Equal(before.Limits.Groups(), then.Limits.Groups()) {
 		c.Cost = max(c.Cost, CostRestart)
 	}

@@ -23,7 +23,7 @@ func defaultBuild() Build {
 		Timeout: 30 * time.Second, GracefulTimeout: 30 * time.Second,
 		Umask: 0o027, NoNewPrivs: true, SocketMode: 0o660,
 		Autostart: true, Restart: RestartAlways, RestartDelayMax: 30 * time.Second, StableAfter: 10 * time.Second,
-		KeepReleases: 3, StepTimeout: 15 * time.Minute,
+		KeepReleases: 3, StepTimeout: 15 * time.Minute, Replicas: 1,
 		Health: Health{
 			Path: "/", Host: "localhost", Expect: Expect{Min: 100, Max: 499},
 			Interval: 5 * time.Second, Timeout: 2 * time.Second, StartTimeout: 60 * time.Second, Failures: 3,
@@ -106,6 +106,10 @@ func (l *loader) markLost(from origins, path string) {
 func (l *loader) entry(b *Build, t tomlTable, path string, from origins) {
 	for _, name := range slices.Sorted(maps.Keys(t)) {
 		v, at := t[name], join(path, name)
+		if name == processKey {
+			l.processes(b, v, at, from)
+			continue
+		}
 		if known, ok := subtables()[name]; ok {
 			below, _ := l.table(at, name, v)
 			for _, key := range slices.Sorted(maps.Keys(below)) {
@@ -192,7 +196,7 @@ func namesOf(known []key) []string {
 
 // buildKeys returns the names of everything that may be in a [[build]].
 func buildKeys() []string {
-	all := append(namesOf(keys), "name")
+	all := append(namesOf(keys), "name", processKey)
 	return append(all, slices.Sorted(maps.Keys(subtables()))...)
 }
 

@@ -98,6 +98,7 @@ var keys = []key{
 	{"no_new_privs", CostRestart, func(b *Build) any { return &b.NoNewPrivs }, nil, nil},
 	{"socket_group", CostRestart, func(b *Build) any { return &b.SocketGroup }, groupName, nil},
 	{"socket_mode", CostRestart, func(b *Build) any { return &b.SocketMode }, socketMode, nil},
+	{"replicas", CostRestart, func(b *Build) any { return &b.Replicas }, whole(1, 16), nil},
 	{"autostart", CostLive, func(b *Build) any { return &b.Autostart }, nil, nil},
 	{"restart", CostLive, func(b *Build) any { return &b.Restart }, nil, nil},
 	{"restart_delay_max", CostLive, func(b *Build) any { return &b.RestartDelayMax }, between(time.Second, time.Hour), nil},
@@ -159,7 +160,7 @@ func subtables() map[string][]key {
 var younger = map[string]bool{
 	"working_dir": true, "steps.before_migrate": true, "steps.after_migrate": true, "no_new_privs": true, "socket_group": true,
 	"sandbox.enabled": true, "sandbox.read": true, "sandbox.write": true, "sandbox.connect": true, "sandbox.bind": true,
-	"limits.nofile": true, "limits.core": true,
+	"limits.nofile": true, "limits.core": true, "replicas": true,
 }
 
 // BuildKey identifies the values of all keys that cost a rebuild; it is part of a release's
@@ -171,6 +172,16 @@ func BuildKey(b Build) string { return hashOf(b, CostRebuild) }
 func RunKey(b Build) string { return hashOf(b, CostRestart) }
 
 func hashOf(b Build, c Cost) string {
+	text, err := json.Marshal(valuesOf(b, c)) // map keys are sorted
+	if err != nil {
+		panic(fmt.Sprintf("config: hash of a build: %v", err)) // strings, numbers, bools
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+// valuesOf returns the values of all keys of that cost, by name.
+func valuesOf(b Build, c Cost) map[string]any {
 	values, standard := map[string]any{}, defaultBuild()
 	add := func(prefix string, known []key) {
 		for _, k := range known {
@@ -189,10 +200,5 @@ func hashOf(b Build, c Cost) string {
 	if groups := b.Limits.Groups(); c == CostRestart && groups != nil {
 		values["limits"] = groups
 	}
-	text, err := json.Marshal(values) // map keys are sorted
-	if err != nil {
-		panic(fmt.Sprintf("config: hash of a build: %v", err)) // strings, numbers, bools
-	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:])
+	return values
 }

@@ -26,6 +26,7 @@
 //	    run/                     Build.Run
 //	        gunicorn-KEY.conf.py Build.Conf
 //	        tmp-N/, tmp-of-ID/   Build.Temp, Build.TempOf: temporary files of what is running
+//	        private-N.sock       Build.Private: where a server is probed
 //
 // The further names that supervisor/listener gives a socket, next to it (.gunicorn.sock.INODE), and
 // the names of what a build has not finished (.tmp-…) begin with a dot and belong to those packages

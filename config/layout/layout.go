@@ -127,6 +127,24 @@ func TempGeneration(path string) (n int, ok bool) {
 	return n, ok && err == nil && n > 0
 }
 
+const (
+	privatePrefix = "private-"
+	privateSuffix = ".sock"
+)
+
+// Private is the socket on which generation n is probed, past the queue of the public one.
+func (b Build) Private(n int) string {
+	return filepath.Join(b.Run(), privatePrefix+strconv.Itoa(n)+privateSuffix)
+}
+
+// PrivateGeneration returns n of a path that Private made, and false for any other.
+func PrivateGeneration(path string) (n int, ok bool) {
+	number, ok := strings.CutPrefix(filepath.Base(path), privatePrefix)
+	number, is := strings.CutSuffix(number, privateSuffix)
+	n, err := strconv.Atoi(number)
+	return n, ok && is && err == nil && n > 0
+}
+
 // TempOf is the same for the steps of an attempt, or another command, by an id of its own.
 func (b Build) TempOf(id string) string { return filepath.Join(b.Run(), tempCommandPrefix+id) }
 

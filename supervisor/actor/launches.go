@@ -106,10 +106,10 @@ func (a *Actor) dropFiles() {
 	}
 	for _, g := range a.generations {
 		needed(g.launch)
-		keep = append(keep, a.paths.Temp(g.n))
+		keep = append(keep, a.paths.Temp(g.n), a.paths.Private(g.n))
 	}
 	for _, n := range a.state.Ending {
-		keep = append(keep, a.paths.Temp(n))
+		keep = append(keep, a.paths.Temp(n), a.paths.Private(n))
 	}
 	a.warn("remove old generated files", a.Ports.Host.DropFiles(a.paths, keep...))
 }

@@ -53,19 +53,23 @@ type Tree interface {
 	// OOMKills is how many of its processes the kernel has killed because memory ran out, since it was
 	// started or adopted; also after its end.
 	OOMKills() int
-	// Terminate sends SIGTERM to the main process and its group.
+	// Private is the path of a socket on which this server alone takes clients, so that a probe does not
+	// wait in the queue of the public one. It is "" where there is none.
+	Private() string
+	// Terminate asks the main process and its group to end, by SIGTERM unless the launch names another
+	// signal.
 	Terminate() error
-	// End returns when nothing of the tree is left: SIGTERM, and SIGKILL after grace or when ctx
-	// ends.
+	// End returns when nothing of the tree is left: it is asked to end, and gets SIGKILL after grace or
+	// when ctx ends.
 	End(ctx context.Context, grace time.Duration) error
 }
 
 // Start says what to start.
 type Start struct {
 	Launch   *server.Launch
-	Mark     string // identifies the tree, see Leftover
-	Listener public.Listener
-	Log      string // file that takes the output
+	Mark     string          // identifies the tree, see Leftover
+	Listener public.Listener // nil: it is no server
+	Log      string          // file that takes the output
 	Limits   config.Limits
 }
 

@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,7 +82,7 @@ func (a *Actor) awaitAnswer(ctx context.Context, g *generation) error {
 	for pause := askAgainFirst; ; pause = min(2*pause, askAgainLast) {
 		set := a.health.Load()
 		timeout := max(set.Timeout, patience)
-		err := a.Ports.Host.Probe(ctx, g.sock.Path(), set, timeout)
+		err := a.Ports.Host.Probe(ctx, cmp.Or(g.tree.Private(), g.sock.Path()), set, timeout)
 		if err == nil {
 			return nil
 		}
@@ -142,7 +143,7 @@ func (a *Actor) watchOnce(g *generation) {
 	g.mu.Unlock()
 	defer a.tasks.Done()
 	begun, set := time.Now(), a.health.Load()
-	err := a.Ports.Host.Probe(g.ctx, a.paths.Socket(), set, set.Timeout)
+	err := a.Ports.Host.Probe(g.ctx, cmp.Or(g.tree.Private(), a.paths.Socket()), set, set.Timeout)
 	if g.ctx.Err() != nil {
 		return
 	}

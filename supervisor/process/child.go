@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"sync"
@@ -33,8 +34,9 @@ type Child struct {
 	reaped bool // exit is known, the pid may belong to someone else
 	exit   Exit
 	dead   time.Time // when it was seen dead, before how was known
-	empty  bool      // the group was seen empty after the exit: its number may belong to someone else
-	ended  bool      // the whole tree was seen gone
+	stop   syscall.Signal
+	empty  bool // the group was seen empty after the exit: its number may belong to someone else
+	ended  bool // the whole tree was seen gone
 }
 
 // allowance is what a child may use, with all that it starts.
@@ -42,6 +44,20 @@ type allowance struct {
 	group *limits.Group // nil: there are no limits
 	kills uint64        // OOM kills before it came to us
 	told  uint64        // all that OOMKills has told of; Child.mu guards it
+}
+
+// StopSignal is what asks the child to end: SIGTERM unless another was set.
+func (c *Child) StopSignal() syscall.Signal {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return cmp.Or(c.stop, unix.SIGTERM)
+}
+
+// SetStopSignal sets it, for a child that was adopted.
+func (c *Child) SetStopSignal(sig syscall.Signal) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stop = sig
 }
 
 // Pid is the child's pid, and its group's and session's.

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// End ends the child's whole tree and returns when nothing of it runs: SIGTERM to all, with SIGCONT
-// so that what is stopped can finish what it holds; after grace SIGKILL, again and again until no
+// End ends the child's whole tree and returns when nothing of it runs: SIGTERM (or its StopSignal) to
+// all, with SIGCONT so that what is stopped can finish what it holds; after grace SIGKILL, again and again until no
 // one is left. It also works after the child itself has ended, for what it left behind. With a
 // grace of 0 it kills at once.
 //
@@ -68,7 +68,7 @@ func (p proc) id() procID { return procID{p.pid, p.start} }
 func (c *Child) end(ctx context.Context, grace time.Duration) error {
 	e := &ending{Child: c, known: make(map[procID]bool), told: make(map[procID]bool), killing: grace <= 0, unseen: 10 * time.Millisecond}
 	if !e.killing {
-		if err := c.signalGroupOrLater(unix.SIGTERM, unix.SIGCONT); err != nil {
+		if err := c.signalGroupOrLater(c.StopSignal(), unix.SIGCONT); err != nil {
 			return err
 		}
 	}
@@ -165,7 +165,7 @@ func (e *ending) tellOne(p proc, w *watch, first bool) error {
 	if told || first && p.pgrp == e.pid && !e.unsure() {
 		return nil
 	}
-	err := e.table.signalMember(p, w, unix.SIGTERM)
+	err := e.table.signalMember(p, w, e.StopSignal())
 	return errors.Join(err, e.table.signalMember(p, w, unix.SIGCONT))
 }
 

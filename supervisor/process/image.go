@@ -22,7 +22,7 @@ type image struct {
 	// comes last.
 	env    []string
 	listen bool
-	// fds are the descriptors that become 0 to 4, all of them above those, or -1.
+	// fds are the descriptors that become 0 to 5, all of them above those, or -1.
 	fds [childFDs]int
 	// limits, oom and cookie are what the whole tree keeps.
 	limits []Rlimit
@@ -48,7 +48,7 @@ type image struct {
 // it. The image must be closed.
 func prepare(s Spec, null int) (_ *image, err error) {
 	img := &image{
-		spec: s, listen: s.Listener != nil, fds: [childFDs]int{null, null, null, -1, -1},
+		spec: s, listen: s.Listener != nil, fds: [childFDs]int{null, null, null, -1, -1, -1},
 		limits: s.limits(), cookie: cookieOf(s.tag()),
 	}
 	defer func() {
@@ -61,6 +61,9 @@ func prepare(s Spec, null int) (_ *image, err error) {
 	}
 	if s.Listener != nil && s.Extra != nil {
 		return nil, fmt.Errorf("start %s: Listener and Extra both want descriptor %d", s.Argv[0], listenerFD)
+	}
+	if s.Private != nil && s.Listener == nil {
+		return nil, fmt.Errorf("start %s: Private without Listener", s.Argv[0])
 	}
 	if s.Mark != "" && s.Task != "" {
 		return nil, fmt.Errorf("start %s: it has a Mark and a Task", s.Argv[0])
@@ -94,7 +97,7 @@ func prepare(s Spec, null int) (_ *image, err error) {
 	for _, handed := range []struct {
 		file *os.File
 		as   []int
-	}{{s.Stdout, []int{1, 2}}, {s.Stderr, []int{2}}, {s.Listener, []int{listenerFD}}, {s.Extra, []int{listenerFD}}, {s.Ready, []int{readyFD}}} {
+	}{{s.Stdout, []int{1, 2}}, {s.Stderr, []int{2}}, {s.Listener, []int{listenerFD}}, {s.Extra, []int{listenerFD}}, {s.Private, []int{privateFD}}, {s.Ready, []int{readyFD}}} {
 		if handed.file == nil {
 			continue
 		}
@@ -155,7 +158,11 @@ func environ(s Spec) ([]string, error) {
 		drop = append(drop, MarkKey, TaskKey)
 	}
 	if s.Listener != nil {
-		ours = append(ours, "LISTEN_FDS=1", "LISTEN_FDNAMES=gunicorn")
+		if s.Private != nil {
+			ours = append(ours, "LISTEN_FDS=2", "LISTEN_FDNAMES=gunicorn:private")
+		} else {
+			ours = append(ours, "LISTEN_FDS=1", "LISTEN_FDNAMES=gunicorn")
+		}
 		drop = append(drop, "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID")
 	}
 	if s.Ready != nil {

@@ -76,7 +76,7 @@ func TestChildGetsExactlyWhatItsSpecSays(t *testing.T) {
 		}
 		pid := strconv.Itoa(k.Pid())
 		wantEnv := []string{MarkKey + "=" + s.Mark, "LISTEN_FDS=1", "LISTEN_FDNAMES=gunicorn",
-			"MEDCTRL_READY_FD=4", "PATH=/usr/bin:/bin", "ODD=a b\xff=c", "LISTEN_PID=" + pid}
+			"MEDCTRL_READY_FD=5", "PATH=/usr/bin:/bin", "ODD=a b\xff=c", "LISTEN_PID=" + pid}
 		if !slices.Equal(env, wantEnv) {
 			t.Errorf("environment %q, want %q", env, wantEnv)
 		}

@@ -24,8 +24,9 @@ const readyKey = "MEDCTRL_READY_FD"
 // File descriptors of a child, by number.
 const (
 	listenerFD = 3 // SD_LISTEN_FDS_START, sd_listen_fds(3)
-	readyFD    = 4
-	childFDs   = 5 // what a child may inherit: 0 to 4
+	privateFD  = 4
+	readyFD    = 5
+	childFDs   = 6 // what a child may inherit: 0 to 5
 )
 
 // Spec says what to run and how. Its zero value runs nothing: Argv is required.
@@ -42,7 +43,10 @@ type Spec struct {
 	// Listener becomes file descriptor 3, announced by LISTEN_FDS=1, LISTEN_PID and
 	// LISTEN_FDNAMES=gunicorn. It stays the caller's.
 	Listener *os.File
-	// Ready becomes file descriptor 4, announced by MEDCTRL_READY_FD=4. It stays the caller's.
+	// Private becomes file descriptor 4, a second listener: LISTEN_FDS is 2 and LISTEN_FDNAMES
+	// gunicorn:private. It needs Listener, and stays the caller's.
+	Private *os.File
+	// Ready becomes file descriptor 5, announced by MEDCTRL_READY_FD=5. It stays the caller's.
 	Ready *os.File
 	// Extra becomes file descriptor 3 in place of Listener, and nothing announces it. It stays the
 	// caller's.
@@ -82,6 +86,8 @@ type Spec struct {
 	// it is put into the environment as MEDCTRL_STEP. FindMarked and FindCgroups do not return it;
 	// FindTasks does.
 	Task string
+	// StopSignal asks the child to end, in the place of SIGTERM. The rest of its tree gets it as well.
+	StopSignal syscall.Signal
 }
 
 // tag is what the tree is identified by: its Mark, or its Task in a form that no Mark has.

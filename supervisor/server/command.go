@@ -18,6 +18,10 @@ func (Command) SaysReady() bool { return false }
 // without a handler just dies.
 func (Command) FinishesAtTerm() bool { return false }
 
+// TakesTwo returns false: most take the first listener and leave the others alone, and probes would wait
+// there for ever.
+func (Command) TakesTwo() bool { return false }
+
 // Exit returns words unchanged: the meaning of its codes is not known.
 func (Command) Exit(words string, _ int) string { return words }
 

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"regexp"
 	"strings"
+	"syscall"
 
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
@@ -20,6 +21,8 @@ type Server interface {
 	// FinishesAtTerm reports whether it is known to finish the requests it has accepted when it gets
 	// SIGTERM. Of any other, nobody is to be connected by then.
 	FinishesAtTerm() bool
+	// TakesTwo reports whether it serves a second listener beside the first, as LISTEN_FDS=2 says.
+	TakesTwo() bool
 	// Exit adds the meaning of an exit code to an exit in words. code is -1 if a signal ended the
 	// server.
 	Exit(words string, code int) string
@@ -64,8 +67,9 @@ type Launch struct {
 	// NewPrivs lets it gain privileges by set-user-ID programs. Capable has it keep the capabilities
 	// that its user has.
 	NewPrivs, Capable bool
-	Box               *build.Box    // what the server may reach; nil: all that its user may
-	Limits            config.Limits // of each of its processes (Nofile, Core); what the tree may use is for its start
+	StopSignal        syscall.Signal // asks it to end; 0: SIGTERM
+	Box               *build.Box     // what the server may reach; nil: all that its user may
+	Limits            config.Limits  // of each of its processes (Nofile, Core); what the tree may use is for its start
 }
 
 // The environment variables in which a server carries what it runs (VersionOf).

@@ -64,6 +64,9 @@ type Generation struct {
 	User        *int   `json:"user,omitempty"` // who runs it, by number; -1: the supervisor's own user; nil: not known
 
 	Since time.Time `json:"since,omitzero"` // since when it serves, for people
+
+	Process string `json:"process,omitempty"` // of which process it is an instance; "" for a server
+	Index   int    `json:"index,omitempty"`   // which one
 }
 
 // VersionError is about a file that a later supervisor wrote. Nothing is wrong with it.

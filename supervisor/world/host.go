@@ -79,6 +79,9 @@ func (host) DropFiles(b layout.Build, keep ...string) error {
 		if _, ok := layout.TempGeneration(path); ok {
 			err = errors.Join(err, os.RemoveAll(path)) // which follows no link below the folder, which is ours
 		}
+		if _, ok := layout.PrivateGeneration(path); ok {
+			err = errors.Join(err, os.Remove(path))
+		}
 	}
 	return err
 }

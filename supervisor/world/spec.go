@@ -2,6 +2,8 @@ package world
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -57,15 +59,28 @@ func makeTemp(run, path string, as config.Identity) error {
 // tempOf is the folder of the temporary files of the tree with a mark, or "" where it is no mark of
 // ours.
 func tempOf(root layout.Root, mark string) string {
+	if b, n, ok := marked(root, mark); ok {
+		return b.Temp(n)
+	}
+	return ""
+}
+
+// privateOf is the socket on which the server with a mark is probed, or "" where it is no mark of ours.
+func privateOf(root layout.Root, mark string) string {
+	if b, n, ok := marked(root, mark); ok {
+		return b.Private(n)
+	}
+	return ""
+}
+
+// marked reads a mark.
+func marked(root layout.Root, mark string) (b layout.Build, n int, ok bool) {
 	parts := strings.Split(mark, "/")
 	if len(parts) != 3 || !config.IsName(parts[1]) {
-		return ""
+		return "", 0, false
 	}
 	n, err := strconv.Atoi(parts[2])
-	if err != nil || n < 1 {
-		return ""
-	}
-	return root.Build(parts[1]).Temp(n)
+	return root.Build(parts[1]), n, err == nil && n > 0
 }
 
 // withTemp starts a tree's environment with a folder of its own for temporary files, unless it names
@@ -98,5 +113,16 @@ func (t tree) End(ctx context.Context, grace time.Duration) error {
 		return err
 	}
 	t.trees.dropTemp(t.temp)
+	t.trees.dropPrivate(t.private)
 	return nil
+}
+
+// dropPrivate removes the socket on which a server that has ended was probed.
+func (t trees) dropPrivate(path string) {
+	if path == "" {
+		return
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.log.Debug("private socket stays until the next start", "path", path, "error", err)
+	}
 }

@@ -36,12 +36,16 @@ type trees struct {
 // tree is one of them (actor.Tree).
 type tree struct {
 	*process.Child
-	trees trees
-	temp  string // the folder of its temporary files, or ""
+	trees   trees
+	temp    string // the folder of its temporary files, or ""
+	private string // the socket on which it is probed, or ""
 }
 
-// Terminate sends SIGTERM to the main process and its group.
-func (t tree) Terminate() error { return t.SignalGroup(syscall.SIGTERM) }
+// Terminate asks the main process and its group to end.
+func (t tree) Terminate() error { return t.SignalGroup(t.StopSignal()) }
+
+// Private is the path of a socket on which only this server takes clients, or "".
+func (t tree) Private() string { return t.private }
 
 // Start starts a server. A log that cannot be opened costs the log alone.
 func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server.Words, error) {
@@ -72,18 +76,39 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 	temp := tempOf(t.root, s.Mark)
 	spec := confined(process.Spec{
 		Argv: s.Launch.Argv, Env: t.withTemp(s.Launch.Env, temp, s.Launch.User), Dir: s.Launch.Dir, Stdout: output, Mark: s.Mark,
-		User: credential(s.Launch.User), Umask: s.Launch.Umask, Listener: s.Listener.(socket).File(),
+		User: credential(s.Launch.User), Umask: s.Launch.Umask, StopSignal: s.Launch.StopSignal,
 		Limits: treeLimits(s.Limits), Rlimits: processLimits(s.Launch.Limits),
 	}, s.Launch.NewPrivs, s.Launch.Capable, oomServer)
+	private := ""
+	if s.Listener != nil {
+		spec.Listener = s.Listener.(socket).File()
+		if s.Launch.Server.TakesTwo() {
+			private = privateOf(t.root, s.Mark)
+		}
+	}
+	if private != "" {
+		// Without it the server is probed as its clients come, which is better than no server.
+		if spec.Private, err = listenPrivately(private, s.Launch.User); err != nil {
+			t.log.Warn("server is probed on its public socket", "error", err)
+			private = ""
+		} else {
+			defer spec.Private.Close() // the child has its own copy
+		}
+	}
+	drop := func() {
+		t.dropTemp(temp)
+		t.dropPrivate(private)
+	}
 	done, err := confine(&spec, s.Launch.Box, output)
 	if err != nil {
-		t.dropTemp(temp)
+		drop()
 		return nil, nil, err
 	}
 	defer done()
 	var words server.Words
 	if s.Launch.Server.SaysReady() {
 		if words, spec.Ready, err = server.Pair(); err != nil {
+			drop()
 			return nil, nil, err
 		}
 		defer spec.Ready.Close() // the child has its own copy
@@ -93,10 +118,10 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 		if words != nil {
 			words.Close() // nothing was read from it
 		}
-		t.dropTemp(temp)
+		drop()
 		return nil, nil, err
 	}
-	return tree{child, t, temp}, words, nil
+	return tree{child, t, temp, private}, words, nil
 }
 
 // output opens the log at path, and makes its folder where that is missing.
@@ -117,12 +142,16 @@ func (t trees) Adopt(l actor.Leftover, exited func(actor.Exit)) (actor.Tree, err
 	if err != nil {
 		return nil, err
 	}
-	return tree{child, t, tempOf(t.root, l.Mark)}, nil
+	private := privateOf(t.root, l.Mark)
+	if _, err := os.Lstat(private); err != nil {
+		private = "" // it was started by a version that knew none, or is no server
+	}
+	return tree{child, t, tempOf(t.root, l.Mark), private}, nil
 }
 
 // Remains returns the rest of a tree.
 func (t trees) Remains(l actor.Leftover) actor.Tree {
-	return tree{t.table.Remains(l.Leader.Pid, l.Leader.StartTime, l.Mark, l.User), t, tempOf(t.root, l.Mark)}
+	return tree{t.table.Remains(l.Leader.Pid, l.Leader.StartTime, l.Mark, l.User), t, tempOf(t.root, l.Mark), privateOf(t.root, l.Mark)}
 }
 
 // mostEnviron is above the largest environment that the kernel takes (execve(2)); a process can make
