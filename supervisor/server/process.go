@@ -1,0 +1,86 @@
+package server
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/medctrl/medctrl-supervisor/config"
+)
+
+// Process is a long-running process beside the server, of a table [[build.process]].
+type Process struct {
+	Entry config.Build
+	Of    config.Process
+}
+
+// Argv is the command with its braces filled in.
+func (p Process) Argv(at Place) ([]string, []File) { return p.braced(at), nil }
+
+func (p Process) braced(at Place) []string { return at.braces().Command(p.Of.Command...) }
+
+// SaysReady reports whether it is to say by sd_notify(3) when it is up.
+func (p Process) SaysReady() bool { return p.Of.Ready == config.ReadyNotify }
+
+// FinishesAtTerm returns true: what it does with its signal is its own matter.
+func (Process) FinishesAtTerm() bool { return true }
+
+// TakesTwo returns false: it has no listener.
+func (Process) TakesTwo() bool { return false }
+
+// Exit returns words unchanged: the meaning of its codes is not known.
+func (Process) Exit(words string, _ int) string { return words }
+
+// LastWords returns nothing: the log is shared with the server, and its last lines may be the server's.
+func (Process) LastWords([]string) []string { return nil }
+
+// The environment variables in which an instance carries which one it is.
+const (
+	processKey = "MEDCTRL_PROCESS"
+	indexKey   = "MEDCTRL_PROCESS_INDEX"
+)
+
+// PrepareProcess returns how to start instances of a process of entry b from a release. environ is the
+// build's environment, owner the user and groups it runs as, and p.RunKey identifies the process
+// (config.ProcessKey).
+func PrepareProcess(b config.Build, of config.Process, environ []string, p Place, owner config.Identity) *Launch {
+	for _, name := range sortedKeys(of.Env) {
+		environ = append(slices.Clip(environ), name+"="+of.Env[name])
+	}
+	l := Prepare(b, environ, p, owner)
+	p.App, p.GID = p.Release.App(b), owner.GID
+	l.Server = Process{Entry: b, Of: of}
+	l.Env = append(l.Env, processKey+"="+of.Name)
+	l.Argv, l.Files = l.Server.Argv(p)
+	l.StopSignal = of.Signal()
+	return l
+}
+
+func sortedKeys(m map[string]string) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// Numbered returns l for the instance with that index.
+func (l *Launch) Numbered(index int) *Launch {
+	one := *l
+	one.Env = append(slices.Clip(l.Env), indexKey+"="+strconv.Itoa(index))
+	return &one
+}
+
+// ProcessOf reads from an environment which instance of which process has it; "" is none.
+func ProcessOf(environ []string) (name string, index int) {
+	for _, entry := range environ {
+		if v, is := strings.CutPrefix(entry, processKey+"="); is {
+			name = v
+		}
+		if v, is := strings.CutPrefix(entry, indexKey+"="); is {
+			index, _ = strconv.Atoi(v) // what is no number is of no instance of ours
+		}
+	}
+	return name, index
+}
