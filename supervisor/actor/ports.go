@@ -2,6 +2,8 @@ package actor
 
 import (
 	"context"
+	"os"
+	"syscall"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/build"
@@ -56,6 +58,8 @@ type Tree interface {
 	// Private is the path of a socket on which this server alone takes clients, so that a probe does not
 	// wait in the queue of the public one. It is "" where there is none.
 	Private() string
+	// Signal sends a signal to all of it.
+	Signal(sig syscall.Signal) error
 	// Terminate asks the main process and its group to end, by SIGTERM unless the launch names another
 	// signal.
 	Terminate() error
@@ -68,9 +72,17 @@ type Tree interface {
 type Start struct {
 	Launch   *server.Launch
 	Mark     string          // identifies the tree, see Leftover
-	Listener public.Listener // nil: it is no server
+	Listener public.Listener // nil: it takes no clients
+	Streams  *Streams        // of a task, in place of Log; nil: it has none
 	Log      string          // file that takes the output
 	Limits   config.Limits
+}
+
+// Streams are what a caller gives a task to read from and write to. They stay the caller's.
+type Streams struct {
+	In, Out, Err *os.File
+	// Terminal says that In is a terminal of the task's own, which controls it.
+	Terminal bool
 }
 
 // Hook is a command that is run to its end.
@@ -86,6 +98,7 @@ type Exit struct {
 	Words  string // "exit code 3", "killed by SIGKILL"
 	Code   int    // -1: a signal ended it, or the code is not known
 	Signal bool   // a signal ended it
+	Number int    // of that signal; 0: none
 	// Outside says that the signal is one that comes from outside: of a person, or of a kernel that
 	// is short of memory.
 	Outside bool
@@ -101,6 +114,7 @@ type Leftover struct {
 	User    int     // who runs it, by number
 	Leader  Process // zero: its main process has ended
 	Members []Process
+	Task    string // ID of the task that it is, in place of N; "": it is a generation
 }
 
 // Process is a process by pid and start time (clock ticks after boot): a pid alone may belong to

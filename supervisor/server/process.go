@@ -1,6 +1,7 @@
 package server
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,10 +15,10 @@ type Process struct {
 	Of    config.Process
 }
 
-// Argv is the command with its braces filled in.
-func (p Process) Argv(at Place) ([]string, []File) { return p.braced(at), nil }
-
-func (p Process) braced(at Place) []string { return at.braces().Command(p.Of.Command...) }
+// Argv is the command with its braces filled in. manage.py and python are those of the release.
+func (p Process) Argv(at Place) ([]string, []File) {
+	return Once{Argv: p.Of.Command, Braces: true}.argv(at), nil
+}
 
 // SaysReady reports whether it is to say by sd_notify(3) when it is up.
 func (p Process) SaysReady() bool { return p.Of.Ready == config.ReadyNotify }
@@ -44,25 +45,13 @@ const (
 // build's environment, owner the user and groups it runs as, and p.RunKey identifies the process
 // (config.ProcessKey).
 func PrepareProcess(b config.Build, of config.Process, environ []string, p Place, owner config.Identity) *Launch {
-	for _, name := range sortedKeys(of.Env) {
-		environ = append(slices.Clip(environ), name+"="+of.Env[name])
+	own := []string{processKey + "=" + of.Name}
+	for _, name := range slices.Sorted(maps.Keys(of.Env)) {
+		own = append(own, name+"="+of.Env[name])
 	}
-	l := Prepare(b, environ, p, owner)
-	p.App, p.GID = p.Release.App(b), owner.GID
-	l.Server = Process{Entry: b, Of: of}
-	l.Env = append(l.Env, processKey+"="+of.Name)
-	l.Argv, l.Files = l.Server.Argv(p)
-	l.StopSignal = of.Signal()
+	l := PrepareTask(b, environ, p, owner, Once{Argv: of.Command, Braces: true, Env: own})
+	l.Server, l.StopSignal = Process{Entry: b, Of: of}, of.Signal()
 	return l
-}
-
-func sortedKeys(m map[string]string) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // Numbered returns l for the instance with that index.

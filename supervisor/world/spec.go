@@ -13,6 +13,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
+	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
 	"github.com/medctrl/medctrl-supervisor/supervisor/process"
 )
 
@@ -78,6 +79,9 @@ func marked(root layout.Root, mark string) (b layout.Build, n int, ok bool) {
 	parts := strings.Split(mark, "/")
 	if len(parts) != 3 || !config.IsName(parts[1]) {
 		return "", 0, false
+	}
+	if _, _, ok := actor.TaskOf(parts[2]); ok {
+		return root.Build(parts[1]).TempOfTask(parts[2])
 	}
 	n, err := strconv.Atoi(parts[2])
 	return root.Build(parts[1]), n, err == nil && n > 0
