@@ -197,7 +197,7 @@ func (a *Actor) handle(m message) {
 	case asked:
 		a.accept(m.ticket)
 	case adopted:
-		if e := a.adopt(m); e != nil {
+		for _, e := range a.adopt(m) {
 			a.turn(e)
 		}
 	case childExited:
@@ -206,6 +206,8 @@ func (a *Actor) handle(m message) {
 		}
 	case unready:
 		a.turn(machine.ProofFailed{N: m.g.n, Reason: a.explain(m.g, m.reason), Cause: m.cause})
+	case silent:
+		a.hangs(m)
 	case killed:
 		a.countKills(m.g)
 		a.publish()
@@ -288,6 +290,8 @@ func (a *Actor) configure(m configured) machine.Event {
 			StableAfter: m.entry.StableAfter,
 			Failures:    m.entry.Health.Failures,
 			Grace:       m.entry.GracefulTimeout,
+			Replicas:    m.entry.Replicas,
+			Processes:   a.processPolicies(m.entry, environ),
 		},
 		RunKey:  a.launches.know(m.entry, environ),
 		Rebuild: m.rebuild,

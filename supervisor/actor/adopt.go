@@ -15,10 +15,11 @@ import (
 )
 
 // adopt takes over what an earlier supervisor left: the generation that holds the public name goes
-// on serving, and everything else ends. It runs before the build is configured; what the file says
-// now comes after and is compared.
-func (a *Actor) adopt(m adopted) machine.Event {
+// on serving with all its trees, its processes run on, and everything else ends. It runs before the
+// build is configured; what the file says now comes after and is compared.
+func (a *Actor) adopt(m adopted) []machine.Event {
 	var event machine.Event
+	var members []machine.Event
 	spare := map[uint64]*public.Socket{}
 	for _, l := range m.handed {
 		if a.public.Socket() == nil && l.Path() == a.paths.Socket() && l.Named() {
@@ -35,6 +36,23 @@ func (a *Actor) adopt(m adopted) machine.Event {
 			known := *a.state // others may look at that one
 			known.Spawned = l.N
 			a.state = &known
+		}
+		if process, index := a.instanceOf(l); process != "" {
+			if e := a.adoptProcess(l, process, index); e != nil {
+				a.Reach("after", "a process is adopted")
+				members = append(members, e)
+			} else {
+				a.endLeftover(l, nil)
+				members = append(members, machine.AdoptedProcess{N: l.N, Process: process, Index: index, Ending: true})
+			}
+			continue
+		}
+		if serves, ok := event.(machine.Adopted); ok && serves.N != 0 && a.besides(l, serves) {
+			if e := a.takeBeside(l, serves); e != nil {
+				a.Reach("after", "a generation is adopted")
+				members = append(members, e)
+				continue
+			}
 		}
 		if event == nil && a.holdsName(l) {
 			a.Reach("after", "a listener is taken back")
@@ -56,7 +74,37 @@ func (a *Actor) adopt(m adopted) machine.Event {
 	a.warn("remove staging socket", a.Ports.Sockets.Remove(a.paths.Staging()))
 	a.before = nil
 	a.dropFiles()
-	return event
+	if event != nil {
+		members = append([]machine.Event{event}, members...)
+	}
+	return members
+}
+
+// besides reports whether l is another server tree of the generation that serves.
+func (a *Actor) besides(l Leftover, serves machine.Adopted) bool {
+	if v, err := a.versionOf(l); err != nil || v != serves.Version || l.Leader.Pid == 0 {
+		return false
+	}
+	if s := a.public.Socket(); s != nil {
+		return a.Ports.Sockets.HeldBy(s.Inode(), l.Pids()...)
+	}
+	return a.before[l.N].Role == roleServing
+}
+
+// takeBeside takes over another server tree of what serves; nil: it has ended.
+func (a *Actor) takeBeside(l Leftover, serves machine.Adopted) machine.Event {
+	g := a.generationOf(l, serves.Version)
+	tree, err := a.Ports.Trees.Adopt(l, func(exit Exit) { a.post(childExited{g, exit}) })
+	if err != nil {
+		g.stop()
+		a.public.LetGo(g.sock)
+		a.log.Warn("server tree ended while no supervisor watched", "generation", l.N, "pid", l.Leader.Pid, "error", err)
+		return nil
+	}
+	g.tree = tree
+	a.generations[l.N] = g
+	a.log.Info("server tree adopted", "generation", l.N, "beside", serves.N, "release", serves.Version.Release, "pid", l.Leader.Pid)
+	return machine.AdoptedBeside{N: l.N, Pid: l.Leader.Pid, Since: a.before[l.N].Since}
 }
 
 // queueOf returns the socket that l was given to serve on, if it is not the public one: clients may
@@ -115,7 +163,7 @@ func (a *Actor) takeOver(l Leftover, newer bool) machine.Event {
 			g.tree = tree
 			a.generations[l.N] = g
 			a.log.Info("generation adopted", "generation", l.N, "release", version.Release, "pid", l.Leader.Pid)
-			return machine.Adopted{N: l.N, Version: version, Pid: l.Leader.Pid, Newer: newer, Since: a.before[l.N].Since, Open: true}
+			return machine.Adopted{N: l.N, Version: version, Pid: l.Leader.Pid, Newer: newer, Since: a.before[l.N].Since, Open: true, Alone: a.public.Socket() == nil}
 		}
 		g.stop()
 		a.public.LetGo(g.sock)

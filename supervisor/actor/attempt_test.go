@@ -133,7 +133,7 @@ func TestPruneKeepsWhatIsInUse(t *testing.T) {
 			}
 			slices.Sort(l.w.keep)
 			b := l.Root.Build("one")
-			want := []string{b.Conf(l.View().State.RunKey), b.Temp(1), b.Temp(2)}
+			want := []string{b.Conf(l.View().State.RunKey), b.Private(1), b.Private(2), b.Temp(1), b.Temp(2)}
 			if keep := slices.Compact(l.w.keep); !slices.Equal(keep, want) {
 				l.Errorf("generated files that are kept: %q, want %q", keep, want)
 			}

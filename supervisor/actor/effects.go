@@ -107,6 +107,14 @@ func (a *Actor) noted(e machine.Note) {
 		a.log.Error("candidate failed its check, what served before serves on", args...)
 		a.task(a.owning(a.Kept()...)) // of the data
 		a.history.statics.live = 0    // what was prepared for it is removed
+	case machine.EventReplicaFailed:
+		a.log.Warn("server tree is replaced, others serve its clients", args...)
+	case machine.EventProcessExited:
+		a.log.Warn("process exited", args...)
+	case machine.EventReplicaReady:
+		a.log.Info("server tree serves beside the others", args...)
+	case machine.EventProcessReady:
+		a.log.Info("process is up", args...)
 	case machine.EventGaveWay:
 		a.log.Error("release gives way to the one before", args...)
 	case machine.EventUnhealthy:

@@ -111,12 +111,16 @@ type tree struct {
 	termed  bool
 	signals []syscall.Signal
 	start   Start
+	notes   words // what it says by sd_notify
 	limits  config.Limits
 	kills   int // of its processes, for lack of memory
 }
 
 func (t *tree) Pid() int          { return t.pid }
 func (t *tree) StartTime() uint64 { return uint64(t.pid) * 10 }
+func (t *tree) Private() string   { return "" }
+
+func (t *tree) StopBy(syscall.Signal) {}
 
 func (t *tree) Limit(l config.Limits) error {
 	t.w.do(func() { t.limits = l })
@@ -230,6 +234,10 @@ func (w trees) Start(s Start, exited func(Exit)) (Tree, server.Words, error) {
 	if c.dies != nil {
 		t.exit(*c.dies)
 	}
+	if s.Launch.Notify {
+		w.do(func() { t.notes = make(words, 8) })
+		return t, t.notes, nil
+	}
 	if !s.Launch.Server.SaysReady() {
 		return t, nil, nil
 	}
@@ -260,6 +268,12 @@ func (w trees) Adopt(l Leftover, exited func(Exit)) (Tree, error) {
 	}
 	t.exited = exited
 	return t, nil
+}
+
+func (w trees) Hear(l Leftover, _ config.Identity) (server.Words, error) {
+	t := w.byMark(l.Mark)
+	w.do(func() { t.notes = make(words, 8) })
+	return t.notes, w.failing("Hear")
 }
 
 func (w trees) Remains(l Leftover) Tree { return w.byMark(l.Mark) }

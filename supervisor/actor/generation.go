@@ -20,7 +20,9 @@ import (
 // goroutines end with its context.
 type generation struct {
 	n         int
-	user      int // who runs it, by number; -1: the supervisor's own user
+	process   string // of which it is an instance; "" for a server
+	index     int    // which one
+	user      int    // who runs it, by number; -1: the supervisor's own user
 	version   machine.Version
 	launch    *server.Launch
 	look      *build.Look // at its environment, before it takes over; nil: none is needed
@@ -69,9 +71,14 @@ func (a *Actor) spawn(e machine.Spawn) machine.Event {
 		return machine.SpawnFailed{N: e.N, Reason: err.Error()}
 	}
 	a.generations[e.N] = g
+	if g.process != "" {
+		a.log.Debug("process started", "process", g.process, "index", g.index, "generation", e.N, "release", e.Version.Release, "pid", g.tree.Pid())
+		a.follow(g, false)
+		return machine.Spawned{N: e.N, Pid: g.tree.Pid()}
+	}
 	a.log.Debug("generation spawned", "generation", e.N, "release", e.Version.Release, "pid", g.tree.Pid(), "public", e.Public)
 	var staged <-chan struct{}
-	if !e.Public {
+	if !e.Public && e.With == 0 {
 		staged = a.stageStatics(g)
 	}
 	a.task(func(context.Context) {
@@ -84,6 +91,9 @@ func (a *Actor) spawn(e machine.Spawn) machine.Event {
 }
 
 func (a *Actor) begin(e machine.Spawn) (*generation, error) {
+	if e.Process != "" {
+		return a.beginProcess(e)
+	}
 	l, err := a.launchOf(e.Version)
 	if err != nil {
 		return nil, err
@@ -95,6 +105,12 @@ func (a *Actor) begin(e machine.Spawn) (*generation, error) {
 			return nil, err
 		}
 		g.sock = a.public.Socket().Hold()
+	} else if e.With != 0 {
+		with, ok := a.generations[e.With]
+		if !ok {
+			return nil, fmt.Errorf("start beside generation %d: it could not be started", e.With)
+		}
+		g.sock = with.sock.Hold()
 	} else if g.sock, err = a.public.Stage(a.paths.Staging()); err != nil {
 		return nil, err
 	} else {
@@ -122,7 +138,7 @@ func (a *Actor) exited(m childExited) machine.Event {
 	}
 	m.g.halt()
 	reason, output := m.exit.Words, []string(nil)
-	if !m.exit.Signal {
+	if !m.exit.Signal && m.g.process == "" {
 		output = a.output(m.g)
 		reason = a.inSource(m.g, server.Explain(m.g.launch.Server, m.g.launch.Server.Exit(reason, m.exit.Code), output))
 	}
@@ -160,10 +176,7 @@ func (a *Actor) end(n int) {
 	}
 	g.leave()
 	a.warn("end generation", g.tree.Terminate())
-	grace := a.entry.GracefulTimeout
-	if !g.queued && (g.sock == nil || !g.sock.WasPublic()) {
-		grace = min(grace, candidateGrace) // it has no clients
-	}
+	grace := a.graceOf(g)
 	a.task(func(ctx context.Context) { a.finish(ctx, g, grace) })
 }
 

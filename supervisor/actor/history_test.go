@@ -12,7 +12,7 @@ func TestHistorySaysWhyAReleaseCeasedToServe(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
 	of := func(n int, release string) machine.State {
-		return machine.State{Serving: machine.Generation{N: n, Version: machine.Version{Release: release}}}
+		return machine.State{Serving: machine.Generation{Tree: machine.Tree{N: n, Version: machine.Version{Release: release}}}}
 	}
 	for want, after := range map[string]machine.State{
 		"replaced by r3":         of(2, "r3"),
@@ -41,7 +41,7 @@ func TestStayGoesOnOverACrashAndARestart(t *testing.T) {
 	at := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
 	var h history
 	h.restored(map[string]state.Stay{"r1": {Since: at.Add(-time.Hour), Until: at}, "r2": {Since: at}})
-	nothing, serving := machine.State{}, machine.State{Serving: machine.Generation{N: 1, Version: machine.Version{Release: "r2"}}}
+	nothing, serving := machine.State{}, machine.State{Serving: machine.Generation{Tree: machine.Tree{N: 1, Version: machine.Version{Release: "r2"}}}}
 	h.follow(&nothing, &serving, at.Add(time.Hour))
 	if got := h.stays["r2"]; got != (state.Stay{Since: at}) {
 		t.Errorf("%+v", got)

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/medctrl/medctrl-supervisor/config"
@@ -14,9 +15,10 @@ import (
 // launches remembers how to start each version that may be started again, so that a restart after a
 // crash needs no file, even if the file has changed since.
 type launches struct {
-	settings map[string]runSettings // by RunKey
-	of       map[machine.Version]*server.Launch
-	works    map[string]string // by release: the environment in which it is known to work
+	settings  map[string]runSettings             // by RunKey
+	processes map[string]processSettings         // by the key of a process
+	of        map[machine.Version]*server.Launch // of servers, and of processes
+	works     map[string]string                  // by release: the environment in which it is known to work
 }
 
 // runSettings is a build's entry and environment as one RunKey identifies them.
@@ -25,8 +27,14 @@ type runSettings struct {
 	environ []string
 }
 
+// processSettings is the same of a process beside the server.
+type processSettings struct {
+	runSettings
+	process config.Process
+}
+
 func newLaunches() launches {
-	return launches{settings: map[string]runSettings{}, of: map[machine.Version]*server.Launch{}, works: map[string]string{}}
+	return launches{settings: map[string]runSettings{}, processes: map[string]processSettings{}, of: map[machine.Version]*server.Launch{}, works: map[string]string{}}
 }
 
 // know keeps an entry with its environment, and returns the RunKey that identifies everything a
@@ -37,6 +45,15 @@ func (l *launches) know(entry *config.Build, environ []string) (runKey string) {
 	runKey = hex.EncodeToString(h.Sum(nil))[:16]
 	l.settings[runKey] = runSettings{entry, environ}
 	return runKey
+}
+
+// knowProcess keeps what one process of an entry is, and returns the key that identifies it.
+func (l *launches) knowProcess(entry *config.Build, p config.Process, environ []string) (key string) {
+	h := sha256.New()
+	fmt.Fprintf(h, "%s\n%s\n", config.ProcessKey(*entry, p), strings.Join(environ, "\n"))
+	key = hex.EncodeToString(h.Sum(nil))[:16]
+	l.processes[key] = processSettings{runSettings{entry, environ}, p}
+	return key
 }
 
 // environ returns the environment of a RunKey, or otherwise if that is not known.
@@ -72,6 +89,10 @@ func (a *Actor) prepare(v machine.Version, with func(runSettings, server.Place, 
 			return nil, fmt.Errorf("start release %s: its run settings are not known", v.Release)
 		}
 	}
+	return a.prepareWith(set, v, with)
+}
+
+func (a *Actor) prepareWith(set runSettings, v machine.Version, with func(runSettings, server.Place, config.Identity) *server.Launch) (*server.Launch, error) {
 	rel, err := a.Ports.Releases.Get(a.name, v.Release)
 	if err != nil {
 		return nil, err
@@ -88,7 +109,7 @@ func (a *Actor) forget() {
 	st := a.state
 	for v := range a.launches.of {
 		if v == st.Proven || v == st.Fallback || v == st.Candidate.Version || v == st.Serving.Version ||
-			v.Release == st.Release && v.RunKey == st.RunKey {
+			v.Release == st.Release && v.RunKey == st.RunKey || v.Release == st.Proven.Release && a.runsProcess(v.RunKey) {
 			continue
 		}
 		delete(a.launches.of, v)
@@ -98,7 +119,17 @@ func (a *Actor) forget() {
 			delete(a.launches.settings, key)
 		}
 	}
+	for key := range a.launches.processes {
+		if !a.runsProcess(key) {
+			delete(a.launches.processes, key)
+		}
+	}
 	a.dropFiles()
+}
+
+// runsProcess says that the file asks for a process with that key.
+func (a *Actor) runsProcess(key string) bool {
+	return slices.ContainsFunc(a.state.Policy.Processes, func(p machine.ProcessPolicy) bool { return p.Key == key })
 }
 
 // dropFiles removes generated files that no launch and no generation needs; they are written again

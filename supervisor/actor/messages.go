@@ -49,6 +49,11 @@ type (
 		reason string
 		cause  machine.Cause
 	}
+	// silent says why a process is taken to hang.
+	silent struct {
+		g      *generation
+		reason string
+	}
 	// killed says that the kernel killed some of a generation's processes.
 	killed struct{ g *generation }
 	// treeEnded says that nothing of a generation is left.
@@ -126,6 +131,7 @@ func (caughtUp) message()         {}
 func (happened) message()         {}
 func (childExited) message()      {}
 func (unready) message()          {}
+func (silent) message()           {}
 func (killed) message()           {}
 func (treeEnded) message()        {}
 func (leftoverEnded) message()    {}

@@ -33,6 +33,9 @@ type Trees interface {
 	Start(s Start, exited func(Exit)) (tree Tree, words server.Words, err error)
 	// Adopt watches a server that an earlier supervisor started. exited is called as in Start.
 	Adopt(l Leftover, exited func(Exit)) (Tree, error)
+	// Hear lets a process that an earlier supervisor started go on to say that it is alive. The caller
+	// closes what it returns.
+	Hear(l Leftover, as config.Identity) (server.Words, error)
 	// Remains returns what is left of a tree whose main process may have ended, so that it can be
 	// ended.
 	Remains(l Leftover) Tree
@@ -60,6 +63,8 @@ type Tree interface {
 	Private() string
 	// Signal sends a signal to all of it.
 	Signal(sig syscall.Signal) error
+	// StopBy sets the signal that asks it to end, of a tree that was adopted.
+	StopBy(sig syscall.Signal)
 	// Terminate asks the main process and its group to end, by SIGTERM unless the launch names another
 	// signal.
 	Terminate() error

@@ -15,6 +15,7 @@ const (
 	roleServing   = "serving"
 	roleCandidate = "candidate"
 	roleRetiring  = "retiring"
+	roleProcess   = "process"
 )
 
 // save passes on what is to be written down of the build.
@@ -59,21 +60,24 @@ func (a *Actor) record() *state.Record {
 		r.Generations = append(r.Generations, state.Generation{
 			N: g.n, Role: a.role(g.n), Release: g.version.Release, RunKey: g.version.RunKey,
 			Pid: g.tree.Pid(), StartTime: g.tree.StartTime(), BootID: a.BootID,
-			SocketInode: inode, User: &g.user,
+			SocketInode: inode, User: &g.user, Process: g.process, Index: g.index,
 		})
-		if last := &r.Generations[len(r.Generations)-1]; g.n == st.Serving.N {
-			last.Since = st.Serving.Since.UTC().Round(0)
+		if tree, ok := st.Tree(g.n); ok && tree.N != st.Candidate.N {
+			r.Generations[len(r.Generations)-1].Since = tree.Since.UTC().Round(0)
 		}
 	}
 	return r
 }
 
 func (a *Actor) role(n int) string {
-	switch n {
-	case a.state.Serving.N:
+	if a.state.Serving.Owns(n) {
 		return roleServing
-	case a.state.Candidate.N:
+	}
+	if a.state.Candidate.Owns(n) {
 		return roleCandidate
+	}
+	if _, ok := a.state.Tree(n); ok {
+		return roleProcess
 	}
 	return roleRetiring
 }
@@ -113,9 +117,11 @@ func (a *Actor) restore(r state.Record, releases []build.Release) {
 		}
 	}
 	a.before = map[int]state.Generation{}
+	interrupted := map[machine.Version]bool{} // once, however many trees it has
 	for _, g := range r.Generations {
 		a.before[g.N] = g
-		if v := (machine.Version{Release: g.Release, RunKey: g.RunKey}); g.Role == roleCandidate && v != st.Proven && kept(g.Release) {
+		if v := (machine.Version{Release: g.Release, RunKey: g.RunKey}); g.Role == roleCandidate && v != st.Proven && kept(g.Release) && !interrupted[v] {
+			interrupted[v] = true
 			*st = st.Interrupted(v)
 		}
 	}

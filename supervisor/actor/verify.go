@@ -119,15 +119,13 @@ func (a *Actor) watch(g *generation) {
 
 // probeSoon makes a changed interval begin now.
 func (a *Actor) probeSoon() {
-	g, ok := a.generations[a.state.Serving.N]
-	if !ok {
-		return
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	// A probe that is under way sets the timer itself, with the new interval.
-	if g.next != nil && g.next.Stop() {
-		g.next.Reset(a.health.Load().Interval)
+	for _, g := range a.generations {
+		g.mu.Lock()
+		// A probe that is under way sets the timer itself, with the new interval.
+		if g.next != nil && g.next.Stop() && !g.halted {
+			g.next.Reset(a.health.Load().Interval)
+		}
+		g.mu.Unlock()
 	}
 }
 
@@ -143,7 +141,11 @@ func (a *Actor) watchOnce(g *generation) {
 	g.mu.Unlock()
 	defer a.tasks.Done()
 	begun, set := time.Now(), a.health.Load()
-	err := a.Ports.Host.Probe(g.ctx, cmp.Or(g.tree.Private(), a.paths.Socket()), set, set.Timeout)
+	at := a.paths.Socket()
+	if g.sock != nil { // else only a client sees whether its name leads to it
+		at = cmp.Or(g.tree.Private(), at)
+	}
+	err := a.Ports.Host.Probe(g.ctx, at, set, set.Timeout)
 	if g.ctx.Err() != nil {
 		return
 	}
@@ -156,6 +158,9 @@ func (a *Actor) watchOnce(g *generation) {
 		return
 	}
 	a.Ports.Reports.Probed(a.name, time.Since(begun), err == nil)
+	if err == nil && g.sock != nil && !g.sock.Named() {
+		a.post(folderTouched{})
+	}
 	if err != nil {
 		a.post(folderTouched{}) // its name may be what is missing
 		a.tell(machine.ProbeFailed{N: g.n, Reason: err.Error()})

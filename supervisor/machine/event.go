@@ -84,6 +84,7 @@ type (
 		Newer   bool      // than the last recorded generation: whatever the record says was overtaken by it
 		Since   time.Time // since when it has served, if that is known
 		Open    bool
+		Alone   bool // no other tree can share its listener, which could not be taken back
 		Reason  string
 	}
 	// AdoptedBeside says, after Adopted, that tree N serves the same version on the same listener.
@@ -101,6 +102,7 @@ type (
 		Version Version
 		Pid     int
 		Since   time.Time
+		Ending  bool // it is being ended, and is in Ending already
 	}
 )
 

@@ -38,7 +38,8 @@ func (w *world) inherit(history []uint64) {
 	w.named, w.public = true, 1
 	w.proved, w.failed, w.bad = map[Version]bool{v: true}, map[Version]bool{}, map[Version]bool{}
 	w.served, w.moved, w.lastOK = v, w.edits, w.now
-	e := Adopted{N: 1, Version: v, Pid: 1001, Open: true}
+	e := Adopted{N: 1, Version: v, Pid: 1001, Open: true, Alone: history[0]/128%4 == 3}
+	w.alone = e.Alone
 	if history[0]/8%2 == 1 {
 		*w.trees[0] = tree{version: v, group: 1, failed: true, ended: true}
 		w.public = 0

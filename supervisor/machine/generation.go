@@ -26,7 +26,7 @@ func (t *turn) swapped(n int) {
 	t.Serving.Since = t.now
 	t.Proven = t.Serving.Version
 	t.forgive(func(v Version) bool { return v == t.Proven })
-	t.Trouble, t.Tries, t.Halted, t.Lost = "", 0, "", false
+	t.Trouble, t.Tries, t.Halted, t.Lost, t.Alone = "", 0, "", false, false
 	if t.Trial.Version == t.Proven {
 		t.Trial = Trial{}
 	}
@@ -93,7 +93,7 @@ func (t *turn) adopted(e Adopted) {
 		t.Want, t.ByHand = WantUnknown, false
 	}
 	before := t.Proven
-	t.Open, t.Proven = e.Open, e.Version
+	t.Open, t.Proven, t.Alone = e.Open, e.Version, e.Alone
 	if before.Release != t.Proven.Release { // that was not written down any more
 		t.goneBefore(before, false)
 	}
@@ -264,7 +264,7 @@ const givesWayAfter = 2
 // again, and by which version.
 func (t *turn) died(reason string, clean bool) {
 	g := t.Serving
-	t.Serving, t.Again, t.Lost = Generation{}, false, false
+	t.Serving, t.Again, t.Lost, t.Alone = Generation{}, false, false, false
 	// TERM before the successor starts: orphaned workers finish what they hold (gunicorn, kill -9
 	// of the master).
 	t.endAll(g)

@@ -22,8 +22,29 @@ func (t *turn) member(n int) *Member {
 	return nil
 }
 
-// owns says that n is a tree of g.
-func (g *Generation) owns(n int) bool {
+// Tree returns the tree with that number, of those that serve, may come to serve or are processes.
+func (s State) Tree(n int) (tree Tree, ok bool) {
+	for _, one := range []Tree{s.Serving.Tree, s.Candidate.Tree} {
+		if one.N == n && n != 0 {
+			return one, true
+		}
+	}
+	for _, list := range [][]Member{s.Serving.Beside, s.Candidate.Beside, s.Processes} {
+		for _, m := range list {
+			switch n {
+			case 0:
+			case m.N:
+				return m.Tree, true
+			case m.Old:
+				return Tree{N: n}, true
+			}
+		}
+	}
+	return Tree{}, false
+}
+
+// Owns says that n is a server tree of g.
+func (g *Generation) Owns(n int) bool {
 	return n != 0 && (n == g.N || slices.ContainsFunc(g.Beside, func(m Member) bool { return m.N == n }))
 }
 
@@ -32,7 +53,7 @@ func (t *turn) memberReady(n int) {
 	switch {
 	case m == nil || m.N != n || m.Ready:
 		return
-	case t.Candidate.owns(n):
+	case t.Candidate.Owns(n):
 		m.Ready = true
 		t.proved()
 		return
@@ -56,7 +77,7 @@ func (t *turn) memberDied(n int, reason string, clean bool, cause Cause) {
 	m := t.member(n)
 	switch {
 	case m == nil:
-	case t.Candidate.owns(n):
+	case t.Candidate.Owns(n):
 		t.candidateFailed(reason, cause)
 	case m.Process != "":
 		t.processDied(m, n, reason, clean, cause)

@@ -70,7 +70,7 @@ func (w *world) spawnedReplica(f Spawn) {
 		g.group = f.With
 		w.require(!f.Public && w.tree(f.With).staged && !w.tree(f.With).leaving, "%d beside %d, which is no candidate", f.N, f.With)
 	} else {
-		w.require(w.named && !w.lost, "%d on a public listener that is not there", f.N)
+		w.require(w.named && !w.lost && !w.alone, "%d on a public listener that is not there", f.N)
 	}
 	running := 0
 	for _, o := range w.of(g.group) {

@@ -15,11 +15,21 @@ func (t *turn) adoptedProcess(e AdoptedProcess) {
 		Process: e.Process, Index: e.Index,
 		Tree: Tree{N: e.N, Version: e.Version, Pid: e.Pid, Ready: true, Since: e.Since},
 	}
+	if e.Ending {
+		m = Member{Process: e.Process, Index: e.Index, After: e.N}
+	}
 	if i := slices.IndexFunc(t.Processes, m.sameSlot); i >= 0 {
-		t.end(e.N) // the one it was to give way to, or the other way round
+		if !e.Ending { // the one it was to give way to, or the other way round
+			t.end(e.N)
+		}
+		t.Processes = slices.Clone(t.Processes)
+		t.Processes[i].After = e.N
 		return
 	}
 	t.Processes = append(slices.Clone(t.Processes), m)
+	if e.Ending {
+		return
+	}
 	t.noteMember(EventAdopted, m, m.Tree, "")
 }
 

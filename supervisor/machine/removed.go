@@ -61,7 +61,11 @@ func (t *turn) servesNoMore() {
 // once more and its files are gone.
 func (t *turn) settleGone() {
 	want := t.target()
-	if t.Gone != "" && want.Release == t.Gone && (want != t.Proven || t.Again || t.replaced() || t.lacksMember()) && t.LastBuilt != "" {
+	if t.Gone == "" || want.Release != t.Gone {
+		return
+	}
+	lacks := t.lacksMember()
+	if (want != t.Proven || t.Again || t.replaced() || lacks) && (t.LastBuilt != "" || lacks) {
 		t.LastBuilt, t.Pinned = "", 0
 		t.makeAgain()
 	}

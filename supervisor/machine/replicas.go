@@ -37,7 +37,7 @@ func (t *turn) resize() {
 
 // adoptedBeside takes another tree of what serves over.
 func (t *turn) adoptedBeside(e AdoptedBeside) {
-	if t.Serving.N == 0 || t.Serving.owns(e.N) {
+	if t.Serving.N == 0 || t.Serving.Owns(e.N) {
 		t.changed = false
 		return
 	}
@@ -55,7 +55,7 @@ func (g *Generation) complete() bool {
 // settleReplicas keeps the trees running beside the one that leads.
 func (t *turn) settleReplicas() {
 	g := &t.Serving
-	if g.N == 0 || !t.Open || t.Lost || g.Version.Release == t.Gone {
+	if g.N == 0 || !t.Open || t.Lost || t.Alone || g.Version.Release == t.Gone {
 		return
 	}
 	for i, m := range g.Beside {
@@ -63,6 +63,11 @@ func (t *turn) settleReplicas() {
 			t.startReplica(g, i, true)
 		}
 	}
+}
+
+// crowded says that what serves lacks trees that cannot be started beside it.
+func (t *turn) crowded() bool {
+	return t.Alone && t.Serving.N != 0 && slices.ContainsFunc(t.Serving.Beside, func(m Member) bool { return m.N == 0 && m.Halted == "" })
 }
 
 func (t *turn) startReplica(g *Generation, i int, public bool) {
@@ -203,7 +208,7 @@ func (t *turn) replaceHung() {
 
 func (t *turn) memberOK(n int) {
 	m := t.member(n)
-	if m == nil || m.Misses == 0 || !t.Serving.owns(n) {
+	if m == nil || m.Misses == 0 || !t.Serving.Owns(n) {
 		t.changed = false
 		return
 	}
@@ -213,7 +218,7 @@ func (t *turn) memberOK(n int) {
 
 func (t *turn) memberMissed(e ProbeFailed) {
 	m := t.member(e.N)
-	if m == nil || !m.Ready || !t.Serving.owns(e.N) {
+	if m == nil || !m.Ready || !t.Serving.Owns(e.N) {
 		t.changed = false
 		return
 	}

@@ -72,7 +72,7 @@ func (t *turn) settleCandidate() {
 	if t.Candidate.N != 0 || want == (Version{}) || t.Halted != "" || !t.CandidateAt.IsZero() {
 		return
 	}
-	if want == t.Proven && !t.Again && !t.replaced() {
+	if want == t.Proven && !t.Again && !t.replaced() && !t.crowded() {
 		return
 	}
 	if want.Release == t.Gone {
@@ -145,7 +145,7 @@ func (t *turn) windDown() {
 		t.Trial = Trial{}
 	}
 	t.Fallback = Version{}
-	t.Trouble, t.OpenErr, t.Halted, t.Lost = "", "", "", false
+	t.Trouble, t.OpenErr, t.Halted, t.Lost, t.Alone = "", "", "", false, false
 	if (t.Want == WantRemoved || t.Want == WantShutdown) && !t.busy() && !t.Opening {
 		t.Dead = true
 	}

@@ -41,6 +41,7 @@ type State struct {
 	Swapping  bool
 	Again     bool      // a person asked for a restart
 	Processes []Member  // long-running processes beside the server
+	Alone     bool      // no other tree can share the listener of what serves: replicas need an exchange
 	MembersAt time.Time // when something of a member is due next; zero: nothing is
 
 	// The public name.

@@ -33,6 +33,7 @@ type world struct {
 	named    bool      // the public socket exists
 	refuses  bool
 	lost     bool // the public listener is a new one, and public serves on the one before
+	alone    bool // no tree can share the listener of the first one
 	public   int  // the group of server trees on the public listener, as far as the machine was told
 	timers   [len(timerKinds)]time.Time
 	mail     []Event // what has happened and the machine does not know yet
@@ -207,7 +208,7 @@ func (w *world) spawn(f Spawn) Event {
 		w.require(w.named && !w.refuses, "%d on a public listener that is not there, or refuses", f.N)
 		w.require(w.public == 0, "%d next to %d on the public listener", f.N, w.public)
 		w.require(w.proved[f.Version], "%v, which never passed its check, on the public listener", f.Version)
-		w.public = f.N
+		w.public, w.alone = f.N, false
 		w.spawned(f)
 	default:
 		w.spawned(f)
@@ -233,7 +234,7 @@ func (w *world) swap(n int) Event {
 	if w.roll(10) == 9 {
 		return SwapFailed{N: n, Reason: "read-only file system"}
 	}
-	w.public, w.lost = n, false
+	w.public, w.lost, w.alone = n, false, false
 	w.proved[g.version] = true
 	return Swapped{N: n}
 }

@@ -68,6 +68,7 @@ type Launch struct {
 	// that its user has.
 	NewPrivs, Capable bool
 	StopSignal        syscall.Signal // asks it to end; 0: SIGTERM
+	Notify            bool           // it says by sd_notify(3) when it is up (Note)
 	Box               *build.Box     // what the server may reach; nil: all that its user may
 	Limits            config.Limits  // of each of its processes (Nofile, Core); what the tree may use is for its start
 }

@@ -20,8 +20,8 @@ func (p Process) Argv(at Place) ([]string, []File) {
 	return Once{Argv: p.Of.Command, Braces: true}.argv(at), nil
 }
 
-// SaysReady reports whether it is to say by sd_notify(3) when it is up.
-func (p Process) SaysReady() bool { return p.Of.Ready == config.ReadyNotify }
+// SaysReady returns false: it has no workers of which we know.
+func (Process) SaysReady() bool { return false }
 
 // FinishesAtTerm returns true: what it does with its signal is its own matter.
 func (Process) FinishesAtTerm() bool { return true }
@@ -50,7 +50,7 @@ func PrepareProcess(b config.Build, of config.Process, environ []string, p Place
 		own = append(own, name+"="+of.Env[name])
 	}
 	l := PrepareTask(b, environ, p, owner, Once{Argv: of.Command, Braces: true, Env: own})
-	l.Server, l.StopSignal = Process{Entry: b, Of: of}, of.Signal()
+	l.Server, l.StopSignal, l.Notify = Process{Entry: b, Of: of}, of.Signal(), of.Ready == config.ReadyNotify
 	return l
 }
 

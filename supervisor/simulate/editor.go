@@ -43,7 +43,13 @@ func (s *site) editFile(x uint64) {
 	}
 	b := s.wants()
 	what := ""
-	switch x % 9 {
+	switch x % 11 {
+	case 9:
+		b.Replicas = 1 + int(x>>8%mostReplicas)
+		what = fmt.Sprint("replicas = ", b.Replicas)
+	case 10:
+		b.Processes = processes[x>>8%uint64(len(processes))]
+		what = fmt.Sprint("process, ", len(b.Processes), " of them")
 	case 0, 1:
 		b.Workers = 1 + int(x>>8%3)
 		what = fmt.Sprint("workers = ", b.Workers)

@@ -34,7 +34,26 @@ func (s *site) well(t *tree) bool {
 	calm := 2*time.Minute + 5*s.last.Health.Interval
 	return w.sup != nil && w.sup.backend != nil && w.now()-s.disturbed > calm && w.now()-w.disturbed > calm && w.disk.good() && s.entry != nil &&
 		s.entry.Restart == "always" && s.wish == wishServe && t.passed && t.master.ready && !t.hung && !s.making && t.watcher == w.sup &&
-		len(s.trees) == 1 && t.release.inputs.boot == bootWell && t.boot != bootDies && t.release.there()
+		len(s.trees) == s.entry.Replicas && !slices.ContainsFunc(s.trees, func(o *tree) bool { return !o.passed || o.hung || o.boot == bootDies }) &&
+		t.release.inputs.boot == bootWell && t.release.there()
+}
+
+// crashProcess kills the main process of an instance that runs beside the server, or all of it.
+func (s *site) crashProcess(x uint64) {
+	if len(s.beside) == 0 {
+		return
+	}
+	t := s.beside[x>>8%uint64(len(s.beside))]
+	s.disturb()
+	if x%3 == 0 {
+		s.tell("kill -9 of all processes of %v", t)
+		for _, p := range slices.Clone(t.members) {
+			p.dies("killed")
+		}
+		return
+	}
+	s.tell("kill -9 of the main process of %v", t)
+	t.master.dies("killed")
 }
 
 func (s *site) killTree() {
@@ -194,7 +213,7 @@ func (w *World) cutPower() {
 		w.revive()
 	}
 	for _, s := range w.order {
-		for _, t := range slices.Clone(s.trees) {
+		for _, t := range s.all() {
 			for _, p := range slices.Clone(t.members) {
 				p.dies("with the machine")
 			}
@@ -237,10 +256,10 @@ func (w *World) describe() string {
 	for _, s := range w.order {
 		entry := "not in the file"
 		if s.entry != nil {
-			entry = fmt.Sprintf("workers %d, interval %v, grace %v, restart %s", s.entry.Workers, s.entry.Health.Interval, s.entry.GracefulTimeout, s.entry.Restart)
+			entry = fmt.Sprintf("workers %d, replicas %d, %d processes, interval %v, grace %v, restart %s", s.entry.Workers, s.entry.Replicas, len(s.entry.Processes), s.entry.Health.Interval, s.entry.GracefulTimeout, s.entry.Restart)
 		}
 		fmt.Fprintf(&b, "  %s: %s; wish %s\n", s.name, entry, s.wish)
-		for _, t := range s.trees {
+		for _, t := range s.all() {
 			fmt.Fprintf(&b, "    %v: release %s, %d processes, hung %v, told to end %v\n", t, t.release.ID, len(t.members), t.hung, t.ended)
 		}
 	}

@@ -34,6 +34,20 @@ func (h *history) live(planted plant) *World {
 	return w
 }
 
+// processes is what a file may ask for beside the server.
+var processes = [][]config.Process{
+	nil, nil, nil,
+	{{Name: "worker", Command: []string{"worker"}, Count: 1, Restart: "always", StopSignal: "TERM"}},
+	{{Name: "worker", Command: []string{"worker"}, Count: 2, Restart: "always", StopSignal: "TERM", Required: true},
+		{Name: "web", Command: []string{"web"}, Count: 1, Restart: "always", StopSignal: "TERM", Overlap: true}},
+}
+
+// The most that there is of each.
+const (
+	mostReplicas  = 2
+	mostInstances = 3
+)
+
 // furnish gives the machine its traits and its builds.
 func (w *World) furnish(seed uint64) {
 	x := mix(seed + 99)
@@ -62,6 +76,9 @@ func (w *World) furnish(seed uint64) {
 		case 1:
 			b.Restart = "on-failure"
 		}
+		z := mix(y + 7)
+		b.Replicas = 1 + int(z%3/2)
+		b.Processes = processes[z>>8%uint64(len(processes))]
 		if y>>48%4 == 0 {
 			b.Hooks = config.Hooks{AfterSwap: []string{"hook"}, OnFailure: []string{"hook"}}
 		}

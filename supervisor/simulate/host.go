@@ -44,7 +44,11 @@ func (k host) Probe(ctx context.Context, path string, h *config.Health, timeout 
 	k.w.work.probes++
 	got := make(chan answer, 1)
 	c := &client{site: s, at: k.w.now(), probe: got}
-	k.w.connect(c, path)
+	if n, private := layout.PrivateGeneration(path); private {
+		s.probed(c, n)
+	} else {
+		k.w.connect(c, path)
+	}
 	k.w.mu.Unlock()
 	late := time.NewTimer(timeout)
 	defer late.Stop()
@@ -68,6 +72,18 @@ func (k host) Probe(ctx context.Context, path string, h *config.Health, timeout 
 	defer k.w.mu.Unlock()
 	c.leaves()
 	return err
+}
+
+// probed puts a probe into the queue of one tree.
+func (s *site) probed(c *client, n int) {
+	for _, t := range s.trees {
+		if t.n == n && t.alive() {
+			t.private = append(t.private, c)
+			t.serve()
+			return
+		}
+	}
+	c.refused("nobody listens on the private socket")
 }
 
 func (k host) OutputSize(string) int64 { return 0 }

@@ -146,7 +146,7 @@ func (inc *incarnation) vanish() {
 		s.touched = nil
 		s.making = false
 		s.hooks = 0
-		for _, t := range s.trees {
+		for _, t := range s.all() {
 			if t.watcher == inc {
 				t.watcher, t.exited = nil, nil
 			}

@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
@@ -83,17 +84,22 @@ func (c *checked) effect(i int, f machine.Effect) {
 		c.require(s.Want == machine.WantServe, "generation %d starts while %q", f.N, s.Want)
 		c.require(f.N > c.Before.Spawned && f.N <= s.Spawned, "generation %d after %d", f.N, c.Before.Spawned)
 		c.require(f.Version.Release != "" && f.Version.Release != s.Gone, "release %q starts, which is gone", f.Version.Release)
-		if f.Public {
+		switch {
+		case f.Process != "":
+			c.require(f.Version.Release == s.Proven.Release, "%s starts of release %s, and %s served last", f.Process, f.Version.Release, s.Proven.Release)
+		case f.With != 0:
+			c.require(s.Candidate.N == f.With && f.Version == s.Candidate.Version, "generation %d starts beside %d, which is no candidate", f.N, f.With)
+		case f.Public:
 			c.require(f.Version == s.Proven && s.Open && !s.Refusing, "%v starts on the public socket", f.Version)
 			c.require(s.RestartAt.IsZero() && s.Halted == "", "it starts before its time")
-		} else {
+		default:
 			c.require(s.CandidateAt.IsZero(), "a candidate starts before its time")
 			c.require(c.Before.Candidate.N == 0 || c.leaving[leaver{c.name, c.Before.Candidate.N}] || c.Before.Candidate.N == s.Serving.N, "two candidates")
 		}
 	case machine.Swap:
-		c.require(f.N == s.Candidate.N && s.Candidate.Ready && s.Open, "generation %d gets the name without a check", f.N)
+		c.require(f.N == s.Candidate.N && s.Candidate.Ready && !slices.ContainsFunc(s.Candidate.Beside, func(m machine.Member) bool { return !m.Ready }) && s.Open, "generation %d gets the name without a check", f.N)
 	case machine.Watch:
-		c.require(f.N == s.Serving.N || s.Want != machine.WantServe, "generation %d is probed, and %d serves", f.N, s.Serving.N)
+		c.require(s.Serving.Owns(f.N) || s.Want != machine.WantServe, "generation %d is probed, and %d serves", f.N, s.Serving.N)
 	case machine.Retire:
 		ends(f.N)
 	case machine.End:

@@ -14,7 +14,7 @@ func TestStepsThatBreakAnInvariantAreFound(t *testing.T) {
 	v := machine.Version{Release: "r1", RunKey: "k1"}
 	serving := machine.State{
 		Want: machine.WantServe, Open: true, Spawned: 2, Release: "r1", Proven: v,
-		Serving: machine.Generation{N: 2, Version: v, Ready: true},
+		Serving: machine.Generation{Tree: machine.Tree{N: 2, Version: v, Ready: true}},
 	}
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	save := machine.Save{}

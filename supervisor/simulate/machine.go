@@ -502,7 +502,7 @@ const stopSignal = syscall.SIGTERM
 // left holds what must be gone when a supervisor has stopped.
 func (w *World) left(inc *incarnation) {
 	for _, s := range w.order {
-		for _, t := range s.trees {
+		for _, t := range s.all() {
 			s.breaks("nothing of ours is left after a stop", "%v still runs", t)
 		}
 		for path, k := range w.names {

@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"slices"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/config"
@@ -33,6 +34,7 @@ type model struct {
 	seenBy        int // the last supervisor that has read of it in the file
 	attempts      int
 	starts        int
+	besides       int  // starts of processes
 	unlinked      int  // how often all its sockets were deleted
 	lostReleases  bool // somebody has deleted one
 	recordLost    bool // somebody has deleted its record, and it was not written since
@@ -135,8 +137,8 @@ func (s *site) disturb() {
 	s.crashed = 0
 }
 
-// started is that a supervisor starts generation n on a socket.
-func (s *site) started(k *socket, n int) {
+// started is that a supervisor starts generation n on a socket, for at most so many trees.
+func (s *site) started(k *socket, n, replicas int) {
 	w := s.w
 	s.starts++
 	if s.crashed != 0 {
@@ -145,9 +147,26 @@ func (s *site) started(k *socket, n int) {
 		}
 		s.crashed = 0
 	}
+	beside := 0
 	for _, t := range s.trees {
-		if t.sock == k && !t.ended {
-			s.breaks("one tree serves a name: TERM comes before the successor", "generation %d starts on the socket of %v, which was not told to end", n, t)
+		if t.sock != k || t.ended {
+			continue
+		}
+		if beside++; beside >= replicas {
+			s.breaks("as many trees serve a name as the file says: TERM comes before the successor", "generation %d starts on the socket of %v, which was not told to end", n, t)
+		}
+	}
+}
+
+// once holds that nothing is left of an instance of a process when its successor starts.
+func (s *site) once(name string, index, n int) {
+	for _, t := range s.beside {
+		if t.process != name || t.index != index {
+			continue
+		}
+		i := slices.IndexFunc(s.last.Processes, func(p config.Process) bool { return p.Name == name })
+		if i < 0 || !s.last.Processes[i].Overlap || t.n > n {
+			s.breaks("an instance of a process runs once", "generation %d starts, and %v is there", n, t)
 		}
 	}
 }

@@ -113,7 +113,7 @@ func (s *site) result(c *command, err error) {
 		if s.askedSince(c) {
 			return
 		}
-		for _, t := range s.trees {
+		for _, t := range s.all() {
 			if t.master.alive {
 				untrue("done, but %v runs", t)
 			}

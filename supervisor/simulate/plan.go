@@ -54,6 +54,7 @@ const (
 	doStopSupervisor
 	doPowerCut
 	doSetClock
+	doCrashProcess
 	kinds
 )
 
@@ -64,7 +65,7 @@ var weights = [kinds]int{
 	doStart: 4, doStop: 4, doRestart: 8, doRebuild: 4, doRollback: 6, doReload: 3, doUpgrade: 5,
 	doUnlink: 5, doUnlinkAll: 2, doDeleteFiles: 2,
 	doDeleteFolder: 3, doDeleteReleases: 4, doDeleteOwn: 3, doBlock: 4, doStatus: 3, doDiskFull: 2, doDiskReadOnly: 1, doDiskSlow: 2, doDiskFailing: 2,
-	doKill: 4, doKillInScan: 3, doDie: 10, doStopSupervisor: 2, doPowerCut: 1, doSetClock: 3,
+	doKill: 4, doKillInScan: 3, doDie: 10, doStopSupervisor: 2, doPowerCut: 1, doSetClock: 3, doCrashProcess: 8,
 }
 
 // act is one thing that happens in a history. What it is in detail depends on x alone, so that one
@@ -271,6 +272,8 @@ func (w *World) perform(a act) {
 		w.stopSupervisor()
 	case doPowerCut:
 		w.cutPower()
+	case doCrashProcess:
+		s.crashProcess(x)
 	case doSetClock:
 		if x%2 == 0 { // while the build waits for its next start
 			s.boots = []boot{bootExits, bootExits, bootExits, bootExits}
@@ -287,7 +290,7 @@ var moments = []string{
 	anyMoment, anyMoment, anyMoment, "before Open", "after Open", "before Refuse", "after Refuse", "before Withdraw", "after Withdraw",
 	"before Spawn", "after Spawn", "before Swap", "after the exchange of names", "after Swap", "after Retire", "after the queue is empty", "before End",
 	"after End", "after a tree has ended", "after Watch", "before Build", "after Build", "after CancelBuild", "after the build", "before SetTimer",
-	"after Save", "before the state is written", "after the state is written", "after a listener is taken back", "after a generation is adopted",
+	"after Save", "before the state is written", "after the state is written", "after a listener is taken back", "after a generation is adopted", "after a process is adopted",
 	"before releases are pruned", "after releases are pruned", "before step", "after step", "after Note",
 }
 
@@ -306,5 +309,5 @@ func (a act) String() string {
 
 func (k kind) String() string {
 	return strings.Fields("visit crash killTree killWorker hang hangAWhile slow stray deaf boots edit editBad touch editFile remove add breakFile mendFile " +
-		"start stop restart rebuild rollback reload upgrade unlink unlinkAll deleteFiles deleteFolder deleteReleases deleteOwn block status diskFull diskReadOnly diskSlow diskFailing kill killInScan die stopSupervisor powerCut setClock")[k]
+		"start stop restart rebuild rollback reload upgrade unlink unlinkAll deleteFiles deleteFolder deleteReleases deleteOwn block status diskFull diskReadOnly diskSlow diskFailing kill killInScan die stopSupervisor powerCut setClock crashProcess")[k]
 }

@@ -36,11 +36,14 @@ type tree struct {
 	n       int // generation
 	mark    string
 	env     []string
+	process string // of which it is an instance; "" for a server
+	index   int    // which one
 	release *release
 	runKey  string
 	workers int
-	sock    *socket
-	public  bool // begun on the public socket
+	sock    *socket   // nil: it is no server
+	private []*client // probes that wait for it alone
+	public  bool      // begun on the public socket
 	boot    boot
 	begun   time.Duration
 
@@ -63,7 +66,12 @@ type tree struct {
 	empty   chan struct{} // closed when no member is left
 }
 
-func (t *tree) String() string { return fmt.Sprintf("generation %d", t.n) }
+func (t *tree) String() string {
+	if t.process != "" {
+		return fmt.Sprintf("%s.%d, which is generation %d,", t.process, t.index+1, t.n)
+	}
+	return fmt.Sprintf("generation %d", t.n)
+}
 
 // pid returns the next number of a build's processes. Each build counts for itself, so that no
 // build's numbers depend on another's.
@@ -111,7 +119,13 @@ func (p *process) dies(why string) {
 	if len(t.members) == 0 {
 		close(t.empty)
 		t.site.trees = slices.DeleteFunc(t.site.trees, func(o *tree) bool { return o == t })
-		t.sock.left()
+		t.site.beside = slices.DeleteFunc(t.site.beside, func(o *tree) bool { return o == t })
+		for _, c := range t.private {
+			c.lost("killed", "with the server that it waited for")
+		}
+		if t.private = nil; t.sock != nil {
+			t.sock.left()
+		}
 	}
 }
 
@@ -164,7 +178,7 @@ func exitOf(why string) actor.Exit {
 
 func (t *tree) workerDied(p *process) {
 	m := t.master
-	if !m.alive {
+	if !m.alive || t.process != "" && !m.told {
 		return
 	}
 	w := t.site.w
@@ -236,12 +250,19 @@ func (t *tree) killAll(why string) {
 
 // serve has every worker that can take a client from the queue do so.
 func (t *tree) serve() {
-	if t.hung {
+	if t.hung || t.sock == nil {
 		return
 	}
 	for _, p := range t.members {
-		for p.role == roleWorker && p.alive && p.ready && !p.told && p.hand == nil && len(t.sock.queue) > 0 {
-			c := t.sock.accept()
+		for p.role == roleWorker && p.alive && p.ready && !p.told && p.hand == nil && len(t.private)+len(t.sock.queue) > 0 {
+			var c *client
+			if len(t.private) > 0 {
+				if c, t.private = t.private[0], t.private[1:]; c.over {
+					continue // it has given up
+				}
+			} else {
+				c = t.sock.accept()
+			}
 			if c.probe == nil && !t.passed && !t.public {
 				t.site.breaks("no client meets a release that has not passed its check", "client %d is accepted by %v, which has not", c.id, t)
 			}
@@ -297,6 +318,25 @@ func (t *tree) resumes() {
 		}
 	}
 	t.serve()
+}
+
+// begins is the life of an instance of a process: one that works, and what it has started for that.
+func (t *tree) begins() {
+	w, d := t.site.w, &t.site.dice
+	t.master = w.spawn(t, roleMaster)
+	t.master.ready = true
+	w.spawn(t, roleWorker)
+	if w.quiet {
+		return
+	}
+	switch fate := d.next(throwFate) % 16; {
+	case fate < 2: // it fails, soon or later
+		w.after(d.between(throwBoot, 10*time.Millisecond, 20*time.Second), func() { t.killAll("exit code 1") })
+	case fate == 2:
+		t.deaf = true
+	case fate == 3:
+		w.spawn(t, roleStray)
+	}
 }
 
 // passes is that it has passed a check of its health.

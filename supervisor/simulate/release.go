@@ -299,7 +299,7 @@ func (k releases) Prune(entry *config.Build, inUse ...string) error {
 			kept = append(kept, r)
 			continue
 		}
-		for _, t := range s.trees {
+		for _, t := range s.all() {
 			if t.release == r && t.master.alive && !t.ended {
 				s.breaks("a release in use is kept", "%s is removed and %v runs it", r.ID, t)
 			}

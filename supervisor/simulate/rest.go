@@ -1,6 +1,9 @@
 package simulate
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // expectsToServe says that the build must serve by now.
 func (s *site) expectsToServe() bool {
@@ -19,7 +22,7 @@ func (s *site) atRest(h *history) {
 		s.breaks(promise, "a candidate's socket is left")
 	}
 	if s.entry == nil || s.wish == wishStopped {
-		for _, t := range s.trees {
+		for _, t := range s.all() {
 			s.breaks(promise, "%v runs, though the build is not to serve", t)
 		}
 		if k := w.names[path]; k != nil && k.held() {
@@ -39,10 +42,16 @@ func (s *site) atRest(h *history) {
 		return
 	}
 	for _, o := range s.trees {
-		if o != t {
+		if o.sock != t.sock || o.release != t.release {
 			s.breaks(promise, "%v runs next to %v, which serves", o, t)
+		} else if o.hung || !o.master.alive || !o.master.ready {
+			s.breaks(promise, "%v serves beside %v, and cannot", o, t)
 		}
 	}
+	if h.edits && len(s.trees) != s.entry.Replicas {
+		s.breaks(promise, "%d trees serve, and the file says %d", len(s.trees), s.entry.Replicas)
+	}
+	s.processesAtRest(t.release)
 	switch {
 	case t.hung || !t.master.ready:
 		s.breaks(promise, "%v serves and cannot", t)
@@ -61,6 +70,27 @@ func (s *site) atRest(h *history) {
 	}
 	if s.half != "" {
 		s.breaks(promise, "half a release is left")
+	}
+}
+
+// processesAtRest holds that every instance runs that the file asks for, from the release that serves.
+func (s *site) processesAtRest(r *release) {
+	const promise = "after the last fault everything is as the file says"
+	want := 0
+	for _, p := range s.entry.Processes {
+		for index := range p.Count {
+			want++
+			i := slices.IndexFunc(s.beside, func(t *tree) bool { return t.process == p.Name && t.index == index })
+			switch {
+			case i < 0:
+				s.breaks(promise, "%s.%d does not run", p.Name, index+1)
+			case s.beside[i].release != r || !s.beside[i].master.alive:
+				s.breaks(promise, "%v of release %s runs, and %s serves", s.beside[i], s.beside[i].release.ID, r.ID)
+			}
+		}
+	}
+	if len(s.beside) != want {
+		s.breaks(promise, "%d instances of processes run, and the file says %d", len(s.beside), want)
 	}
 }
 
@@ -95,6 +125,10 @@ func (w *World) workBounded(h *history) {
 		// A restart every delay at most, and what people and faults ask for.
 		// A socket that cannot have its name again is tried to be replaced after each probe.
 		most := 20 + 6*acts + int(hour/(s.last.RestartDelayMax*3/4)) + s.unlinked*3*int(hour/s.last.Health.Interval)
+		most *= mostReplicas
+		if s.besides > mostInstances*most {
+			s.breaks(promise, "%d starts of processes, want at most %d", s.besides, mostInstances*most)
+		}
 		if s.starts > most {
 			s.breaks(promise, "%d starts, want at most %d", s.starts, most)
 		}
@@ -104,7 +138,7 @@ func (w *World) workBounded(h *history) {
 	}
 	most := 4000 + 1500*acts
 	for _, s := range w.order {
-		most += 20 * s.starts // which are bounded themselves
+		most += 20 * (s.starts + s.besides) // which are bounded themselves
 	}
 	if w.work.reached > most {
 		w.breaks("", promise, "%d moments, want at most %d", w.work.reached, most)

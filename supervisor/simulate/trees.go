@@ -37,19 +37,22 @@ func (k trees) Start(st actor.Start, exited func(actor.Exit)) (actor.Tree, serve
 		return &handle{inc: k.incarnation, site: s}, nil, nil
 	}
 	defer w.mu.Unlock()
-	l := own(st.Listener)
 	release, runKey, _ := server.VersionOf(st.Launch.Env)
 	r := s.release(release)
 	if err := s.writeFiles(st.Launch); err != nil {
 		return nil, nil, err
 	}
-	s.started(l.sock, n)
+	if p, is := st.Launch.Server.(server.Process); is {
+		return k.startProcess(st, s, n, p.Of.Name, release, exited)
+	}
+	l, entry := own(st.Listener), st.Launch.Server.(server.Gunicorn).Entry
+	s.started(l.sock, n, max(entry.Replicas, s.last.Replicas)) // an older version gets as many as the file says now
 	if r == nil {
 		return nil, nil, fmt.Errorf("start release %s: %w", release, fs.ErrNotExist)
 	}
 	t := &tree{
 		site: s, n: n, mark: st.Mark, env: st.Launch.Env, release: r, runKey: runKey, sock: l.sock, begun: w.now(),
-		workers: st.Launch.Server.(server.Gunicorn).Entry.Workers, boot: r.inputs.boot, empty: make(chan struct{}),
+		workers: entry.Workers, boot: r.inputs.boot, empty: make(chan struct{}),
 		watcher: k.incarnation, exited: exited, words: newWords(), public: l.path == s.paths.Socket(),
 	}
 	if len(s.boots) > 0 && t.boot == bootWell {
@@ -64,6 +67,31 @@ func (k trees) Start(st actor.Start, exited func(actor.Exit)) (actor.Tree, serve
 	t.begin()
 	return k.handle(t), t.words, nil
 }
+
+// startProcess starts an instance of a process. The world's lock is held.
+func (k trees) startProcess(st actor.Start, s *site, n int, name, release string, exited func(actor.Exit)) (actor.Tree, server.Words, error) {
+	_, index := server.ProcessOf(st.Launch.Env)
+	s.besides++
+	s.once(name, index, n)
+	r := s.release(release)
+	switch {
+	case r == nil || !r.there():
+		return nil, nil, fmt.Errorf("start %s of release %s: %w", name, release, fs.ErrNotExist)
+	case !s.w.quiet && s.dice.oneIn(throwFate, 30):
+		return nil, nil, errors.New("fork: resource temporarily unavailable")
+	}
+	t := &tree{
+		site: s, n: n, mark: st.Mark, env: st.Launch.Env, process: name, index: index, release: r, begun: s.w.now(),
+		empty: make(chan struct{}), watcher: k.incarnation, exited: exited,
+	}
+	s.beside = append(s.beside, t)
+	s.tell("the supervisor starts %v of release %s", t, r.ID)
+	t.begins()
+	return k.handle(t), nil, nil
+}
+
+// Hear is of no use here: none says that it is alive.
+func (k trees) Hear(actor.Leftover, config.Identity) (server.Words, error) { return newWords(), nil }
 
 // writeFiles makes the generated files of a launch.
 func (s *site) writeFiles(l *server.Launch) error {
@@ -110,7 +138,7 @@ func (k trees) Remains(l actor.Leftover) actor.Tree {
 		return h
 	}
 	defer k.w.mu.Unlock()
-	for _, t := range s.trees {
+	for _, t := range s.all() {
 		if t.mark == l.Mark {
 			h.t = t
 		}
@@ -174,7 +202,7 @@ func (k trees) Run(ctx context.Context, h actor.Hook) (string, error) {
 // marked lists our processes, as a reading of the process table found them.
 func (w *World) marked(prefix string) (found []*process) {
 	for _, s := range w.order {
-		for _, t := range s.trees {
+		for _, t := range s.all() {
 			if strings.HasPrefix(t.mark, prefix) {
 				found = append(found, t.members...)
 			}
@@ -194,6 +222,17 @@ type handle struct {
 
 func (h *handle) Pid() int          { return h.pid }
 func (h *handle) StartTime() uint64 { return h.start }
+
+// Private is where this tree alone takes clients.
+func (h *handle) Private() string {
+	if h.t == nil || h.t.process != "" {
+		return ""
+	}
+	return string(h.site.paths.Private(h.t.n))
+}
+
+// StopBy changes nothing: they all end by SIGTERM here.
+func (h *handle) StopBy(syscall.Signal) {}
 
 // Limit limits nothing: nobody eats memory there.
 func (h *handle) Limit(config.Limits) error { return nil }
@@ -226,7 +265,7 @@ func (t *tree) canServe() bool {
 func (t *tree) toldToEnd() {
 	w := t.site.w
 	k := t.sock
-	if !t.ended && t.lostName != 0 && len(k.queue) > 0 && t.canServe() && k.keeper == w.sup && !w.sup.stopping &&
+	if k != nil && !t.ended && t.lostName != 0 && len(k.queue) > 0 && t.canServe() && k.keeper == w.sup && !w.sup.stopping &&
 		w.now()-t.lostName < min(t.site.last.GracefulTimeout, 2*time.Second) {
 		t.site.breaks("a queue is served before its server is told to end", "%d clients wait for %v", len(k.queue), t)
 	}

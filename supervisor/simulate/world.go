@@ -3,6 +3,7 @@ package simulate
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -92,7 +93,8 @@ type site struct {
 
 	// On the machine.
 	sockets   []*socket
-	trees     []*tree
+	trees     []*tree // servers
+	beside    []*tree // instances of processes
 	pids      int
 	releases  []*release
 	half      string // an unfinished release; "": none
@@ -126,7 +128,16 @@ func (w *World) addSite(seed uint64, name string) *site {
 }
 
 // siteAt returns the build in whose folder a path lies.
-func (w *World) siteAt(path string) *site { return w.sites[filepath.Base(filepath.Dir(path))] }
+func (w *World) siteAt(path string) *site {
+	dir := filepath.Dir(path)
+	if _, private := layout.PrivateGeneration(path); private {
+		dir = filepath.Dir(dir)
+	}
+	return w.sites[filepath.Base(dir)]
+}
+
+// all are the trees of a build, of whatever kind.
+func (s *site) all() []*tree { return slices.Concat(s.trees, s.beside) }
 
 func (w *World) now() time.Duration { return time.Since(w.began) }
 

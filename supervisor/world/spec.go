@@ -63,6 +63,10 @@ func tempOf(root layout.Root, mark string) string {
 	if b, n, ok := marked(root, mark); ok {
 		return b.Temp(n)
 	}
+	parts := strings.Split(mark, "/")
+	if _, _, ok := actor.TaskOf(parts[len(parts)-1]); ok && len(parts) == 3 && config.IsName(parts[1]) {
+		return root.Build(parts[1]).TempOfTask(parts[2])
+	}
 	return ""
 }
 
@@ -79,9 +83,6 @@ func marked(root layout.Root, mark string) (b layout.Build, n int, ok bool) {
 	parts := strings.Split(mark, "/")
 	if len(parts) != 3 || !config.IsName(parts[1]) {
 		return "", 0, false
-	}
-	if _, _, ok := actor.TaskOf(parts[2]); ok {
-		return root.Build(parts[1]).TempOfTask(parts[2])
 	}
 	n, err := strconv.Atoi(parts[2])
 	return root.Build(parts[1]), n, err == nil && n > 0

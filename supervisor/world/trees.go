@@ -47,6 +47,9 @@ func (t tree) Signal(sig syscall.Signal) error { return t.SignalTree(sig) }
 // Terminate asks the main process and its group to end.
 func (t tree) Terminate() error { return t.SignalGroup(t.StopSignal()) }
 
+// StopBy sets the signal that asks the tree to end.
+func (t tree) StopBy(sig syscall.Signal) { t.SetStopSignal(sig) }
+
 // Private is the path of a socket on which only this server takes clients, or "".
 func (t tree) Private() string { return t.private }
 
@@ -75,8 +78,8 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 	if s.Listener == nil {
 		oom = oomCommand
 	}
+	var err error
 	if s.Streams == nil {
-		var err error
 		if output, err = t.output(s.Log); err != nil {
 			t.log.Error("what a server prints is lost until its next start", "error", err)
 		} else {
@@ -125,6 +128,13 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 			return nil, nil, err
 		}
 		defer spec.Ready.Close() // the child has its own copy
+	}
+	if s.Launch.Notify {
+		if words, err = hear(temp, s.Launch.User); err != nil {
+			drop()
+			return nil, nil, err
+		}
+		spec.Env = append(spec.Env[:len(spec.Env):len(spec.Env)], notifyEnv(temp)...)
 	}
 	child, err := t.table.Spawn(spec, exitOf(exited))
 	if err != nil {
