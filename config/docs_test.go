@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"slices"
@@ -139,6 +140,23 @@ func TestDocumentationHasEveryKeyWithItsDefaultAndCost(t *testing.T) {
 	compare("[build.steps]", stepKeys, false)
 	compare("[build.sandbox]", sandboxKeys, false)
 	compare("[build.limits]", limitKeys, true)
+	process := Process{Count: 1, Restart: RestartAlways, StopSignal: "TERM"}
+	own := map[string]string{"name": "required", "command": "required", "graceful_timeout": "the build's", "env": "`{}`", "ready": "none"}
+	var documented []string
+	each(t, docs["[[build.process]]"], func(name, standard, _ string) {
+		documented = append(documented, name)
+		i := slices.IndexFunc(processTable, func(k ownKey[Process]) bool { return k.name == name })
+		if i < 0 {
+			t.Errorf("[[build.process]]: key %s is documented and unknown", name)
+			return
+		}
+		if want := cmp.Or(own[name], written(processTable[i].field(&process))); standard != strings.Trim(want, "`") && standard != want {
+			t.Errorf("[[build.process]]: the default of %s is documented as %s, is %s", name, standard, want)
+		}
+	})
+	if !slices.Equal(documented, ownNames(processTable)) {
+		t.Errorf("[[build.process]]: documented are %q, want %q", documented, ownNames(processTable))
+	}
 	var seen []string
 	each(t, docs["[supervisor]"], func(name, standard, _ string) {
 		seen = append(seen, name)

@@ -110,6 +110,7 @@ restart_delay_max = "1h"
 stable_after = "1ms"
 watch_source = true
 keep_releases = 1
+replicas = 3
 step_timeout = "24h"
 working_dir = "{data}/work"
 [build.steps]

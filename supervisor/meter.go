@@ -48,11 +48,10 @@ type meter struct {
 
 // usage is what the serving tree of a build used when it was looked at.
 type usage struct {
-	pid    int
 	at     time.Time
 	memory uint64
-	total  time.Duration
-	cpu    float64 // cores, since the previous look or else since it began to serve
+	totals map[int]time.Duration // of each tree, by its main process
+	cpu    float64               // cores, since the previous look or else since it began to serve
 }
 
 // probed records how long a probe took.

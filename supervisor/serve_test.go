@@ -9,11 +9,12 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"sync/atomic"
 	"syscall"
 )
 
-// serve is the server of a build: it takes its listener by LISTEN_FDS and has the application that
+// serve is the server of a build: it takes its listeners by LISTEN_FDS and has the application that
 // lies in its folder, which is the settings file alone. A page names the build, the release and the
 // process. As gunicorn it says that it is ready.
 //
@@ -27,10 +28,15 @@ func serve(gunicorn bool) error {
 	if err != nil {
 		return err
 	}
-	handed := os.NewFile(3, "listener")
-	ln, err := net.FileListener(handed)
+	count, err := strconv.Atoi(os.Getenv("LISTEN_FDS"))
 	if err != nil {
-		return fmt.Errorf("take the listener: %w", err)
+		return fmt.Errorf("LISTEN_FDS: %w", err)
+	}
+	listeners := make([]net.Listener, count)
+	for i := range listeners {
+		if listeners[i], err = net.FileListener(os.NewFile(3+uintptr(i), "listener")); err != nil {
+			return fmt.Errorf("take listener %d: %w", i, err)
+		}
 	}
 	if bytes.Contains(settings, []byte("broken")) {
 		fmt.Println("these settings are broken")
@@ -58,10 +64,20 @@ func serve(gunicorn bool) error {
 		drained <- server.Shutdown(context.Background())
 	}()
 	if gunicorn {
-		fmt.Fprintf(os.NewFile(4, "ready"), "%d 1", os.Getpid())
+		fd, err := strconv.Atoi(os.Getenv("MEDCTRL_READY_FD"))
+		if err != nil {
+			return fmt.Errorf("MEDCTRL_READY_FD: %w", err)
+		}
+		fmt.Fprintf(os.NewFile(uintptr(fd), "ready"), "%d 1", os.Getpid())
 	}
-	if err := server.Serve(ln); err != http.ErrServerClosed {
-		return err
+	ended := make(chan error, count)
+	for _, ln := range listeners {
+		go func() { ended <- server.Serve(ln) }()
+	}
+	for range listeners {
+		if err := <-ended; err != http.ErrServerClosed {
+			return err
+		}
 	}
 	return <-drained
 }

@@ -71,6 +71,7 @@ func (s *Supervisor) statusOf(a *actor.Actor) control.BuildStatus {
 		b.NextTry = next.UTC().Truncate(time.Second)
 	}
 	b.Proving = st.Candidate.Version.Release
+	b.Replicas, b.Processes = replicasOf(v), processesOf(st)
 	b.Warnings = append(s.reports.restless.of(a.Name()), a.Remarks()...)
 	b.Warnings = append(b.Warnings, v.Limits...)
 	if p := a.Progress(); p != nil && p.Of == 0 {

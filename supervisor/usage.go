@@ -81,6 +81,9 @@ func (s *Supervisor) lookAtUsage(ctx context.Context) []control.Usage {
 		if v.Tree != nil {
 			trees, of = append(trees, v.Tree), append(of, i)
 		}
+		for _, tree := range v.Beside {
+			trees, of = append(trees, tree), append(of, i)
+		}
 	}
 	used, err := s.world.Trees.Usage(ctx, trees)
 	if err != nil {
@@ -88,10 +91,14 @@ func (s *Supervisor) lookAtUsage(ctx context.Context) []control.Usage {
 		return all
 	}
 	now := time.Now()
-	for i, tree := range trees {
-		b := &all[of[i]]
-		b.Processes, b.Memory, b.CPU = used[i].Processes, used[i].Memory, used[i].CPU
-		meters[of[i]].used(tree.Pid(), used[i], now)
+	for i := 0; i < len(trees); {
+		b, from := &all[of[i]], i
+		for ; i < len(trees) && of[i] == of[from]; i++ {
+			b.Processes += used[i].Processes
+			b.Memory += used[i].Memory
+			b.CPU += used[i].CPU
+		}
+		meters[of[from]].used(trees[from:i], used[from:i], now)
 	}
 	s.reports.look.mu.Lock()
 	defer s.reports.look.mu.Unlock()
@@ -99,16 +106,23 @@ func (s *Supervisor) lookAtUsage(ctx context.Context) []control.Usage {
 	return all
 }
 
-// used records what a tree has used so far.
-func (m *meter) used(pid int, u world.Usage, now time.Time) {
-	next := &usage{pid: pid, at: now, memory: u.Memory, total: u.CPU}
-	since, spent := now.Add(-u.Age), next.total
-	if before := m.usage.Load(); before != nil && before.pid == pid && now.Sub(before.at) < usageStale {
-		since, spent = before.at, next.total-before.total
-	}
-	// the time of a process that has ended is no longer counted
-	if took := now.Sub(since); took > 0 && spent > 0 {
-		next.cpu = spent.Seconds() / took.Seconds()
+// used records what the trees of a build have used so far.
+func (m *meter) used(trees []actor.Tree, used []world.Usage, now time.Time) {
+	next, before := &usage{at: now, totals: map[int]time.Duration{}}, m.usage.Load()
+	for i, u := range used {
+		pid := trees[i].Pid()
+		since, spent := now.Add(-u.Age), u.CPU
+		if before != nil && now.Sub(before.at) < usageStale {
+			if total, known := before.totals[pid]; known {
+				since, spent = before.at, u.CPU-total
+			}
+		}
+		// the time of a process that has ended is no longer counted
+		if took := now.Sub(since); took > 0 && spent > 0 {
+			next.cpu += spent.Seconds() / took.Seconds()
+		}
+		next.memory += u.Memory
+		next.totals[pid] = u.CPU
 	}
 	m.usage.Store(next)
 }

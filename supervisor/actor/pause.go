@@ -2,6 +2,8 @@ package actor
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
@@ -64,8 +66,8 @@ func (a *Actor) Sockets() []public.Listener {
 		}
 	}
 	add(a.public.Socket())
-	for _, g := range a.generations {
-		add(g.sock)
+	for _, n := range slices.Sorted(maps.Keys(a.generations)) {
+		add(a.generations[n].sock)
 	}
 	return all
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/build"
@@ -119,7 +121,8 @@ func (a *Actor) watch(g *generation) {
 
 // probeSoon makes a changed interval begin now.
 func (a *Actor) probeSoon() {
-	for _, g := range a.generations {
+	for _, n := range slices.Sorted(maps.Keys(a.generations)) {
+		g := a.generations[n]
 		g.mu.Lock()
 		// A probe that is under way sets the timer itself, with the new interval.
 		if g.next != nil && g.next.Stop() && !g.halted {

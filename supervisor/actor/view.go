@@ -14,7 +14,8 @@ import (
 type View struct {
 	Entry  *config.Build
 	State  *machine.State
-	Tree   Tree            // of the serving generation, or nil
+	Tree   Tree            // that leads the serving generation, or nil
+	Beside []Tree          // the others of it, and the processes
 	Public public.Listener // nil: there is none
 	Drains public.Listener // whose queue is being emptied, or nil
 	Stays  map[string]state.Stay
@@ -54,6 +55,13 @@ func (a *Actor) publish() {
 	v.Tasks, v.tasks = a.shownTasks()
 	if g, ok := a.generations[a.state.Serving.N]; ok {
 		v.Tree = g.tree
+	}
+	for _, list := range [][]machine.Member{a.state.Serving.Beside, a.state.Processes} {
+		for _, m := range list {
+			if g, ok := a.generations[m.N]; ok {
+				v.Beside = append(v.Beside, g.tree)
+			}
+		}
 	}
 	if s := a.public.Socket(); s != nil {
 		v.Public = s.Listener

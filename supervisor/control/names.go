@@ -38,5 +38,9 @@ const (
 	EventStopping          = "stopping"            // it drains, for a stop
 	EventStopped           = "stopped"             // the last process of a stopped build ended
 	EventStaticFilesFailed = "static_files_failed" // static files are not those of the release that serves
+	EventReplicaFailed     = "replica_failed"      // one server tree of several ended or hangs
+	EventReplicaReady      = "replica_ready"       // its successor serves beside the others
+	EventProcessReady      = "process_ready"       // a process beside the server is up
+	EventProcessExited     = "process_exited"      // it ended without being told to
 	EventSourceRestless    = "source_restless"     // a file of the source changes again and again
 )

@@ -2,6 +2,7 @@ package control
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -54,7 +55,33 @@ type BuildStatus struct {
 	Memory        uint64    `json:"memory"`                   // bytes in RAM of the server's tree; 0: nothing is running, or not known
 	CPU           float64   `json:"cpu"`                      // of one core, lately
 	Queue         int       `json:"queue"`                    // clients waiting to be accepted; -1: not known
+
+	Replicas  Replicas        `json:"replicas"`            // server trees side by side
+	Processes []ProcessStatus `json:"processes,omitempty"` // beside the server
 }
+
+// Replicas says how many server trees of a build serve.
+type Replicas struct {
+	Want  int   `json:"want"`  // as the file says
+	Ready int   `json:"ready"` // that passed their last probe
+	Pids  []int `json:"pids"`  // of their main processes
+}
+
+// ProcessStatus is one instance of a long-running process.
+type ProcessStatus struct {
+	Name     string    `json:"name"`
+	Index    int       `json:"index"` // from 0 on
+	State    string    `json:"state"` // starting running backoff stopping stopped
+	Release  string    `json:"release"`
+	Pid      int       `json:"pid"`
+	Since    time.Time `json:"since,omitzero"` // when it was up
+	Restarts int       `json:"restarts"`
+	LastExit string    `json:"last_exit"`
+	NextTry  time.Time `json:"next_try,omitzero"`
+}
+
+// Label is how people call it: worker.1.
+func (p ProcessStatus) Label() string { return fmt.Sprintf("%s.%d", p.Name, p.Index+1) }
 
 // BuildDetail is the long form of one build.
 type BuildDetail struct {

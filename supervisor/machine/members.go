@@ -187,19 +187,38 @@ func (m Member) label() string {
 	return fmt.Sprintf("%s.%d", m.Process, m.Index+1)
 }
 
-// memberTrouble returns in a sentence which member does not run and why, or "".
-func (s State) memberTrouble() string {
-	for _, list := range [][]Member{s.Serving.Beside, s.Processes} {
-		for _, m := range list {
-			switch {
-			case m.Halted != "":
-				return m.label() + ": " + m.Halted
-			case m.LastExit != "" && (m.N == 0 || !m.Ready) && m.Failures > 0:
-				return m.label() + ": " + m.LastExit
-			case m.Unhealthy:
-				return m.label() + ": " + m.Reason
-			}
+// memberTrouble returns the first member that does not run as it should, and says so in a sentence, ""
+// where all do.
+func (s State) memberTrouble() (m Member, reason string) {
+	for _, m := range s.Serving.Beside {
+		beside := fmt.Sprintf("%d of %d server trees serve: ", s.Serving.Well(), len(s.Serving.Beside)+1)
+		switch {
+		case m.Halted != "":
+			return m, beside + m.Halted
+		case m.Unhealthy:
+			return m, beside + m.Reason
+		case m.LastExit != "" && !m.Ready && m.Failures > 0:
+			return m, beside + m.LastExit
 		}
 	}
-	return ""
+	for _, m := range s.Processes {
+		switch {
+		case m.Halted != "":
+			return m, "process " + m.label() + " does not run: " + m.Halted
+		case m.LastExit != "" && !m.Ready && m.Failures > 0:
+			return m, "process " + m.label() + " does not run: " + m.LastExit
+		case m.Failures > 1:
+			return m, "process " + m.label() + " keeps ending: " + m.LastExit
+		}
+	}
+	return Member{}, ""
+}
+
+// Well is how many of a generation's trees serve well.
+func (g Generation) Well() int {
+	well := b2i(g.fit() == fitWell)
+	for _, m := range g.Beside {
+		well += b2i(m.fit() == fitWell)
+	}
+	return well
 }

@@ -15,13 +15,13 @@ var processes = [...][]ProcessPolicy{
 	{{Name: "beat", Count: 2, Restart: RestartAlways, Overlap: true, Required: true, Key: "p2"}},
 }
 
-// cast decides how many server trees and which processes there are: in half of all histories one tree
+// cast decides how many server trees and which processes there are: in most histories one tree
 // and no process at first.
 func (w *world) cast(history []uint64) {
-	if len(history) == 0 || history[0]/4096%2 == 0 {
+	if len(history) == 0 || history[0]/4096%4 != 0 {
 		return
 	}
-	dice := history[0] / 8192
+	dice := history[0] / 16384
 	w.replicas = map[string]int{"k1": int(dice%2 + dice/2%2 + 1), "k2": 1, "k3": int(dice/4%3 + 1)}
 	w.policy.Replicas = w.replicas["k1"]
 	if dice /= 16; dice%2 == 1 {

@@ -4,5 +4,5 @@ package machine
 
 const (
 	raced     = false
-	histories = 50_000
+	histories = 40_000
 )

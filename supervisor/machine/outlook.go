@@ -34,6 +34,9 @@ func (s State) ReasonAt(now time.Time) string {
 		next = s.RestartAt
 	case !s.CandidateAt.IsZero():
 		next = s.CandidateAt
+	case s.onlyMember(reason):
+		m, _ := s.memberTrouble()
+		next = m.StartAt
 	case reason == s.BuildErr:
 		return s.BuildErrAt(now)
 	case s.rejected() != "":
@@ -43,6 +46,12 @@ func (s State) ReasonAt(now time.Time) string {
 		return reason
 	}
 	return reason + "; " + again(next.Sub(now))
+}
+
+// onlyMember says that nothing but a member is in trouble.
+func (s State) onlyMember(reason string) bool {
+	_, trouble := s.memberTrouble()
+	return trouble != "" && reason == trouble
 }
 
 // BuildErrAt returns BuildErr, and when the attempt that failed is repeated by itself. One that is not

@@ -257,14 +257,16 @@ func (s State) Reason() string {
 		return s.Serving.Reason
 	case s.Trouble != "":
 		return s.Trouble
-	case s.Serving.N != 0 && s.memberTrouble() != "":
-		return s.memberTrouble()
 	case s.Release == "":
 		return s.BuildErr
 	case s.onTrial():
 		return s.Trial.Reason
 	}
-	return s.rejected()
+	if reason := s.rejected(); reason != "" || s.Serving.N == 0 {
+		return reason
+	}
+	_, reason := s.memberTrouble()
+	return reason
 }
 
 // busy says that something of the build is still running.

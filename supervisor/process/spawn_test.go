@@ -70,7 +70,7 @@ func TestChildGetsExactlyWhatItsSpecSays(t *testing.T) {
 			}
 			return fmt.Sprintf("pipe:[%d]", st.Ino)
 		}
-		wantFDs := []string{"0 /dev/null", "1 " + out, "2 " + out, "3 " + pipe(r), "4 " + pipe(w)}
+		wantFDs := []string{"0 /dev/null", "1 " + out, "2 " + out, "3 " + pipe(r), "5 " + pipe(w)}
 		if !slices.Equal(fds, wantFDs) {
 			t.Errorf("descriptors %q, want %q", fds, wantFDs)
 		}

@@ -41,7 +41,7 @@ func (b boot) harmful() bool {
 
 // begin starts the life of a tree.
 func (t *tree) begin() {
-	w, d := t.site.w, &t.site.dice
+	w, d := t.site.w, &t.dice
 	t.master = w.spawn(t, roleMaster)
 	switch t.boot {
 	case bootExits:
@@ -77,7 +77,7 @@ func (t *tree) workerReady(p *process) {
 		return
 	}
 	if t.hung { // it goes on when the tree does
-		t.site.w.after(t.site.dice.between(throwReady, 500*time.Millisecond, time.Second), func() { t.workerReady(p) })
+		t.site.w.after(t.dice.between(throwReady, 500*time.Millisecond, time.Second), func() { t.workerReady(p) })
 		return
 	}
 	p.ready = true
@@ -93,7 +93,7 @@ func (t *tree) workerReady(p *process) {
 
 // readyAt is when the whole application runs.
 func (t *tree) readyAt() {
-	w, d := t.site.w, &t.site.dice
+	w, d := t.site.w, &t.dice
 	soon := d.between(throwFate, time.Second, 8*time.Second)
 	switch t.boot {
 	case bootDies:

@@ -34,6 +34,10 @@ type dice struct {
 
 func newDice(seed uint64, owner string) dice { return dice{seed: mix(seed ^ hash(owner))} }
 
+// of returns dice of one of several things of an owner: what happens at the same instant to another
+// changes nothing for it.
+func (d *dice) of(n int) dice { return dice{seed: mix(d.seed + uint64(n)<<16)} }
+
 func (d *dice) next(k throw) uint64 {
 	d.thrown[k]++
 	return mix(mix(d.seed+uint64(k)) + d.thrown[k])

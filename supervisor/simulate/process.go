@@ -38,6 +38,7 @@ type tree struct {
 	env     []string
 	process string // of which it is an instance; "" for a server
 	index   int    // which one
+	dice    dice
 	release *release
 	runKey  string
 	workers int
@@ -153,7 +154,7 @@ func (t *tree) masterDied(why string) {
 	exit := exitOf(why)
 	if t.exited != nil && t.watcher != nil {
 		inc, exited := t.watcher, t.exited
-		w.after(t.site.dice.between(throwExit, 100*time.Microsecond, 900*time.Microsecond), func() {
+		w.after(t.dice.between(throwExit, 100*time.Microsecond, 900*time.Microsecond), func() {
 			if !inc.dead {
 				exited(exit)
 			}
@@ -162,7 +163,7 @@ func (t *tree) masterDied(why string) {
 	// Orphaned workers notice within a second or so, and finish what they hold.
 	for _, p := range slices.Clone(t.members) {
 		if p.role == roleWorker {
-			w.after(t.site.dice.between(throwOrphan, time.Millisecond, time.Second), func() { p.finish() })
+			w.after(t.dice.between(throwOrphan, time.Millisecond, time.Second), func() { p.finish() })
 		}
 	}
 }
@@ -187,7 +188,7 @@ func (t *tree) workerDied(p *process) {
 		return
 	}
 	// Its master starts another.
-	w.after(t.site.dice.between(throwBoot, 200*time.Millisecond, time.Second), func() {
+	w.after(t.dice.between(throwBoot, 200*time.Millisecond, time.Second), func() {
 		switch {
 		case !m.alive || m.told:
 		case !t.release.there(): // it cannot load the application
@@ -203,7 +204,7 @@ func (t *tree) masterMayEnd() {
 	if !m.alive || !m.told || slices.ContainsFunc(t.members, func(p *process) bool { return p.role == roleWorker }) {
 		return
 	}
-	t.site.w.after(t.site.dice.between(throwExit, time.Millisecond, 20*time.Millisecond), func() { m.dies("exit code 0") })
+	t.site.w.after(t.dice.between(throwExit, time.Millisecond, 20*time.Millisecond), func() { m.dies("exit code 0") })
 }
 
 // finish ends a worker once it holds nobody.
@@ -227,10 +228,10 @@ func (t *tree) term() {
 		case roleMaster:
 			p.told = true
 			if !p.ready { // its workers have not loaded the application yet
-				t.site.w.after(t.site.dice.between(throwExit, time.Millisecond, 50*time.Millisecond), func() { t.killAll("exit code 0") })
+				t.site.w.after(t.dice.between(throwExit, time.Millisecond, 50*time.Millisecond), func() { t.killAll("exit code 0") })
 			}
 		case roleWorker:
-			t.site.w.after(t.site.dice.between(throwExit, 100*time.Microsecond, 5*time.Millisecond), func() { p.finish() })
+			t.site.w.after(t.dice.between(throwExit, 100*time.Microsecond, 5*time.Millisecond), func() { p.finish() })
 			p.told = true
 		}
 	}
@@ -274,7 +275,7 @@ func (t *tree) serve() {
 
 func (t *tree) answerSoon(p *process) {
 	c := p.hand
-	took := t.site.dice.between(throwService, time.Millisecond, 150*time.Millisecond)
+	took := t.dice.between(throwService, time.Millisecond, 150*time.Millisecond)
 	if t.slow {
 		took *= 40
 	}
@@ -322,7 +323,7 @@ func (t *tree) resumes() {
 
 // begins is the life of an instance of a process: one that works, and what it has started for that.
 func (t *tree) begins() {
-	w, d := t.site.w, &t.site.dice
+	w, d := t.site.w, &t.dice
 	t.master = w.spawn(t, roleMaster)
 	t.master.ready = true
 	w.spawn(t, roleWorker)

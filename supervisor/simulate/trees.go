@@ -51,7 +51,7 @@ func (k trees) Start(st actor.Start, exited func(actor.Exit)) (actor.Tree, serve
 		return nil, nil, fmt.Errorf("start release %s: %w", release, fs.ErrNotExist)
 	}
 	t := &tree{
-		site: s, n: n, mark: st.Mark, env: st.Launch.Env, release: r, runKey: runKey, sock: l.sock, begun: w.now(),
+		site: s, n: n, mark: st.Mark, env: st.Launch.Env, dice: s.dice.of(n), release: r, runKey: runKey, sock: l.sock, begun: w.now(),
 		workers: entry.Workers, boot: r.inputs.boot, empty: make(chan struct{}),
 		watcher: k.incarnation, exited: exited, words: newWords(), public: l.path == s.paths.Socket(),
 	}
@@ -81,7 +81,7 @@ func (k trees) startProcess(st actor.Start, s *site, n int, name, release string
 		return nil, nil, errors.New("fork: resource temporarily unavailable")
 	}
 	t := &tree{
-		site: s, n: n, mark: st.Mark, env: st.Launch.Env, process: name, index: index, release: r, begun: s.w.now(),
+		site: s, n: n, mark: st.Mark, env: st.Launch.Env, process: name, index: index, dice: s.dice.of(n), release: r, begun: s.w.now(),
 		empty: make(chan struct{}), watcher: k.incarnation, exited: exited,
 	}
 	s.beside = append(s.beside, t)
@@ -309,7 +309,7 @@ func (h *handle) End(ctx context.Context, grace time.Duration) error {
 	if !h.inc.lock() {
 		return nil
 	}
-	took := h.site.dice.between(throwExit, 500*us, 1500*us)
+	took := h.t.dice.between(throwExit, 500*us, 1500*us)
 	h.inc.w.mu.Unlock()
 	h.inc.sleep(took)
 	if !h.inc.lock() {

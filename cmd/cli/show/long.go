@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,6 +21,9 @@ func Long(w io.Writer, d control.BuildDetail, look Look, now time.Time) {
 	if b.Pid != 0 {
 		l.pair("process", fmt.Sprintf("%d, the server's main process; restarts: %d", b.Pid, b.Restarts))
 	}
+	if b.Replicas.Want > 1 {
+		l.pair("replicas", fmt.Sprintf("%d of %d server trees serve, their main processes: %s", b.Replicas.Ready, b.Replicas.Want, numbers(b.Replicas.Pids)))
+	}
 	if b.Memory != 0 {
 		l.pair("uses", fmt.Sprintf("%s of memory, %s of a core", memory(b.Memory), share(b)))
 	}
@@ -29,6 +33,7 @@ func Long(w io.Writer, d control.BuildDetail, look Look, now time.Time) {
 	if b.LastExit != "" {
 		l.pair("last exit", b.LastExit+l.exitedWhen(d.Events))
 	}
+	l.processes(b.Processes)
 	l.releases(b.Name, d.History)
 	l.lastBuild(d.LastBuild)
 	l.events(d.Events)
@@ -39,6 +44,39 @@ func Long(w io.Writer, d control.BuildDetail, look Look, now time.Time) {
 		}
 	}
 	io.WriteString(w, l.out.String()) // a terminal that is gone needs no text
+}
+
+// numbers lists them.
+func numbers(all []int) string {
+	texts := make([]string, len(all))
+	for i, n := range all {
+		texts[i] = strconv.Itoa(n)
+	}
+	return cmp.Or(strings.Join(texts, ", "), "none")
+}
+
+// processes lists what runs beside the server.
+func (l *long) processes(all []control.ProcessStatus) {
+	if len(all) == 0 {
+		return
+	}
+	l.head("Processes", "")
+	for _, p := range all {
+		text := fmt.Sprintf("    %-16s %s", Clean(p.Label()), l.look.paint(colorOf(p.State), Clean(p.State)))
+		if p.Pid != 0 {
+			text += fmt.Sprintf(", pid %d", p.Pid)
+		}
+		if !p.Since.IsZero() {
+			text += fmt.Sprintf(" for %s", Span(l.now.Sub(p.Since)))
+		}
+		if p.Restarts > 0 {
+			text += fmt.Sprintf(", restarts: %d", p.Restarts)
+		}
+		l.line(text)
+		if p.LastExit != "" && p.State != "running" {
+			l.indented(p.LastExit, 21)
+		}
+	}
 }
 
 // long is a page about one build.

@@ -60,6 +60,11 @@ func short(reason string) string {
 	return what + ": " + last + next
 }
 
+// memberAway says that the reason is one server tree of several, or a process beside the server.
+func memberAway(b control.BuildStatus) bool {
+	return strings.Contains(b.Reason, "server trees serve: ") || strings.HasPrefix(b.Reason, "process ")
+}
+
 // remedy returns what to do about a build, "" where nothing is needed.
 func remedy(b control.BuildStatus) string {
 	const own = "medctrl-supervisor "
@@ -76,6 +81,8 @@ func remedy(b control.BuildStatus) string {
 		return "it is replaced automatically if this goes on; to replace it now: " + own + "restart " + b.Name
 	case b.State == "stopped" && b.Reason != "":
 		return own + "start " + b.Name
+	case b.State == "running" && memberAway(b) && b.BuildError == "" && b.NextTry.IsZero():
+		return "clients are served; what does not run is started again automatically, and at once by: " + own + "restart " + b.Name
 	case b.State == "running" && b.Reason != "" && !b.Building && !b.NextTry.IsZero():
 		return "release " + b.Release + " is serving; to try the other now: " + own + "restart " + b.Name
 	case b.State == "running" && strings.HasPrefix(b.Reason, "static files ") && !b.Building:
