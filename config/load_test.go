@@ -27,7 +27,7 @@ func TestFileWithOnlyWhatIsRequiredGetsTheDefaults(t *testing.T) {
 		SettingsDir: "api_settings/settings", WSGI: "api_settings.wsgi:application", Python: s.path("bin/python3"),
 		StripPrefix: true, WorkingDir: "{app}", Migrate: true, Check: true, Workers: 2, Threads: 1, WorkerClass: "sync", Timeout: 30 * time.Second,
 		GracefulTimeout: 30 * time.Second, Umask: 0o027, NoNewPrivs: true, SocketMode: 0o660, Autostart: true, Restart: RestartAlways,
-		RestartDelayMax: 30 * time.Second, StableAfter: 10 * time.Second, KeepReleases: 3, StepTimeout: 15 * time.Minute,
+		RestartDelayMax: 30 * time.Second, StableAfter: 10 * time.Second, KeepReleases: 3, Replicas: 1, StepTimeout: 15 * time.Minute,
 		Health: Health{
 			Path: "/", Host: "localhost", Expect: Expect{100, 499}, Interval: 5 * time.Second, Timeout: 2 * time.Second,
 			StartTimeout: time.Minute, Failures: 3,
@@ -144,7 +144,7 @@ core = "unlimited"
 		GunicornArgs: []string{"--max-requests", "1000", "--log-level=debug", "-R", "--preload"},
 		Env:          map[string]string{"A": "env", "B": ""}, EnvFile: s.path("env"), User: "root", Group: "root",
 		Umask: 0o077, SocketGroup: "root", SocketMode: 0o600, Restart: RestartOnFailure, RestartDelayMax: time.Hour, StableAfter: time.Millisecond,
-		WatchSource: true, KeepReleases: 1, StepTimeout: 24 * time.Hour,
+		WatchSource: true, KeepReleases: 1, Replicas: 3, StepTimeout: 24 * time.Hour,
 		Health: Health{
 			Path: "/health?full=1", Host: "example.org:8000", Expect: Expect{200, 399}, Interval: 10 * time.Millisecond,
 			Timeout: time.Second, StartTimeout: 5 * time.Minute, Failures: 1,

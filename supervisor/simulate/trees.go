@@ -32,7 +32,8 @@ func (w *World) siteOf(mark string) (*site, int) {
 func (k trees) Start(st actor.Start, exited func(actor.Exit)) (actor.Tree, server.Words, error) {
 	w := k.w
 	s, n := w.siteOf(st.Mark)
-	k.spend(&s.dice)
+	d := s.dice.of(n)
+	k.spend(&d)
 	if !k.lock() {
 		return &handle{inc: k.incarnation, site: s}, nil, nil
 	}
@@ -279,6 +280,12 @@ func (h *handle) End(ctx context.Context, grace time.Duration) error {
 	}
 	if h.t == nil {
 		h.inc.w.mu.Unlock()
+		return nil
+	}
+	soon := h.t.dice.between(throwPort, us, 50*us) // several may be ended at the same instant
+	h.inc.w.mu.Unlock()
+	h.inc.sleep(soon)
+	if !h.inc.lock() {
 		return nil
 	}
 	if !h.t.ended && h.t.master.alive {
