@@ -44,6 +44,14 @@ type BuildStatus struct {
 	BuildError string    `json:"build_error"`
 	NextTry    time.Time `json:"next_try"`
 	Releases   []string  `json:"releases"`
+	Replicas   struct {
+		Want, Ready int
+		Pids        []int
+	} `json:"replicas"`
+	Processes []struct {
+		Name, State, Release string
+		Pid                  int
+	} `json:"processes"`
 }
 
 // Build returns the part of build name; its Name is empty if there is none.
