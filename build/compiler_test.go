@@ -11,6 +11,7 @@ import (
 func TestFileThatIsNamedLikeAnOptionCompilesNothingElse(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, "")
+	p.compiles(t)
 	outside := filepath.Join(filepath.Dir(p.root), "outside")
 	must(t, os.MkdirAll(outside, 0o755))
 	must(t, os.WriteFile(filepath.Join(outside, "module.py"), []byte("A = 1\n"), 0o644))
@@ -30,6 +31,7 @@ func TestFileThatIsNamedLikeAnOptionCompilesNothingElse(t *testing.T) {
 func TestLinkInThePlaceOfACacheOfBytecodeIsLeftOut(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, "")
+	p.compiles(t)
 	shared := filepath.Join(filepath.Dir(p.root), "shared")
 	must(t, os.MkdirAll(shared, 0o755))
 	p.Sandbox.Write = []string{shared}

@@ -40,7 +40,7 @@ INSTALLED_APPS = ["django.contrib.staticfiles", "things"]
 STATIC_URL, STATIC_ROOT = "/static/", os.path.join(os.environ["MEDCTRL_DATA"], "static")
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.path.join(os.environ["MEDCTRL_DATA"], "db")}}
 `+settings)
-	p.environment(t)
+	p.compiles(t)
 	return p
 }
 

@@ -158,6 +158,7 @@ func TestSecretsOfAKilledSupervisorAreOnNoDisk(t *testing.T) {
 	p := newProject(t, printsSecrets+"\nif on('migrate'):\n  did('waits')\n  while not os.path.exists(os.environ['MEDCTRL_DATA'] + '/go'): time.sleep(0.01)\n"+
 		"  for i in range(5000): print('https://x:' + url + '@host/', i)\n")
 	p.Env = map[string]string{"DB_PASSWORD": "env-secret"}
+	p.compiles(t)
 	c := p.startChild(t, "")
 	until(t, "the migration", func() bool { return exists(filepath.Join(p.data(), "did")) && strings.Contains(p.did(t), "waits") })
 	c.kill(t)

@@ -65,6 +65,13 @@ func bareProject(t testing.TB, manage string) *project {
 	return p
 }
 
+// compiles gives the project the interpreter itself, which compiles, and which other Makers find too.
+func (p *project) compiles(t testing.TB) {
+	t.Helper()
+	p.m.interpreters.said = maps.Clone(prepared(t).compiles)
+	p.environment(t)
+}
+
 // environment makes the project's environment, as one that was installed.
 func (p *project) environment(t testing.TB) {
 	t.Helper()
@@ -96,9 +103,10 @@ func (p *project) environment(t testing.TB) {
 // once is what the tests of a run share: an empty environment, which is copied, because to make one
 // takes as long as all the rest of an attempt does, and what the interpreter says of itself.
 type once struct {
-	venv  string
-	known Interpreters
-	err   error
+	venv     string
+	compiles Interpreters
+	known    Interpreters // the same, of one that compiles nothing: that takes longer than the other steps
+	err      error
 }
 
 // preparedIn is the folder in which TestMain lets the first test that needs it prepare once.
@@ -109,6 +117,15 @@ var prepareOnce = sync.OnceValue(func() (o once) {
 	if o.err = exec.Command(distribution, "-m", "venv", "--without-pip", o.venv).Run(); o.err != nil {
 		return o
 	}
+	activates, err := filepath.Glob(filepath.Join(o.venv, "bin", "[aA]ctivate*"))
+	for _, path := range activates { // nobody does, and each copy has them
+		err = errors.Join(err, os.Remove(path))
+	}
+	quick := filepath.Join(preparedIn, "python3")
+	err = errors.Join(err, writeWhole(quick, "#!/bin/sh\ncase \"$*\" in *\"-m compileall\"*) exit ;; esac\nexec "+distribution+" \"$@\"\n", 0o755))
+	if o.err = err; err != nil {
+		return o
+	}
 	table, err := process.NewTable("", nil)
 	if err != nil {
 		o.err = err
@@ -117,7 +134,11 @@ var prepareOnce = sync.OnceValue(func() (o once) {
 	defer table.Close()
 	m := New(Options{Runner: tableRunner{table}})
 	_, o.err = m.interpreters.look(context.Background(), distribution, os.Environ(), config.Identity{UID: -1, GID: -1})
-	o.known = m.Interpreters()
+	o.compiles, o.known = m.Interpreters(), m.Interpreters()
+	for key, python := range o.known {
+		python.Path = quick
+		o.known[key] = python
+	}
 	return o
 })
 
@@ -135,11 +156,12 @@ func prepared(t testing.TB) once {
 }
 
 // fakePython is an interpreter with a pip that writes what it is asked to $PIPS and does what
-// $ON_PIP says. Its environments are copies.
+// $ON_PIP says. Its environments are copies, and it compiles nothing.
 const fakePython = `#!/bin/sh
 case "$*" in
 *getsitepackages*) printf '{"path": "%s", "version": "3", "pip": "own"}' "$0"; exit ;;
 *"-m pip"*) echo "$@" >>"$PIPS"; eval "$ON_PIP"; exit ;;
+*"-m compileall"*) exit ;;
 "-m venv --without-pip /"*) exec cp -R "$EMPTY_VENV/." "$4" ;;
 esac
 exec ` + distribution + ` "$@"

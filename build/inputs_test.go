@@ -154,6 +154,7 @@ func TestApplicationThatIsTheSourceItselfIsBuilt(t *testing.T) {
 func TestEditOfTheSameSizeAndTimeIsNeverServedStale(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, "")
+	p.compiles(t)
 	path := filepath.Join(p.Source, "API/app/views.py")
 	for _, text := range []string{"A = 1\n", "A = 2\n", "A = 3\n"} {
 		before, err := os.Stat(path)

@@ -141,6 +141,7 @@ func TestTidyEndsTheStepsOfAKilledBuild(t *testing.T) {
 func TestTidyLeavesAMigrationToItsEnd(t *testing.T) {
 	t.Parallel()
 	p := withDatabase(t, "{'ENGINE': 'django.db.backends.mysql', 'NAME': 'm'}")
+	p.compiles(t)
 	c := p.startChild(t, "")
 	until(t, "the migration", p.migrating)
 	c.kill(t)

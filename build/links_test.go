@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A settings file kept elsewhere, or swapped as a config map is, goes into the release with its
@@ -168,6 +169,7 @@ func TestFileThatChangesDuringEachCopyIsNamed(t *testing.T) { // not in parallel
 			if n%10000 == 0 {
 				_ = os.Truncate(log, 0)
 			}
+			time.Sleep(100 * time.Microsecond) // a copy takes longer
 		}
 	}()
 	until(t, "the first line", func() bool { return exists(log) })

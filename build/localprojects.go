@@ -49,8 +49,10 @@ func readLocal(text, source string, editable bool) (l localRequirement, ok bool)
 		l.after = ";" + marker
 	}
 	name = strings.TrimSpace(name)
-	if found := extras.FindStringSubmatch(name); found != nil {
-		name, l.after = found[1], found[2]+l.after
+	if strings.HasSuffix(name, "]") {
+		if found := extras.FindStringSubmatch(name); found != nil {
+			name, l.after = found[1], found[2]+l.after
+		}
 	}
 	if name == "" || !editable && !strings.Contains(name, "/") && name[0] != '.' && !archive.MatchString(name) {
 		return l, false

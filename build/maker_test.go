@@ -154,6 +154,7 @@ if on("check"):
 func TestEditCompilesOnlyWhatChangedAndKeepsTheEnvironment(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, "")
+	p.compiles(t)
 	first := p.made(t)
 	before := bytecode(t, first)
 	edit(t, p.SettingsFile(), "DEBUG = False\n")
@@ -205,6 +206,7 @@ func bytecode(t *testing.T, rel Release) map[string]string {
 func TestManyFilesAreCompiledBeforeTheyAreUsed(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, "")
+	p.compiles(t)
 	for i := range fewStale + 1 {
 		p.write(t, filepath.Join("API/many", string(rune('A'+i%26))+strings.Repeat("x", i/26)+".py"), "a = 1\n")
 	}

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // How pip splits a requirements file (_internal/req/req_file.py, the same from 20.0 to 25):
@@ -19,7 +20,6 @@ type requirementLine struct {
 var (
 	requirementComment = regexp.MustCompile(`(^|\s+)#.*$`)
 	wholeComment       = regexp.MustCompile(`^\s*#`)
-	lineEnd            = regexp.MustCompile("\r\n|[\n\r\v\f\x1c-\x1e\u0085\u2028\u2029]") // str.splitlines
 )
 
 // requirementLines returns the lines of a requirements file that say something.
@@ -35,7 +35,9 @@ func requirementLines(text string) []requirementLine {
 			all = append(all, requirementLine{number, text})
 		}
 	}
-	for i, line := range lineEnd.Split(text, -1) {
+	for i := 0; text != ""; i++ {
+		var line string
+		line, text = cutLine(text)
 		comment := strings.Contains(line, "#") && wholeComment.MatchString(line)
 		if comment {
 			line = " " + line // it ends a continued line, and is never a part of it
@@ -59,11 +61,29 @@ func requirementLines(text string) []requirementLine {
 	return all
 }
 
+// cutLine cuts the first line off, at an end of line as str.splitlines of Python knows them.
+func cutLine(text string) (line, rest string) {
+	at := strings.IndexFunc(text, func(c rune) bool {
+		return c >= '\n' && c <= '\r' || c >= 0x1c && c <= 0x1e || c == 0x85 || c == 0x2028 || c == 0x2029
+	})
+	if at < 0 {
+		return text, ""
+	}
+	_, width := utf8.DecodeRuneInString(text[at:])
+	if strings.HasPrefix(text[at:], "\r\n") {
+		width = 2
+	}
+	return text[:at], text[at+width:]
+}
+
 var variable = regexp.MustCompile(`\$\{([A-Z0-9_]+)\}`)
 
 // expand puts environment variables into a requirements file, as pip does: one that is empty stays
 // as it is written.
 func expand(text string, env []string) string {
+	if !strings.Contains(text, "${") {
+		return text
+	}
 	return variable.ReplaceAllStringFunc(text, func(name string) string {
 		return cmp.Or(envValue(env, name[2:len(name)-1]), name)
 	})

@@ -56,6 +56,7 @@ env = { "é" = »"x", "1A" = »"1" , B = "1" }
 // Each line belongs to a build that is valid otherwise.
 func TestValuesAreRefusedWithWhatWasExpected(t *testing.T) {
 	t.Parallel()
+	dir := newSite(t).dir // of all: to make one takes longer than to load a file
 	for _, c := range []struct{ line, words string }{
 		{`source = »""`, "not empty"},
 		{`source = »"src/requirements.txt"`, "no such folder"},
@@ -193,12 +194,11 @@ func TestValuesAreRefusedWithWhatWasExpected(t *testing.T) {
 		{`»interval = "1s"`, "interval belongs to [build.health]"},
 	} {
 		t.Run(c.line, func(t *testing.T) {
-			t.Parallel()
 			var words []string
 			for range strings.Count(c.line, "»") {
 				words = append(words, c.words)
 			}
-			newSite(t).bad(one+c.line+"\n", words...)
+			site{t, dir}.bad(one+c.line+"\n", words...)
 		})
 	}
 }

@@ -66,12 +66,19 @@ func TestShellsAreSilentWithoutASupervisor(t *testing.T) {
 	if err := os.WriteFile(other, []byte("root = \n[[["), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	typed := map[string][]string{"builds.toml": {"restart", ""}, "bad": {"rollback", "x", "--to", ""}, "nowhere": {"logs", "x"}}
+	for file := range typed {
+		for _, words := range typed {
+			d.file = filepath.Join(d.dir, file)
+			if out, errOut, code := d.run(append([]string{"__complete"}, words...)...); code != 0 || errorText.MatchString(out) {
+				t.Errorf("-c %s %q prints %q and %q, exit %d", file, words, out, errOut, code)
+			}
+		}
+	}
 	eachShell(t, d, func(t *testing.T, complete func(typed string, want []string) string) {
-		for _, file := range []string{"builds.toml", "bad", "nowhere"} {
-			for _, typed := range []string{"restart ", "rollback x --to ", "logs x"} {
-				if got := complete("medctrl-supervisor -c "+file+" "+typed, nil); errorText.MatchString(got) {
-					t.Errorf("-c %s %q prints %q", file, typed, got)
-				}
+		for file, words := range typed {
+			if got := complete("medctrl-supervisor -c "+file+" "+strings.Join(words, " "), nil); errorText.MatchString(got) {
+				t.Errorf("-c %s %q prints %q", file, words, got)
 			}
 		}
 		if got := complete("medctrl-supervisor -c nowhere restart --no", []string{"--no-wait"}); !strings.Contains(got, "--no-wait") {

@@ -72,6 +72,7 @@ func newArena(t *testing.T, weak ...weakness) *arena {
 	t.Helper()
 	a := &arena{one: throwaway(t, "medctrl-one"), two: throwaway(t, "medctrl-two"), stranger: throwaway(t, "medctrl-stranger"), secret: attackSecret}
 	a.World = NewWorld(t)
+	a.WithDjango()
 	a.Dashboard = FreeAddr(t)
 	a.Supervisor = []string{fmt.Sprintf("dashboard = %q", a.Dashboard), `dashboard_read = "read.token"`, `dashboard_write = "write.token"`}
 	a.Env = []string{"ARENA_SECRET=" + a.secret}

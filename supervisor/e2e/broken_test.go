@@ -12,7 +12,7 @@ import (
 )
 
 // dwells saves settings whose release never passes its check: the workers boot, and no request is
-// answered. then is Python that runs in them in the meantime.
+// answered. then is Python that runs in them in the meantime. It takes a world WithDjango.
 func (w *World) dwells(name, then string) {
 	w.t.Helper()
 	if err := os.WriteFile(filepath.Join(w.Source, "API", "dwelling.py"), []byte("import time\ntime.sleep(3600)\n"), 0o644); err != nil {
@@ -35,6 +35,7 @@ func TestCandidateThatDiesDuringItsCheckNeverTakesTheName(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			w := NewWorld(t, One(`health = { start_timeout = "10s" }`))
+			w.WithDjango()
 			first := w.Serve("one")
 			tr := w.Load("one", 100)
 			tr.GoOn(t, calm)

@@ -131,6 +131,7 @@ func TestProjectAnswersAsTheTestsExpect(t *testing.T) {
 	}
 	for name, command := range map[string]string{
 		"gunicorn":     python + " -m gunicorn --workers 2 api_settings.wsgi",
+		"light":        python + " -m gunicorn --workers 2 api_settings.light",
 		"plain_server": python + " plain_server.py",
 	} {
 		// LISTEN_PID must be the server's own, and only the shell that becomes it knows that.

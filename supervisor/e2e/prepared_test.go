@@ -60,7 +60,34 @@ func environmentOf(requirements string) (string, error) {
 	if wrong := cmd.Wait(); err != nil || wrong != nil || !made {
 		return "", fmt.Errorf("make an environment for the tests: %v, %v: %s", err, wrong, log)
 	}
-	return filepath.Join(dir, "root", "one", "venvs"), nil
+	venvs := filepath.Join(dir, "root", "one", "venvs")
+	return venvs, quickMaster(venvs)
+}
+
+// quickPkgResources is pkg_resources once something of it is used.
+const quickPkgResources = `import os, sys
+
+def __getattr__(name):
+    if name.startswith("__"):
+        raise AttributeError(name)
+    here = os.path.dirname(__file__)
+    sys.path.remove(here)
+    del sys.modules[__name__]
+    import pkg_resources
+    sys.path.append(here)
+    return getattr(pkg_resources, name)
+`
+
+// quickMaster spares the masters of gunicorn 20 most of their start: it imports pkg_resources, for
+// servers that are named by an egg, which looks at every package of this machine.
+func quickMaster(venvs string) error {
+	sites, err := filepath.Glob(filepath.Join(venvs, "*", "lib", "python3*", "site-packages"))
+	for _, dir := range sites {
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, "pkg_resources.py"), []byte(quickPkgResources), 0o644)
+		}
+	}
+	return err
 }
 
 var buildName = regexp.MustCompile(`(?m)^name = "(.*)"$`)

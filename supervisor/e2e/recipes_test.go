@@ -58,6 +58,7 @@ func TestServerByARecipeLosesNoRequest(t *testing.T) {
 			}
 			r.skipWithout(t)
 			w := NewWorld(t, One(append(r.lines, stableSoon)...))
+			w.WithDjango()
 			w.Serve("one")
 			loads := []*Traffic{w.Load("one", r.rate), StartLoad(t, Load{Network: "unix", Addr: w.Socket("one"), Path: "/slow?ms=400", Rate: r.slow})}
 			calmly := func() {
@@ -105,6 +106,7 @@ func TestServerByARecipeBehindKeptConnectionsLosesNoRequest(t *testing.T) {
 	r := recipes[0]
 	r.skipWithout(t)
 	w := NewWorld(t, One(append(r.lines, `graceful_timeout = "4s"`)...))
+	w.WithDjango()
 	w.Serve("one")
 	n := StartNginx(t, fmt.Sprintf("upstream one {\n\tserver unix:%[1]s max_fails=0;\n\tserver unix:%[1]s max_fails=0;\n\tkeepalive 8;\n}\n"+
 		"location / {\n\tinclude proxy_params;\n\tproxy_http_version 1.1;\n\tproxy_set_header Connection \"\";\n\tproxy_pass http://one;\n}\n", w.Socket("one")))

@@ -99,6 +99,7 @@ func TestBrokenReleaseNeverTakesTheName(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := NewWorld(t, One(`health = { interval = "300ms", start_timeout = "10s" }`))
+			w.WithDjango() // its ways to fail
 			first := w.Serve("one")
 			tr := w.Load("one", 50)
 			tr.GoOn(t, calm)

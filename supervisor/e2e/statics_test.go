@@ -33,6 +33,7 @@ urlpatterns = [path("page", lambda request: HttpResponse(static("site.css")))] +
 func staticWorld(t *testing.T, lines ...string) *World {
 	t.Helper()
 	w := NewWorld(t, One(append(lines, "workers = 1", "collectstatic = true", stableSoon)...))
+	w.WithDjango()
 	for path, text := range map[string]string{"assets/plain.txt": "v1", "api_settings/assets.py": staticPage} {
 		path = filepath.Join(w.Source, "API", path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

@@ -46,6 +46,16 @@ type World struct {
 	endErr error         // readable once ended is closed
 }
 
+// light has builds serve testdata/project without Django.
+const light = `wsgi = "api_settings.light:application"`
+
+// WithDjango has builds serve testdata/project with Django, as a build is that says nothing.
+func (w *World) WithDjango() {
+	w.t.Helper()
+	w.Defaults = slices.DeleteFunc(w.Defaults, func(line string) bool { return line == light })
+	w.WriteConfig()
+}
+
 // One is the usual entry of build "one" at /one; lines are added to it.
 func One(lines ...string) string { return Entry("one", lines...) }
 
@@ -60,8 +70,8 @@ func NewWorld(t testing.TB, entries ...string) *World {
 	w := emptyWorld(t)
 	w.Source = filepath.Join(w.Dir, "app")
 	w.Root = filepath.Join(w.Dir, "root")
-	// check and migrate cost half a second each: a test that is about them turns them on.
-	w.Defaults = []string{"check = false", "migrate = false"}
+	// check, migrate and Django itself cost half a second each: a test that is about them turns them on.
+	w.Defaults = []string{"check = false", "migrate = false", light}
 	w.Builds = strings.Join(entries, "\n")
 	w.Prepared = true
 	if err := os.CopyFS(w.Source, os.DirFS("testdata/project")); err != nil {
