@@ -28,6 +28,7 @@ import (
 // trees are the processes of this machine (Trees).
 type trees struct {
 	table *process.Table
+	boxes *boxes
 	root  layout.Root
 	who   custody.Custody // who may change the folders of logs
 	log   hclog.Logger
@@ -38,6 +39,7 @@ type tree struct {
 	*process.Child
 	trees trees
 	temp  string // the folder of its temporary files, or ""
+	ended func() // what is to be done when it has ended
 }
 
 // Terminate sends SIGTERM to the main process and its group.
@@ -75,14 +77,23 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 		User: credential(s.Launch.User), Umask: s.Launch.Umask, Listener: s.Listener.(socket).File(),
 		Limits: treeLimits(s.Limits), Rlimits: processLimits(s.Launch.Limits),
 	}, s.Launch.NewPrivs, s.Launch.Capable, oomServer)
-	done, err := confine(&spec, s.Launch.Box, output)
+	done, err := t.boxes.confine(&spec, s.Launch.Box, output)
 	if err != nil {
 		t.dropTemp(temp)
 		return nil, nil, err
 	}
-	defer done()
-	var words server.Words
-	if s.Launch.Server.SaysReady() {
+	child, words, err := t.spawn(spec, s.Launch.Server, exited)
+	ended := done(child)
+	if err != nil {
+		t.dropTemp(temp)
+		return nil, nil, err
+	}
+	return tree{child, t, temp, ended}, words, nil
+}
+
+// spawn starts it, with a way to say that it is ready where it has one.
+func (t trees) spawn(spec process.Spec, as server.Server, exited func(actor.Exit)) (_ *process.Child, words server.Words, err error) {
+	if as.SaysReady() {
 		if words, spec.Ready, err = server.Pair(); err != nil {
 			return nil, nil, err
 		}
@@ -93,10 +104,9 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 		if words != nil {
 			words.Close() // nothing was read from it
 		}
-		t.dropTemp(temp)
 		return nil, nil, err
 	}
-	return tree{child, t, temp}, words, nil
+	return child, words, nil
 }
 
 // output opens the log at path, and makes its folder where that is missing.
@@ -117,12 +127,12 @@ func (t trees) Adopt(l actor.Leftover, exited func(actor.Exit)) (actor.Tree, err
 	if err != nil {
 		return nil, err
 	}
-	return tree{child, t, tempOf(t.root, l.Mark)}, nil
+	return tree{child, t, tempOf(t.root, l.Mark), func() {}}, nil
 }
 
 // Remains returns the rest of a tree.
 func (t trees) Remains(l actor.Leftover) actor.Tree {
-	return tree{t.table.Remains(l.Leader.Pid, l.Leader.StartTime, l.Mark, l.User), t, tempOf(t.root, l.Mark)}
+	return tree{t.table.Remains(l.Leader.Pid, l.Leader.StartTime, l.Mark, l.User), t, tempOf(t.root, l.Mark), func() {}}
 }
 
 // mostEnviron is above the largest environment that the kernel takes (execve(2)); a process can make
