@@ -109,6 +109,7 @@ type tree struct {
 	gone    bool               // nothing is left
 	termed  bool
 	limits  config.Limits
+	boxed   bool
 	kills   int // of its processes, for lack of memory
 }
 
@@ -119,6 +120,8 @@ func (t *tree) Limit(l config.Limits) error {
 	t.w.do(func() { t.limits = l })
 	return t.w.failing("Limit")
 }
+
+func (t *tree) Boxed() bool { return t.boxed }
 
 func (t *tree) OOMKills() (n int) {
 	t.w.do(func() { n = t.kills })
@@ -212,7 +215,7 @@ func (w trees) Start(s Start, exited func(Exit)) (Tree, server.Words, error) {
 	var c conduct
 	w.do(func() { c = w.conduct[release] })
 	t := w.plant(s.Mark, s.Launch.Env, s.Listener.(*fakesocket.Listener), c)
-	w.do(func() { t.exited, t.limits = exited, s.Limits })
+	w.do(func() { t.exited, t.limits, t.boxed = exited, s.Limits, s.Launch.Box != nil })
 	if c.dies != nil {
 		t.exit(*c.dies)
 	}

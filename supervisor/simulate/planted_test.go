@@ -361,6 +361,7 @@ func (nobody) Pid() int                                 { return 0 }
 func (nobody) StartTime() uint64                        { return 0 }
 func (nobody) Limit(config.Limits) error                { return nil }
 func (nobody) OOMKills() int                            { return 0 }
+func (nobody) Boxed() bool                              { return false }
 func (nobody) Terminate() error                         { return nil }
 func (nobody) End(context.Context, time.Duration) error { return nil }
 

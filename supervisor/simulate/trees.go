@@ -200,6 +200,9 @@ func (h *handle) Limit(config.Limits) error { return nil }
 // OOMKills counts none.
 func (h *handle) OOMKills() int { return 0 }
 
+// Boxed is false: builds of this machine have no sandbox.
+func (h *handle) Boxed() bool { return false }
+
 // Terminate is SIGTERM to the main process and its group.
 func (h *handle) Terminate() error {
 	if !h.inc.lock() {

@@ -21,6 +21,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
 	"github.com/medctrl/medctrl-supervisor/supervisor/journal"
 	"github.com/medctrl/medctrl-supervisor/supervisor/process"
+	"github.com/medctrl/medctrl-supervisor/supervisor/sandbox"
 	"github.com/medctrl/medctrl-supervisor/supervisor/server"
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
 )
@@ -40,7 +41,11 @@ type tree struct {
 	trees trees
 	temp  string // the folder of its temporary files, or ""
 	ended func() // what is to be done when it has ended
+	boxed bool
 }
+
+// Boxed says whether it runs in a sandbox. Of what is left of a tree it is not known.
+func (t tree) Boxed() bool { return t.boxed }
 
 // Terminate sends SIGTERM to the main process and its group.
 func (t tree) Terminate() error { return t.SignalGroup(syscall.SIGTERM) }
@@ -88,7 +93,7 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 		t.dropTemp(temp)
 		return nil, nil, err
 	}
-	return tree{child, t, temp, ended}, words, nil
+	return tree{child, t, temp, ended, s.Launch.Box != nil}, words, nil
 }
 
 // spawn starts it, with a way to say that it is ready where it has one.
@@ -127,12 +132,16 @@ func (t trees) Adopt(l actor.Leftover, exited func(actor.Exit)) (actor.Tree, err
 	if err != nil {
 		return nil, err
 	}
-	return tree{child, t, tempOf(t.root, l.Mark), func() {}}, nil
+	boxed, err := sandbox.Boxed(l.Leader.Pid)
+	if err != nil {
+		t.log.Debug("status does not know whether a server is in a sandbox", "pid", l.Leader.Pid, "error", err)
+	}
+	return tree{child, t, tempOf(t.root, l.Mark), func() {}, boxed}, nil
 }
 
 // Remains returns the rest of a tree.
 func (t trees) Remains(l actor.Leftover) actor.Tree {
-	return tree{t.table.Remains(l.Leader.Pid, l.Leader.StartTime, l.Mark, l.User), t, tempOf(t.root, l.Mark), func() {}}
+	return tree{t.table.Remains(l.Leader.Pid, l.Leader.StartTime, l.Mark, l.User), t, tempOf(t.root, l.Mark), func() {}, false}
 }
 
 // mostEnviron is above the largest environment that the kernel takes (execve(2)); a process can make
