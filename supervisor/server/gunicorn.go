@@ -27,6 +27,9 @@ func (Gunicorn) SaysReady() bool { return true }
 // FinishesAtTerm returns true (gunicorn, arbiter.py: stop).
 func (Gunicorn) FinishesAtTerm() bool { return true }
 
+// KeepsQueue returns true: its configuration says how long it is, or the build's arguments.
+func (Gunicorn) KeepsQueue() bool { return true }
+
 // Exit explains gunicorn's own exit codes (gunicorn, arbiter.py: WORKER_BOOT_ERROR,
 // APP_LOAD_ERROR).
 func (Gunicorn) Exit(words string, code int) string {

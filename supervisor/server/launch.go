@@ -20,6 +20,8 @@ type Server interface {
 	// FinishesAtTerm reports whether it is known to finish the requests it has accepted when it gets
 	// SIGTERM. Of any other, nobody is to be connected by then.
 	FinishesAtTerm() bool
+	// KeepsQueue reports whether it leaves the length of its queue as it is told to.
+	KeepsQueue() bool
 	// Exit adds the meaning of an exit code to an exit in words. code is -1 if a signal ended the
 	// server.
 	Exit(words string, code int) string
