@@ -84,7 +84,7 @@ func (p Policy) Ruleset() (*os.File, error) {
 
 // look finds on this machine what a ruleset of the policy is made of.
 func (p Policy) look(k Kernel) scene {
-	s := scene{config: k.config(p)}
+	s := scene{config: k.config(p), given: make([]given, 0, 64)}
 	for _, path := range devices {
 		s.give(device, false, place{path: path})
 	}
