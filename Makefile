@@ -119,7 +119,8 @@ test-vm:
 	skip:*) echo "the tests in a virtual machine: $$vm" ;; \
 	*) GO=$(GO) .ci/test-vm "$$vm" ;; esac
 
-# As root: the attackers are users of a mount namespace of its own.
+# As root: the attackers are users of a mount namespace of its own. No part of `make test`: it uses the
+# processors for a minute or more, and of what is run there only the booted service mostly waits, for 20 s.
 .PHONY: attack
 attack: needs-test
 	@$(run_attack)

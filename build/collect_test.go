@@ -1,6 +1,7 @@
 package build
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,9 +19,18 @@ func newStatic(t *testing.T, settings string) *project {
 	return p
 }
 
-const manifestStorage = `STATICFILES_STORAGE = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
-STORAGES = {"staticfiles": {"BACKEND": STATICFILES_STORAGE, "OPTIONS": {}}, "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"}}
-`
+// storage returns settings with a storage of static files and its options. Django before 4.2 knows of no
+// options, and from 4.2 on it refuses to be told in both ways.
+func storage(class, options string) string {
+	return fmt.Sprintf(`import django
+if django.VERSION < (4, 2):
+    STATICFILES_STORAGE = %[1]q
+else:
+    STORAGES = {"staticfiles": {"BACKEND": %[1]q, "OPTIONS": %[2]s}, "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"}}
+`, class, options)
+}
+
+var manifestStorage = storage("django.contrib.staticfiles.storage.ManifestStaticFilesStorage", "{}")
 
 func TestRealStaticFilesAreCollectedIntoTheRelease(t *testing.T) {
 	t.Parallel()
@@ -53,6 +63,7 @@ func TestRealStaticFilesOfEachStorageAreCollectedIntoTheRelease(t *testing.T) {
 	t.Parallel()
 	for name, settings := range map[string]string{
 		"manifest": manifestStorage,
+		"located":  storage("django.contrib.staticfiles.storage.StaticFilesStorage", `{"location": os.path.join(os.environ["MEDCTRL_DATA"], "located")}`),
 		"relative": `os.chdir(os.environ["MEDCTRL_DATA"]); STATIC_ROOT = os.path.abspath("static")` + "\n",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -65,6 +76,9 @@ func TestRealStaticFilesOfEachStorageAreCollectedIntoTheRelease(t *testing.T) {
 			}
 			if name == "manifest" && (len(files) != 2 || !exists(filepath.Join(rel.Static(), "staticfiles.json"))) {
 				t.Errorf("release holds %v, and perhaps no manifest", files)
+			}
+			if live := filepath.Join(rel.StaticRoot, "site.css"); rel.StaticRoot == "" || exists(live) {
+				t.Errorf("%s is live already, or would never be", live)
 			}
 		})
 	}
@@ -97,9 +111,7 @@ func TestRealProjectWithoutStaticRootIsToldByDjango(t *testing.T) {
 
 func TestRealStorageThatNamesItsOwnFolderKeepsIt(t *testing.T) {
 	t.Parallel()
-	p := newStatic(t, `STATICFILES_STORAGE = "own.Storage"
-STORAGES = {"staticfiles": {"BACKEND": STATICFILES_STORAGE}, "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"}}
-`)
+	p := newStatic(t, storage("own.Storage", "{}"))
 	p.write(t, "API/own.py", `import os
 from django.contrib.staticfiles.storage import StaticFilesStorage
 class Storage(StaticFilesStorage):

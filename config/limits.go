@@ -51,6 +51,22 @@ func (l Limits) Groups() []string {
 	return all
 }
 
+// Live returns the limits of what was started with those of begun, now that the file says l: other
+// values apply live, of the limits that it has.
+func (l Limits) Live(begun Limits) Limits {
+	if begun.Memory == 0 {
+		l.Memory = 0
+	}
+	if begun.CPU == 0 {
+		l.CPU = 0
+	}
+	if begun.Tasks == 0 {
+		l.Tasks = 0
+	}
+	l.Nofile, l.Core = begun.Nofile, begun.Core
+	return l
+}
+
 // String writes a Size as a person would: "512M".
 func (s Size) String() string {
 	for i := len(sizeUnits) - 1; i >= 0; i-- {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/build"
+	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
@@ -51,6 +52,7 @@ func (s *Supervisor) statusOf(a *actor.Actor) control.BuildStatus {
 		Healthy:  st.Serving.Ready && !st.Serving.Unhealthy && st.Serving.Misses == 0 && !st.Lost,
 		Building: st.Building.Running, BuildError: st.BuildErrAt(now),
 		Releases: []string{}, Queue: -1,
+		Sandbox: v.Bounds.Boxed, Limits: limitsOf(v.Bounds.Limits),
 	}
 	if b.Reason == "" && v.Static != "" {
 		b.Reason = "static files are not those of the release that serves: " + v.Static
@@ -80,6 +82,14 @@ func (s *Supervisor) statusOf(a *actor.Actor) control.BuildStatus {
 		b.BuildProgress = fmt.Sprintf("%s (%d of %d, %s)", p.Step, p.N, p.Of, p.Took().Round(100*time.Millisecond))
 	}
 	return b
+}
+
+func limitsOf(l config.Limits) control.Limits {
+	to := control.Limits{Memory: uint64(l.Memory), CPU: float64(l.CPU), Tasks: int(l.Tasks), Nofile: int(l.Nofile), Core: int64(l.Core)}
+	if l.Core == config.NoLimit {
+		to.Core = -1
+	}
+	return to
 }
 
 // How much recent history the long form of a build shows.

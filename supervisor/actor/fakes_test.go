@@ -113,6 +113,7 @@ type tree struct {
 	start   Start
 	notes   words // what it says by sd_notify
 	limits  config.Limits
+	boxed   bool
 	kills   int // of its processes, for lack of memory
 }
 
@@ -126,6 +127,8 @@ func (t *tree) Limit(l config.Limits) error {
 	t.w.do(func() { t.limits = l })
 	return t.w.failing("Limit")
 }
+
+func (t *tree) Boxed() bool { return t.boxed }
 
 func (t *tree) OOMKills() (n int) {
 	t.w.do(func() { n = t.kills })
@@ -230,7 +233,7 @@ func (w trees) Start(s Start, exited func(Exit)) (Tree, server.Words, error) {
 	w.do(func() { c = w.conduct[release] })
 	sock, _ := s.Listener.(*fakesocket.Listener)
 	t := w.plant(s.Mark, s.Launch.Env, sock, c)
-	w.do(func() { t.exited, t.limits, t.start = exited, s.Limits, s })
+	w.do(func() { t.exited, t.limits, t.start, t.boxed = exited, s.Limits, s, s.Launch.Box != nil })
 	if c.dies != nil {
 		t.exit(*c.dies)
 	}

@@ -71,6 +71,25 @@ func TestClientsOfACrashedServerFindRoomInTheQueue(t *testing.T) {
 	})
 }
 
+// So it is before anybody could be turned away for it.
+func TestQueueOfAServerByCommandIsAsLongAsOthersWhenItTakesOver(t *testing.T) {
+	serving(t, func(l *life) {
+		if l.server().sock.Lengthened() {
+			l.Error("gunicorn's is lengthened, which was told how long it should be")
+		}
+		l.another()
+		if !l.server().sock.Lengthened() {
+			l.Error("it is as the server has made it")
+		}
+		before := l.server()
+		l.change("second")
+		l.replaced(before)
+		if !l.server().sock.Lengthened() {
+			l.Error("that of its successor is as the server has made it")
+		}
+	})
+}
+
 func TestGunicornIsToldToEndAtOnce(t *testing.T) {
 	serving(t, func(l *life) {
 		old := l.server()

@@ -46,6 +46,29 @@ func TestNewLimitIsThatOfWhatIsRunningWithoutARestart(t *testing.T) {
 	})
 }
 
+// What the file asks for is not what confines a server that has not been replaced yet.
+func TestBoundsAreThoseOfWhatServes(t *testing.T) {
+	within(t, func(l *life) {
+		want := Bounds{false, config.Limits{Memory: 512 << 20, Tasks: 50}}
+		if got := l.View().Bounds; got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+		before := l.server()
+		l.entry.Sandbox.Enabled = true
+		l.entry.Limits = config.Limits{Memory: 256 << 20, Tasks: 60, CPU: 1.5, Nofile: 100, Core: config.NoLimit}
+		l.configure(false)
+		<-l.CaughtUp()
+		want.Limits = config.Limits{Memory: 256 << 20, Tasks: 60}
+		if got := l.View().Bounds; got != want {
+			t.Errorf("while it is being replaced: %+v, want %+v", got, want)
+		}
+		l.replaced(before)
+		if got, want := l.View().Bounds, (Bounds{true, l.entry.Limits}); got != want {
+			t.Errorf("of its successor: %+v, want %+v", got, want)
+		}
+	})
+}
+
 func TestLimitThatCannotBeAppliedIsShownUntilItIs(t *testing.T) {
 	within(t, func(l *life) {
 		l.w.fail("Limit", errors.New("limits.memory = 4M cannot be applied: more than that is in use"))

@@ -55,6 +55,8 @@ type Tree interface {
 	// Limit changes what the tree may use while it is running. A kind of limit that it was started
 	// without is left out.
 	Limit(l config.Limits) error
+	// Boxed says whether the tree runs in a sandbox.
+	Boxed() bool
 	// OOMKills is how many of its processes the kernel has killed because memory ran out, since it was
 	// started or adopted; also after its end.
 	OOMKills() int

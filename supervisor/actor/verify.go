@@ -28,6 +28,7 @@ func (a *Actor) verify(ctx context.Context, g *generation, staged <-chan struct{
 		}
 		looked <- err
 	}()
+	lengthened := a.keepQueue(both, g)
 	failed := a.awaitReady(both, g)
 	if failed == nil {
 		awaitStaged(both, staged)
@@ -35,6 +36,8 @@ func (a *Actor) verify(ctx context.Context, g *generation, staged <-chan struct{
 		cancel()
 	}
 	err := <-looked
+	cancel()
+	<-lengthened
 	var refused *build.LookError
 	switch {
 	case ctx.Err() != nil: // it ended, or is no longer wanted
@@ -45,6 +48,41 @@ func (a *Actor) verify(ctx context.Context, g *generation, staged <-chan struct{
 	default:
 		a.tell(machine.Ready{N: g.n})
 	}
+}
+
+// lengthenEvery is how often the queue of a server that is starting is lengthened, of those that shorten
+// it: it does so at a moment of its own.
+const lengthenEvery = 10 * time.Millisecond
+
+// keepQueue keeps the queue of g as long as others until ctx ends, at the latest when g may take over.
+// The returned channel is closed when that is done.
+func (a *Actor) keepQueue(ctx context.Context, g *generation) <-chan struct{} {
+	done := make(chan struct{})
+	if g.launch.Server.KeepsQueue() {
+		close(done)
+		return done
+	}
+	go func() {
+		defer close(done)
+		if g.queued { // clients wait already
+			tick := time.NewTicker(lengthenEvery)
+			defer tick.Stop()
+			for ctx.Err() == nil {
+				if err := g.sock.Lengthen(); err != nil {
+					break // it will be tried, and said, at the end
+				}
+				select {
+				case <-tick.C:
+				case <-ctx.Done():
+				}
+			}
+		}
+		<-ctx.Done()
+		if g.ctx.Err() == nil { // else it has ended, or is no longer wanted
+			a.warn("lengthen the queue", g.sock.Lengthen())
+		}
+	}()
+	return done
 }
 
 // awaitReady waits until every worker of g has said that it is ready, if its server can, and the

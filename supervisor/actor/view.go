@@ -21,10 +21,31 @@ type View struct {
 	Stays  map[string]state.Stay
 	Static string   // why static files are not those of the release that serves; "": they are
 	Limits []string // what people should know of its limits
+	Bounds Bounds
 	Tasks  []Task   // that are running, or ended within the last minute; the oldest first
 	Asked  string   // the last command of a person that was handled; "": none
 
 	tasks map[string]Tree // of those Tasks of which something is left, by ID
+}
+
+// Bounds are what confines the generation that serves, or would confine one where none does.
+type Bounds struct {
+	Boxed  bool
+	Limits config.Limits
+}
+
+// bounds returns what confines what serves.
+func (a *Actor) bounds() Bounds {
+	b := Bounds{a.entry.Sandbox.Enabled, a.entry.Limits}
+	g, ok := a.generations[a.state.Serving.N]
+	if !ok {
+		return b
+	}
+	b.Boxed = g.tree.Boxed()
+	if set, ok := a.launches.settings[g.version.RunKey]; ok {
+		b.Limits = b.Limits.Live(set.entry.Limits)
+	}
+	return b
 }
 
 // shown holds what others may see. All of it may be read from any goroutine.
@@ -51,7 +72,7 @@ func (s *shown) wake() {
 // publish lets others see the actor as it is now.
 func (a *Actor) publish() {
 	before := a.shown.view.Load()
-	v := &View{Entry: a.entry, State: a.state, Stays: a.history.stays, Static: a.history.statics.why, Asked: a.asked.last, Limits: a.limitWarnings()}
+	v := &View{Entry: a.entry, State: a.state, Stays: a.history.stays, Static: a.history.statics.why, Asked: a.asked.last, Limits: a.limitWarnings(), Bounds: a.bounds()}
 	v.Tasks, v.tasks = a.shownTasks()
 	if g, ok := a.generations[a.state.Serving.N]; ok {
 		v.Tree = g.tree

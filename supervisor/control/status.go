@@ -55,9 +55,20 @@ type BuildStatus struct {
 	Memory        uint64    `json:"memory"`                   // bytes in RAM of the server's tree; 0: nothing is running, or not known
 	CPU           float64   `json:"cpu"`                      // of one core, lately
 	Queue         int       `json:"queue"`                    // clients waiting to be accepted; -1: not known
+	Sandbox       bool      `json:"sandbox"`                  // whether what serves is in one
+	Limits        Limits    `json:"limits"`                   // of what serves
 
 	Replicas  Replicas        `json:"replicas"`            // server trees side by side
 	Processes []ProcessStatus `json:"processes,omitempty"` // beside the server
+}
+
+// Limits are what each tree of processes of a build may use; 0 is no limit, but for Core.
+type Limits struct {
+	Memory uint64  `json:"memory,omitempty"` // bytes
+	CPU    float64 `json:"cpu,omitempty"`    // processors
+	Tasks  int     `json:"tasks,omitempty"`  // processes and threads
+	Nofile int     `json:"nofile,omitempty"` // open files of each process
+	Core   int64   `json:"core"`             // largest core dump in bytes; 0: there is none, -1: of any size
 }
 
 // Replicas says how many server trees of a build serve.

@@ -15,8 +15,12 @@ import (
 // staticLines are settings of a project with hashed static files, and a page that links to one.
 const staticLines = `INSTALLED_APPS = INSTALLED_APPS + ["django.contrib.staticfiles"]
 STATICFILES_DIRS = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "assets")]
-STATICFILES_STORAGE = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
-STORAGES = {"default": {"BACKEND": "django.core.files.storage.FileSystemStorage"}, "staticfiles": {"BACKEND": STATICFILES_STORAGE}}
+import django
+MANIFEST = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
+if django.VERSION < (4, 2):
+    STATICFILES_STORAGE = MANIFEST
+else:  # which refuses both
+    STORAGES = {"default": {"BACKEND": "django.core.files.storage.FileSystemStorage"}, "staticfiles": {"BACKEND": MANIFEST}}
 ROOT_URLCONF = "api_settings.assets"
 `
 

@@ -162,6 +162,10 @@ func Send(network, addr, method, path, body string) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
+	return sendRequest(network, addr, request)
+}
+
+func sendRequest(network, addr string, request *http.Request) (Answer, error) {
 	transport := &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {

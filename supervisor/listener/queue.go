@@ -49,7 +49,7 @@ func (l *Listener) queueLen() (int, error) {
 }
 
 // Lengthen lets as many clients wait as Bind did by default. A server sets a length of its own when it
-// starts to listen, down to 50, and once it has died that is all there is room for.
+// starts to listen, down to 50, and that is all there is room for then, also once it has died.
 func (l *Listener) Lengthen() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -19,8 +19,9 @@ type Policy struct {
 	Read []string
 	// Write may be read and changed. Devices cannot be made there.
 	Write []string
-	// Log may be written, which is all. It may be a file that is open, /proc/self/fd/N.
-	Log string
+	// Temp is as Write, and Log may be written, which is all: what is of one start alone. Log may be a
+	// file that is open, /proc/self/fd/N.
+	Temp, Log string
 	// Private is what stays out of reach although it lies below the system or Read, without links on
 	// the way. It is within reach, or what lies in it, where Read or Write names that itself.
 	Private []string
@@ -74,48 +75,62 @@ func (p Policy) Ruleset() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := kernel.config(p)
-	r := rules{handled: c.HandledAccessFS}
-	for _, path := range devices {
-		r.add(device, place{path: path})
+	ruleset, _, err := p.look(kernel).ruleset()
+	if err != nil {
+		return nil, err
 	}
-	r.add(write, place{"/dev/shm", true})
-	r.add(write, found(p.Write)...)
+	return p.complete(ruleset, kernel)
+}
+
+// look finds on this machine what a ruleset of the policy is made of.
+func (p Policy) look(k Kernel) scene {
+	s := scene{config: k.config(p), given: make([]given, 0, 64)}
+	for _, path := range devices {
+		s.give(device, false, place{path: path})
+	}
+	s.give(write, false, place{"/dev/shm", true})
+	s.give(write, false, found(p.Write)...)
 	readable := found(p.Read)
-	private := p.private(readable)
 	for _, dir := range system {
-		r.add(read, place{dir, true}.without(private)...)
+		s.give(read, true, place{dir, true})
 	}
 	for _, dir := range merged {
 		if info, err := os.Lstat(dir); err == nil && info.IsDir() {
-			r.add(read, place{dir, true})
+			s.give(read, false, place{dir, true})
 		}
 	}
-	for _, at := range append(found(nameservers), readable...) {
-		r.add(read, at.without(private)...)
+	s.give(read, true, found(nameservers)...)
+	s.give(read, true, readable...)
+	s.private = p.private(readable)
+	if s.config.HandledAccessNet&access.AccessNetConnectTCP != 0 {
+		s.connect = *p.Connect
 	}
-	all := r.all
+	if s.config.HandledAccessNet&access.AccessNetBindTCP != 0 {
+		s.bind = *p.Bind
+	}
+	return s
+}
+
+// complete adds to a ruleset what is of one start alone. Where it cannot, the ruleset is closed.
+func (p Policy) complete(ruleset *os.File, k Kernel) (_ *os.File, err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("make a Landlock ruleset: %w", err), ruleset.Close())
+		}
+	}()
+	r := rules{handled: k.config(p).HandledAccessFS}
+	if p.Temp != "" {
+		r.add(write, found([]string{p.Temp})...)
+	}
 	if p.Log != "" {
-		all = append(all, landlock.PathAccess(access.AccessFSWriteFile, p.Log))
+		r.all = append(r.all, rule{access.AccessFSWriteFile, p.Log})
 	}
-	if c.HandledAccessNet&access.AccessNetConnectTCP != 0 {
-		for _, port := range *p.Connect {
-			all = append(all, landlock.ConnectTCP(port))
+	for _, one := range r.all {
+		if err := one.addTo(ruleset); err != nil {
+			return nil, err
 		}
 	}
-	if c.HandledAccessNet&access.AccessNetBindTCP != 0 {
-		for _, port := range *p.Bind {
-			all = append(all, landlock.BindTCP(port))
-		}
-	}
-	fd, _, err := c.NewRulesetFD(all...)
-	if err != nil {
-		return nil, fmt.Errorf("make a Landlock ruleset: %w", err)
-	}
-	if fd < 0 {
-		return nil, errors.New("make a Landlock ruleset: there is nothing to confine")
-	}
-	return os.NewFile(uintptr(fd), "landlock ruleset"), nil
+	return ruleset, nil
 }
 
 // private returns what of Private is in the folders that may be read and could be read there.
@@ -155,29 +170,14 @@ func found(paths []string) (all []place) {
 	return all
 }
 
-// rules collects the rules of files.
-type rules struct {
-	handled landlock.AccessFSSet
-	all     []landlock.Rule
-}
-
-// add gives rights to places, as far as they are there.
-func (r *rules) add(rights landlock.AccessFSSet, places ...place) {
-	for _, at := range places {
-		granted := rights & r.handled
-		if !at.dir {
-			granted &= writeFile | access.AccessFSIoctlDev
-		}
-		r.all = append(r.all, landlock.PathAccess(granted, at.path).IgnoreIfMissing())
-	}
-}
-
 // without returns the place, or what is in it but for what is private. Links in a folder that is not
 // given as a whole are left out: what they lead to has a rule of its own, or is not to be reached.
-func (at place) without(private []string) []place {
+// The folders that it looked into are added to listed.
+func (at place) without(private []string, listed *[]listing) []place {
 	if !at.dir || !slices.ContainsFunc(private, func(p string) bool { return isBelow(p, at.path) }) {
 		return []place{at}
 	}
+	*listed = append(*listed, listingOf(at.path))
 	entries, err := os.ReadDir(at.path)
 	if err != nil {
 		return nil // it is not there, or nobody else can read it either
@@ -186,7 +186,7 @@ func (at place) without(private []string) []place {
 	for _, e := range entries {
 		path := filepath.Join(at.path, e.Name())
 		if e.Type() != fs.ModeSymlink && !slices.Contains(private, path) {
-			all = append(all, place{path, e.IsDir()}.without(private)...)
+			all = append(all, place{path, e.IsDir()}.without(private, listed)...)
 		}
 	}
 	return all

@@ -36,7 +36,7 @@ func opened(t *testing.T, dir string, private ...string) (all []string) {
 	for i := range private {
 		private[i] = filepath.Join(dir, private[i])
 	}
-	for _, at := range (place{dir, true}).without(private) {
+	for _, at := range (place{dir, true}).without(private, new([]listing)) {
 		rel, err := filepath.Rel(dir, at.path)
 		if err != nil {
 			t.Fatal(err)
@@ -73,7 +73,7 @@ func TestWhatIsPrivateIsLeftOutWithWhatLeadsToIt(t *testing.T) {
 func TestWhatIsNamedInAPrivateFolderIsGiven(t *testing.T) {
 	t.Parallel()
 	dir := files(t, "root/one/release/x", "root/two/x")
-	if got := (place{filepath.Join(dir, "root/one"), true}).without([]string{filepath.Join(dir, "root")}); len(got) != 1 {
+	if got := (place{filepath.Join(dir, "root/one"), true}).without([]string{filepath.Join(dir, "root")}, new([]listing)); len(got) != 1 {
 		t.Errorf("%v", got)
 	}
 }

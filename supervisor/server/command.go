@@ -22,6 +22,9 @@ func (Command) FinishesAtTerm() bool { return false }
 // there for ever.
 func (Command) TakesTwo() bool { return false }
 
+// KeepsQueue returns false: daphne leaves room for 50 and has no option for more.
+func (Command) KeepsQueue() bool { return false }
+
 // Exit returns words unchanged: the meaning of its codes is not known.
 func (Command) Exit(words string, _ int) string { return words }
 

@@ -30,6 +30,9 @@ func (Gunicorn) FinishesAtTerm() bool { return true }
 // TakesTwo returns true (gunicorn, systemd.py: listen_fds). Its workers take clients of all listeners.
 func (Gunicorn) TakesTwo() bool { return true }
 
+// KeepsQueue returns true: its configuration says how long it is, or the build's arguments.
+func (Gunicorn) KeepsQueue() bool { return true }
+
 // Exit explains gunicorn's own exit codes (gunicorn, arbiter.py: WORKER_BOOT_ERROR,
 // APP_LOAD_ERROR).
 func (Gunicorn) Exit(words string, code int) string {

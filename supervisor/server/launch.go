@@ -23,6 +23,8 @@ type Server interface {
 	FinishesAtTerm() bool
 	// TakesTwo reports whether it serves a second listener beside the first, as LISTEN_FDS=2 says.
 	TakesTwo() bool
+	// KeepsQueue reports whether it leaves the length of its queue as it is told to.
+	KeepsQueue() bool
 	// Exit adds the meaning of an exit code to an exit in words. code is -1 if a signal ended the
 	// server.
 	Exit(words string, code int) string

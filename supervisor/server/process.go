@@ -26,6 +26,9 @@ func (Process) SaysReady() bool { return false }
 // FinishesAtTerm returns true: what it does with its signal is its own matter.
 func (Process) FinishesAtTerm() bool { return true }
 
+// KeepsQueue returns true: it has none.
+func (Process) KeepsQueue() bool { return true }
+
 // TakesTwo returns false: it has no listener.
 func (Process) TakesTwo() bool { return false }
 

@@ -244,6 +244,9 @@ func (h *handle) OOMKills() int { return 0 }
 // Signal does nothing: nobody runs a task there.
 func (h *handle) Signal(syscall.Signal) error { return nil }
 
+// Boxed is false: builds of this machine have no sandbox.
+func (h *handle) Boxed() bool { return false }
+
 // Terminate is SIGTERM to the main process and its group.
 func (h *handle) Terminate() error {
 	if !h.inc.lock() {

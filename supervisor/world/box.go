@@ -14,35 +14,47 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/sandbox"
 )
 
-// confine puts a command or server into a box; nil is none. log is a file on a disk that takes its
-// output, or nil. done is called once it was started. Where there can be no box, what asks for one is
-// not started without.
-func confine(spec *process.Spec, b *build.Box, log *os.File) (done func(), err error) {
+// confine puts a command into a box; nil is none. done is called once it was started. Where there can
+// be no box, what asks for one is not started without.
+func confine(spec *process.Spec, b *build.Box) (done func(), err error) {
 	if b == nil {
 		return func() {}, nil
 	}
+	policy, err := policyOf(spec, b, nil)
+	if err != nil {
+		return nil, err
+	}
+	ruleset, err := policy.Ruleset()
+	if err != nil {
+		return nil, boxError(err)
+	}
+	enclose(spec, policy, ruleset)
+	return func() { ruleset.Close() }, nil // nothing was written
+}
+
+// policyOf is what may be reached by what runs in a box. log is a file on a disk that takes its
+// output, or nil.
+func policyOf(spec *process.Spec, b *build.Box, log *os.File) (sandbox.Policy, error) {
 	policy := sandbox.Policy{
 		Read: b.Read, Write: b.Write, Private: b.Private, Connect: b.Connect, Bind: b.Bind,
 		Readable: func(path string) bool { return config.Denied(path, b.As, config.Read) == "" },
 		AsRoot:   b.As.UID == 0 || b.As.UID < 0 && os.Geteuid() == 0,
 	}
-	temp, err := temporary(spec, b)
-	if err != nil {
-		return nil, err
-	}
-	if temp != "" {
-		policy.Write = append(policy.Write[:len(policy.Write):len(policy.Write)], temp)
+	var err error
+	if policy.Temp, err = temporary(spec, b); err != nil {
+		return policy, err
 	}
 	if log != nil {
 		policy.Log = fmt.Sprintf("/proc/self/fd/%d", log.Fd())
 	}
-	ruleset, err := policy.Ruleset()
-	if err != nil {
-		return nil, fmt.Errorf("sandbox.enabled = true: %w", err)
-	}
-	spec.Box = &process.Box{Ruleset: ruleset, Filter: sandbox.Filter(b.Connect != nil || b.Bind != nil), Reopen: log != nil}
-	return func() { ruleset.Close() }, nil // nothing was written
+	return policy, nil
 }
+
+func enclose(spec *process.Spec, p sandbox.Policy, ruleset *os.File) {
+	spec.Box = &process.Box{Ruleset: ruleset, Filter: sandbox.Filter(p.Connect != nil || p.Bind != nil), Reopen: p.Log != ""}
+}
+
+func boxError(err error) error { return fmt.Errorf("sandbox.enabled = true: %w", err) }
 
 // temporary returns the folder of temporary files that is the build's own, and makes one where its
 // environment names none: /tmp is out of reach.

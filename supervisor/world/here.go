@@ -110,7 +110,8 @@ func Here(o *Options) (_ *World, err error) {
 	})
 	w.Events, w.PastEvents = eventlog.Open(root.Events(), log.Named("events"), control.FeedKept)
 	commands := &commands{readers: control.NoGroup, path: root.Control(), log: log.Named("control"), given: given.TakeControl()}
-	w.Trees = trees{table: table, root: root, who: o.Config.Custody(), log: log.Named("server")}
+	boxes := newBoxes()
+	w.Trees = trees{table: table, boxes: boxes, root: root, who: o.Config.Custody(), log: log.Named("server")}
 	holder := newHolder(root, sdnotify.NewStore(environ, log.Named("notify")), passed, log)
 	w.Holder = holder
 	w.Sockets = sockets{root: root, log: log, guard: listener.NewGuard(log.Named("guard")), holder: holder}
@@ -120,7 +121,7 @@ func Here(o *Options) (_ *World, err error) {
 	w.Past = &past{given: given, holder: holder, log: log}
 	w.Control = commands
 	w.Own = &own{root: root, id: w.RootID, lock: lock, commands: commands, watcher: ownWatcher, log: log.Named("own")}
-	w.Program = program{lock: lock, table: table, who: o.Config.Custody(), log: log}
+	w.Program = program{lock: lock, table: table, boxes: boxes, who: o.Config.Custody(), log: log}
 	w.Upgrader = &upgrader{o: o, lock: lock, given: given, table: table, maker: maker, commands: commands}
 	return w, nil
 }
@@ -189,12 +190,16 @@ func (r *records) Load(name string) (state.Record, bool, error) {
 type program struct {
 	lock  *state.Locked
 	table *process.Table
+	boxes *boxes
 	who   custody.Custody // who may change the folders of logs
 	log   hclog.Logger
 }
 
 // Close stops watching processes and unlocks the root.
-func (p program) Close() error { return errors.Join(p.table.Close(), p.lock.Release()) }
+func (p program) Close() error {
+	p.boxes.close()
+	return errors.Join(p.table.Close(), p.lock.Release())
+}
 
 // journalEvery is how often the logs' sizes are looked at.
 const journalEvery = 15 * time.Second

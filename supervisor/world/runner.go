@@ -29,7 +29,7 @@ func newRunner(t *process.Table) runner { return runner{t} }
 // Start starts a command of a build.
 func (r runner) Start(c build.Command) (build.Process, error) {
 	spec := confined(specOf(c), c.NewPrivs, c.Capable, oomCommand)
-	done, err := confine(&spec, c.Box, nil)
+	done, err := confine(&spec, c.Box)
 	if err != nil {
 		return nil, err
 	}

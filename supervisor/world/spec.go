@@ -112,13 +112,14 @@ func (t trees) dropTemp(path string) {
 	}
 }
 
-// End ends the tree, and then removes its temporary files.
+// End ends the tree, and then removes its temporary files and what was kept for another start.
 func (t tree) End(ctx context.Context, grace time.Duration) error {
 	if err := t.Child.End(ctx, grace); err != nil {
 		return err
 	}
 	t.trees.dropTemp(t.temp)
 	t.trees.dropPrivate(t.private)
+	t.ended()
 	return nil
 }
 

@@ -29,7 +29,9 @@ func hooked(t *testing.T) (trees, *config.Build) {
 	if err := os.Mkdir(root.Build("one").Dir(), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return trees{table: table, root: root, log: hclog.NewNullLogger()}, &config.Build{Name: "one", NoNewPrivs: true, Umask: 0o027}
+	boxes := newBoxes()
+	t.Cleanup(boxes.close)
+	return trees{table: table, boxes: boxes, root: root, log: hclog.NewNullLogger()}, &config.Build{Name: "one", NoNewPrivs: true, Umask: 0o027}
 }
 
 func hookOf(t *testing.T, entry *config.Build, script string) actor.Hook {

@@ -21,6 +21,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
 	"github.com/medctrl/medctrl-supervisor/supervisor/journal"
 	"github.com/medctrl/medctrl-supervisor/supervisor/process"
+	"github.com/medctrl/medctrl-supervisor/supervisor/sandbox"
 	"github.com/medctrl/medctrl-supervisor/supervisor/server"
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
 )
@@ -28,6 +29,7 @@ import (
 // trees are the processes of this machine (Trees).
 type trees struct {
 	table *process.Table
+	boxes *boxes
 	root  layout.Root
 	who   custody.Custody // who may change the folders of logs
 	log   hclog.Logger
@@ -39,6 +41,8 @@ type tree struct {
 	trees   trees
 	temp    string // the folder of its temporary files, or ""
 	private string // the socket on which it is probed, or ""
+	ended   func() // what is to be done when it has ended
+	boxed   bool
 }
 
 // Signal sends a signal to all of the tree.
@@ -52,6 +56,9 @@ func (t tree) StopBy(sig syscall.Signal) { t.SetStopSignal(sig) }
 
 // Private is the path of a socket on which only this server takes clients, or "".
 func (t tree) Private() string { return t.private }
+
+// Boxed says whether it runs in a sandbox. Of what is left of a tree it is not known.
+func (t tree) Boxed() bool { return t.boxed }
 
 // Start starts a server. A log that cannot be opened costs the log alone.
 func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server.Words, error) {
@@ -115,23 +122,30 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 	if c := s.Streams; c != nil {
 		spec.Stdin, spec.Stdout, spec.Stderr, spec.Terminal = c.In, c.Out, c.Err, c.Terminal
 	}
-	done, err := confine(&spec, s.Launch.Box, output)
+	done, err := t.boxes.confine(&spec, s.Launch.Box, output)
 	if err != nil {
 		drop()
 		return nil, nil, err
 	}
-	defer done()
-	var words server.Words
-	if s.Launch.Server.SaysReady() {
+	child, words, err := t.spawn(spec, s.Launch, temp, exited)
+	ended := done(child)
+	if err != nil {
+		drop()
+		return nil, nil, err
+	}
+	return tree{child, t, temp, private, ended, s.Launch.Box != nil}, words, nil
+}
+
+// spawn starts it, with a way to say that it is ready where it has one.
+func (t trees) spawn(spec process.Spec, l *server.Launch, temp string, exited func(actor.Exit)) (_ *process.Child, words server.Words, err error) {
+	if l.Server.SaysReady() {
 		if words, spec.Ready, err = server.Pair(); err != nil {
-			drop()
 			return nil, nil, err
 		}
 		defer spec.Ready.Close() // the child has its own copy
 	}
-	if s.Launch.Notify {
-		if words, err = hear(temp, s.Launch.User); err != nil {
-			drop()
+	if l.Notify {
+		if words, err = hear(temp, l.User); err != nil {
 			return nil, nil, err
 		}
 		spec.Env = append(spec.Env[:len(spec.Env):len(spec.Env)], notifyEnv(temp)...)
@@ -141,10 +155,9 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 		if words != nil {
 			words.Close() // nothing was read from it
 		}
-		drop()
 		return nil, nil, err
 	}
-	return tree{child, t, temp, private}, words, nil
+	return child, words, nil
 }
 
 // output opens the log at path, and makes its folder where that is missing.
@@ -169,12 +182,16 @@ func (t trees) Adopt(l actor.Leftover, exited func(actor.Exit)) (actor.Tree, err
 	if _, err := os.Lstat(private); err != nil {
 		private = "" // it was started by a version that knew none, or is no server
 	}
-	return tree{child, t, tempOf(t.root, l.Mark), private}, nil
+	boxed, err := sandbox.Boxed(l.Leader.Pid)
+	if err != nil {
+		t.log.Debug("status does not know whether a server is in a sandbox", "pid", l.Leader.Pid, "error", err)
+	}
+	return tree{child, t, tempOf(t.root, l.Mark), private, func() {}, boxed}, nil
 }
 
 // Remains returns the rest of a tree.
 func (t trees) Remains(l actor.Leftover) actor.Tree {
-	return tree{t.table.Remains(l.Leader.Pid, l.Leader.StartTime, l.Mark, l.User), t, tempOf(t.root, l.Mark), privateOf(t.root, l.Mark)}
+	return tree{t.table.Remains(l.Leader.Pid, l.Leader.StartTime, l.Mark, l.User), t, tempOf(t.root, l.Mark), privateOf(t.root, l.Mark), func() {}, false}
 }
 
 // mostEnviron is above the largest environment that the kernel takes (execve(2)); a process can make

@@ -30,6 +30,7 @@ func Long(w io.Writer, d control.BuildDetail, look Look, now time.Time) {
 	l.pair("socket", b.Socket+queued(b.Queue))
 	l.pair("location", dash(b.Location))
 	l.pair("health", healthOf(b))
+	l.pair("confined", confinement(b))
 	if b.LastExit != "" {
 		l.pair("last exit", b.LastExit+l.exitedWhen(d.Events))
 	}
@@ -107,6 +108,30 @@ func healthOf(b control.BuildStatus) string {
 		return "passes its checks"
 	}
 	return "fails its checks"
+}
+
+// confinement is what keeps a build from the rest of the machine.
+func confinement(b control.BuildStatus) string {
+	all := []string{"no sandbox"}
+	if b.Sandbox {
+		all[0] = "in a sandbox"
+	}
+	if b.Limits.Memory != 0 {
+		all = append(all, memory(b.Limits.Memory)+" of memory")
+	}
+	if b.Limits.CPU != 0 {
+		all = append(all, "cpu "+strconv.FormatFloat(b.Limits.CPU, 'f', -1, 64))
+	}
+	if b.Limits.Tasks != 0 {
+		all = append(all, plural(b.Limits.Tasks, "task"))
+	}
+	if b.Limits.Nofile != 0 {
+		all = append(all, plural(b.Limits.Nofile, "open file"))
+	}
+	if b.Limits.Memory == 0 && b.Limits.CPU == 0 && b.Limits.Tasks == 0 && b.Limits.Nofile == 0 {
+		all = append(all, "no limits")
+	}
+	return strings.Join(all, ", ")
 }
 
 // exitedWhen returns how long ago the last exit was, where that is remembered.

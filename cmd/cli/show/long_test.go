@@ -26,6 +26,7 @@ func TestLongFormTellsAllOfABuild(t *testing.T) {
 		Output: []string{"[INFO] Booting worker with pid: 914\x1b[2J", strings.Repeat("x", 200)},
 	}
 	d.Status.LastExit = "killed by SIGKILL"
+	d.Status.Sandbox, d.Status.Limits = true, control.Limits{Memory: 512 << 20, CPU: 1.5, Tasks: 200, Nofile: 1}
 	const want = `development  running for 3h12m, since 2026-11-23 08:48:00
   release    20261123T090001-1a2b3c
   process    913, the server's main process; restarts: 0
@@ -33,6 +34,7 @@ func TestLongFormTellsAllOfABuild(t *testing.T) {
   socket     /opt/medctrl/backend/development/gunicorn.sock, 0 clients waiting
   location   /api
   health     passes its checks
+  confined   in a sandbox, 512M of memory, cpu 1.5, 200 tasks, 1 open file
   last exit  killed by SIGKILL (4h0m ago)
 
 Releases: go back to one with: medctrl-supervisor rollback --to ID development
@@ -73,6 +75,7 @@ func TestLongFormOfABuildThatDoesNotRun(t *testing.T) {
 		want   string
 	}{
 		{control.BuildDetail{Status: control.BuildStatus{State: "stopped"}}, "\n  health     -\n"},
+		{control.BuildDetail{Status: control.BuildStatus{State: "stopped"}}, "\n  confined   no sandbox, no limits\n"},
 		{control.BuildDetail{Status: control.BuildStatus{State: "unhealthy", Pid: 1}}, "\n  health     fails its checks\n"},
 		{control.BuildDetail{Status: control.BuildStatus{State: "running", Queue: 1, Socket: "/s"}}, "/s, 1 client waiting\n"},
 		{control.BuildDetail{Status: control.BuildStatus{State: "running", Queue: -1, Socket: "/s"}}, "/s\n"},
