@@ -22,8 +22,8 @@ type View struct {
 	Static string   // why static files are not those of the release that serves; "": they are
 	Limits []string // what people should know of its limits
 	Bounds Bounds
-	Tasks  []Task   // that are running, or ended within the last minute; the oldest first
-	Asked  string   // the last command of a person that was handled; "": none
+	Tasks  []Task // that are running, or ended within the last minute; the oldest first
+	Asked  string // the last command of a person that was handled; "": none
 
 	tasks map[string]Tree // of those Tasks of which something is left, by ID
 }
