@@ -54,6 +54,8 @@ type BuildStatus struct {
 	Memory        uint64    `json:"memory"`                   // bytes in RAM of the server's tree; 0: nothing is running, or not known
 	CPU           float64   `json:"cpu"`                      // of one core, lately
 	Queue         int       `json:"queue"`                    // clients waiting to be accepted; -1: not known
+
+	Tasks []TaskStatus `json:"tasks,omitempty"` // commands that run once, and are running
 }
 
 // BuildDetail is the long form of one build.
