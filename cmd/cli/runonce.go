@@ -124,12 +124,12 @@ func runOnce(cmd *cobra.Command, cl control.Client, name string, ask control.Run
 		err error
 	}
 	ended := make(chan result, 1)
+	seat.begin(a)
+	defer signal.Stop(seat.signals)
 	go func() {
 		t, err := a.run(ctx)
 		ended <- result{t, err}
 	}()
-	seat.begin(a)
-	defer signal.Stop(seat.signals)
 	for {
 		select {
 		case r := <-ended:

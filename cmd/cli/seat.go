@@ -41,12 +41,14 @@ type seat struct {
 	lost      chan struct{} // closed when our terminal takes nothing more
 	shown     chan struct{} // closed when everything that the command wrote was shown
 	ended     atomic.Bool   // the command has ended
+	handed    chan struct{} // closed when the command has what is given to it, or will not get it
+	handOnce  sync.Once
 	leaveOnce sync.Once
 }
 
 // takeSeat looks at what we were given, and opens a terminal for the command where one of them is one.
 func takeSeat(streams [3]*os.File) (*seat, error) {
-	s := &seat{given: streams, stderr: streams[2], suspends: make(chan struct{}), resumed: make(chan struct{}), shown: make(chan struct{}), signals: make(chan os.Signal, 8), lost: make(chan struct{})}
+	s := &seat{given: streams, stderr: streams[2], suspends: make(chan struct{}), resumed: make(chan struct{}), shown: make(chan struct{}), signals: make(chan os.Signal, 8), lost: make(chan struct{}), handed: make(chan struct{})}
 	for i, f := range streams {
 		if show.IsTerminal(f) {
 			if i == 0 {
@@ -143,7 +145,10 @@ func onDescriptor(f *os.File, do func(fd int) error) error {
 
 // begin passes on what happens at our seat to the command, and what it writes to us.
 func (s *seat) begin(a *attended) {
-	watched := []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGTSTP, syscall.SIGCONT}
+	watched := []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGCONT}
+	if s.keyboard == nil { // else our terminal sends none
+		watched = append(watched, syscall.SIGTSTP)
+	}
 	if s.pty != nil {
 		watched = append(watched, syscall.SIGWINCH)
 	}
@@ -151,6 +156,7 @@ func (s *seat) begin(a *attended) {
 	if s.pty == nil {
 		return
 	}
+	s.raw()
 	go func() {
 		defer close(s.shown)
 		s.watch()
@@ -158,15 +164,20 @@ func (s *seat) begin(a *attended) {
 	if s.keyboard == nil {
 		return
 	}
-	s.raw()
-	s.read.Go(func() { s.bring(a) })
+	s.read.Go(func() {
+		<-s.handed // until then nobody knows for whom a Ctrl-Z is
+		s.bring(a)
+	})
 }
 
 // handedOver closes our copy of what the command has now: when it ends, we see that.
 func (s *seat) handedOver() {
-	if s.theirs != nil {
-		s.theirs.Close() // nothing was written
-	}
+	s.handOnce.Do(func() {
+		close(s.handed)
+		if s.theirs != nil {
+			s.theirs.Close() // nothing was written
+		}
+	})
 }
 
 // raw has our keyboard pass on every key as it is.
@@ -334,24 +345,21 @@ func (s *seat) signalled(ctx context.Context, a *attended, sig os.Signal) (gone 
 	return false
 }
 
-// stopPatience is how long a stop of ourselves may take. Where nobody could have us go on, the kernel
-// drops it.
-const stopPatience = 200 * time.Millisecond
+// stopTakes is more than it takes until we are stopped, which another of our threads may see to. Where
+// nobody could have us go on, the kernel drops the signal, and we go on after that.
+const stopTakes = 50 * time.Millisecond
 
 // suspend stops the command and us, until somebody has us go on.
 func (s *seat) suspend(ctx context.Context, a *attended) {
 	a.signal(ctx, syscall.SIGSTOP)
 	s.restore()
-	signal.Reset(syscall.SIGTSTP)
-	on := make(chan os.Signal, 1)
-	signal.Notify(on, syscall.SIGCONT)
-	_ = unix.Kill(0, unix.SIGTSTP) // to the whole job, as the terminal would
-	select {
-	case <-on:
-	case <-time.After(stopPatience):
+	if s.keyboard != nil {
+		_ = unix.Kill(0, unix.SIGTSTP) // to the whole job, as the terminal would
+	} else {
+		// The others of the job have got SIGTSTP. For us it has lost its effect: Go does not give it back.
+		_ = unix.Kill(os.Getpid(), unix.SIGSTOP)
 	}
-	signal.Stop(on)
-	signal.Notify(s.signals, syscall.SIGTSTP)
+	time.Sleep(stopTakes) // most of it stopped
 	s.raw()
 	if s.pty != nil {
 		s.resize()
@@ -373,6 +381,7 @@ func (s *seat) finish() {
 // leave makes our terminal as it was.
 func (s *seat) leave() {
 	s.leaveOnce.Do(func() {
+		s.handedOver()
 		if s.pty == nil {
 			return
 		}
