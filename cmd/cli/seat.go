@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -263,7 +264,7 @@ func (s *seat) pass(a *attended, keys []byte) bool {
 		if ok {
 			i = bytes.IndexByte(keys, key)
 		}
-		if i < 0 || !s.stopsAt(a) {
+		if i < 0 || !s.stopsAt(a) || !isResumable() {
 			_, err := s.pty.Write(keys)
 			return err == nil
 		}
@@ -345,21 +346,34 @@ func (s *seat) signalled(ctx context.Context, a *attended, sig os.Signal) (gone 
 	return false
 }
 
-// stopTakes is more than it takes until we are stopped, which another of our threads may see to. Where
-// nobody could have us go on, the kernel drops the signal, and we go on after that.
-const stopTakes = 50 * time.Millisecond
+// stopHere stops us, and returns when we go on: the thread that sends itself the signal does not return
+// before.
+func stopHere() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	_ = unix.Tgkill(os.Getpid(), unix.Gettid(), unix.SIGSTOP) // it is ourselves
+}
+
+// isResumable reports whether who started us could have us go on, as a shell does: they are of our
+// session. Else a stop would be for good.
+func isResumable() bool {
+	ours, err := unix.Getsid(0)
+	if err != nil {
+		return false
+	}
+	theirs, err := unix.Getsid(os.Getppid())
+	return err == nil && ours == theirs
+}
 
 // suspend stops the command and us, until somebody has us go on.
 func (s *seat) suspend(ctx context.Context, a *attended) {
 	a.signal(ctx, syscall.SIGSTOP)
 	s.restore()
 	if s.keyboard != nil {
-		_ = unix.Kill(0, unix.SIGTSTP) // to the whole job, as the terminal would
-	} else {
-		// The others of the job have got SIGTSTP. For us it has lost its effect: Go does not give it back.
-		_ = unix.Kill(os.Getpid(), unix.SIGSTOP)
+		signal.Ignore(syscall.SIGTSTP) // a second stop could come after we went on
+		_ = unix.Kill(0, unix.SIGTSTP) // to the others of the job, as the terminal would
 	}
-	time.Sleep(stopTakes) // most of it stopped
+	stopHere()
 	s.raw()
 	if s.pty != nil {
 		s.resize()
