@@ -60,6 +60,8 @@ type BuildStatus struct {
 
 	Replicas  Replicas        `json:"replicas"`            // server trees side by side
 	Processes []ProcessStatus `json:"processes,omitempty"` // beside the server
+
+	Tasks []TaskStatus `json:"tasks,omitempty"` // commands that run once, and are running
 }
 
 // Limits are what each tree of processes of a build may use; 0 is no limit, but for Core.

@@ -52,6 +52,10 @@ type BuildStatus struct {
 		Name, State, Release string
 		Pid                  int
 	} `json:"processes"`
+	Tasks []struct {
+		ID  string
+		Pid int
+	}
 }
 
 // Build returns the part of build name; its Name is empty if there is none.
