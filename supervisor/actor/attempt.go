@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +34,7 @@ type Attempt struct {
 	Release string // "": it made none, or has not yet
 	Error   string
 	Steps   []build.StepTime
+	Because []string // what had changed; nil: not known yet
 }
 
 // Progress is how far an attempt has come, and since when.
@@ -66,6 +68,15 @@ func (t *attempt) begin(at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.prior, t.now, t.remarks = t.now, &Attempt{Started: at, Result: "running"}, nil
+}
+
+// because records what had changed.
+func (t *attempt) because(what []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.now != nil {
+		t.now.Because = slices.Clone(what)
+	}
 }
 
 // step records a step that has ended.
@@ -137,8 +148,13 @@ func (a *Actor) startAttempt(e machine.Build) {
 	a.attempt.point = point
 	a.attempt.environ = environID(a.launches.environ(a.state.RunKey, nil))
 	request := build.Request{
-		Root: string(a.Root), Build: *a.entry, Force: e.Force, Fresh: e.Fresh,
+		Root: string(a.Root), Build: *a.entry, Force: e.Force, Fresh: e.Fresh, By: a.asked.by,
 		Progress: a.progressed,
+		Because: func(what []string) {
+			a.log.Info("build begins", "because", strings.Join(what, ", "))
+			a.attempt.because(what)
+			a.shown.wake()
+		},
 		Remark: func(text string) {
 			if a.attempt.remark(text) {
 				a.log.Warn("build goes on", "remark", text)
@@ -173,7 +189,8 @@ func (a *Actor) make(ctx context.Context, e machine.Build, request build.Request
 	case err == nil && fresh:
 		a.log.Info("release built", "release", release.ID, "took", took)
 		a.ended("built", release.ID, "")
-		a.event(machine.EventBuilt, release.ID, "")
+		a.Ports.Reports.Event(Event{Time: a.Ports.Host.Now(), Build: a.name, Event: string(machine.EventBuilt), Release: release.ID,
+			Reason: strings.Join(release.Because, ", "), By: request.By})
 	case err == nil:
 		a.ended("unchanged", "", "")
 		a.log.Debug("inputs are those of an existing release", "release", release.ID)
@@ -347,11 +364,15 @@ func (a *Actor) listReleases() {
 }
 
 func (a *Actor) listed(releases []build.Release) {
-	ids := make([]string, len(releases))
+	ids, commits := make([]string, len(releases)), map[string]*build.Commit{}
 	for i, r := range releases {
 		ids[i] = r.ID
+		if r.Commit != nil {
+			commits[r.ID] = r.Commit
+		}
 	}
 	a.shown.releases.Store(&ids)
+	a.shown.commits.Store(&commits)
 	a.post(releasesListed(ids))
 	a.shown.wake()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
@@ -14,7 +15,7 @@ var ErrNoAction = errors.New("no such action")
 
 // Command is what a person asks for.
 type Command struct {
-	Action string // start, stop, restart, rebuild or rollback
+	Action string // start, stop, restart, rebuild, rollback or deploy
 	To     string // of rollback: the release, or the beginning of its name; "" is the one before
 	Fresh  bool   // of rebuild: with a new environment
 	NoWait bool   // Do returns as soon as the command is accepted
@@ -39,6 +40,7 @@ type ticket struct {
 	// closed when the machine knows of the command; what follows is set by then
 	handled chan struct{}
 	from    *machine.State
+	at      time.Time
 	refused error // why nothing was asked of the machine
 	held    bool  // the wished result held already
 }
@@ -68,9 +70,13 @@ func (a *Actor) Do(ctx context.Context, c Command, progress func(string)) error 
 
 // await returns once what t wishes holds, or cannot.
 func (a *Actor) await(ctx context.Context, t *ticket, progress func(string)) error {
-	said := ""
+	said, why := "", ""
 	for {
 		changed, v := a.Changed(), a.View()
+		if now := a.becauseLine(t); now != why && progress != nil {
+			why = now
+			progress(now)
+		}
 		if over, err := t.over(v); over {
 			return err
 		}
@@ -144,7 +150,7 @@ func (a *Actor) askEarly() {
 // ask lets the machine know of a command.
 func (a *Actor) ask(t *ticket) {
 	defer close(t.handled)
-	t.from = a.state
+	t.from, t.at = a.state, time.Now()
 	leaves := a.state.Want == machine.WantRemoved || a.state.Want == machine.WantShutdown
 	if leaves && (t.Action != "stop" || a.state.Dead || a.state.Held) {
 		t.refused = a.leaves(t.Command)
@@ -163,6 +169,11 @@ func (a *Actor) ask(t *ticket) {
 	case "rollback":
 		t.To, t.refused = a.rollbackTo(t.To)
 		event = machine.Rollback{Release: t.To}
+	case "deploy":
+		event = machine.Deploy{}
+		if p := a.state.Phase(); p == machine.PhaseStopped || p == machine.PhaseStopping {
+			t.refused = fmt.Errorf("the build is %s: `start %s` builds what is in the source and serves it", p, a.name)
+		}
 	default:
 		t.refused = fmt.Errorf("%w: %q", ErrNoAction, t.Action)
 	}
@@ -211,6 +222,8 @@ func (t *ticket) over(v *View) (bool, error) {
 		return true, fmt.Errorf("overtaken by %s, which was asked for later", v.Asked)
 	case t.Action == "rollback" && st.Release != t.To:
 		return true, otherRelease(st, t.To)
+	case t.Action == "deploy":
+		return t.deployed(st)
 	}
 	return t.served(st)
 }
@@ -261,6 +274,15 @@ func reasonOf(st *machine.State) error {
 		return errors.New(r)
 	}
 	return fmt.Errorf("the build is %s", st.Phase())
+}
+
+// becauseLine says why a release is made for a command, "" if none is.
+func (a *Actor) becauseLine(t *ticket) string {
+	last := a.LastAttempt()
+	if last == nil || last.Started.Before(t.at) || len(last.Because) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s: building: %s", a.name, strings.Join(last.Because, ", "))
 }
 
 // progressLine says in a few words what a build is doing, "" if nothing.
