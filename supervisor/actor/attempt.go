@@ -190,7 +190,7 @@ func (a *Actor) make(ctx context.Context, e machine.Build, request build.Request
 		a.log.Info("release built", "release", release.ID, "took", took)
 		a.ended("built", release.ID, "")
 		a.Ports.Reports.Event(Event{Time: a.Ports.Host.Now(), Build: a.name, Event: string(machine.EventBuilt), Release: release.ID,
-			Reason: strings.Join(release.Because, ", "), By: request.By})
+			Reason: because(release.Because), By: request.By})
 	case err == nil:
 		a.ended("unchanged", "", "")
 		a.log.Debug("inputs are those of an existing release", "release", release.ID)
@@ -210,6 +210,14 @@ func (a *Actor) make(ctx context.Context, e machine.Build, request build.Request
 	}
 	a.listReleases()
 	a.tell(machine.BuildDone{Seq: e.Seq, Release: release.ID, Fresh: fresh})
+}
+
+// because is why a release was made, in a sentence.
+func because(what []string) string {
+	if len(what) == 0 {
+		return ""
+	}
+	return "because: " + strings.Join(what, ", ") // onlookers see what is before the colon
 }
 
 // ended records how an attempt went.

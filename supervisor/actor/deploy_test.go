@@ -69,7 +69,7 @@ func TestDeployEndsWhenTheChangedInputsServe(t *testing.T) {
 			if by := map[string]string{"asked": "ada", "built": "ada", "proved": "ada", "took_over": "ada"}[e.Event]; e.By != by {
 				l.Errorf("%s is by %q", e.Event, e.By)
 			}
-			if e.Event == string(machine.EventBuilt) && e.Reason != "second changed" {
+			if e.Event == string(machine.EventBuilt) && e.Reason != "because: second changed" {
 				l.Errorf("built because of %q", e.Reason)
 			}
 		}
