@@ -3,6 +3,7 @@ package actor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -35,6 +36,7 @@ type Attempt struct {
 	Error   string
 	Steps   []build.StepTime
 	Because []string // what had changed; nil: not known yet
+	begun   []string // its steps, in words, as they began
 }
 
 // Progress is how far an attempt has come, and since when.
@@ -79,13 +81,21 @@ func (t *attempt) because(what []string) {
 	}
 }
 
-// step records a step that has ended.
+// step records a step that has begun or ended.
 func (t *attempt) step(p build.Progress) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.now != nil && !p.Done && p.Of > 0 {
+		t.now.begun = append(t.now.begun, stepWords(p))
+	}
 	if t.now != nil && p.Done {
 		t.now.Steps = append(t.now.Steps, build.StepTime{Name: p.Step, Took: p.Elapsed, Skipped: p.Skipped})
 	}
+}
+
+// stepWords says which step an attempt is at.
+func stepWords(p build.Progress) string {
+	return fmt.Sprintf("step %d of %d: %s", p.N, p.Of, p.Step)
 }
 
 // remark records what people should know of it. It reports whether the attempt had not said so yet.
@@ -123,7 +133,7 @@ func (t *attempt) last() *Attempt {
 		return nil
 	}
 	b := *t.now
-	b.Steps = slices.Clone(b.Steps)
+	b.Steps, b.begun = slices.Clone(b.Steps), slices.Clone(b.begun)
 	if b.Result == "running" {
 		b.Took = time.Since(b.Started)
 	}

@@ -70,12 +70,14 @@ func (a *Actor) Do(ctx context.Context, c Command, progress func(string)) error 
 
 // await returns once what t wishes holds, or cannot.
 func (a *Actor) await(ctx context.Context, t *ticket, progress func(string)) error {
-	said, why := "", ""
+	said, steps := "", stepLines{}
 	for {
 		changed, v := a.Changed(), a.View()
-		if now := a.becauseLine(t); now != why && progress != nil {
-			why = now
-			progress(now)
+		if progress != nil {
+			for _, line := range steps.more(a, t) {
+				said = line
+				progress(line)
+			}
 		}
 		if over, err := t.over(v); over {
 			return err
@@ -276,13 +278,32 @@ func reasonOf(st *machine.State) error {
 	return fmt.Errorf("the build is %s", st.Phase())
 }
 
-// becauseLine says why a release is made for a command, "" if none is.
-func (a *Actor) becauseLine(t *ticket) string {
+// stepLines are the lines about the attempts that are made for a command: why, and each step, however
+// short.
+type stepLines struct {
+	of   time.Time // when the attempt began that is told of
+	told int       // how many of its steps were
+	why  bool      // was told
+}
+
+// more returns those that are new.
+func (s *stepLines) more(a *Actor, t *ticket) (lines []string) {
 	last := a.LastAttempt()
-	if last == nil || last.Started.Before(t.at) || len(last.Because) == 0 {
-		return ""
+	if last == nil || last.Started.Before(t.at) {
+		return nil
 	}
-	return fmt.Sprintf("%s: building: %s", a.name, strings.Join(last.Because, ", "))
+	if !last.Started.Equal(s.of) {
+		*s = stepLines{of: last.Started}
+	}
+	if !s.why && len(last.Because) > 0 {
+		s.why = true
+		lines = append(lines, fmt.Sprintf("%s: building: %s", a.name, strings.Join(last.Because, ", ")))
+	}
+	for _, words := range last.begun[s.told:] {
+		lines = append(lines, a.name+": "+words)
+	}
+	s.told = len(last.begun)
+	return lines
 }
 
 // progressLine says in a few words what a build is doing, "" if nothing.
@@ -290,7 +311,7 @@ func (a *Actor) progressLine(v *View) string {
 	if p := a.Progress(); p != nil && p.Of == 0 {
 		return a.name + ": " + p.Step
 	} else if p != nil {
-		return fmt.Sprintf("%s: step %d of %d: %s", a.name, p.N, p.Of, p.Step)
+		return a.name + ": " + stepWords(p.Progress)
 	}
 	st := v.State
 	switch {

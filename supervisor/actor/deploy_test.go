@@ -61,7 +61,7 @@ func TestDeployEndsWhenTheChangedInputsServe(t *testing.T) {
 		}
 		want := []string{"one: building: second changed", "one: step 1 of 2: install", "one: step 2 of 2: migrate"}
 		if lines := slices.DeleteFunc(d.lines, func(s string) bool {
-			return strings.Contains(s, "waiting for its turn") || strings.Contains(s, "finishes its requests")
+			return strings.Contains(s, "waiting for its turn") || strings.Contains(s, "finishes its requests") || strings.Contains(s, "checking release")
 		}); !slices.Equal(lines, want) {
 			l.Errorf("%q, want %q", lines, want)
 		}
