@@ -45,6 +45,9 @@ type ticket struct {
 	held    bool  // the wished result held already
 }
 
+// waitsForTurn is what a build is doing that is to be built, after its name.
+const waitsForTurn = ": waiting for its turn to be built"
+
 // progressEvery is how often a draining queue is looked at.
 const progressEvery = time.Second
 
@@ -82,7 +85,11 @@ func (a *Actor) await(ctx context.Context, t *ticket, progress func(string)) err
 		if over, err := t.over(v); over {
 			return err
 		}
-		if now := a.progressLine(v); now != said && now != "" && progress != nil {
+		now := a.progressLine(v)
+		if t.Action == "deploy" && now == a.name+waitsForTurn && time.Since(t.at) < progressEvery {
+			now = "" // first it looks at its inputs, which may be all there is to do
+		}
+		if now != said && now != "" && progress != nil {
 			said = now
 			progress(now)
 		}
@@ -320,7 +327,7 @@ func (a *Actor) progressLine(v *View) string {
 	case st.Retries():
 		return fmt.Sprintf("%s: release %s failed its check, and is checked once more", a.name, st.Release)
 	case st.Building.Running:
-		return a.name + ": waiting for its turn to be built"
+		return a.name + waitsForTurn
 	case len(st.Ending) > 0 && st.Serving.N == 0:
 		return a.name + ": draining" + waiting(v)
 	}
