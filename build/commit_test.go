@@ -170,3 +170,34 @@ func lookedAt(t testing.TB, p *project) *job {
 	j.temp = filepath.Join(p.root, p.Name, "releases", ".tmp-test")
 	return j
 }
+
+// git is asked as the build's user: who may read the repository, whoever it belongs to, gets an answer,
+// and what that user may not read is not shown.
+func TestCommitIsWhatTheBuildsUserMayRead(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, "")
+	p.runAsNobody(t)
+	hash := committed(t, p.Source, "Of root")
+	ran := filepath.Join(t.TempDir(), "ran")
+	must(t, writeWhole(filepath.Join(p.Source, "clean"), "#!/bin/sh\nid -u >>"+ran+"\ncat\n", 0o755))
+	must(t, os.WriteFile(ran, nil, 0o666))
+	must(t, os.Chmod(ran, 0o666))
+	must(t, os.Chmod(filepath.Dir(ran), 0o755))
+	must(t, os.Chmod(filepath.Dir(filepath.Dir(ran)), 0o755))
+	git(t, p.Source, "config", "filter.own.clean", filepath.Join(p.Source, "clean"))
+	p.write(t, ".git/info/attributes", "*.py filter=own\n")
+	edit(t, filepath.Join(p.Source, "API/app/views.py"), "x = 1\n")
+	if c := p.made(t).Commit; c == nil || c.Hash != hash || c.Changed != 1 {
+		t.Errorf("of a repository that everybody may read: %+v", c)
+	}
+	for _, uid := range strings.Fields(read(t, ran)) {
+		if uid == "0" {
+			t.Error("a filter of the repository ran as root")
+		}
+	}
+	must(t, os.Chmod(filepath.Join(p.Source, ".git"), 0o700))
+	edit(t, filepath.Join(p.Source, "API/app/views.py"), "y = 1\n")
+	if c := p.made(t).Commit; c != nil {
+		t.Errorf("of one that only root may read: %+v", c)
+	}
+}

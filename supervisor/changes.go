@@ -16,7 +16,7 @@ import (
 )
 
 // lookPatience is how long the sources of all builds may be looked at for a list of changes.
-const lookPatience = 60 * time.Second
+const lookPatience = 20 * time.Second
 
 // changes returns what changes when next is applied in the place of what before follows: first what
 // the file says, then each build that is made anew or started again for what its inputs are now, with

@@ -86,6 +86,9 @@ func (a *Actor) await(ctx context.Context, t *ticket, progress func(string)) err
 			return err
 		}
 		now := a.progressLine(v)
+		if p := a.Progress(); p != nil && p.Of > 0 && steps.tell(a, t) {
+			now = "" // each step is told of, in its turn
+		}
 		if t.Action == "deploy" && now == a.name+waitsForTurn && time.Since(t.at) < progressEvery {
 			now = "" // first it looks at its inputs, which may be all there is to do
 		}
@@ -293,11 +296,20 @@ type stepLines struct {
 	why  bool      // was told
 }
 
+// tell reports whether an attempt was begun for the command.
+func (*stepLines) tell(a *Actor, t *ticket) bool {
+	last := a.LastAttempt()
+	return last != nil && !last.Started.Before(t.at)
+}
+
 // more returns those that are new.
 func (s *stepLines) more(a *Actor, t *ticket) (lines []string) {
-	last := a.LastAttempt()
-	if last == nil || last.Started.Before(t.at) {
+	if !s.tell(a, t) {
 		return nil
+	}
+	last := a.LastAttempt()
+	if last == nil {
+		return nil // it has changed nothing, and is over
 	}
 	if !last.Started.Equal(s.of) {
 		*s = stepLines{of: last.Started}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/config"
@@ -42,6 +43,9 @@ func (a *Actor) Deploy(ctx context.Context, d Deploy, progress func(string)) (De
 	mark, turned := a.losses.mark(), a.public.Turned()
 	a.Configure(d.Entry, false) // its env_file may be what changed
 	err := a.Do(ctx, Command{Action: "deploy", NoWait: d.NoWait, By: d.By}, progress)
+	if st := a.View().State; err != nil && st.Reason() != "" && strings.HasPrefix(err.Error(), st.Reason()) && st.BuildErr == "" {
+		err = fmt.Errorf("%w (%s)", err, a.logPath()) // what the server printed; that of a step names its own
+	}
 	if err != nil || d.NoWait {
 		return Deployed{}, err
 	}

@@ -121,7 +121,7 @@ func TestDeployFailsWithTheReasonAndTheOldReleaseServesOn(t *testing.T) {
 		l.w.do(func() {
 			l.w.conduct["r2"] = conduct{answer: &ProbeError{Wrong: true, Status: 400, Err: errors.New("status 400")}}
 		})
-		l.deploys().ends("status 400")
+		l.deploys().ends("(/log/one.log)")
 		if l.server() != before {
 			l.Error("another one serves")
 		}

@@ -38,7 +38,7 @@ func (e *Error) Error() string { return e.Message }
 const (
 	connectTimeout = 2 * time.Second
 	answerTimeout  = 30 * time.Second // for requests that the supervisor responds to at once
-	reloadTimeout  = 2 * time.Minute  // for a reload, which looks at the sources of all builds
+	reloadTimeout  = time.Minute      // for a reload, which looks at the sources of all builds
 	maxAnswer      = 64 << 20
 )
 
