@@ -22,10 +22,11 @@ const mostListed = 64 << 20
 type manifest struct {
 	App   string // app_dir
 	Files tree
+	Made  *ingredients `json:",omitempty"` // of releases of earlier versions it is not known
 }
 
-func writeManifest(dir, appDir string, t tree) error {
-	text, err := json.Marshal(manifest{appDir, t})
+func writeManifest(dir string, m manifest) error {
+	text, err := json.Marshal(m)
 	if err == nil {
 		err = os.WriteFile(filepath.Join(dir, manifestFile), text, 0o640)
 	}

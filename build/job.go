@@ -50,6 +50,9 @@ type workplace struct {
 	log   *os.File
 	took  []StepTime
 	stale []string // sources without bytecode
+
+	commit  *Commit           // nil: not known
+	without map[string]string // files that count and are not in the release, with what stands for them
 }
 
 // inputs is what a release is made of.
@@ -62,6 +65,7 @@ type inputs struct {
 	reader       reader // whom the source is read for
 	source       tree
 	hash         string // of all of it
+	because      []string
 }
 
 // step is one step of a build.
@@ -252,6 +256,7 @@ func (j *job) finish(ctx context.Context) (Release, error) {
 		rel.Environment = j.environment
 	}
 	rel.StaticRoot, rel.Interpreter = j.staticRoot, j.interpreter
+	rel.Commit, rel.By, rel.Because = j.commit, j.By, j.because
 	text, err := json.MarshalIndent(rel, "", "  ")
 	if err == nil {
 		err = os.RemoveAll(layout.Release(j.temp).Record()) // what a step may have put there
@@ -262,7 +267,7 @@ func (j *job) finish(ctx context.Context) (Release, error) {
 	if err != nil {
 		return rel, fmt.Errorf("write record of the release: %w", err)
 	}
-	if err := writeManifest(j.temp, j.b.AppDir, j.source); err != nil {
+	if err := writeManifest(j.temp, manifest{j.b.AppDir, j.source, j.ingredients()}); err != nil {
 		return rel, err
 	}
 	limited, cancel := context.WithTimeout(ctx, afterWork)

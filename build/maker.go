@@ -67,9 +67,13 @@ func (m *Maker) SetParallel(n int) {
 type Request struct {
 	Root  string // absolute; the build lives in Root/NAME
 	Build config.Build
-	Force bool // a new release even of the same inputs
-	Fresh bool // and in a new environment
+	Force bool   // a new release even of the same inputs
+	Fresh bool   // and in a new environment
+	By    string // the person who asks for it; "" if nobody does
 
+	// Because, where given, is called with what has changed since the release before, when a new
+	// one is about to be made.
+	Because func(what []string)
 	// Progress, where given, is called from Make's goroutine as steps begin and end.
 	Progress func(Progress)
 	// Remark, where given, is called with what people should know although a release can be made.
@@ -183,6 +187,9 @@ func (m *Maker) makeOnce(ctx context.Context, r Request, ignored string) (rel Re
 			return rel, false, j.ownOnly(ctx)
 		}
 		j.ignored = ignored
+		if j.because = j.differences(); r.Because != nil {
+			r.Because(j.because)
+		}
 		if rel, err = j.make(ctx); !errors.Is(err, errChanged) {
 			break
 		}

@@ -34,6 +34,10 @@ func (j *job) leaveOutOthers() error {
 				return fmt.Errorf("leave out the settings of another build: %w", err)
 			}
 		}
+		if j.without == nil {
+			j.without = map[string]string{}
+		}
+		j.without[rel] = short(j.source[rel])
 		delete(j.source, rel)
 	}
 	if len(out) == 0 {

@@ -26,7 +26,7 @@ type reads struct {
 	others    []string          // archives, certificates, lists of links: what counts by its content alone
 	projects  []string          // folders of local projects
 	folders   []string          // of --find-links
-	sums      map[string]string // of what they hold, once hash has returned
+	sums      map[string]string // of what they and others hold, once hash has returned
 	generated bool              // some of the files say in requirements what another kind of file says
 	handed    []string          // pairs: what the installer was handed, and what that stands for
 	refused   error             // the first thing that cannot be installed without touching the source
@@ -284,8 +284,10 @@ func (r *reads) hash(ctx context.Context, c *hashes, root string) (string, error
 	for _, entry := range r.variables {
 		fmt.Fprintf(h, "variable %q\n", entry)
 	}
+	r.sums = map[string]string{}
 	for _, path := range r.others {
 		content, err := otherHash(ctx, path)
+		r.sums[path] = content
 		if errors.Is(err, errTooLarge) {
 			return "", fmt.Errorf("read what is installed: %w", err)
 		}
@@ -294,7 +296,6 @@ func (r *reads) hash(ctx context.Context, c *hashes, root string) (string, error
 			return "", context.Cause(ctx)
 		}
 	}
-	r.sums = map[string]string{}
 	for _, dir := range r.projects {
 		content, err := c.readProject(ctx, dir, root)
 		if err != nil {

@@ -33,6 +33,12 @@ type Release struct {
 	StaticRoot string `json:"static_root,omitempty"`
 	// Interpreter are the folders of the Python that its environment is of.
 	Interpreter []string `json:"interpreter,omitempty"`
+	// Commit is what the source's checkout was at; nil: it is none, or that could not be told.
+	Commit *Commit `json:"commit,omitempty"`
+	// By is the person who asked for it, "" where an edit did.
+	By string `json:"by,omitempty"`
+	// Because says what had changed since the release before.
+	Because []string `json:"because,omitempty"`
 }
 
 // StepTime is how long a step of a build took.

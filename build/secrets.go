@@ -95,6 +95,16 @@ var (
 	notSecret   = regexp.MustCompile(`(?i)_(?:file|path|dir|url|host|port|user|name|id|enabled)$|^PWD$|^OLDPWD$`)
 )
 
+// secretWords are other words in the names of variables whose values are not shown, although they may
+// stand in output: there they would be taken out of too much.
+var secretWords = regexp.MustCompile(`(?i)key|salt|sign|cert|private|cookie|session|auth|dsn|conn|hook|(?:^|_)pw(?:$|_)`)
+
+// looksRandom says that a value looks like a token, whatever it is called: one long word of letters
+// and digits.
+func looksRandom(value string) bool {
+	return len(value) >= 20 && !strings.ContainsAny(value, " /.:,") && strings.ContainsAny(value, "0123456789")
+}
+
 func namesSecret(name, value string) bool {
 	return secretNames.MatchString(name) && !notSecret.MatchString(name) && len(value) >= 2*leastSecret
 }

@@ -100,6 +100,8 @@ const (
 )
 
 func (j *job) stepCopy(ctx context.Context) (bool, error) {
+	checkout := j.findCheckout()
+	head := checkout.head(ctx)
 	if err := j.copyApp(ctx); err != nil {
 		return false, err
 	}
@@ -125,6 +127,7 @@ func (j *job) stepCopy(ctx context.Context) (bool, error) {
 	if err := j.leaveOutOthers(); err != nil {
 		return false, err
 	}
+	j.commit = checkout.commit(ctx, head)
 	before := ""
 	if j.before != nil && j.before.VenvID == j.venvID {
 		before = j.before.Dir

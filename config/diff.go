@@ -9,9 +9,10 @@ import (
 
 // Change is how an entry differs from the previous one.
 type Change struct {
-	Name string
-	Cost Cost // of its most expensive key
-	Keys []string
+	Name  string
+	Cost  Cost // of its most expensive key
+	Keys  []string
+	Edits []Edit // of each key, in the same order
 }
 
 // Plan is what differs between two files.
@@ -19,6 +20,7 @@ type Plan struct {
 	Added, Removed []string
 	Changed        []Change
 	Supervisor     []string // keys of [supervisor], and root
+	edits          []Edit   // of these
 }
 
 // Diff returns what must be done to go from one Config to another.
@@ -54,6 +56,7 @@ func Diff(old, next *Config) Plan {
 	} {
 		if k.before != k.then {
 			p.Supervisor = append(p.Supervisor, k.name)
+			p.edits = append(p.edits, editOf(k.name, 0, &k.before, &k.then))
 		}
 	}
 	return p
@@ -65,6 +68,7 @@ func compare(before, then Build) Change {
 		for _, k := range known {
 			if !reflect.DeepEqual(k.field(&before), k.field(&then)) {
 				c.Keys = append(c.Keys, prefix+k.name)
+				c.Edits = append(c.Edits, editOf(prefix+k.name, k.cost, k.field(&before), k.field(&then)))
 				c.Cost = max(c.Cost, k.cost)
 			}
 		}
@@ -81,6 +85,11 @@ func compare(before, then Build) Change {
 	}
 	if !slices.Equal(before.Limits.Groups(), then.Limits.Groups()) {
 		c.Cost = max(c.Cost, CostRestart)
+		for i := range c.Edits {
+			if strings.HasPrefix(c.Edits[i].Key, "limits.") {
+				c.Edits[i].Cost = max(c.Edits[i].Cost, CostRestart)
+			}
+		}
 	}
 	return c
 }
@@ -90,7 +99,8 @@ func (p Plan) Empty() bool {
 	return len(p.Added)+len(p.Removed)+len(p.Changed)+len(p.Supervisor) == 0
 }
 
-// String returns one line for each build that differs, and for the supervisor; "" if nothing does.
+// String returns one line for each build that differs, and for the supervisor, with the keys and
+// without their values; "" if nothing does.
 func (p Plan) String() string {
 	var s strings.Builder
 	for _, name := range p.Added {

@@ -167,7 +167,7 @@ func TestDiffNamesEachKeyWithItsCost(t *testing.T) {
 		before, then := &Config{Builds: []Build{one}}, &Config{Builds: []Build{one}}
 		changed(t, &then.Builds[0], k)
 		p := Diff(before, then)
-		if len(p.Changed) != 1 || !reflect.DeepEqual(p.Changed[0], Change{Name: "one", Cost: k.cost, Keys: []string{k.name}}) {
+		if len(p.Changed) != 1 || p.Changed[0].Cost != k.cost || !slices.Equal(p.Changed[0].Keys, []string{k.name}) {
 			t.Errorf("a change of %s is %+v", k.name, p)
 		}
 		if got, want := p.String(), fmt.Sprintf("one: %v: %s\n", k.cost, k.name); got != want {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/build"
+	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 	"github.com/medctrl/medctrl-supervisor/supervisor/world"
 )
@@ -59,7 +60,7 @@ func (m made) Make(_ context.Context, r build.Request) (build.Release, bool, err
 		at = before.Add(time.Second)
 	}
 	rel := build.Release{ID: at.Format(madeForm) + "-" + hash[:6], Hash: hash, VenvID: "0123456789abcdef", Created: at,
-		Steps: []build.StepTime{{Name: "copy", Took: time.Second}}}
+		Steps: []build.StepTime{{Name: "copy", Took: time.Second}}, By: r.By}
 	rel.Dir, rel.Venv = b.Release(rel.ID).Dir(), b.Venv(rel.VenvID)
 	if err := madeVenv(rel); err != nil {
 		return rel, false, err
@@ -82,6 +83,23 @@ func (m made) Make(_ context.Context, r build.Request) (build.Release, bool, err
 		return rel, false, err
 	}
 	return rel, true, os.Rename(half.Dir(), rel.Dir)
+}
+
+// Why compares the settings with those of the newest release.
+func (m made) Why(_ context.Context, entry *config.Build) (build.Difference, error) {
+	settings, err := os.ReadFile(entry.SettingsFile())
+	if err != nil {
+		return build.Difference{}, err
+	}
+	all, err := m.List(entry.Name)
+	if err != nil {
+		return build.Difference{}, err
+	}
+	sum := sha256.Sum256(settings)
+	if n := len(all); n > 0 && all[n-1].Hash == hex.EncodeToString(sum[:]) {
+		return build.Difference{Release: all[n-1].ID}, nil
+	}
+	return build.Difference{Because: []string{filepath.Base(entry.SettingsFile()) + " changed"}}, nil
 }
 
 // Check finds nothing wrong: there is no Django to look with.

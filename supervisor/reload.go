@@ -16,15 +16,30 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
 )
 
-// Reload is SIGHUP with a result: what changes, or why nothing changes.
+// Reload is SIGHUP with a result: what changes, or why nothing changes. What follows from the builds'
+// inputs is found out before anything is applied, which would begin to change it.
 func (s *Supervisor) Reload(ctx context.Context, dryRun bool) (changes []string, err error) {
 	if !dryRun {
 		s.asked(ctx, "reload")
 	}
-	if failed := s.do(ctx, func() { changes, err = s.reload(dryRun) }); failed != nil {
+	var next *config.Config
+	var before *fleet
+	if failed := s.do(ctx, func() { next, err = s.load(); before = s.fleet.Load() }); failed != nil {
 		return nil, failed
 	}
-	return changes, err
+	if err == nil {
+		changes = s.changes(ctx, before, next)
+	}
+	if dryRun {
+		return changes, err
+	}
+	if failed := s.do(ctx, func() { err = s.reload(next, err) }); failed != nil {
+		return nil, failed
+	}
+	if err != nil {
+		return nil, err
+	}
+	return changes, nil
 }
 
 // asked records what a person asks of the supervisor itself.
@@ -32,28 +47,19 @@ func (s *Supervisor) asked(ctx context.Context, what string) {
 	s.reports.Event(actor.Event{Time: s.world.Host.Now(), Event: string(machine.EventAsked), Reason: what, By: control.Who(ctx)})
 }
 
-// reload reads the file again and applies what changed, in it and in the builds' inputs; with dry
-// it only returns what would change. A file that is bad, or that cannot be applied while running,
-// changes nothing.
-func (s *Supervisor) reload(dry bool) ([]string, error) {
+// reload applies the file as it was read, and has every build look at its inputs. A file that is bad,
+// or that cannot be applied while running, which is wrong, changes nothing.
+func (s *Supervisor) reload(next *config.Config, wrong error) error {
 	if s.upgrade.under.Load() {
-		return nil, errUpgrading
+		return errUpgrading
 	}
-	next, err := s.load()
-	if dry {
-		if err != nil {
-			return nil, err
-		}
-		return lines(config.Diff(s.fleet.Load().cfg, next).String()), nil
-	}
-	changes, err := s.apply(next, err)
-	if err != nil {
-		return nil, err
+	if err := s.apply(next, wrong); err != nil {
+		return err
 	}
 	for _, a := range s.fleet.Load().all() {
 		a.InputsChanged()
 	}
-	return changes, nil
+	return nil
 }
 
 // load reads the file.
@@ -65,14 +71,14 @@ func (s *Supervisor) load() (*config.Config, error) {
 	return next, err
 }
 
-// apply makes the running builds follow next, touching only what differs, and returns the
-// differences. wrong is why next cannot be applied: then only what `status` reports changes.
-func (s *Supervisor) apply(next *config.Config, wrong error) ([]string, error) {
+// apply makes the running builds follow next, touching only what differs. wrong is why next cannot
+// be applied: then only what `status` reports changes.
+func (s *Supervisor) apply(next *config.Config, wrong error) error {
 	s.publish(func(f *fleet) { f.err = wrong })
 	s.phaseChanged() // the status line tells of it
 	if wrong != nil {
 		s.watch()
-		return nil, wrong
+		return wrong
 	}
 	f := s.fleet.Load()
 	plan := config.Diff(f.cfg, next)
@@ -80,11 +86,10 @@ func (s *Supervisor) apply(next *config.Config, wrong error) ([]string, error) {
 		s.applyShared(next)
 		s.applyBuilds(next, plan)
 	}
-	return lines(plan.String()), nil
-}
-
-func lines(text string) []string {
-	return strings.FieldsFunc(text, func(r rune) bool { return r == '\n' })
+	if !plan.Empty() {
+		s.log.Info("changes of the file are applied", "changes", strings.Join(strings.Split(strings.TrimSpace(plan.String()), "\n"), "; "))
+	}
+	return nil
 }
 
 // touched checks what the watcher reported; the contents decide.
@@ -130,7 +135,7 @@ func (s *Supervisor) fileTouched() {
 	if err != nil && f.err != nil && err.Error() == f.err.Error() {
 		return // reported before
 	}
-	if _, err := s.apply(next, err); err != nil {
+	if err := s.apply(next, err); err != nil {
 		s.log.Error("edited file is not applied, everything keeps running as before", "error", err)
 		return
 	}

@@ -73,6 +73,7 @@ func (s *Supervisor) statusOf(a *actor.Actor) control.BuildStatus {
 	if next := st.NextTry(); !next.IsZero() {
 		b.NextTry = next.UTC().Truncate(time.Second)
 	}
+	b.Commit = commitOf(a.Commit(b.Release))
 	b.Proving = st.Candidate.Version.Release
 	b.Replicas, b.Processes = replicasOf(v), processesOf(st)
 	b.Warnings = append(s.reports.restless.of(a.Name()), a.Remarks()...)
@@ -129,7 +130,7 @@ func historyOf(v *actor.View, releases []build.Release) []control.ReleaseStatus 
 		stay := v.Stays[r.ID]
 		all = append(all, control.ReleaseStatus{
 			Release: r.ID, Built: r.Created, Serves: r.ID == v.State.Serving.Version.Release, Bad: badOf(v.State, r.ID),
-			Since: stay.Since, Until: stay.Until, Ended: stay.Ended,
+			Since: stay.Since, Until: stay.Until, Ended: stay.Ended, Commit: commitOf(r.Commit), By: r.By, Because: r.Because,
 		})
 	}
 	return all

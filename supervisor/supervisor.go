@@ -57,6 +57,7 @@ type Supervisor struct {
 	fleet  atomic.Pointer[fleet]
 	shared *actor.Fleet
 	inputs map[string]build.Watched // by build: its watched files; only for our own goroutine
+	read   time.Time                // when a person's wish had the file read last; only for our own goroutine
 	logs   atomic.Value             // string: the folder of the children's logs
 
 	saver    *saver
@@ -276,7 +277,7 @@ func (s *Supervisor) signalled(sig os.Signal) {
 	case syscall.SIGHUP:
 		s.log.Info("reload requested by a signal")
 		s.notifier.Reloading()
-		if _, err := s.reload(false); err != nil {
+		if err := s.reload(s.load()); err != nil {
 			s.log.Error("file is not applied, everything keeps running as before", "error", err)
 		}
 		s.notifier.Ready(s.summary())

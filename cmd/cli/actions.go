@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -128,12 +129,30 @@ func atOnce(action string, builds int) int {
 // act carries out an action on each named build and goes on where one fails.
 func act(cmd *cobra.Command, cl control.Client, action string, names []string, args map[string]string) error {
 	out := cmd.OutOrStdout()
+	progress := show.NewProgress(out, names)
+	defer progress.Close()
+	return onEach(cmd, cl, action, names, func(ctx context.Context, name string) error {
+		if err := cl.Act(ctx, name, action, args, func(line string) { progress.Step(name, line) }); err != nil {
+			return err
+		}
+		result := "done"
+		if args["wait"] == "no" {
+			result = "requested"
+		}
+		progress.End(name, out, fmt.Sprintf("%s: %s %s", name, action, result))
+		return nil
+	}, func(name string, err error) {
+		progress.End(name, cmd.ErrOrStderr(), fmt.Sprintf("%s: %s failed: %v", name, action, err))
+	})
+}
+
+// onEach does something for each named build, and goes on where it fails for one, which failed is told.
+func onEach(cmd *cobra.Command, cl control.Client, action string, names []string, do func(ctx context.Context, name string) error, failed func(name string, err error)) error {
 	ctx, stop := untilInterrupted(cmd.Context())
 	defer stop()
-	progress := show.NewProgress(out, names)
 	var mu sync.Mutex
-	var failed, waiting, unasked []string // waiting: when the command was interrupted
-	var fatal error                       // not the fault of any build
+	var lost, waiting, unasked []string // lost: it failed; waiting: when the command was interrupted
+	var fatal error                     // not the fault of any build
 	one := func(name string) {
 		if ctx.Err() != nil {
 			mu.Lock()
@@ -141,13 +160,8 @@ func act(cmd *cobra.Command, cl control.Client, action string, names []string, a
 			unasked = append(unasked, name)
 			return
 		}
-		err := cl.Act(ctx, name, action, args, func(line string) { progress.Step(name, line) })
-		switch {
-		case err == nil && args["wait"] == "no":
-			progress.End(name, out, fmt.Sprintf("%s: %s requested", name, action))
-			return
-		case err == nil:
-			progress.End(name, out, fmt.Sprintf("%s: %s done", name, action))
+		err := do(ctx, name)
+		if err == nil {
 			return
 		}
 		mu.Lock()
@@ -158,8 +172,8 @@ func act(cmd *cobra.Command, cl control.Client, action string, names []string, a
 		case errors.Is(err, control.ErrNoSupervisor):
 			fatal = requested(err)
 		default:
-			failed = append(failed, name)
-			progress.End(name, cmd.ErrOrStderr(), fmt.Sprintf("%s: %s failed: %v", name, action, err))
+			lost = append(lost, name)
+			failed(name, err)
 		}
 	}
 	var all sync.WaitGroup
@@ -176,7 +190,6 @@ func act(cmd *cobra.Command, cl control.Client, action string, names []string, a
 	}
 	close(queue)
 	all.Wait()
-	progress.Close()
 	switch {
 	case len(waiting)+len(unasked) > 0:
 		slices.Sort(waiting)
@@ -184,9 +197,9 @@ func act(cmd *cobra.Command, cl control.Client, action string, names []string, a
 		return interrupted(cl, action, waiting, unasked)
 	case fatal != nil:
 		return fatal
-	case len(failed) > 0 && len(names) > 1:
-		return exitError{exitFailed, fmt.Errorf("%s failed for %d of %d builds: %s", action, len(failed), len(names), strings.Join(failed, ", "))}
-	case len(failed) > 0:
+	case len(lost) > 0 && len(names) > 1:
+		return exitError{exitFailed, fmt.Errorf("%s failed for %d of %d builds: %s", action, len(lost), len(names), strings.Join(lost, ", "))}
+	case len(lost) > 0:
 		return exitError{code: exitFailed}
 	}
 	return nil

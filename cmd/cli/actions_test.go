@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 )
 
 func TestActionsShowTheirProgressAndResult(t *testing.T) {
@@ -90,7 +92,7 @@ func TestAnInterruptedCommandSaysThatTheActionGoesOn(t *testing.T) {
 func TestCtrlCSaysWhatContinuesAndHowToLook(t *testing.T) {
 	t.Parallel()
 	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
-		for _, args := range [][]string{{"start"}, {"stop"}, {"restart"}, {"rebuild"}, {"rollback"}, {"upgrade"}} {
+		for _, args := range [][]string{{"start"}, {"stop"}, {"restart"}, {"rebuild"}, {"rollback"}, {"deploy"}, {"upgrade"}} {
 			d := newDesk(t)
 			waiting := make(chan struct{})
 			begun := sync.OnceFunc(func() { close(waiting) })
@@ -98,6 +100,10 @@ func TestCtrlCSaysWhatContinuesAndHowToLook(t *testing.T) {
 				act: func(ctx context.Context, name string, args map[string]string, progress func(string)) error {
 					begun()
 					return hold(ctx, name, args, progress)
+				},
+				deploy: func(ctx context.Context, name string, progress func(string)) (control.Deployed, error) {
+					begun()
+					return control.Deployed{}, hold(ctx, name, nil, progress)
 				},
 				upgrade: func(progress func(string)) error {
 					progress("waiting: one is migrating")
@@ -207,7 +213,7 @@ func TestReloadPrintsWhatChangesOrTheMistakes(t *testing.T) {
 		}
 		return changes, mistakes
 	}})
-	if out, _, code := d.run("reload"); code != 0 || out != "nothing changed in the file\n" {
+	if out, _, code := d.run("reload"); code != 0 || out != "nothing changed, in the file or in what the builds are made of\n" {
 		t.Errorf("exit %d, %q", code, out)
 	}
 	changes = []string{"one: workers 1 -> 2"}

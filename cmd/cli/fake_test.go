@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,6 +22,8 @@ type fake struct {
 	house *house // where commands run
 
 	act     func(ctx context.Context, name string, args map[string]string, progress func(string)) error
+	deploy  func(ctx context.Context, name string, progress func(string)) (control.Deployed, error)
+	stopped []string // builds that are
 	reload  func(dry bool) ([]string, error)
 	upgrade func(progress func(string)) error
 	follow  chan string // lines that a log goes on with
@@ -70,11 +73,17 @@ func (f *fake) took() []string {
 }
 
 func (f *fake) Status(bool) control.Status {
-	return control.Status{Version: "1.0", Pid: 1, Started: time.Now(), Front: control.Part{Address: f.front}, Config: control.ConfigStatus{Path: f.file}, Builds: []control.BuildStatus{
+	st := control.Status{Version: "1.0", Pid: 1, Started: time.Now(), Front: control.Part{Address: f.front}, Config: control.ConfigStatus{Path: f.file}, Builds: []control.BuildStatus{
 		{Name: "development", State: "running", Release: "20260103T000000-cccccc",
 			Releases: []string{"20260101T000000-aaaaaa", "20260102T000000-bbbbbb", "20260103T000000-cccccc"}},
 		{Name: "testing", State: "running", Release: "20260105T000000-eeeeee", Releases: []string{"20260104T000000-dddddd", "20260105T000000-eeeeee"}},
 	}}
+	for i := range st.Builds {
+		if slices.Contains(f.stopped, st.Builds[i].Name) {
+			st.Builds[i].State, st.Builds[i].Release = control.StateStopped, ""
+		}
+	}
+	return st
 }
 
 func (f *fake) Detail(name string) (control.BuildDetail, error) {
@@ -92,6 +101,14 @@ func (f *fake) Act(ctx context.Context, name, action string, args map[string]str
 		return nil
 	}
 	return f.act(ctx, name, args, progress)
+}
+
+func (f *fake) Deploy(ctx context.Context, name string, wait bool, progress func(string)) (control.Deployed, error) {
+	f.note("deploy %s %v", name, wait)
+	if f.deploy == nil || !wait {
+		return control.Deployed{}, nil
+	}
+	return f.deploy(ctx, name, progress)
 }
 
 func (f *fake) Reload(_ context.Context, dry bool) ([]string, error) { return f.reload(dry) }

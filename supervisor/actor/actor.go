@@ -71,6 +71,7 @@ type Actor struct {
 	timers      map[machine.TimerKind]*time.Timer
 	attempt     attempt
 	history     history
+	losses      losses
 	hooks       hooks
 	oneOffs     map[string]*task // by ID
 
@@ -258,6 +259,11 @@ func (a *Actor) happened(e machine.Event) {
 		if e.Fresh {
 			a.worksIn(e.Release, a.attempt.environ)
 		}
+		defer func() {
+			if a.asked.last == "deploy" && !e.Fresh && a.state.Candidate.N == 0 && !a.state.Building.Running {
+				a.asked.by = "" // nothing had changed: what comes next is no one's doing
+			}
+		}()
 	case machine.Ready:
 		if g, ok := a.generations[e.N]; ok && g.look != nil {
 			a.worksIn(g.version.Release, environID(g.look.Environ))

@@ -230,7 +230,7 @@ func (a *Actor) endLeftover(l Leftover, queue *public.Socket) {
 			drain, cancel := context.WithTimeout(ctx, grace)
 			a.warn("drain leftover generation", queue.Drained(drain))
 			cancel()
-			a.letFinish(ctx, queue, grace-time.Since(begun)) // it may be any server
+			_ = a.letFinish(ctx, queue, grace-time.Since(begun)) // it may be any server, and has told the log
 		}
 		if err := a.endTree(ctx, tree, max(grace-time.Since(begun), 0)); err != nil {
 			a.log.Error("leftover generation does not end", "generation", l.N, "error", err)

@@ -3,7 +3,9 @@ package actor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,6 +35,8 @@ type Attempt struct {
 	Release string // "": it made none, or has not yet
 	Error   string
 	Steps   []build.StepTime
+	Because []string // what had changed; nil: not known yet
+	begun   []string // its steps, in words, as they began
 }
 
 // Progress is how far an attempt has come, and since when.
@@ -68,13 +72,30 @@ func (t *attempt) begin(at time.Time) {
 	t.prior, t.now, t.remarks = t.now, &Attempt{Started: at, Result: "running"}, nil
 }
 
-// step records a step that has ended.
+// because records what had changed.
+func (t *attempt) because(what []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.now != nil {
+		t.now.Because = slices.Clone(what)
+	}
+}
+
+// step records a step that has begun or ended.
 func (t *attempt) step(p build.Progress) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.now != nil && !p.Done && p.Of > 0 {
+		t.now.begun = append(t.now.begun, stepWords(p))
+	}
 	if t.now != nil && p.Done {
 		t.now.Steps = append(t.now.Steps, build.StepTime{Name: p.Step, Took: p.Elapsed, Skipped: p.Skipped})
 	}
+}
+
+// stepWords says which step an attempt is at.
+func stepWords(p build.Progress) string {
+	return fmt.Sprintf("step %d of %d: %s", p.N, p.Of, p.Step)
 }
 
 // remark records what people should know of it. It reports whether the attempt had not said so yet.
@@ -112,7 +133,7 @@ func (t *attempt) last() *Attempt {
 		return nil
 	}
 	b := *t.now
-	b.Steps = slices.Clone(b.Steps)
+	b.Steps, b.begun = slices.Clone(b.Steps), slices.Clone(b.begun)
 	if b.Result == "running" {
 		b.Took = time.Since(b.Started)
 	}
@@ -137,8 +158,13 @@ func (a *Actor) startAttempt(e machine.Build) {
 	a.attempt.point = point
 	a.attempt.environ = environID(a.launches.environ(a.state.RunKey, nil))
 	request := build.Request{
-		Root: string(a.Root), Build: *a.entry, Force: e.Force, Fresh: e.Fresh,
+		Root: string(a.Root), Build: *a.entry, Force: e.Force, Fresh: e.Fresh, By: a.asked.by,
 		Progress: a.progressed,
+		Because: func(what []string) {
+			a.log.Info("build begins", "because", strings.Join(what, ", "))
+			a.attempt.because(what)
+			a.shown.wake()
+		},
 		Remark: func(text string) {
 			if a.attempt.remark(text) {
 				a.log.Warn("build goes on", "remark", text)
@@ -173,7 +199,8 @@ func (a *Actor) make(ctx context.Context, e machine.Build, request build.Request
 	case err == nil && fresh:
 		a.log.Info("release built", "release", release.ID, "took", took)
 		a.ended("built", release.ID, "")
-		a.event(machine.EventBuilt, release.ID, "")
+		a.Ports.Reports.Event(Event{Time: a.Ports.Host.Now(), Build: a.name, Event: string(machine.EventBuilt), Release: release.ID,
+			Reason: because(release.Because), By: request.By})
 	case err == nil:
 		a.ended("unchanged", "", "")
 		a.log.Debug("inputs are those of an existing release", "release", release.ID)
@@ -193,6 +220,14 @@ func (a *Actor) make(ctx context.Context, e machine.Build, request build.Request
 	}
 	a.listReleases()
 	a.tell(machine.BuildDone{Seq: e.Seq, Release: release.ID, Fresh: fresh})
+}
+
+// because is why a release was made, in a sentence.
+func because(what []string) string {
+	if len(what) == 0 {
+		return ""
+	}
+	return "because: " + strings.Join(what, ", ") // onlookers see what is before the colon
 }
 
 // ended records how an attempt went.
@@ -352,11 +387,15 @@ func (a *Actor) listReleases() {
 }
 
 func (a *Actor) listed(releases []build.Release) {
-	ids := make([]string, len(releases))
+	ids, commits := make([]string, len(releases)), map[string]*build.Commit{}
 	for i, r := range releases {
 		ids[i] = r.ID
+		if r.Commit != nil {
+			commits[r.ID] = r.Commit
+		}
 	}
 	a.shown.releases.Store(&ids)
+	a.shown.commits.Store(&commits)
 	a.post(releasesListed(ids))
 	a.shown.wake()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
@@ -14,7 +15,7 @@ var ErrNoAction = errors.New("no such action")
 
 // Command is what a person asks for.
 type Command struct {
-	Action string // start, stop, restart, rebuild or rollback
+	Action string // start, stop, restart, rebuild, rollback or deploy
 	To     string // of rollback: the release, or the beginning of its name; "" is the one before
 	Fresh  bool   // of rebuild: with a new environment
 	NoWait bool   // Do returns as soon as the command is accepted
@@ -39,9 +40,13 @@ type ticket struct {
 	// closed when the machine knows of the command; what follows is set by then
 	handled chan struct{}
 	from    *machine.State
+	at      time.Time
 	refused error // why nothing was asked of the machine
 	held    bool  // the wished result held already
 }
+
+// waitsForTurn is what a build is doing that is to be built, after its name.
+const waitsForTurn = ": waiting for its turn to be built"
 
 // progressEvery is how often a draining queue is looked at.
 const progressEvery = time.Second
@@ -68,13 +73,26 @@ func (a *Actor) Do(ctx context.Context, c Command, progress func(string)) error 
 
 // await returns once what t wishes holds, or cannot.
 func (a *Actor) await(ctx context.Context, t *ticket, progress func(string)) error {
-	said := ""
+	said, steps := "", stepLines{}
 	for {
 		changed, v := a.Changed(), a.View()
+		if progress != nil {
+			for _, line := range steps.more(a, t) {
+				said = line
+				progress(line)
+			}
+		}
 		if over, err := t.over(v); over {
 			return err
 		}
-		if now := a.progressLine(v); now != said && now != "" && progress != nil {
+		now := a.progressLine(v)
+		if p := a.Progress(); p != nil && p.Of > 0 && steps.tell(a, t) {
+			now = "" // each step is told of, in its turn
+		}
+		if t.Action == "deploy" && now == a.name+waitsForTurn && time.Since(t.at) < progressEvery {
+			now = "" // first it looks at its inputs, which may be all there is to do
+		}
+		if now != said && now != "" && progress != nil {
 			said = now
 			progress(now)
 		}
@@ -144,7 +162,7 @@ func (a *Actor) askEarly() {
 // ask lets the machine know of a command.
 func (a *Actor) ask(t *ticket) {
 	defer close(t.handled)
-	t.from = a.state
+	t.from, t.at = a.state, time.Now()
 	leaves := a.state.Want == machine.WantRemoved || a.state.Want == machine.WantShutdown
 	if leaves && (t.Action != "stop" || a.state.Dead || a.state.Held) {
 		t.refused = a.leaves(t.Command)
@@ -163,6 +181,11 @@ func (a *Actor) ask(t *ticket) {
 	case "rollback":
 		t.To, t.refused = a.rollbackTo(t.To)
 		event = machine.Rollback{Release: t.To}
+	case "deploy":
+		event = machine.Deploy{}
+		if p := a.state.Phase(); p == machine.PhaseStopped || p == machine.PhaseStopping {
+			t.refused = fmt.Errorf("the build is %s: `start %s` builds what is in the source and serves it", p, a.name)
+		}
 	default:
 		t.refused = fmt.Errorf("%w: %q", ErrNoAction, t.Action)
 	}
@@ -211,6 +234,8 @@ func (t *ticket) over(v *View) (bool, error) {
 		return true, fmt.Errorf("overtaken by %s, which was asked for later", v.Asked)
 	case t.Action == "rollback" && st.Release != t.To:
 		return true, otherRelease(st, t.To)
+	case t.Action == "deploy":
+		return t.deployed(st)
 	}
 	return t.served(st)
 }
@@ -263,12 +288,49 @@ func reasonOf(st *machine.State) error {
 	return fmt.Errorf("the build is %s", st.Phase())
 }
 
+// stepLines are the lines about the attempts that are made for a command: why, and each step, however
+// short.
+type stepLines struct {
+	of   time.Time // when the attempt began that is told of
+	told int       // how many of its steps were
+	why  bool      // was told
+}
+
+// tell reports whether an attempt was begun for the command.
+func (*stepLines) tell(a *Actor, t *ticket) bool {
+	last := a.LastAttempt()
+	return last != nil && !last.Started.Before(t.at)
+}
+
+// more returns those that are new.
+func (s *stepLines) more(a *Actor, t *ticket) (lines []string) {
+	if !s.tell(a, t) {
+		return nil
+	}
+	last := a.LastAttempt()
+	if last == nil {
+		return nil // it has changed nothing, and is over
+	}
+	if !last.Started.Equal(s.of) {
+		*s = stepLines{of: last.Started}
+	}
+	if !s.why && len(last.Because) > 0 {
+		s.why = true
+		lines = append(lines, fmt.Sprintf("%s: building: %s", a.name, strings.Join(last.Because, ", ")))
+	}
+	for _, words := range last.begun[s.told:] {
+		lines = append(lines, a.name+": "+words)
+	}
+	s.told = len(last.begun)
+	return lines
+}
+
 // progressLine says in a few words what a build is doing, "" if nothing.
 func (a *Actor) progressLine(v *View) string {
 	if p := a.Progress(); p != nil && p.Of == 0 {
 		return a.name + ": " + p.Step
 	} else if p != nil {
-		return fmt.Sprintf("%s: step %d of %d: %s", a.name, p.N, p.Of, p.Step)
+		return a.name + ": " + stepWords(p.Progress)
 	}
 	st := v.State
 	switch {
@@ -277,7 +339,7 @@ func (a *Actor) progressLine(v *View) string {
 	case st.Retries():
 		return fmt.Sprintf("%s: release %s failed its check, and is checked once more", a.name, st.Release)
 	case st.Building.Running:
-		return a.name + ": waiting for its turn to be built"
+		return a.name + waitsForTurn
 	case len(st.Ending) > 0 && st.Serving.N == 0:
 		return a.name + ": draining" + waiting(v)
 	}

@@ -14,6 +14,9 @@ func (a *Actor) carryOut(e machine.Effect) machine.Event {
 	case machine.Open:
 		return a.open()
 	case machine.Refuse:
+		if e.On {
+			a.losses.add("for a while nothing served: clients were told to come back (503)")
+		}
 		if err := a.public.Refuse(e.On, e.Until); err != nil {
 			a.log.Error("clients cannot be told to come back, there is no public socket", "error", err)
 		}
@@ -103,12 +106,14 @@ func (a *Actor) noted(e machine.Note) {
 	switch e.Event {
 	case machine.EventExited:
 		a.log.Warn("generation exited", args...)
+		a.losses.add("the server exited, with the requests that it had accepted: " + e.Reason)
 	case machine.EventCandidateFailed:
 		a.log.Error("candidate failed its check, what served before serves on", args...)
 		a.task(a.owning(a.Kept()...)) // of the data
 		a.history.statics.live = 0    // what was prepared for it is removed
 	case machine.EventReplicaFailed:
 		a.log.Warn("server tree is replaced, others serve its clients", args...)
+		a.losses.add("a server tree ended or hung, with the requests that it had accepted: " + e.Reason)
 	case machine.EventProcessExited:
 		a.log.Warn("process exited", args...)
 	case machine.EventReplicaReady:

@@ -34,6 +34,8 @@ type world struct {
 	spans   []time.Duration // that each probe was given
 	inputs  string          // what the next release is made of
 	made    map[string]string
+	by      string        // whom the last release was made for
+	commit  *build.Commit // of the releases that are made
 	kept    []build.Release
 	takes   time.Duration // half an attempt, or a check of the environment
 	looks   []build.Look
@@ -389,6 +391,9 @@ func (w releases) Make(ctx context.Context, r build.Request) (build.Release, boo
 	}
 	var inputs string
 	w.do(func() { inputs = w.inputs })
+	if !r.Force {
+		r.Because([]string{inputs + " changed"})
+	}
 	if err := half("install", 1); err != nil {
 		return build.Release{}, false, err
 	}
@@ -410,7 +415,11 @@ func (w releases) Make(ctx context.Context, r build.Request) (build.Release, boo
 			}
 		}
 	}
-	rel := build.Release{ID: fmt.Sprintf("r%d", len(w.kept)+1), Dir: "/release", Venv: "/venv"}
+	rel := build.Release{ID: fmt.Sprintf("r%d", len(w.kept)+1), Dir: "/release", Venv: "/venv", Commit: w.commit, By: r.By}
+	if !r.Force {
+		rel.Because = []string{inputs + " changed"}
+	}
+	w.by = r.By
 	w.kept, w.made[inputs] = append(w.kept, rel), rel.ID
 	return rel, true, nil
 }

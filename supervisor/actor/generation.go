@@ -177,7 +177,8 @@ func (a *Actor) end(n int) {
 	g.leave()
 	a.warn("end generation", g.tree.Terminate())
 	grace := a.graceOf(g)
-	a.task(func(ctx context.Context) { a.finish(ctx, g, grace) })
+	clients := g.process == "" && (g.queued || g.sock != nil && g.sock.WasPublic())
+	a.task(func(ctx context.Context) { a.finish(ctx, g, grace, clients) })
 }
 
 // retire lets generation n, which has lost the public name, serve what is in its queue, and finish what
@@ -200,7 +201,9 @@ func (a *Actor) retire(n int, hung bool) {
 		switch {
 		case g.sock == nil:
 			a.log.Debug("queue of an adopted generation cannot be seen", "generation", g.n)
+			a.losses.add("the queue of the server before could not be seen")
 		case hung:
+			a.losses.add("the server before hung, with the requests that it had accepted")
 			queue := make(chan struct{})
 			go func() {
 				defer close(queue)
@@ -209,14 +212,17 @@ func (a *Actor) retire(n int, hung bool) {
 			defer func() { <-queue }()
 		default:
 			drain, cancel := context.WithTimeout(ctx, grace)
-			a.warn("drain generation", g.sock.Drained(drain))
+			if err := g.sock.Drained(drain); err != nil {
+				a.warn("drain generation", err)
+				a.losses.add("the queue of the server before was not empty in time")
+			}
 			a.Reach("after", "the queue is empty")
 			cancel()
-			if !g.finishesAtTerm() {
-				a.letFinish(ctx, g.sock, grace-time.Since(begun))
+			if !g.finishesAtTerm() && a.letFinish(ctx, g.sock, grace-time.Since(begun)) != nil {
+				a.losses.add("the server before may have had clients when it was told to end")
 			}
 		}
-		a.finish(ctx, g, max(grace-time.Since(begun), 0))
+		a.finish(ctx, g, max(grace-time.Since(begun), 0), true)
 	})
 }
 
@@ -231,21 +237,30 @@ func (g *generation) finishesAtTerm() bool {
 const termGrace = 5 * time.Second
 
 // letFinish waits, within a grace period, until nobody is connected to a server that has lost its name
-// and may drop its requests at SIGTERM. For one who stays connected it leaves termGrace.
-func (a *Actor) letFinish(ctx context.Context, s *public.Socket, grace time.Duration) {
+// and may drop its requests at SIGTERM. For one who stays connected it leaves termGrace. The error
+// says that clients may be connected still.
+func (a *Actor) letFinish(ctx context.Context, s *public.Socket, grace time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, grace-min(grace/2, termGrace))
 	defer cancel()
-	if err := s.Idle(ctx); err != nil {
+	err := s.Idle(ctx)
+	if err != nil {
 		a.log.Debug("server is told to end while clients may be connected", "socket", s.Path(), "error", err)
 	}
+	return err
 }
 
-// finish ends the tree of g and posts that it has ended.
-func (a *Actor) finish(ctx context.Context, g *generation, grace time.Duration) {
+// finish ends the tree of g and posts that it has ended. clients says that it may have some.
+func (a *Actor) finish(ctx context.Context, g *generation, grace time.Duration, clients bool) {
+	begun := time.Now()
+	defer func() {
+		if clients && time.Since(begun) >= grace { // else SIGTERM was enough
+			a.losses.add("the server before was killed at the end of graceful_timeout, with the requests that it had not finished")
+		}
+		a.post(treeEnded{g})
+	}()
 	if err := a.endTree(ctx, g.tree, grace); err != nil {
 		a.log.Error("generation does not end", "generation", g.n, "pid", g.tree.Pid(), "error", err)
 	}
-	a.post(treeEnded{g})
 }
 
 // endTree ends a tree. When ctx ends there is no time left: what is still there is killed.

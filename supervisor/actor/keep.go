@@ -23,7 +23,11 @@ func (a *Actor) guard(on bool) {
 // have it again is replaced by a new one: clients wait there, or are told to come back, until a
 // generation serves it.
 func (a *Actor) keepName() {
-	if a.public.Restore() != public.KeptNoMore {
+	kept := a.public.Restore()
+	if kept != public.KeptAsWas {
+		a.losses.add("the public socket's name was removed for a moment")
+	}
+	if kept != public.KeptNoMore {
 		return
 	}
 	if err := a.public.Renew(); err != nil {

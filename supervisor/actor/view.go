@@ -4,6 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
 	"github.com/medctrl/medctrl-supervisor/supervisor/public"
@@ -21,9 +22,11 @@ type View struct {
 	Stays  map[string]state.Stay
 	Static string   // why static files are not those of the release that serves; "": they are
 	Limits []string // what people should know of its limits
-	Bounds Bounds
-	Tasks  []Task // that are running, or ended within the last minute; the oldest first
-	Asked  string // the last command of a person that was handled; "": none
+	// Environ is the environment that the file asks for.
+	Environ []string
+	Bounds  Bounds
+	Tasks   []Task // that are running, or ended within the last minute; the oldest first
+	Asked   string // the last command of a person that was handled; "": none
 
 	tasks map[string]Tree // of those Tasks of which something is left, by ID
 }
@@ -52,8 +55,9 @@ func (a *Actor) bounds() Bounds {
 type shown struct {
 	view     atomic.Pointer[View]
 	releases atomic.Pointer[[]string]
-	mu       sync.Mutex    // guards moved
-	moved    chan struct{} // closed and replaced at each change
+	commits  atomic.Pointer[map[string]*build.Commit] // of these
+	mu       sync.Mutex                               // guards moved
+	moved    chan struct{}                            // closed and replaced at each change
 }
 
 func (s *shown) init(v *View) {
@@ -72,7 +76,8 @@ func (s *shown) wake() {
 // publish lets others see the actor as it is now.
 func (a *Actor) publish() {
 	before := a.shown.view.Load()
-	v := &View{Entry: a.entry, State: a.state, Stays: a.history.stays, Static: a.history.statics.why, Asked: a.asked.last, Limits: a.limitWarnings(), Bounds: a.bounds()}
+	v := &View{Entry: a.entry, State: a.state, Stays: a.history.stays, Static: a.history.statics.why, Asked: a.asked.last, Limits: a.limitWarnings(), Bounds: a.bounds(),
+		Environ: a.launches.environ(a.state.RunKey, nil)}
 	v.Tasks, v.tasks = a.shownTasks()
 	if g, ok := a.generations[a.state.Serving.N]; ok {
 		v.Tree = g.tree
@@ -113,6 +118,14 @@ func (a *Actor) Changed() <-chan struct{} {
 func (a *Actor) Kept() []string {
 	if ids := a.shown.releases.Load(); ids != nil {
 		return *ids
+	}
+	return nil
+}
+
+// Commit returns the commit of a release that is kept; nil if it is not known.
+func (a *Actor) Commit(release string) *build.Commit {
+	if commits := a.shown.commits.Load(); commits != nil {
+		return (*commits)[release]
 	}
 	return nil
 }

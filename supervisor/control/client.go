@@ -38,6 +38,7 @@ func (e *Error) Error() string { return e.Message }
 const (
 	connectTimeout = 2 * time.Second
 	answerTimeout  = 30 * time.Second // for requests that the supervisor responds to at once
+	reloadTimeout  = time.Minute      // for a reload, which looks at the sources of all builds
 	maxAnswer      = 64 << 20
 )
 
@@ -70,7 +71,7 @@ func (c Client) Reload(ctx context.Context, dryRun bool) (changes []string, err 
 		path += "?dry_run=1"
 	}
 	var got struct{ Changes []string }
-	err = c.ask(ctx, http.MethodPost, path, &got)
+	err = c.askFor(ctx, reloadTimeout, http.MethodPost, path, &got)
 	return got.Changes, err
 }
 
@@ -122,17 +123,32 @@ func (c Client) Act(ctx context.Context, name, action string, args map[string]st
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
-	err := c.follow(ctx, path, progress)
+	_, err := c.follow(ctx, path, progress)
 	if errors.Is(err, ErrBrokeOff) {
 		return fmt.Errorf("%s %s: %w", action, name, err)
 	}
 	return err
 }
 
+// Deploy has what is in a build's source now built, where it has changed, and returns when it serves,
+// or with the reason why it does not; with wait false at once, and with nothing to say. Otherwise it is
+// as Act.
+func (c Client) Deploy(ctx context.Context, name string, wait bool, progress func(string)) (Deployed, error) {
+	path := "/v1/builds/" + url.PathEscape(name) + "/deploy"
+	if !wait {
+		path += "?wait=no"
+	}
+	d, err := c.follow(ctx, path, progress)
+	if errors.Is(err, ErrBrokeOff) {
+		err = fmt.Errorf("deploy %s: %w", name, err)
+	}
+	return d, err
+}
+
 // Upgrade makes the supervisor execute the new program in its place, and returns when the new one
 // responds, or with the reason why the old one keeps running.
 func (c Client) Upgrade(ctx context.Context, progress func(string)) (Status, error) {
-	if err := c.follow(ctx, "/v1/upgrade", progress); !errors.Is(err, ErrBrokeOff) {
+	if _, err := c.follow(ctx, "/v1/upgrade", progress); !errors.Is(err, ErrBrokeOff) {
 		return Status{}, err
 	}
 	// It has been executed; its socket was open all the time. Do not ask what builds use: the new
@@ -145,23 +161,25 @@ func (c Client) Upgrade(ctx context.Context, progress func(string)) (Status, err
 var ErrBrokeOff = errors.New("the supervisor ended before it was done")
 
 // follow posts to path and passes each step to progress until the result comes.
-func (c Client) follow(ctx context.Context, path string, progress func(string)) error {
+func (c Client) follow(ctx context.Context, path string, progress func(string)) (d Deployed, err error) {
 	body, err := c.do(ctx, http.MethodPost, path)
 	if err != nil {
-		return err
+		return d, err
 	}
 	defer body.Close()
 	for in := json.NewDecoder(body); ; {
 		var s step
 		switch err := in.Decode(&s); {
 		case ctx.Err() != nil:
-			return ctx.Err()
+			return d, ctx.Err()
 		case err != nil:
-			return fmt.Errorf("%w: %w", ErrBrokeOff, err)
+			return d, fmt.Errorf("%w: %w", ErrBrokeOff, err)
 		case s.Error != "":
-			return &Error{http.StatusOK, s.Error}
+			return d, &Error{http.StatusOK, s.Error}
+		case s.Result != "" && s.Deployed != nil:
+			return *s.Deployed, nil
 		case s.Result != "":
-			return nil
+			return d, nil
 		case progress != nil:
 			progress(s.Progress)
 		}
@@ -208,7 +226,12 @@ func (c Client) Events(ctx context.Context, follow bool, each func(Event) error)
 
 // ask sends a request that is answered at once and decodes the response into v.
 func (c Client) ask(ctx context.Context, method, path string, v any) error {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	return c.askFor(ctx, answerTimeout, method, path, v)
+}
+
+// askFor is ask within a time.
+func (c Client) askFor(ctx context.Context, limit time.Duration, method, path string, v any) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	body, err := c.do(ctx, method, path)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -108,6 +109,18 @@ func (f *fake) Act(ctx context.Context, name, action string, args map[string]str
 		return fmt.Errorf("%w: %q", ErrNoAction, action)
 	}
 	return nil
+}
+
+func (f *fake) Deploy(_ context.Context, name string, wait bool, progress func(string)) (Deployed, error) {
+	switch {
+	case name != "development":
+		return Deployed{}, fmt.Errorf("%w: %q is not in builds.toml", ErrNoBuild, name)
+	case !wait:
+		return Deployed{}, nil
+	}
+	progress("building: API/views.py changed")
+	return Deployed{Release: "r2", From: "r1", Changed: true, Because: []string{"API/views.py changed"}, Took: 4.1, NoneLost: true,
+		Commit: &Commit{Hash: "abc", Branch: "main", Time: time.Unix(1e9, 0)}}, nil
 }
 
 func (f *fake) Events() *Feed { return f.feed }
@@ -319,6 +332,24 @@ func TestOnlyRootAndOurselvesMayWrite(t *testing.T) {
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+func TestDeployReturnsWhatHasComeOfIt(t *testing.T) {
+	t.Parallel()
+	_, c := start(t)
+	var said []string
+	d, err := c.Deploy(t.Context(), "development", true, func(line string) { said = append(said, line) })
+	if err != nil || d.Release != "r2" || d.From != "r1" || !d.Changed || !d.NoneLost || d.Took != 4.1 || len(d.Because) != 1 || d.Commit == nil || d.Commit.Branch != "main" ||
+		!slices.Equal(said, []string{"building: API/views.py changed"}) {
+		t.Errorf("%+v, %v, progress %q", d, err, said)
+	}
+	if d, err := c.Deploy(t.Context(), "development", false, nil); err != nil || d.Release != "" {
+		t.Errorf("where it is not waited for: %+v, %v", d, err)
+	}
+	var refused *Error
+	if _, err := c.Deploy(t.Context(), "nobody", true, nil); !errors.As(err, &refused) || refused.Status != http.StatusNotFound {
+		t.Errorf("of a build that is not there: %v", err)
 	}
 }
 

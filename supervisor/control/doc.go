@@ -7,7 +7,7 @@
 //	POST /v1/builds/NAME/ACTION     a JSON object a line: {"progress": "..."} any number of times,
 //	                                then {"result": "done"} or {"error": "..."}
 //
-// ACTION is start, stop, restart, rebuild or rollback; its arguments are in the query and are
+// ACTION is start, stop, restart, rebuild, rollback or deploy, whose result comes with a Deployed; its arguments are in the query and are
 // interpreted by the backend. An error is {"error": "..."} with a status that says where the fault
 // lies: 400, 404 and 405 in the request, 403 not allowed, 413 too large, 422 understood but
 // impossible. An action that fails after it made progress is a 200 whose last line is the error.

@@ -27,6 +27,7 @@ func TestListsAreNeverNullAndTimesAreInUTC(t *testing.T) {
 		{ReleaseStatus{Built: at, Since: at, Until: at}, []string{`"built":` + utc, `"since":` + utc, `"until":` + utc}},
 		{BuildResult{Started: at}, []string{`"started":` + utc, `"steps":[]`}},
 		{Samples{}, []string{`"builds":{}`}},
+		{Deployed{Commit: &Commit{Time: at}}, []string{`"because":[]`, `"doubts":[]`, `"time":` + utc, `"no_request_lost":false`}},
 		{Sample{Time: at}, []string{`"time":` + utc, `"latency_seconds":null`}},
 		{Event{Time: at}, []string{`"time":"2026-11-23T09:00:00.5Z"`}},
 		{Status{Started: at, Config: ConfigStatus{Loaded: at}}, []string{`"started":` + utc, `"loaded":` + utc, `"builds":[]`}},

@@ -52,7 +52,7 @@ func (o onlooker) Detail(name string) (BuildDetail, error) {
 	d.Status, d.Output = briefly(d.Status), nil
 	history := make([]ReleaseStatus, len(d.History))
 	for i, r := range d.History {
-		r.Bad, r.Ended = brief(r.Bad), brief(r.Ended)
+		r.Bad, r.Ended, r.By, r.Commit, r.Because = brief(r.Bad), brief(r.Ended), "", hashOnly(r.Commit), nil
 		history[i] = r
 	}
 	d.History = history
@@ -80,7 +80,16 @@ func briefly(b BuildStatus) BuildStatus {
 		warnings[i] = brief(w)
 	}
 	b.Warnings = warnings
+	b.Commit = hashOnly(b.Commit)
 	return b
+}
+
+// hashOnly returns a commit without what people wrote.
+func hashOnly(c *Commit) *Commit {
+	if c == nil {
+		return nil
+	}
+	return &Commit{Hash: c.Hash, Time: c.Time, Changed: c.Changed}
 }
 
 // brief returns the first clause of a reason, which is our own word. What a build printed comes after

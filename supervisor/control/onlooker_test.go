@@ -16,20 +16,24 @@ type printed struct {
 	feed *Feed
 }
 
+// secretCommit is what people wrote.
+var secretCommit = &Commit{Hash: "abc", Branch: "secret", Subject: "secret", Author: "secret"}
+
 const quoted = "exited with status 3; last output: secret"
 
 func (printed) Status(bool) Status {
 	return Status{
 		Config: ConfigStatus{Error: "builds.toml:3:7: env = \"secret\": want a table\nbuilds.toml:4:1: secret\n"},
 		Builds: []BuildStatus{{Name: "a", State: "backoff", Reason: quoted, LastExit: "exited with status 3", BuildError: "step migrate failed: exit status 1: secret (/log)",
-			Warnings: []string{"check: secret"}}},
+			Warnings: []string{"check: secret"}, Commit: secretCommit}},
 	}
 }
 
 func (p printed) Detail(string) (BuildDetail, error) {
 	return BuildDetail{
 		Status: p.Status(false).Builds[0], Output: []string{"secret"}, Events: []Event{{Build: "a", Event: "exited", Reason: quoted}},
-		History:   []ReleaseStatus{{Release: "r1", Bad: "it broke: secret", Ended: quoted}},
+		History: []ReleaseStatus{{Release: "r1", Bad: "it broke: secret", Ended: quoted, Commit: secretCommit, By: "secret (uid 1)",
+			Because: []string{"secret.py changed"}}},
 		LastBuild: &BuildResult{Error: "migrate: secret"},
 	}, nil
 }

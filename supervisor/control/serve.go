@@ -35,6 +35,9 @@ type Backend interface {
 	// holds or cannot. It returns when ctx ends, which ends the waiting, not the action. The API
 	// responds with 404 to errors that wrap ErrNoBuild or ErrNoAction.
 	Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) error
+	// Deploy has what is in a build's source now built, where it has changed, and returns when it
+	// serves, or the reason why it does not. Otherwise it is as Act.
+	Deploy(ctx context.Context, name string, wait bool, progress func(string)) (Deployed, error)
 	// Upgrade executes the new program in our place, and so returns only if that fails; progress is
 	// told what it waits for.
 	Upgrade(ctx context.Context, progress func(string)) error
@@ -357,9 +360,10 @@ func truth(text string) (bool, error) {
 
 // step is a line of the response to an action.
 type step struct {
-	Progress string `json:"progress,omitempty"`
-	Result   string `json:"result,omitempty"`
-	Error    string `json:"error,omitempty"`
+	Progress string    `json:"progress,omitempty"`
+	Result   string    `json:"result,omitempty"`
+	Deployed *Deployed `json:"deployed,omitempty"` // with the result of a deploy that was waited for
+	Error    string    `json:"error,omitempty"`
 }
 
 func (a *api) act(w http.ResponseWriter, r *http.Request, name, action string) {
@@ -368,6 +372,17 @@ func (a *api) act(w http.ResponseWriter, r *http.Request, name, action string) {
 		args[key] = values[len(values)-1]
 	}
 	a.log.Debug("action requested", "build", name, "action", action, "by", Who(r.Context()))
+	if action == "deploy" {
+		wait := args["wait"] != "no"
+		a.followTo(w, r, func(ctx context.Context, progress func(string)) (*Deployed, error) {
+			d, err := a.backend.Deploy(ctx, name, wait, progress)
+			if err != nil || !wait {
+				return nil, err
+			}
+			return &d, nil
+		})
+		return
+	}
 	a.follow(w, r, func(ctx context.Context, progress func(string)) error {
 		return a.backend.Act(ctx, name, action, args, progress)
 	})
@@ -375,6 +390,11 @@ func (a *api) act(w http.ResponseWriter, r *http.Request, name, action string) {
 
 // follow responds with a line for each step that do reports, and with its result.
 func (a *api) follow(w http.ResponseWriter, r *http.Request, do func(context.Context, func(string)) error) {
+	a.followTo(w, r, func(ctx context.Context, progress func(string)) (*Deployed, error) { return nil, do(ctx, progress) })
+}
+
+// followTo is follow of what may have more to say of its result.
+func (a *api) followTo(w http.ResponseWriter, r *http.Request, do func(context.Context, func(string)) (*Deployed, error)) {
 	var mu sync.Mutex // progress may come from any goroutine of the backend
 	begun, ended := false, false
 	conn := http.NewResponseController(w)
@@ -389,7 +409,7 @@ func (a *api) follow(w http.ResponseWriter, r *http.Request, do func(context.Con
 		conn.Flush()
 		conn.SetWriteDeadline(time.Time{})
 	}
-	err := do(r.Context(), func(line string) {
+	deployed, err := do(r.Context(), func(line string) {
 		mu.Lock()
 		defer mu.Unlock()
 		if !ended {
@@ -401,7 +421,7 @@ func (a *api) follow(w http.ResponseWriter, r *http.Request, do func(context.Con
 	ended = true
 	switch {
 	case err == nil:
-		say(step{Result: "done"})
+		say(step{Result: "done", Deployed: deployed})
 	case begun:
 		say(step{Error: err.Error()})
 	default:

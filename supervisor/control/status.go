@@ -52,6 +52,7 @@ type BuildStatus struct {
 	NextTry       time.Time `json:"next_try,omitzero"`        // when something that failed is tried again by itself
 	Proving       string    `json:"proving,omitempty"`        // release that is being checked before it takes over
 	Releases      []string  `json:"releases"`                 // kept, oldest first
+	Commit        *Commit   `json:"commit,omitempty"`         // that the release was made at; nil: not known
 	Memory        uint64    `json:"memory"`                   // bytes in RAM of the server's tree; 0: nothing is running, or not known
 	CPU           float64   `json:"cpu"`                      // of one core, lately
 	Queue         int       `json:"queue"`                    // clients waiting to be accepted; -1: not known
@@ -129,6 +130,35 @@ type ReleaseStatus struct {
 	Since   time.Time `json:"since,omitzero"`  // when it last began to serve; zero: it never did
 	Until   time.Time `json:"until,omitzero"`  // when it stopped
 	Ended   string    `json:"ended,omitempty"` // why
+
+	Commit  *Commit  `json:"commit,omitempty"`  // of the source when it was made; nil: not known
+	By      string   `json:"by,omitempty"`      // the person who asked for it; "": an edit did, or nobody is known
+	Because []string `json:"because,omitempty"` // what had changed since the release before
+}
+
+// Commit is what a source's checkout was at when a release was made of it. Its texts are other
+// people's.
+type Commit struct {
+	Hash    string    `json:"hash"`
+	Branch  string    `json:"branch"` // "": none
+	Subject string    `json:"subject"`
+	Author  string    `json:"author"`
+	Time    time.Time `json:"time,omitzero"`
+	Changed int       `json:"changed"` // files of the release that were not as committed
+}
+
+// Deployed is what has come of a deploy.
+type Deployed struct {
+	Release string   `json:"release"`      // the one that serves
+	From    string   `json:"from"`         // the one that served before; "": none did
+	Changed bool     `json:"changed"`      // another server than before: of another release, or with other run settings
+	Because []string `json:"because"`      // why the release was made
+	Took    float64  `json:"took_seconds"` // until it served
+	// NoneLost says that no request was lost. Doubts are what may have cost one otherwise; of a build
+	// that served nothing before, or where nothing has changed, there is nothing to say.
+	NoneLost bool     `json:"no_request_lost"`
+	Doubts   []string `json:"doubts"`
+	Commit   *Commit  `json:"commit,omitempty"` // of the release
 }
 
 // BuildResult is how the last attempt went, or goes.
@@ -247,4 +277,23 @@ func (s Sample) MarshalJSON() ([]byte, error) {
 	type plain Sample
 	s.Time = s.Time.UTC().Truncate(time.Second)
 	return json.Marshal(plain(s))
+}
+
+// MarshalJSON keeps the promise about lists.
+func (d Deployed) MarshalJSON() ([]byte, error) {
+	type plain Deployed
+	if d.Because == nil {
+		d.Because = []string{}
+	}
+	if d.Doubts == nil {
+		d.Doubts = []string{}
+	}
+	return json.Marshal(plain(d))
+}
+
+// MarshalJSON keeps the promise about the time.
+func (c Commit) MarshalJSON() ([]byte, error) {
+	type plain Commit
+	c.Time = c.Time.UTC().Truncate(time.Second)
+	return json.Marshal(plain(c))
 }

@@ -180,7 +180,7 @@ func TestDryRunOnlySaysWhatItWouldDo(t *testing.T) {
 	w.Builds = tiny(`env = { A = "1" }`)
 	w.WriteConfig()
 	out, _, code := w.CLI("reload", "--dry-run")
-	if code != 0 || !strings.Contains(out, "one: restart: env") || !strings.Contains(out, "log_level") {
+	if code != 0 || !strings.Contains(out, "one: env.A none → \"1\": restart\n") || !strings.Contains(out, "supervisor: log_level \"info\" → \"debug\"\n") {
 		t.Errorf("dry run: exit %d, %q", code, out)
 	}
 	w.WaitPid("one", first.Pid) // by the edit

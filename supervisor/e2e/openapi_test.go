@@ -161,7 +161,7 @@ func TestTheAPIAnswersAsItsDescriptionSays(t *testing.T) {
 	d.ask("GET", "/v1/status", 200)
 	d.ask("GET", "/v1/builds/one", 200)
 	d.ask("GET", "/v1/builds/nobody", 404)
-	for _, action := range []string{"restart", "rebuild", "rollback", "stop"} {
+	for _, action := range []string{"restart", "deploy", "rebuild", "rollback", "stop"} {
 		if last := lastLine(d.ask("POST", "/v1/builds/one/"+action, 200)); !strings.Contains(last, `"result":"done"`) {
 			t.Errorf("%s: %s", action, last)
 		}

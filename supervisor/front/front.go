@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/hashicorp/go-hclog"
@@ -31,7 +32,21 @@ type Stats struct {
 	Lost     uint64 // answered 502 or 504, or cut off in the response's body: the build broke
 }
 
-type counts struct{ requests, unrouted, retried, refused, lost atomic.Uint64 }
+type counts struct {
+	requests, unrouted, retried, refused, lost atomic.Uint64
+
+	failed sync.Map // by build: *atomic.Uint64, of its refused and lost
+}
+
+// fail counts a request of a build that was refused or lost.
+func (c *counts) fail(build string, of *atomic.Uint64) {
+	of.Add(1)
+	n, ok := c.failed.Load(build)
+	if !ok {
+		n, _ = c.failed.LoadOrStore(build, new(atomic.Uint64))
+	}
+	n.(*atomic.Uint64).Add(1)
+}
 
 // New returns a Front without routes. It keeps bodies in files of folder; "" is the system's folder
 // for temporary files.
@@ -72,6 +87,14 @@ func (f *Front) Stats() Stats {
 		Refused:  c.refused.Load() + turnedAway,
 		Lost:     c.lost.Load(),
 	}
+}
+
+// Failed returns how many requests of a build were refused or lost so far.
+func (f *Front) Failed(build string) uint64 {
+	if n, ok := f.counts.failed.Load(build); ok {
+		return n.(*atomic.Uint64).Load()
+	}
+	return 0
 }
 
 // target is where a request goes; it travels in the request's context.
@@ -167,16 +190,16 @@ func (f *Front) failed(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("Connection", "close")
 		http.Error(w, "503 stopped", http.StatusServiceUnavailable)
 	case errors.As(err, &notServing):
-		f.counts.refused.Add(1)
+		f.counts.fail(build, &f.counts.refused)
 		f.log.Debug("request refused", "build", build, "error", err)
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "503 the service is starting or stopped, try again soon", http.StatusServiceUnavailable)
 	case errors.As(err, &timeout) && timeout.Timeout():
-		f.counts.lost.Add(1)
+		f.counts.fail(build, &f.counts.lost)
 		f.log.Warn("request lost", "build", build, "method", r.Method, "error", err)
 		http.Error(w, "504 the service did not answer in time", http.StatusGatewayTimeout)
 	default:
-		f.counts.lost.Add(1)
+		f.counts.fail(build, &f.counts.lost)
 		f.log.Warn("request lost", "build", build, "method", r.Method, "error", err)
 		http.Error(w, "502 the service broke off", http.StatusBadGateway)
 	}

@@ -307,6 +307,9 @@ func TestBuildThatDoesNotServeIs503(t *testing.T) {
 	if s := f.Stats(); s.Refused != 2 || s.Lost != 0 {
 		t.Errorf("%+v", s)
 	}
+	if f.Failed("none") != 1 || f.Failed("deaf") != 1 || f.Failed("other") != 0 {
+		t.Errorf("of each build: %d, %d, %d", f.Failed("none"), f.Failed("deaf"), f.Failed("other"))
+	}
 }
 
 // fullQueue is a build whose accept queue has no room.

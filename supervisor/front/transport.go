@@ -151,7 +151,7 @@ func (b *countedBody) Read(p []byte) (int, error) {
 	if err != nil && !b.ended {
 		b.ended = true
 		if err != io.EOF && b.ctx.Err() == nil {
-			b.front.counts.lost.Add(1)
+			b.front.counts.fail(targetOf(b.ctx).Build, &b.front.counts.lost)
 			b.front.log.Warn("response broke off", "build", targetOf(b.ctx).Build, "error", err)
 		}
 	}

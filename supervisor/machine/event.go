@@ -68,6 +68,9 @@ type (
 	Rebuild    struct {
 		Fresh bool // with a new environment
 	}
+	// Deploy asks for what the inputs are now: an attempt where they have changed, and another try of
+	// what failed. A rollback stands where they have not.
+	Deploy struct{}
 	// Rollback asks for an older release; it stays until an input changes.
 	Rollback struct{ Release string }
 )
@@ -217,6 +220,7 @@ func (Start) event()          {}
 func (Stop) event()           {}
 func (RestartNow) event()     {}
 func (Rebuild) event()        {}
+func (Deploy) event()         {}
 func (Rollback) event()       {}
 func (BuildCommitted) event() {}
 func (BuildDone) event()      {}

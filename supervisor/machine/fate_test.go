@@ -234,7 +234,11 @@ func (w *world) person() {
 	case 11:
 		w.take(RestartNow{})
 	case 12:
-		w.take(Rebuild{Fresh: w.roll(2) == 0})
+		if w.roll(3) == 2 {
+			w.take(Deploy{})
+		} else {
+			w.take(Rebuild{Fresh: w.roll(2) == 0})
+		}
 	case 13, 14:
 		w.rollback()
 	case 15:

@@ -46,7 +46,7 @@ func (w *world) happened(before, next State, e Event) {
 	}
 	w.should = before.Release
 	switch e.(type) {
-	case Configured, InputsChanged, Start, RestartNow, Rebuild, Rollback:
+	case Configured, InputsChanged, Start, RestartNow, Rebuild, Deploy, Rollback:
 		w.final = false
 	}
 	w.heard(before, e)
@@ -92,6 +92,8 @@ func (w *world) happened(before, next State, e Event) {
 		if w.want == WantStopped {
 			w.want, w.byHand = WantServe, false
 		}
+		w.asked()
+	case Deploy:
 		w.asked()
 	case Rebuild:
 		w.fresh()

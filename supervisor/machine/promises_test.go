@@ -298,7 +298,7 @@ func TestFailedBuildIsTriedAgainByItself(t *testing.T) {
 // What a migration did half-way it would do once more.
 func TestAttemptThatFailedForGoodWaitsForSomebody(t *testing.T) {
 	for name, asked := range map[string]Event{
-		"an edit": InputsChanged{}, "a start": Start{}, "a restart": RestartNow{}, "a rebuild": Rebuild{},
+		"an edit": InputsChanged{}, "a start": Start{}, "a restart": RestartNow{}, "a rebuild": Rebuild{}, "a deploy": Deploy{},
 		"another environment": Configured{RunKey: "k2", Policy: Policy{Autostart: true, Restart: RestartAlways}},
 	} {
 		t.Run(name, func(t *testing.T) {

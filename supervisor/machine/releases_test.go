@@ -322,3 +322,31 @@ func TestAdoptedReleaseThatWasNotStableMayStillGiveWay(t *testing.T) {
 		t.Errorf("it is stable at %v, before it may give way to %q", s.StableAt, s.Fallback.Release)
 	}
 }
+
+func TestDeployTriesARejectedReleaseAgain(t *testing.T) {
+	l := serving(t)
+	l.edit()
+	l.take(InputsChanged{})
+	l.builds()
+	l.take(ProofFailed{N: 2, Reason: "login refused", Cause: CauseSettled})
+	l.passes(time.Hour)
+	l.wants("it is not tried again by itself", l.s.Candidate.N == 0)
+	l.take(Deploy{})
+	l.wants("another look at the inputs, and another try", l.s.Building.Running && !l.s.Building.Forced && l.inputsOf(l.s.Candidate.Version.Release) == 2)
+}
+
+func TestDeployOfUnchangedInputsLetsARollbackStand(t *testing.T) {
+	l := serving(t)
+	l.takesOver(2)
+	l.take(Rollback{Release: "r1"})
+	l.take(Ready{N: 3})
+	l.take(Deploy{})
+	l.builds()
+	l.passes(time.Hour)
+	l.serves("r1")
+	l.wants("the release of the inputs known", l.inputsOf(l.s.LastBuilt) == 2 && l.s.Candidate.N == 0)
+	l.edit()
+	l.take(Deploy{})
+	l.builds()
+	l.wants("the edit tried", l.inputsOf(l.s.Candidate.Version.Release) == 3)
+}

@@ -154,14 +154,14 @@ type Phase string
 //	stopped, stopping  -> building   Start, RestartNow
 //	stopping, starting -> building   Configured
 //	stopping           -> starting   Configured, Start, RestartNow
-//	stopped            -> starting   Configured, Start, RestartNow, Rebuild, Rollback, BuildDone
+//	stopped            -> starting   Configured, Start, RestartNow, Rebuild, Deploy, Rollback, BuildDone
 //	building           -> failed     BuildFailed
 //	building           -> starting   BuildDone, Rollback
-//	failed             -> building   Timer, InputsChanged, Configured, Start, RestartNow, Rebuild
+//	failed             -> building   Timer, InputsChanged, Configured, Start, RestartNow, Rebuild, Deploy
 //	failed             -> starting   Rollback
 //	starting           -> running    Adopted, Swapped, Ready
 //	starting           -> backoff    ProofFailed, Exited, SpawnFailed, SwapFailed
-//	backoff            -> starting   Timer, BuildDone, Configured, Start, RestartNow, Rebuild, Rollback, Opened
+//	backoff            -> starting   Timer, BuildDone, Configured, Start, RestartNow, Rebuild, Deploy, Rollback, Opened
 //	running            -> starting   Exited
 //	running            -> backoff    Exited
 //	running            -> unhealthy  ProbeFailed
@@ -184,7 +184,7 @@ type Phase string
 //	starting, running, unhealthy -> failed     Exited
 //	starting                     -> building   ProofFailed
 //	starting                     -> failed     ProofFailed
-//	stopped                      -> building   Configured, Rebuild
+//	stopped                      -> building   Configured, Rebuild, Deploy
 //	stopped                      -> failed     Configured
 //	failed                       -> stopping   Stop, Removed, Shutdown
 //

@@ -66,6 +66,9 @@ func (t *turn) happened(e Event) {
 		t.restartNow()
 	case Rebuild:
 		t.rebuild(e)
+	case Deploy:
+		t.need(NeedCheck)
+		t.tryAgain()
 	case Rollback:
 		t.rollback(e.Release)
 	case BuildCommitted:

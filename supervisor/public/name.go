@@ -34,6 +34,7 @@ type Name struct {
 	refusal *refusal
 	until   atomic.Pointer[time.Time] // when it is served again; nil or zero: not known
 	passing atomic.Int32              // queues that are being passed on
+	turned  atomic.Int64              // clients that were told to come back, or may have been lost
 	left    bool                      // the name is for the next supervisor
 }
 
@@ -222,6 +223,10 @@ func (n *Name) PassOn(s *Socket) func(ctx context.Context) {
 // Passing reports whether clients are being passed on. It may be called from any goroutine.
 func (n *Name) Passing() bool { return n.passing.Load() > 0 }
 
+// Turned returns how many clients have been told to come back so far, or could not be passed on. Those
+// of a refusal count when it ends. It may be called from any goroutine.
+func (n *Name) Turned() int64 { return n.turned.Load() }
+
 // passOnLimit bounds how long clients of a socket that no generation serves are looked after.
 const passOnLimit = 30 * time.Second
 
@@ -232,7 +237,10 @@ func (n *Name) passOn(ctx context.Context, l Listener, to string) int {
 	defer cancel()
 	if to != "" {
 		count, err := l.Forward(ctx, to)
-		n.warn("pass queued clients on", err)
+		if err != nil {
+			n.turned.Add(1)
+			n.warn("pass queued clients on", err)
+		}
 		return count
 	}
 	refusing, done := context.WithCancel(ctx)
@@ -247,6 +255,7 @@ func (n *Name) passOn(ctx context.Context, l Listener, to string) int {
 	count := l.Refuse(refusing, n.retryAfter)
 	done()
 	<-emptied
+	n.turned.Add(int64(count))
 	return count
 }
 

@@ -151,6 +151,9 @@ func TestWithdrawnNameIsGoneAndItsClientsAreRefused(t *testing.T) {
 		if c.Fate() != fakesocket.Refused || !l.Closed() || o.folder.At(path) != nil || o.guarded || o.Socket() != nil {
 			t.Errorf("client is %s, closed: %v, guarded: %v", c.Fate(), l.Closed(), o.guarded)
 		}
+		if o.Turned() != 1 {
+			t.Errorf("%d clients were told to come back", o.Turned())
+		}
 		if l.RetryAfter() != 2*time.Second {
 			t.Errorf("told to come back after %v", l.RetryAfter())
 		}

@@ -37,7 +37,7 @@ func (n *Name) startRefusing() error {
 	n.Task(func(hard context.Context) {
 		defer close(r.over)
 		defer context.AfterFunc(hard, cancel)()
-		l.Refuse(ctx, n.retryAfter)
+		n.turned.Add(int64(l.Refuse(ctx, n.retryAfter)))
 	})
 	return nil
 }

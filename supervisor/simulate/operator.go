@@ -3,6 +3,7 @@ package simulate
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,7 +15,8 @@ type command struct {
 	action, to string
 	noWait     bool
 	at         time.Duration
-	over       bool // there was a result
+	over       bool   // there was a result
+	release    string // of deploy: the one that is said to serve
 }
 
 // ask gives a command to the running supervisor.
@@ -61,7 +63,14 @@ func (s *site) ask(action, to string, noWait bool) {
 	go func() {
 		defer w.running.Done()
 		defer inc.requests.Done()
-		err := backend.Act(inc.life, s.name, action, args, func(string) {})
+		var err error
+		if action == "deploy" {
+			var d control.Deployed
+			d, err = backend.Deploy(inc.life, s.name, !noWait, func(string) {})
+			c.release = d.Release
+		} else {
+			err = backend.Act(inc.life, s.name, action, args, func(string) {})
+		}
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		if inc.dead {
@@ -139,6 +148,14 @@ func (s *site) result(c *command, err error) {
 			}
 		}
 		untrue("done, but nothing new serves")
+	case "deploy":
+		r := s.release(c.release)
+		if r != nil && r.inputs.id != s.inputs.id && !s.askedSince(c) {
+			untrue("done, but release %s is of contents %d, and %d are in the source", r.ID, r.inputs.id, s.inputs.id)
+		}
+		if r != nil && !slices.ContainsFunc(s.passed, func(p passing) bool { return p.release == r }) {
+			untrue("done, but release %s never passed its check", r.ID)
+		}
 	case "start":
 		if len(s.passed) == 0 {
 			untrue("done, but nothing ever passed its check")

@@ -210,7 +210,11 @@ func (w *World) perform(a act) {
 	case doRestart:
 		s.ask("restart", "", x%5 == 0)
 	case doRebuild:
-		s.ask("rebuild", "", x%5 == 0)
+		if x>>8%2 == 0 {
+			s.ask("deploy", "", x%5 == 0)
+		} else {
+			s.ask("rebuild", "", x%5 == 0)
+		}
 	case doRollback:
 		to := ""
 		if n := len(s.releases); n > 0 && x%2 == 0 {

@@ -260,6 +260,18 @@ func (s *site) release(id string) *release {
 
 func (k releases) Check(context.Context, build.Look) error { return nil }
 
+func (k releases) Why(_ context.Context, entry *config.Build) (build.Difference, error) {
+	s := k.w.sites[entry.Name]
+	if !k.lock() {
+		return build.Difference{}, context.Canceled
+	}
+	defer k.w.mu.Unlock()
+	if same := s.same(identity(s.inputs, entry)); same != nil {
+		return build.Difference{Release: same.ID}, nil
+	}
+	return build.Difference{Because: []string{s.inputs.String()}}, nil
+}
+
 func (k releases) Get(name, id string) (build.Release, error) {
 	if !k.lock() {
 		return build.Release{ID: id}, nil

@@ -54,5 +54,10 @@ func (r releases) PublishStatics(ctx context.Context, entry *config.Build, id st
 	return r.Maker.PublishStatics(ctx, string(r.root), *entry, id)
 }
 
+// Why says whether an attempt would make a release, and why.
+func (r releases) Why(ctx context.Context, entry *config.Build) (build.Difference, error) {
+	return r.Maker.Why(ctx, build.Request{Root: string(r.root), Build: *entry})
+}
+
 // Tidy removes half releases of an earlier run.
 func (r releases) Tidy(name string) error { return r.Maker.Tidy(string(r.root), name) }

@@ -77,6 +77,8 @@ type Sockets interface {
 // Releases are the releases of all builds.
 type Releases interface {
 	actor.Releases
+	// Why says whether an attempt would make a release of an entry, and why (build.Maker).
+	Why(ctx context.Context, entry *config.Build) (build.Difference, error)
 	// Tidy removes half releases of an earlier run.
 	Tidy(name string) error
 	// SetParallel says how many attempts may run at once.

@@ -18,6 +18,9 @@ func Long(w io.Writer, d control.BuildDetail, look Look, now time.Time) {
 	l.line(Clean(b.Name) + "  " + l.look.paint(colorOf(b.State), Clean(b.State)) + l.since(b))
 	l.notes(b, true)
 	l.pair("release", dash(b.Release))
+	if b.Commit != nil {
+		l.pair("commit", Commit(*b.Commit))
+	}
 	if b.Pid != 0 {
 		l.pair("process", fmt.Sprintf("%d, the server's main process; restarts: %d", b.Pid, b.Restarts))
 	}
@@ -185,6 +188,15 @@ func (l *long) releases(build string, all []control.ReleaseStatus) {
 			if why != "" {
 				l.indented(why, 8)
 			}
+		}
+		if r.Commit != nil {
+			l.indented("commit "+Commit(*r.Commit), 8)
+		}
+		if len(r.Because) > 0 {
+			l.indented("made because: "+strings.Join(r.Because, ", "), 8)
+		}
+		if r.By != "" {
+			l.indented("asked for by "+r.By, 8)
 		}
 	}
 }

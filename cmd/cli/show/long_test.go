@@ -93,3 +93,21 @@ func TestLongFormOfABuildThatDoesNotRun(t *testing.T) {
 		}
 	}
 }
+
+func TestLongFormShowsCommitsWithoutWhatATerminalObeys(t *testing.T) {
+	t.Parallel()
+	c := &control.Commit{Hash: "4f3a2b1c0d9e8f7a6b5c", Branch: "main", Subject: "Show \x1b[31mred\u202e prices", Author: "Ada", Changed: 3}
+	d := control.BuildDetail{Status: control.BuildStatus{State: "running", Commit: c}, History: []control.ReleaseStatus{
+		{Release: "r1", Built: noon, Commit: &control.Commit{Hash: "4f3a"}, By: "ada (uid 1000)", Because: []string{"API/views.py changed", "and 12 more files"}},
+	}}
+	var b strings.Builder
+	Long(&b, d, Look{Columns: 100}, noon)
+	for _, want := range []string{
+		"  commit     4f3a2b1c0d on main, Show [31mred prices (Ada), 3 files changed since\n",
+		"        commit 4f3a\n", "        made because: API/views.py changed, and 12 more files\n", "        asked for by ada (uid 1000)\n",
+	} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("want %q in\n%s", want, b.String())
+		}
+	}
+}

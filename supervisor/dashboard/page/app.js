@@ -66,6 +66,13 @@ const mega = (bytes) => (bytes ? (bytes >= 1048576000 ? (bytes / 1073741824).toF
 const millis = (s) => (s === null || s === undefined ? "–" : s < 0.0005 ? "0 ms" : s < 1 ? (s * 1000).toFixed(s < 0.01 ? 1 : 0) + " ms" : s.toFixed(1) + " s");
 const words = (event) => event.replaceAll("_", " ");
 
+// commit is a line about a commit; who may only look gets no more than its hash.
+function commit(c) {
+  if (!c) return "";
+  return c.hash.slice(0, 10) + (c.branch ? " on " + c.branch : "") + (c.subject ? ", " + c.subject : "") + (c.author ? " (" + c.author + ")" : "") +
+    (c.changed ? ", " + c.changed + (c.changed === 1 ? " file" : " files") + " changed since" : "");
+}
+
 function remedy(b) {
   if (b.state === "failed" || (b.build_error && !b.building)) return "Fix what is named and it builds by itself." + (b.release ? " Release " + b.release + " still serves." : "");
   if (b.state === "backoff") return "It starts again by itself, and at once when its settings are fixed.";
@@ -213,6 +220,7 @@ class Card {
         part("toggle", make("button", { type: "button", "aria-expanded": "false", "aria-controls": id + "-more", "aria-label": "Details of " + name, onclick: () => this.toggle() }, "Details"))),
       part("note", make("p", { class: "note", hidden: true })),
       part("progress", make("p", { class: "note", hidden: true })),
+      part("commit", make("p", { class: "where commit", hidden: true })),
       part("more", make("div", { class: "more", id: id + "-more", hidden: true })));
     const act = (action, label, danger) => part(action, make("button", { type: "button", class: danger ? "danger" : "", onclick: () => this.act(action) }, label));
     this.parts.more.append(
@@ -229,7 +237,9 @@ class Card {
     p.state.className = "pill " + kind;
     text(p.where, b.location || "");
     text(p.release, b.release ? b.release.slice(0, 15) : "–");
-    p.release.title = b.release;
+    p.release.title = b.release + (b.commit ? "\ncommit " + commit(b.commit) : "");
+    p.commit.hidden = !b.commit;
+    text(p.commit, b.commit ? "Commit " + commit(b.commit) : "");
     text(p.up, ago(b.since));
     text(p.restarts, String(b.restarts));
     text(p.mem, mega(b.memory));
@@ -341,7 +351,9 @@ class Card {
     else if (r.since) fate = "served since " + date(r.since);
     const back = make("button", { type: "button", "data-release": r.release, "aria-label": "Roll back to " + r.release, onclick: () => this.act("rollback", "?to=" + encodeURIComponent(r.release)) }, "Roll back");
     const cell = (props, value) => make("td", { role: "cell", ...props }, value);
-    return make("tr", { role: "row" }, cell({ class: "mono" }, r.release), cell({ class: "number", "data-age": r.built }, ago(r.built)), cell({}, fate), page.write ? cell({}, r.serves ? null : back) : null);
+    const made = [r.commit ? commit(r.commit) : "", r.because && r.because.length ? "made because: " + r.because.join(", ") : "", r.by ? "asked for by " + r.by : ""].filter(Boolean);
+    const name = make("td", { role: "cell", class: "mono" }, r.release, ...made.map((line) => make("div", { class: "where" }, line)));
+    return make("tr", { role: "row" }, name, cell({ class: "number", "data-age": r.built }, ago(r.built)), cell({}, fate), page.write ? cell({}, r.serves ? null : back) : null);
   }
 
   // followBuild shows the log of the last build and goes on with it, or where
