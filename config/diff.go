@@ -75,6 +75,10 @@ func compare(before, then Build) Change {
 	add("steps.", stepKeys)
 	add("sandbox.", sandboxKeys)
 	add("limits.", limitKeys)
+	if !reflect.DeepEqual(before.Schedules, then.Schedules) {
+		c.Keys = append(c.Keys, scheduleKey)
+		c.Cost = max(c.Cost, CostLive)
+	}
 	if !slices.Equal(before.Limits.Groups(), then.Limits.Groups()) {
 		c.Cost = max(c.Cost, CostRestart)
 	}

@@ -106,6 +106,10 @@ func (l *loader) markLost(from origins, path string) {
 func (l *loader) entry(b *Build, t tomlTable, path string, from origins) {
 	for _, name := range slices.Sorted(maps.Keys(t)) {
 		v, at := t[name], join(path, name)
+		if name == scheduleKey {
+			l.schedules(b, v, at, from)
+			continue
+		}
 		if known, ok := subtables()[name]; ok {
 			below, _ := l.table(at, name, v)
 			for _, key := range slices.Sorted(maps.Keys(below)) {
@@ -192,7 +196,7 @@ func namesOf(known []key) []string {
 
 // buildKeys returns the names of everything that may be in a [[build]].
 func buildKeys() []string {
-	all := append(namesOf(keys), "name")
+	all := append(namesOf(keys), "name", scheduleKey)
 	return append(all, slices.Sorted(maps.Keys(subtables()))...)
 }
 

@@ -155,6 +155,7 @@ func elsewhere(name string, known []string) string {
 		{namesOf(stepKeys), "to [build.steps]"},
 		{namesOf(sandboxKeys), "to [build.sandbox]"},
 		{namesOf(limitKeys), "to [build.limits]"},
+		{scheduleKeys(), "to [[build.schedule]]"},
 	} {
 		if slices.Contains(t.keys, name) && !slices.Contains(known, name) {
 			return fmt.Sprintf("; %s belongs %s", name, t.where)
