@@ -108,7 +108,7 @@ name = "x"
 command = ["x"]
 cron = »3`: {"a text in quotes"},
 		nightly + strings.Replace(nightly, `"sessions"`, `»"sessions"`, 1): {"the schedule in line 8 has it already"},
-		"»[build.schedule]\nname = \"x\"":                                 {"write [[build.schedule]]"},
+		"»[build.schedule]\nname = \"x\"":                                  {"write [[build.schedule]]"},
 		"schedule = »3":                                                    {"[[build.schedule]]"},
 		"schedule = [»3]":                                                  {"[[build.schedule]]"},
 		"»schedules = []":                                                  {`did you mean "schedule"`},
