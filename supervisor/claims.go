@@ -19,6 +19,7 @@ import (
 type claims struct {
 	processes []claim
 	cgroups   []int // generations that have one: only we can make it
+	tasks     taskClaims
 }
 
 type claim struct {
@@ -57,7 +58,23 @@ func sorted(rootID string, found []world.Marked, cgroups []string) map[string]*c
 		}
 		return all[name], n
 	}
+	task := func(mark string) *taskClaim {
+		name, id, ok := taskOf(rootID, mark)
+		if !ok {
+			return nil
+		}
+		if all[name] == nil {
+			all[name] = &claims{}
+		}
+		if all[name].tasks == nil {
+			all[name].tasks = taskClaims{}
+		}
+		return all[name].tasks.of(id, mark)
+	}
 	for _, mark := range cgroups {
+		if t := task(mark); t != nil {
+			t.cgroup = true
+		}
 		if c, n := of(mark); c != nil { // the processes in it may carry no mark
 			c.cgroups = append(c.cgroups, n)
 		}
@@ -66,6 +83,9 @@ func sorted(rootID string, found []world.Marked, cgroups []string) map[string]*c
 		mark := m.Mark
 		if m.Cgroup != "" {
 			mark = m.Cgroup
+		}
+		if t := task(mark); t != nil {
+			t.processes = append(t.processes, m)
 		}
 		if c, n := of(mark); c != nil {
 			c.processes = append(c.processes, claim{m, n})

@@ -9,6 +9,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
+	"github.com/medctrl/medctrl-supervisor/supervisor/world"
 )
 
 // takeOver begins to supervise what the file says. First it adopts everything that an earlier run
@@ -45,8 +46,8 @@ func (s *Supervisor) leftovers() (map[string]*claims, error) {
 }
 
 // confirmed returns what an earlier supervisor really left running of a build, the newest generation
-// first. What only says so is left alone: it is not adopted, signalled or waited for.
-func (s *Supervisor) confirmed(b *config.Build, record state.Record, found *claims) []actor.Leftover {
+// first, and its tasks. What only says so is left alone: it is not adopted, signalled or waited for.
+func (s *Supervisor) confirmed(b *config.Build, record state.Record, found *claims) (left, tasks []actor.Leftover) {
 	e := evidence{record: record, bootID: s.world.BootID, user: os.Geteuid()}
 	switch as, err := s.world.Host.Identity(b); {
 	case err != nil:
@@ -55,11 +56,16 @@ func (s *Supervisor) confirmed(b *config.Build, record state.Record, found *clai
 		e.user = as.UID
 	}
 	left, refused := e.confirm(s.world.RootID, b.Name, found)
+	if found != nil {
+		var more []world.Marked
+		tasks, more = e.confirmTasks(found.tasks)
+		refused = append(refused, more...)
+	}
 	for _, p := range refused {
 		s.log.Warn("process says that it belongs to a build, which nothing confirms, so it is left alone",
 			"build", b.Name, "pid", p.Pid, "user", p.User, "mark", p.Mark)
 	}
-	return left
+	return left, tasks
 }
 
 // nobody is the user of no process.
@@ -80,8 +86,10 @@ func (s *Supervisor) endForeign(all map[string]*claims) {
 	names = append(names, s.world.Past.Builds()...)
 	for name, said := range all {
 		// Where there is not even a record, it may be that nothing of this was ever a build.
-		if _, inFile := s.Config.Build(name); !inFile && !slices.Contains(names, name) &&
-			len(s.confirmed(&config.Build{Name: name}, state.Record{}, said)) > 0 {
+		if _, inFile := s.Config.Build(name); inFile || slices.Contains(names, name) {
+			continue
+		}
+		if left, tasks := s.confirmed(&config.Build{Name: name}, state.Record{}, said); len(left)+len(tasks) > 0 {
 			names = append(names, name)
 		}
 	}
@@ -111,7 +119,7 @@ func (s *Supervisor) enlist(b config.Build, said *claims) *actor.Actor {
 	}
 	a := actor.New(s.shared, &b)
 	record, ok := s.recall(b.Name)
-	found := s.confirmed(&b, record, said)
+	found, tasks := s.confirmed(&b, record, said)
 	if ok {
 		a.Restore(record, releases, found)
 	}
@@ -119,6 +127,7 @@ func (s *Supervisor) enlist(b config.Build, said *claims) *actor.Actor {
 		a.Releases(releases)
 	}
 	s.publish(func(f *fleet) { f.actors = f.with(a) })
+	a.AdoptTasks(tasks)
 	a.Adopt(found, s.world.Past.Sockets(b.Name))
 	return a
 }

@@ -114,6 +114,7 @@ func ConfKey(path string) (runKey string, ok bool) {
 const (
 	tempPrefix        = "tmp-"
 	tempCommandPrefix = tempPrefix + "of-"
+	tempTaskPrefix    = tempPrefix + "task-"
 )
 
 // Temp is the folder of the temporary files of generation n, its TMPDIR. The path is short: programs
@@ -125,6 +126,17 @@ func TempGeneration(path string) (n int, ok bool) {
 	number, ok := strings.CutPrefix(filepath.Base(path), tempPrefix)
 	n, err := strconv.Atoi(number)
 	return n, ok && err == nil && n > 0
+}
+
+// TempOfTask is the same for the task with an ID. It is named after the last part of that, which is its
+// own.
+func (b Build) TempOfTask(id string) string {
+	return filepath.Join(b.Run(), tempTaskPrefix+id[strings.LastIndexByte(id, '.')+1:])
+}
+
+// IsTempOfTask reports whether TempOfTask made a path.
+func IsTempOfTask(path string) bool {
+	return strings.HasPrefix(filepath.Base(path), tempTaskPrefix)
 }
 
 // TempOf is the same for the steps of an attempt, or another command, by an id of its own.

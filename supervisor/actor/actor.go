@@ -72,6 +72,7 @@ type Actor struct {
 	attempt     attempt
 	history     history
 	hooks       hooks
+	oneOffs     map[string]*task // by ID
 
 	mail  mailbox
 	tasks sync.WaitGroup
@@ -98,6 +99,7 @@ func New(f *Fleet, entry *config.Build) *Actor {
 		generations: map[int]*generation{},
 		earlier:     earlier{leftovers: map[int]string{}},
 		timers:      map[machine.TimerKind]*time.Timer{},
+		oneOffs:     map[string]*task{},
 		done:        make(chan struct{}),
 	}
 	a.health.Store(&entry.Health)
@@ -242,6 +244,8 @@ func (a *Actor) handle(m message) {
 		a.pause(m)
 	case caughtUp:
 		close(m)
+	default:
+		a.taskMessage(m)
 	}
 }
 
@@ -304,7 +308,9 @@ func (a *Actor) turn(e machine.Event) {
 		if next.Building.Seq != a.state.Building.Seq {
 			a.attempt.progress.Store(nil) // it belongs to an attempt that has ended
 		}
+		last := a.state
 		a.state = &next
+		a.followTasks(last, &next)
 		for i, effect := range effects {
 			if i == 0 { // later ones follow immediately
 				a.Reach("before", effect)

@@ -317,6 +317,11 @@ func (a *Actor) running() []string {
 	for _, release := range a.leftovers {
 		all = append(all, release)
 	}
+	for _, t := range a.oneOffs {
+		if t.left() && t.Release != "" {
+			all = append(all, t.Release)
+		}
+	}
 	return all
 }
 

@@ -204,7 +204,7 @@ func (t *ticket) over(v *View) (bool, error) {
 	case t.Action == "stop" && st.Want == machine.WantServe:
 		return true, fmt.Errorf("overtaken by %s, which was asked for later: the build is %s", v.Asked, st.Phase())
 	case t.Action == "stop":
-		return st.Phase() == machine.PhaseStopped, nil
+		return st.Phase() == machine.PhaseStopped && len(v.tasks) == 0, nil
 	case st.Want == machine.WantStopped && t.from.Want == machine.WantStopped && t.Action != "start" && t.Action != "restart":
 		return true, fmt.Errorf("the build is stopped: `start` serves it")
 	case st.Want == machine.WantStopped:

@@ -18,6 +18,7 @@ func (a *Actor) Name() string { return a.name }
 // releases still exist. found is what is still running. It is called before anything else.
 func (a *Actor) Restore(r state.Record, releases []build.Release, found []Leftover) {
 	a.restore(r, releases)
+	a.restoreTasks(r.Tasks)
 	a.missing(r, found)
 }
 
@@ -28,6 +29,9 @@ func (a *Actor) Releases(all []build.Release) { a.listed(all) }
 // sockets that came over an exec. It is called once, before Configure; the sockets are the actor's
 // from then on.
 func (a *Actor) Adopt(found []Leftover, handed []public.Listener) { a.post(adopted{found, handed}) }
+
+// AdoptTasks hands over what an earlier supervisor left of tasks. It is called once, before Adopt.
+func (a *Actor) AdoptTasks(found []Leftover) { a.post(tasksAdopted{found}) }
 
 // Configure brings what the file says now. rebuild means that a key that goes into the release has
 // changed.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/build"
@@ -108,6 +109,8 @@ type tree struct {
 	dead    bool               // the main process has ended
 	gone    bool               // nothing is left
 	termed  bool
+	signals []syscall.Signal
+	start   Start
 	limits  config.Limits
 	kills   int // of its processes, for lack of memory
 }
@@ -145,6 +148,16 @@ func (t *tree) exitLocked(e Exit) {
 
 // act changes how the server behaves from now on.
 func (t *tree) act(c conduct) { t.w.do(func() { t.conduct = c }) }
+
+func (t *tree) Signal(sig syscall.Signal) error {
+	t.w.mu.Lock()
+	defer t.w.mu.Unlock()
+	t.signals = append(t.signals, sig)
+	if sig == syscall.SIGHUP && !t.conduct.stubborn {
+		t.exitLocked(Exit{Words: "killed by SIGHUP", Code: -1, Signal: true, Number: 1})
+	}
+	return t.w.fails["Signal"]
+}
 
 func (t *tree) Terminate() error {
 	t.w.mu.Lock()
@@ -184,7 +197,7 @@ func (w *world) plant(mark string, env []string, l *fakesocket.Listener, c condu
 	ctx, stop := context.WithCancel(context.Background())
 	t := &tree{w: w, pid: 1001 + len(w.trees), mark: mark, env: env, sock: l, conduct: c, stop: stop}
 	w.trees = append(w.trees, t)
-	if !c.hung {
+	if !c.hung && l != nil {
 		go l.Serve(ctx)
 	}
 	return t
@@ -211,8 +224,9 @@ func (w trees) Start(s Start, exited func(Exit)) (Tree, server.Words, error) {
 	release, _, _ := server.VersionOf(s.Launch.Env)
 	var c conduct
 	w.do(func() { c = w.conduct[release] })
-	t := w.plant(s.Mark, s.Launch.Env, s.Listener.(*fakesocket.Listener), c)
-	w.do(func() { t.exited, t.limits = exited, s.Limits })
+	sock, _ := s.Listener.(*fakesocket.Listener)
+	t := w.plant(s.Mark, s.Launch.Env, sock, c)
+	w.do(func() { t.exited, t.limits, t.start = exited, s.Limits, s })
 	if c.dies != nil {
 		t.exit(*c.dies)
 	}
@@ -332,7 +346,7 @@ func (w sockets) HeldBy(inode uint64, pids ...int) bool {
 	defer w.mu.Unlock()
 	return slices.ContainsFunc(w.trees, func(t *tree) bool {
 		holds := slices.Contains(pids, t.pid) && !t.dead || slices.Contains(pids, t.pid+500)
-		return t.sock.Inode() == inode && holds && !t.gone
+		return t.sock != nil && t.sock.Inode() == inode && holds && !t.gone
 	})
 }
 

@@ -52,6 +52,17 @@ func (a *Actor) launchOf(v machine.Version) (*server.Launch, error) {
 	if l, ok := a.launches.of[v]; ok {
 		return l, nil
 	}
+	l, err := a.prepare(v, func(set runSettings, p server.Place, owner config.Identity) *server.Launch {
+		return server.Prepare(*set.entry, set.environ, p, owner)
+	})
+	if err == nil {
+		a.launches.of[v] = l
+	}
+	return l, err
+}
+
+// prepare returns what with makes of the release and the run settings of v.
+func (a *Actor) prepare(v machine.Version, with func(runSettings, server.Place, config.Identity) *server.Launch) (*server.Launch, error) {
 	set, ok := a.launches.settings[v.RunKey]
 	if !ok {
 		// The version is from an earlier run and the file was edited since. Starting it with
@@ -69,9 +80,7 @@ func (a *Actor) launchOf(v machine.Version) (*server.Launch, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := server.Prepare(*set.entry, set.environ, server.Place{Release: rel, Paths: a.paths, RunKey: v.RunKey}, owner)
-	a.launches.of[v] = l
-	return l, nil
+	return with(set, server.Place{Release: rel, Paths: a.paths, RunKey: v.RunKey}, owner), nil
 }
 
 // forget drops the run settings and launches of versions that will not be started again.
@@ -107,6 +116,11 @@ func (a *Actor) dropFiles() {
 	for _, g := range a.generations {
 		needed(g.launch)
 		keep = append(keep, a.paths.Temp(g.n))
+	}
+	for _, t := range a.oneOffs {
+		if t.left() {
+			keep = append(keep, a.paths.TempOfTask(t.ID))
+		}
 	}
 	for _, n := range a.state.Ending {
 		keep = append(keep, a.paths.Temp(n))

@@ -75,10 +75,48 @@ type (
 		release string
 		err     error
 	}
+	// ordered is to start a task.
+	ordered struct {
+		order Order
+		began chan<- taskBegan
+	}
+	// tasksAdopted carries what an earlier supervisor left of tasks.
+	tasksAdopted struct{ found []Leftover }
+	// taskExited says how the main process of a task ended.
+	taskExited struct {
+		t    *task
+		exit Exit
+	}
+	// taskGone says that nothing of a task is left.
+	taskGone struct{ t *task }
+	// taskOld says that nobody needs to know any more how a task has ended.
+	taskOld struct{ t *task }
+	// taskDue says that a task is to end, and why.
+	taskDue struct {
+		t   *task
+		why string
+	}
+	// taskAttended says that somebody waits for a task, taskLeft that one of them has gone.
+	taskAttended struct{ id string }
+	taskLeft     struct{ id string }
 	// staticsDue says that a publication that failed is to be tried again.
 	staticsDue struct{}
 )
 
+// taskBegan is what became of an order.
+type taskBegan struct {
+	task Task
+	err  error
+}
+
+func (ordered) message()          {}
+func (tasksAdopted) message()     {}
+func (taskExited) message()       {}
+func (taskGone) message()         {}
+func (taskOld) message()          {}
+func (taskDue) message()          {}
+func (taskAttended) message()     {}
+func (taskLeft) message()         {}
 func (configured) message()       {}
 func (adopted) message()          {}
 func (asked) message()            {}

@@ -2,6 +2,8 @@ package actor
 
 import (
 	"context"
+	"os"
+	"syscall"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/build"
@@ -53,6 +55,8 @@ type Tree interface {
 	// OOMKills is how many of its processes the kernel has killed because memory ran out, since it was
 	// started or adopted; also after its end.
 	OOMKills() int
+	// Signal sends a signal to all of it.
+	Signal(sig syscall.Signal) error
 	// Terminate sends SIGTERM to the main process and its group.
 	Terminate() error
 	// End returns when nothing of the tree is left: SIGTERM, and SIGKILL after grace or when ctx
@@ -63,10 +67,18 @@ type Tree interface {
 // Start says what to start.
 type Start struct {
 	Launch   *server.Launch
-	Mark     string // identifies the tree, see Leftover
-	Listener public.Listener
-	Log      string // file that takes the output
+	Mark     string          // identifies the tree, see Leftover
+	Listener public.Listener // nil: of a task, which has none
+	Streams  *Streams        // of a task, in place of Log; nil: it has none
+	Log      string          // file that takes the output
 	Limits   config.Limits
+}
+
+// Streams are what a caller gives a task to read from and write to. They stay the caller's.
+type Streams struct {
+	In, Out, Err *os.File
+	// Terminal says that In is a terminal of the task's own, which controls it.
+	Terminal bool
 }
 
 // Hook is a command that is run to its end.
@@ -82,6 +94,7 @@ type Exit struct {
 	Words  string // "exit code 3", "killed by SIGKILL"
 	Code   int    // -1: a signal ended it, or the code is not known
 	Signal bool   // a signal ended it
+	Number int    // of that signal; 0: none
 	// Outside says that the signal is one that comes from outside: of a person, or of a kernel that
 	// is short of memory.
 	Outside bool
@@ -97,6 +110,7 @@ type Leftover struct {
 	User    int     // who runs it, by number
 	Leader  Process // zero: its main process has ended
 	Members []Process
+	Task    string // ID of the task that it is, in place of N; "": it is a generation
 }
 
 // Process is a process by pid and start time (clock ticks after boot): a pid alone may belong to

@@ -20,7 +20,10 @@ type View struct {
 	Stays  map[string]state.Stay
 	Static string   // why static files are not those of the release that serves; "": they are
 	Limits []string // what people should know of its limits
+	Tasks  []Task   // that are running, or ended within the last minute; the oldest first
 	Asked  string   // the last command of a person that was handled; "": none
+
+	tasks map[string]Tree // of those Tasks of which something is left, by ID
 }
 
 // shown holds what others may see. All of it may be read from any goroutine.
@@ -48,6 +51,7 @@ func (s *shown) wake() {
 func (a *Actor) publish() {
 	before := a.shown.view.Load()
 	v := &View{Entry: a.entry, State: a.state, Stays: a.history.stays, Static: a.history.statics.why, Asked: a.asked.last, Limits: a.limitWarnings()}
+	v.Tasks, v.tasks = a.shownTasks()
 	if g, ok := a.generations[a.state.Serving.N]; ok {
 		v.Tree = g.tree
 	}

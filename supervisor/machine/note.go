@@ -29,6 +29,8 @@ const (
 	EventBuilt       EventName = "built"        // an attempt made a release
 	EventBuildFailed EventName = "build_failed" // an attempt made none
 	EventStopped     EventName = "stopped"      // the last process of a stopped build ended
+	EventTaskStarted EventName = "task_started" // a command was started that runs once, as Reason names
+	EventTaskEnded   EventName = "task_ended"   // it ended, as Reason says
 	// a person asked for something, which Reason names
 	EventAsked EventName = "asked"
 	// a file of the source changes again and again, so its changes are built less often

@@ -51,6 +51,7 @@ type birth struct {
 	birthCgroups
 	birthBox
 	birthRights
+	terminal  bool            // descriptor 0 controls it
 	listenPID []byte          // room for the digits and NUL after "LISTEN_PID="
 	nofile    *syscall.Rlimit // limit to restore, or nil
 
@@ -180,6 +181,7 @@ func newBirth(img *image, nofile *syscall.Rlimit) (*birth, error) {
 	b := &birth{
 		fds:          img.fds,
 		umask:        uintptr(img.spec.Umask.Perm()),
+		terminal:     img.spec.Terminal,
 		nofile:       nofile,
 		pidfd:        -1,
 		zero:         [1]byte{'0'},
@@ -344,6 +346,12 @@ func (b *birth) fork() (pid, errno uintptr) {
 			if _, _, e = syscall.RawSyscall(unix.SYS_DUP3, uintptr(b.fds[i]), i, 0); e != 0 {
 				goto failed
 			}
+		}
+	}
+	if b.terminal {
+		b.at = stepTerminal
+		if _, _, e = syscall.RawSyscall(unix.SYS_IOCTL, 0, unix.TIOCSCTTY, 0); e != 0 {
+			goto failed
 		}
 	}
 	if b.nofile != nil {

@@ -43,6 +43,8 @@ type order struct {
 	OOM            []byte
 	Cookie         uint64
 
+	Terminal bool // descriptor 0 controls it
+
 	Boxed  bool
 	Reopen bool
 	Filter []unix.SockFilter
@@ -117,7 +119,7 @@ func (img *image) order() (*os.File, error) {
 		Umask: uint32(img.spec.Umask.Perm()), User: img.spec.User,
 		NoNewPrivs: img.spec.NoNewPrivs, Listen: img.listen, Cgroup: []byte(img.cgroup),
 		NoCapabilities: img.spec.NoCapabilities, Rlimits: img.limits, OOM: img.oom, Cookie: img.cookie,
-		Boxed: img.ruleset >= 0, Reopen: img.reopen >= 0, Groups: toBytes(img.mustEnter()),
+		Terminal: img.spec.Terminal, Boxed: img.ruleset >= 0, Reopen: img.reopen >= 0, Groups: toBytes(img.mustEnter()),
 	}
 	if img.spec.Box != nil {
 		o.Filter = img.spec.Box.Filter
@@ -211,6 +213,11 @@ func runOrder(args []string) (step, error) {
 	if len(o.Dir) > 0 {
 		if err := unix.Chdir(string(o.Dir)); err != nil {
 			return stepDir, err
+		}
+	}
+	if o.Terminal {
+		if err := unix.IoctlSetInt(0, unix.TIOCSCTTY, 0); err != nil {
+			return stepTerminal, err
 		}
 	}
 	env := toStrings(o.Env)

@@ -62,6 +62,9 @@ func prepare(s Spec, null int) (_ *image, err error) {
 	if s.Listener != nil && s.Extra != nil {
 		return nil, fmt.Errorf("start %s: Listener and Extra both want descriptor %d", s.Argv[0], listenerFD)
 	}
+	if s.Terminal && s.Stdin == nil {
+		return nil, fmt.Errorf("start %s: it has no terminal to control it", s.Argv[0])
+	}
 	if s.Mark != "" && s.Task != "" {
 		return nil, fmt.Errorf("start %s: it has a Mark and a Task", s.Argv[0])
 	}
@@ -94,7 +97,7 @@ func prepare(s Spec, null int) (_ *image, err error) {
 	for _, handed := range []struct {
 		file *os.File
 		as   []int
-	}{{s.Stdout, []int{1, 2}}, {s.Stderr, []int{2}}, {s.Listener, []int{listenerFD}}, {s.Extra, []int{listenerFD}}, {s.Ready, []int{readyFD}}} {
+	}{{s.Stdin, []int{0}}, {s.Stdout, []int{1, 2}}, {s.Stderr, []int{2}}, {s.Listener, []int{listenerFD}}, {s.Extra, []int{listenerFD}}, {s.Ready, []int{readyFD}}} {
 		if handed.file == nil {
 			continue
 		}
@@ -243,6 +246,7 @@ const (
 	stepPrivs
 	stepDir
 	stepFiles
+	stepTerminal
 	stepSetup
 	stepFilter
 	stepExec
@@ -278,6 +282,8 @@ func (img *image) failure(at step, errno syscall.Errno) error {
 		return fmt.Errorf("start %s: enter folder %s: %w", img.path, img.spec.Dir, errno)
 	case stepFiles:
 		return fmt.Errorf("start %s: put its files in place: %w", img.path, errno)
+	case stepTerminal:
+		return fmt.Errorf("start %s: make %s the terminal that controls it: %w", img.path, img.spec.Stdin.Name(), errno)
 	case stepSetup:
 		return fmt.Errorf("start %s: exec step: %w", img.path, errno)
 	}

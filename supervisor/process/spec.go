@@ -47,6 +47,11 @@ type Spec struct {
 	// Extra becomes file descriptor 3 in place of Listener, and nothing announces it. It stays the
 	// caller's.
 	Extra *os.File
+	// Stdin is read by the child, in place of /dev/null. It stays the caller's.
+	Stdin *os.File
+	// Terminal says that Stdin is a terminal which becomes the controlling one of the child's session
+	// (TIOCSCTTY, ioctl_tty(2)).
+	Terminal bool
 	// Stdout takes what the child prints, in place of Log, and Stderr, where it is given, what it
 	// prints to stderr. They stay the caller's.
 	Stdout, Stderr *os.File

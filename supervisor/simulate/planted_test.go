@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -361,6 +362,7 @@ func (nobody) Pid() int                                 { return 0 }
 func (nobody) StartTime() uint64                        { return 0 }
 func (nobody) Limit(config.Limits) error                { return nil }
 func (nobody) OOMKills() int                            { return 0 }
+func (nobody) Signal(syscall.Signal) error              { return nil }
 func (nobody) Terminate() error                         { return nil }
 func (nobody) End(context.Context, time.Duration) error { return nil }
 

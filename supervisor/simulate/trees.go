@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/config"
@@ -199,6 +200,9 @@ func (h *handle) Limit(config.Limits) error { return nil }
 
 // OOMKills counts none.
 func (h *handle) OOMKills() int { return 0 }
+
+// Signal does nothing: nobody runs a task there.
+func (h *handle) Signal(syscall.Signal) error { return nil }
 
 // Terminate is SIGTERM to the main process and its group.
 func (h *handle) Terminate() error {

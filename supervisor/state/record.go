@@ -32,6 +32,30 @@ type Record struct {
 	Generations    []Generation      `json:"generations,omitempty"`
 	NextGeneration int               `json:"next_generation,omitempty"`
 	Stays          map[string]Stay   `json:"stays,omitempty"` // by release
+	Tasks          []Task            `json:"tasks,omitempty"`
+}
+
+// Task is a command that runs once beside the generations, or that ended a moment ago.
+type Task struct {
+	ID        string    `json:"id"`
+	Kind      string    `json:"kind"`
+	Name      string    `json:"name,omitempty"`
+	Release   string    `json:"release"`
+	Pid       int       `json:"pid"`
+	StartTime uint64    `json:"start_time"` // as that of a Generation
+	BootID    string    `json:"boot_id"`
+	User      *int      `json:"user,omitempty"` // as that of a Generation
+	By        string    `json:"by,omitempty"`
+	Started   time.Time `json:"started"`
+	Deadline  time.Time `json:"deadline,omitzero"`  // when it is ended; zero: never
+	Attended  bool      `json:"attended,omitempty"` // somebody waits for it, without whom it is of no use
+	Logged    bool      `json:"logged,omitempty"`   // its output goes to the build's log
+
+	Ended  time.Time `json:"ended,omitzero"` // zero: its end was not seen
+	Exit   string    `json:"exit,omitempty"`
+	Code   int       `json:"code,omitempty"`
+	Signal int       `json:"signal,omitempty"`
+	Why    string    `json:"why,omitempty"`
 }
 
 // Stay is when a release served last, for people.

@@ -31,6 +31,9 @@ var full = Record{
 	Generations: []Generation{{N: 4, Role: "serving", Release: "r2", RunKey: "k", Pid: 912, StartTime: 1 << 60,
 		BootID: "0b8b3e1f", SocketInode: 77, User: new(-1), Since: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)}},
 	NextGeneration: 5, Proven: "r2", ProvenRunKey: "k", Fallback: "r1", FallbackRunKey: "j",
+	Tasks: []Task{{ID: "run.abcdefghijkl", Kind: "run", Name: "manage.py shell", Release: "r2", Pid: 913, StartTime: 1 << 60, BootID: "0b8b3e1f", User: new(33),
+		By: "alice", Started: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC), Deadline: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC), Attended: true, Logged: true,
+		Ended: time.Date(2026, 11, 23, 9, 1, 0, 0, time.UTC), Exit: "killed by SIGTERM", Code: -1, Signal: 15, Why: "the build was stopped"}},
 	Stays: map[string]Stay{"r1": {Since: time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC), Until: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC), Ended: "replaced by r2"}},
 }
 
@@ -77,7 +80,7 @@ func TestRecordComesBackAsItWas(t *testing.T) {
 
 func TestEveryFieldIsKept(t *testing.T) {
 	t.Parallel()
-	for _, v := range []any{full, full.Generations[0], *full.Trial} {
+	for _, v := range []any{full, full.Generations[0], *full.Trial, full.Tasks[0]} {
 		rv := reflect.ValueOf(v)
 		for i := range rv.NumField() {
 			if rv.Field(i).IsZero() {

@@ -61,7 +61,7 @@ func (host) MakeData(entry *config.Build, b layout.Build) error {
 	return build.MakeData(b.Data(), as)
 }
 
-// DropFiles removes generated files, and temporary ones of generations that are gone.
+// DropFiles removes generated files, and temporary ones of generations and tasks that are gone.
 func (host) DropFiles(b layout.Build, keep ...string) error {
 	entries, err := os.ReadDir(b.Run())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -76,7 +76,7 @@ func (host) DropFiles(b layout.Build, keep ...string) error {
 		if _, ok := layout.ConfKey(path); ok {
 			err = errors.Join(err, os.Remove(path))
 		}
-		if _, ok := layout.TempGeneration(path); ok {
+		if _, ok := layout.TempGeneration(path); ok || layout.IsTempOfTask(path) {
 			err = errors.Join(err, os.RemoveAll(path)) // which follows no link below the folder, which is ours
 		}
 	}

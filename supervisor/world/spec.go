@@ -11,6 +11,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
+	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
 	"github.com/medctrl/medctrl-supervisor/supervisor/process"
 )
 
@@ -60,6 +61,9 @@ func tempOf(root layout.Root, mark string) string {
 	parts := strings.Split(mark, "/")
 	if len(parts) != 3 || !config.IsName(parts[1]) {
 		return ""
+	}
+	if _, _, ok := actor.TaskOf(parts[2]); ok {
+		return root.Build(parts[1]).TempOfTask(parts[2])
 	}
 	n, err := strconv.Atoi(parts[2])
 	if err != nil || n < 1 {

@@ -40,6 +40,9 @@ type tree struct {
 	temp  string // the folder of its temporary files, or ""
 }
 
+// Signal sends a signal to all of the tree.
+func (t tree) Signal(sig syscall.Signal) error { return t.SignalTree(sig) }
+
 // Terminate sends SIGTERM to the main process and its group.
 func (t tree) Terminate() error { return t.SignalGroup(syscall.SIGTERM) }
 
@@ -63,18 +66,31 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 			return nil, nil, err
 		}
 	}
-	output, err := t.output(s.Log)
-	if err != nil {
-		t.log.Error("what a server prints is lost until its next start", "error", err)
-	} else {
-		defer output.Close() // the child has its own
+	var output *os.File
+	oom := oomServer
+	if s.Listener == nil {
+		oom = oomCommand
+	}
+	if s.Streams == nil {
+		var err error
+		if output, err = t.output(s.Log); err != nil {
+			t.log.Error("what a server prints is lost until its next start", "error", err)
+		} else {
+			defer output.Close() // the child has its own
+		}
 	}
 	temp := tempOf(t.root, s.Mark)
 	spec := confined(process.Spec{
 		Argv: s.Launch.Argv, Env: t.withTemp(s.Launch.Env, temp, s.Launch.User), Dir: s.Launch.Dir, Stdout: output, Mark: s.Mark,
-		User: credential(s.Launch.User), Umask: s.Launch.Umask, Listener: s.Listener.(socket).File(),
+		User: credential(s.Launch.User), Umask: s.Launch.Umask,
 		Limits: treeLimits(s.Limits), Rlimits: processLimits(s.Launch.Limits),
-	}, s.Launch.NewPrivs, s.Launch.Capable, oomServer)
+	}, s.Launch.NewPrivs, s.Launch.Capable, oom)
+	if s.Listener != nil {
+		spec.Listener = s.Listener.(socket).File()
+	}
+	if c := s.Streams; c != nil {
+		spec.Stdin, spec.Stdout, spec.Stderr, spec.Terminal = c.In, c.Out, c.Err, c.Terminal
+	}
 	done, err := confine(&spec, s.Launch.Box, output)
 	if err != nil {
 		t.dropTemp(temp)
@@ -190,7 +206,7 @@ func (t trees) Run(ctx context.Context, h actor.Hook) (string, error) {
 // exitOf translates a process.Exit for exited.
 func exitOf(exited func(actor.Exit)) func(process.Exit) {
 	return func(e process.Exit) {
-		exited(actor.Exit{Words: e.String(), Code: e.Code, Signal: e.Signal != 0, Outside: fromOutside(e.Signal), Clean: e.Clean()})
+		exited(actor.Exit{Words: e.String(), Code: e.Code, Signal: e.Signal != 0, Number: int(e.Signal), Outside: fromOutside(e.Signal), Clean: e.Clean()})
 	}
 }
 
