@@ -73,6 +73,7 @@ type Actor struct {
 	history     history
 	hooks       hooks
 	oneOffs     map[string]*task // by ID
+	schedules   schedules
 
 	mail  mailbox
 	tasks sync.WaitGroup
@@ -244,6 +245,12 @@ func (a *Actor) handle(m message) {
 		a.pause(m)
 	case caughtUp:
 		close(m)
+	case scheduleDue:
+		if a.keepSchedules() {
+			a.publish()
+		}
+	case runWritten:
+		a.startRun(m.d)
 	default:
 		a.taskMessage(m)
 	}
@@ -279,6 +286,7 @@ func (a *Actor) configure(m configured) machine.Event {
 		a.log.Error("environment cannot be read, the previous one stays in use", "error", err)
 		environ = a.launches.environ(a.state.RunKey, environ)
 	}
+	a.setSchedules()
 	a.probeSoon()
 	return machine.Configured{
 		Policy: machine.Policy{
@@ -326,6 +334,7 @@ func (a *Actor) turn(e machine.Event) {
 	}
 	a.linkCurrent()
 	a.keepStatics()
+	a.keepSchedules()
 	a.publish()
 }
 

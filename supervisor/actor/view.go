@@ -12,16 +12,17 @@ import (
 
 // View is what others may see of an actor: the facts of one moment, which are never changed.
 type View struct {
-	Entry  *config.Build
-	State  *machine.State
-	Tree   Tree            // of the serving generation, or nil
-	Public public.Listener // nil: there is none
-	Drains public.Listener // whose queue is being emptied, or nil
-	Stays  map[string]state.Stay
-	Static string   // why static files are not those of the release that serves; "": they are
-	Limits []string // what people should know of its limits
-	Tasks  []Task   // that are running, or ended within the last minute; the oldest first
-	Asked  string   // the last command of a person that was handled; "": none
+	Entry     *config.Build
+	State     *machine.State
+	Tree      Tree            // of the serving generation, or nil
+	Public    public.Listener // nil: there is none
+	Drains    public.Listener // whose queue is being emptied, or nil
+	Stays     map[string]state.Stay
+	Static    string   // why static files are not those of the release that serves; "": they are
+	Limits    []string // what people should know of its limits
+	Tasks     []Task   // that are running, or ended within the last minute; the oldest first
+	Schedules []Scheduled
+	Asked     string // the last command of a person that was handled; "": none
 
 	tasks map[string]Tree // of those Tasks of which something is left, by ID
 }
@@ -52,6 +53,7 @@ func (a *Actor) publish() {
 	before := a.shown.view.Load()
 	v := &View{Entry: a.entry, State: a.state, Stays: a.history.stays, Static: a.history.statics.why, Asked: a.asked.last, Limits: a.limitWarnings()}
 	v.Tasks, v.tasks = a.shownTasks()
+	v.Schedules = a.shownSchedules()
 	if g, ok := a.generations[a.state.Serving.N]; ok {
 		v.Tree = g.tree
 	}

@@ -80,6 +80,17 @@ func briefly(b BuildStatus) BuildStatus {
 		warnings[i] = brief(w)
 	}
 	b.Warnings = warnings
+	schedules := make([]ScheduleStatus, len(b.Schedules))
+	for i, s := range b.Schedules {
+		s.Trouble = brief(s.Trouble)
+		if s.Last != nil {
+			last := *s.Last
+			last.Exit, last.Output = brief(last.Exit), nil
+			s.Last = &last
+		}
+		schedules[i] = s
+	}
+	b.Schedules = schedules
 	return b
 }
 
