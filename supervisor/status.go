@@ -52,6 +52,7 @@ func (s *Supervisor) statusOf(a *actor.Actor) control.BuildStatus {
 		Building: st.Building.Running, BuildError: st.BuildErrAt(now),
 		Releases: []string{}, Queue: -1,
 	}
+	b.Tasks = runningTasks(v)
 	if b.Reason == "" && v.Static != "" {
 		b.Reason = "static files are not those of the release that serves: " + v.Static
 	}

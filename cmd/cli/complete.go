@@ -63,6 +63,24 @@ func completeReleases(file *string) cobra.CompletionFunc {
 	}
 }
 
+// completeKept completes the releases that are kept, of the build on the command line where one is
+// given, the newest first.
+func completeKept(file *string) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, given []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		st, _ := running(cmd, *file)
+		var all []cobra.Completion
+		for _, b := range st.Builds {
+			if len(given) > 0 && given[0] != b.Name {
+				continue
+			}
+			for _, release := range slices.Backward(b.Releases) {
+				all = append(all, cobra.CompletionWithDesc(release, "of "+b.Name))
+			}
+		}
+		return all, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+	}
+}
+
 // completeValues completes the value of a flag to the given ones, and never to files.
 func completeValues(c *cobra.Command, flag string, values ...cobra.Completion) {
 	must(c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveKeepOrder)))

@@ -53,7 +53,7 @@ supervisor over its control socket, which they find through the same file.`,
 		}
 	}
 	group("look", "Look:", statusCommand(&file), logsCommand(&file), eventsCommand(&file))
-	group("change", "Change:", append(actionCommands(&file), reloadCommand(&file))...)
+	group("change", "Change:", append(actionCommands(&file), runCommand(&file), reloadCommand(&file))...)
 	group("setup", "Set up:", checkCommand(&file), doctorCommand(&file), newCommand(&file), nginxCommand(&file))
 	group("itself", "The program itself:", upgradeCommand(&file), versionCommand(version), completionCommand())
 	root.SetHelpCommand(helpCommand())

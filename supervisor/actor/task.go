@@ -42,6 +42,9 @@ const (
 // Running reports whether its main process has not ended.
 func (t Task) Running() bool { return t.Ended.IsZero() }
 
+// What says in two or three words what it is.
+func (t Task) What() string { return strings.TrimSpace(t.Kind + " " + t.Name) }
+
 // How says how it ended.
 func (t Task) How() string {
 	if t.Why != "" {
@@ -197,7 +200,7 @@ func (a *Actor) order(o Order) (Task, error) {
 	}
 	a.oneOffs[t.ID] = t
 	a.log.Info("task started", "task", t.ID, "kind", t.Kind, "name", t.Name, "release", t.Release, "pid", t.Pid, "by", t.By)
-	a.taskEvent(machine.EventTaskStarted, t, t.Kind+" "+t.Name)
+	a.taskEvent(machine.EventTaskStarted, t, t.What())
 	a.save()
 	a.publish()
 	return t.Task, nil
@@ -268,7 +271,7 @@ func (a *Actor) taskExit(m taskExited) {
 	}
 	if kills := t.tree.OOMKills(); kills > 0 {
 		a.Ports.Reports.OOMKilled(a.name, kills)
-		a.taskEvent(machine.EventOutOfMemory, t, fmt.Sprintf("%s %s: %s", t.Kind, t.Name, m.exit.Words))
+		a.taskEvent(machine.EventOutOfMemory, t, t.What()+": "+m.exit.Words)
 	}
 	a.taskOver(t)
 	a.endTask(t, "")
@@ -278,7 +281,7 @@ func (a *Actor) taskExit(m taskExited) {
 func (a *Actor) taskOver(t *task) {
 	took := t.Ended.Sub(t.Started).Round(time.Millisecond)
 	a.log.Info("task ended", "task", t.ID, "kind", t.Kind, "name", t.Name, "result", t.How(), "took", took)
-	a.taskEvent(machine.EventTaskEnded, t, fmt.Sprintf("%s %s: %s after %v", t.Kind, t.Name, t.How(), took))
+	a.taskEvent(machine.EventTaskEnded, t, fmt.Sprintf("%s: %s after %v", t.What(), t.How(), took))
 	if t.timer != nil {
 		t.timer.Stop()
 	}

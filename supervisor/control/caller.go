@@ -42,6 +42,9 @@ func (c Caller) String() string {
 // callerOf returns who is at the other end of a connection.
 func callerOf(conn net.Conn) (Caller, error) {
 	fail := func(err error) (Caller, error) { return Caller{}, fmt.Errorf("ask who connected: %w", err) }
+	if h, ok := conn.(*handing); ok {
+		conn = h.UnixConn
+	}
 	socket, ok := conn.(*net.UnixConn)
 	if !ok {
 		return fail(fmt.Errorf("%T is not a unix socket", conn))

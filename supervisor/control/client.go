@@ -126,7 +126,7 @@ func (c Client) Act(ctx context.Context, name, action string, args map[string]st
 		path += "?" + query.Encode()
 	}
 	err := c.follow(ctx, path, progress)
-	if errors.Is(err, errBrokeOff) {
+	if errors.Is(err, ErrBrokeOff) {
 		return fmt.Errorf("%s %s: %w", action, name, err)
 	}
 	return err
@@ -135,7 +135,7 @@ func (c Client) Act(ctx context.Context, name, action string, args map[string]st
 // Upgrade makes the supervisor execute the new program in its place, and returns when the new one
 // responds, or with the reason why the old one keeps running.
 func (c Client) Upgrade(ctx context.Context, progress func(string)) (Status, error) {
-	if err := c.follow(ctx, "/v1/upgrade", progress); !errors.Is(err, errBrokeOff) {
+	if err := c.follow(ctx, "/v1/upgrade", progress); !errors.Is(err, ErrBrokeOff) {
 		return Status{}, err
 	}
 	// It has been executed; its socket was open all the time. Do not ask what builds use: the new
@@ -144,8 +144,8 @@ func (c Client) Upgrade(ctx context.Context, progress func(string)) (Status, err
 	return s, c.ask(ctx, http.MethodGet, "/v1/status?usage=no", &s)
 }
 
-// errBrokeOff means that the supervisor ended before it sent a result.
-var errBrokeOff = errors.New("the supervisor ended before it was done")
+// ErrBrokeOff means that the supervisor ended before it sent a result.
+var ErrBrokeOff = errors.New("the supervisor ended before it was done")
 
 // follow posts to path and passes each step to progress until the result comes.
 func (c Client) follow(ctx context.Context, path string, progress func(string)) error {
@@ -160,7 +160,7 @@ func (c Client) follow(ctx context.Context, path string, progress func(string)) 
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
-			return fmt.Errorf("%w: %w", errBrokeOff, err)
+			return fmt.Errorf("%w: %w", ErrBrokeOff, err)
 		case s.Error != "":
 			return &Error{http.StatusOK, s.Error}
 		case s.Result != "":
@@ -230,9 +230,14 @@ func (c Client) do(ctx context.Context, method, path string) (io.ReadCloser, err
 	if err != nil {
 		return nil, fmt.Errorf("ask supervisor: %w", err)
 	}
+	return c.roundTrip(r, func() (net.Conn, error) { return connect(c.Socket) })
+}
+
+// roundTrip sends a request over a connection of its own.
+func (c Client) roundTrip(r *http.Request, dial func() (net.Conn, error)) (io.ReadCloser, error) {
 	transport := &http.Transport{
 		DisableKeepAlives: true,
-		DialContext:       func(context.Context, string, string) (net.Conn, error) { return connect(c.Socket) },
+		DialContext:       func(context.Context, string, string) (net.Conn, error) { return dial() },
 	}
 	resp, err := transport.RoundTrip(r)
 	if err != nil {

@@ -133,6 +133,9 @@ func (s *Socket) Accept() (net.Conn, error) {
 			refuseBoxed(conn)
 			continue
 		}
+		if err == nil {
+			conn = mayHand(conn, s.access())
+		}
 		return conn, err
 	}
 }

@@ -43,6 +43,7 @@ type Backend interface {
 	// Log calls each with the last lines of a build's output, and with new ones if q says so, until
 	// ctx ends or each returns an error.
 	Log(ctx context.Context, name string, q LogQuery, each func([]byte) error) error
+	Tasks
 }
 
 // LogQuery says which part of a log is wanted.
@@ -198,6 +199,10 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.post(w, r, a.reload)
 	case route("v1", "upgrade"):
 		a.post(w, r, func(w http.ResponseWriter, r *http.Request) { a.follow(w, r, a.backend.Upgrade) })
+	case route("v1", "builds", "*", "run"):
+		a.run(w, r, path[2])
+	case route("v1", "builds", "*", "tasks", "*", "*"):
+		a.post(w, r, func(w http.ResponseWriter, r *http.Request) { a.tasks(w, r, path[2], path[4], path[5]) })
 	case route("v1", "builds", "*", "*"):
 		a.post(w, r, func(w http.ResponseWriter, r *http.Request) { a.act(w, r, path[2], path[3]) })
 	case route("v1", "builds", "", "*"):
@@ -415,7 +420,7 @@ func (a *api) follow(w http.ResponseWriter, r *http.Request, do func(context.Con
 // statusOf returns the HTTP status for an error of the backend.
 func statusOf(err error) int {
 	switch {
-	case errors.Is(err, ErrNoBuild), errors.Is(err, ErrNoAction), errors.Is(err, ErrNoSchedule):
+	case errors.Is(err, ErrNoBuild), errors.Is(err, ErrNoAction), errors.Is(err, ErrNoTask), errors.Is(err, ErrNoSchedule):
 		return http.StatusNotFound
 	case errors.Is(err, context.Canceled):
 		return http.StatusServiceUnavailable // the supervisor is ending

@@ -44,6 +44,7 @@ type BuildStatus struct {
 	BuildError string    `json:"build_error"`
 	NextTry    time.Time `json:"next_try"`
 	Releases   []string  `json:"releases"`
+	Tasks      []struct{ Pid int }
 }
 
 // Build returns the part of build name; its Name is empty if there is none.

@@ -28,9 +28,9 @@ var ErrStranger = errors.New("carries another mark")
 // stays a zombie until somebody waits for it. Call Adopt within 5 seconds after NewTable, or the
 // child is treated as an orphan and reaped.
 //
-// The exit of any other process is reported as soon as it is dead. How it ended is known only from
-// Linux 6.15 on, and only if its parent, which is often pid 1, waits for it within some
-// milliseconds; otherwise Exit.Unknown is set.
+// The exit of any other process is reported as soon as it is dead. How it ended is known where its
+// parent, which is often pid 1, has not waited for it yet and we may look (zombieExit), or from Linux
+// 6.15 on; otherwise Exit.Unknown is set.
 //
 // The rest is as with Spawn.
 func (t *Table) Adopt(pid int, start uint64, mark string, user int, exited func(Exit)) (*Child, error) {

@@ -164,7 +164,11 @@ func (c *Child) reap() (Exit, bool) {
 		if c.dead.IsZero() {
 			c.dead = exit.At
 		}
-		told, pending := c.table.exitInfo(c.pidfd)
+		told := zombieExit(c.pid, c.start)
+		pending := false
+		if told == nil {
+			told, pending = c.table.exitInfo(c.pidfd)
+		}
 		if pending && exit.At.Sub(c.dead) < statusPatience {
 			return exit, false
 		}

@@ -1,6 +1,9 @@
 package process
 
 import (
+	"bytes"
+	"os"
+	"strconv"
 	"syscall"
 	"time"
 	"unsafe"
@@ -42,9 +45,41 @@ func (t *Table) exitInfo(pidfd int) (e *Exit, pending bool) {
 	case info.mask&pidfdInfoExit == 0:
 		return nil, true
 	}
-	status := syscall.WaitStatus(info.exitCode)
-	if status.Signaled() {
-		return &Exit{Code: -1, Signal: status.Signal(), Core: status.CoreDump()}, false
+	return exitOfStatus(syscall.WaitStatus(info.exitCode)), false
+}
+
+// zombieExit reads how a process ended that nobody has waited for yet, from field 52 of its
+// /proc/PID/stat (proc_pid_stat(5)). nil is that it is no zombie any more, or that it is not ours to see:
+// then the field is 0.
+func zombieExit(pid int, start uint64) *Exit {
+	proc := "/proc/" + strconv.Itoa(pid)
+	if _, err := os.Readlink(proc + "/ns/user"); err != nil { // the kernel asks for the same right
+		return nil
 	}
-	return &Exit{Code: status.ExitStatus()}, false
+	line, err := os.ReadFile(proc + "/stat")
+	if err != nil {
+		return nil
+	}
+	s, err := parseStat(line)
+	if err != nil || s.start != start || s.state != 'Z' {
+		return nil
+	}
+	fields := bytes.Fields(line[bytes.LastIndexByte(line, ')')+1:])
+	const first, exitCode = 3, 52
+	if len(fields) <= exitCode-first {
+		return nil
+	}
+	status, ok := number(fields[exitCode-first])
+	if !ok {
+		return nil
+	}
+	return exitOfStatus(syscall.WaitStatus(status))
+}
+
+// exitOfStatus is what wait(2) says.
+func exitOfStatus(status syscall.WaitStatus) *Exit {
+	if status.Signaled() {
+		return &Exit{Code: -1, Signal: status.Signal(), Core: status.CoreDump()}
+	}
+	return &Exit{Code: status.ExitStatus()}
 }
