@@ -55,8 +55,8 @@ type BuildStatus struct {
 	CPU           float64   `json:"cpu"`                      // of one core, lately
 	Queue         int       `json:"queue"`                    // clients waiting to be accepted; -1: not known
 
-	Tasks []TaskStatus `json:"tasks,omitempty"` // commands that run once, and are running
-	Schedules []ScheduleStatus `json:"schedules"` // in the order of the file
+	Tasks     []TaskStatus     `json:"tasks,omitempty"` // commands that run once, and are running
+	Schedules []ScheduleStatus `json:"schedules"`       // in the order of the file
 }
 
 // BuildDetail is the long form of one build.
