@@ -45,6 +45,7 @@ type BuildStatus struct {
 	NextTry    time.Time `json:"next_try"`
 	Releases   []string  `json:"releases"`
 	Tasks      []struct{ Pid int }
+	Schedules  []ScheduleStatus `json:"schedules"`
 }
 
 // Build returns the part of build name; its Name is empty if there is none.

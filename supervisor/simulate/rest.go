@@ -19,6 +19,9 @@ func (s *site) atRest(h *history) {
 		s.breaks(promise, "a candidate's socket is left")
 	}
 	if s.entry == nil || s.wish == wishStopped {
+		for _, t := range s.runs {
+			s.breaks(promise, "%v runs, though the build is not to serve", t)
+		}
 		for _, t := range s.trees {
 			s.breaks(promise, "%v runs, though the build is not to serve", t)
 		}
@@ -62,6 +65,7 @@ func (s *site) atRest(h *history) {
 	if s.half != "" {
 		s.breaks(promise, "half a release is left")
 	}
+	s.schedulesAtRest()
 }
 
 // ownAtRest holds that the supervisor's own folder is as it was made.
