@@ -106,8 +106,9 @@ type Build struct {
 	Health             Health
 	Hooks              Hooks
 	Limits             Limits
-	Replicas           int       // server trees side by side
-	Processes          []Process // in the order of the file
+	Replicas           int        // server trees side by side
+	Processes          []Process  // in the order of the file
+	Schedules          []Schedule // in the order of the file
 
 	// Private are the files of the supervisor and of all builds that no sandbox opens: builds.toml,
 	// env_file and tokens, without links on the way. They are no key, and part of no comparison.

@@ -83,6 +83,10 @@ func compare(before, then Build) Change {
 		c.Keys = append(c.Keys, processKey)
 		c.Cost = max(c.Cost, CostLive)
 	}
+	if !reflect.DeepEqual(before.Schedules, then.Schedules) {
+		c.Keys = append(c.Keys, scheduleKey)
+		c.Cost = max(c.Cost, CostLive)
+	}
 	if !slices.Equal(before.Limits.Groups(), then.Limits.Groups()) {
 		c.Cost = max(c.Cost, CostRestart)
 		for i := range c.Edits {

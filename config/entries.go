@@ -110,6 +110,10 @@ func (l *loader) entry(b *Build, t tomlTable, path string, from origins) {
 			l.processes(b, v, at, from)
 			continue
 		}
+		if name == scheduleKey {
+			l.schedules(b, v, at, from)
+			continue
+		}
 		if known, ok := subtables()[name]; ok {
 			below, _ := l.table(at, name, v)
 			for _, key := range slices.Sorted(maps.Keys(below)) {
@@ -196,7 +200,7 @@ func namesOf(known []key) []string {
 
 // buildKeys returns the names of everything that may be in a [[build]].
 func buildKeys() []string {
-	all := append(namesOf(keys), "name", processKey)
+	all := append(namesOf(keys), "name", processKey, scheduleKey)
 	return append(all, slices.Sorted(maps.Keys(subtables()))...)
 }
 

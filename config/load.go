@@ -156,6 +156,7 @@ func elsewhere(name string, known []string) string {
 		{namesOf(sandboxKeys), "to [build.sandbox]"},
 		{namesOf(limitKeys), "to [build.limits]"},
 		{ownNames(processTable), "to [[build.process]]"},
+		{ownNames(scheduleTable), "to [[build.schedule]]"},
 	} {
 		if slices.Contains(t.keys, name) && !slices.Contains(known, name) {
 			return fmt.Sprintf("; %s belongs %s", name, t.where)

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/build"
+	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 	"github.com/medctrl/medctrl-supervisor/supervisor/journal"
@@ -18,13 +21,21 @@ import (
 // Log calls each with the last lines that a build's server wrote, or its last attempt, and then
 // with new ones if q says so.
 func (s *Supervisor) Log(ctx context.Context, name string, q control.LogQuery, each func([]byte) error) error {
-	if _, err := s.find(name); err != nil {
+	a, err := s.find(name)
+	if err != nil {
 		return err
 	}
 	if q.Build {
 		return s.buildLog(ctx, name, q, each)
 	}
 	path := layout.Log(s.logDir(), name)
+	if q.Schedule != "" {
+		// Only one of the file's: the name becomes part of a path.
+		if !slices.ContainsFunc(a.View().Entry.Schedules, func(d config.Schedule) bool { return d.Name == q.Schedule }) {
+			return fmt.Errorf("%w: %q of build %s", control.ErrNoSchedule, q.Schedule, name)
+		}
+		path = layout.ScheduleLog(s.logDir(), name, q.Schedule)
+	}
 	size := journal.Size(path)
 	lines, err := journal.Tail(path, q.Lines)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

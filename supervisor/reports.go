@@ -46,6 +46,11 @@ func (r *reports) Probed(name string, took time.Duration, ok bool) {
 // OOMKilled counts processes that the kernel killed because memory ran out.
 func (r *reports) OOMKilled(name string, processes int) { r.metrics.OOMKilled(name, processes) }
 
+// Ran counts a run of a schedule.
+func (r *reports) Ran(name, schedule, result string, took time.Duration) {
+	r.metrics.Ran(name, schedule, result, took)
+}
+
 // forget drops what is kept of a removed build.
 func (r *reports) forget(name string) {
 	r.metrics.Forget(name)

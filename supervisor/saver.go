@@ -136,6 +136,9 @@ func (s *saver) wakeUp() {
 	}
 }
 
+// Flush waits until everything saved before is written (actor.Records).
+func (s *saver) Flush(limit time.Duration) bool { return s.flush(limit) }
+
 // flush waits until everything noted before the call is written. It returns false if something
 // cannot be written, or is not within the limit.
 func (s *saver) flush(limit time.Duration) bool {

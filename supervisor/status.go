@@ -78,6 +78,7 @@ func (s *Supervisor) statusOf(a *actor.Actor) control.BuildStatus {
 	b.Replicas, b.Processes = replicasOf(v), processesOf(st)
 	b.Warnings = append(s.reports.restless.of(a.Name()), a.Remarks()...)
 	b.Warnings = append(b.Warnings, v.Limits...)
+	b.Schedules = schedulesOf(v)
 	if p := a.Progress(); p != nil && p.Of == 0 {
 		b.BuildProgress = fmt.Sprintf("%s (%s)", p.Step, p.Took().Round(100*time.Millisecond))
 	} else if p != nil {
@@ -92,6 +93,26 @@ func limitsOf(l config.Limits) control.Limits {
 		to.Core = -1
 	}
 	return to
+}
+
+// schedulesOf are the schedules of a build.
+func schedulesOf(v *actor.View) (all []control.ScheduleStatus) {
+	for _, d := range v.Schedules {
+		s := control.ScheduleStatus{
+			Name: d.Entry.Name, Cron: d.Entry.Cron, Timezone: d.Entry.Timezone,
+			Next: d.Next, Running: d.Running, LastSuccess: d.Success, Trouble: d.Trouble,
+		}
+		if d.Entry.Every > 0 {
+			s.Every = d.Entry.Every.String()
+		}
+		if l := d.Last; l != nil {
+			s.Last = &control.RunStatus{
+				Started: l.Started, Took: l.Ended.Sub(l.Started).Seconds(), Result: l.Result, Exit: l.Exit, Release: l.Release, Output: l.Output,
+			}
+		}
+		all = append(all, s)
+	}
+	return all
 }
 
 // How much recent history the long form of a build shows.

@@ -348,8 +348,11 @@ func (s *Supervisor) phaseChanged() {
 func (s *Supervisor) journals() []string {
 	f := s.fleet.Load()
 	paths := make([]string, 0, len(f.actors))
-	for name := range f.actors {
+	for name, a := range f.actors {
 		paths = append(paths, layout.Log(s.logDir(), name))
+		for _, schedule := range a.View().Entry.Schedules {
+			paths = append(paths, layout.ScheduleLog(s.logDir(), name, schedule.Name))
+		}
 	}
 	return paths
 }

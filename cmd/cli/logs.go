@@ -17,18 +17,20 @@ func logsCommand(file *string) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "logs [NAME...]",
 		Short: "Show what builds' servers print, or how their builds went",
-		Long: `Show what the servers of builds print, or with --build what their last build
-printed. NAME may be a pattern ("dev*"); without one it is all builds. The lines
-of several builds have their names in front. --since goes by the times at the
-start of the lines. On a terminal control characters but colours are shown as
-text (^[); in a pipe or a file, bytes are as they were printed.
+		Long: `Show what the servers of builds print, with --build what their last build
+printed, or with --schedule what the runs of a schedule print. NAME may be a
+pattern ("dev*"); without one it is all builds. The lines of several builds have
+their names in front. --since goes by the times at the start of the lines. On a
+terminal control characters but colours are shown as text (^[); in a pipe or a
+file, bytes are as they were printed.
 
 The command returns at once; with -f it goes on until Ctrl-C, or until the
 supervisor ends, which is exit code 1.`,
 		Example: `  medctrl-supervisor logs -f
   medctrl-supervisor logs development -n 50
   medctrl-supervisor logs --since 1h development
-  medctrl-supervisor logs --build 'test*'`,
+  medctrl-supervisor logs --build 'test*'
+  medctrl-supervisor logs --schedule sessions development`,
 		ValidArgsFunction: completeBuilds(file),
 		RunE: func(cmd *cobra.Command, patterns []string) error {
 			cl, err := client(*file)
@@ -52,6 +54,9 @@ supervisor ends, which is exit code 1.`,
 	c.Flags().Var(&since, "since", "only lines written since then: 1h30m, 15:04, \"2006-01-02 15:04\"")
 	completeValues(c, "since", "10m", "1h", "24h")
 	c.Flags().BoolVar(&q.Build, "build", false, "what the last build printed")
+	c.Flags().StringVar(&q.Schedule, "schedule", "", "what the runs of the schedule `NAME` print")
+	c.MarkFlagsMutuallyExclusive("build", "schedule")
+	completeValues(c, "schedule")
 	return c
 }
 

@@ -38,6 +38,11 @@ func (r Root) MigrationLocks() string { return filepath.Join(r.Own(), "migrate")
 // name.
 func Log(logs, name string) string { return filepath.Join(logs, name+".log") }
 
+// ScheduleLog is the file there that takes the output of a schedule of a build.
+func ScheduleLog(logs, build, schedule string) string {
+	return filepath.Join(logs, build+".schedule."+schedule+".log")
+}
+
 // Build is the folder of one build.
 type Build string
 

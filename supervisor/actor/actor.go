@@ -74,6 +74,7 @@ type Actor struct {
 	losses      losses
 	hooks       hooks
 	oneOffs     map[string]*task // by ID
+	schedules   schedules
 
 	mail  mailbox
 	tasks sync.WaitGroup
@@ -247,6 +248,12 @@ func (a *Actor) handle(m message) {
 		a.pause(m)
 	case caughtUp:
 		close(m)
+	case scheduleDue:
+		if a.keepSchedules() {
+			a.publish()
+		}
+	case runWritten:
+		a.startRun(m.d)
 	default:
 		a.taskMessage(m)
 	}
@@ -287,6 +294,7 @@ func (a *Actor) configure(m configured) machine.Event {
 		a.log.Error("environment cannot be read, the previous one stays in use", "error", err)
 		environ = a.launches.environ(a.state.RunKey, environ)
 	}
+	a.setSchedules()
 	a.probeSoon()
 	return machine.Configured{
 		Policy: machine.Policy{
@@ -336,6 +344,7 @@ func (a *Actor) turn(e machine.Event) {
 	}
 	a.linkCurrent()
 	a.keepStatics()
+	a.keepSchedules()
 	a.publish()
 }
 

@@ -152,6 +152,7 @@ func (a *Actor) gone() {
 	if again := a.history.statics.again; again != nil {
 		again.Stop()
 	}
+	a.schedules.stop()
 	a.hooks.end() // a hook that hangs does not delay a stop
 	if a.public.Socket() == nil {
 		// Of a generation of an earlier run whose socket could not be taken back, and that has ended

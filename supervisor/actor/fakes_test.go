@@ -51,6 +51,9 @@ type world struct {
 	}
 	record    *state.Record
 	saved     int
+	written   *state.Record // as a disk has it
+	ran       []string      // schedules, with the results
+	off       time.Duration // of the wall clock
 	events    []Event
 	oomKilled int
 	built     []string
@@ -504,7 +507,14 @@ func (w releases) PublishStatics(ctx context.Context, _ *config.Build, id string
 // host is Host.
 type host struct{ *world }
 
-func (host) Now() time.Time { return time.Now() }
+func (w host) Now() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.off == 0 {
+		return time.Now()
+	}
+	return time.Now().Round(0).Add(w.off)
+}
 
 func (w host) Environ(*config.Build) ([]string, error) {
 	w.mu.Lock()
@@ -573,12 +583,22 @@ func (w records) Save(_ string, r *state.Record) {
 	w.do(func() { w.record, w.saved = r, w.saved+1 })
 }
 
+// Flush takes a moment, as a disk does.
+func (w records) Flush(time.Duration) bool {
+	time.Sleep(10 * time.Millisecond)
+	w.do(func() { w.written = w.record })
+	return true
+}
+
 // reports is Reports.
 type reports struct{ *world }
 
-func (w reports) Event(e Event)                                   { w.do(func() { w.events = append(w.events, e) }) }
-func (w reports) Built(_, result string)                          { w.do(func() { w.built = append(w.built, result) }) }
-func (w reports) OOMKilled(_ string, n int)                       { w.do(func() { w.oomKilled += n }) }
+func (w reports) Event(e Event)             { w.do(func() { w.events = append(w.events, e) }) }
+func (w reports) Built(_, result string)    { w.do(func() { w.built = append(w.built, result) }) }
+func (w reports) OOMKilled(_ string, n int) { w.do(func() { w.oomKilled += n }) }
+func (w reports) Ran(_, name, result string, _ time.Duration) {
+	w.do(func() { w.ran = append(w.ran, name+" "+result) })
+}
 func (w reports) Step(string, string, time.Duration)              {}
 func (w reports) Probed(_ string, _ time.Duration, answered bool) {}
 

@@ -24,7 +24,7 @@ func hookFor(h config.Hooks, event machine.EventName) []string {
 	switch event {
 	case machine.EventTookOver:
 		return h.AfterSwap
-	case machine.EventBuildFailed, machine.EventCandidateFailed, machine.EventGaveWay, machine.EventExited, machine.EventUnhealthy:
+	case machine.EventBuildFailed, machine.EventCandidateFailed, machine.EventGaveWay, machine.EventExited, machine.EventUnhealthy, machine.EventScheduleFailed:
 		return h.OnFailure
 	}
 	return nil

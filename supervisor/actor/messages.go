@@ -104,6 +104,10 @@ type (
 	// taskAttended says that somebody waits for a task, taskLeft that one of them has gone.
 	taskAttended struct{ id string }
 	taskLeft     struct{ id string }
+	// scheduleDue says that a schedule may be due.
+	scheduleDue struct{}
+	// runWritten says that a run of a schedule may start: that it did so is written down.
+	runWritten struct{ d *scheduled }
 	// staticsDue says that a publication that failed is to be tried again.
 	staticsDue struct{}
 )
@@ -122,6 +126,8 @@ func (taskOld) message()          {}
 func (taskDue) message()          {}
 func (taskAttended) message()     {}
 func (taskLeft) message()         {}
+func (scheduleDue) message()      {}
+func (runWritten) message()       {}
 func (configured) message()       {}
 func (adopted) message()          {}
 func (asked) message()            {}

@@ -21,10 +21,15 @@ func (a *Actor) Pause(resume <-chan struct{}) (busy <-chan string) {
 
 func (a *Actor) pause(m paused) {
 	why := a.spoiled()
+	resume := func() {}
+	if why == "" {
+		resume = a.pauseSchedules() // before the answer: all that was saved by then is written
+	}
 	m.answer <- why
 	if why == "" {
 		<-m.resume
 	}
+	resume()
 }
 
 // spoiled returns what an exec would lose now, or "".
@@ -35,6 +40,8 @@ func (a *Actor) spoiled() string {
 			return a.name + " is migrating its database"
 		}
 		return "the build of " + a.name + " is being cancelled, it begins again afterwards"
+	case a.schedules.beginning() != "":
+		return a.name + " begins a run of the schedule " + a.schedules.beginning()
 	case a.public.Passing():
 		return "clients of " + a.name + " are being passed on"
 	case a.state.Dead, a.state.Want == machine.WantRemoved, a.state.Want == machine.WantShutdown:

@@ -224,6 +224,9 @@ type Records interface {
 	// Save takes what is to be written of a build, soon and without blocking; nil deletes its
 	// record.
 	Save(name string, r *state.Record)
+	// Flush waits until what was saved before is written. It returns false if that is not so within the
+	// limit.
+	Flush(limit time.Duration) bool
 }
 
 // Reports tells people what is happening. No method blocks.
@@ -233,6 +236,8 @@ type Reports interface {
 	Step(name, step string, took time.Duration)
 	Probed(name string, took time.Duration, ok bool)
 	OOMKilled(name string, processes int)
+	// Ran tells the result of a run of a schedule, or why there was none (RunResults).
+	Ran(name, schedule, result string, took time.Duration)
 }
 
 // Event is something that happened to a build.

@@ -44,7 +44,8 @@ func (a *Actor) record() *state.Record {
 		Restarts: st.Restarts, LastExit: st.LastExit, BuildError: st.BuildErr,
 		NextGeneration: st.Spawned + 1,
 		Stays:          a.history.stays,
-		Tasks:          a.taskRecord(),
+		Schedules:      a.scheduleRecord(), Paused: a.schedules.paused,
+		Tasks: a.taskRecord(),
 	}
 	for v, reason := range st.Bad {
 		r.Bad[v.Release+"/"+v.RunKey] = reason

@@ -84,6 +84,9 @@ const (
 	taskLines = 20
 )
 
+// tookTooLong is why a task is ended that has a timeout.
+const tookTooLong = "ended because it took too long"
+
 // left reports whether something of it may be running.
 func (t *task) left() bool { return t.tree != nil && !t.gone }
 
@@ -181,7 +184,7 @@ func (a *Actor) order(o Order) (Task, error) {
 	t.mark = a.taskMark(t.ID)
 	start := Start{Launch: launch, Mark: t.mark, Streams: o.Streams, Limits: a.entry.Limits}
 	if o.Streams == nil {
-		t.log = a.logPath()
+		t.log = a.logOfTask(t.ID)
 		t.logOffset, start.Log = a.Ports.Host.OutputSize(t.log), t.log
 	}
 	a.Reach("before", "a task is started")
@@ -282,9 +285,22 @@ func (a *Actor) taskOver(t *task) {
 	if t.timer != nil {
 		t.timer.Stop()
 	}
-	t.timer = time.AfterFunc(taskKept, func() { a.post(taskOld{t}) })
+	if t.Kind == TaskSchedule {
+		a.runEnded(t) // which keeps how it went: there may be one a second
+	}
+	if t.Kind != TaskSchedule || !t.left() {
+		t.timer = time.AfterFunc(t.kept(), func() { a.post(taskOld{t}) })
+	}
 	a.save()
 	a.publish()
+}
+
+// kept is how long it is known how it has ended.
+func (t *task) kept() time.Duration {
+	if t.Kind == TaskSchedule {
+		return 0
+	}
+	return taskKept
 }
 
 func (a *Actor) taskEvent(event machine.EventName, t *task, reason string) {
@@ -319,7 +335,7 @@ func (a *Actor) grace() time.Duration {
 
 // endTaskAt ends a task that takes longer than it may.
 func (a *Actor) endTaskAt(t *task, in time.Duration) {
-	t.timer = time.AfterFunc(in, func() { a.post(taskDue{t, "ended because it took too long"}) })
+	t.timer = time.AfterFunc(in, func() { a.post(taskDue{t, tookTooLong}) })
 }
 
 // leftTask has a task end that nobody attends any more: as of a terminal that was closed.
@@ -366,6 +382,8 @@ func (a *Actor) taskMessage(m message) {
 		if m.t.Running() && !m.t.watched {
 			m.t.Ended, m.t.Exit = a.Ports.Host.Now().UTC().Round(0), unknownExit
 			a.taskOver(m.t)
+		} else if m.t.Kind == TaskSchedule && !m.t.Running() {
+			a.post(taskOld(m))
 		}
 		a.publish()
 		if a.state.Want == machine.WantServe && m.t.Release != a.state.Serving.Version.Release {

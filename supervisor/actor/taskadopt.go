@@ -45,7 +45,7 @@ func (a *Actor) restoreTasks(recorded []state.Task) {
 			t.user = *r.User
 		}
 		if r.Logged {
-			t.log = a.logPath()
+			t.log = a.logOfTask(t.ID)
 			t.logOffset = a.Ports.Host.OutputSize(t.log)
 		}
 		if !r.Ended.IsZero() {

@@ -23,10 +23,11 @@ type View struct {
 	Static string   // why static files are not those of the release that serves; "": they are
 	Limits []string // what people should know of its limits
 	// Environ is the environment that the file asks for.
-	Environ []string
-	Bounds  Bounds
-	Tasks   []Task // that are running, or ended within the last minute; the oldest first
-	Asked   string // the last command of a person that was handled; "": none
+	Environ   []string
+	Bounds    Bounds
+	Tasks     []Task // that are running, or ended within the last minute; the oldest first
+	Schedules []Scheduled
+	Asked     string // the last command of a person that was handled; "": none
 
 	tasks map[string]Tree // of those Tasks of which something is left, by ID
 }
@@ -79,6 +80,7 @@ func (a *Actor) publish() {
 	v := &View{Entry: a.entry, State: a.state, Stays: a.history.stays, Static: a.history.statics.why, Asked: a.asked.last, Limits: a.limitWarnings(), Bounds: a.bounds(),
 		Environ: a.launches.environ(a.state.RunKey, nil)}
 	v.Tasks, v.tasks = a.shownTasks()
+	v.Schedules = a.shownSchedules()
 	if g, ok := a.generations[a.state.Serving.N]; ok {
 		v.Tree = g.tree
 	}

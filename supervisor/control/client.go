@@ -85,6 +85,9 @@ func (c Client) Log(ctx context.Context, name string, q LogQuery, each func([]by
 	if q.Build {
 		path += "&build=1"
 	}
+	if q.Schedule != "" {
+		path += "&schedule=" + url.QueryEscape(q.Schedule)
+	}
 	if !q.Since.IsZero() {
 		path += "&since=" + url.QueryEscape(q.Since.UTC().Format(time.RFC3339))
 	}

@@ -36,6 +36,8 @@ type Metrics struct {
 	steps    *prometheus.HistogramVec
 	probes   *prometheus.HistogramVec
 	kills    *prometheus.CounterVec
+	runs     *prometheus.CounterVec
+	ran      *prometheus.HistogramVec
 }
 
 // namespace is the prefix of the names of all metrics.
@@ -53,12 +55,17 @@ func NewMetrics(version string, s Source) *Metrics {
 			[]string{"build", "result"}),
 		kills: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "oom_kills_total",
 			Help: "Processes of the build that the kernel killed because memory ran out, where it has a limit of memory."}, []string{"build"}),
+		runs: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "schedule_runs_total",
+			Help: "Runs of schedules that ended, by result: good, failed, timed_out, stopped or unknown; and times at which there was none: left_out or missed."},
+			[]string{"build", "schedule", "result"}),
+		ran: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: "schedule_run_seconds",
+			Help: "How long runs of schedules took.", Buckets: []float64{.1, .5, 1, 5, 15, 60, 300, 900, 3600, 14400}}, []string{"build", "schedule"}),
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: "supervisor_info", Help: "The supervisor's version; always 1.",
 		ConstLabels: prometheus.Labels{"version": version}})
 	info.Set(1)
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(m.builds, m.steps, m.probes, m.kills, info, &collector{source: s})
+	registry.MustRegister(m.builds, m.steps, m.probes, m.kills, m.runs, m.ran, info, &collector{source: s})
 	m.registry = registry
 	return m
 }
@@ -105,9 +112,17 @@ func (m *Metrics) OOMKilled(build string, processes int) {
 	m.kills.WithLabelValues(build).Add(float64(processes))
 }
 
+// Ran counts a run of a schedule, or a time at which there was none.
+func (m *Metrics) Ran(build, schedule, result string, took time.Duration) {
+	m.runs.WithLabelValues(build, schedule, result).Inc()
+	if result != ResultLeftOut && result != ResultMissed {
+		m.ran.WithLabelValues(build, schedule).Observe(took.Seconds())
+	}
+}
+
 // Forget drops the series of a build that is gone.
 func (m *Metrics) Forget(build string) {
-	for _, v := range []interface{ DeletePartialMatch(prometheus.Labels) int }{m.builds, m.steps, m.probes, m.kills} {
+	for _, v := range []interface{ DeletePartialMatch(prometheus.Labels) int }{m.builds, m.steps, m.probes, m.kills, m.runs, m.ran} {
 		v.DeletePartialMatch(prometheus.Labels{"build": build})
 	}
 }
@@ -128,13 +143,15 @@ var (
 	descMemory   = desc("build_memory_bytes", "Resident memory of the build's server; memory that its processes share counts for each.", "build")
 	descCPU      = desc("build_cpu_seconds", "CPU time that the live processes of the build's server have used.", "build")
 	descGood     = desc("build_last_release_timestamp_seconds", "When a release last took over, in Unix time.", "build")
+	descRun      = desc("schedule_last_success_timestamp_seconds", "When a run of the schedule last ended well, in Unix time.", "build", "schedule")
+	descNext     = desc("schedule_next_timestamp_seconds", "When the schedule runs next, in Unix time.", "build", "schedule")
 	descBad      = desc("config_error", "Whether builds.toml as it is now could not be applied.")
 	descFront    = desc("front_requests_total", "Requests of the embedded front, by result: passed on, unrouted, retried, refused or lost.", "result")
 )
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descUp, descState, descRestarts, descQueue, descProcs, descMemory, descCPU, descGood, descBad, descFront} {
+	for _, d := range []*prometheus.Desc{descUp, descState, descRestarts, descQueue, descProcs, descMemory, descCPU, descGood, descRun, descNext, descBad, descFront} {
 		out <- d
 	}
 }
@@ -157,6 +174,14 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		count(descRestarts, float64(b.Restarts), b.Name)
 		for _, state := range states {
 			gauge(descState, truthOf(b.State == state), b.Name, state)
+		}
+		for _, s := range b.Schedules {
+			if !s.LastSuccess.IsZero() {
+				gauge(descRun, float64(s.LastSuccess.UnixMilli())/1000, b.Name, s.Name)
+			}
+			if !s.Next.IsZero() {
+				gauge(descNext, float64(s.Next.UnixMilli())/1000, b.Name, s.Name)
+			}
 		}
 	}
 	for _, u := range used {

@@ -22,6 +22,7 @@ const (
 	EventAsked             = "asked"               // a person asked for what the reason names
 	EventTaskStarted       = "task_started"        // a command was started that runs once, as the reason names
 	EventTaskEnded         = "task_ended"          // it ended, as the reason says
+	EventScheduleFailed    = "schedule_failed"     // a run of a schedule failed, as the reason says
 	EventAdopted           = "adopted"             // a new supervisor found the serving generation
 	EventBuilt             = "built"               // an attempt made a release
 	EventBuildFailed       = "build_failed"        // an attempt made none

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/go-hclog"
@@ -81,6 +82,22 @@ func briefly(b BuildStatus) BuildStatus {
 	}
 	b.Warnings = warnings
 	b.Commit = hashOnly(b.Commit)
+	processes := slices.Clone(b.Processes)
+	for i := range processes {
+		processes[i].LastExit = brief(processes[i].LastExit)
+	}
+	b.Processes = processes
+	schedules := make([]ScheduleStatus, len(b.Schedules))
+	for i, s := range b.Schedules {
+		s.Trouble = brief(s.Trouble)
+		if s.Last != nil {
+			last := *s.Last
+			last.Exit, last.Output = brief(last.Exit), nil
+			s.Last = &last
+		}
+		schedules[i] = s
+	}
+	b.Schedules = schedules
 	return b
 }
 

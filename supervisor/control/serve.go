@@ -51,16 +51,19 @@ type Backend interface {
 
 // LogQuery says which part of a log is wanted.
 type LogQuery struct {
-	Lines  int       // how many of the last lines
-	Follow bool      // and new ones
-	Build  bool      // output of the last attempt instead of the server's
-	Since  time.Time // only lines written since then; zero: all
+	Lines  int  // how many of the last lines
+	Follow bool // and new ones
+	Build  bool // output of the last attempt instead of the server's
+	// Schedule is one of the build's, whose runs' output is wanted instead of the server's; "": none.
+	Schedule string
+	Since    time.Time // only lines written since then; zero: all
 }
 
 // Errors of a Backend to which the API responds with 404.
 var (
-	ErrNoBuild  = errors.New("no such build")
-	ErrNoAction = errors.New("no such action")
+	ErrNoBuild    = errors.New("no such build")
+	ErrNoAction   = errors.New("no such action")
+	ErrNoSchedule = errors.New("no such schedule")
 )
 
 // MaxLines is how many lines a LogQuery may ask for.
@@ -296,6 +299,11 @@ func (a *api) logs(w http.ResponseWriter, r *http.Request, name string) {
 			return
 		}
 	}
+	q.Schedule = r.URL.Query().Get("schedule")
+	if q.Build && q.Schedule != "" {
+		refuse(w, http.StatusBadRequest, "build and schedule: want one of the two")
+		return
+	}
 	if given := r.URL.Query().Get("since"); given != "" {
 		var err error
 		if q.Since, err = time.Parse(time.RFC3339, given); err != nil {
@@ -432,7 +440,7 @@ func (a *api) followTo(w http.ResponseWriter, r *http.Request, do func(context.C
 // statusOf returns the HTTP status for an error of the backend.
 func statusOf(err error) int {
 	switch {
-	case errors.Is(err, ErrNoBuild), errors.Is(err, ErrNoAction), errors.Is(err, ErrNoTask):
+	case errors.Is(err, ErrNoBuild), errors.Is(err, ErrNoAction), errors.Is(err, ErrNoTask), errors.Is(err, ErrNoSchedule):
 		return http.StatusNotFound
 	case errors.Is(err, context.Canceled):
 		return http.StatusServiceUnavailable // the supervisor is ending

@@ -62,7 +62,8 @@ type BuildStatus struct {
 	Replicas  Replicas        `json:"replicas"`            // server trees side by side
 	Processes []ProcessStatus `json:"processes,omitempty"` // beside the server
 
-	Tasks []TaskStatus `json:"tasks,omitempty"` // commands that run once, and are running
+	Tasks     []TaskStatus     `json:"tasks,omitempty"` // commands that run once, and are running
+	Schedules []ScheduleStatus `json:"schedules"`       // in the order of the file
 }
 
 // Limits are what each tree of processes of a build may use; 0 is no limit, but for Core.
@@ -213,6 +214,11 @@ func (b BuildStatus) normal() BuildStatus {
 	if b.Releases == nil {
 		b.Releases = []string{}
 	}
+	schedules := make([]ScheduleStatus, len(b.Schedules))
+	for i, s := range b.Schedules {
+		schedules[i] = s.normal()
+	}
+	b.Schedules = schedules
 	return b
 }
 

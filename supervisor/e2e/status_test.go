@@ -56,6 +56,7 @@ type BuildStatus struct {
 		ID  string
 		Pid int
 	}
+	Schedules []ScheduleStatus `json:"schedules"`
 }
 
 // Build returns the part of build name; its Name is empty if there is none.

@@ -36,6 +36,8 @@ const (
 	EventStopped     EventName = "stopped"      // the last process of a stopped build ended
 	EventTaskStarted EventName = "task_started" // a command was started that runs once, as Reason names
 	EventTaskEnded   EventName = "task_ended"   // it ended, as Reason says
+	// a run of a schedule failed, as Reason says
+	EventScheduleFailed EventName = "schedule_failed"
 	// a person asked for something, which Reason names
 	EventAsked EventName = "asked"
 	// a file of the source changes again and again, so its changes are built less often

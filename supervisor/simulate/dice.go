@@ -21,6 +21,7 @@ const (
 	throwHook
 	throwTouch
 	throwStatics
+	throwRun
 	throws
 )
 

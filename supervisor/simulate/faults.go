@@ -218,6 +218,9 @@ func (w *World) cutPower() {
 				p.dies("with the machine")
 			}
 		}
+		for _, t := range slices.Clone(s.runs) {
+			t.dies("with the machine")
+		}
 		for _, k := range s.sockets {
 			k.released()
 		}

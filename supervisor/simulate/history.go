@@ -70,6 +70,7 @@ func (w *World) furnish(seed uint64) {
 			},
 		}
 		b.CollectStatic = y>>52%2 == 0
+		b.Schedules = schedulesOf(mix(y + 1))
 		switch y >> 40 % 16 {
 		case 0:
 			b.Restart = "never"

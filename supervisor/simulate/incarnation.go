@@ -151,6 +151,11 @@ func (inc *incarnation) vanish() {
 				t.watcher, t.exited = nil, nil
 			}
 		}
+		for _, t := range s.runs {
+			if t.watcher == inc {
+				t.watcher, t.exited = nil, nil
+			}
+		}
 	}
 	inc.cut()
 	inc.signal(stopSignal)

@@ -192,6 +192,7 @@ func (k trees) Marked(prefix string) ([]ports.Marked, []string, error) {
 			Process: actor.Process{Pid: p.pid, StartTime: p.start}, Mark: p.tree.mark, Leader: p.role == roleMaster, User: os.Geteuid(),
 		})
 	}
+	found = append(found, k.w.markedRuns(prefix)...)
 	took := k.w.dice.between(throwScan, time.Millisecond, 60*time.Millisecond)
 	if s := k.w.inScan; s != nil { // it dies while the table is read
 		k.w.inScan = nil
@@ -504,6 +505,9 @@ func (w *World) left(inc *incarnation) {
 	for _, s := range w.order {
 		for _, t := range s.all() {
 			s.breaks("nothing of ours is left after a stop", "%v still runs", t)
+		}
+		for _, t := range s.runs {
+			s.breaks("nothing of ours is left after a stop", "%v, process %d", t, t.main.pid)
 		}
 		for path, k := range w.names {
 			if w.siteAt(path) == s && !k.stored && (k.held() || !s.forgotten()) {

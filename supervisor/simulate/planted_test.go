@@ -3,6 +3,7 @@ package simulate
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -115,6 +116,15 @@ var faults = []fault{
 		w.Control = badControl{w.Control, func(b control.Backend) control.Backend { return patient{b, inc} }}
 	}},
 	{"the clock on the wall is believed", func(inc *incarnation, w *ports.World) { w.Host = wallHost{w.Host} }},
+	{"runs of schedules are not found again", func(inc *incarnation, w *ports.World) { w.Trees = blindToRuns{w.Trees} }},
+	{"runs of a schedule overlap", func(inc *incarnation, w *ports.World) {
+		inc.w.alter = func(b *config.Build) {
+			b.Schedules = slices.Clone(b.Schedules)
+			for i := range b.Schedules {
+				b.Schedules[i].Overlap, b.Schedules[i].Timeout = true, time.Hour
+			}
+		}
+	}},
 	{"sockets are not handed over at an upgrade", func(inc *incarnation, w *ports.World) { w.Upgrader = forgetfulUpgrader{w.Upgrader} }},
 }
 
@@ -161,6 +171,14 @@ func TestShardOfPlantedFaults(t *testing.T) {
 			}
 		}
 	}
+}
+
+// blindToRuns finds no run of a schedule that an earlier supervisor has started.
+type blindToRuns struct{ ports.Trees }
+
+func (b blindToRuns) Marked(prefix string) ([]ports.Marked, []string, error) {
+	found, groups, err := b.Trees.Marked(prefix)
+	return slices.DeleteFunc(found, func(m ports.Marked) bool { return strings.Contains(m.Mark, "/schedule.") }), groups, err
 }
 
 // badListener does something else than it should, where a function says so.

@@ -23,7 +23,8 @@ type process struct {
 	pid   int
 	start uint64
 	role  role
-	tree  *tree // nil: a stranger
+	tree  *tree // nil: a stranger, or a run
+	run   *run
 	alive bool
 	ready bool // a worker that has loaded the application
 	told  bool // to end: it finishes what it holds

@@ -22,6 +22,9 @@ func (s *site) atRest(h *history) {
 		s.breaks(promise, "a candidate's socket is left")
 	}
 	if s.entry == nil || s.wish == wishStopped {
+		for _, t := range s.runs {
+			s.breaks(promise, "%v runs, though the build is not to serve", t)
+		}
 		for _, t := range s.all() {
 			s.breaks(promise, "%v runs, though the build is not to serve", t)
 		}
@@ -71,6 +74,7 @@ func (s *site) atRest(h *history) {
 	if s.half != "" {
 		s.breaks(promise, "half a release is left")
 	}
+	s.schedulesAtRest()
 }
 
 // processesAtRest holds that every instance runs that the file asks for, from the release that serves.

@@ -30,6 +30,9 @@ func (w *World) siteOf(mark string) (*site, int) {
 }
 
 func (k trees) Start(st actor.Start, exited func(actor.Exit)) (actor.Tree, server.Words, error) {
+	if _, process := st.Launch.Server.(server.Process); st.Listener == nil && !process {
+		return k.startRun(st, exited)
+	}
 	w := k.w
 	s, n := w.siteOf(st.Mark)
 	d := s.dice.of(n)
@@ -122,6 +125,9 @@ func (k trees) Adopt(l actor.Leftover, exited func(actor.Exit)) (actor.Tree, err
 	if p == nil || p.start != l.Leader.StartTime {
 		return nil, fmt.Errorf("adopt process %d: it has ended", l.Leader.Pid)
 	}
+	if p.run != nil {
+		return k.adoptRun(p.run, exited), nil
+	}
 	if p.tree == nil {
 		s.breaks("strangers are left alone", "process %d, which belongs to somebody else, is adopted", p.pid)
 		return nil, errors.New("it is a stranger")
@@ -139,6 +145,9 @@ func (k trees) Remains(l actor.Leftover) actor.Tree {
 		return h
 	}
 	defer k.w.mu.Unlock()
+	if l.Task != "" {
+		return &runHandle{inc: k.incarnation, run: s.runAt(l.Mark), pid: l.Leader.Pid, start: l.Leader.StartTime}
+	}
 	for _, t := range s.all() {
 		if t.mark == l.Mark {
 			h.t = t
@@ -155,6 +164,9 @@ func (k trees) Environ(pid int) ([]string, error) {
 	p := k.w.procs[pid]
 	if p == nil {
 		return nil, fmt.Errorf("read the environment of process %d: no such process", pid)
+	}
+	if p.run != nil {
+		return p.run.env, nil
 	}
 	if p.tree == nil {
 		return nil, nil
@@ -241,7 +253,7 @@ func (h *handle) Limit(config.Limits) error { return nil }
 // OOMKills counts none.
 func (h *handle) OOMKills() int { return 0 }
 
-// Signal does nothing: nobody runs a task there.
+// Signal does nothing: only tasks get signals.
 func (h *handle) Signal(syscall.Signal) error { return nil }
 
 // Boxed is false: builds of this machine have no sandbox.

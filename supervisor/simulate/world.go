@@ -103,11 +103,14 @@ type site struct {
 	committed bool // what is made cannot be undone any more
 	attempt   int  // the number of the last one
 	current   string
-	statics   string // the release whose static files are live
-	staged    string // and that whose are prepared
-	boots     []boot // what the next starts come to
-	hooks     int    // that run
-	touched   func() // tells the supervisor that a socket may have lost its path
+	statics   string                   // the release whose static files are live
+	staged    string                   // and that whose are prepared
+	boots     []boot                   // what the next starts come to
+	hooks     int                      // that run
+	runs      []*run                   // of schedules
+	lastRun   map[string]time.Duration // when one of a schedule was started last
+	began     map[string]int           // how many were
+	touched   func()                   // tells the supervisor that a socket may have lost its path
 	files     map[string]bool
 
 	model // what people were promised

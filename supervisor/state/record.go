@@ -33,6 +33,29 @@ type Record struct {
 	NextGeneration int               `json:"next_generation,omitempty"`
 	Stays          map[string]Stay   `json:"stays,omitempty"` // by release
 	Tasks          []Task            `json:"tasks,omitempty"`
+
+	Schedules map[string]Schedule `json:"schedules,omitempty"` // by name
+	Paused    time.Time           `json:"paused,omitzero"`     // since when the supervisor stands still, to be replaced
+}
+
+// Schedule is up to where the times of a schedule were handled, and how it went.
+type Schedule struct {
+	Times   string    `json:"times"` // what says when it runs; where that is another, it begins anew
+	At      time.Time `json:"at"`
+	MakeUp  time.Time `json:"make_up,omitzero"` // when a run makes up for those that were missed
+	Success time.Time `json:"success,omitzero"` // when a run last ended well
+	Last    *Run      `json:"last,omitempty"`
+}
+
+// Run is a run of a schedule that has ended.
+type Run struct {
+	ID      string    `json:"id"`
+	Release string    `json:"release"`
+	Started time.Time `json:"started"`
+	Ended   time.Time `json:"ended"`
+	Result  string    `json:"result"`
+	Exit    string    `json:"exit"`
+	Output  []string  `json:"output,omitempty"`
 }
 
 // Task is a command that runs once beside the generations, or that ended a moment ago.

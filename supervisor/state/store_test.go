@@ -25,6 +25,13 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+var fullSchedule = Schedule{
+	Times: "cron 30 2 * * *", At: time.Date(2026, 11, 23, 2, 30, 0, 0, time.UTC), MakeUp: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC),
+	Success: time.Date(2026, 11, 22, 2, 31, 0, 0, time.UTC),
+	Last: &Run{ID: "schedule.sessions.abcdefghijkl", Release: "r2", Started: time.Date(2026, 11, 23, 2, 30, 0, 0, time.UTC), Ended: time.Date(2026, 11, 23, 2, 31, 0, 0, time.UTC),
+		Result: "failed", Exit: "exit code 1", Output: []string{"gone"}},
+}
+
 var full = Record{
 	Version: Version, Build: "development", StoppedByHand: true, LastBuilt: "r2", Release: "r2", Previous: "r1",
 	Bad: map[string]string{"r3": "answered 500"}, Trial: &Trial{Release: "r3", RunKey: "k", Faults: 1, Others: 2, Own: true, Reason: "exit code 3"}, Restarts: 7, LastExit: "killed by SIGKILL", BuildError: "pip: no",
@@ -34,6 +41,7 @@ var full = Record{
 	Tasks: []Task{{ID: "run.abcdefghijkl", Kind: "run", Name: "manage.py shell", Release: "r2", Pid: 913, StartTime: 1 << 60, BootID: "0b8b3e1f", User: new(33),
 		By: "alice", Started: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC), Deadline: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC), Attended: true, Logged: true,
 		Ended: time.Date(2026, 11, 23, 9, 1, 0, 0, time.UTC), Exit: "killed by SIGTERM", Code: -1, Signal: 15, Why: "the build was stopped"}},
+	Schedules: map[string]Schedule{"sessions": fullSchedule}, Paused: time.Date(2026, 11, 23, 9, 5, 0, 0, time.UTC),
 	Stays: map[string]Stay{"r1": {Since: time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC), Until: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC), Ended: "replaced by r2"}},
 }
 
@@ -80,7 +88,7 @@ func TestRecordComesBackAsItWas(t *testing.T) {
 
 func TestEveryFieldIsKept(t *testing.T) {
 	t.Parallel()
-	for _, v := range []any{full, full.Generations[0], *full.Trial, full.Tasks[0]} {
+	for _, v := range []any{full, full.Generations[0], *full.Trial, full.Tasks[0], fullSchedule, *fullSchedule.Last} {
 		rv := reflect.ValueOf(v)
 		for i := range rv.NumField() {
 			if rv.Field(i).IsZero() {

@@ -43,6 +43,7 @@ func Long(w io.Writer, d control.BuildDetail, look Look, now time.Time) {
 	l.processes(b.Processes)
 	l.releases(b.Name, d.History)
 	l.lastBuild(d.LastBuild)
+	l.schedules(b.Name, b.Schedules)
 	l.events(d.Events)
 	if len(d.Output) > 0 {
 		l.head("Output", "the last lines; more: medctrl-supervisor logs "+b.Name)

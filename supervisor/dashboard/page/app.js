@@ -226,6 +226,7 @@ class Card {
     this.parts.more.append(
       part("acts", make("div", { class: "acts", hidden: true }, act("restart", "Restart"), act("rebuild", "Rebuild"), act("start", "Start"), act("stop", "Stop", true))),
       make("h4", {}, "Releases"), make("div", { class: "scroll" }, part("releases", make("table", { role: "table", "aria-label": "Releases of " + name }))),
+      part("schedulesHead", make("h4", { hidden: true }, "Schedules")), part("schedules", make("ul", { class: "schedules", hidden: true, "aria-label": "Schedules of " + name })),
       make("h4", {}, "Last build"), part("build", make("p")), part("locked", make("p", { class: "where" }, "Logs and output are shown to those who enter the token to read them.")), part("buildLog", make("pre", { class: "log", tabindex: "0", "aria-label": "Log of the last build of " + name })),
       part("outputHead", make("h4", {}, "Output")), part("output", make("pre", { class: "log", tabindex: "0", "aria-label": "Last output of " + name })));
   }
@@ -316,12 +317,28 @@ class Card {
     try { d = await get("builds/" + this.name); } catch (err) { return; }
     const p = this.parts;
     this.releases(d.history);
+    this.schedules(d.status.schedules || []);
     this.followBuild();
     const b = d.last_build;
     text(p.build, b ? (b.result === "built" ? "made " + b.release : b.result) + " in " + millis(b.took_seconds) + " – " +
       b.steps.map((s) => s.step + " " + (s.skipped ? "(nothing to do)" : millis(s.took_seconds))).join(" · ") + (b.error && b.error !== this.status.build_error ? "\n" + b.error : "") : "none is known");
     text(p.output, d.output.join("\n"));
     p.output.scrollTop = p.output.scrollHeight;
+  }
+
+  // schedules says when commands run, and how their last runs went.
+  schedules(all) {
+    const p = this.parts;
+    p.schedulesHead.hidden = p.schedules.hidden = all.length === 0;
+    p.schedules.replaceChildren(...all.map((s) => {
+      const r = s.last;
+      const lines = [s.trouble ? "cannot run: " + s.trouble : s.next ? "next " + new Date(s.next).toLocaleString() : "does not run while the build is as it is"];
+      if (s.running) lines.push(s.running === 1 ? "running" : s.running + " running");
+      if (r) lines.push("last " + ago(r.started) + " ago: " + r.result.replace("_", " ") + ", " + r.exit + " after " + millis(r.took_seconds));
+      return make("li", { class: r && (r.result === "failed" || r.result === "timed_out") ? "bad" : "" },
+        make("b", {}, s.name), " " + (s.every ? "every " + s.every : s.cron + " " + (s.timezone || "")) + " – " + lines.join("; "),
+        ...(page.read && r && r.output.length ? [make("pre", { class: "log", tabindex: "0", "aria-label": "Output of " + s.name }, r.output.join("\n"))] : []));
+    }));
   }
 
   // releases draws the history anew where it has changed: who has a button in
