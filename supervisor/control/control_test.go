@@ -232,9 +232,9 @@ func TestStatusHasTheContractsKeys(t *testing.T) {
 	want := `{"version":"1.4.0","pid":812,"started":"2026-11-23T09:00:00Z","config":{"path":"builds.toml","loaded":"2026-11-23T09:00:00Z","error":""},` +
 		`"front":{"address":"","trouble":""},"dashboard":{"address":"","trouble":""},"log":{"address":"","trouble":""},` +
 		`"builds":[{"name":"development","state":"running","reason":"","release":"r1","pid":913,"since":"2026-11-23T09:00:00Z","restarts":0,"last_exit":"",` +
-		`"socket":"/opt/medctrl/backend/development/gunicorn.sock","location":"/api","healthy":true,"building":false,"build_error":"","releases":["r1"],"memory":0,"cpu":0,"queue":0,"sandbox":false,"limits":{"core":0},"schedules":[],"replicas":{"want":0,"ready":0,"pids":null}},` +
+		`"socket":"/opt/medctrl/backend/development/gunicorn.sock","location":"/api","healthy":true,"building":false,"build_error":"","releases":["r1"],"memory":0,"cpu":0,"queue":0,"sandbox":false,"limits":{"core":0},"replicas":{"want":0,"ready":0,"pids":null},"schedules":[]},` +
 		`{"name":"new","state":"building","reason":"","release":"","pid":0,"since":"0001-01-01T00:00:00Z","restarts":0,"last_exit":"","socket":"","location":"",` +
-		`"healthy":false,"building":false,"build_error":"","releases":[],"memory":0,"cpu":0,"queue":0,"sandbox":false,"limits":{"core":0},"schedules":[],"replicas":{"want":0,"ready":0,"pids":null}}]}` + "\n"
+		`"healthy":false,"building":false,"build_error":"","releases":[],"memory":0,"cpu":0,"queue":0,"sandbox":false,"limits":{"core":0},"replicas":{"want":0,"ready":0,"pids":null},"schedules":[]}]}` + "\n"
 	if code != 200 || text != want {
 		t.Errorf("%d\n%s\nwant\n%s", code, text, want)
 	}
