@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"regexp"
 	"slices"
 	"strings"
@@ -172,6 +173,9 @@ func (a *Actor) order(o Order) (Task, error) {
 	}
 	launch, err := a.launchOfTask(o)
 	if err != nil {
+		if release := a.state.Serving.Version.Release; errors.Is(err, fs.ErrNotExist) && o.Release == "" && release != "" {
+			a.post(startMisses{release, err}) // another is made in its place
+		}
 		return Task{}, err
 	}
 	t := &task{

@@ -87,6 +87,13 @@ func (a *Actor) adoptTasks(found []Leftover) {
 
 func (a *Actor) adoptTask(t *task, tree Tree) {
 	t.tree, t.watched, t.Pid = tree, true, tree.Pid()
+	if t.Kind == TaskSchedule && t.deadline.IsZero() { // it was not written down any more
+		for _, s := range a.entry.Schedules {
+			if s.Name == t.Name {
+				t.deadline = a.Ports.Host.Now().Add(s.Timeout)
+			}
+		}
+	}
 	a.log.Info("task adopted", "task", t.ID, "name", t.Name, "release", t.Release, "pid", t.Pid)
 	switch {
 	case !t.deadline.IsZero():

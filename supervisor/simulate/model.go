@@ -1,7 +1,6 @@
 package simulate
 
 import (
-	"slices"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/config"
@@ -159,13 +158,12 @@ func (s *site) started(k *socket, n, replicas int) {
 }
 
 // once holds that nothing is left of an instance of a process when its successor starts.
-func (s *site) once(name string, index, n int) {
+func (s *site) once(name string, index, n int, overlap bool) {
 	for _, t := range s.beside {
 		if t.process != name || t.index != index {
 			continue
 		}
-		i := slices.IndexFunc(s.last.Processes, func(p config.Process) bool { return p.Name == name })
-		if i < 0 || !s.last.Processes[i].Overlap || t.n > n {
+		if !overlap || t.n > n {
 			s.breaks("an instance of a process runs once", "generation %d starts, and %v is there", n, t)
 		}
 	}

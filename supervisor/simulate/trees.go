@@ -47,7 +47,7 @@ func (k trees) Start(st actor.Start, exited func(actor.Exit)) (actor.Tree, serve
 		return nil, nil, err
 	}
 	if p, is := st.Launch.Server.(server.Process); is {
-		return k.startProcess(st, s, n, p.Of.Name, release, exited)
+		return k.startProcess(st, s, n, p.Of, release, exited)
 	}
 	l, entry := own(st.Listener), st.Launch.Server.(server.Gunicorn).Entry
 	s.started(l.sock, n, max(entry.Replicas, s.last.Replicas)) // an older version gets as many as the file says now
@@ -73,19 +73,19 @@ func (k trees) Start(st actor.Start, exited func(actor.Exit)) (actor.Tree, serve
 }
 
 // startProcess starts an instance of a process. The world's lock is held.
-func (k trees) startProcess(st actor.Start, s *site, n int, name, release string, exited func(actor.Exit)) (actor.Tree, server.Words, error) {
+func (k trees) startProcess(st actor.Start, s *site, n int, p config.Process, release string, exited func(actor.Exit)) (actor.Tree, server.Words, error) {
 	_, index := server.ProcessOf(st.Launch.Env)
 	s.besides++
-	s.once(name, index, n)
+	s.once(p.Name, index, n, p.Overlap)
 	r := s.release(release)
 	switch {
 	case r == nil || !r.there():
-		return nil, nil, fmt.Errorf("start %s of release %s: %w", name, release, fs.ErrNotExist)
+		return nil, nil, fmt.Errorf("start %s of release %s: %w", p.Name, release, fs.ErrNotExist)
 	case !s.w.quiet && s.dice.oneIn(throwFate, 30):
 		return nil, nil, errors.New("fork: resource temporarily unavailable")
 	}
 	t := &tree{
-		site: s, n: n, mark: st.Mark, env: st.Launch.Env, process: name, index: index, dice: s.dice.of(n), release: r, begun: s.w.now(),
+		site: s, n: n, mark: st.Mark, env: st.Launch.Env, process: p.Name, index: index, dice: s.dice.of(n), release: r, begun: s.w.now(),
 		empty: make(chan struct{}), watcher: k.incarnation, exited: exited,
 	}
 	s.beside = append(s.beside, t)
