@@ -87,10 +87,11 @@ func (a *Actor) adoptTasks(found []Leftover) {
 
 func (a *Actor) adoptTask(t *task, tree Tree) {
 	t.tree, t.watched, t.Pid = tree, true, tree.Pid()
-	if t.Kind == TaskSchedule && t.deadline.IsZero() { // it was not written down any more
+	if t.Kind == TaskSchedule {
+		// It may not have been written down any more, or somebody has set the clock back since.
 		for _, s := range a.entry.Schedules {
-			if s.Name == t.Name {
-				t.deadline = a.Ports.Host.Now().Add(s.Timeout)
+			if limit := a.Ports.Host.Now().Add(s.Timeout); s.Name == t.ofSchedule() && (t.deadline.IsZero() || t.deadline.After(limit)) {
+				t.deadline = limit
 			}
 		}
 	}

@@ -182,11 +182,11 @@ func (a *Actor) watchOnce(g *generation) {
 	g.mu.Unlock()
 	defer a.tasks.Done()
 	begun, set := time.Now(), a.health.Load()
-	at := a.paths.Socket()
-	if g.sock != nil { // else only a client sees whether its name leads to it
-		at = cmp.Or(g.tree.Private(), at)
+	private := g.tree.Private()
+	err := a.Ports.Host.Probe(g.ctx, cmp.Or(private, a.paths.Socket()), set, set.Timeout)
+	if err == nil && private != "" && g.sock == nil { // only a client sees whether the name leads to it
+		err = a.Ports.Host.Probe(g.ctx, a.paths.Socket(), set, set.Timeout)
 	}
-	err := a.Ports.Host.Probe(g.ctx, at, set, set.Timeout)
 	if g.ctx.Err() != nil {
 		return
 	}

@@ -222,6 +222,7 @@ func (w *World) upgrade() {
 		return
 	}
 	w.tell("world", "an operator asks for an upgrade")
+	first := !inc.upgrading
 	inc.upgrading = true
 	backend, began := inc.backend, w.now()
 	w.running.Add(1)
@@ -235,7 +236,9 @@ func (w *World) upgrade() {
 		if inc.dead || w.over {
 			return
 		}
-		inc.upgrading = false
+		if first { // else another one is under way
+			inc.upgrading = false
+		}
 		w.tell("world", "the upgrade was not done: "+err.Error())
 		if took := w.now() - began; took > commandLimit {
 			w.breaks("", "every command ends", "the upgrade took %v", took)

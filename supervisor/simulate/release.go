@@ -377,7 +377,7 @@ func (k releases) PublishStatics(ctx context.Context, entry *config.Build, id st
 	if r == nil {
 		return fmt.Errorf("publish the static files of %s: it is not there", id)
 	}
-	if !slices.ContainsFunc(s.passed, func(p passing) bool { return p.release == r }) {
+	if !slices.ContainsFunc(s.passed, func(p passing) bool { return p.release.ID == id }) { // one that was deleted may be made again
 		s.breaks("static files are not live before their release has passed its check", "those of %s are", id)
 	}
 	s.tell("the static files of release %s are live", id)

@@ -74,7 +74,7 @@ func (k trees) startRun(st actor.Start, exited func(actor.Exit)) (actor.Tree, se
 	if s.entry != nil && s.wish == wishStopped && w.now()-s.wishAt > 0 {
 		s.breaks("a build that is stopped runs no schedule", "%s starts", name)
 	}
-	if !slices.ContainsFunc(s.passed, func(p passing) bool { return p.release == r }) {
+	if !slices.ContainsFunc(s.passed, func(p passing) bool { return p.release.ID == r.ID }) {
 		s.breaks("schedules run from a release that has passed its check", "%s starts from %s", name, id)
 	}
 	t := &run{site: s, schedule: name, mark: st.Mark, env: st.Launch.Env, release: r, watcher: k.incarnation, exited: exited, over: make(chan struct{})}
