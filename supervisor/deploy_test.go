@@ -125,6 +125,9 @@ func TestCommitOfAReleaseIsShown(t *testing.T) {
 	if err == nil {
 		err = json.Unmarshal(text, &all)
 	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	all["commit"] = map[string]any{"hash": "4f3a2b", "branch": "main", "subject": "Show prices", "author": "Ada"}
 	if text, err = json.Marshal(all); err == nil {
 		err = os.WriteFile(record, text, 0o644)
