@@ -6,6 +6,8 @@ SHELL := /bin/bash
 GO ?= go
 PREFIX ?= /usr/local
 DESTDIR ?=
+# Which file of examples/ `make run` runs, without .toml.
+EXAMPLE ?= builds
 # How long `make fuzz` spends on each target, and which (a pattern).
 FUZZTIME ?= 60s
 FUZZ ?= .
@@ -33,7 +35,8 @@ race = $(if $(filter 1,$(shell $(GO) env CGO_ENABLED)),-race)
 
 .PHONY: help
 help:
-	@echo 'make run      builds the supervisor and runs it on examples/builds.toml; installs what that needs, saying so first'
+	@echo 'make run      builds the supervisor and runs it on examples/builds.toml; installs what that needs, saying so first;'
+	@echo '              EXAMPLE=worker for examples/worker.toml, with processes and schedules beside gunicorn'
 	@echo 'make build    the static binary, $(binary), its manual pages and completions, $(share)'
 	@echo 'make unit     the tests of each package: under a minute, needs only Go, no root'
 	@echo 'make e2e      the tests with the real pip, Django, gunicorn and Nginx: minutes; installs what they need'
@@ -48,7 +51,7 @@ help:
 	@echo 'make simulate N=N hours of a supervisor on a made-up machine, from SEED on; one that fails is told; N=$(N), TELL=1 tells all'
 	@echo 'make bench    the benchmarks; BENCH=PATTERN for some of them'
 	@echo 'make install  the binary to DESTDIR/PREFIX/bin, the rest to DESTDIR/PREFIX/share; PREFIX=$(PREFIX)'
-	@echo 'make clean    removes bin/ and run/ (what `make run` built, with its data)'
+	@echo 'make clean    removes bin/, run/ and run-worker/ (what `make run` built, with its data)'
 
 # A separate program writes the pages; it is built for this machine, whatever machine the binary is
 # for. They are dated by the commit: the same source makes the same pages.
@@ -67,15 +70,15 @@ build-binary:
 .PHONY: run
 run: needs-run build
 	@echo
-	@echo 'Two builds of examples/medctrl start now; the first time takes up to a minute. Then:'
+	@echo 'examples/$(EXAMPLE).toml is run now; the first time takes up to a minute. Then:'
 	@echo
-	@echo '  look    http://127.0.0.1:8080/api/ and http://127.0.0.1:8080/testapi/ (also medicines/ and admin/ below them)'
+	@echo '  look    http://127.0.0.1:8080/api/$(if $(filter builds,$(EXAMPLE)), and http://127.0.0.1:8080/testapi/) (also medicines/ and admin/ below)'
 	@echo '  edit    examples/medctrl/API/api_settings/settings/deploy_development.py: change BANNER, save, look again'
 	@echo '  break   the same file, with a syntax error: the old release keeps serving, and status says why'
-	@echo '  status  $(binary) -c examples/builds.toml status --watch'
+	@echo '  status  $(binary) -c examples/$(EXAMPLE).toml status --watch'
 	@echo '  stop    Ctrl-C'
 	@echo
-	@MEDCTRL_TRUSTED_USERS=$${MEDCTRL_TRUSTED_USERS:-$$(stat -c %u .)} exec $(binary) -c examples/builds.toml
+	@MEDCTRL_TRUSTED_USERS=$${MEDCTRL_TRUSTED_USERS:-$$(stat -c %u .)} exec $(binary) -c examples/$(EXAMPLE).toml
 
 # A program with the race detector sleeps for a second at its end unless it is told not to.
 # -short leaves the real pip and Django to run_e2e.
@@ -147,7 +150,7 @@ cover:
 
 .PHONY: lint
 lint:
-	@unformatted=$$(find . -path ./run -prune -o -name '*.go' -print0 | xargs -0 gofmt -l); \
+	@unformatted=$$(find . \( -path ./run -o -path ./run-worker \) -prune -o -name '*.go' -print0 | xargs -0 gofmt -l); \
 		[ -z "$$unformatted" ] || { echo "gofmt -w would change:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags killpoints ./supervisor/killpoint
@@ -188,9 +191,9 @@ install:
 
 .PHONY: clean
 clean:
-	@if [ -e run/.supervisor/lock ] && ! flock -n run/.supervisor/lock true; then \
-		echo 'run/ is in use: end `make run` first' >&2; exit 1; fi
-	rm -rf bin run
+	@for root in run run-worker; do if [ -e $$root/.supervisor/lock ] && ! flock -n $$root/.supervisor/lock true; then \
+		echo "$$root/ is in use: end \`make run\` first" >&2; exit 1; fi; done
+	rm -rf bin run run-worker
 
 .PHONY: needs-run needs-test needs-recipes
 needs-run needs-test needs-recipes: needs-%:
