@@ -11,7 +11,7 @@ import (
 )
 
 // arguments are what a command needs to get as far as the supervisor.
-var arguments = map[string][]string{"new": {"fresh"}, "stop": {"development"}, "rollback": {"development"}}
+var arguments = map[string][]string{"new": {"fresh"}, "stop": {"development"}, "rollback": {"development"}, "run": {"development", "true"}}
 
 // asks reports whether a command sends a request to the running supervisor.
 func asks(name string) bool {

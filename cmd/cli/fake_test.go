@@ -18,6 +18,7 @@ type fake struct {
 	control.Backend
 	file  string
 	front string // where it serves
+	house *house // where commands run
 
 	act     func(ctx context.Context, name string, args map[string]string, progress func(string)) error
 	reload  func(dry bool) ([]string, error)

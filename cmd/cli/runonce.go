@@ -94,15 +94,7 @@ func commandOf(cmd *cobra.Command, args []string) (name string, argv []string, e
 
 // runOnce runs a command and returns with its exit code.
 func runOnce(cmd *cobra.Command, cl control.Client, name string, ask control.RunRequest) error {
-	var streams [3]*os.File
-	for i, stream := range []any{cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()} {
-		f, ok := stream.(*os.File)
-		if !ok {
-			return fmt.Errorf("run: %T cannot be handed to a command", stream)
-		}
-		streams[i] = f
-	}
-	seat, err := takeSeat(streams)
+	seat, err := takeSeat([3]*os.File{os.Stdin, os.Stdout, os.Stderr}) // ours: only a file can be handed over
 	if err != nil {
 		return err
 	}
@@ -124,12 +116,12 @@ func runOnce(cmd *cobra.Command, cl control.Client, name string, ask control.Run
 		err error
 	}
 	ended := make(chan result, 1)
+	seat.begin(a)
+	defer signal.Stop(seat.signals)
 	go func() {
 		t, err := a.run(ctx)
 		ended <- result{t, err}
 	}()
-	seat.begin(a)
-	defer signal.Stop(seat.signals)
 	for {
 		select {
 		case r := <-ended:

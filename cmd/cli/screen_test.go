@@ -120,6 +120,7 @@ func (term *terminal) types(text string) {
 // shell is a terminal with a shell in it.
 type shell struct {
 	*terminal
+	dir   string
 	asked int
 }
 
@@ -137,7 +138,7 @@ func openShell(t *testing.T, dir string, env []string, argv ...string) *shell {
 		cmd.Process.Kill() // it may have ended
 		cmd.Wait()
 	})
-	return &shell{terminal: term}
+	return &shell{terminal: term, dir: dir}
 }
 
 // ready types a command and waits until it is done. The quotes keep what is waited for out of what

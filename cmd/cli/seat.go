@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -41,12 +42,14 @@ type seat struct {
 	lost      chan struct{} // closed when our terminal takes nothing more
 	shown     chan struct{} // closed when everything that the command wrote was shown
 	ended     atomic.Bool   // the command has ended
+	handed    chan struct{} // closed when the command has what is given to it, or will not get it
+	handOnce  sync.Once
 	leaveOnce sync.Once
 }
 
 // takeSeat looks at what we were given, and opens a terminal for the command where one of them is one.
 func takeSeat(streams [3]*os.File) (*seat, error) {
-	s := &seat{given: streams, stderr: streams[2], suspends: make(chan struct{}), resumed: make(chan struct{}), shown: make(chan struct{}), signals: make(chan os.Signal, 8), lost: make(chan struct{})}
+	s := &seat{given: streams, stderr: streams[2], suspends: make(chan struct{}), resumed: make(chan struct{}), shown: make(chan struct{}), signals: make(chan os.Signal, 8), lost: make(chan struct{}), handed: make(chan struct{})}
 	for i, f := range streams {
 		if show.IsTerminal(f) {
 			if i == 0 {
@@ -143,7 +146,10 @@ func onDescriptor(f *os.File, do func(fd int) error) error {
 
 // begin passes on what happens at our seat to the command, and what it writes to us.
 func (s *seat) begin(a *attended) {
-	watched := []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGTSTP, syscall.SIGCONT}
+	watched := []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGCONT}
+	if s.keyboard == nil { // else our terminal sends none
+		watched = append(watched, syscall.SIGTSTP)
+	}
 	if s.pty != nil {
 		watched = append(watched, syscall.SIGWINCH)
 	}
@@ -151,6 +157,7 @@ func (s *seat) begin(a *attended) {
 	if s.pty == nil {
 		return
 	}
+	s.raw()
 	go func() {
 		defer close(s.shown)
 		s.watch()
@@ -158,15 +165,20 @@ func (s *seat) begin(a *attended) {
 	if s.keyboard == nil {
 		return
 	}
-	s.raw()
-	s.read.Go(func() { s.bring(a) })
+	s.read.Go(func() {
+		<-s.handed // until then nobody knows for whom a Ctrl-Z is
+		s.bring(a)
+	})
 }
 
 // handedOver closes our copy of what the command has now: when it ends, we see that.
 func (s *seat) handedOver() {
-	if s.theirs != nil {
-		s.theirs.Close() // nothing was written
-	}
+	s.handOnce.Do(func() {
+		close(s.handed)
+		if s.theirs != nil {
+			s.theirs.Close() // nothing was written
+		}
+	})
 }
 
 // raw has our keyboard pass on every key as it is.
@@ -252,7 +264,7 @@ func (s *seat) pass(a *attended, keys []byte) bool {
 		if ok {
 			i = bytes.IndexByte(keys, key)
 		}
-		if i < 0 || !s.stopsAt(a) {
+		if i < 0 || !s.stopsAt(a) || !isResumable() {
 			_, err := s.pty.Write(keys)
 			return err == nil
 		}
@@ -334,24 +346,34 @@ func (s *seat) signalled(ctx context.Context, a *attended, sig os.Signal) (gone 
 	return false
 }
 
-// stopPatience is how long a stop of ourselves may take. Where nobody could have us go on, the kernel
-// drops it.
-const stopPatience = 200 * time.Millisecond
+// stopHere stops us, and returns when we go on: the thread that sends itself the signal does not return
+// before.
+func stopHere() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	_ = unix.Tgkill(os.Getpid(), unix.Gettid(), unix.SIGSTOP) // it is ourselves
+}
+
+// isResumable reports whether who started us could have us go on, as a shell does: they are of our
+// session. Else a stop would be for good.
+func isResumable() bool {
+	ours, err := unix.Getsid(0)
+	if err != nil {
+		return false
+	}
+	theirs, err := unix.Getsid(os.Getppid())
+	return err == nil && ours == theirs
+}
 
 // suspend stops the command and us, until somebody has us go on.
 func (s *seat) suspend(ctx context.Context, a *attended) {
 	a.signal(ctx, syscall.SIGSTOP)
 	s.restore()
-	signal.Reset(syscall.SIGTSTP)
-	on := make(chan os.Signal, 1)
-	signal.Notify(on, syscall.SIGCONT)
-	_ = unix.Kill(0, unix.SIGTSTP) // to the whole job, as the terminal would
-	select {
-	case <-on:
-	case <-time.After(stopPatience):
+	if s.keyboard != nil {
+		signal.Ignore(syscall.SIGTSTP) // a second stop could come after we went on
+		_ = unix.Kill(0, unix.SIGTSTP) // to the others of the job, as the terminal would
 	}
-	signal.Stop(on)
-	signal.Notify(s.signals, syscall.SIGTSTP)
+	stopHere()
 	s.raw()
 	if s.pty != nil {
 		s.resize()
@@ -373,6 +395,7 @@ func (s *seat) finish() {
 // leave makes our terminal as it was.
 func (s *seat) leave() {
 	s.leaveOnce.Do(func() {
+		s.handedOver()
 		if s.pty == nil {
 			return
 		}

@@ -29,6 +29,8 @@ type fake struct {
 	reloadErr error
 	acted     []string
 	hold      chan struct{} // if set, Act waits for it, or for its ctx
+	tasks     map[string]*fakeTask
+	ran       []RunRequest
 }
 
 func (f *fake) Detail(name string) (BuildDetail, error) {

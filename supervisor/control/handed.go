@@ -2,6 +2,8 @@ package control
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -53,6 +55,9 @@ func (c *handing) Read(b []byte) (int, error) {
 	n, m, _, _, err := c.ReadMsgUnix(b, rights)
 	if m > 0 {
 		c.keep(descriptors(rights[:m]))
+	}
+	if errors.Is(err, io.EOF) {
+		err = io.EOF // which ReadMsgUnix puts into words
 	}
 	return n, err
 }

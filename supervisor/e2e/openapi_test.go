@@ -63,6 +63,9 @@ func (d *described) send(method, path string, body []byte, want int) string {
 	if err != nil {
 		d.t.Fatal(err)
 	}
+	if bytes.HasPrefix(body, []byte("{")) {
+		r.Header.Set("Content-Type", "application/json")
+	}
 	resp, err := d.client.Do(r)
 	if err != nil {
 		d.t.Fatalf("%s %s: %v", method, path, err)
@@ -76,6 +79,9 @@ func (d *described) send(method, path string, body []byte, want int) string {
 		d.t.Fatalf("%s %s: %d, want %d: %s", method, path, resp.StatusCode, want, text)
 	}
 	r.Body = io.NopCloser(bytes.NewReader(nil))
+	if r.Header.Get("Content-Type") != "" {
+		r.Body = io.NopCloser(bytes.NewReader(body))
+	}
 	route, vars, err := d.router.FindRoute(r)
 	if err != nil {
 		d.t.Fatalf("%s %s is not described: %v", method, path, err)
@@ -94,6 +100,10 @@ func (d *described) send(method, path string, body []byte, want int) string {
 	switch kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); kind {
 	case "application/x-ndjson":
 		for line := range strings.Lines(string(text)) {
+			if strings.HasSuffix(path, "/run") {
+				d.is("Task", line)
+				continue
+			}
 			d.is("Step", line)
 		}
 	case "text/event-stream":
@@ -181,6 +191,30 @@ func TestTheAPIAnswersAsItsDescriptionSays(t *testing.T) {
 		t.Errorf("no exit in %s", events)
 	}
 	d.ask("GET", "/v1/events?follow=maybe", 400)
+	task := lastLine(d.send("POST", "/v1/builds/one/run", []byte(`{"argv": ["sh", "-c", "exit 3"]}`), 200))
+	var ended struct {
+		ID   string
+		Code int
+	}
+	if err := json.Unmarshal([]byte(task), &ended); err != nil || ended.Code != 3 {
+		t.Errorf("%s: %v", task, err)
+	}
+	d.send("POST", "/v1/builds/one/run", []byte(`{"argv": "sh"}`), 400)
+	d.send("POST", "/v1/builds/nobody/run", []byte(`{"argv": ["true"]}`), 404)
+	d.send("POST", "/v1/builds/one/run", []byte(`{"argv": ["true"], "release": "never"}`), 422)
+	d.ask("POST", "/v1/builds/one/tasks/"+ended.ID+"/attend", 200)
+	d.ask("POST", "/v1/builds/one/tasks/run.never/attend", 404)
+	d.ask("POST", "/v1/builds/one/tasks/"+ended.ID+"/signal?signal=NEVER", 400)
+	d.ask("POST", "/v1/builds/one/tasks/"+ended.ID+"/signal?signal=INT", 404)
+	sleeps := w.RunOnce(t, "one", "sleep", "60")
+	w.taskPid("one")
+	d.ask("GET", "/v1/status", 200)
+	var status Status
+	if err := json.Unmarshal([]byte(d.ask("GET", "/v1/status", 200)), &status); err != nil || len(status.Build("one").Tasks) != 1 {
+		t.Fatalf("%+v, %v", status, err)
+	}
+	d.ask("POST", "/v1/builds/one/tasks/"+status.Build("one").Tasks[0].ID+"/signal?signal=INT", 200)
+	sleeps.Ends(128 + 2)
 	d.ask("GET", "/metrics", 200)
 	Eventually(t, patience, "a sample of the builds", func() (bool, string) {
 		text := d.ask("GET", "/v1/samples", 200)

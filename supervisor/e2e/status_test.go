@@ -44,8 +44,11 @@ type BuildStatus struct {
 	BuildError string    `json:"build_error"`
 	NextTry    time.Time `json:"next_try"`
 	Releases   []string  `json:"releases"`
-	Tasks      []struct{ Pid int }
-	Schedules  []ScheduleStatus `json:"schedules"`
+	Tasks      []struct {
+		ID  string
+		Pid int
+	}
+	Schedules []ScheduleStatus `json:"schedules"`
 }
 
 // Build returns the part of build name; its Name is empty if there is none.

@@ -29,6 +29,9 @@ func Long(w io.Writer, d control.BuildDetail, look Look, now time.Time) {
 	if b.LastExit != "" {
 		l.pair("last exit", b.LastExit+l.exitedWhen(d.Events))
 	}
+	for _, t := range b.Tasks {
+		l.pair(Clean(t.Kind), l.task(t, b.Release))
+	}
 	l.releases(b.Name, d.History)
 	l.lastBuild(d.LastBuild)
 	l.schedules(b.Name, b.Schedules)
@@ -50,6 +53,18 @@ func (l *long) since(b control.BuildStatus) string {
 		return ""
 	}
 	return fmt.Sprintf(" for %s, since %s", Span(l.now.Sub(b.Since)), l.clock(b.Since))
+}
+
+// task says what runs once beside the server.
+func (l *long) task(t control.TaskStatus, serving string) string {
+	text := fmt.Sprintf("%s, process %d, for %s", dash(t.Name), t.Pid, Span(l.now.Sub(t.Started)))
+	if t.By != "" {
+		text += ", by " + t.By
+	}
+	if t.Release != serving {
+		text += ", from release " + t.Release
+	}
+	return text
 }
 
 func queued(queue int) string {
