@@ -135,7 +135,8 @@ func begin(o Options) *Supervisor {
 		Root:   layout.Root(o.Config.Root),
 		RootID: o.World.RootID, BootID: o.World.BootID,
 		Log: o.Log, Hard: hard, Gate: &actor.Gate{}, Begun: s.begun,
-		LogDir: s.logDir, Reach: o.Reach, Stepped: o.Stepped,
+		Executed: o.World.Past.From() != "",
+		LogDir:   s.logDir, Reach: o.Reach, Stepped: o.Stepped,
 		PhaseChanged: s.phaseChanged, Retired: s.retired,
 	}
 	return s

@@ -30,6 +30,8 @@ type Fleet struct {
 	// pruning wait for it, so that a supervisor of many builds serves all of them sooner after a
 	// restart.
 	Begun <-chan struct{}
+	// Executed says that this supervisor was executed in the place of another one: nothing was missed.
+	Executed bool
 	// LogDir returns the folder of the servers' output.
 	LogDir func() string
 	// Reach is called before and after each effect and every other moment at which a kill of the

@@ -19,7 +19,7 @@ func (a *Actor) Name() string { return a.name }
 func (a *Actor) Restore(r state.Record, releases []build.Release, found []Leftover) {
 	a.restore(r, releases)
 	a.restoreTasks(r.Tasks)
-	a.restoreSchedules(r)
+	a.schedules.earlier = r.Schedules
 	a.missing(r, found)
 }
 

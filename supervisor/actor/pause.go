@@ -21,15 +21,10 @@ func (a *Actor) Pause(resume <-chan struct{}) (busy <-chan string) {
 
 func (a *Actor) pause(m paused) {
 	why := a.spoiled()
-	resume := func() {}
-	if why == "" {
-		resume = a.pauseSchedules() // before the answer: all that was saved by then is written
-	}
 	m.answer <- why
 	if why == "" {
 		<-m.resume
 	}
-	resume()
 }
 
 // spoiled returns what an exec would lose now, or "".

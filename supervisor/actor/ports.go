@@ -236,7 +236,7 @@ type Reports interface {
 	Step(name, step string, took time.Duration)
 	Probed(name string, took time.Duration, ok bool)
 	OOMKilled(name string, processes int)
-	// Ran tells the result of a run of a schedule, or why there was none (RunResults).
+	// Ran tells the result of a run of a schedule, or why there was none (RunGood, …).
 	Ran(name, schedule, result string, took time.Duration)
 }
 

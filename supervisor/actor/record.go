@@ -44,8 +44,8 @@ func (a *Actor) record() *state.Record {
 		Restarts: st.Restarts, LastExit: st.LastExit, BuildError: st.BuildErr,
 		NextGeneration: st.Spawned + 1,
 		Stays:          a.history.stays,
-		Schedules:      a.scheduleRecord(), Paused: a.schedules.paused,
-		Tasks: a.taskRecord(),
+		Schedules:      a.scheduleRecord(),
+		Tasks:          a.taskRecord(),
 	}
 	for v, reason := range st.Bad {
 		r.Bad[v.Release+"/"+v.RunKey] = reason

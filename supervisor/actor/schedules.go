@@ -57,12 +57,10 @@ var RunResults = []string{RunGood, RunFailed, RunLate, RunStopped, RunUnknown, R
 type schedules struct {
 	of      map[string]*scheduled // by name; nil: the build is not configured yet
 	earlier map[string]state.Schedule
-	kept    bool // this supervisor came in the place of an earlier one within moments
 	// idle says that the build is not meant to run, or has nothing to run them from: the times that pass
 	// are nobody's.
-	idle   bool
-	timer  *time.Timer
-	paused time.Time // since when everything stands still, for an exec; zero: it does not
+	idle  bool
+	timer *time.Timer
 }
 
 // scheduled is one of them.
@@ -79,8 +77,6 @@ type scheduled struct {
 const (
 	// writtenLimit is how long a run waits for a disk that does not take that it was begun.
 	writtenLimit = 2 * time.Second
-	// keptLimit is how long an exec may take so that no time was missed by it.
-	keptLimit = time.Minute
 	// The output of the last run that is kept for people: the rest is in its log.
 	runLines     = 10
 	runLineBytes = 300
@@ -113,7 +109,7 @@ func (a *Actor) setSchedules() {
 		switch {
 		case known && times == entry.Times():
 		case !known && was && r.Times == entry.Times():
-			d.mark = d.when.Resume(schedule.Mark{At: r.At, MakeUp: r.MakeUp}, now, s.kept)
+			d.mark = d.when.Resume(schedule.Mark{At: r.At, MakeUp: r.MakeUp}, now, a.Executed)
 		default:
 			d.mark = d.when.Begin(now)
 		}
@@ -203,7 +199,7 @@ func (a *Actor) beginRun(d *scheduled) {
 // underWay returns the run of a schedule that is under way, "" if none is.
 func (a *Actor) underWay(d *scheduled) string {
 	if d.begins > 0 {
-		return runPending
+		return "about to begin"
 	}
 	for _, t := range a.oneOffs {
 		if t.ofSchedule() == d.entry.Name && (t.Running() || t.left()) {
@@ -304,24 +300,10 @@ func (a *Actor) logOfTask(id string) string {
 	return a.logPath()
 }
 
-// stopSchedules stops the timer.
+// stop stops the timer.
 func (s *schedules) stop() {
 	if s.timer != nil {
 		s.timer.Stop()
-	}
-}
-
-// pauseSchedules writes down when everything stands still: a supervisor that comes in our place missed
-// nothing.
-func (a *Actor) pauseSchedules() (resume func()) {
-	if len(a.schedules.of) == 0 {
-		return func() {}
-	}
-	a.schedules.paused = a.Ports.Host.Now().UTC().Round(0)
-	a.save()
-	return func() {
-		a.schedules.paused = time.Time{}
-		a.save()
 	}
 }
 
@@ -365,13 +347,6 @@ func runOf(r *state.Run) *Run {
 		return nil
 	}
 	return &Run{ID: r.ID, Release: r.Release, Started: r.Started, Ended: r.Ended, Result: r.Result, Exit: r.Exit, Output: r.Output}
-}
-
-// restoreSchedules begins with the schedules of an earlier run.
-func (a *Actor) restoreSchedules(r state.Record) {
-	away := a.Ports.Host.Now().Round(0).Sub(r.Paused)
-	a.schedules.earlier = r.Schedules
-	a.schedules.kept = !r.Paused.IsZero() && away >= -time.Second && away < keptLimit
 }
 
 // shownSchedules are the schedules as others may see them, in the order of the file.

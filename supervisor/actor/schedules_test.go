@@ -355,7 +355,7 @@ func TestAClockThatIsSet(t *testing.T) {
 }
 
 // secondLife begins where the record of l is, in a new supervisor, after a time.
-func secondLife(t *testing.T, first, second func(l *life), away time.Duration, entry func(*config.Build)) {
+func secondLife(t *testing.T, executed bool, first, second func(l *life), away time.Duration, entry func(*config.Build)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
@@ -370,6 +370,7 @@ func secondLife(t *testing.T, first, second func(l *life), away time.Duration, e
 		l.end()
 		time.Sleep(away)
 		next := born(t, w, l.entry)
+		next.Executed = executed
 		defer next.end()
 		w.do(func() { w.ran = nil })
 		next.Restore(*record, w.kept, nil)
@@ -387,7 +388,7 @@ func secondLife(t *testing.T, first, second func(l *life), away time.Duration, e
 }
 
 func TestWhatWasStoppedByHandMissedNothing(t *testing.T) {
-	secondLife(t, func(l *life) { l.act("stop") }, func(l *life) {
+	secondLife(t, false, func(l *life) { l.act("stop") }, func(l *life) {
 		l.pass(time.Minute)
 		l.starts(0, time.Second)
 	}, 5*time.Hour, func(e *config.Build) {
@@ -405,20 +406,22 @@ func entryWith(change func(*config.Build)) config.Build {
 
 func TestAfterTheSupervisorWasAway(t *testing.T) {
 	for name, c := range map[string]struct {
-		catchUp bool
-		first   func(l *life)
-		away    time.Duration
-		want    int // runs within a minute
+		catchUp  bool
+		executed bool
+		first    func(l *life)
+		away     time.Duration
+		want     int // runs within a minute
 	}{
-		"over a time":                   {false, func(*life) {}, 5 * time.Hour, 0},
-		"over a time, to be made up":    {true, func(*life) {}, 5 * time.Hour, 1},
-		"over no time":                  {true, func(*life) {}, 20 * time.Minute, 0},
-		"the time was run":              {true, func(l *life) { l.starts(1, time.Hour).exit(good); l.pass(time.Second) }, 5 * time.Minute, 0},
-		"an exec, over a time":          {false, stoodStill, 2 * time.Second, 1},
-		"an exec of which nothing came": {false, func(l *life) { stoodStill(l); l.pass(2 * time.Minute) }, 40 * time.Minute, 0},
+		"over a time":                {false, false, func(*life) {}, 5 * time.Hour, 0},
+		"over a time, to be made up": {true, false, func(*life) {}, 5 * time.Hour, 1},
+		"over no time":               {true, false, func(*life) {}, 20 * time.Minute, 0},
+		"the time was run":           {true, false, func(l *life) { l.starts(1, time.Hour).exit(good); l.pass(time.Second) }, 5 * time.Minute, 0},
+		"an exec, over a time": {false, true, func(l *life) {
+			l.pass(time.Until(time.Date(2000, 1, 1, 0, 59, 59, 5e8, time.UTC)))
+		}, 2 * time.Second, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			secondLife(t, c.first, func(l *life) {
+			secondLife(t, c.executed, c.first, func(l *life) {
 				l.pass(time.Minute)
 				n := 0
 				for _, tree := range l.scheduled() {
@@ -439,16 +442,13 @@ func TestAfterTheSupervisorWasAway(t *testing.T) {
 	}
 }
 
-// stoodStill has an actor stand still right before a time, until after it.
-func stoodStill(l *life) {
-	l.Helper()
-	l.pass(time.Until(time.Date(2000, 1, 1, 0, 59, 59, 5e8, time.UTC)))
-	resume := make(chan struct{})
-	if why := <-l.Pause(resume); why != "" {
-		l.Fatal(why)
-	}
-	defer close(resume)
-	if l.w.record.Paused.IsZero() {
-		l.Error("it is not written down that it stands still")
-	}
+// A run that is about to begin is not lost by an exec.
+func TestPauseWaitsForARunThatBegins(t *testing.T) {
+	scheduling(t, func(l *life) {
+		l.pass(time.Until(time.Date(2000, 1, 1, 1, 0, 0, 5e6, time.UTC)))
+		if why := <-l.Pause(nil); why != "one begins a run of the schedule sessions" {
+			l.Error(why)
+		}
+		l.starts(1, time.Minute).exit(good)
+	}, hourly())
 }

@@ -19,6 +19,7 @@ func TestDeployWaitsAndFailsAsCIExpects(t *testing.T) {
 		t.Skip(err)
 	}
 	w := NewWorld(t, One("workers = 2"))
+	w.WithDjango()
 	must := func(err error) {
 		t.Helper()
 		if err != nil {

@@ -35,7 +35,6 @@ type Record struct {
 	Tasks          []Task            `json:"tasks,omitempty"`
 
 	Schedules map[string]Schedule `json:"schedules,omitempty"` // by name
-	Paused    time.Time           `json:"paused,omitzero"`     // since when the supervisor stands still, to be replaced
 }
 
 // Schedule is up to where the times of a schedule were handled, and how it went.

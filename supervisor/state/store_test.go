@@ -41,8 +41,8 @@ var full = Record{
 	Tasks: []Task{{ID: "run.abcdefghijkl", Kind: "run", Name: "manage.py shell", Release: "r2", Pid: 913, StartTime: 1 << 60, BootID: "0b8b3e1f", User: new(33),
 		By: "alice", Started: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC), Deadline: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC), Attended: true, Logged: true,
 		Ended: time.Date(2026, 11, 23, 9, 1, 0, 0, time.UTC), Exit: "killed by SIGTERM", Code: -1, Signal: 15, Why: "the build was stopped"}},
-	Schedules: map[string]Schedule{"sessions": fullSchedule}, Paused: time.Date(2026, 11, 23, 9, 5, 0, 0, time.UTC),
-	Stays: map[string]Stay{"r1": {Since: time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC), Until: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC), Ended: "replaced by r2"}},
+	Schedules: map[string]Schedule{"sessions": fullSchedule},
+	Stays:     map[string]Stay{"r1": {Since: time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC), Until: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC), Ended: "replaced by r2"}},
 }
 
 func mustOpen(t testing.TB) *Store {
