@@ -220,6 +220,11 @@ func (a *Actor) endLeftover(l Leftover, queue *public.Socket) {
 		a.leftovers[l.N] = v.Release
 	}
 	tree := a.Ports.Trees.Remains(l)
+	if queue == nil || l.Leader.Pid == 0 { // before a successor starts; what cannot be told so is found by End
+		if err := tree.Terminate(); err != nil {
+			a.log.Debug("leftover generation is not told to end yet", "generation", l.N, "error", err)
+		}
+	}
 	grace := leftoverGrace
 	if a.entry.GracefulTimeout > 0 {
 		grace = a.entry.GracefulTimeout

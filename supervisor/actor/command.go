@@ -260,7 +260,7 @@ func (t *ticket) served(st *machine.State) (bool, error) {
 		return true, fmt.Errorf("%s; it is tried again", st.OpenErr)
 	case t.Action == "rebuild" && st.BuildErr != "":
 		return true, errors.New(st.BuildErrAt(time.Now())) // whatever has come up meanwhile
-	case t.Action == "rebuild" && st.Pinned != t.from.Pinned:
+	case t.Action == "rebuild" && st.Pinned > t.from.Pinned:
 		return true, errors.New("overtaken by rollback, which was asked for later")
 	case st.Candidate.N != 0, st.Retries():
 		return false, nil

@@ -153,8 +153,9 @@ func (a *Actor) AttendTask(ctx context.Context, id string) (Task, error) {
 
 // SignalTask sends a signal to all processes of a task.
 func (a *Actor) SignalTask(id string, sig syscall.Signal) error {
-	t, ok := a.View().tasks[id]
-	if !ok || t == nil {
+	v := a.View()
+	t, left := v.tasks[id]
+	if task, ok := v.task(id); !ok || !left || !task.Running() {
 		return fmt.Errorf("%w: %s of build %s", ErrNoTask, id, a.name)
 	}
 	return t.Signal(sig)
