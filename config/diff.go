@@ -56,6 +56,9 @@ func Diff(old, next *Config) Plan {
 			p.Supervisor = append(p.Supervisor, k.name)
 		}
 	}
+	if !slices.Equal(old.Include, next.Include) {
+		p.Supervisor = append(p.Supervisor, "include")
+	}
 	return p
 }
 
