@@ -9,14 +9,16 @@ import (
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 
-// Config is a valid builds.toml. Its paths are absolute.
+// Config is a valid builds.toml, with the files that it includes. Its paths are absolute.
 type Config struct {
 	Path       string // the path given to Load, made absolute
 	Root       string
 	Supervisor Supervisor
-	Builds     []Build // in the order of the file
-	Sum        string  // hash of the file's bytes
-	Text       []byte  // the file's bytes
+	Builds     []Build    // in the order of the file, and of those that it includes
+	Include    []string   // paths and patterns of the files that it includes, absolute
+	Included   []Included // these files
+	Sum        string     // hash of all their bytes
+	Text       []byte     // the file's bytes
 
 	sites *sites // where everything stands; only of Check
 }

@@ -59,6 +59,9 @@ func Diff(old, next *Config) Plan {
 			p.edits = append(p.edits, editOf(k.name, 0, &k.before, &k.then))
 		}
 	}
+	if !slices.Equal(old.Include, next.Include) {
+		p.Supervisor = append(p.Supervisor, "include")
+	}
 	return p
 }
 

@@ -104,6 +104,8 @@ type Store interface {
 type Files interface {
 	// Load reads builds.toml.
 	Load(path string) (*config.Config, error)
+	// Includes returns the paths and patterns of the files that builds.toml includes, however bad it is.
+	Includes(path string) []string
 	// Inputs reads the watched files of an entry.
 	Inputs(entry config.Build) build.Watched
 	// Keep keeps a configuration that was applied for a start at which the file is bad.
