@@ -9,14 +9,16 @@ import (
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 
-// Config is a valid builds.toml. Its paths are absolute.
+// Config is a valid builds.toml, with the files that it includes. Its paths are absolute.
 type Config struct {
 	Path       string // the path given to Load, made absolute
 	Root       string
 	Supervisor Supervisor
-	Builds     []Build // in the order of the file
-	Sum        string  // hash of the file's bytes
-	Text       []byte  // the file's bytes
+	Builds     []Build    // in the order of the file, and of those that it includes
+	Include    []string   // paths and patterns of the files that it includes, absolute
+	Included   []Included // these files
+	Sum        string     // hash of all their bytes
+	Text       []byte     // the file's bytes
 
 	sites *sites // where everything stands; only of Check
 }
@@ -31,6 +33,7 @@ type Supervisor struct {
 	Dashboard         string // host:port of the dashboard; "" for none
 	DashboardRead     string // file with the token of those who may see logs and output; "" for nobody
 	DashboardWrite    string // the same of those who may act; they may also see
+	Metrics           string // host:port of the metrics; "" for none
 	ControlGroup      string // group whose members may read over the control socket; "" for nobody
 }
 

@@ -50,11 +50,15 @@ func Diff(old, next *Config) Plan {
 		{"dashboard", old.Supervisor.Dashboard, next.Supervisor.Dashboard},
 		{"dashboard_read", old.Supervisor.DashboardRead, next.Supervisor.DashboardRead},
 		{"dashboard_write", old.Supervisor.DashboardWrite, next.Supervisor.DashboardWrite},
+		{"metrics", old.Supervisor.Metrics, next.Supervisor.Metrics},
 		{"control_group", old.Supervisor.ControlGroup, next.Supervisor.ControlGroup},
 	} {
 		if k.before != k.then {
 			p.Supervisor = append(p.Supervisor, k.name)
 		}
+	}
+	if !slices.Equal(old.Include, next.Include) {
+		p.Supervisor = append(p.Supervisor, "include")
 	}
 	return p
 }

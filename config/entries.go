@@ -41,22 +41,34 @@ func (l *loader) builds(c *Config, file tomlTable) {
 			l.wrong(l.at.key("defaults.name"), "defaults.name", "name in [defaults]: each [[build]] has its own")
 		}
 	}
-	for i, t := range l.entries(file["build"]) {
+	more := l.include(c)
+	l.listed(c, base, from, file["build"])
+	first := l.document
+	for _, one := range more {
+		l.document = one.document
+		l.listed(c, base, from, one.builds)
+	}
+	l.document = first
+	l.unique(c)
+}
+
+// listed reads every [[build]] of one file. base and from are those of [defaults].
+func (l *loader) listed(c *Config, base Build, from origins, all any) {
+	for i, t := range l.entries(all) {
 		if t == nil {
 			continue // already reported
 		}
 		path := join("build", strconv.Itoa(i))
-		l.paths = append(l.paths, path)
+		l.places = append(l.places, origin{path: path, in: l.document})
 		b, own := base, maps.Clone(from)
 		l.markLost(own, path)
-		own["name"] = origin{path: join(path, "name")}
+		own["name"] = origin{path: join(path, "name"), in: l.document}
 		l.entry(&b, t, path, own)
 		l.name(c, &b, t, path)
 		l.names(c, &b, own, path)
 		l.from = append(l.from, own)
 		c.Builds = append(c.Builds, b)
 	}
-	l.unique(c)
 }
 
 // entries returns the tables of build, however they are written.
@@ -88,16 +100,20 @@ func (l *loader) entries(v any) []tomlTable {
 type origins map[string]origin
 
 type origin struct {
-	path string // of its position
-	bad  bool   // it was refused, so nothing more is reported about it
+	path string    // of its position
+	bad  bool      // it was refused, so nothing more is reported about it
+	in   *document // the file of both
 }
+
+// resolve makes a path absolute that stands there.
+func (o origin) resolve(path string) string { return o.in.resolve(path) }
 
 // markLost marks the keys of the table at path that were not read as refused: what is wrong with them
 // has been reported.
 func (l *loader) markLost(from origins, path string) {
 	for _, name := range namesOf(keys) {
 		if at := join(path, name); l.lost[at] || l.lost[path] {
-			from[name] = origin{at, true}
+			from[name] = origin{at, true, l.document}
 		}
 	}
 }
@@ -159,7 +175,7 @@ func (l *loader) one(b *Build, known []key, name string, v any, at string, from 
 	if text, ok := field.(*string); ok && bad {
 		*text = "" // so that nothing more is reported about it
 	}
-	from[prefix+name] = origin{at, bad}
+	from[prefix+name] = origin{at, bad, l.document}
 }
 
 // strangers returns the parts of a list or table that are not texts.
@@ -231,7 +247,7 @@ func (l *loader) names(c *Config, b *Build, from origins, path string) {
 			return
 		}
 		if o, ok := from[key]; ok {
-			l.wrong(l.at.value(o.path), o.path, format, args...)
+			l.wrongAt(o, format, args...)
 		} else {
 			l.wrong(l.at.key(path), join(path, key), format, args...)
 		}
@@ -239,7 +255,7 @@ func (l *loader) names(c *Config, b *Build, from origins, path string) {
 	}
 	search := os.Getenv("PATH")
 	if b.EnvFile != "" && !from["env_file"].bad {
-		b.EnvFile = l.resolve(b.EnvFile)
+		b.EnvFile = from["env_file"].resolve(b.EnvFile)
 		env, errs := readEnvFile(*b)
 		for _, err := range errs {
 			wrong("env_file", b.EnvFile, "env_file = %s: %v", show(b.EnvFile), err)
@@ -247,6 +263,9 @@ func (l *loader) names(c *Config, b *Build, from origins, path string) {
 		search = cmp.Or(env["PATH"], search)
 	}
 	if !from["python"].bad {
+		if o, said := from["python"]; said && strings.Contains(b.Python, "/") {
+			b.Python = o.resolve(b.Python)
+		}
 		l.python(b, cmp.Or(b.Env["PATH"], search), wrong)
 	}
 	o, said := from["source"]
@@ -257,7 +276,7 @@ func (l *loader) names(c *Config, b *Build, from origins, path string) {
 	case o.bad:
 		return
 	}
-	b.Source = l.resolve(b.Source)
+	b.Source = o.resolve(b.Source)
 	l.sandbox(c, b, from, wrong)
 	if info, err := os.Stat(b.Source); err != nil || !info.IsDir() {
 		wrong("source", b.Source, "source = %s: there is no such folder%s", show(b.Source), unexpanded(b.Source))
@@ -283,7 +302,6 @@ func unexpanded(path string) string {
 // python finds the interpreter in the same way as the build's steps will, or refuses it.
 func (l *loader) python(b *Build, search string, wrong func(key, about, format string, args ...any)) {
 	if strings.Contains(b.Python, "/") {
-		b.Python = l.resolve(b.Python)
 		if _, err := exec.LookPath(b.Python); err == nil {
 			return
 		}
@@ -401,9 +419,8 @@ func (l *loader) unique(c *Config) {
 			switch {
 			case v == "":
 			case taken:
-				path := join(l.paths[i], k.name)
-				l.wrong(l.at.value(path), path, "%s = %q: the build in line %d has it already", k.name, v,
-					l.at.value(join(l.paths[before], k.name)).line)
+				here, there := l.places[i].below(k.name), l.places[before].below(k.name)
+				l.wrongAt(here, "%s = %q: the build in %s has it already", k.name, v, there.from(here.in))
 			default:
 				first[v] = i
 			}

@@ -2,8 +2,6 @@ package config
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"os"
@@ -26,12 +24,24 @@ func Load(path string) (*Config, error) { return load(path, false) }
 // mistakes (see [Config.Wrong]).
 func Check(path string) (*Config, error) { return load(path, true) }
 
-// LoadText is Load of a text that was applied when the file at path had it: what is wrong is said of
-// that file, and relative paths begin where it is. What the text names was there then. That some of
+// LoadText is Load of a copy ([Config.Copy]) that was applied when the file at path had it: what is wrong
+// is said of that file, and relative paths begin where it is. What the text names was there then. That some of
 // it is gone now (a source that is not mounted, a user, an interpreter) is no mistake: the build that
 // needs it says so, and the others do without.
 func LoadText(path string, text []byte) (*Config, error) {
-	return loadText(&loader{file: path, applied: true}, text, false)
+	text, included, err := unpack(text)
+	if err != nil {
+		return nil, fmt.Errorf("read the copy of %s: %w", path, err)
+	}
+	return loadText(&loader{document: &document{file: path}, applied: true, copied: included}, text, false)
+}
+
+// Try is Load of a text that is to become the file at path.
+func Try(path string, text []byte) (*Config, error) {
+	if err := readable(path, text); err != nil {
+		return nil, err
+	}
+	return loadText(&loader{document: &document{file: path}}, text, false)
 }
 
 func load(path string, settings bool) (*Config, error) {
@@ -39,7 +49,7 @@ func load(path string, settings bool) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return loadText(&loader{file: path}, text, settings)
+	return loadText(&loader{document: &document{file: path}}, text, settings)
 }
 
 func loadText(l *loader, text []byte, settings bool) (*Config, error) {
@@ -47,11 +57,11 @@ func loadText(l *loader, text []byte, settings bool) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find %s: %w", l.file, err)
 	}
-	l.dir, l.links = filepath.Dir(abs), links{}
+	l.dir, l.links, l.own = filepath.Dir(abs), links{}, []string{abs}
 	c := l.load(withoutBOM(text))
-	sum := sha256.Sum256(text)
-	c.Path, c.Sum, c.Text = abs, hex.EncodeToString(sum[:]), text
-	placed := &sites{file: l.file, at: l.at, builds: l.from}
+	c.Path, c.Text = abs, text
+	c.Sum = c.sum()
+	placed := &sites{document: l.document, builds: l.from}
 	if settings {
 		l.settings(c)
 		c.sites = placed
@@ -72,17 +82,24 @@ func loadText(l *loader, text []byte, settings bool) (*Config, error) {
 	return c, errs
 }
 
-// loader collects the mistakes in one file.
+// loader collects the mistakes in a file and those that it includes.
 type loader struct {
-	file    string
-	dir     string // relative paths are relative to it
-	applied bool   // the text was applied before: what it names may be missing
-	at      *positions
-	lost    map[string]bool // paths of what was not read, because it is not TOML
-	paths   []string        // of the positions of the builds
-	from    []origins       // of the builds
-	links   links
-	errs    Errors
+	*document            // the one that is being read
+	applied   bool       // the text was applied before: what it names may be missing
+	copied    []Included // what it included then
+	own       []string   // paths of the files that were read
+	places    []origin   // of the builds
+	from      []origins  // of the builds
+	links     links
+	errs      Errors
+}
+
+// document is one file as it was read.
+type document struct {
+	file string // as it was named
+	dir  string // relative paths are relative to it
+	at   *positions
+	lost map[string]bool // paths of what was not read, because it is not TOML
 }
 
 // tomlTable is a table as it was read.
@@ -95,13 +112,7 @@ func (l *loader) wrong(at place, key, format string, args ...any) {
 // load returns what is good in the file, and collects the mistakes.
 func (l *loader) load(text []byte) *Config {
 	c := &Config{}
-	read := decode(text)
-	l.at, l.lost = read.at, read.lost
-	for _, wrong := range read.wrong {
-		wrong.File = l.file
-		l.errs = append(l.errs, wrong)
-	}
-	file := read.file
+	file := l.read(text)
 	if file == nil {
 		return c
 	}
@@ -113,9 +124,21 @@ func (l *loader) load(text []byte) *Config {
 	l.root(c, file)
 	l.supervisor(c, file)
 	l.builds(c, file)
+	l.addresses(c)
 	l.dashboard(c)
 	l.private(c)
 	return c
+}
+
+// read reads the text of the document; nil: nothing can be said of what it holds.
+func (l *loader) read(text []byte) tomlTable {
+	read := decode(text)
+	l.at, l.lost = read.at, read.lost
+	for _, wrong := range read.wrong {
+		wrong.File = l.file
+		l.errs = append(l.errs, wrong)
+	}
+	return read.file
 }
 
 // settings adds the mistakes in the settings files of the builds.
@@ -129,7 +152,7 @@ func (l *loader) settings(c *Config) {
 
 var (
 	topKeys        = []string{"root", "supervisor", "defaults", "build"}
-	supervisorKeys = []string{"log_level", "log_format", "log_dir", "max_parallel_builds", "front", "dashboard", "dashboard_read", "dashboard_write", "control_group"}
+	supervisorKeys = []string{"log_level", "log_format", "log_dir", "max_parallel_builds", "front", "dashboard", "dashboard_read", "dashboard_write", "metrics", "control_group", "include"}
 )
 
 func (l *loader) unknown(path, name string, known []string) {
@@ -195,9 +218,9 @@ func (l *loader) root(c *Config, file tomlTable) {
 	}
 }
 
-func (l *loader) resolve(path string) string {
+func (d *document) resolve(path string) string {
 	if !filepath.IsAbs(path) {
-		path = filepath.Join(l.dir, path)
+		path = filepath.Join(d.dir, path)
 	}
 	return filepath.Clean(path)
 }
@@ -241,6 +264,12 @@ func (l *loader) supervisor(c *Config, file tomlTable) {
 			want, about = l.token(&s.DashboardRead, v)
 		case "dashboard_write":
 			want, about = l.token(&s.DashboardWrite, v)
+		case "metrics":
+			if want = set(&s.Metrics, v); want == "" && s.Metrics != "" {
+				want = hostPort(s.Metrics)
+			}
+		case "include":
+			l.patterns(c, v)
 		case "control_group":
 			if want = set(&s.ControlGroup, v); want == "" && !l.applied {
 				want = groupName(s.ControlGroup)

@@ -22,14 +22,26 @@ func readText(path string) ([]byte, error) { return untrusted.ReadFile(path, max
 func read(path string) ([]byte, error) {
 	text, err := readText(path)
 	if large := (*untrusted.TooLargeError)(nil); errors.As(err, &large) {
-		return nil, Errors{{File: path, Line: 1, Col: 1, Msg: "larger than 1 MiB, which no list of builds is"}}
+		return nil, tooLarge(path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the list of builds: %w", err)
 	}
-	wrong := func(at int, msg string) ([]byte, error) {
+	return text, readable(path, text)
+}
+
+func tooLarge(path string) error {
+	return Errors{{File: path, Line: 1, Col: 1, Msg: "larger than 1 MiB, which no list of builds is"}}
+}
+
+// readable returns Errors unless a text can be that of a builds.toml.
+func readable(path string, text []byte) error {
+	if len(text) > maxFile {
+		return tooLarge(path)
+	}
+	wrong := func(at int, msg string) error {
 		p := placeOf(text, at)
-		return text, Errors{{File: path, Line: p.line, Col: p.col, Msg: msg}}
+		return Errors{{File: path, Line: p.line, Col: p.col, Msg: msg}}
 	}
 	if at := bytes.IndexByte(text, 0); at >= 0 {
 		if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
@@ -40,7 +52,7 @@ func read(path string) ([]byte, error) {
 	if at := firstInvalid(text); at >= 0 {
 		return wrong(at, "not UTF-8 text")
 	}
-	return text, nil
+	return nil
 }
 
 // firstInvalid returns where text is not UTF-8, or -1.

@@ -33,7 +33,7 @@ func rootIn(path, abs string) (string, error) {
 	if err != nil && !errors.As(err, &bad) {
 		return "", err
 	}
-	l := loader{file: path, dir: filepath.Dir(abs)}
+	l := document{dir: filepath.Dir(abs)}
 	text = withoutBOM(text)
 	if root, ok := decode(text).file["root"].(string); ok && root != "" {
 		return l.resolve(root), nil

@@ -77,7 +77,7 @@ func (l *loader) sandbox(c *Config, b *Build, from origins, wrong func(key, abou
 				resolved = append(resolved, filepath.Clean(text))
 				continue
 			}
-			path := l.resolve(text)
+			path := from[list.key].resolve(text)
 			resolved = append(resolved, path)
 			if _, err := os.Stat(path); err != nil {
 				wrong(list.key, path, "%s: %q: there is no such file or folder: make it, or take it out%s", list.key, text, unexpanded(path))
@@ -98,14 +98,21 @@ func (l *loader) opened(c *Config, path string, write bool) string {
 		return ""
 	}
 	real, root, own := l.links.follow(path), l.links.follow(c.Root), l.links.follow(layout.Root(c.Root).Own())
-	file := l.links.follow(filepath.Join(l.dir, filepath.Base(l.file)))
 	switch {
 	case real == own, within(own, real):
 		return own
 	case real == root, write && within(real, root):
 		return root
-	case real == file, write && within(real, file):
-		return file
+	}
+	for _, file := range l.own {
+		if file = l.links.follow(file); real == file || write && within(real, file) {
+			return file
+		}
+	}
+	for _, pattern := range c.Include {
+		if folder := l.links.follow(filepath.Dir(pattern)); write && (real == folder || within(real, folder)) {
+			return folder // a file there would be included
+		}
 	}
 	return ""
 }
@@ -115,8 +122,8 @@ func (l *loader) private(c *Config) {
 	if !slices.ContainsFunc(c.Builds, func(b Build) bool { return b.Sandbox.Enabled }) {
 		return
 	}
-	all := []string{l.links.follow(filepath.Join(l.dir, filepath.Base(l.file)))}
-	for _, path := range []string{c.Root, c.Supervisor.DashboardWrite} {
+	var all []string
+	for _, path := range append(slices.Clone(l.own), c.Root, c.Supervisor.DashboardWrite) {
 		if path != "" {
 			all = append(all, l.links.follow(path))
 		}

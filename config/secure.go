@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -88,6 +89,13 @@ func (c *Config) Exposed() (wrong, warnings Errors) {
 		}
 	}
 	look(c.Path, who, func(text string) Error { return Error{File: c.shownPath(), Line: 1, Col: 1, Msg: text} })
+	for _, f := range c.Included {
+		look(f.Path, who, func(text string) Error { return Error{File: c.shown(f.Path), Line: 1, Col: 1, Msg: text} })
+	}
+	for _, pattern := range c.Include {
+		folder := filepath.Dir(pattern) // whoever may put a file there may add builds
+		look(folder, who, func(text string) Error { return c.Wrong("", "include", "include = %s: %s", show(folder), text) })
+	}
 	look(c.Root, who, func(text string) Error { return c.WrongRoot("root = %s: %s", show(c.Root), text) })
 	for _, key := range []struct{ name, path string }{
 		{"log_dir", c.Supervisor.LogDir}, {"dashboard_read", c.Supervisor.DashboardRead}, {"dashboard_write", c.Supervisor.DashboardWrite},
@@ -115,6 +123,14 @@ func (c *Config) shownPath() string {
 		return c.sites.file
 	}
 	return c.Path
+}
+
+// shown is a file that c includes as c's own was named.
+func (c *Config) shown(path string) string {
+	if c.sites != nil {
+		return c.sites.beside(path).file
+	}
+	return path
 }
 
 // ExposedProgram says who else could change the program at path, of a supervisor of c: as an error

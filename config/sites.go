@@ -5,10 +5,9 @@ import (
 	"slices"
 )
 
-// sites says where in the file everything stands.
+// sites says where in the files everything stands.
 type sites struct {
-	file   string
-	at     *positions
+	*document
 	builds []origins // in the order of Config.Builds
 }
 
@@ -23,11 +22,11 @@ func (c *Config) Wrong(build, key, format string, args ...any) Error {
 	at := c.sites.at.value(join("supervisor", key))
 	if i := c.index(build); i >= 0 {
 		from := c.sites.builds[i]
-		if o, ok := from[key]; ok {
-			at = c.sites.at.value(o.path)
-		} else {
-			at = c.sites.at.value(from["name"].path) // it is a default of ours
+		o, ok := from[key]
+		if !ok {
+			o = from["name"] // it is a default of ours
 		}
+		e.File, at = o.in.file, o.place()
 	}
 	e.Line, e.Col = at.line, at.col
 	return e

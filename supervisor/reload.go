@@ -228,11 +228,12 @@ func (s *Supervisor) retired(a *actor.Actor) {
 	}
 }
 
-// watch watches the file, and what goes into each build. If the file cannot be applied, it also
-// watches the missing or bad files that the file names: once they are fixed, the file may be good.
+// watch watches the file with those that it includes, and what goes into each build. If the file cannot
+// be applied, it also watches what it includes as it is now, and the missing or bad files that it names:
+// once they are fixed, the file may be good.
 func (s *Supervisor) watch() {
 	f := s.fleet.Load()
-	targets := []watch.Target{{Files: []string{f.cfg.Path}}}
+	targets := []watch.Target{{Files: []string{f.cfg.Path}, Globs: f.cfg.Include}}
 	for _, b := range f.cfg.Builds {
 		t := watch.Target{
 			ID: b.Name, Files: s.inputs[b.Name].Files, Locks: s.inputs[b.Name].Locks,
@@ -246,7 +247,7 @@ func (s *Supervisor) watch() {
 	}
 	var errs config.Errors
 	if errors.As(f.err, &errs) {
-		targets = append(targets, watch.Target{Files: errs.About()})
+		targets = append(targets, watch.Target{Files: errs.About(), Globs: s.world.Files.Includes(f.cfg.Path)})
 	}
 	s.world.Watcher.Set(targets)
 }

@@ -69,6 +69,7 @@ type files struct {
 }
 
 func (files) Load(string) (*config.Config, error) { return nil, errors.New("there is none") }
+func (files) Includes(string) []string            { return nil }
 
 func (f files) Keep(*config.Config) error { return f.change(func() { f.kept++ }) }
 

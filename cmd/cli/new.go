@@ -190,7 +190,10 @@ func addEntry(file, entry string) error {
 		return fmt.Errorf("add build: %w", err)
 	}
 	text = append(bytes.TrimRight(text, "\n"), "\n\n"+entry...)
-	draft, err := os.CreateTemp(filepath.Dir(target), ".builds-*.toml") // in the same folder: its relative paths hold
+	if _, err := config.Try(file, text); err != nil {
+		return fmt.Errorf("the file would not be valid with the new build and was not changed: %w", err)
+	}
+	draft, err := os.CreateTemp(filepath.Dir(target), ".builds-*.toml") // in the same folder: it is renamed
 	if err != nil {
 		return fmt.Errorf("add build: %w", err)
 	}
@@ -198,9 +201,6 @@ func addEntry(file, entry string) error {
 	_, err = draft.Write(text)
 	if err = errors.Join(err, draft.Chmod(info.Mode().Perm()), draft.Sync(), draft.Close()); err != nil {
 		return fmt.Errorf("add build: %w", err)
-	}
-	if _, err := config.Load(draft.Name()); err != nil {
-		return fmt.Errorf("the file would not be valid with the new build and was not changed: %s", strings.ReplaceAll(err.Error(), draft.Name(), file))
 	}
 	if err := os.Rename(draft.Name(), target); err != nil {
 		return fmt.Errorf("add build: %w", err)

@@ -102,9 +102,6 @@ func others(path string) error {
 	return (&config.Config{}).Custody().Grave(path)
 }
 
-// mostKept is more than any list of builds has that was applied.
-const mostKept = 1 << 20
-
 // lastGood returns the copy of the file that was applied last: in the root that the file says, or
 // else, since that may be what is wrong, in the one with which it was applied. It is nil where there is
 // none. A copy of root's that somebody else could have written is not used; the error says who.
@@ -120,7 +117,7 @@ func lastGood(file string) (text []byte, path string, err error) {
 	}
 	for _, root := range roots {
 		path = layout.Root(root).LastGood()
-		if text, err := untrusted.ReadFile(path, mostKept); err == nil {
+		if text, err := untrusted.ReadFile(path, config.MaxCopy); err == nil {
 			if unsafe := others(path); unsafe != nil {
 				wrong, bad = unsafe, path
 				continue

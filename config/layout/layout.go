@@ -24,7 +24,7 @@ func (r Root) State() string { return filepath.Join(r.Own(), "state") }
 // Events is the file in which events are kept for the next run.
 func (r Root) Events() string { return filepath.Join(r.Own(), "events") }
 
-// LastGood is a copy of builds.toml as it was applied last.
+// LastGood is a copy of builds.toml as it was applied last, with what it includes.
 func (r Root) LastGood() string { return filepath.Join(r.Own(), "builds.toml") }
 
 // Logs is the folder of the builds' output where log_dir names no other.

@@ -63,6 +63,11 @@ func look(targets []Target, id string) map[string]string {
 		for _, file := range t.Files {
 			stat(file)
 		}
+		for _, glob := range t.Globs {
+			for _, file := range matches(glob) {
+				stat(file)
+			}
+		}
 		for _, tree := range t.Trees {
 			walk(tree, func(path string, d fs.DirEntry) {
 				if !d.IsDir() {

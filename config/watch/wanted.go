@@ -7,11 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 )
 
-// wanted says which names in which folders are about which IDs; the name "" is any. A folder stands
-// under its path without links: inotify knows a folder once, however it is reached.
+// wanted says which names in which folders are about which IDs; the name "" is any, and one that begins
+// with a slash stands for all that match the rest. A folder stands under its path without links: inotify
+// knows a folder once, however it is reached.
 type wanted map[string]map[string][]string
 
 func wantedBy(targets []Target) wanted {
@@ -20,6 +22,14 @@ func wantedBy(targets []Target) wanted {
 		seen := map[string]bool{}
 		for _, file := range t.Files {
 			w.follow(file, t.ID, seen)
+		}
+		for _, glob := range t.Globs {
+			folder, name := filepath.Split(glob)
+			w.follow(filepath.Clean(folder), t.ID, seen)
+			w.want(folder, "/"+name, t.ID)
+			for _, file := range matches(glob) {
+				w.follow(file, t.ID, seen) // it may be a link
+			}
 		}
 		for _, tree := range t.Trees {
 			w.follow(tree, t.ID, seen)
@@ -31,6 +41,44 @@ func wantedBy(targets []Target) wanted {
 		}
 	}
 	return w
+}
+
+// matches returns the files that match a glob now.
+func matches(glob string) []string {
+	folder, pattern := filepath.Split(glob)
+	f, err := os.Open(folder)
+	if err != nil {
+		return nil // it is not there
+	}
+	defer f.Close()                       // it was only read
+	names, _ := f.Readdirnames(mostNames) // of a folder that cannot be read there are none
+	var files []string
+	for _, name := range names {
+		if ok, err := filepath.Match(pattern, name); ok && err == nil && !noise(name) {
+			files = append(files, filepath.Join(folder, name))
+		}
+	}
+	return files
+}
+
+// mostNames is in how many files of a folder those are looked for that match. Where there are more, links
+// among them may not be followed.
+const mostNames = 10_000
+
+// matching returns the IDs that a name in a folder is about because it matches.
+func matching(names map[string][]string, name string) []string {
+	var ids []string
+	if noise(name) {
+		return nil
+	}
+	for glob, all := range names {
+		if pattern, is := strings.CutPrefix(glob, "/"); is {
+			if ok, err := filepath.Match(pattern, name); ok && err == nil {
+				ids = append(ids, all...)
+			}
+		}
+	}
+	return ids
 }
 
 // follow adds all by which what path leads to may change: its name in its folder, that folder in

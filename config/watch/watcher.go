@@ -22,6 +22,7 @@ type Target struct {
 	ID    string
 	Files []string
 	Trees []string // everything in and below these
+	Globs []string // files that match; only their names may have signs (filepath.Match)
 	Locks []string // while one of these files is there, somebody is writing the others: nothing is told
 
 	// Making, where given, reports whether something is being made of the files.
@@ -34,7 +35,7 @@ type Target struct {
 }
 
 func (t Target) equal(other Target) bool {
-	return t.ID == other.ID && slices.Equal(t.Files, other.Files) && slices.Equal(t.Trees, other.Trees) && slices.Equal(t.Locks, other.Locks)
+	return t.ID == other.ID && slices.Equal(t.Files, other.Files) && slices.Equal(t.Trees, other.Trees) && slices.Equal(t.Globs, other.Globs) && slices.Equal(t.Locks, other.Locks)
 }
 
 const pollEvery = time.Second
@@ -352,7 +353,7 @@ func (w *Watcher) unknown() []string {
 	var ids []string
 	now := map[string]bool{}
 	for _, t := range w.targets {
-		for _, file := range t.Files {
+		for _, file := range slices.Concat(t.Files, t.Globs) {
 			key := t.ID + "\x00" + file
 			now[key] = true
 			if !w.known[key] && len(t.Trees) == 0 {
@@ -378,7 +379,7 @@ func (w *Watcher) all() []string {
 func (w *Watcher) touchedBy(e fsnotify.Event) (named, trees []string) {
 	folder, name := filepath.Split(e.Name)
 	names := w.wanted[filepath.Clean(folder)]
-	named = names[name]
+	named = slices.Concat(names[name], matching(names, name))
 	if e.Op == fsnotify.Chmod || noise(name) {
 		return named, nil
 	}

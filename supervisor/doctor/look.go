@@ -45,6 +45,9 @@ func Look(ctx context.Context, c *config.Config, environ []string) (wrong, warni
 	wrong, warnings = append(wrong, refused...), append(warnings, weaker...)
 	limited, perhaps := lookAtLimits(c)
 	wrong, warnings = append(wrong, limited...), append(warnings, perhaps...)
+	for _, pattern := range c.Unmatched() {
+		warnings = append(warnings, c.Wrong("", "include", "include: no file matches %s", pattern))
+	}
 	_, exposed := c.Exposed() // what is wrong, config.Check said
 	warnings = append(append(warnings, exposed...), asRoot(c)...)
 	wrong = append(wrong, sharedStaticRoots(c, static)...)

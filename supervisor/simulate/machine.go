@@ -255,6 +255,9 @@ func (k files) Inputs(entry config.Build) build.Watched {
 	return build.Watched{Files: []string{entry.SettingsFile()}, Hash: fmt.Sprint(k.w.sites[entry.Name].inputs.id)}
 }
 
+// Includes returns nothing: the made-up file is one.
+func (k files) Includes(string) []string { return nil }
+
 func (k files) MakeFolder(string, fs.FileMode) error { return nil }
 
 // Keep keeps no copy, but takes the time for it: the file of the made-up machine is read whole or not

@@ -21,6 +21,9 @@ type files struct{ environ []string } // our own, as os.Environ has it
 // Load reads builds.toml.
 func (files) Load(path string) (*config.Config, error) { return config.Load(path) }
 
+// Includes returns what builds.toml includes.
+func (files) Includes(path string) []string { return config.Includes(path) }
+
 // MakeFolder makes a folder with all above it, which others may pass. One that is there keeps its
 // mode, but for our own right to use it. As root nothing is made or changed where somebody else could
 // exchange a folder on the way for a link.
@@ -56,12 +59,12 @@ func (files) MakeFolder(path string, mode fs.FileMode) error {
 
 // Keep keeps a configuration in the supervisor's folder.
 func (f files) Keep(c *config.Config) error {
-	path := layout.Root(c.Root).LastGood()
-	if have, err := untrusted.ReadFile(path, int64(len(c.Text))); err == nil && bytes.Equal(have, c.Text) {
+	path, text := layout.Root(c.Root).LastGood(), c.Copy()
+	if have, err := untrusted.ReadFile(path, int64(len(text))); err == nil && bytes.Equal(have, text) {
 		return config.Remember(c)
 	}
 	aside := path + ".new"
-	err := os.WriteFile(aside, c.Text, 0o600)
+	err := os.WriteFile(aside, text, 0o600)
 	if err == nil {
 		err = os.Rename(aside, path)
 	}
