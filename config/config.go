@@ -33,6 +33,7 @@ type Supervisor struct {
 	Dashboard         string // host:port of the dashboard; "" for none
 	DashboardRead     string // file with the token of those who may see logs and output; "" for nobody
 	DashboardWrite    string // the same of those who may act; they may also see
+	Metrics           string // host:port of the metrics; "" for none
 	ControlGroup      string // group whose members may read over the control socket; "" for nobody
 }
 

@@ -62,13 +62,28 @@ func dashboardAddress(text string) string {
 	return ""
 }
 
-// dashboard refuses a dashboard at the front's address, and tokens for one that is not there.
+// addresses refuses an address that another part of the supervisor has already.
+func (l *loader) addresses(c *Config) {
+	s := c.Supervisor
+	all := []struct{ key, what, addr, other string }{
+		{"front", "the front listens", s.Front, "8080"}, {"dashboard", "the dashboard is", s.Dashboard, "8081"},
+		{"metrics", "the metrics are", s.Metrics, "9105"},
+	}
+	for i, one := range all {
+		for _, before := range all[:i] {
+			if one.addr != "" && before.addr != "" && meet(one.addr, before.addr) {
+				path := join("supervisor", one.key)
+				l.wrong(l.at.value(path), path, "%s = %q: %s at %s: give the %s another port, such as %s", one.key, one.addr, before.what, before.addr, one.key, one.other)
+				break
+			}
+		}
+	}
+}
+
+// dashboard refuses tokens for a dashboard that is not there.
 func (l *loader) dashboard(c *Config) {
 	s := c.Supervisor
-	const path, table, front = "supervisor.dashboard", "supervisor", "supervisor.front"
-	if s.Dashboard != "" && s.Front != "" && meet(s.Dashboard, s.Front) {
-		l.wrong(l.at.value(path), path, "dashboard = %q: the front listens at %s: give the dashboard another port, such as 8081", s.Dashboard, s.Front)
-	}
+	const path, table = "supervisor.dashboard", "supervisor"
 	if s.Dashboard != "" || l.applied || l.lost[table] || l.lost[path] {
 		return
 	}

@@ -70,3 +70,21 @@ func TestTokenIsASecret(t *testing.T) {
 		t.Error("a folder is a token")
 	}
 }
+
+func TestEachPartHasAnAddressOfItsOwn(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	const builds = "[defaults]\nsource = \"src\"\npython = \"bin/python3\"\n[[build]]\nname = \"one\"\n"
+	file := func(lines ...string) string {
+		return "root = \"run\"\n[supervisor]\n" + strings.Join(lines, "\n") + "\n" + builds
+	}
+	s.bad(file(`metrics = »"127.0.0.1"`), "want an address such as")
+	s.bad(file(`front = "127.0.0.1:80"`, `metrics = »"127.0.0.1:80"`), `metrics = "127.0.0.1:80": the front listens at 127.0.0.1:80: give the metrics another port, such as 9105`)
+	s.bad(file(`metrics = »":81"`, `dashboard = "127.0.0.1:81"`), "the dashboard is at 127.0.0.1:81")
+	s.bad(file(`front = "[::]:81"`, `metrics = »"127.0.0.1:81"`, `dashboard = »"127.0.0.1:81"`), "the front listens at", "the front listens at")
+	c := s.good(file(`front = "127.0.0.1:80"`, `metrics = "127.0.0.1:9105"`, `dashboard = "127.0.0.1:81"`))
+	if c.Supervisor.Metrics != "127.0.0.1:9105" {
+		t.Errorf("metrics at %q", c.Supervisor.Metrics)
+	}
+	s.good(file(`metrics = ""`, `front = ""`))
+}

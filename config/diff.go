@@ -52,6 +52,7 @@ func Diff(old, next *Config) Plan {
 		{"dashboard", old.Supervisor.Dashboard, next.Supervisor.Dashboard},
 		{"dashboard_read", old.Supervisor.DashboardRead, next.Supervisor.DashboardRead},
 		{"dashboard_write", old.Supervisor.DashboardWrite, next.Supervisor.DashboardWrite},
+		{"metrics", old.Supervisor.Metrics, next.Supervisor.Metrics},
 		{"control_group", old.Supervisor.ControlGroup, next.Supervisor.ControlGroup},
 	} {
 		if k.before != k.then {

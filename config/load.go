@@ -124,6 +124,7 @@ func (l *loader) load(text []byte) *Config {
 	l.root(c, file)
 	l.supervisor(c, file)
 	l.builds(c, file)
+	l.addresses(c)
 	l.dashboard(c)
 	l.private(c)
 	return c
@@ -151,7 +152,7 @@ func (l *loader) settings(c *Config) {
 
 var (
 	topKeys        = []string{"root", "supervisor", "defaults", "build"}
-	supervisorKeys = []string{"log_level", "log_format", "log_dir", "max_parallel_builds", "front", "dashboard", "dashboard_read", "dashboard_write", "control_group", "include"}
+	supervisorKeys = []string{"log_level", "log_format", "log_dir", "max_parallel_builds", "front", "dashboard", "dashboard_read", "dashboard_write", "metrics", "control_group", "include"}
 )
 
 func (l *loader) unknown(path, name string, known []string) {
@@ -265,6 +266,10 @@ func (l *loader) supervisor(c *Config, file tomlTable) {
 			want, about = l.token(&s.DashboardRead, v)
 		case "dashboard_write":
 			want, about = l.token(&s.DashboardWrite, v)
+		case "metrics":
+			if want = set(&s.Metrics, v); want == "" && s.Metrics != "" {
+				want = hostPort(s.Metrics)
+			}
 		case "include":
 			l.patterns(c, v)
 		case "control_group":

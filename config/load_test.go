@@ -70,6 +70,7 @@ log_format = "json"
 log_dir = "logs"
 max_parallel_builds = 3
 front = "[::1]:8080"
+metrics = "127.0.0.1:9105"
 dashboard = "127.0.0.1:8081"
 dashboard_read = "token"
 dashboard_write = "token"
@@ -157,6 +158,7 @@ core = "unlimited"
 	if want := (Supervisor{
 		LogLevel: "debug", LogFormat: "json", LogDir: s.path("logs"), MaxParallelBuilds: 3, Front: "[::1]:8080",
 		Dashboard: "127.0.0.1:8081", DashboardRead: s.path("token"), DashboardWrite: s.path("token"), ControlGroup: "root",
+		Metrics: "127.0.0.1:9105",
 	}); c.Supervisor != want {
 		t.Errorf("[supervisor] is %+v, want %+v", c.Supervisor, want)
 	}

@@ -20,8 +20,8 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/world"
 )
 
-// frontend is what serves HTTP at addresses of its own, as the file has them: the embedded front and
-// the dashboard. Only the supervisor's own goroutine changes it.
+// frontend is what serves HTTP at addresses of its own, as the file has them: the embedded front, the
+// dashboard and the metrics. Only the supervisor's own goroutine changes it.
 type frontend struct {
 	log   hclog.Logger
 	api   *Supervisor // the source of what the dashboard shows
@@ -29,10 +29,13 @@ type frontend struct {
 	page  atomic.Pointer[dashboardPage] // what the dashboard serves; nil: there is none
 	pages *front.Server                 // serves it
 
-	at [2]seat // of the front and of the dashboard
+	scrape  http.Handler  // the metrics
+	scraped *front.Server // serves them
+
+	at [3]seat // of the front, of the dashboard and of the metrics
 }
 
-// seat is where one of the two is.
+// seat is where one of them is.
 type seat struct {
 	name   world.PlaceName
 	server *front.Server
@@ -45,25 +48,47 @@ type seat struct {
 func newFrontend(log hclog.Logger, w *world.World, root string, api *Supervisor) *frontend {
 	f := &frontend{log: log, api: api, front: front.New(log.Named("front"), layout.Root(root).Own())}
 	f.pages = front.NewServer("dashboard", log.Named("dashboard"), http.HandlerFunc(f.servePage))
-	for i, server := range []*front.Server{f.front.Server, f.pages} {
+	f.scrape = api.metrics.Alone()
+	f.scraped = front.NewServer("metrics", log.Named("metrics"), http.HandlerFunc(f.serveMetrics))
+	for i, server := range []*front.Server{f.front.Server, f.pages, f.scraped} {
 		s := &f.at[i]
 		s.name, s.server, s.past, s.hold, s.tasks = placeNames[i], server, w.Past, w.Holder, &api.tasks
 	}
 	return f
 }
 
-var placeNames = [...]world.PlaceName{world.FrontPlace, world.DashboardPlace}
+var placeNames = [...]world.PlaceName{world.FrontPlace, world.DashboardPlace, world.MetricsPlace}
 
-// apply makes the front and the dashboard follow cfg.
+// apply makes all of it follow cfg.
 func (f *frontend) apply(cfg *config.Config) {
 	b := budgetOf(len(cfg.Builds))
 	f.front.Limit(b.front)
 	f.front.LimitFiles(b.files)
 	f.pages.Limit(b.dashboard)
+	f.scraped.Limit(b.metrics)
 	f.front.SetRoutes(routes(cfg))
 	f.follow(cfg.Supervisor)
 	f.at[0].move(cfg.Supervisor.Front)
 	f.at[1].move(cfg.Supervisor.Dashboard)
+	f.at[2].move(cfg.Supervisor.Metrics)
+}
+
+// serveMetrics serves what Prometheus scrapes, and nothing else. It has no secrets, but says which
+// builds there are: a page in a browser is not to read it by a name that leads to this machine.
+func (f *frontend) serveMetrics(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Cache-Control", "no-store")
+	var names []string
+	if place := f.at[2].place.Load(); place != nil {
+		if host, _, err := net.SplitHostPort(place.Address()); err == nil { // it was checked
+			names = append(names, host)
+		}
+	}
+	if local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); (!ok || local.IP.IsLoopback()) && !dashboard.IsOurs(r.Host, names) {
+		http.Error(w, "the metrics have another name: use localhost or the address that they are served at", http.StatusMisdirectedRequest)
+		return
+	}
+	f.scrape.ServeHTTP(w, r)
 }
 
 // move makes the seat be at an address; "" is nowhere.
@@ -111,7 +136,7 @@ const frontHeadStart = 200 * time.Millisecond
 // take, while others wait in its queue.
 const leaveLimit = 30 * time.Second
 
-// leave ends the front and the dashboard for a stop of the supervisor. The function that it returns
+// leave ends them all for a stop of the supervisor. The function that it returns
 // waits until the builds may end, or hard does. held reports which sockets the next supervisor gets:
 // who connects to such a one from now on waits for that, and who was accepted before is served.
 func (f *frontend) leave(held func(inode uint64) bool) (wait func(hard context.Context)) {
@@ -147,8 +172,7 @@ func (f *frontend) leave(held func(inode uint64) bool) (wait func(hard context.C
 	}
 }
 
-// halt lets the requests under way end, of the front and the dashboard, and accepts no others until
-// goOn is called. The error is ctx's.
+// halt lets the requests under way end and accepts no others until goOn is called. The error is ctx's.
 func (f *frontend) halt(ctx context.Context) (goOn func(), err error) {
 	var all []func()
 	goOn = func() {
@@ -168,8 +192,8 @@ func (f *frontend) halt(ctx context.Context) (goOn func(), err error) {
 	return goOn, nil
 }
 
-// sockets returns those of the front and the dashboard for the program that is executed in our place;
-// close closes them, which are duplicates.
+// sockets returns those that listen for the program that is executed in our place; close closes them,
+// which are duplicates.
 func (f *frontend) sockets() (all map[world.PlaceName]world.Place, close func(), err error) {
 	all = map[world.PlaceName]world.Place{}
 	close = func() {
@@ -295,8 +319,9 @@ func (f *frontend) servePage(w http.ResponseWriter, r *http.Request) {
 
 // budget is how many descriptors each part of the program that strangers can reach may use.
 type budget struct {
-	front, dashboard bound.Limits
-	files            int
+	front, dashboard, metrics bound.Limits
+
+	files int
 }
 
 // The descriptors that are reserved for supervision: those of the supervisor itself, with the control
@@ -307,20 +332,22 @@ const (
 	reservedEach = 4 * descriptorsEach
 	mostClients  = 4096 // of the front, each with some 20 KiB of memory
 	mostLookers  = 128  // of the dashboard
+	mostScrapers = 16   // of the metrics
 )
 
 // budgetOf divides the descriptors that a process may open.
 func budgetOf(builds int) budget { return divide(descriptorLimit(), builds) }
 
 // divide divides limit descriptors. A request of the front needs two, one more for each body that is
-// kept in a file; one of the dashboard needs two, for a log. Even where the limit is too low for what
+// kept in a file; one of the dashboard needs two, for a log, and one of the metrics. Even where the limit is too low for what
 // is supervised, a few clients are served.
 func divide(limit, builds int) budget {
 	free := max(limit-reservedBase-control.MaxConns(limit)-reservedEach*builds, min(64, limit/4))
-	front, lookers := min(max(free*3/8, 4), mostClients), min(max(free/16, 4), mostLookers)
+	front, lookers, scrapers := min(max(free*11/32, 4), mostClients), min(max(free/16, 4), mostLookers), min(max(free/32, 2), mostScrapers)
 	return budget{
 		front:     bound.Limits{Total: front, PerAddress: max(front/2, 2)},
 		dashboard: bound.Limits{Total: lookers, PerAddress: max(lookers/2, 2)},
+		metrics:   bound.Limits{Total: scrapers, PerAddress: max(scrapers/2, 2)},
 		files:     max(free/16, 1), // each way
 	}
 }

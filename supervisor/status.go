@@ -30,7 +30,7 @@ func (s *Supervisor) Status(usage bool) control.Status {
 	if f.err != nil {
 		st.Config.Error = f.err.Error()
 	}
-	st.Front, st.Dashboard = s.frontend.at[0].part(), s.frontend.at[1].part()
+	st.Front, st.Dashboard, st.Metrics = s.frontend.at[0].part(), s.frontend.at[1].part(), s.frontend.at[2].part()
 	if st.Log.Address = "stderr"; s.LogSink != nil {
 		st.Log.Trouble = s.LogSink.Trouble()
 	}

@@ -120,7 +120,7 @@ func (s *Supervisor) tryUpgrade(ctx context.Context, next world.Acceptance) erro
 	goOn, err := s.frontend.halt(ctx)
 	defer goOn()
 	if err != nil {
-		return fmt.Errorf("upgrade: requests of the front or the dashboard under way: %w", err)
+		return fmt.Errorf("upgrade: requests of the front, the dashboard or the metrics under way: %w", err)
 	}
 	var failed error
 	err = s.do(ctx, func() { failed = s.execute(next) })

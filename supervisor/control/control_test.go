@@ -230,7 +230,7 @@ func TestStatusHasTheContractsKeys(t *testing.T) {
 	_, c := start(t)
 	code, text := raw(t, c, "GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n")
 	want := `{"version":"1.4.0","pid":812,"started":"2026-11-23T09:00:00Z","config":{"path":"builds.toml","loaded":"2026-11-23T09:00:00Z","error":""},` +
-		`"front":{"address":"","trouble":""},"dashboard":{"address":"","trouble":""},"log":{"address":"","trouble":""},` +
+		`"front":{"address":"","trouble":""},"dashboard":{"address":"","trouble":""},"metrics":{"address":"","trouble":""},"log":{"address":"","trouble":""},` +
 		`"builds":[{"name":"development","state":"running","reason":"","release":"r1","pid":913,"since":"2026-11-23T09:00:00Z","restarts":0,"last_exit":"",` +
 		`"socket":"/opt/medctrl/backend/development/gunicorn.sock","location":"/api","healthy":true,"building":false,"build_error":"","releases":["r1"],"memory":0,"cpu":0,"queue":0,"sandbox":false,"limits":{"core":0},"replicas":{"want":0,"ready":0,"pids":null},"schedules":[]},` +
 		`{"name":"new","state":"building","reason":"","release":"","pid":0,"since":"0001-01-01T00:00:00Z","restarts":0,"last_exit":"","socket":"","location":"",` +

@@ -90,6 +90,22 @@ func (m *Metrics) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
+// Alone serves the metrics at /metrics and nothing else, to whoever may reach it: it takes no part of the
+// control socket's API.
+func (m *Metrics) Alone() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.URL.Path != "/metrics":
+			refuse(w, http.StatusNotFound, "there is nothing but /metrics")
+		case r.Method != http.MethodGet:
+			w.Header().Set("Allow", "GET")
+			refuse(w, http.StatusMethodNotAllowed, "/metrics takes GET")
+		default:
+			m.ServeHTTP(w, r)
+		}
+	})
+}
+
 // Built counts an attempt that ended.
 func (m *Metrics) Built(build, result string) { m.builds.WithLabelValues(build, result).Inc() }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -73,10 +74,7 @@ func TestMetricsSayWhatIsTrueAndPassTheLint(t *testing.T) {
 // The dashboard asks only for metrics that exist.
 func TestGrafanaDashboardAsksForWhatThereIs(t *testing.T) {
 	t.Parallel()
-	have := map[string]bool{}
-	for _, m := range regexp.MustCompile(`(?m)^(medctrl_[a-z_]+)[{ ]`).FindAllStringSubmatch(scrape(t), -1) {
-		have[m[1]] = true
-	}
+	have := scrapedNames(t)
 	text, err := os.ReadFile("../../examples/grafana/medctrl.json")
 	if err != nil {
 		t.Fatal(err)
@@ -102,5 +100,38 @@ func TestGrafanaDashboardAsksForWhatThereIs(t *testing.T) {
 	}
 	if asked < 8 {
 		t.Errorf("the dashboard asks for only %d metrics", asked)
+	}
+}
+
+// scrapedNames are those of all metrics.
+func scrapedNames(t *testing.T) map[string]bool {
+	t.Helper()
+	have := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^(medctrl_[a-z_]+)[{ ]`).FindAllStringSubmatch(scrape(t), -1) {
+		have[m[1]] = true
+	}
+	return have
+}
+
+func TestAlertsAskForWhatThereIs(t *testing.T) {
+	t.Parallel()
+	have := scrapedNames(t)
+	text, err := os.ReadFile("../../examples/prometheus/alerts.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := regexp.MustCompile(`medctrl_[a-z_]+`).FindAllString(string(text), -1)
+	for _, name := range asked {
+		if !have[name] {
+			t.Errorf("an alert asks for %s, which does not exist", name)
+		}
+	}
+	for _, m := range regexp.MustCompile(`state="([a-z]+)"`).FindAllStringSubmatch(string(text), -1) {
+		if !slices.Contains(states[:], m[1]) {
+			t.Errorf("an alert asks for the state %s, which does not exist", m[1])
+		}
+	}
+	if len(asked) < 5 {
+		t.Errorf("the alerts ask for only %d metrics", len(asked))
 	}
 }

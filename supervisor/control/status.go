@@ -16,6 +16,7 @@ type Status struct {
 
 	Front     Part `json:"front"`
 	Dashboard Part `json:"dashboard"`
+	Metrics   Part `json:"metrics"`
 	Log       Part `json:"log"` // of the supervisor itself
 }
 

@@ -71,7 +71,7 @@ func (d *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store")
-	if !isOurs(r.Host, d.Names) {
+	if !IsOurs(r.Host, d.Names) {
 		refuse(w, http.StatusMisdirectedRequest, "the dashboard has another name: use localhost or the address that it listens on")
 		return
 	}

@@ -50,6 +50,9 @@ func addresses(c *config.Config) []address {
 	if c.Supervisor.Dashboard != "" {
 		all = append(all, address{"dashboard", c.Supervisor.Dashboard})
 	}
+	if c.Supervisor.Metrics != "" {
+		all = append(all, address{"metrics", c.Supervisor.Metrics})
+	}
 	return all
 }
 
@@ -58,7 +61,7 @@ func (r Running) holds(a address) (is bool, trouble string) {
 	if r.Status == nil {
 		return false, ""
 	}
-	for _, part := range []control.Part{r.Status.Front, r.Status.Dashboard} {
+	for _, part := range []control.Part{r.Status.Front, r.Status.Dashboard, r.Status.Metrics} {
 		if part.Address == a.host {
 			return true, part.Trouble
 		}

@@ -4,12 +4,13 @@ import "encoding/json"
 
 // Newest is the version of a Handover that is written for a successor that reads it, and Oldest is
 // that which every successor must read. A supervisor of version watchesSince or later closes
-// Watches, and one of version dashboardSince or later takes the dashboard's socket.
+// Watches, and one of version dashboardSince or metricsSince or later takes the socket of that.
 const (
-	Newest         = 3
+	Newest         = 4
 	Oldest         = 1
 	watchesSince   = 2
 	dashboardSince = 3
+	metricsSince   = 4
 )
 
 // Handover is what one supervisor tells the next. Descriptors are numbers; 0 is none. Those of one
@@ -24,6 +25,7 @@ type Handover struct {
 	Control      int    // the control socket
 	Front        Front
 	Dashboard    Front `json:",omitzero"`
+	Metrics      Front `json:",omitzero"`
 	Sockets      []Socket
 	Interpreters json.RawMessage // what was asked of interpreters; null or nil: nothing
 	Cgroups      []string        // folders of the children's cgroups
@@ -33,7 +35,7 @@ type Handover struct {
 	closed       chan struct{} // closed when they are
 }
 
-// Front is the listening socket of the embedded front, or of the dashboard.
+// Front is the listening socket of the embedded front, of the dashboard, or of the metrics.
 type Front struct {
 	Address string // as the configuration has it
 	FD      int
@@ -52,7 +54,7 @@ func (h *Handover) Given() bool { return h.Version > 0 }
 // descriptors are all that must survive the exec.
 func (h *Handover) descriptors() []int {
 	var all []int
-	for _, fd := range []int{h.Lock, h.Control, h.Front.FD, h.Dashboard.FD} {
+	for _, fd := range []int{h.Lock, h.Control, h.Front.FD, h.Dashboard.FD, h.Metrics.FD} {
 		if fd != 0 {
 			all = append(all, fd)
 		}

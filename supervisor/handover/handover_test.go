@@ -103,16 +103,17 @@ func written(t *testing.T, text string) []string {
 }
 
 func TestAllThatWasGivenIsTakenOnce(t *testing.T) {
-	lock, control, front, dashboard := file(t), file(t), file(t), file(t)
+	lock, control, front, dashboard, metrics := file(t), file(t), file(t), file(t), file(t)
 	public, ending, other, watch := file(t), file(t), file(t), inotify(t)
 	given := Handover{
 		From: "1.4.0", Lock: lock, Control: control, Front: Front{"127.0.0.1:8080", front},
 		Dashboard:    Front{"127.0.0.1:8081", dashboard},
+		Metrics:      Front{"127.0.0.1:9105", metrics},
 		Sockets:      []Socket{{"one", "/r/one/gunicorn.sock", public}, {"two", "/r/two/gunicorn.sock", other}, {"one", "/r/one/gunicorn.sock.next", ending}},
 		Interpreters: json.RawMessage(`{"python3":{"Version":"3.11"}}`), Cgroups: []string{"/sys/fs/cgroup/a"},
 		Watches: []int{watch},
 	}
-	all := []int{lock, control, front, dashboard, public, ending, other, watch}
+	all := []int{lock, control, front, dashboard, metrics, public, ending, other, watch}
 	entry, undo, err := given.Keep(Newest)
 	if err != nil {
 		t.Fatal(err)
@@ -135,6 +136,7 @@ func TestAllThatWasGivenIsTakenOnce(t *testing.T) {
 		"control":   {h.TakeControl, control},
 		"front":     {func() *os.File { return h.TakeFront("127.0.0.1:8080") }, front},
 		"dashboard": {func() *os.File { return h.TakeDashboard("127.0.0.1:8081") }, dashboard},
+		"metrics":   {func() *os.File { return h.TakeMetrics("127.0.0.1:9105") }, metrics},
 	} {
 		if what == "front" && h.TakeFront("127.0.0.1:8081") != nil {
 			t.Error("the front of another address was taken")
@@ -164,13 +166,13 @@ func TestAllThatWasGivenIsTakenOnce(t *testing.T) {
 }
 
 func TestFrontThatNobodyTookIsDropped(t *testing.T) {
-	front, dashboard := file(t), file(t)
-	h := Handover{Front: Front{"127.0.0.1:1", front}, Dashboard: Front{"127.0.0.1:2", dashboard}}
-	if h.TakeFront("") != nil {
+	front, dashboard, metrics := file(t), file(t), file(t)
+	h := Handover{Front: Front{"127.0.0.1:1", front}, Dashboard: Front{"127.0.0.1:2", dashboard}, Metrics: Front{"127.0.0.1:3", metrics}}
+	if h.TakeFront("") != nil || h.TakeMetrics("127.0.0.1:2") != nil {
 		t.Error("taken by who has none")
 	}
 	h.Drop()
-	wants(t, "dropped", false, false, front, dashboard)
+	wants(t, "dropped", false, false, front, dashboard, metrics)
 	if h.TakeFront("127.0.0.1:1") != nil {
 		t.Error("taken after it was closed")
 	}
@@ -202,21 +204,25 @@ func TestZeroHandoverHasNothing(t *testing.T) {
 // What supervisors of these versions wrote and read before this package was: an upgrade in place
 // from any of them, and back to it, loses nothing.
 func TestTextIsThatOfTheVersionsBefore(t *testing.T) {
-	lock, control, front, dashboard, socket, watch := file(t), file(t), file(t), file(t), file(t), inotify(t)
+	lock, control, front, dashboard, metrics, socket, watch := file(t), file(t), file(t), file(t), file(t), file(t), inotify(t)
 	const form = `{"Version":%d,"From":"1.3.0","Lock":%d,"Control":%d,"Front":{"Address":"127.0.0.1:8080","FD":%d},%s` +
 		`"Sockets":[{"Build":"one","Path":"/r/one/gunicorn.sock","FD":%d}],` +
 		`"Interpreters":{"python3":{"Path":"/usr/bin/python3","Version":"3.11","Pip":null,"Sites":null}},"Cgroups":["/sys/fs/cgroup/a"],"Watches":%s}`
 	given := Handover{
 		From: "1.3.0", Lock: lock, Control: control, Front: Front{"127.0.0.1:8080", front},
 		Dashboard:    Front{"127.0.0.1:8081", dashboard},
+		Metrics:      Front{"127.0.0.1:9105", metrics},
 		Sockets:      []Socket{{"one", "/r/one/gunicorn.sock", socket}},
 		Interpreters: json.RawMessage(`{"python3":{"Path":"/usr/bin/python3","Version":"3.11","Pip":null,"Sites":null}}`),
 		Cgroups:      []string{"/sys/fs/cgroup/a"}, Watches: []int{watch},
 	}
+	const aside = `"Dashboard":{"Address":"127.0.0.1:8081","FD":%d},`
+	watches := fmt.Sprintf("[%d]", watch)
 	for newest, want := range map[int]string{
-		1: fmt.Sprintf(form, 1, lock, control, front, "", socket, "null"),                     // it would not close them
-		2: fmt.Sprintf(form, 2, lock, control, front, "", socket, fmt.Sprintf("[%d]", watch)), // nor the dashboard's socket
-		9: fmt.Sprintf(form, 3, lock, control, front, fmt.Sprintf(`"Dashboard":{"Address":"127.0.0.1:8081","FD":%d},`, dashboard), socket, fmt.Sprintf("[%d]", watch)),
+		1: fmt.Sprintf(form, 1, lock, control, front, "", socket, "null"),                             // it would not close them
+		2: fmt.Sprintf(form, 2, lock, control, front, "", socket, watches),                            // nor the dashboard's socket
+		3: fmt.Sprintf(form, 3, lock, control, front, fmt.Sprintf(aside, dashboard), socket, watches), // nor that of the metrics
+		9: fmt.Sprintf(form, 4, lock, control, front, fmt.Sprintf(aside+`"Metrics":{"Address":"127.0.0.1:9105","FD":%d},`, dashboard, metrics), socket, watches),
 	} {
 		entry, undo, err := given.Keep(newest)
 		if err != nil {
@@ -227,6 +233,9 @@ func TestTextIsThatOfTheVersionsBefore(t *testing.T) {
 		}
 		if _, survives := is(dashboard); survives != (newest >= 3) {
 			t.Errorf("version %d: the dashboard's socket survives: %v", newest, survives)
+		}
+		if _, survives := is(metrics); survives != (newest >= 4) {
+			t.Errorf("version %d: the socket of the metrics survives: %v", newest, survives)
 		}
 		fd := strings.TrimPrefix(entry, "MEDCTRL_HANDOVER=")
 		text, err := os.ReadFile(ownFDs + fd)

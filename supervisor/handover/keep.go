@@ -31,6 +31,9 @@ func (h Handover) Keep(newest int) (entry string, undo func(), err error) {
 	if h.Version < dashboardSince {
 		h.Dashboard = Front{} // it would leave it open
 	}
+	if h.Version < metricsSince {
+		h.Metrics = Front{} // the same
+	}
 	text, err := json.Marshal(h)
 	if err != nil {
 		return "", nil, fmt.Errorf("write handover: %w", err)

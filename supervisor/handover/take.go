@@ -95,6 +95,7 @@ func (h *Handover) own() error {
 	own(&h.Control, "control socket")
 	own(&h.Front.FD, "socket of the front")
 	own(&h.Dashboard.FD, "socket of the dashboard")
+	own(&h.Metrics.FD, "socket of the metrics")
 	for i := range h.Sockets {
 		own(&h.Sockets[i].FD, "socket "+h.Sockets[i].Path)
 	}
@@ -145,6 +146,14 @@ func (h *Handover) TakeDashboard(address string) *os.File {
 	return takeFile(&h.Dashboard.FD, "dashboard")
 }
 
+// TakeMetrics is TakeFront for the socket of the metrics.
+func (h *Handover) TakeMetrics(address string) *os.File {
+	if h.Metrics.Address != address {
+		return nil
+	}
+	return takeFile(&h.Metrics.FD, "metrics")
+}
+
 func takeFile(fd *int, name string) *os.File {
 	if *fd == 0 {
 		return nil
@@ -167,10 +176,10 @@ func (h *Handover) TakeSockets(build string) []Socket {
 	return taken
 }
 
-// Drop closes the sockets that nobody took, of builds, of the front and of the dashboard: the configuration has
-// changed in that very moment.
+// Drop closes the sockets that nobody took, of builds, of the front, of the dashboard and of the metrics:
+// the configuration has changed in that very moment.
 func (h *Handover) Drop() {
-	fds := []*int{&h.Front.FD, &h.Dashboard.FD}
+	fds := []*int{&h.Front.FD, &h.Dashboard.FD, &h.Metrics.FD}
 	for i := range h.Sockets {
 		fds = append(fds, &h.Sockets[i].FD)
 	}

@@ -31,7 +31,7 @@ type holder struct {
 	mu     sync.Mutex
 	stored map[uint64]bool   // the inodes that the service manager was told to hold
 	passed map[string][]held // what it held for us, by build
-	places map[PlaceName]int // the same: the sockets of the front and of the dashboard
+	places map[PlaceName]int // the same: the sockets of places
 }
 
 // held is a socket that the service manager held for us.
@@ -41,8 +41,7 @@ type held struct {
 	name  string
 }
 
-// buildPrefix is how the names of builds' sockets in the store begin. Those of the front and of the
-// dashboard have the names of their places.
+// buildPrefix is how the names of builds' sockets in the store begin. Those of places have their names.
 const buildPrefix = "build"
 
 func storeName(build string, inode uint64) string {
@@ -64,7 +63,7 @@ func newHolder(root layout.Root, store *sdnotify.Store, passed []sdnotify.Stored
 		case ofBuild && err == nil && config.IsName(build) && !twice:
 			h.passed[build] = append(h.passed[build], held{p.FD, inode, p.Name})
 		default:
-			h.refuse(p.FD, p.Name, fmt.Errorf("it is neither the front's nor the dashboard's nor a build's"))
+			h.refuse(p.FD, p.Name, fmt.Errorf("it is neither the front's nor the dashboard's nor the metrics' nor a build's"))
 		}
 	}
 	return h
@@ -143,10 +142,10 @@ func (h *holder) take(build string) []public.Listener {
 }
 
 func isPlace(name string) bool {
-	return name == string(FrontPlace) || name == string(DashboardPlace)
+	return name == string(FrontPlace) || name == string(DashboardPlace) || name == string(MetricsPlace)
 }
 
-// HoldPlace has the socket of the front or of the dashboard held.
+// HoldPlace has the socket of a place held.
 func (h *holder) HoldPlace(name PlaceName, socket *os.File) {
 	if !h.store.Wanted() {
 		return
@@ -169,8 +168,7 @@ func (h *holder) HoldPlace(name PlaceName, socket *os.File) {
 	}
 }
 
-// takePlace returns the listener of the front or of the dashboard if one that listens at addr was
-// held for us.
+// takePlace returns the listener of a place if one that listens at addr was held for us.
 func (h *holder) takePlace(name PlaceName, addr string) net.Listener {
 	fd := h.places[name]
 	delete(h.places, name)

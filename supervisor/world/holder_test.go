@@ -194,7 +194,7 @@ func TestWhatIsNotOursIsClosedAndSaid(t *testing.T) {
 
 func TestFrontIsHeldAndComesBackWhereItListensStill(t *testing.T) {
 	t.Parallel()
-	for _, name := range []PlaceName{FrontPlace, DashboardPlace} {
+	for _, name := range []PlaceName{FrontPlace, DashboardPlace, MetricsPlace} {
 		t.Run(string(name), func(t *testing.T) { placeIsHeld(t, name) })
 	}
 }
@@ -229,7 +229,7 @@ func placeIsHeld(t *testing.T, name PlaceName) {
 	first.HoldPlace(name, f)
 	m.read()
 	second := m.supervisor()
-	if other := map[PlaceName]PlaceName{FrontPlace: DashboardPlace, DashboardPlace: FrontPlace}[name]; second.takePlace(other, addr) != nil {
+	if other := map[PlaceName]PlaceName{FrontPlace: DashboardPlace, DashboardPlace: MetricsPlace, MetricsPlace: FrontPlace}[name]; second.takePlace(other, addr) != nil {
 		t.Errorf("the socket of the %s went to the %s", name, other)
 	}
 	second.drop()

@@ -101,9 +101,12 @@ func (u *upgrader) Execute(s Succession) error {
 			return err
 		}
 		listening := handover.Front{Address: place.Address, FD: fd}
-		if name == DashboardPlace {
+		switch name {
+		case DashboardPlace:
 			h.Dashboard = listening
-		} else {
+		case MetricsPlace:
+			h.Metrics = listening
+		default:
 			h.Front = listening
 		}
 	}
@@ -190,11 +193,14 @@ func (p *past) Sockets(build string) []public.Listener {
 	return all
 }
 
-// Place returns the listener of the front or of the dashboard.
+// Place returns the listener of a place.
 func (p *past) Place(name PlaceName, addr string) net.Listener {
 	take := p.given.TakeFront
-	if name == DashboardPlace {
+	switch name {
+	case DashboardPlace:
 		take = p.given.TakeDashboard
+	case MetricsPlace:
+		take = p.given.TakeMetrics
 	}
 	f := take(addr)
 	if f == nil {

@@ -125,8 +125,8 @@ type Watcher interface {
 // Holder is who holds sockets open while no supervisor is running, for the next one: the service
 // manager, where it does that.
 type Holder interface {
-	// HoldPlace has the socket of the embedded front or of the dashboard held, in place of the one
-	// before. A nil socket, which otherwise stays the caller's, ends that.
+	// HoldPlace has the socket of a place held, in place of the one before. A nil socket, which otherwise
+	// stays the caller's, ends that.
 	HoldPlace(name PlaceName, socket *os.File)
 	// Held returns which sockets, by inode, are held now.
 	Held() func(inode uint64) bool
@@ -141,8 +141,8 @@ type Past interface {
 	Builds() []string
 	// Sockets returns the sockets of a build, which are the caller's from then on.
 	Sockets(build string) []public.Listener
-	// Place returns the listener of the embedded front or of the dashboard if it listens at addr, else
-	// nil. The listener is the caller's from then on.
+	// Place returns the listener of a place if it listens at addr, else nil. The listener is the caller's
+	// from then on.
 	Place(name PlaceName, addr string) net.Listener
 	// Adopted says that everything wanted has been taken over: the rest is closed.
 	Adopted()
@@ -172,6 +172,7 @@ type PlaceName string
 const (
 	FrontPlace     PlaceName = "front"
 	DashboardPlace PlaceName = "dashboard"
+	MetricsPlace   PlaceName = "metrics"
 )
 
 // Place is an address with the socket that listens there.

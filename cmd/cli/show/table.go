@@ -52,7 +52,7 @@ func (t *table) head(s control.Status, now time.Time) {
 // partsOf are the parts of a supervisor beside its builds, by name.
 func partsOf(s control.Status) iter.Seq2[string, control.Part] {
 	return func(yield func(string, control.Part) bool) {
-		_ = yield("front", s.Front) && yield("dashboard", s.Dashboard) && yield("log", s.Log)
+		_ = yield("front", s.Front) && yield("dashboard", s.Dashboard) && yield("metrics", s.Metrics) && yield("log", s.Log)
 	}
 }
 
