@@ -13,9 +13,9 @@
 //
 // [World] is the machine, with one lock; what waits, waits outside of it, in virtual time. A site is
 // a build's place on it. Processes form trees (process.go, boot.go), sockets have queues and clients
-// (socket.go, client.go), the disk has records (disk.go), and people are editors (editor.go),
-// operators (operator.go), and schedules run (schedules.go), whoever deletes folders (deletion.go) or sets the clock (clock.go), and
-// whoever does the rest (faults.go). Each step of a build is held against the machine's invariants
+// (socket.go, client.go), schedules have runs (schedules.go), the disk has records (disk.go), and
+// people are editors (editor.go), operators (operator.go), whoever deletes folders (deletion.go) or
+// sets the clock (clock.go), and whoever does the rest (faults.go). Each step of a build is held against the machine's invariants
 // (invariants.go). An incarnation is one supervisor
 // from its start to its end; its methods are the ports of supervisor.World (machine.go, trees.go,
 // listener.go, release.go, host.go). One that is killed becomes a ghost, see there.
