@@ -213,6 +213,8 @@ func TestReleaseAndTermAreAskedFor(t *testing.T) {
 	if err := cmd.Run(); err != nil {
 		t.Fatal(err)
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if r := h.asked[0]; r.Release != "2027" || r.Term != "vt100" || !r.Terminal || !strings.HasPrefix(r.ID, "run.") {
 		t.Errorf("%+v", r)
 	}

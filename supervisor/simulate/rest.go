@@ -45,7 +45,7 @@ func (s *site) atRest(h *history) {
 		return
 	}
 	for _, o := range s.trees {
-		if o.sock != t.sock || o.release != t.release {
+		if o.sock != t.sock || o.release.ID != t.release.ID {
 			s.breaks(promise, "%v runs next to %v, which serves", o, t)
 		} else if o.hung || !o.master.alive || !o.master.ready {
 			s.breaks(promise, "%v serves beside %v, and cannot", o, t)
@@ -88,7 +88,7 @@ func (s *site) processesAtRest(r *release) {
 			switch {
 			case i < 0:
 				s.breaks(promise, "%s.%d does not run", p.Name, index+1)
-			case s.beside[i].release != r || !s.beside[i].master.alive:
+			case s.beside[i].release.ID != r.ID || !s.beside[i].master.alive:
 				s.breaks(promise, "%v of release %s runs, and %s serves", s.beside[i], s.beside[i].release.ID, r.ID)
 			}
 		}
