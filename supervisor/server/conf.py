@@ -100,7 +100,18 @@ if os.environ.get("MEDCTRL_STATIC"):
         sys.stderr.write("the application reads static files from STATIC_ROOT: %s\n" % err)
 
 
+class AnyParent(int):
+    # A worker compares this with its parent and leaves when they differ.
+    def __ne__(self, other):
+        return False
+
+
 def post_worker_init(worker):
+    # Workers whose master was killed serve until a supervisor ends them. One does so at once, with
+    # their requests finished; if it was killed too, they are all that holds the socket until the
+    # next one starts.
+    if isinstance(getattr(worker, "ppid", None), int):
+        worker.ppid = AnyParent(worker.ppid)
     # The worker has loaded the application: tell the supervisor. Nobody listens any more once the
     # release has passed its check, so an error is ignored.
     fd = os.environ.get("MEDCTRL_READY_FD")
