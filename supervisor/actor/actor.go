@@ -330,6 +330,7 @@ func (a *Actor) turn(e machine.Event) {
 	}
 	a.linkCurrent()
 	a.keepStatics()
+	a.callRecovery()
 	a.publish()
 }
 

@@ -45,6 +45,7 @@ func (a *Actor) record() *state.Record {
 		NextGeneration: st.Spawned + 1,
 		Stays:          a.history.stays,
 		Tasks:          a.taskRecord(),
+		Alerted:        a.hooks.alerted,
 	}
 	for v, reason := range st.Bad {
 		r.Bad[v.Release+"/"+v.RunKey] = reason
@@ -93,6 +94,7 @@ func (a *Actor) restore(r state.Record, releases []build.Release) {
 	st.Restarts, st.LastExit = r.Restarts, r.LastExit
 	st.Spawned = max(r.NextGeneration-1, 0)
 	a.history.restored(r.Stays)
+	a.hooks.alerted = r.Alerted
 	if r.StoppedByHand {
 		st.Want, st.ByHand = machine.WantStopped, true
 	}

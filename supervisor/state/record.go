@@ -33,6 +33,7 @@ type Record struct {
 	NextGeneration int               `json:"next_generation,omitempty"`
 	Stays          map[string]Stay   `json:"stays,omitempty"` // by release
 	Tasks          []Task            `json:"tasks,omitempty"`
+	Alerted        []string          `json:"alerted,omitempty"` // what on_failure was called for since the build was well
 }
 
 // Task is a command that runs once beside the generations, or that ended a moment ago.
