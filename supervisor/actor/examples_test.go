@@ -124,6 +124,8 @@ func mailServer(t *testing.T, refuses string) (addr string, mails <-chan string)
 				switch {
 				case refuses != "" && strings.HasPrefix(line, refuses):
 					reply = "550 not here\r\n"
+				case strings.HasPrefix(line, "QUIT"):
+					reply = "221 bye\r\n"
 				case strings.HasPrefix(line, "data"):
 					reply, body = "354 go on\r\n", true
 				case body:
