@@ -29,6 +29,24 @@ func command(v any) []part {
 	return all
 }
 
+// hookArgs refuses what cannot be an argument, and what looks like a brace that was misspelt. Other
+// braces are left alone: many a hook is a line of shell or JSON.
+func hookArgs(v any) []part {
+	var all []part
+	for i, arg := range v.([]string) {
+		at := strconv.Itoa(i)
+		if strings.ContainsRune(arg, 0) {
+			all = append(all, part{at, arg, "no NUL byte"})
+		}
+		for _, name := range braced.FindAllString(arg, -1) {
+			if near := Near(name, braces); near != "" && !slices.Contains(braces, name) && !strings.Contains(arg, "$"+name) {
+				all = append(all, part{at, arg, "in braces one of " + strings.Join(braces, " ") + near})
+			}
+		}
+	}
+	return all
+}
+
 // stepCommands refuses commands of [build.steps] that cannot be started.
 func stepCommands(v any) []part {
 	var all []part

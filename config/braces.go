@@ -3,6 +3,7 @@ package config
 import (
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -27,6 +28,18 @@ func (b Braces) Fill(texts ...string) []string {
 
 // InApp is the working_dir of a build that names none: the Django project in the release.
 const InApp = "{app}"
+
+// Missing returns the first name in texts that stands for nothing here, or "".
+func (b Braces) Missing(texts ...string) string {
+	for _, text := range texts {
+		for _, name := range braced.FindAllString(text, -1) {
+			if slices.Contains(braces, name) && b.Fill(name)[0] == "" {
+				return name
+			}
+		}
+	}
+	return ""
+}
 
 // Dir returns the folder that working_dir names, of a build whose braces are b.
 func (b Braces) Dir(workingDir string) string {

@@ -59,7 +59,7 @@ type Health struct {
 }
 
 // Hooks are commands that events of a build call.
-type Hooks struct{ AfterSwap, OnFailure []string }
+type Hooks struct{ AfterSwap, OnFailure, OnRecovery []string } // with braces
 
 // Steps are commands that run while a release is made.
 type Steps struct{ BeforeMigrate, AfterMigrate [][]string }

@@ -104,7 +104,7 @@ func written(field any) string {
 func TestDocumentationHasEveryKeyWithItsDefaultAndCost(t *testing.T) {
 	t.Parallel()
 	base := defaultBuild()
-	special := map[string]string{"source": "required", "command": "none", "after_swap": "none", "on_failure": "none", "before_migrate": "none", "after_migrate": "none"}
+	special := map[string]string{"source": "required", "command": "none", "after_swap": "none", "on_failure": "none", "on_recovery": "none", "before_migrate": "none", "after_migrate": "none"}
 	docs := tables(t)
 	compare := func(heading string, known []key, costs bool, besides ...string) {
 		var seen []string

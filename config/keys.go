@@ -121,8 +121,9 @@ var healthKeys = []key{
 
 // hookKeys are the keys of [build.hooks].
 var hookKeys = []key{
-	{"after_swap", CostLive, func(b *Build) any { return &b.Hooks.AfterSwap }, hookCommand, nil},
-	{"on_failure", CostLive, func(b *Build) any { return &b.Hooks.OnFailure }, hookCommand, nil},
+	{"after_swap", CostLive, func(b *Build) any { return &b.Hooks.AfterSwap }, hookCommand, hookArgs},
+	{"on_failure", CostLive, func(b *Build) any { return &b.Hooks.OnFailure }, hookCommand, hookArgs},
+	{"on_recovery", CostLive, func(b *Build) any { return &b.Hooks.OnRecovery }, hookCommand, hookArgs},
 }
 
 // stepKeys are the keys of [build.steps].

@@ -187,6 +187,8 @@ func TestValuesAreRefusedWithWhatWasExpected(t *testing.T) {
 		{`»sandbox.enable = true`, `did you mean "enabled"?`},
 		{`»connect = [1]`, "connect belongs to [build.sandbox]"},
 		{`hooks.after_swap = »["", "x"]`, "a program and its arguments"},
+		{`hooks.on_recovery = ["x", »"{pyton}"]`, `on_recovery[1] = "{pyton}": want in braces one of {python} {venv} {release} {app} {data}; did you mean "{python}"?`},
+		{`hooks.on_failure = ["x", »"a\u0000"]`, "no NUL byte"},
 		{`»hooks.on_failur = ["x"]`, `did you mean "on_failure"?`},
 		{`»"a\nb" = 1`, `unknown key "a\nb"`},
 		{`»Workers = 1`, `did you mean "workers"?`},

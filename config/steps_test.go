@@ -66,3 +66,14 @@ func TestWorkingDirIsAnAbsolutePath(t *testing.T) {
 		}
 	}
 }
+
+// Hooks had no braces once: what is the shell's, or JSON's, stays as it is.
+func TestHooksKeepBracesThatAreNotOurs(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	c := s.good(one + "[build.hooks]\non_failure = [\"sh\", \"-c\", \"echo ${date} '{text}' {python}\"]\n")
+	want := "echo ${date} '{text}' /p"
+	if got := (Braces{Python: "/p"}).Fill(c.Builds[0].Hooks.OnFailure...)[2]; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

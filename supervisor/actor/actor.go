@@ -347,6 +347,7 @@ func (a *Actor) turn(e machine.Event) {
 	a.linkCurrent()
 	a.keepStatics()
 	a.keepSchedules()
+	a.callRecovery()
 	a.publish()
 }
 

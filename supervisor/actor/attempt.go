@@ -246,7 +246,7 @@ func (a *Actor) attemptFailed(e machine.BuildFailed) {
 		why = a.state.BuildErrAt(time.Now())
 	}
 	a.event(machine.EventBuildFailed, "", why)
-	a.callHook(machine.EventBuildFailed, "", why)
+	a.callHook(machine.Note{Event: machine.EventBuildFailed, Reason: why, Times: a.state.BuildTry})
 }
 
 // logFailed logs why, with the step and where its output is.

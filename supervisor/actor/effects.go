@@ -141,7 +141,7 @@ func (a *Actor) noted(e machine.Note) {
 		a.log.Debug("generation was "+string(e.Event), args...)
 	}
 	a.Ports.Reports.Event(Event{Time: a.Ports.Host.Now(), Build: a.name, Event: string(e.Event), Release: e.Release, Pid: pid, Reason: e.Reason, By: a.cause(e.Event)})
-	a.callHook(e.Event, e.Release, e.Reason)
+	a.callHook(e)
 }
 
 // gone closes what the machine has let go of.

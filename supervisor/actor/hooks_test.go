@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
 )
 
@@ -16,6 +17,7 @@ func hooked(t *testing.T, f func(l *life)) {
 	t.Helper()
 	serving(t, func(l *life) {
 		l.entry.Hooks.AfterSwap, l.entry.Hooks.OnFailure = []string{"notify", "up"}, []string{"notify", "down"}
+		l.entry.Hooks.OnRecovery = []string{"notify", "well"}
 		l.configure(false)
 		<-l.CaughtUp()
 		f(l)
@@ -129,6 +131,166 @@ func TestHookIsNotCalledWithoutItsEnvironmentNorOnceStopped(t *testing.T) {
 		l.pass(time.Minute)
 		if called := l.called(); len(called) > 0 {
 			l.Errorf("called: %q", called)
+		}
+	})
+}
+
+// calls compares what was called since the last time with want.
+func (l *life) calls(want ...string) {
+	l.Helper()
+	if called := l.called(); !slices.Equal(called, want) {
+		l.Errorf("called: %q, want %q", called, want)
+	}
+	l.w.do(func() { l.w.hooks = nil })
+}
+
+func TestCrashLoopCallsOnceAndItsEndOnceMore(t *testing.T) {
+	hooked(t, func(l *life) {
+		for range 4 {
+			l.crash(crash)
+			l.serves("r1")
+		}
+		l.pass(0)
+		l.calls("down exited")
+		l.pass(l.entry.StableAfter - time.Second)
+		l.calls()
+		l.pass(time.Second)
+		h := l.w.hooks[0]
+		if !slices.Contains(h.Env, "MEDCTRL_REASON=after exited") || !slices.Contains(h.Env, "MEDCTRL_RELEASE=r1") {
+			l.Errorf("told %q", h.Env)
+		}
+		l.calls("well recovered")
+		l.pass(time.Hour)
+		l.calls()
+		l.crash(crash)
+		l.serves("r1")
+		l.pass(l.entry.StableAfter)
+		l.calls("down exited", "well recovered")
+	})
+}
+
+func TestBuildIsNotWellBeforeItsLastAttemptIsGood(t *testing.T) {
+	hooked(t, func(l *life) {
+		l.w.fail("Make", errBroken)
+		l.change("second")
+		l.told(machine.EventBuildFailed)
+		l.pass(time.Hour) // it is repeated all the time
+		l.calls("down build_failed")
+		l.crash(crash)
+		l.serves("r1")
+		l.pass(time.Hour)
+		l.calls("down exited")
+		l.w.fail("Make", nil)
+		l.change("third")
+		l.pass(time.Hour)
+		if called := l.called(); len(called) != 2 || called[0] != "up took_over" || called[1] != "well recovered" {
+			l.Errorf("called: %q", called)
+		}
+	})
+}
+
+func TestStopIsNoRecovery(t *testing.T) {
+	hooked(t, func(l *life) {
+		l.crash(crash)
+		l.serves("r1")
+		l.does(Command{Action: "stop"}, "")
+		l.does(Command{Action: "start"}, "")
+		l.serves("r1")
+		l.pass(time.Hour)
+		if called := l.called(); called[0] != "down exited" || slices.Contains(called, "well recovered") {
+			l.Errorf("called: %q", called)
+		}
+	})
+}
+
+func TestProcessThatKeepsEndingCallsAndOneThatEndsOnceDoesNot(t *testing.T) {
+	note := machine.Note{Event: machine.EventProcessExited, Reason: "worker.1: exit code 1", Times: 1}
+	if kind := kindOf(note); kind != "" {
+		t.Errorf("at the first time: %q", kind)
+	}
+	note.Times = 2
+	if kind := kindOf(note); kind != "process_exited worker.1" {
+		t.Errorf("at the second time: %q", kind)
+	}
+	hooked(t, func(l *life) {
+		l.entry.Processes = []config.Process{{Name: "worker", Command: []string{"work"}, Count: 1, Restart: config.RestartAlways}}
+		l.configure(false)
+		process := func() *tree {
+			for _, beside := range l.View().Beside {
+				return beside.(*tree)
+			}
+			return nil
+		}
+		l.pass(time.Minute)
+		l.calls()
+		for i, want := range [][]string{nil, {"down process_exited"}, nil} {
+			process().exit(crash)
+			l.pass(8 * time.Second) // up again, and not stable
+			if called := l.called(); !slices.Equal(called, want) {
+				l.Errorf("after death %d called: %q", i+1, called)
+			}
+			l.w.do(func() { l.w.hooks = nil })
+		}
+		l.pass(time.Hour)
+		l.calls("well recovered")
+	})
+}
+
+func TestReplicaThatFailsCalls(t *testing.T) {
+	hooked(t, func(l *life) {
+		l.entry.Replicas = 2
+		l.configure(false)
+		l.does(Command{Action: "restart"}, "")
+		l.pass(time.Minute)
+		l.w.do(func() { l.w.hooks = nil })
+		l.View().Beside[0].(*tree).exit(crash)
+		l.pass(time.Hour)
+		l.calls("down replica_failed", "well recovered")
+	})
+}
+
+func TestHookHasItsBracesFilledInFromWhatServes(t *testing.T) {
+	hooked(t, func(l *life) {
+		l.entry.Hooks.OnFailure = []string{"{python}", "{release}/notify.py", "{data}", "${x}"}
+		l.configure(false)
+		l.w.fail("Make", errBroken)
+		l.change("second")
+		l.told(machine.EventBuildFailed)
+		l.pass(0)
+		rel, err := l.Ports.Releases.Get("one", "r1")
+		if err != nil {
+			l.Fatal(err)
+		}
+		if got, want := l.w.hooks[0].Argv, []string{rel.Python(), rel.Dir + "/notify.py", "/opt/medctrl/one/data", "${x}"}; !slices.Equal(got, want) {
+			l.Errorf("called %q, want %q", got, want)
+		}
+		l.w.do(func() { l.w.hooks = nil })
+		l.w.fail("Get", errBroken) // it is logged, and nothing is called
+		l.crash(crash)
+		l.pass(time.Minute)
+		l.calls()
+	})
+}
+
+func TestHookOfABuildWithoutAReleaseSaysWhatItMisses(t *testing.T) {
+	t.Parallel()
+	a := &Actor{name: "one", paths: root.Build("one")}
+	if _, err := a.fillHook(nil, []string{"{data}/x", "{python}"}, ""); err == nil || !strings.Contains(err.Error(), "fill in {python} of the hook: there is no release yet") {
+		t.Error(err)
+	}
+	if argv, err := a.fillHook(nil, []string{"x", "{data}/y"}, ""); err != nil || argv[1] != "/opt/medctrl/one/data/y" {
+		t.Error(argv, err)
+	}
+}
+
+func TestAnotherSupervisorKnowsWhatOnFailureWasCalledFor(t *testing.T) {
+	hooked(t, func(l *life) {
+		l.crash(crash)
+		l.serves("r1")
+		next := born(t, l.w, l.entry)
+		defer next.hard()
+		if next.restore(*l.record(), nil); !slices.Equal(next.hooks.alerted, []string{"exited"}) {
+			l.Errorf("%q", next.hooks.alerted)
 		}
 	})
 }

@@ -46,6 +46,7 @@ func (a *Actor) record() *state.Record {
 		Stays:          a.history.stays,
 		Schedules:      a.scheduleRecord(),
 		Tasks:          a.taskRecord(),
+		Alerted:        a.hooks.alerted,
 	}
 	for v, reason := range st.Bad {
 		r.Bad[v.Release+"/"+v.RunKey] = reason
@@ -94,6 +95,7 @@ func (a *Actor) restore(r state.Record, releases []build.Release) {
 	st.Restarts, st.LastExit = r.Restarts, r.LastExit
 	st.Spawned = max(r.NextGeneration-1, 0)
 	a.history.restored(r.Stays)
+	a.hooks.alerted = r.Alerted
 	if r.StoppedByHand {
 		st.Want, st.ByHand = machine.WantStopped, true
 	}

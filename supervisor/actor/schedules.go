@@ -270,6 +270,9 @@ func (a *Actor) ran(name string, r Run, pid int) {
 		e.Last = recordOf(&r)
 		a.schedules.earlier[name] = e
 	}
+	if r.Result == RunGood {
+		a.callRecovery()
+	}
 	if r.Result != RunFailed && r.Result != RunLate {
 		return
 	}
@@ -278,7 +281,7 @@ func (a *Actor) ran(name string, r Run, pid int) {
 		reason += ": " + r.Output[n-1]
 	}
 	a.Ports.Reports.Event(Event{Time: a.Ports.Host.Now(), Build: a.name, Event: string(machine.EventScheduleFailed), Release: r.Release, Pid: pid, Reason: reason})
-	a.callHook(machine.EventScheduleFailed, r.Release, reason)
+	a.callHook(machine.Note{Event: machine.EventScheduleFailed, Release: r.Release, Reason: reason})
 }
 
 // shortened is the end of an output, without what a line has too much.

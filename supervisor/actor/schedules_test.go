@@ -21,7 +21,7 @@ func scheduling(t *testing.T, f func(l *life), all ...config.Schedule) {
 	t.Helper()
 	story(t, func(l *life) {
 		l.entry.Schedules = all
-		l.entry.Hooks.OnFailure = []string{"notify", "down"}
+		l.entry.Hooks.OnFailure, l.entry.Hooks.OnRecovery = []string{"notify", "down"}, []string{"notify", "well"}
 		l.entry.Health.Interval = time.Hour // nobody waits for probes here
 		l.Adopt(nil, nil)
 		l.configure(false)
@@ -165,9 +165,15 @@ func TestARunThatFailsCallsTheHook(t *testing.T) {
 			l.Errorf("%+v", last)
 		}
 		l.w.fail("Start", nil)
+		if called := l.called(); !slices.Equal(called, []string{"down schedule_failed"}) {
+			l.Errorf("called after the second failure %q", called)
+		}
 		l.starts(2, time.Hour).exit(good)
-		l.pass(0)
+		l.pass(time.Second)
 		l.results("sessions failed", "sessions failed", "sessions good")
+		if called := l.called(); !slices.Equal(called, []string{"down schedule_failed", "well recovered"}) {
+			l.Errorf("called after a good run %q", called)
+		}
 	}, hourly())
 }
 

@@ -173,6 +173,7 @@ func (l look) programs() config.Errors {
 	}
 	find("hooks.after_swap", l.b.Hooks.AfterSwap, true)
 	find("hooks.on_failure", l.b.Hooks.OnFailure, true)
+	find("hooks.on_recovery", l.b.Hooks.OnRecovery, true)
 	return all
 }
 

@@ -82,6 +82,7 @@ type (
 		N       int
 		Release string
 		Reason  string
+		Times   int // of a replica or process that failed: in a row
 	}
 	// Gone says that nothing of the build is left: the machine's life has ended.
 	Gone struct{}

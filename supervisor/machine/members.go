@@ -176,7 +176,7 @@ func (t *turn) noteMember(event EventName, m Member, tree Tree, reason string) {
 	} else {
 		reason = m.label()
 	}
-	t.do(Note{Event: event, N: tree.N, Release: tree.Version.Release, Reason: reason})
+	t.do(Note{Event: event, N: tree.N, Release: tree.Version.Release, Reason: reason, Times: m.Failures})
 }
 
 // label names a member for people.

@@ -73,6 +73,20 @@ func (s State) NextTry() (at time.Time) {
 	return at
 }
 
+// IsWell says that there is nothing to wait for and nothing to worry about: what the file asks for serves
+// and is stable, with all replicas and processes, and the last attempt made a release.
+func (s State) IsWell() bool {
+	for _, list := range [][]Member{s.Serving.Beside, s.Processes} {
+		for _, m := range list {
+			if !m.Ready || m.Failures > 0 {
+				return false
+			}
+		}
+	}
+	return s.Want == WantServe && s.Phase() == PhaseRunning && s.Reason() == "" && s.StableAt.IsZero() && s.Serving.Misses == 0 &&
+		s.Candidate.N == 0 && !s.Building.Running && s.NeedBuild == NeedNone && s.BuildErr == ""
+}
+
 // rejected returns why the newest release does not serve and is not tried again, "" if it may.
 func (s State) rejected() string {
 	// The failure may be long past, but the newest release is still not the one that serves.

@@ -81,7 +81,7 @@ func (w *World) furnish(seed uint64) {
 		b.Replicas = 1 + int(z%3/2)
 		b.Processes = processes[z>>8%uint64(len(processes))]
 		if y>>48%4 == 0 {
-			b.Hooks = config.Hooks{AfterSwap: []string{"hook"}, OnFailure: []string{"hook"}}
+			b.Hooks = config.Hooks{AfterSwap: []string{"hook"}, OnFailure: []string{"{python}", "hook"}, OnRecovery: []string{"hook"}}
 		}
 		s.entry, s.last = &b, b
 		s.wish = wishServe

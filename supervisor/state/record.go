@@ -33,6 +33,7 @@ type Record struct {
 	NextGeneration int               `json:"next_generation,omitempty"`
 	Stays          map[string]Stay   `json:"stays,omitempty"` // by release
 	Tasks          []Task            `json:"tasks,omitempty"`
+	Alerted        []string          `json:"alerted,omitempty"` // what on_failure was called for since the build was well
 
 	Schedules map[string]Schedule `json:"schedules,omitempty"` // by name
 }

@@ -38,6 +38,7 @@ var full = Record{
 	Generations: []Generation{{N: 4, Role: "serving", Release: "r2", RunKey: "k", Pid: 912, StartTime: 1 << 60,
 		BootID: "0b8b3e1f", SocketInode: 77, User: new(-1), Since: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC), Process: "worker", Index: 1}},
 	NextGeneration: 5, Proven: "r2", ProvenRunKey: "k", Fallback: "r1", FallbackRunKey: "j",
+	Alerted: []string{"exited"},
 	Tasks: []Task{{ID: "run.abcdefghijkl", Kind: "run", Name: "manage.py shell", Release: "r2", Pid: 913, StartTime: 1 << 60, BootID: "0b8b3e1f", User: new(33),
 		By: "alice", Started: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC), Deadline: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC), Attended: true, Logged: true,
 		Ended: time.Date(2026, 11, 23, 9, 1, 0, 0, time.UTC), Exit: "killed by SIGTERM", Code: -1, Signal: 15, Why: "the build was stopped"}},
