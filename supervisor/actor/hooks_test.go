@@ -238,7 +238,7 @@ func TestProcessThatKeepsEndingCallsAndOneThatEndsOnceDoesNot(t *testing.T) {
 
 func TestReplicaThatFailsCalls(t *testing.T) {
 	hooked(t, func(l *life) {
-		l.entry.Replicas = 2
+		l.entry.Replicas, l.entry.Health.Interval = 2, 10*time.Minute // nobody waits for probes here
 		l.configure(false)
 		l.does(Command{Action: "restart"}, "")
 		l.pass(time.Minute)
