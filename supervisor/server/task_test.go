@@ -52,7 +52,7 @@ func TestATaskHasTheServersEnvironmentAndItsOwn(t *testing.T) {
 func TestAnInstanceOfAProcessKnowsItsNumber(t *testing.T) {
 	t.Parallel()
 	of := config.Process{Name: "worker", Command: []string{"celery", "--hostname", "w{index}@%h"}}
-	l := PrepareProcess(entry(), []string{"PATH=/bin"}, of, place(), config.Identity{UID: -1, GID: -1})
+	l := PrepareProcess(entry(), of, []string{"PATH=/bin"}, place(), config.Identity{UID: -1, GID: -1})
 	for index, want := range []string{"w0@%h", "w1@%h"} {
 		one := l.Numbered(index)
 		name, number := ProcessOf(one.Env)
