@@ -68,6 +68,11 @@ type Supervisor struct {
 	notifier *sdnotify.Notifier
 	phases   chan struct{} // for the notifier: a build's phase has changed
 
+	course
+}
+
+// course is what a supervisor runs by, from its begin to its end.
+type course struct {
 	requests chan func()   // for the goroutine of run
 	ended    chan struct{} // closed when run no longer takes requests
 	begun    chan struct{} // closed when every build has taken over what an earlier run left
@@ -119,8 +124,7 @@ func begin(o Options) *Supervisor {
 		inputs:   map[string]build.Watched{},
 		saver:    newSaver(o.World, o.Log.Named("state"), o.Reach),
 		notifier: sdnotify.New(o.Environ, o.Log.Named("notify")), phases: make(chan struct{}, 1),
-		requests: make(chan func()), ended: make(chan struct{}), begun: make(chan struct{}),
-		kill: kill,
+		course: course{requests: make(chan func()), ended: make(chan struct{}), begun: make(chan struct{}), kill: kill},
 	}
 	s.metrics = control.NewMetrics(o.Version, s)
 	s.reports = newReports(o.World.Events, o.World.PastEvents, s.metrics)
