@@ -140,7 +140,7 @@ func idle(b *testing.B, n int) *Supervisor {
 			}
 		}
 	}
-	s.saver.flush(time.Minute)
+	s.saver.Flush(time.Minute)
 	return s
 }
 func ticks(b *testing.B) int {

@@ -33,7 +33,7 @@ func (s *Supervisor) Deploy(ctx context.Context, name string, wait bool, progres
 	}
 	failed := s.frontend.front.Failed(name)
 	d, err := a.Deploy(ctx, actor.Deploy{Entry: &entry, NoWait: !wait, By: control.Who(ctx)}, progress)
-	if !s.saver.flush(savePatience) {
+	if !s.saver.Flush(savePatience) {
 		s.log.Warn("what was asked for is not written down yet, a supervisor that is killed now forgets it", "build", name, "action", "deploy")
 	}
 	if n := s.frontend.front.Failed(name) - failed; d.Changed && n > 0 {

@@ -8,8 +8,8 @@ import (
 
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
+	"github.com/medctrl/medctrl-supervisor/supervisor/claim"
 	"github.com/medctrl/medctrl-supervisor/supervisor/state"
-	"github.com/medctrl/medctrl-supervisor/supervisor/world"
 )
 
 // takeOver begins to supervise what the file says. First it adopts everything that an earlier run
@@ -37,30 +37,25 @@ func (s *Supervisor) takeOver() {
 }
 
 // leftovers looks for what says that earlier supervisors of this root left it running, by build.
-func (s *Supervisor) leftovers() (map[string]*claims, error) {
+func (s *Supervisor) leftovers() (map[string]*claim.Claims, error) {
 	found, cgroups, err := s.world.Trees.Marked(s.world.RootID + "/")
 	if err != nil {
 		return nil, err
 	}
-	return sorted(s.world.RootID, found, cgroups), nil
+	return claim.Sort(s.world.RootID, found, cgroups), nil
 }
 
 // confirmed returns what an earlier supervisor really left running of a build, the newest generation
 // first, and its tasks. What only says so is left alone: it is not adopted, signalled or waited for.
-func (s *Supervisor) confirmed(b *config.Build, record state.Record, found *claims) (left, tasks []actor.Leftover) {
-	e := evidence{record: record, bootID: s.world.BootID, user: os.Geteuid()}
+func (s *Supervisor) confirmed(b *config.Build, record state.Record, found *claim.Claims) (left, tasks []actor.Leftover) {
+	e := claim.Evidence{RootID: s.world.RootID, BootID: s.world.BootID, Record: record, User: os.Geteuid()}
 	switch as, err := s.world.Host.Identity(b); {
 	case err != nil:
-		e.user = nobody
+		e.User = nobody
 	case as.UID >= 0:
-		e.user = as.UID
+		e.User = as.UID
 	}
-	left, refused := e.confirm(s.world.RootID, b.Name, found)
-	if found != nil {
-		var more []world.Marked
-		tasks, more = e.confirmTasks(found.tasks)
-		refused = append(refused, more...)
-	}
+	left, tasks, refused := e.Confirm(b.Name, found)
 	for _, p := range refused {
 		s.log.Warn("process says that it belongs to a build, which nothing confirms, so it is left alone",
 			"build", b.Name, "pid", p.Pid, "user", p.User, "mark", p.Mark)
@@ -78,7 +73,7 @@ const foreignGrace = 30 * time.Second
 // endForeign ends what an earlier supervisor left of builds that the file no longer has, as if they
 // had just been taken out of it: whoever waits on their sockets is served first. Their records go
 // too, also where nothing is running.
-func (s *Supervisor) endForeign(all map[string]*claims) {
+func (s *Supervisor) endForeign(all map[string]*claim.Claims) {
 	names, err := s.world.Store.Names()
 	if err != nil {
 		s.log.Warn("records of builds that are not in the file any more are kept", "error", err)
@@ -105,7 +100,7 @@ func (s *Supervisor) endForeign(all map[string]*claims) {
 
 // enlist makes and starts the actor of a build. said is what says that it is left of it by an earlier
 // supervisor.
-func (s *Supervisor) enlist(b config.Build, said *claims) *actor.Actor {
+func (s *Supervisor) enlist(b config.Build, said *claim.Claims) *actor.Actor {
 	log := s.log.With("build", b.Name)
 	if err := s.world.Releases.Tidy(b.Name); err != nil {
 		log.Warn("leftovers of an earlier run cannot be removed", "error", err)

@@ -17,6 +17,8 @@ func TestMain(m *testing.M) {
 			os.Exit(process.ExecStep(rest))
 		case "serve":
 			os.Exit(exitCode(serve(false)))
+		case "work":
+			os.Exit(exitCode(work()))
 		case "-m": // gunicorn, of the interpreter in a made environment
 			os.Exit(exitCode(serve(true)))
 		case "-c":

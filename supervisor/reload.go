@@ -145,7 +145,7 @@ func (s *Supervisor) fileTouched() {
 // applyShared makes what the builds share follow cfg.
 func (s *Supervisor) applyShared(cfg *config.Config) {
 	s.publish(func(f *fleet) { f.cfg, f.loaded = cfg, s.world.Host.Now() })
-	s.saver.keep(cfg)
+	s.saver.Keep(cfg)
 	s.log.SetLevel(hclog.LevelFromString(cfg.Supervisor.LogLevel))
 	s.world.Releases.SetParallel(cfg.Supervisor.MaxParallelBuilds)
 	s.world.Releases.SetCollectors(collectors(cfg))

@@ -200,7 +200,7 @@ func (s *Supervisor) Act(ctx context.Context, name, action string, args map[stri
 		return fmt.Errorf("%w: %q", control.ErrNoAction, action)
 	}
 	// From here on the command's effect outlives us, or the log says that it does not.
-	if !s.saver.flush(savePatience) {
+	if !s.saver.Flush(savePatience) {
 		s.log.Warn("what was asked for is not written down yet, a supervisor that is killed now forgets it", "build", name, "action", action)
 		if action == "stop" && err == nil {
 			return errStopForgotten

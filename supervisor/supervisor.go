@@ -18,6 +18,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 	"github.com/medctrl/medctrl-supervisor/supervisor/killpoint"
+	"github.com/medctrl/medctrl-supervisor/supervisor/saver"
 	"github.com/medctrl/medctrl-supervisor/supervisor/sdnotify"
 	"github.com/medctrl/medctrl-supervisor/supervisor/world"
 )
@@ -60,7 +61,7 @@ type Supervisor struct {
 	read   time.Time                // when a person's wish had the file read last; only for our own goroutine
 	logs   atomic.Value             // string: the folder of the children's logs
 
-	saver    *saver
+	saver    *saver.Saver
 	reports  *reports
 	metrics  *control.Metrics
 	frontend *frontend
@@ -122,7 +123,7 @@ func begin(o Options) *Supervisor {
 	s := &Supervisor{
 		Options: o, world: o.World, log: o.Log, started: o.World.Host.Now(),
 		inputs:   map[string]build.Watched{},
-		saver:    newSaver(o.World, o.Log.Named("state"), o.Reach),
+		saver:    saver.New(o.World.Store, o.World.Files, o.Log.Named("state"), o.Reach),
 		notifier: sdnotify.New(o.Environ, o.Log.Named("notify")), phases: make(chan struct{}, 1),
 		course: course{requests: make(chan func()), ended: make(chan struct{}), begun: make(chan struct{}), kill: kill},
 	}
@@ -167,7 +168,7 @@ func (s *Supervisor) run(ctx context.Context) error {
 	caughtUp := s.caughtUp()
 	s.task(func() {
 		s.settled(life) // a disk sync would delay the making and removing of names
-		s.saver.run(life)
+		s.saver.Run(life)
 	})
 	s.task(func() {
 		if s.settled(life) {
@@ -219,8 +220,8 @@ func (s *Supervisor) loop(ctx, life context.Context, caughtUp <-chan struct{}) {
 
 // ownLost writes again what somebody may have removed from the supervisor's own folder.
 func (s *Supervisor) ownLost() {
-	s.saver.restore()
-	s.saver.keep(s.fleet.Load().cfg)
+	s.saver.Restore()
+	s.saver.Keep(s.fleet.Load().cfg)
 }
 
 // trimAfter is how long after the start memory that only the start needed is given back.

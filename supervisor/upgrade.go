@@ -108,7 +108,7 @@ func (s *Supervisor) Upgrade(ctx context.Context, progress func(string)) error {
 // tryUpgrade executes the successor, or returns a *busyError if that has to wait.
 func (s *Supervisor) tryUpgrade(ctx context.Context, next world.Acceptance) error {
 	// First without stopping anything, so that no client waits for something that takes long.
-	if !s.saver.flush(savePatience) {
+	if !s.saver.Flush(savePatience) {
 		return errUnwritten
 	}
 	s.world.Events.Await(savePatience)
@@ -148,7 +148,7 @@ func (s *Supervisor) execute(next world.Acceptance) error {
 	for _, over := range answered {
 		<-over
 	}
-	if !s.saver.flush(flushLimit) {
+	if !s.saver.Flush(flushLimit) {
 		return errUnwritten
 	}
 	s.world.Events.Await(flushLimit)

@@ -41,8 +41,9 @@ func TestCandidateThatDiesDuringItsCheckNeverTakesTheName(t *testing.T) {
 			tr.GoOn(t, calm)
 			w.dwells("one", c.then)
 			b := w.WaitStatus("one", "the reason "+c.why, func(b BuildStatus) bool { return strings.Contains(b.Reason, c.why) })
-			if !strings.Contains(b.Reason, "gave up on purpose") || !strings.Contains(w.Log(), "gave up on purpose") {
-				t.Errorf("status %+v and the log do not contain the application's message", b)
+			w.WaitLog("gave up on purpose")
+			if !strings.Contains(b.Reason, "gave up on purpose") {
+				t.Errorf("status %+v does not contain the application's message", b)
 			}
 			if b.Pid != first.Pid || b.Release != first.Release || b.State != "running" || !b.Healthy {
 				t.Errorf("status %+v, want what served before, %+v", b, first)
@@ -173,8 +174,12 @@ func TestEditDuringAMigrationWaitsForItsEnd(t *testing.T) {
 		t.Errorf("/things answered %q: the migration was interrupted", a.Body)
 	}
 	// In the attempt after it, the watcher's report of the same edit may cancel a first try.
-	whole := strings.SplitN(w.Log(), "release built", 3)
-	if len(whole) < 3 || strings.Contains(whole[1], "build cancelled") {
+	var whole []string
+	Eventually(t, patience, "both releases in the log", func() (bool, string) {
+		whole = strings.SplitN(w.Log(), "release built", 3)
+		return len(whole) == 3, w.Log()
+	})
+	if strings.Contains(whole[1], "build cancelled") {
 		t.Error("an attempt that migrated was cancelled")
 	}
 	tr.Stop().NoneLost(t)

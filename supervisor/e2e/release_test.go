@@ -109,9 +109,7 @@ func TestBrokenReleaseNeverTakesTheName(t *testing.T) {
 			if b.Pid != first.Pid || b.Release != first.Release || b.State != "running" || !b.Healthy {
 				t.Errorf("status %+v, want what served before, %+v", b, first)
 			}
-			if !strings.Contains(w.Log(), c.why) {
-				t.Errorf("the log does not say %q", c.why)
-			}
+			w.WaitLog(c.why)
 			tr.GoOn(t, calm)
 			if b := w.WaitStatus("one", "nothing under way", func(b BuildStatus) bool { return !b.Building }); b.Pid != first.Pid {
 				t.Errorf("pid %d serves, want %d", b.Pid, first.Pid)

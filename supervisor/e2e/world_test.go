@@ -243,6 +243,12 @@ func (w *World) LogFile() string { return filepath.Join(w.Dir, "supervisor.log")
 // Log is the text of LogFile so far.
 func (w *World) Log() string { return readAll(w.LogFile()) }
 
+// WaitLog waits until the supervisor's log has a text. It is written a moment after what status says.
+func (w *World) WaitLog(text string) {
+	w.t.Helper()
+	Eventually(w.t, patience, fmt.Sprintf("%q in the log", text), func() (bool, string) { return strings.Contains(w.Log(), text), "" })
+}
+
 // BuildLog is what a build's children wrote.
 func (w *World) BuildLog(name string) string {
 	return readAll(filepath.Join(w.Root, ".supervisor", "logs", name+".log"))

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -293,7 +294,9 @@ func testAttempts(t *testing.T, tb *Table, user *Credential, boxed bool) {
 			t.Errorf("%s: %s, want %s", what, said[what], w)
 		}
 	}
-	if got := lines(t, log); got[0] != "before" || len(got) != 2001 || got[2000] != "said" {
+	// A program that is measured says so itself where its measurements are lost.
+	measured := func(line string) bool { return testing.CoverMode() != "" && strings.Contains(line, "GOCOVERDIR") }
+	if got := slices.DeleteFunc(lines(t, log), measured); got[0] != "before" || len(got) != 2001 || got[2000] != "said" {
 		t.Errorf("the log has %d lines, the first %q, the last %q", len(got), got[0], got[len(got)-1])
 	}
 }

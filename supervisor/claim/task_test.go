@@ -1,4 +1,4 @@
-package supervisor
+package claim
 
 import (
 	"fmt"
@@ -54,8 +54,8 @@ func TestTaskIsConfirmedAsAGenerationIs(t *testing.T) {
 		"a cgroup without a process":                {recorded, nil, []string{"id/one/" + id}, "[0 []]"},
 		"a generation's cgroup, whatever it claims": {recorded, []world.Marked{claimOf(51, 501, builds, false, "id/one/7")}, []string{"id/one/7"}, "[]"},
 	} {
-		c0 := sorted("id", c.claims, c.cgroups)["one"]
-		e := evidence{record: c.record, bootID: "boot", user: builds}
+		c0 := Sort("id", c.claims, c.cgroups)["one"]
+		e := Evidence{RootID: "id", BootID: "boot", Record: c.record, User: builds}
 		left, refused := e.confirmTasks(c0.tasks)
 		var got []any
 		n := 0

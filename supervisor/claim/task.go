@@ -1,4 +1,4 @@
-package supervisor
+package claim
 
 import (
 	"cmp"
@@ -42,10 +42,10 @@ func (c taskClaims) of(id, mark string) *taskClaim {
 // confirmTasks returns the tasks that are confirmed, and the processes that are not. A process is
 // confirmed as one of a generation is: by its cgroup, by the record that names it as the main process,
 // or by running as the user whom the task was started as.
-func (e evidence) confirmTasks(c taskClaims) (left []actor.Leftover, refused []world.Marked) {
+func (e Evidence) confirmTasks(c taskClaims) (left []actor.Leftover, refused []world.Marked) {
 	for _, id := range slices.Sorted(maps.Keys(c)) {
 		said := c[id]
-		recorded, user := e.task(id), e.user
+		recorded, user := e.task(id), e.User
 		if recorded != nil && recorded.User != nil {
 			if user = *recorded.User; user < 0 {
 				user = os.Geteuid()
@@ -74,10 +74,10 @@ func (e evidence) confirmTasks(c taskClaims) (left []actor.Leftover, refused []w
 }
 
 // task is the record of a task since this boot, or nil.
-func (e evidence) task(id string) *state.Task {
-	for i, t := range e.record.Tasks {
-		if t.ID == id && t.BootID == e.bootID {
-			return &e.record.Tasks[i]
+func (e Evidence) task(id string) *state.Task {
+	for i, t := range e.Record.Tasks {
+		if t.ID == id && t.BootID == e.BootID {
+			return &e.Record.Tasks[i]
 		}
 	}
 	return nil

@@ -1,4 +1,5 @@
-package supervisor
+// Package saver writes down what must outlive the supervisor, so that nobody else waits for the disk.
+package saver
 
 import (
 	"context"
@@ -14,24 +15,24 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/world"
 )
 
-// saver writes down what must outlive the supervisor. Only its own goroutine waits for the disk,
+// Saver writes down what must outlive the supervisor. Only its own goroutine waits for the disk,
 // which may be slow, full or hang: neither a restart after a crash nor a signal or an edit does. A
 // child whose record is not written yet is found again by its mark.
-type saver struct {
+type Saver struct {
 	store  world.Store
 	files  world.Files
 	log    hclog.Logger
 	reach  func(when string, what any)
 	wake   chan struct{}
 	wanted chan chan<- bool // for those who wait until everything is written
-	ended  chan struct{}    // closed when run has returned
+	ended  chan struct{}    // closed when Run has returned
 
 	mu      sync.Mutex
 	pending map[string]*state.Record // nil: delete
 	last    map[string]*state.Record // as noted last; never changed in place
 	applied *config.Config           // to be kept for a start at which the file is bad; nil: it is kept
 
-	troubles map[string]string // why the record of a build, or the copy, is not written; only for run
+	troubles map[string]string // why the record of a build, or the copy, is not written; only for Run
 }
 
 // copyOfFile stands for the copy of the file among the names of builds.
@@ -41,16 +42,17 @@ const copyOfFile = "the file"
 // makes it try: an attempt touches the folder, and whoever watches that asks for another one.
 const saveRetry = 2 * time.Second
 
-func newSaver(w *world.World, log hclog.Logger, reach func(string, any)) *saver {
-	return &saver{
-		store: w.Store, files: w.Files, log: log, reach: reach,
+// New returns a Saver that is to be run. It calls reach before and after each write.
+func New(store world.Store, files world.Files, log hclog.Logger, reach func(when string, what any)) *Saver {
+	return &Saver{
+		store: store, files: files, log: log, reach: reach,
 		wake: make(chan struct{}, 1), wanted: make(chan chan<- bool), ended: make(chan struct{}),
 		pending: map[string]*state.Record{}, last: map[string]*state.Record{}, troubles: map[string]string{},
 	}
 }
 
 // Save takes what is to be written of a build (actor.Records).
-func (s *saver) Save(name string, r *state.Record) {
+func (s *Saver) Save(name string, r *state.Record) {
 	s.mu.Lock()
 	s.pending[name] = r
 	if s.last[name] = r; r == nil {
@@ -60,16 +62,16 @@ func (s *saver) Save(name string, r *state.Record) {
 	s.wakeUp()
 }
 
-// keep takes a configuration of which a copy is to be kept.
-func (s *saver) keep(cfg *config.Config) {
+// Keep takes a configuration of which a copy is to be kept.
+func (s *Saver) Keep(cfg *config.Config) {
 	s.mu.Lock()
 	s.applied = cfg
 	s.mu.Unlock()
 	s.wakeUp()
 }
 
-// restore has every record written again that somebody has removed or changed since.
-func (s *saver) restore() {
+// Restore has every record written again that somebody has removed or changed since.
+func (s *Saver) Restore() {
 	s.mu.Lock()
 	all := maps.Clone(s.last)
 	s.mu.Unlock()
@@ -90,8 +92,8 @@ func (s *saver) restore() {
 // is seldom alone.
 const saveRest = time.Millisecond
 
-// run writes until ctx ends and everything is written, or cannot be.
-func (s *saver) run(ctx context.Context) {
+// Run writes until ctx ends and everything is written, or cannot be.
+func (s *Saver) Run(ctx context.Context) {
 	defer close(s.ended)
 	again, rest := time.NewTimer(0), time.NewTimer(0)
 	again.Stop()
@@ -125,23 +127,20 @@ func (s *saver) run(ctx context.Context) {
 			waiting = true
 		}
 	}
-	s.restore() // once more, nobody looks after them any longer
+	s.Restore() // once more, nobody looks after them any longer
 	s.write(true)
 }
 
-func (s *saver) wakeUp() {
+func (s *Saver) wakeUp() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
 	}
 }
 
-// Flush waits until everything saved before is written (actor.Records).
-func (s *saver) Flush(limit time.Duration) bool { return s.flush(limit) }
-
-// flush waits until everything noted before the call is written. It returns false if something
+// Flush waits until everything noted before the call is written (actor.Records). It returns false if something
 // cannot be written, or is not within the limit.
-func (s *saver) flush(limit time.Duration) bool {
+func (s *Saver) Flush(limit time.Duration) bool {
 	late := time.NewTimer(limit)
 	defer late.Stop()
 	result := make(chan bool, 1)
@@ -161,7 +160,7 @@ func (s *saver) flush(limit time.Duration) bool {
 }
 
 // idle reports whether nothing is to be written.
-func (s *saver) idle() bool {
+func (s *Saver) idle() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.pending) == 0
@@ -169,7 +168,7 @@ func (s *saver) idle() bool {
 
 // write writes what is pending and reports whether all of it was written. What could not be written
 // the last time is left out unless all is to be tried.
-func (s *saver) write(all bool) bool {
+func (s *Saver) write(all bool) bool {
 	s.mu.Lock()
 	todo, applied := s.pending, s.applied
 	s.pending, s.applied = map[string]*state.Record{}, nil
@@ -225,7 +224,7 @@ func (s *saver) write(all bool) bool {
 }
 
 // troubled notes how a write went, and reports whether it failed for a reason that was not logged yet.
-func (s *saver) troubled(name string, err error) bool {
+func (s *Saver) troubled(name string, err error) bool {
 	if err == nil {
 		delete(s.troubles, name)
 		return false

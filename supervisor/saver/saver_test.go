@@ -1,4 +1,4 @@
-package supervisor
+package saver
 
 import (
 	"context"
@@ -80,13 +80,13 @@ func (p *paper) names() map[string]state.Record {
 }
 
 // saving runs f in a bubble with a saver that is running.
-func saving(t *testing.T, f func(t *testing.T, s *saver, p *paper)) {
+func saving(t *testing.T, f func(t *testing.T, s *Saver, p *paper)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		p := &paper{records: map[string]state.Record{}}
-		s := newSaver(&world.World{Store: p, Files: files{paper: p}}, hclog.NewNullLogger(), func(string, any) {})
+		s := New(p, files{paper: p}, hclog.NewNullLogger(), func(string, any) {})
 		ctx, stop := context.WithCancel(t.Context())
-		go s.run(ctx)
+		go s.Run(ctx)
 		f(t, s, p)
 		stop()
 		<-s.ended
@@ -94,32 +94,32 @@ func saving(t *testing.T, f func(t *testing.T, s *saver, p *paper)) {
 }
 
 func TestDiskThatHangsIsWaitedForByNobodyForLong(t *testing.T) {
-	saving(t, func(t *testing.T, s *saver, p *paper) {
+	saving(t, func(t *testing.T, s *Saver, p *paper) {
 		hangs := make(chan struct{})
 		p.do(func() { p.hangs = hangs })
 		begun := time.Now()
 		s.Save("a", &state.Record{})
-		s.keep(&config.Config{})
-		s.restore()
+		s.Keep(&config.Config{})
+		s.Restore()
 		if took := time.Since(begun); took > 0 {
 			t.Errorf("noting took %v", took)
 		}
-		if s.flush(time.Second) || time.Since(begun) != time.Second {
+		if s.Flush(time.Second) || time.Since(begun) != time.Second {
 			t.Errorf("flush returned after %v", time.Since(begun))
 		}
 		s.Save("b", &state.Record{})
 		close(hangs)
-		if !s.flush(time.Second) || len(p.names()) != 2 || p.kept != 1 {
+		if !s.Flush(time.Second) || len(p.names()) != 2 || p.kept != 1 {
 			t.Errorf("it is not written once the disk goes on: %v", p.names())
 		}
 	})
 }
 
 func TestRecordThatCannotBeWrittenIsTriedAgain(t *testing.T) {
-	saving(t, func(t *testing.T, s *saver, p *paper) {
+	saving(t, func(t *testing.T, s *Saver, p *paper) {
 		p.do(func() { p.fails = errors.New("no space left on device") })
 		s.Save("a", &state.Record{})
-		if s.flush(time.Second) {
+		if s.Flush(time.Second) {
 			t.Error("flush says that it is written")
 		}
 		p.do(func() { p.fails = nil })
@@ -133,13 +133,13 @@ func TestRecordThatCannotBeWrittenIsTriedAgain(t *testing.T) {
 
 // A write that fails touches the folder all the same, and whoever watches that asks for another.
 func TestDiskThatTakesNothingIsNotTriedAllTheTime(t *testing.T) {
-	saving(t, func(t *testing.T, s *saver, p *paper) {
+	saving(t, func(t *testing.T, s *Saver, p *paper) {
 		p.do(func() { p.fails = errors.New("no space left on device") })
 		s.Save("a", &state.Record{})
-		s.keep(&config.Config{})
+		s.Keep(&config.Config{})
 		for begun := time.Now(); time.Since(begun) < 5*saveRetry; time.Sleep(10 * time.Millisecond) {
-			s.restore()
-			s.keep(&config.Config{})
+			s.Restore()
+			s.Keep(&config.Config{})
 		}
 		if most := 2 * 7; p.tries > most || p.tries < 8 {
 			t.Errorf("it was tried %d times, want about %d", p.tries, most)
@@ -160,13 +160,13 @@ func TestDiskThatTakesNothingIsNotTriedAllTheTime(t *testing.T) {
 }
 
 func TestRecordThatSomebodyRemovedIsWrittenAgain(t *testing.T) {
-	saving(t, func(t *testing.T, s *saver, p *paper) {
+	saving(t, func(t *testing.T, s *Saver, p *paper) {
 		s.Save("a", &state.Record{})
 		s.Save("b", nil)
-		s.flush(time.Second)
+		s.Flush(time.Second)
 		p.do(func() { clear(p.records) })
-		s.restore()
-		if s.flush(time.Second); len(p.names()) != 1 {
+		s.Restore()
+		if s.Flush(time.Second); len(p.names()) != 1 {
 			t.Errorf("there are %v", p.names())
 		}
 	})
@@ -175,12 +175,12 @@ func TestRecordThatSomebodyRemovedIsWrittenAgain(t *testing.T) {
 func TestFlushAfterTheEndSaysWhetherEverythingIsWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &paper{records: map[string]state.Record{}, fails: errors.New("read-only file system")}
-		s := newSaver(&world.World{Store: p, Files: files{paper: p}}, hclog.NewNullLogger(), func(string, any) {})
+		s := New(p, files{paper: p}, hclog.NewNullLogger(), func(string, any) {})
 		s.Save("a", &state.Record{})
 		ctx, stop := context.WithCancel(t.Context())
 		stop()
-		s.run(ctx)
-		if s.flush(time.Second) {
+		s.Run(ctx)
+		if s.Flush(time.Second) {
 			t.Error("it says so and nothing is written")
 		}
 	})

@@ -1,4 +1,5 @@
-package supervisor
+// Package claim tells what an earlier supervisor really left running from what only says so.
+package claim
 
 import (
 	"cmp"
@@ -13,10 +14,10 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/world"
 )
 
-// claims are what was found of a build that says it is of an earlier supervisor: processes and
+// Claims are what was found of a build that says it is of an earlier supervisor: processes and
 // cgroups, by the generation that they name. Anybody can start a process with any mark in its
-// environment, so nothing is believed that confirm does not return.
-type claims struct {
+// environment, so nothing is believed that Evidence.Confirm does not return.
+type Claims struct {
 	processes []claim
 	cgroups   []int // generations that have one: only we can make it
 	tasks     taskClaims
@@ -44,17 +45,17 @@ func generationOf(rootID, mark string) (build string, n int, ok bool) {
 	return build, n, ok
 }
 
-// sorted sorts what was found by the builds that it names. What a process says counts for less than
-// the cgroup that it is in.
-func sorted(rootID string, found []world.Marked, cgroups []string) map[string]*claims {
-	all := map[string]*claims{}
-	of := func(mark string) (c *claims, n int) {
+// Sort sorts what was found of the root with that ID by the builds that it names: processes, and the
+// marks that cgroups stand for. What a process says counts for less than the cgroup that it is in.
+func Sort(rootID string, found []world.Marked, cgroups []string) map[string]*Claims {
+	all := map[string]*Claims{}
+	of := func(mark string) (c *Claims, n int) {
 		name, n, ok := generationOf(rootID, mark)
 		if !ok {
 			return nil, 0
 		}
 		if all[name] == nil {
-			all[name] = &claims{}
+			all[name] = &Claims{}
 		}
 		return all[name], n
 	}
@@ -64,7 +65,7 @@ func sorted(rootID string, found []world.Marked, cgroups []string) map[string]*c
 			return nil
 		}
 		if all[name] == nil {
-			all[name] = &claims{}
+			all[name] = &Claims{}
 		}
 		if all[name].tasks == nil {
 			all[name].tasks = taskClaims{}
@@ -94,11 +95,23 @@ func sorted(rootID string, found []world.Marked, cgroups []string) map[string]*c
 	return all
 }
 
-// evidence is what confirms a claim.
-type evidence struct {
-	record state.Record // of the build; the zero one where there is none
-	bootID string
-	user   int // whom the entry has the build run as
+// Evidence is what confirms a claim.
+type Evidence struct {
+	RootID string
+	BootID string
+	Record state.Record // of the build; the zero one where there is none
+	User   int          // whom the entry has the build run as
+}
+
+// Confirm returns the generations and tasks of a build that are confirmed, the newest generation first,
+// and the processes that are not. c may be nil.
+func (e Evidence) Confirm(build string, c *Claims) (left, tasks []actor.Leftover, refused []world.Marked) {
+	if c == nil {
+		return nil, nil, nil
+	}
+	left, refused = e.confirm(build, c)
+	tasks, more := e.confirmTasks(c.tasks)
+	return left, tasks, append(refused, more...)
 }
 
 // confirm returns the generations that are confirmed, the newest first, and the processes that are
@@ -107,14 +120,11 @@ type evidence struct {
 // process, or else by the entry. The last is all there is where a supervisor was killed before it had
 // written down what it started, and no protection from what the same user runs: builds of one user
 // are not protected from one another.
-func (e evidence) confirm(rootID, build string, c *claims) (left []actor.Leftover, refused []world.Marked) {
-	if c == nil {
-		return nil, nil
-	}
+func (e Evidence) confirm(build string, c *Claims) (left []actor.Leftover, refused []world.Marked) {
 	byN := map[int]*actor.Leftover{}
 	of := func(n int) *actor.Leftover {
 		if byN[n] == nil {
-			byN[n] = &actor.Leftover{N: n, Mark: rootID + "/" + build + "/" + strconv.Itoa(n), User: e.userOf(n, c)}
+			byN[n] = &actor.Leftover{N: n, Mark: e.RootID + "/" + build + "/" + strconv.Itoa(n), User: e.userOf(n, c)}
 		}
 		return byN[n]
 	}
@@ -158,26 +168,26 @@ func (p claim) likelierThan(q claim) bool {
 
 // recorded reports whether the record has the generation that p names, since this boot, and whether p
 // is the main process that was written down of it.
-func (e evidence) recorded(p claim) (recorded, isMain bool) {
+func (e Evidence) recorded(p claim) (recorded, isMain bool) {
 	g, ok := e.generation(p.n)
 	return ok, ok && g.Pid == p.Pid && g.StartTime == p.StartTime
 }
 
-func (e evidence) generation(n int) (state.Generation, bool) {
-	i := slices.IndexFunc(e.record.Generations, func(g state.Generation) bool { return g.N == n && g.BootID == e.bootID })
+func (e Evidence) generation(n int) (state.Generation, bool) {
+	i := slices.IndexFunc(e.Record.Generations, func(g state.Generation) bool { return g.N == n && g.BootID == e.BootID })
 	if i < 0 {
 		return state.Generation{}, false
 	}
-	return e.record.Generations[i], true
+	return e.Record.Generations[i], true
 }
 
 // beyond reports whether a number is too far from those that were written down to be one of ours.
-func (e evidence) beyond(n int) bool {
-	return e.record.NextGeneration > 0 && n >= e.record.NextGeneration+unrecorded
+func (e Evidence) beyond(n int) bool {
+	return e.Record.NextGeneration > 0 && n >= e.Record.NextGeneration+unrecorded
 }
 
 // userOf is whom generation n was started as.
-func (e evidence) userOf(n int, c *claims) int {
+func (e Evidence) userOf(n int, c *Claims) int {
 	g, ok := e.generation(n)
 	switch {
 	case ok && g.User != nil && *g.User < 0:
@@ -192,5 +202,5 @@ func (e evidence) userOf(n int, c *claims) int {
 			}
 		}
 	}
-	return e.user
+	return e.User
 }
