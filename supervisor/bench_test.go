@@ -37,7 +37,7 @@ func BenchmarkIdle(b *testing.B) {
 func benchmarkIdle(b *testing.B, name string, n int, processes []config.Process) {
 	b.Run(name, func(b *testing.B) {
 		s := idle(b, n, processes)
-		s.world.Program.Memory(true)
+		s.world.Program.Trim()
 		var before, after, wokenBefore, wokenAfter int
 		for b.Loop() {
 			before, wokenBefore = ticks(b), wakeups(b)

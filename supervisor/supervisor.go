@@ -150,7 +150,7 @@ func begin(o Options) *Supervisor {
 // run is the supervisor's own goroutine: it takes signals, edits and requests one after the other,
 // until it is to stop and every actor has ended.
 func (s *Supervisor) run(ctx context.Context) error {
-	s.world.Program.Memory(false)
+	s.world.Program.Hurry(true)
 	s.log.Info("supervisor is starting", "version", s.Version, "pid", os.Getpid(), "root", s.Config.Root, "builds", len(s.Config.Builds))
 	if from := s.world.Past.From(); from != "" {
 		s.log.Info("supervisor was upgraded", "from", from, "to", s.Version)
@@ -205,6 +205,7 @@ func (s *Supervisor) loop(ctx, life context.Context, caughtUp <-chan struct{}) {
 		case <-caughtUp:
 			caughtUp = nil
 			close(s.begun)
+			s.world.Program.Hurry(false)
 			s.notifier.Ready(s.summary())
 		case <-alive:
 			s.notifier.Alive()
@@ -230,7 +231,7 @@ const trimAfter = 20 * time.Second
 func (s *Supervisor) trimLater(ctx context.Context) {
 	select {
 	case <-time.After(trimAfter):
-		s.world.Program.Memory(true)
+		s.world.Program.Trim()
 	case <-ctx.Done():
 	}
 }

@@ -149,6 +149,33 @@ func BenchmarkOnlyTree(b *testing.B) {
 	}
 }
 
+// BenchmarkRunOnce compares `run one true` with the command itself, in turns.
+func BenchmarkRunOnce(b *testing.B) {
+	const rounds = 50
+	w := NewWorld(b, One())
+	w.Serve("one")
+	for b.Loop() {
+		var bare, run, more []time.Duration
+		for range rounds {
+			begun := time.Now()
+			if err := exec.Command("true").Run(); err != nil {
+				b.Fatal(err)
+			}
+			bare = append(bare, time.Since(begun))
+			begun = time.Now()
+			w.MustCLI("run", "one", "true")
+			run = append(run, time.Since(begun))
+			more = append(more, run[len(run)-1]-bare[len(bare)-1])
+		}
+		slices.Sort(more)
+		b.ReportMetric(0, "ns/op")
+		b.ReportMetric(ms(median(bare)), "ms-bare")
+		b.ReportMetric(ms(median(run)), "ms-run")
+		b.ReportMetric(ms(median(more)), "ms-more")
+		b.ReportMetric(ms(more[rounds*9/10]), "ms-more-p90")
+	}
+}
+
 // current is the folder in which the serving release of a build runs.
 func (w *World) current(name string) string { return filepath.Join(w.Root, name, "current", "API") }
 
