@@ -20,30 +20,40 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/world"
 )
 
-// BenchmarkIdle measures what watching n serving builds costs when nothing happens: memory, threads
-// and clock ticks of CPU in 20 s. Everything is real except the child, a sleep in place of
-// gunicorn, and therefore its releases and its health probe's result.
+// BenchmarkIdle measures what watching n serving builds costs when nothing happens, without and with a
+// process beside each server: memory, threads, and clock ticks of CPU and wakeups in 20 s. Everything is
+// real except the children, sleeps in place of gunicorn and a worker, and therefore their releases and
+// the health probe's result.
 func BenchmarkIdle(b *testing.B) {
 	for _, n := range []int{1, 100, 1000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			s := idle(b, n)
-			s.world.Program.Memory(true)
-			var before, after int
-			for b.Loop() {
-				before = ticks(b)
-				<-time.After(20 * time.Second) // this is what is measured: nothing happens
-				after = ticks(b)
-			}
-			b.ReportMetric(0, "ns/op")
-			b.ReportMetric(float64(number(b, "/proc/self/smaps_rollup", "Pss:"))/1024, "MB-PSS")
-			b.ReportMetric(float64(number(b, "/proc/self/smaps_rollup", "Pss_Anon:"))/1024, "MB-PSS-anon")
-			b.ReportMetric(float64(number(b, "/proc/self/status", "Threads:")), "threads")
-			b.ReportMetric(float64(after-before), "ticks/20s")
-			if len(s.fleet.Load().actors) != n {
-				b.Fatal("some builds are missing")
-			}
-		})
+		benchmarkIdle(b, fmt.Sprint(n), n, nil)
 	}
+	benchmarkIdle(b, "1000 with a process each", 1000, []config.Process{{
+		Name: "worker", Command: []string{"/usr/bin/sleep", "100000"}, Count: 1,
+		Restart: config.RestartAlways, StopSignal: "TERM", GracefulTimeout: time.Second,
+	}})
+}
+
+func benchmarkIdle(b *testing.B, name string, n int, processes []config.Process) {
+	b.Run(name, func(b *testing.B) {
+		s := idle(b, n, processes)
+		s.world.Program.Trim()
+		var before, after, wokenBefore, wokenAfter int
+		for b.Loop() {
+			before, wokenBefore = ticks(b), wakeups(b)
+			<-time.After(20 * time.Second) // this is what is measured: nothing happens
+			after, wokenAfter = ticks(b), wakeups(b)
+		}
+		b.ReportMetric(0, "ns/op")
+		b.ReportMetric(float64(number(b, "/proc/self/smaps_rollup", "Pss:"))/1024, "MB-PSS")
+		b.ReportMetric(float64(number(b, "/proc/self/smaps_rollup", "Pss_Anon:"))/1024, "MB-PSS-anon")
+		b.ReportMetric(float64(number(b, "/proc/self/status", "Threads:")), "threads")
+		b.ReportMetric(float64(after-before), "ticks/20s")
+		b.ReportMetric(float64(wokenAfter-wokenBefore), "wakeups/20s")
+		if len(s.fleet.Load().actors) != n {
+			b.Fatal("some builds are missing")
+		}
+	})
 }
 
 // BenchmarkStatus measures what `status` costs with n builds, from the request over the control
@@ -51,7 +61,7 @@ func BenchmarkIdle(b *testing.B) {
 func BenchmarkStatus(b *testing.B) {
 	for _, n := range []int{1, 100, 1000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			s := idle(b, n)
+			s := idle(b, n, nil)
 			client := control.Client{Socket: ControlSocket(s.Config.Root)}
 			var slowest time.Duration
 			for b.Loop() {
@@ -86,8 +96,8 @@ type well struct{ actor.Host }
 
 func (well) Probe(context.Context, string, *config.Health, time.Duration) error { return nil }
 
-// idle is a supervisor of n builds that all serve.
-func idle(b *testing.B, n int) *Supervisor {
+// idle is a supervisor of n builds that all serve, with these processes.
+func idle(b *testing.B, n int, processes []config.Process) *Supervisor {
 	b.Helper()
 	root, err := os.MkdirTemp("", "mi")
 	if err != nil {
@@ -99,7 +109,8 @@ func idle(b *testing.B, n int) *Supervisor {
 		cfg.Builds = append(cfg.Builds, config.Build{
 			Name: fmt.Sprintf("b%d", i), Source: root, AppDir: "usr", Command: []string{"/usr/bin/sleep", "100000"},
 			SocketMode: 0o660, Umask: 0o027, GracefulTimeout: time.Second, StableAfter: time.Second, RestartDelayMax: time.Minute, Autostart: true, Restart: config.RestartAlways,
-			Health: config.Health{Interval: time.Hour, StartTimeout: time.Hour, Timeout: time.Hour, Failures: 3},
+			Processes: processes,
+			Health:    config.Health{Interval: time.Hour, StartTimeout: time.Hour, Timeout: time.Hour, Failures: 3},
 		})
 	}
 	signals := make(chan os.Signal)
@@ -135,7 +146,7 @@ func idle(b *testing.B, n int) *Supervisor {
 		}
 		<-time.After(100 * time.Millisecond)
 		for _, a := range s.fleet.Load().actors {
-			if st := a.View().State; st.Phase() == machine.PhaseRunning && st.StableAt.IsZero() {
+			if st := a.View().State; st.Phase() == machine.PhaseRunning && st.StableAt.IsZero() && stableProcesses(st) == len(processes) {
 				done++
 			}
 		}
@@ -143,6 +154,30 @@ func idle(b *testing.B, n int) *Supervisor {
 	s.saver.Flush(time.Minute)
 	return s
 }
+
+// stableProcesses counts the processes that run and are stable.
+func stableProcesses(st *machine.State) (n int) {
+	for _, m := range st.Processes {
+		if m.Ready && m.StableAt.IsZero() {
+			n++
+		}
+	}
+	return n
+}
+
+// wakeups counts how often a thread of ours has been put on a processor.
+func wakeups(b *testing.B) (n int) {
+	b.Helper()
+	threads, err := filepath.Glob("/proc/self/task/*/status")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, thread := range threads {
+		n += number(b, thread, "voluntary_ctxt_switches:") + number(b, thread, "nonvoluntary_ctxt_switches:")
+	}
+	return n
+}
+
 func ticks(b *testing.B) int {
 	b.Helper()
 	text, err := os.ReadFile("/proc/self/stat")

@@ -240,10 +240,11 @@ func (s *Supervisor) watch() {
 	f := s.fleet.Load()
 	targets := []watch.Target{{Files: []string{f.cfg.Path}, Globs: f.cfg.Include}}
 	for _, b := range f.cfg.Builds {
+		name := b.Name // the functions below would keep all of b
 		t := watch.Target{
-			ID: b.Name, Files: s.inputs[b.Name].Files, Locks: s.inputs[b.Name].Locks,
-			Making:   func() bool { return s.making(b.Name) },
-			Restless: func(paths []string) { s.sourceRestless(b.Name, paths) },
+			ID: name, Files: s.inputs[name].Files, Locks: s.inputs[name].Locks,
+			Making:   func() bool { return s.making(name) },
+			Restless: func(paths []string) { s.sourceRestless(name, paths) },
 		}
 		if b.WatchSource {
 			t.Trees = []string{b.Source}

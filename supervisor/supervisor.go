@@ -69,6 +69,11 @@ type Supervisor struct {
 	notifier *sdnotify.Notifier
 	phases   chan struct{} // for the notifier: a build's phase has changed
 
+	course
+}
+
+// course is what a supervisor runs by, from its begin to its end.
+type course struct {
 	requests chan func()   // for the goroutine of run
 	ended    chan struct{} // closed when run no longer takes requests
 	begun    chan struct{} // closed when every build has taken over what an earlier run left
@@ -120,8 +125,7 @@ func begin(o Options) *Supervisor {
 		inputs:   map[string]build.Watched{},
 		saver:    saver.New(o.World.Store, o.World.Files, o.Log.Named("state"), o.Reach),
 		notifier: sdnotify.New(o.Environ, o.Log.Named("notify")), phases: make(chan struct{}, 1),
-		requests: make(chan func()), ended: make(chan struct{}), begun: make(chan struct{}),
-		kill: kill,
+		course: course{requests: make(chan func()), ended: make(chan struct{}), begun: make(chan struct{}), kill: kill},
 	}
 	s.metrics = control.NewMetrics(o.Version, s)
 	s.reports = newReports(o.World.Events, o.World.PastEvents, s.metrics)
@@ -146,7 +150,7 @@ func begin(o Options) *Supervisor {
 // run is the supervisor's own goroutine: it takes signals, edits and requests one after the other,
 // until it is to stop and every actor has ended.
 func (s *Supervisor) run(ctx context.Context) error {
-	s.world.Program.Memory(false)
+	s.world.Program.Hurry(true)
 	s.log.Info("supervisor is starting", "version", s.Version, "pid", os.Getpid(), "root", s.Config.Root, "builds", len(s.Config.Builds))
 	if from := s.world.Past.From(); from != "" {
 		s.log.Info("supervisor was upgraded", "from", from, "to", s.Version)
@@ -201,6 +205,7 @@ func (s *Supervisor) loop(ctx, life context.Context, caughtUp <-chan struct{}) {
 		case <-caughtUp:
 			caughtUp = nil
 			close(s.begun)
+			s.world.Program.Hurry(false)
 			s.notifier.Ready(s.summary())
 		case <-alive:
 			s.notifier.Alive()
@@ -226,7 +231,7 @@ const trimAfter = 20 * time.Second
 func (s *Supervisor) trimLater(ctx context.Context) {
 	select {
 	case <-time.After(trimAfter):
-		s.world.Program.Memory(true)
+		s.world.Program.Trim()
 	case <-ctx.Done():
 	}
 }

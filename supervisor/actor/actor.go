@@ -58,9 +58,7 @@ type Step struct {
 // goroutine.
 type Actor struct {
 	*Fleet
-	name  string
-	paths layout.Build
-	log   hclog.Logger
+	identity
 
 	entry  *config.Build  // as the file has it now; never changed in place
 	state  *machine.State // never changed once published
@@ -78,11 +76,23 @@ type Actor struct {
 	oneOffs     map[string]*task // by ID
 	schedules   schedules
 
-	mail  mailbox
-	tasks sync.WaitGroup
+	course
 	asked commands
 	shown shown
-	done  chan struct{}
+}
+
+// identity is the build's name with what it makes of it. It does not change.
+type identity struct {
+	name  string
+	paths layout.Build
+	log   hclog.Logger
+}
+
+// course is what an actor runs by: what is posted to it and what it runs beside its goroutine.
+type course struct {
+	mail  mailbox
+	tasks sync.WaitGroup
+	done  chan struct{} // closed when it has ended
 }
 
 // earlier is what an earlier run left.
@@ -95,8 +105,9 @@ type earlier struct {
 // what an earlier run left (Adopt) and its entry (Configure).
 func New(f *Fleet, entry *config.Build) *Actor {
 	a := &Actor{
-		Fleet: f, name: entry.Name, paths: f.Root.Build(entry.Name),
-		log:         f.Log.With("build", entry.Name),
+		Fleet:       f,
+		identity:    identity{entry.Name, f.Root.Build(entry.Name), f.Log.With("build", entry.Name)},
+		course:      course{done: make(chan struct{})},
 		entry:       entry,
 		state:       &machine.State{},
 		launches:    newLaunches(),
@@ -104,7 +115,6 @@ func New(f *Fleet, entry *config.Build) *Actor {
 		earlier:     earlier{leftovers: map[int]string{}},
 		timers:      map[machine.TimerKind]*time.Timer{},
 		oneOffs:     map[string]*task{},
-		done:        make(chan struct{}),
 	}
 	a.health.Store(&entry.Health)
 	a.hooks.ctx, a.hooks.end = context.WithCancel(f.Hard)

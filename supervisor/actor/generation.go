@@ -37,9 +37,13 @@ type generation struct {
 	limited   limited
 	seenKills atomic.Int32 // limited.kills, for whoever probes
 	leaving   atomic.Bool  // told to end: its exit is no event
+	checks
+}
 
+// checks is when a generation is checked and probed.
+type checks struct {
 	mu     sync.Mutex  // guards what follows
-	halted bool        // checks and probes have stopped
+	halted bool        // there are no more
 	next   *time.Timer // of the next probe
 }
 

@@ -274,7 +274,7 @@ func TestHookHasItsBracesFilledInFromWhatServes(t *testing.T) {
 
 func TestHookOfABuildWithoutAReleaseSaysWhatItMisses(t *testing.T) {
 	t.Parallel()
-	a := &Actor{name: "one", paths: root.Build("one")}
+	a := &Actor{identity: identity{name: "one", paths: root.Build("one")}}
 	if _, err := a.fillHook(nil, []string{"{data}/x", "{python}"}, ""); err == nil || !strings.Contains(err.Error(), "fill in {python} of the hook: there is no release yet") {
 		t.Error(err)
 	}

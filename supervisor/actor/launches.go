@@ -70,7 +70,7 @@ func (a *Actor) launchOf(v machine.Version) (*server.Launch, error) {
 		return l, nil
 	}
 	l, err := a.prepare(v, func(set runSettings, p server.Place, owner config.Identity) *server.Launch {
-		return server.Prepare(*set.entry, set.environ, p, owner)
+		return server.Prepare(set.entry, set.environ, p, owner)
 	})
 	if err == nil {
 		a.launches.of[v] = l

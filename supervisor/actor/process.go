@@ -50,7 +50,7 @@ func (a *Actor) launchOfProcess(v machine.Version) (*server.Launch, error) {
 		return nil, fmt.Errorf("start a process of release %s: its settings are not known", v.Release)
 	}
 	l, err := a.prepareWith(set.runSettings, v, func(set runSettings, p server.Place, owner config.Identity) *server.Launch {
-		return server.PrepareProcess(*set.entry, a.launches.processes[v.RunKey].process, set.environ, p, owner)
+		return server.PrepareProcess(set.entry, a.launches.processes[v.RunKey].process, set.environ, p, owner)
 	})
 	if err == nil {
 		a.launches.of[v] = l

@@ -237,7 +237,7 @@ func (a *Actor) launchOfTask(o Order) (*server.Launch, error) {
 		return nil, fmt.Errorf("no release of %s serves, the build is %s%s: `start` serves it, or name a release that is kept with --release", a.name, a.state.Phase(), why)
 	}
 	return a.prepare(v, func(set runSettings, p server.Place, owner config.Identity) *server.Launch {
-		return server.PrepareTask(*set.entry, set.environ, p, owner, server.Once{Argv: o.Argv, Braces: o.Braces, Env: o.Env})
+		return server.PrepareTask(set.entry, set.environ, p, owner, server.Once{Argv: o.Argv, Braces: o.Braces, Env: o.Env})
 	})
 }
 

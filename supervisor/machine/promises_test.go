@@ -459,3 +459,28 @@ func TestStopWhileTheSupervisorEndsIsRemembered(t *testing.T) {
 		t.Errorf("before the end it was to be %q", l.s.Before)
 	}
 }
+
+// A tree that is killed beside another one is started again at once; one that hung when its end has had
+// the processors for a while.
+func TestTreeBesideAnotherComesBack(t *testing.T) {
+	l := begin(t)
+	l.policy.Replicas = 2
+	l.replicas = map[string]int{l.runKey: 2}
+	l.configure(false)
+	l.builds()
+	l.take(Ready{N: 1})
+	l.take(Ready{N: 2})
+	l.passes(l.policy.StableAfter)
+	l.is(PhaseRunning)
+	l.wants("the end and a start at once", slices.Equal(l.took(Exited{N: 2, Reason: "killed by SIGKILL"}), []string{"End", "Spawn"}))
+	l.hears()
+	l.take(Ready{N: 3})
+	l.passes(l.policy.StableAfter)
+	for range l.policy.Failures - 1 {
+		l.take(ProbeFailed{N: 3, Reason: "no answer"})
+	}
+	l.wants("the end and a timer", slices.Equal(l.took(ProbeFailed{N: 3, Reason: "no answer"}), []string{"End", "SetTimer"}))
+	l.passes(afterHang)
+	l.wants("a start then", l.s.Serving.Beside[0].N == 4)
+	l.is(PhaseRunning)
+}

@@ -178,6 +178,10 @@ func (t *turn) leadDied(reason string, clean bool) {
 	}
 }
 
+// afterHang is how long the end of a tree that hung has the processors for itself: it is woken up to
+// finish what it holds, and together with its successor's boot that keeps the others from serving.
+const afterHang = 500 * time.Millisecond
+
 // replicaDied ends what is left of a tree whose clients the others serve, or which hangs.
 func (t *turn) replicaDied(m *Member, reason string, clean bool) {
 	dead := m.Tree
@@ -186,6 +190,9 @@ func (t *turn) replicaDied(m *Member, reason string, clean bool) {
 	t.Restarts++
 	t.LastExit = reason
 	t.startAgain(m, t.Policy.Restart, reason, clean)
+	if dead.Unhealthy && m.Halted == "" && m.StartAt.IsZero() {
+		m.StartAt = t.now.Add(afterHang)
+	}
 	t.noteMember(EventReplicaFailed, *m, dead, reason+"; "+t.startsAgain(*m))
 	t.Serving.Deaths++
 	if t.StableAt.IsZero() {

@@ -4,7 +4,7 @@ import "github.com/medctrl/medctrl-supervisor/config"
 
 // Command is a server that the key `command` names. It gets its listener through LISTEN_FDS
 // (sd_listen_fds(3)).
-type Command struct{ Entry config.Build }
+type Command struct{ Entry *config.Build }
 
 // Argv is the command with its braces filled in.
 func (c Command) Argv(p Place) ([]string, []File) {

@@ -14,7 +14,8 @@ import (
 // File is a generated file that a server needs.
 type File struct {
 	Path string
-	Text string
+	Head string      // of its text, common to many
+	Text string      // the rest
 	Mode fs.FileMode // of the file; its folder can be entered by the group as well
 	GID  int         // group of both; -1: the supervisor's own
 }
@@ -32,7 +33,7 @@ func (f File) Write() error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", f.Path, err)
 	}
-	_, err = temp.WriteString(f.Text)
+	_, err = temp.WriteString(f.Head + f.Text)
 	if err == nil {
 		err = temp.Chmod(f.Mode)
 	}
@@ -64,6 +65,6 @@ func (f File) asItShouldBe() bool {
 	if owner, ok := info.Sys().(*syscall.Stat_t); ok && f.GID >= 0 && int(owner.Gid) != f.GID {
 		return false
 	}
-	have, err := untrusted.ReadBelow(filepath.Dir(f.Path), filepath.Base(f.Path), int64(len(f.Text)))
-	return err == nil && string(have) == f.Text
+	have, err := untrusted.ReadBelow(filepath.Dir(f.Path), filepath.Base(f.Path), int64(len(f.Head)+len(f.Text)))
+	return err == nil && string(have) == f.Head+f.Text
 }

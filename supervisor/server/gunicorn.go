@@ -10,13 +10,13 @@ import (
 )
 
 // Gunicorn is the usual server.
-type Gunicorn struct{ Entry config.Build }
+type Gunicorn struct{ Entry *config.Build }
 
 // Argv starts gunicorn with a generated configuration file. It is run with python -m, because a
 // script's #! line has a length limit. The user's own arguments come after the file and win over
 // it.
 func (g Gunicorn) Argv(p Place) ([]string, []File) {
-	conf := File{Path: p.Paths.Conf(p.RunKey), Text: conf(g.Entry), Mode: 0o640, GID: p.GID}
+	conf := File{Path: p.Paths.Conf(p.RunKey), Head: confHead, Text: conf(g.Entry), Mode: 0o640, GID: p.GID}
 	argv := append([]string{p.Release.Python(), "-m", "gunicorn", "-c", conf.Path}, g.Entry.GunicornArgs...)
 	return append(argv, g.Entry.WSGI), []File{conf}
 }
@@ -56,12 +56,14 @@ const noListener = "unix:/dev/null/the-supervisor-passed-no-listener"
 //go:embed conf.py
 var confConstant string
 
-// conf is the configuration file that one gunicorn reads. gunicorn ignores unknown names in a file,
+// confHead begins every configuration file. A thousand builds keep it once.
+var confHead = "# Written by medctrl-supervisor; an edit has no effect and is lost.\n" + confConstant + "\n\n"
+
+// conf is what follows in the one that one gunicorn reads. gunicorn ignores unknown names in a file,
 // while an unknown flag would be fatal, so one text works for every gunicorn from 20.1 on.
-func conf(b config.Build) string {
+func conf(b *config.Build) string {
 	var s strings.Builder
 	set := func(name, value string) { fmt.Fprintf(&s, "%s = %s\n", name, value) }
-	s.WriteString("# Written by medctrl-supervisor; an edit has no effect and is lost.\n" + confConstant + "\n\n")
 	set("bind", strconv.Quote(noListener))
 	set("backlog", "4096")
 	set("workers", strconv.Itoa(b.Workers))

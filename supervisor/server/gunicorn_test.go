@@ -34,8 +34,8 @@ func golden(t *testing.T, name, text string) {
 }
 
 // entry is a build as a file may have it.
-func entry() config.Build {
-	return config.Build{
+func entry() *config.Build {
+	return &config.Build{
 		Name: "one", AppDir: "API", SettingsDir: "api_settings/settings", WSGI: "api_settings.wsgi:application",
 		Workers: 2, Threads: 1, WorkerClass: "sync", Timeout: 30 * time.Second, GracefulTimeout: 1500 * time.Millisecond,
 		Umask: 0o027,
@@ -60,7 +60,7 @@ func TestGunicornsConfigurationIsAsReviewed(t *testing.T) {
 	if f := files[0]; len(files) != 1 || f.Path != place().Paths.Conf("0123456789abcdef") || f.Mode != 0o640 || f.GID != 33 {
 		t.Errorf("files %+v", files)
 	}
-	golden(t, "conf.py.golden", files[0].Text)
+	golden(t, "conf.py.golden", files[0].Head+files[0].Text)
 }
 
 func TestArgumentsOfTheUserWinOverTheConfiguration(t *testing.T) {
@@ -85,7 +85,7 @@ func TestTimeoutsAreRoundedUpToWholeSeconds(t *testing.T) {
 }
 
 func TestExitCodesOfGunicornAreExplained(t *testing.T) {
-	command := Of(config.Build{Command: []string{"serve"}})
+	command := Of(&config.Build{Command: []string{"serve"}})
 	for code, want := range map[int]string{
 		0:  "ended",
 		3:  "ended (a gunicorn worker could not boot)",

@@ -33,7 +33,7 @@ type Server interface {
 }
 
 // Of returns the server that a build's entry asks for.
-func Of(b config.Build) Server {
+func Of(b *config.Build) Server {
 	if len(b.Command) > 0 {
 		return Command{Entry: b}
 	}
@@ -83,8 +83,8 @@ const (
 
 // Prepare returns how to start the server of entry b from a release. environ is the build's
 // environment (config.Environ), owner the user and groups it runs as.
-func Prepare(b config.Build, environ []string, p Place, owner config.Identity) *Launch {
-	p.App, p.GID = p.Release.App(b), owner.GID
+func Prepare(b *config.Build, environ []string, p Place, owner config.Identity) *Launch {
+	p.App, p.GID = p.Release.App(*b), owner.GID
 	l := &Launch{
 		Server: Of(b),
 		Env:    append(environment(b, environ, p, owner), runKeyKey+"="+p.RunKey),
@@ -95,7 +95,7 @@ func Prepare(b config.Build, environ []string, p Place, owner config.Identity) *
 		Umask:  b.Umask,
 
 		NewPrivs: !b.NoNewPrivs, Capable: !b.NoNewPrivs || owner.Capable,
-		Box:    p.Release.ServerBox(b, p.Paths, owner, p.braces()),
+		Box:    p.Release.ServerBox(*b, p.Paths, owner, p.braces()),
 		Limits: b.Limits,
 	}
 	l.Argv, l.Files = l.Server.Argv(p)
@@ -103,7 +103,7 @@ func Prepare(b config.Build, environ []string, p Place, owner config.Identity) *
 }
 
 // environment returns the environment of the build's server.
-func environment(b config.Build, environ []string, p Place, owner config.Identity) []string {
+func environment(b *config.Build, environ []string, p Place, owner config.Identity) []string {
 	env := append([]string(nil), environ...)
 	set := func(k, v string) {
 		for i, e := range env {

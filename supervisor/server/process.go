@@ -10,10 +10,7 @@ import (
 )
 
 // Process is a long-running process beside the server, of a table [[build.process]].
-type Process struct {
-	Entry config.Build
-	Of    config.Process
-}
+type Process struct{ Of config.Process }
 
 // Argv is the command with its braces filled in. manage.py and python are those of the release.
 func (p Process) Argv(at Place) ([]string, []File) {
@@ -47,13 +44,13 @@ const (
 // PrepareProcess returns how to start instances of a process of entry b from a release. environ is the
 // build's environment, owner the user and groups it runs as, and p.RunKey identifies the process
 // (config.ProcessKey).
-func PrepareProcess(b config.Build, of config.Process, environ []string, p Place, owner config.Identity) *Launch {
+func PrepareProcess(b *config.Build, of config.Process, environ []string, p Place, owner config.Identity) *Launch {
 	own := []string{processKey + "=" + of.Name}
 	for _, name := range slices.Sorted(maps.Keys(of.Env)) {
 		own = append(own, name+"="+of.Env[name])
 	}
 	l := PrepareTask(b, environ, p, owner, Once{Argv: of.Command, Braces: true, Env: own})
-	l.Server, l.StopSignal, l.Notify = Process{Entry: b, Of: of}, of.Signal(), of.Ready == config.ReadyNotify
+	l.Server, l.StopSignal, l.Notify = Process{Of: of}, of.Signal(), of.Ready == config.ReadyNotify
 	return l
 }
 

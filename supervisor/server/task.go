@@ -17,9 +17,9 @@ type Once struct {
 // PrepareTask returns how to run a command from a release as its server runs: with the same
 // environment, user, limits and box, in the same folder. The programs of the release's environment come
 // first in PATH.
-func PrepareTask(b config.Build, environ []string, p Place, owner config.Identity, o Once) *Launch {
+func PrepareTask(b *config.Build, environ []string, p Place, owner config.Identity, o Once) *Launch {
 	l := Prepare(b, environ, p, owner)
-	p.App = p.Release.App(b)
+	p.App = p.Release.App(*b)
 	l.Server, l.Files, l.Argv = Command{Entry: b}, nil, o.argv(p)
 	l.Env = withPath(append(l.Env[:len(l.Env):len(l.Env)], o.Env...), filepath.Join(p.Release.Venv, "bin"))
 	return l

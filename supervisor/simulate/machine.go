@@ -458,7 +458,8 @@ type program struct{}
 
 func (program) Rotate(ctx context.Context, _ func() []string) { <-ctx.Done() }
 func (program) Room(int) error                                { return nil }
-func (program) Memory(bool)                                   {}
+func (program) Hurry(bool)                                    {}
+func (program) Trim()                                         {}
 func (program) Close() error                                  { return nil }
 
 // events are told in the story, as people are told of them.

@@ -203,9 +203,10 @@ type Program interface {
 	Rotate(ctx context.Context, paths func() []string)
 	// Room makes room for n descriptors at once.
 	Room(n int) error
-	// Memory trades memory for CPU while the supervisor starts, and gives back what only the start
-	// needed once it has settled.
-	Memory(settled bool)
+	// Hurry trades memory for CPU while it is on.
+	Hurry(on bool)
+	// Trim gives back the memory that only the start needed.
+	Trim()
 	// Close gives back what makes us the only supervisor of the root.
 	Close() error
 }
