@@ -15,7 +15,7 @@ var arguments = map[string][]string{"new": {"fresh"}, "stop": {"development"}, "
 
 // asks reports whether a command sends a request to the running supervisor.
 func asks(name string) bool {
-	return !slices.Contains([]string{"check", "doctor", "new", "nginx", "version", "help", "completion"}, name)
+	return !slices.Contains([]string{"check", "doctor", "import", "new", "nginx", "version", "help", "completion"}, name)
 }
 
 // wrong is a command that fails, and what its error must say: what, why, and what to do.
