@@ -12,7 +12,7 @@ type builder struct {
 	from         string
 	dirs         []string // in which it works, that may be a checkout
 	commands     []shellCommand
-	exported     []variable
+	names        []string // of the variables that it exports
 	requirements []string
 	python       string
 }
@@ -39,7 +39,10 @@ func (w *work) addScript(file, text string) {
 			return
 		}
 	}
-	b := &builder{from: path.Base(file), commands: sc.commands, exported: sc.exported}
+	b := &builder{from: path.Base(file), commands: sc.commands, names: sc.unknown}
+	for _, v := range sc.exported {
+		b.names = append(b.names, v.name)
+	}
 	if dir != "" {
 		b.dirs = append(b.dirs, dir)
 	}
@@ -168,6 +171,11 @@ func (w *work) steps(e *entry, pre [][]string) {
 	}
 	scripts := w.buildersOf(e)
 	for _, b := range scripts {
+		for _, name := range b.names {
+			if !slices.Contains(own, name) && name != "PATH" && name != "PYTHONPATH" {
+				e.note("%s sets %s for its commands: where the settings read it, write it into [build.env], or env_file if it is secret", b.from, name)
+			}
+		}
 		for _, c := range b.commands {
 			one(c.words, c.plain, b.from)
 		}

@@ -164,8 +164,15 @@ func (w *work) schedule(c cronLine, entries []*entry) {
 		if cmd, ok = w.unwrap(s, words); ok && cmd.program == "manage.py" && len(cmd.args) > 1 {
 			s.name = cmd.args[1]
 		}
-		if strings.ContainsAny(text, ">") {
-			t.notes = append(t.notes, "its output goes to the log of the schedule")
+		if job.piped {
+			t.reasons = append(t.reasons, "its output or input is another program's: there is no shell, [\"sh\", \"-c\", \"…\"] is one")
+		}
+		for _, to := range redirected.FindAllStringSubmatch(text, -1) {
+			if strings.Contains(to[1], "log") || to[1] == "/dev/null" || strings.HasPrefix(to[1], "&") {
+				t.notes = slices.Compact(append(t.notes, "its output goes to the log of the schedule"))
+			} else {
+				t.reasons = append(t.reasons, fmt.Sprintf("it writes to %s: there is no shell, [\"sh\", \"-c\", \"…\"] is one", shown(to[1])))
+			}
 		}
 	}
 	if input {
@@ -212,6 +219,8 @@ func (w *work) schedule(c cronLine, entries []*entry) {
 	w.processEnv(&t, s, e)
 	e.tables = append(e.tables, t)
 }
+
+var redirected = regexp.MustCompile(`>>?[ \t]*(&?[^\s;|&>]+)`)
 
 var percent = regexp.MustCompile(`\\?%`)
 

@@ -289,6 +289,9 @@ func (w *work) follow(s *service, c command, text string) (command, bool) {
 	for _, v := range w.varsOf(s.envFiles) {
 		known[v.name] = v.value
 	}
+	if _, ok := known["PORT"]; !ok {
+		known["PORT"] = "$PORT" // what it is bound to has no meaning here
+	}
 	sc, err := readScript(text, c.dir, known)
 	if err != nil {
 		s.refuse("%v", err)
@@ -299,6 +302,13 @@ func (w *work) follow(s *service, c command, text string) (command, bool) {
 	}
 	s.env = append(s.env, sc.exported...)
 	s.envFiles = append(s.envFiles, sc.envFiles...)
+	for _, name := range sc.unknown {
+		if name == "PATH" || name == "PYTHONPATH" || slices.Contains(own, name) {
+			s.note("the script sets %s: left out, a release has its own", name)
+		} else {
+			s.refuse("the script sets %s to what is only known while it runs: write the value into env_file, and take the line out", name)
+		}
+	}
 	if len(sc.commands) == 0 {
 		s.refuse("its shell command starts no program that can be told")
 		return c, false

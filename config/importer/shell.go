@@ -23,6 +23,7 @@ type shellCommand struct {
 type script struct {
 	commands []shellCommand
 	exported []variable
+	unknown  []string // variables that are exported with a value that only a run would tell
 	envFiles []string // read by source or .
 	venv     string   // whose activate it reads
 	vars     map[string]string
@@ -269,6 +270,9 @@ func (r *scriptReader) declare(c *syntax.DeclClause) {
 			value, ok := r.value(a.Value)
 			if !ok || len(value) > mostScript {
 				delete(r.vars, a.Name.Value)
+				if c.Variant.Value == "export" {
+					r.unknown = append(r.unknown, a.Name.Value)
+				}
 				continue
 			}
 			r.vars[a.Name.Value] = value
