@@ -57,6 +57,8 @@ func (w *work) environment(e *entry) {
 	for _, name := range names {
 		value := values[name]
 		switch {
+		case !envName.MatchString(name):
+			e.note("the variable %s: this is no name, and left out", shown(name))
 		case slices.Contains(own, name), strings.HasPrefix(name, "LISTEN_"), strings.HasPrefix(name, "MEDCTRL_"):
 			e.unneeded("the variable " + name)
 		case name == "PATH":

@@ -308,13 +308,13 @@ func (s *service) rest(u *unitFile) {
 		case slices.Contains(idleOptions, name):
 			s.own = append(s.own, kv{"idle", name, ""})
 		case reasonsWhy[name] != "":
-			s.note("%s=%s: %s", name, shown(o.Value), reasonsWhy[name])
+			s.note("%s: %s", shown(name+"="+o.Value), reasonsWhy[name])
 		case strings.HasPrefix(name, "Condition"), strings.HasPrefix(name, "Assert"):
-			s.note("%s=%s: no key; a build starts with the supervisor", name, shown(o.Value))
+			s.note("%s: no key; a build starts with the supervisor", shown(name+"="+o.Value))
 		case boxed.MatchString(name):
 			box = append(box, name)
 		default:
-			s.note("%s=%s: no key", shown(name), shown(o.Value))
+			s.note("%s: no key", shown(name+"="+o.Value))
 		}
 	}
 	if len(box) > 0 {

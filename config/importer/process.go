@@ -305,7 +305,7 @@ func (w *work) processEnv(t *table, s *service, e *entry) {
 	for name, value := range sorted(values) {
 		was, same := build[name]
 		switch {
-		case same && was == value, slices.Contains(own, name), name == "PATH", name == "PYTHONPATH", strings.HasPrefix(name, "CELERY"), strings.HasPrefix(name, "LISTEN_"), strings.HasPrefix(name, "MEDCTRL_"):
+		case same && was == value, !envName.MatchString(name), slices.Contains(own, name), name == "PATH", name == "PYTHONPATH", strings.HasPrefix(name, "CELERY"), strings.HasPrefix(name, "LISTEN_"), strings.HasPrefix(name, "MEDCTRL_"):
 		case isSecret(name, value):
 			if !has(files, name) {
 				t.reasons = append(t.reasons, name+" may be secret: add it to the build's env_file")

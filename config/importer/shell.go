@@ -31,9 +31,9 @@ type script struct {
 
 // The bounds of a script: what is beyond is no build script.
 const (
-	mostScript   = 128 << 10 // bytes: the parser calls itself for what is nested
-	mostCommands = 2000
-	mostNested   = 20 // functions that call functions
+	mostScript = 128 << 10 // bytes: the parser calls itself for what is nested
+	mostSteps  = 20000
+	mostNested = 20 // functions that call functions
 )
 
 // readScript goes through a script as a shell would that takes every branch once. known are variables
@@ -60,6 +60,7 @@ type scriptReader struct {
 	dir       string
 	functions map[string]*syntax.Stmt
 	depth     int
+	steps     int
 	piped     int
 	named     map[string]bool // variables that stand for themselves: their values are not known
 	stand     bool
@@ -120,7 +121,7 @@ func (r *scriptReader) statements(all []*syntax.Stmt) {
 }
 
 func (r *scriptReader) statement(s *syntax.Stmt) {
-	if s == nil || r.depth > mostNested || len(r.commands) > mostCommands {
+	if r.steps++; s == nil || r.depth > mostNested || r.steps > mostSteps {
 		return
 	}
 	switch c := s.Cmd.(type) {

@@ -119,7 +119,7 @@ func (w *work) program(section *ini.Section, file, name string) *service {
 			s.env = append(s.env, environmentList(fill(value), s)...)
 		default:
 			if !slices.Contains(idleKeys, key.Name()) {
-				s.note("%s = %s: no key", shown(key.Name()), shown(value))
+				s.note("%s: no key", shown(key.Name()+"="+value))
 			}
 		}
 		if slices.Contains(idleKeys, key.Name()) {
