@@ -14,7 +14,7 @@ import (
 // numbers, texts, cpu_count() and environment variables. All else is named in a note.
 func (w *work) readConf(e *entry, g *gunicorn, file, text string) {
 	base := path.Base(file)
-	p := &python{vars: map[string]any{}, env: e.lookup, cpus: w.m.Processors()}
+	p := &python{vars: map[string]any{}, env: func(name string) (string, bool) { return w.value(e.s, name) }, cpus: w.m.Processors()}
 	odd := map[string]int{}
 	var hooks []string
 	for _, s := range statements(text) {

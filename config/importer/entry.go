@@ -95,8 +95,6 @@ func (e *entry) refuse(format string, args ...any) {
 // unneeded names what the supervisor does by itself.
 func (e *entry) unneeded(name string) { e.idle = append(e.idle, name) }
 
-func (e *entry) lookup(name string) (string, bool) { return e.s.lookup(name) }
-
 // The values of TOML.
 
 // quote writes a text as a basic string.

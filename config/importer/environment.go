@@ -34,12 +34,25 @@ func (w *work) varsOf(files []string) []variable {
 	return all
 }
 
+// value returns a variable of a service as it saw it: a file counts before Environment=.
+func (w *work) value(s *service, name string) (string, bool) {
+	for _, v := range slices.Backward(w.varsOf(s.envFiles)) {
+		if v.name == name {
+			return v.value, true
+		}
+	}
+	return s.lookup(name)
+}
+
 func has(all []variable, name string) bool {
 	return slices.ContainsFunc(all, func(v variable) bool { return v.name == name })
 }
 
 // own are variables that the supervisor sets, and that a build may not.
 var own = strings.Fields("VIRTUAL_ENV VIRTUAL_ENV_PROMPT PYTHONHOME SPT_NOENV NOTIFY_SOCKET WATCHDOG_PID WATCHDOG_USEC GUNICORN_CMD_ARGS WEB_CONCURRENCY DJANGO_SETTINGS_MODULE PWD OLDPWD PIPENV_ACTIVE POETRY_ACTIVE CONDA_PREFIX")
+
+// notInFile are variables that a file of variables may have had, and an env_file may not.
+var notInFile = strings.Fields("DJANGO_SETTINGS_MODULE GUNICORN_CMD_ARGS WEB_CONCURRENCY VIRTUAL_ENV PYTHONPATH PATH NOTIFY_SOCKET")
 
 // environment sorts the variables of a build: into env, into env_file, or to nowhere.
 func (w *work) environment(e *entry) {
@@ -112,14 +125,20 @@ func (w *work) envFile(e *entry, files, secret []string) {
 	lacks := func(all []variable) []string {
 		return slices.DeleteFunc(slices.Clone(secret), func(name string) bool { return has(all, name) })
 	}
-	if len(files) == 1 && len(secret) == 0 {
+	var forbidden []string // what config refuses in an env_file, or what names the old environment
+	for _, v := range w.varsOf(files) {
+		if slices.Contains(notInFile, v.name) && !slices.Contains(forbidden, v.name) {
+			forbidden = append(forbidden, v.name)
+		}
+	}
+	if len(files) == 1 && len(secret)+len(forbidden) == 0 {
 		e.set("env_file", quote(files[0]), "")
 		return
 	}
 	e.set("env_file", quote(made), "")
 	var missing []string
 	for _, v := range w.varsOf(files) {
-		if !has(there, v.name) && !slices.Contains(missing, v.name) {
+		if !has(there, v.name) && !slices.Contains(missing, v.name) && !slices.Contains(notInFile, v.name) {
 			missing = append(missing, v.name)
 		}
 	}
@@ -134,24 +153,27 @@ func (w *work) envFile(e *entry, files, secret []string) {
 		e.refuse("%s does not have %s: add a line NAME=VALUE for each, as root", made, strings.Join(missing, ", "))
 		return
 	}
-	how := fmt.Sprintf("sudo install -D -m 0600 /dev/null %s", shellWord(made))
+	how := fmt.Sprintf("\n$ sudo install -D -m 0600 /dev/null %s", shellWord(made))
 	if len(files) > 0 {
 		words := make([]string, len(files))
 		for i, file := range files {
 			words[i] = shellWord(file)
 		}
-		how += fmt.Sprintf(" && sudo sh -c 'awk 1 %s >>%s'", strings.ReplaceAll(strings.Join(words, " "), "'", `'\''`), shellWord(made))
-	}
-	if len(files) > 1 {
-		e.refuse("there were %d files of variables, and env_file is one: %s", len(files), how)
+		how += fmt.Sprintf("\n$ sudo awk 1 %s | grep -vE '^(export )?(%s)=' | sudo tee -a %s >/dev/null", strings.Join(words, " "), strings.Join(notInFile, "|"), shellWord(made))
 	}
 	if len(secret) > 0 {
-		if len(files) < 2 {
-			e.refuse("%s may be secret, and builds.toml is no place for it: make a file that only root reads, %s, and with sudoedit add a line NAME=VALUE for each, as %s has it",
-				strings.Join(secret, ", "), how, e.s.from)
-		} else {
-			e.refuse("%s may be secret: add a line NAME=VALUE for each to it, with sudoedit, as %s has it", strings.Join(secret, ", "), e.s.from)
-		}
+		how += fmt.Sprintf("\n$ sudoedit %s", shellWord(made))
+	}
+	switch {
+	case len(files) > 1:
+		e.refuse("there were %d files of variables, and env_file is one. To make it, for root alone:%s", len(files), how)
+	case len(files) == 1 && len(secret) == 0:
+		e.refuse("%s sets %s, which a build may not. To make a file without that, for root alone:%s", files[0], strings.Join(forbidden, ", "), how)
+	default:
+		e.refuse("%s may be secret, and builds.toml is no place for it. To make a file for root alone, env_file:%s", strings.Join(secret, ", "), how)
+	}
+	if len(secret) > 0 {
+		e.refuse("a line NAME=VALUE goes there for each of %s, as %s has it", strings.Join(secret, ", "), e.s.from)
 	}
 }
 
@@ -169,7 +191,7 @@ func (w *work) identity(e *entry) {
 	} else if s.user != "" {
 		e.set("user", quote(s.user), "")
 	} else {
-		e.note("nothing names a user, so it ran as root. Better one of its own: sudo useradd --system --user-group --shell /usr/sbin/nologin medctrl_%s, then user = \"medctrl_%s\"", e.name, e.name)
+		e.note("nothing names a user, so it ran as root. Better one of its own, user = \"medctrl_%s\", made by\n$ sudo useradd --system --user-group --shell /usr/sbin/nologin medctrl_%s", e.name, e.name)
 	}
 	_, first, known := w.m.User(s.user)
 	webs := slices.Contains(webGroups, s.group)

@@ -177,10 +177,10 @@ func (w *work) gunicorn(e *entry, s *service, c command) {
 		c.dir = w.absolute(to, c.dir)
 	}
 	w.gunicornFile(e, g, c, line.flags["config"])
-	if text, ok := s.lookup("WEB_CONCURRENCY"); ok && g.flags["workers"] == "" {
+	if text, ok := w.value(s, "WEB_CONCURRENCY"); ok && g.flags["workers"] == "" {
 		g.set("workers", text)
 	}
-	if text, ok := s.lookup("GUNICORN_CMD_ARGS"); ok {
+	if text, ok := w.value(s, "GUNICORN_CMD_ARGS"); ok {
 		words, err := splitWords(text)
 		if err != nil {
 			e.refuse("GUNICORN_CMD_ARGS: %v", err)
@@ -209,6 +209,9 @@ func (w *work) gunicorn(e *entry, s *service, c command) {
 	}
 	if g.flags["workers"] == "" {
 		g.set("workers", "1") // gunicorn's own default; ours is 2
+	}
+	if g.flags["bind"] == "" {
+		e.binds("127.0.0.1:8000", s) // gunicorn's own default, unless a socket unit has it
 	}
 	stop := s.stop
 	var args []string
@@ -319,6 +322,9 @@ func (e *entry) grace(own, stop time.Duration) {
 
 // binds says what becomes of the address that gunicorn listened on.
 func (e *entry) binds(value string, s *service) {
+	if s.socket != nil {
+		return // that says it
+	}
 	for one := range strings.SplitSeq(value, ",") {
 		one = strings.TrimSpace(one)
 		switch {

@@ -284,6 +284,9 @@ func (w *work) entry(o one) *entry {
 			e.set(one.key, one.value, one.why)
 		}
 	}
+	if o.s.count > 1 {
+		e.set("replicas", fmt.Sprint(min(o.s.count, 16)), "numprocs")
+	}
 	for _, one := range o.s.own {
 		switch one.key {
 		case "idle":
@@ -377,11 +380,15 @@ func (w *work) bySettings(u *unitFile) []string {
 	for dir := range dirs {
 		e.appDir = dir
 		m := ownSettings.FindStringSubmatch(e.settingsModule(w))
-		folder := "api_settings/settings"
+		folders := []string{"*", "*/settings"}
 		if m != nil {
-			folder = strings.ReplaceAll(m[1], ".", "/")
+			folders = []string{strings.ReplaceAll(m[1], ".", "/")}
 		}
-		for _, file := range w.m.Glob(path.Join(escapeGlob(dir), folder, "deploy_*.py")) {
+		var files []string
+		for _, folder := range folders {
+			files = append(files, w.m.Glob(path.Join(escapeGlob(dir), folder, "deploy_*.py"))...)
+		}
+		for _, file := range files {
 			name := strings.TrimSuffix(strings.TrimPrefix(path.Base(file), "deploy_"), ".py")
 			// A copy of one build has the settings of all.
 			own := strings.ReplaceAll(e.dir, stand, name)

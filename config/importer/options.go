@@ -67,7 +67,7 @@ func (w *work) serviceOf(file *unitFile, instance string) *service {
 	s.umask = u.last("Service", "UMask")
 	if isYes(u.last("Service", "DynamicUser")) && s.user == "" {
 		s.user = strings.ReplaceAll(s.name, "@", "_")
-		s.note("DynamicUser: no key, a build's user is one of the system: sudo useradd --system --user-group --shell /usr/sbin/nologin %s", s.user)
+		s.note("DynamicUser: no key, a build's user is one of the system:\n$ sudo useradd --system --user-group --shell /usr/sbin/nologin %s", shellWord(s.user))
 	}
 	s.commands(w, u, fill)
 	s.unitKeys(u)
@@ -153,20 +153,15 @@ func (s *service) commands(w *work, u *unitFile, fill func(string) string) {
 		if strings.Contains(flags, "@") && len(words) > 1 {
 			words = slices.Delete(words, 1, 2) // its argv[0]
 		}
+		if strings.Contains(flags, "-") && text != u.last("Service", "ExecStart") {
+			s.note("the prefix - of «%s»: no key; a step that fails fails the build", shown(strings.Join(words, " ")))
+		}
 		if strings.ContainsAny(flags, "+!") {
 			s.note("the prefix %s of a command: no key; everything runs as the build's user", flags)
 		}
 		if !strings.Contains(flags, ":") {
 			var wanted []string
-			values := w.varsOf(s.envFiles)
-			words, wanted = fillVariables(words, func(name string) (string, bool) {
-				for _, v := range slices.Backward(values) {
-					if v.name == name {
-						return v.value, true
-					}
-				}
-				return s.lookup(name)
-			})
+			words, wanted = fillVariables(words, func(name string) (string, bool) { return w.value(s, name) })
 			if len(wanted) > 0 && !slices.Contains([]string{"MAINPID"}, wanted[0]) {
 				s.refuse("its command uses $%s, which no file that can be read here sets: write the value out", wanted[0])
 			}
@@ -263,8 +258,11 @@ func limitOf(key, text string) (value, why string) {
 	number := strings.TrimSpace(soft)
 	switch {
 	case strings.EqualFold(number, "infinity"):
-		if key == "core" {
+		switch key {
+		case "core":
 			return `"unlimited"`, why
+		case "nofile":
+			return strconv.Itoa(1 << 20), "the most there is here"
 		}
 		return "", "no limit, which is the default here too"
 	case key == "cpu":

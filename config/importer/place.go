@@ -2,11 +2,14 @@ package importer
 
 import (
 	"cmp"
+	"fmt"
 	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/coreos/go-systemd/v22/unit"
 )
 
 // place finds the checkout, the Django project in it and its settings, by where the server ran.
@@ -27,6 +30,9 @@ func (w *work) place(e *entry) {
 		e.source = w.sourceOf(e.appDir)
 	}
 	e.set("source", quote(e.source), "")
+	if checkout == "" && e.s.instance != "" {
+		e.note("source is the folder in which the instance ran. If a script copies it there, give the script as well, or the checkout with --source")
+	}
 	rel, err := filepath.Rel(e.source, e.appDir)
 	if err != nil {
 		rel = "."
@@ -211,8 +217,8 @@ func (w *work) settings(e *entry) {
 	case e.module != "":
 		dir = "deploy_settings"
 	}
-	if e.s.instance != "" && (m == nil || nameOf(e.s.instance, false) != e.name) {
-		e.name = nameOf(e.s.instance, false)
+	if e.s.instance != "" && (m == nil || nameOf(unit.UnitNameUnescape(e.s.instance), false) != e.name) {
+		e.name = nameOf(unit.UnitNameUnescape(e.s.instance), false)
 	}
 	if e.name == "" {
 		e.name = w.called(e)
@@ -231,10 +237,11 @@ func (w *work) settings(e *entry) {
 	text, err := w.read(file)
 	switch {
 	case err != nil && m == nil && e.module != "" && w.m.IsDir(e.appDir):
-		e.refuse("a build's own settings are a file deploy_NAME.py. To make one that is %s: printf 'from %s import *  # noqa\\n' | sudo tee %s", e.module, e.module, shellWord(file))
+		make := fmt.Sprintf("printf 'from %s import *  # noqa\\n' | sudo tee %s", e.module, shellWord(file))
 		if dir == "deploy_settings" {
-			e.refuse("first make the folder for it: sudo mkdir -p %s", shellWord(path.Dir(file)))
+			make = "sudo mkdir -p " + shellWord(path.Dir(file)) + "\n$ " + make
 		}
+		e.refuse("a build's own settings are a file deploy_NAME.py, and the settings were %s. To make one that is the same:\n$ %s", e.module, make)
 	case err == nil && m == nil && e.module != "" && !strings.Contains(text, e.module) && !strings.Contains(text, "from ."):
 		e.note("the settings were %s, and are %s now", e.module, file)
 	}

@@ -29,7 +29,7 @@ func (w *work) beside(o one, entries []*entry) {
 	}
 	e, why := w.belongs(s, o.c.dir, entries)
 	if e == nil {
-		w.lose("%s is not taken over: %s", s.from, why)
+		w.lose("%s is not taken over: %s", s.from, strings.Join(append(slices.Clone(s.reasons), why), "; "))
 		return
 	}
 	if why != "" {

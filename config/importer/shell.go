@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"path/filepath"
@@ -50,7 +51,9 @@ func readScript(text, dir string, known map[string]string) (*script, error) {
 	for name, value := range known {
 		r.vars[name] = value
 	}
-	r.statements(file.Stmts)
+	if r.statements(file.Stmts); r.steps > mostSteps {
+		return nil, errors.New("this script does more than can be followed")
+	}
 	return r.script, nil
 }
 

@@ -152,9 +152,18 @@ func TestUnitsAsPeopleWriteThem(t *testing.T) {
 		},
 		"sites": {
 			files: []string{"etc/site@.service"}, units: []string{"site@blue.service", "site@green.service", "other@x.service"}, taken: []string{"blue", "green"},
-			lines: []string{`source = "/ROOT/srv/blue"`, `source = "/ROOT/srv/green"`, `app_dir = "src"`, `settings_dir = "conf"`, `workers = 8`, `workers = 2`, `graceful_timeout = "60s"`, `env_file = "/ROOT/etc/sites/green.env"`, `location = "/green"`},
-			says:  []string{"LimitNOFILE=infinity: no limit"},
-			never: []string{"NAME =", "nofile"},
+			lines: []string{`source = "/ROOT/srv/blue"`, `source = "/ROOT/srv/green"`, `app_dir = "src"`, `settings_dir = "conf"`, `workers = 8`, `workers = 2`, `graceful_timeout = "60s"`, `env_file = "/ROOT/etc/sites/green.env"`, `location = "/green"`, `nofile = 1048576`},
+			says:  []string{"source is the folder in which the instance ran"},
+			never: []string{"NAME ="},
+		},
+		"envfiles": {
+			files: []string{"etc/press@.service"}, units: []string{"press@day.service", "press@night.service"}, refused: []string{"day", "night"},
+			lines: []string{`#workers = 7`, `#threads = 3`, `#COLOUR = "red"`, `#env_file = "/ROOT/etc/night.env"`, `#migrate = ["default", "reports"]`, `#before_migrate = [["{python}", "{app}/manage.py", "compilemessages"]]`},
+			says: []string{
+				"there were 2 files of variables, and env_file is one", "sudo install -D -m 0600 /dev/null /ROOT/etc/day.env", "REGION: the env_file has it too, and its value counted", "the prefix - of",
+				"sudo awk 1 /ROOT/etc/press/common.env /ROOT/etc/press/day.env | grep -vE '^(export )?(DJANGO_SETTINGS_MODULE|GUNICORN_CMD_ARGS|WEB_CONCURRENCY|VIRTUAL_ENV|PYTHONPATH|PATH|NOTIFY_SOCKET)=' | sudo tee -a /ROOT/etc/day.env >/dev/null",
+			},
+			never: []string{"hidden", "REGION ="},
 		},
 		"timer": {
 			files: []string{"etc/*.service"}, taken: []string{"club"},

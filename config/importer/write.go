@@ -9,7 +9,7 @@ import (
 // order is that of the keys in an entry.
 var order = strings.Fields(`name source app_dir requirements settings_dir wsgi location strip_prefix python system_site_packages migrate collectstatic
 	working_dir workers threads worker_class timeout graceful_timeout command gunicorn_args env_file user group umask no_new_privs socket_group socket_mode
-	autostart restart`)
+	autostart replicas restart`)
 
 // subOrder is that of the tables below an entry.
 var subOrder = []string{"env", "steps", "health", "limits"}
@@ -31,7 +31,18 @@ func (p *page) line(text string) {
 }
 
 // say writes a comment, broken into lines. head is what the first begins with.
+// A command in it, after "\n$ ", has a line of its own, so that it can be copied.
 func (p *page) say(head, text string) {
+	text, commands, _ := strings.Cut(text, "\n$ ")
+	p.wrapped(head, text)
+	if commands != "" {
+		for command := range strings.SplitSeq(commands, "\n$ ") {
+			p.WriteString("# " + strings.Repeat(" ", len(head)+2) + plain(command) + "\n")
+		}
+	}
+}
+
+func (p *page) wrapped(head, text string) {
 	indent := strings.Repeat(" ", len(head))
 	line := "# " + head
 	empty := true
