@@ -231,7 +231,7 @@ func (w *work) socketKeys(e *entry, s *socket) {
 	if !slices.Contains(e.from, s.from) {
 		e.from = append(e.from, s.from)
 	}
-	e.note("%s: the supervisor makes the socket, root/NAME/gunicorn.sock; Nginx's proxy_pass has to name it", s.from)
+	e.note("%s: the supervisor makes the socket. Nginx has to connect to root/NAME/gunicorn.sock in place of %s: `medctrl-supervisor nginx` prints the block", s.from, shown(s.listen))
 	group := s.group
 	if group == "" && s.user != "" && s.user != "root" && s.user != e.s.user {
 		if _, first, ok := w.m.User(s.user); ok {

@@ -322,7 +322,7 @@ func (s *service) rest(u *unitFile) {
 }
 
 // socket is a socket unit beside a service.
-type socket struct{ from, user, group, mode string }
+type socket struct{ from, listen, user, group, mode string }
 
 // socketOf reads the socket unit of the same name: one that was given, or lies beside the service.
 func (w *work) socketOf(u *unitFile) *socket {
@@ -343,7 +343,7 @@ func (w *work) socketOf(u *unitFile) *socket {
 		w.used = append(w.used, beside)
 		file = &unitFile{path: beside, name: path.Base(beside), options: options}
 	}
-	return &socket{file.name, file.last("Socket", "SocketUser"), file.last("Socket", "SocketGroup"), file.last("Socket", "SocketMode")}
+	return &socket{file.name, strings.Join(file.all("Socket", "ListenStream"), ", "), file.last("Socket", "SocketUser"), file.last("Socket", "SocketGroup"), file.last("Socket", "SocketMode")}
 }
 
 // parseSpan reads a time of systemd's: 90, 5min, 1h 30m.
