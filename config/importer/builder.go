@@ -172,7 +172,7 @@ func (w *work) steps(e *entry, pre [][]string) {
 	scripts := w.buildersOf(e)
 	for _, b := range scripts {
 		for _, name := range b.names {
-			if !slices.Contains(own, name) && name != "PATH" && name != "PYTHONPATH" {
+			if !slices.Contains(ownVariables, name) && name != "PATH" && name != "PYTHONPATH" {
 				e.note("%s sets %s for its commands: where the settings read it, write it into [build.env], or env_file if it is secret", b.from, name)
 			}
 		}

@@ -212,7 +212,7 @@ var errNotPlain = errors.New("only numbers, texts, cpu_count() and environment v
 
 var pythonToken = regexp.MustCompile(`^\s*(\d[\d_]*\.\d+|0[xX][0-9a-fA-F]+|0[oO][0-7]+|\d[\d_]*|[A-Za-z_][\w.]*|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|//|\*\*|[-+*/(),\[\]])`)
 
-// next returns the next token and takes it; peek leaves it.
+// peek returns the next token, next takes it.
 func (p *python) peek() string {
 	if m := pythonToken.FindStringSubmatch(p.text); m != nil {
 		return m[1]

@@ -48,8 +48,8 @@ func has(all []variable, name string) bool {
 	return slices.ContainsFunc(all, func(v variable) bool { return v.name == name })
 }
 
-// own are variables that the supervisor sets, and that a build may not.
-var own = strings.Fields("VIRTUAL_ENV VIRTUAL_ENV_PROMPT PYTHONHOME SPT_NOENV NOTIFY_SOCKET WATCHDOG_PID WATCHDOG_USEC GUNICORN_CMD_ARGS WEB_CONCURRENCY DJANGO_SETTINGS_MODULE PWD OLDPWD PIPENV_ACTIVE POETRY_ACTIVE CONDA_PREFIX")
+// ownVariables are those that the supervisor sets, and that a build may not.
+var ownVariables = strings.Fields("VIRTUAL_ENV VIRTUAL_ENV_PROMPT PYTHONHOME SPT_NOENV NOTIFY_SOCKET WATCHDOG_PID WATCHDOG_USEC GUNICORN_CMD_ARGS WEB_CONCURRENCY DJANGO_SETTINGS_MODULE PWD OLDPWD PIPENV_ACTIVE POETRY_ACTIVE CONDA_PREFIX")
 
 // notInFile are variables that a file of variables may have had, and an env_file may not.
 var notInFile = strings.Fields("DJANGO_SETTINGS_MODULE GUNICORN_CMD_ARGS WEB_CONCURRENCY VIRTUAL_ENV PYTHONPATH PATH NOTIFY_SOCKET")
@@ -72,7 +72,7 @@ func (w *work) environment(e *entry) {
 		switch {
 		case !envName.MatchString(name):
 			e.note("the variable %s: this is no name, and left out", shown(name))
-		case slices.Contains(own, name), strings.HasPrefix(name, "LISTEN_"), strings.HasPrefix(name, "MEDCTRL_"):
+		case slices.Contains(ownVariables, name), strings.HasPrefix(name, "LISTEN_"), strings.HasPrefix(name, "MEDCTRL_"):
 			e.unneeded("the variable " + name)
 		case name == "PATH":
 			w.path(e, value)

@@ -51,8 +51,6 @@ func (memory) User(name string) (home, group string, ok bool) {
 	return "/home/" + name, name, name == "daemon"
 }
 
-func (memory) Group(string) bool { return true }
-
 func (memory) Processors() int { return 2 }
 
 // Whatever a file says, an import ends, and what it prints is TOML; so it is without the signs before

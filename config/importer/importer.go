@@ -205,8 +205,8 @@ func (w *work) addUnit(file, text string) {
 	}
 }
 
-// one is a service with the program that it runs.
-type one struct {
+// running is a service with the program that it runs.
+type running struct {
 	s  *service
 	c  command
 	ok bool
@@ -214,7 +214,7 @@ type one struct {
 
 // entries makes an entry of each web server, and gives it the processes beside it.
 func (w *work) entries() []*entry {
-	var all []one
+	var all []running
 	for _, u := range w.units {
 		for _, s := range w.instances(u) {
 			all = append(all, w.resolved(s))
@@ -240,12 +240,12 @@ func (w *work) entries() []*entry {
 	return entries
 }
 
-func (w *work) resolved(s *service) one {
+func (w *work) resolved(s *service) running {
 	if len(s.words) == 0 {
-		return one{s: s}
+		return running{s: s}
 	}
 	c, ok := w.unwrap(s, s.words)
-	return one{s, c, ok}
+	return running{s, c, ok}
 }
 
 // unique gives a name that no entry has.
@@ -259,7 +259,7 @@ func unique(name string, entries []*entry) string {
 }
 
 // entry makes a [[build]] of a web server.
-func (w *work) entry(o one) *entry {
+func (w *work) entry(o running) *entry {
 	e := newEntry(o.s)
 	e.dir, e.venv = o.c.dir, o.c.venv
 	if o.ok && servers[o.c.program] == "gunicorn" {
@@ -339,9 +339,9 @@ func (w *work) instances(u *unitFile) []*service {
 		}
 	}
 	var all []*service
-	for instance, running := range sorted(found) {
+	for instance, listed := range sorted(found) {
 		s := w.serviceOf(u, instance)
-		if known && !running {
+		if known && !listed {
 			s.keys = append(s.keys, kv{"autostart", "false", "systemd knows no " + s.from + ": only its settings file is there"})
 		}
 		all = append(all, s)

@@ -22,7 +22,6 @@ type Machine interface {
 	Glob(pattern string) []string
 	Units(ctx context.Context, pattern string) []string // names that systemd knows; none without it
 	User(name string) (home, group string, ok bool)
-	Group(name string) bool
 	Processors() int
 }
 
@@ -86,12 +85,6 @@ func (Here) User(name string) (home, group string, ok bool) {
 		group = g.Name
 	}
 	return u.HomeDir, group, true
-}
-
-// Group reports whether there is a group.
-func (Here) Group(name string) bool {
-	_, err := user.LookupGroup(name)
-	return err == nil
 }
 
 // Processors is how many there are.

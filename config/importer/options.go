@@ -39,12 +39,11 @@ var boxed = regexp.MustCompile(`^(Protect|Private|Restrict|ReadWrite|ReadOnly|In
 func (w *work) serviceOf(file *unitFile, instance string) *service {
 	u := w.withDropIns(file, instance)
 	s := &service{from: u.name, instance: instance, count: 1, name: strings.TrimSuffix(u.name, path.Ext(u.name))}
-	if before, rest, ok := strings.Cut(s.name, "@"); ok {
+	if before, _, ok := strings.Cut(s.name, "@"); ok {
 		s.name = before
 		if instance != "" {
 			s.from = before + "@" + instance + path.Ext(u.name)
 		}
-		_ = rest
 	}
 	s.notes = append(s.notes, u.notes...)
 	spec := specifiers{name: u.name, instance: instance, home: "/root", user: "root"}

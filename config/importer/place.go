@@ -41,7 +41,7 @@ func (w *work) place(e *entry) {
 		e.set("app_dir", quote(rel), "")
 	}
 	w.requirements(e)
-	w.python3(e)
+	w.interpreter(e)
 	if file := path.Join(e.source, ".env"); rel != "." && w.m.IsFile(file) {
 		e.note("%s is not in app_dir, so no release has it: settings that read it need env_file", file)
 	}
@@ -150,8 +150,8 @@ func (w *work) requirements(e *entry) {
 	}
 }
 
-// python3 finds the interpreter that the old environment was made with.
-func (w *work) python3(e *entry) {
+// interpreter finds the interpreter that the old environment was made with.
+func (w *work) interpreter(e *entry) {
 	named := ""
 	for _, b := range w.buildersOf(e) {
 		named = cmp.Or(named, b.python)

@@ -14,7 +14,7 @@ import (
 
 // beside gives a service that is no web server to the build that it belongs to: as a process, or, where
 // a timer starts it, as a schedule.
-func (w *work) beside(o one, entries []*entry) {
+func (w *work) beside(o running, entries []*entry) {
 	s := o.s
 	timer := w.timers[s.name]
 	if timer == nil {
@@ -53,6 +53,9 @@ func (w *work) beside(o one, entries []*entry) {
 		}
 	}
 	t.keys = append(t.keys, kv{"command", list(command), ""})
+	if t.kind == "process" && o.c.program == "manage.py" && len(o.c.args) > 1 && slices.Contains(endsSoon, o.c.args[1]) {
+		t.reasons = append(t.reasons, "manage.py "+o.c.args[1]+" ends by itself: migrate, collectstatic and [build.steps] are for what each release does once")
+	}
 	if t.kind == "schedule" {
 		w.timed(&t, timer, s)
 	} else {
@@ -62,8 +65,11 @@ func (w *work) beside(o one, entries []*entry) {
 	e.tables = append(e.tables, t)
 }
 
+// endsSoon are commands of manage.py that are no processes.
+var endsSoon = strings.Fields("migrate collectstatic check makemigrations compilemessages loaddata createsuperuser clearsessions compress createcachetable test flush")
+
 // about reports whether a service runs something of Django's.
-func about(o one) bool {
+func about(o running) bool {
 	return o.c.venv != "" || slices.Contains([]string{"manage.py", "celery", "python", "rq", "rqworker", "huey", "dramatiq", "arq", "flower"}, o.c.program)
 }
 
@@ -305,7 +311,7 @@ func (w *work) processEnv(t *table, s *service, e *entry) {
 	for name, value := range sorted(values) {
 		was, same := build[name]
 		switch {
-		case same && was == value, !envName.MatchString(name), slices.Contains(own, name), name == "PATH", name == "PYTHONPATH", strings.HasPrefix(name, "CELERY"), strings.HasPrefix(name, "LISTEN_"), strings.HasPrefix(name, "MEDCTRL_"):
+		case same && was == value, !envName.MatchString(name), slices.Contains(ownVariables, name), name == "PATH", name == "PYTHONPATH", strings.HasPrefix(name, "CELERY"), strings.HasPrefix(name, "LISTEN_"), strings.HasPrefix(name, "MEDCTRL_"):
 		case isSecret(name, value):
 			if !has(files, name) {
 				t.reasons = append(t.reasons, name+" may be secret: add it to the build's env_file")

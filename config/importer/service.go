@@ -131,6 +131,9 @@ func (w *work) unwrap(s *service, words []string) (c command, ok bool) {
 			return c, true
 		case strings.HasSuffix(program, ".sh") || w.isScript(w.absolute(words[0], c.dir)):
 			return w.inFile(s, c, words[0])
+		case program != "celery" && servers[program] == "" && isServer(rest):
+			s.refuse("%s starts the server, and what it does besides is not known here: give the server's own command", shown(words[0]))
+			return c, false
 		default:
 			c.args, c.program = words, program
 			return c, true
@@ -253,12 +256,15 @@ func (w *work) inShell(s *service, c command, rest []string) (command, bool) {
 
 // isScript reports whether a file is a shell script.
 func (w *work) isScript(file string) bool {
-	if !path.IsAbs(file) || strings.Contains(path.Dir(file), "/bin") && servers[path.Base(file)] != "" || !w.m.IsFile(file) {
+	if !path.IsAbs(file) || servers[path.Base(file)] != "" || path.Base(file) == "celery" || !w.m.IsFile(file) {
 		return false
 	}
 	text, err := w.read(file)
-	return err == nil && shebang.MatchString(text)
+	return err == nil && shebang.MatchString(text) && !polyglot.MatchString(text)
 }
+
+// polyglot is what pip writes for a Python program whose interpreter has a long path.
+var polyglot = regexp.MustCompile(`^#![^\n]*\n\s*("exec"|'''exec'|"""?:"|'')`)
 
 var shebang = regexp.MustCompile(`^#! ?(/usr)?/bin/(env )?(ba|da|a|z)?sh\b`)
 
@@ -303,7 +309,7 @@ func (w *work) follow(s *service, c command, text string) (command, bool) {
 	s.env = append(s.env, sc.exported...)
 	s.envFiles = append(s.envFiles, sc.envFiles...)
 	for _, name := range sc.unknown {
-		if name == "PATH" || name == "PYTHONPATH" || slices.Contains(own, name) {
+		if name == "PATH" || name == "PYTHONPATH" || slices.Contains(ownVariables, name) {
 			s.note("the script sets %s: left out, a release has its own", name)
 		} else {
 			s.refuse("the script sets %s to what is only known while it runs: write the value into env_file, and take the line out", name)

@@ -201,7 +201,7 @@ func (r *scriptReader) call(c *syntax.CallExpr) {
 	switch words[0] {
 	case "cd", "pushd":
 		if len(words) > 1 {
-			r.go_(words[len(words)-1], plain)
+			r.enter(words[len(words)-1], plain)
 		}
 		return
 	case "source", ".":
@@ -234,8 +234,8 @@ func (r *scriptReader) set(name, value string) {
 	}
 }
 
-// go_ follows a cd.
-func (r *scriptReader) go_(to string, plain bool) {
+// enter follows a cd.
+func (r *scriptReader) enter(to string, plain bool) {
 	switch {
 	case to == "-" || !plain && !path.IsAbs(to):
 		r.dir = ""
