@@ -66,10 +66,6 @@ func (e *entry) get(key string) string {
 	return ""
 }
 
-func (e *entry) unset(key string) {
-	e.keys = slices.DeleteFunc(e.keys, func(one kv) bool { return one.key == key })
-}
-
 func setKey(all []kv, one kv) []kv {
 	for i := range all {
 		if all[i].key == one.key {

@@ -129,6 +129,15 @@ func TestScriptsThatBlowUpEnd(t *testing.T) {
 		"arithmetic":            "exec gunicorn -w $((99999999*99999999/0)) app.wsgi\n",
 		"recursive value":       "a='$b' b='$a'; eval gunicorn $a $b app.wsgi\n",
 		"nested":                strings.Repeat("( ", 20000) + "gunicorn" + strings.Repeat(" )", 20000),
+		"deep arithmetic":       "echo $((" + strings.Repeat("(", 60000) + "1",
+		"deep parameters":       strings.Repeat("${a:-", 25000),
+		"deep tests":            "[[ " + strings.Repeat("( ", 60000),
+		"many braces":           strings.Repeat("x {1..100}{1..100}{1..100}\n", 4000),
+		"deep quotes":           strings.Repeat("\"$(", 40000),
+		"deep here":             strings.Repeat("cat <<a\n", 15000),
+		"deep braces":           strings.Repeat("{a,", 40000) + "}",
+		"deep ifs":              strings.Repeat("if a; then ", 11000),
+		"many backquotes":       strings.Repeat("`", 120000),
 		"many":                  strings.Repeat("manage.py migrate\n", 10000) + "exec gunicorn app.wsgi",
 	} {
 		p := lay(t, "-- etc/run.service --\n[Service]\nWorkingDirectory=/ROOT/srv\nExecStart=/bin/sh /ROOT/srv/run.sh\n-- srv/run.sh --\n"+text+"\n")

@@ -33,7 +33,9 @@ type script struct {
 // The bounds of a script: what is beyond is no build script.
 const (
 	mostScript = 128 << 10 // bytes: the parser calls itself for what is nested
-	mostSteps  = 20000
+	mostSteps  = 100000
+	mostValue  = 16 << 10
+	mostBraces = 10 // in a word
 	mostNested = 20 // functions that call functions
 )
 
@@ -88,13 +90,22 @@ func (r *scriptReader) Each(func(string, expand.Variable) bool) {}
 func (r *scriptReader) words(words []*syntax.Word) (all []string, plain bool) {
 	plain = true
 	for _, word := range words {
+		if bracesIn(word) > mostBraces { // the library's time grows with the depth of a{b,c{d,e}}
+			all, plain = append(all, "…"), false
+			continue
+		}
 		r.stand = false
 		some, err := expand.Fields(&expand.Config{Env: r, NoUnset: true}, word)
 		if err != nil {
 			r.stand = true
+			var unset expand.UnsetParameterError
+			if !errors.As(err, &unset) {
+				r.steps += mostSteps / 50 // such as {1..1000}{1..1000}
+			}
 			some, err = expand.Fields(&expand.Config{Env: r}, word)
 			plain = false
 		}
+		r.steps += len(some)
 		if err != nil {
 			var s strings.Builder
 			if syntax.NewPrinter().Print(&s, word) != nil {
@@ -105,6 +116,16 @@ func (r *scriptReader) words(words []*syntax.Word) (all []string, plain bool) {
 		all = append(all, some...)
 	}
 	return all, plain
+}
+
+// bracesIn counts the braces in the plain parts of a word.
+func bracesIn(word *syntax.Word) (n int) {
+	for _, part := range word.Parts {
+		if lit, ok := part.(*syntax.Lit); ok {
+			n += strings.Count(lit.Value, "{")
+		}
+	}
+	return n
 }
 
 // value expands the value of an assignment.
@@ -223,7 +244,7 @@ func (r *scriptReader) call(c *syntax.CallExpr) {
 
 // set keeps a variable that the script assigns; one that it had exported goes on being exported.
 func (r *scriptReader) set(name, value string) {
-	if len(value) > mostScript {
+	if len(value) > mostValue {
 		return // a script that doubles a text again and again
 	}
 	r.vars[name] = value
@@ -272,7 +293,7 @@ func (r *scriptReader) declare(c *syntax.DeclClause) {
 			}
 		default:
 			value, ok := r.value(a.Value)
-			if !ok || len(value) > mostScript {
+			if !ok || len(value) > mostValue {
 				delete(r.vars, a.Name.Value)
 				if c.Variant.Value == "export" {
 					r.unknown = append(r.unknown, a.Name.Value)
