@@ -108,23 +108,33 @@ func escapeGlob(text string) string {
 	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(text)
 }
 
-// sourceOf finds the checkout that an application is in: the nearest folder with requirements.
+// sourceOf finds the checkout that an application is in: the nearest folder with a requirements file,
+// else with a pyproject.toml, which may be there for a linter alone.
 func (w *work) sourceOf(app string) string {
+	second := ""
 	for dir, n := app, 0; n < 3 && !slices.Contains([]string{"/", "/home", "/opt", "/srv", "/var", "/var/www", "/root"}, dir); dir, n = path.Dir(dir), n+1 {
-		if len(w.requirementsIn(dir)) > 0 {
+		switch found := w.requirementsIn(dir); {
+		case len(found) > 0 && found[0] != pyproject:
 			return dir
+		case len(found) > 0 && second == "":
+			second = dir
 		}
 	}
-	return app
+	return cmp.Or(second, app)
 }
+
+const pyproject = "pyproject.toml"
 
 // requirementsIn returns what a checkout may have its requirements in, the best first.
 func (w *work) requirementsIn(dir string) []string {
 	var all []string
-	for _, name := range []string{"requirements.txt", "requirements/production.txt", "requirements/prod.txt", "requirements/deploy.txt", "requirements/base.txt", "requirements/requirements.txt", "pyproject.toml"} {
+	for _, name := range []string{"requirements.txt", "requirements/production.txt", "requirements/prod.txt", "requirements/deploy.txt", "requirements/base.txt", "requirements/requirements.txt"} {
 		if w.m.IsFile(path.Join(dir, name)) {
 			all = append(all, name)
 		}
+	}
+	if text, err := w.read(path.Join(dir, pyproject)); err == nil && strings.Contains(text, "[project]") {
+		all = append(all, pyproject)
 	}
 	return all
 }
@@ -143,7 +153,7 @@ func (w *work) requirements(e *entry) {
 	found := w.requirementsIn(e.source)
 	switch {
 	case len(found) == 0, found[0] == "requirements.txt":
-	case found[0] == "pyproject.toml":
+	case found[0] == pyproject:
 		e.set("requirements", `""`, "the dependencies in pyproject.toml")
 	default:
 		e.set("requirements", quote(found[0]), "")

@@ -234,7 +234,7 @@ func common(all []*entry) *entry {
 	}
 	first := all[0]
 	for _, one := range first.keys {
-		if one.key != "name" && every(func(e *entry) bool { return slices.Contains(e.keys, one) }) {
+		if one.key != "name" && one.key != "location" && every(func(e *entry) bool { return slices.Contains(e.keys, one) }) {
 			shared.keys = append(shared.keys, one)
 		}
 	}
