@@ -79,7 +79,10 @@ func bootWith(t *testing.T, w *World, args ...string) booted {
 		if t.Failed() && b.init != 0 {
 			t.Logf("journal:\n%s", lastLines(b.try("journalctl", "--no-pager", "-u", "medctrl-supervisor"), 100))
 		}
-		cmd.Process.Kill() // it may have ended; its systemd ends with it
+		if b.init != 0 {
+			syscall.Kill(b.init, syscall.SIGKILL) // it may have ended; whatever it has started ends with it, and a kill of nspawn would leave it
+		}
+		cmd.Process.Kill() // it may have ended
 		<-ended
 	})
 	Eventually(t, 2*time.Minute, "the boot", func() (bool, string) {
