@@ -58,7 +58,7 @@ help:
 	@echo 'make deb      a .deb for each of ARCHS="$(ARCHS)" in bin/packages; make rpm: the same as .rpm'
 	@echo 'make install  the binary to DESTDIR/PREFIX/bin, the rest to DESTDIR/PREFIX/share; PREFIX=$(PREFIX)'
 	@echo 'make uninstall  removes what make install has put there'
-	@echo 'make clean    removes bin/, run/ and run-worker/ (what `make run` built, with its data)'
+	@echo 'make clean    removes bin/, dist/, run/ and run-worker/ (what `make run` built, with its data)'
 
 # A separate program writes the pages; it is built for this machine, whatever machine the binary is
 # for. They are dated by the commit: the same source makes the same pages.
@@ -187,7 +187,8 @@ lint: needs-go
 	GO=$(GO) .ci/vulnerabilities $(GOVULNCHECK)
 	$(GO) test -run '^TestBuildsAreEqualByteForByte$$' ./cmd/medctrl-supervisor
 	@for script in .ci/*; do bash -n "$$script"; done
-	@if command -v shellcheck >/dev/null; then shellcheck .ci/*; fi
+	@for script in packaging/deb/p* packaging/rpm/*; do sh -n "$$script"; done
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/* packaging/deb/p* packaging/rpm/*; fi
 	@! command -v python3 >/dev/null || find examples supervisor -name '*.py' -print0 | xargs -0 python3 -c 'import sys; [compile(open(name).read(), name, "exec") for name in sys.argv[1:]]'
 
 # Without the race detector, which takes ten times as long and is used for some histories by `make test`.
@@ -228,11 +229,17 @@ uninstall:
 deb rpm: needs-go
 	@GO=$(GO) NFPM=$(NFPM) ARCHS='$(ARCHS)' VERSION=$(version) .ci/package $@
 
+# What the workflow does at a tag; RELEASEFLAGS='--snapshot --skip=sbom,docker' to try it: in dist/, and nothing is published.
+RELEASEFLAGS ?=
+.PHONY: release
+release: needs-go
+	NFPM=$(NFPM) $(GO) run $(GORELEASER) release --clean $(RELEASEFLAGS)
+
 .PHONY: clean
 clean:
 	@for root in run run-worker; do if [ -e $$root/.supervisor/lock ] && ! flock -n $$root/.supervisor/lock true; then \
 		echo "$$root/ is in use: end \`make run\` first" >&2; exit 1; fi; done
-	rm -rf bin run run-worker
+	rm -rf bin dist run run-worker
 
 .PHONY: needs-run needs-test needs-recipes
 needs-run needs-test needs-recipes: needs-%: needs-go
