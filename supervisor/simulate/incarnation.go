@@ -1,9 +1,12 @@
 package simulate
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -107,7 +110,7 @@ func (inc *incarnation) dies(why string) {
 	}
 	w := inc.w
 	w.tell("world", fmt.Sprintf("supervisor %d is killed, %s", inc.n, why))
-	for c := range inc.hands {
+	for _, c := range inOrder(inc.hands) {
 		if c.sock != nil { // passed on: its other end is closed
 			c.leaves()
 			delete(w.clients.waiting, c)
@@ -134,11 +137,18 @@ func (inc *incarnation) replaced() {
 	inc.vanish()
 }
 
+// listeners are its open ones, always in the same order.
+func (inc *incarnation) listeners() []*listener {
+	return slices.SortedFunc(maps.Keys(inc.opened), func(l, o *listener) int {
+		return cmp.Or(cmp.Compare(l.sock.inode, o.sock.inode), cmp.Compare(l.path, o.path))
+	})
+}
+
 // vanish cuts it off from the world and has it end.
 func (inc *incarnation) vanish() {
 	inc.dead = true
 	close(inc.gone)
-	for l := range inc.opened {
+	for _, l := range inc.listeners() {
 		l.sock.refuses = nil
 		l.close()
 	}

@@ -417,7 +417,7 @@ func (k upgrader) Execute(s ports.Succession) error {
 			}
 		}
 	}
-	for l := range k.opened {
+	for _, l := range k.listeners() {
 		given := slices.ContainsFunc(handed[l.sock.site.name], func(k kept) bool { return k.sock == l.sock })
 		if s := l.sock.site; !given && w.names[s.paths.Socket()] == l.sock {
 			s.breaks("an upgrade loses no client", "the public socket is not handed over")
@@ -512,8 +512,8 @@ func (w *World) left(inc *incarnation) {
 		for _, t := range s.runs {
 			s.breaks("nothing of ours is left after a stop", "%v, process %d", t, t.main.pid)
 		}
-		for path, k := range w.names {
-			if w.siteAt(path) == s && !k.stored && (k.held() || !s.forgotten()) {
+		for _, path := range slices.Sorted(maps.Keys(w.names)) {
+			if k := w.names[path]; w.siteAt(path) == s && !k.stored && (k.held() || !s.forgotten()) {
 				s.breaks("nothing of ours is left after a stop", "%s is still there", strings.TrimPrefix(path, string(Root)))
 			}
 		}
@@ -530,7 +530,7 @@ func (w *World) left(inc *incarnation) {
 			s.named, s.why, s.since = false, "the supervisor stopped", w.now()
 		}
 	}
-	for l := range inc.opened {
+	for _, l := range inc.listeners() {
 		w.breaks(l.sock.site.name, "nothing of ours is left after a stop", "socket %d is still open", l.sock.inode)
 	}
 }
