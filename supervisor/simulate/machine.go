@@ -478,6 +478,9 @@ func (k events) Add(line any) {
 		text += ": " + e.Reason
 	}
 	k.w.tell(e.Build, text)
+	if s := k.w.sites[e.Build]; s != nil {
+		s.happened(e.Event, e.Release)
+	}
 }
 
 func (events) Run(done <-chan struct{}) { <-done }

@@ -1,9 +1,12 @@
 package simulate
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
 )
 
 // wish is what people want of a build, as far as it is certain.
@@ -39,8 +42,10 @@ type model struct {
 	recordLost    bool // somebody has deleted its record, and it was not written since
 	longestAnswer time.Duration
 	passed        []passing
-	disturbed     time.Duration // when a fault last touched the build
-	crashed       time.Duration // when what served was killed while all was well; zero: answered
+	events        map[string]int // what people were told, by event and release
+	called        map[string]int // hooks, as well
+	disturbed     time.Duration  // when a fault last touched the build
+	crashed       time.Duration  // when what served was killed while all was well; zero: answered
 }
 
 // passing is a tree that has passed its check.
@@ -166,6 +171,37 @@ func (s *site) once(name string, index, n int, overlap bool) {
 		if !overlap || t.n > n {
 			s.breaks("an instance of a process runs once", "generation %d starts, and %v is there", n, t)
 		}
+	}
+}
+
+// failures are the events after which a build may be well again.
+var failures = []machine.EventName{machine.EventBuildFailed, machine.EventGaveWay, machine.EventExited, machine.EventUnhealthy, machine.EventReplicaFailed,
+	machine.EventCandidateFailed, machine.EventProcessExited, machine.EventScheduleFailed}
+
+// happened notes what people are told.
+func (s *site) happened(event, release string) {
+	s.events[event+" "+release]++
+	if slices.Contains(failures, machine.EventName(event)) {
+		s.events[wellAgain]++
+	}
+}
+
+// wellAgain stands for the events that on_recovery may be called after.
+const wellAgain = "recovered"
+
+// hooked holds that a hook is called at most once for what it is told of.
+func (s *site) hooked(env []string) {
+	told := map[string]string{}
+	for _, v := range env {
+		name, value, _ := strings.Cut(v, "=")
+		told[name] = value
+	}
+	what := told["MEDCTRL_EVENT"] + " " + told["MEDCTRL_RELEASE"]
+	if told["MEDCTRL_EVENT"] == string(machine.EventRecovered) {
+		what = wellAgain
+	}
+	if s.called[what]++; s.called[what] > s.events[what] {
+		s.breaks("a hook is called once for an event", "%s: %d times, and it happened %d times", what, s.called[what], s.events[what])
 	}
 }
 

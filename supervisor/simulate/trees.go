@@ -189,6 +189,7 @@ func (k trees) Run(ctx context.Context, h actor.Hook) (string, error) {
 		return "", nil
 	}
 	s.hooks++
+	s.hooked(h.Env)
 	took, fate := s.dice.between(throwHook, 5*time.Millisecond, 2*time.Second), s.dice.next(throwHook)%8
 	k.w.mu.Unlock()
 	if fate == 0 {

@@ -107,7 +107,8 @@ type site struct {
 	staged    string                   // and that whose are prepared
 	boots     []boot                   // what the next starts come to
 	hooks     int                      // that run
-	runs      []*run                   // of schedules
+	runs      []*run                   // that are alive
+	tasks     map[string]*run          // all there ever were, by the ID of their task
 	lastRun   map[string]time.Duration // when one of a schedule was started last
 	began     map[string]int           // how many were
 	touched   func()                   // tells the supervisor that a socket may have lost its path
@@ -124,7 +125,8 @@ func newWorld(seed uint64) *World {
 }
 
 func (w *World) addSite(seed uint64, name string) *site {
-	s := &site{w: w, name: name, index: len(w.order), paths: Root.Build(name), dice: newDice(seed, name), files: map[string]bool{}}
+	s := &site{w: w, name: name, index: len(w.order), paths: Root.Build(name), dice: newDice(seed, name), files: map[string]bool{},
+		tasks: map[string]*run{}, lastRun: map[string]time.Duration{}, began: map[string]int{}, model: model{events: map[string]int{}, called: map[string]int{}}}
 	w.sites[name] = s
 	w.order = append(w.order, s)
 	return s
