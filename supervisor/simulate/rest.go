@@ -51,7 +51,7 @@ func (s *site) atRest(h *history) {
 			s.breaks(promise, "%v serves beside %v, and cannot", o, t)
 		}
 	}
-	if h.edits && len(s.trees) != s.entry.Replicas {
+	if len(s.trees) != s.entry.Replicas {
 		s.breaks(promise, "%d trees serve, and the file says %d", len(s.trees), s.entry.Replicas)
 	}
 	s.processesAtRest(t.release)
