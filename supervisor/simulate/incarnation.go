@@ -29,22 +29,37 @@ type incarnation struct {
 	hands  map[*client]bool
 	die    *death // nil: not at a known moment
 
-	signals   chan os.Signal
-	touches   chan []string
-	ownSeen   chan struct{} // something was removed of its own folder
-	watched   map[string]bool
 	backend   control.Backend // nil: it takes no commands
 	requests  sync.WaitGroup  // that were taken and have no result yet
-	from      string          // the version of the supervisor before, after an upgrade
-	handed    map[string][]public.Listener
 	slots     slots
 	leaving   map[leaver]bool // generations that were told to end
 	stopping  bool
 	upgrading bool // an operator has asked for it
-	began     time.Duration
-	boot      int             // of the machine
-	life      context.Context // ends with it
-	cut       context.CancelFunc
+	senses
+	inherited
+	lifetime
+}
+
+// senses are how a supervisor hears of what happens outside of it.
+type senses struct {
+	signals chan os.Signal
+	touches chan []string
+	ownSeen chan struct{} // something was removed of its own folder
+	watched map[string]bool
+}
+
+// inherited is what came from the supervisor before, or from the service manager.
+type inherited struct {
+	from   string // the version of the supervisor before, after an upgrade
+	handed map[string][]public.Listener
+}
+
+// lifetime is when a supervisor began, and how it ends.
+type lifetime struct {
+	began time.Duration
+	boot  int             // of the machine
+	life  context.Context // ends with it
+	cut   context.CancelFunc
 }
 
 // death says at which moment a supervisor dies.
@@ -157,14 +172,10 @@ func (inc *incarnation) vanish() {
 		s.making = false
 		s.hooks = 0
 		for _, t := range s.all() {
-			if t.watcher == inc {
-				t.watcher, t.exited = nil, nil
-			}
+			t.ends(inc)
 		}
 		for _, t := range s.runs {
-			if t.watcher == inc {
-				t.watcher, t.exited = nil, nil
-			}
+			t.ends(inc)
 		}
 	}
 	inc.cut()

@@ -35,7 +35,8 @@ func (w *World) start(delay time.Duration, from string, handed map[string][]kept
 	w.lives++
 	inc := &incarnation{
 		w: w, n: w.lives, gone: make(chan struct{}), opened: map[*listener]bool{}, hands: map[*client]bool{},
-		signals: make(chan os.Signal, 16), touches: make(chan []string, 1024), leaving: map[leaver]bool{}, ownSeen: make(chan struct{}, 1), from: from, slots: slots{limit: 1},
+		leaving: map[leaver]bool{}, slots: slots{limit: 1}, inherited: inherited{from: from},
+		senses: senses{signals: make(chan os.Signal, 16), touches: make(chan []string, 1024), ownSeen: make(chan struct{}, 1)},
 	}
 	inc.life, inc.cut = context.WithCancel(context.Background())
 	for name, all := range handed {

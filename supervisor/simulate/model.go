@@ -20,32 +20,45 @@ const (
 
 // model is what people were promised of a build, worked out from what they and the world did.
 type model struct {
-	wish          wish
 	sure          bool   // it serves, and no one has asked for anything else since
 	lasts         bool   // it served when the supervisor was restarted, and the service manager holds its socket
 	named         bool   // the public name is there, unless the supervisor takes it away
 	why           string // it is not
 	since         time.Duration
 	spared        bool // when it was removed, by somebody, folders were watched
-	commands      []*command
-	wishBy        *command      // that settles the wish, once it has a result
-	wishAt        time.Duration // when the wish was settled
-	rolled        bool          // rolled back, or built anew by hand, since the last edit
-	editedAt      time.Duration
-	removedAt     time.Duration
-	seenBy        int // the last supervisor that has read of it in the file
-	attempts      int
-	starts        int
-	besides       int  // starts of processes
-	unlinked      int  // how often all its sockets were deleted
+	seenBy        int  // the last supervisor that has read of it in the file
 	lostReleases  bool // somebody has deleted one
 	recordLost    bool // somebody has deleted its record, and it was not written since
 	longestAnswer time.Duration
 	passed        []passing
-	events        map[string]int // what people were told, by event and release
-	called        map[string]int // hooks, as well
-	disturbed     time.Duration  // when a fault last touched the build
-	crashed       time.Duration  // when what served was killed while all was well; zero: answered
+	disturbed     time.Duration // when a fault last touched the build
+	crashed       time.Duration // when what served was killed while all was well; zero: answered
+	wishes
+	counts
+	calls
+}
+
+// wishes are what people have asked for.
+type wishes struct {
+	wish      wish
+	wishBy    *command      // that settles the wish, once it has a result
+	wishAt    time.Duration // when the wish was settled
+	commands  []*command
+	rolled    bool // rolled back, or built anew by hand, since the last edit
+	editedAt  time.Duration
+	removedAt time.Duration
+}
+
+// counts are how often something was done.
+type counts struct {
+	attempts, starts int
+	besides          int // starts of processes
+	unlinked         int // how often all its sockets were deleted
+}
+
+// calls are what people were told, and hooks were called for, by event and release.
+type calls struct {
+	events, called map[string]int
 }
 
 // passing is a tree that has passed its check.

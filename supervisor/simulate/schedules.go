@@ -31,10 +31,9 @@ type run struct {
 	release  *release
 	main     *process
 	deaf     bool
-	watcher  *incarnation
-	exited   func(actor.Exit)
-	exit     actor.Exit
-	over     chan struct{} // closed when it has ended
+	watched
+	exit actor.Exit
+	over chan struct{} // closed when it has ended
 }
 
 func (r *run) String() string {
@@ -42,6 +41,14 @@ func (r *run) String() string {
 		return "an operator's command"
 	}
 	return "a run of " + r.schedule
+}
+
+// timetable is what ran of a build's schedules, and of operators' commands.
+type timetable struct {
+	runs    []*run                   // that are alive
+	tasks   map[string]*run          // all there ever were, by the ID of their task
+	lastRun map[string]time.Duration // when one of a schedule was started last
+	began   map[string]int           // how many were
 }
 
 // schedulesOf are the schedules of a build, none for most.
@@ -80,7 +87,7 @@ func (k trees) startRun(st actor.Start, exited func(actor.Exit)) (actor.Tree, se
 	if s.dice.oneIn(throwRun, 20) {
 		return nil, nil, errors.New("fork: resource temporarily unavailable")
 	}
-	t := &run{site: s, schedule: name, mark: st.Mark, env: st.Launch.Env, release: r, watcher: k.incarnation, exited: exited, over: make(chan struct{})}
+	t := &run{site: s, schedule: name, mark: st.Mark, env: st.Launch.Env, release: r, watched: watched{k.incarnation, exited}, over: make(chan struct{})}
 	t.main = &process{pid: s.pid(), start: w.ticks(), role: roleMaster, run: t, alive: true}
 	w.procs[t.main.pid] = t.main
 	s.runs = append(s.runs, t)
@@ -173,7 +180,7 @@ func (t *run) dies(why string) {
 
 // adoptRun is that a supervisor watches a run that an earlier one started.
 func (k trees) adoptRun(t *run, exited func(actor.Exit)) actor.Tree {
-	t.watcher, t.exited = k.incarnation, exited
+	t.watched = watched{k.incarnation, exited}
 	t.site.tell("the supervisor adopts %v", t)
 	return &runHandle{inc: k.incarnation, run: t, pid: t.main.pid, start: t.main.start}
 }
