@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -140,6 +141,11 @@ func (c *client) leaves() {
 	if c.inc != nil {
 		delete(c.inc.hands, c)
 	}
+}
+
+// inOrder are clients in the order in which they came.
+func inOrder(all map[*client]bool) []*client {
+	return slices.SortedFunc(maps.Keys(all), func(c, o *client) int { return c.id - o.id })
 }
 
 // held takes a client into the supervisor's own hands.

@@ -16,6 +16,7 @@ type disk struct {
 	failing              bool          // what is written does not reach it
 	blocked              chan struct{} // the supervisor's folder takes nothing until it is closed; nil: it does
 	blockedAt            time.Duration // when it last did not
+	badAt                time.Duration // when it was last full, read-only, slow or failing, or began to be
 	records              map[string]state.Record
 	saves                int
 }

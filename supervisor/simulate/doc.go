@@ -24,11 +24,13 @@
 //
 // All dice depend on the seed, on what they are thrown for and how often that was done before
 // (dice.go); there is no stream that goroutines share. Latencies are spread to the nanosecond, so
-// that hardly anything happens at the same instant as something else. What does is in the order in
-// which goroutines run. So histories are lived in programs with a single processor for Go, where
-// that order is the same each time. What remains is Go's own: a goroutine that is preempted now and
-// then, most of all on a busy machine. About one history in thirty differs a little when it is lived
-// again (TestSameSeedSameStory counts them).
+// that hardly anything happens at the same instant as something else: Go fires timers of the same
+// instant in a random order. What a supervisor does at once for several trees (probes, looks at a
+// queue) gets a nanosecond of its own for each. So histories are lived in programs with a single
+// processor for Go, where goroutines run in the same order each time. What remains is Go's own: a
+// select with several cases that are ready, and a goroutine that is preempted now and then, most of
+// all on a busy machine (TestSameSeedSameStory counts the histories that differ when they are lived
+// again: hardly any).
 //
 // # What it does not show
 //

@@ -4,7 +4,17 @@ import (
 	"fmt"
 	"maps"
 	"time"
+
+	"github.com/medctrl/medctrl-supervisor/config"
 )
+
+// source is what editors have written: the source, and the build's entry in the file.
+type source struct {
+	inputs inputs
+	edits  int           // contents so far
+	entry  *config.Build // as the file has it; nil: it is not in the file
+	last   config.Build  // as the file had it last
+}
 
 // edit puts other contents into the source.
 func (s *site) edit(boot boot, fail string) {

@@ -154,10 +154,10 @@ func (w *World) trouble(what string, on *bool, d time.Duration) {
 		return
 	}
 	w.tell("world", "the disk "+what)
-	*on = true
+	*on, w.disk.badAt = true, w.now()
 	w.disturb()
 	w.after(d, func() {
-		*on = false
+		*on, w.disk.badAt = false, w.now()
 		w.disturb()
 		w.tell("world", "the disk is well again")
 	})
@@ -244,6 +244,7 @@ func (s *site) supervisorDied() {
 	for _, c := range s.commands {
 		c.over = true
 	}
+	s.events[wellAgain]++ // that on_recovery was called may not be written down yet
 }
 
 // unwritten says that a disk that hangs has kept a start from being written down: where what serves

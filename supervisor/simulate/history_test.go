@@ -162,7 +162,7 @@ func TestSameSeedSameStory(t *testing.T) {
 		same, differ = same+s, differ+d
 	}
 	t.Logf("%d stories are told again as before, %d are not", same, differ)
-	if differ > (same+differ)/10 {
+	if differ > (same+differ)/30 {
 		t.Errorf("%d of %d histories differ when they are lived again", differ, same+differ)
 	}
 }

@@ -38,13 +38,15 @@ func (k host) Identity(*config.Build) (config.Identity, error) {
 
 func (k host) Probe(ctx context.Context, path string, h *config.Health, timeout time.Duration) error {
 	s := k.w.siteAt(path)
+	n, private := layout.PrivateGeneration(path)
+	k.sleep(time.Duration(n)) // trees are probed together: each in its own nanosecond, see doc.go
 	if !k.lock() {
 		return nil
 	}
 	k.w.work.probes++
 	got := make(chan answer, 1)
 	c := &client{site: s, at: k.w.now(), probe: got}
-	if n, private := layout.PrivateGeneration(path); private {
+	if private {
 		s.probed(c, n)
 	} else {
 		k.w.connect(c, path)

@@ -1,9 +1,12 @@
 package simulate
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,22 +29,37 @@ type incarnation struct {
 	hands  map[*client]bool
 	die    *death // nil: not at a known moment
 
-	signals   chan os.Signal
-	touches   chan []string
-	ownSeen   chan struct{} // something was removed of its own folder
-	watched   map[string]bool
 	backend   control.Backend // nil: it takes no commands
 	requests  sync.WaitGroup  // that were taken and have no result yet
-	from      string          // the version of the supervisor before, after an upgrade
-	handed    map[string][]public.Listener
 	slots     slots
 	leaving   map[leaver]bool // generations that were told to end
 	stopping  bool
 	upgrading bool // an operator has asked for it
-	began     time.Duration
-	boot      int             // of the machine
-	life      context.Context // ends with it
-	cut       context.CancelFunc
+	senses
+	inherited
+	lifetime
+}
+
+// senses are how a supervisor hears of what happens outside of it.
+type senses struct {
+	signals chan os.Signal
+	touches chan []string
+	ownSeen chan struct{} // something was removed of its own folder
+	watched map[string]bool
+}
+
+// inherited is what came from the supervisor before, or from the service manager.
+type inherited struct {
+	from   string // the version of the supervisor before, after an upgrade
+	handed map[string][]public.Listener
+}
+
+// lifetime is when a supervisor began, and how it ends.
+type lifetime struct {
+	began time.Duration
+	boot  int             // of the machine
+	life  context.Context // ends with it
+	cut   context.CancelFunc
 }
 
 // death says at which moment a supervisor dies.
@@ -107,7 +125,7 @@ func (inc *incarnation) dies(why string) {
 	}
 	w := inc.w
 	w.tell("world", fmt.Sprintf("supervisor %d is killed, %s", inc.n, why))
-	for c := range inc.hands {
+	for _, c := range inOrder(inc.hands) {
 		if c.sock != nil { // passed on: its other end is closed
 			c.leaves()
 			delete(w.clients.waiting, c)
@@ -134,11 +152,18 @@ func (inc *incarnation) replaced() {
 	inc.vanish()
 }
 
+// listeners are its open ones, always in the same order.
+func (inc *incarnation) listeners() []*listener {
+	return slices.SortedFunc(maps.Keys(inc.opened), func(l, o *listener) int {
+		return cmp.Or(cmp.Compare(l.sock.inode, o.sock.inode), cmp.Compare(l.path, o.path))
+	})
+}
+
 // vanish cuts it off from the world and has it end.
 func (inc *incarnation) vanish() {
 	inc.dead = true
 	close(inc.gone)
-	for l := range inc.opened {
+	for _, l := range inc.listeners() {
 		l.sock.refuses = nil
 		l.close()
 	}
@@ -147,14 +172,10 @@ func (inc *incarnation) vanish() {
 		s.making = false
 		s.hooks = 0
 		for _, t := range s.all() {
-			if t.watcher == inc {
-				t.watcher, t.exited = nil, nil
-			}
+			t.ends(inc)
 		}
 		for _, t := range s.runs {
-			if t.watcher == inc {
-				t.watcher, t.exited = nil, nil
-			}
+			t.ends(inc)
 		}
 	}
 	inc.cut()

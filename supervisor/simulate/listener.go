@@ -179,6 +179,7 @@ func (*listener) Lengthen() error { return nil }
 
 // Drained returns once nobody waits.
 func (l *listener) Drained(ctx context.Context) error {
+	rest := l.sock.rest()
 	for empty := 0; ; {
 		if !l.lock() {
 			return nil
@@ -193,7 +194,7 @@ func (l *listener) Drained(ctx context.Context) error {
 		} else {
 			empty = 0
 		}
-		if err := l.inc.wait(ctx, changed, 5*time.Millisecond, n == 0); err != nil {
+		if err := l.inc.wait(ctx, changed, rest, n == 0); err != nil {
 			return err
 		}
 	}
@@ -201,6 +202,7 @@ func (l *listener) Drained(ctx context.Context) error {
 
 // Idle returns once nobody who was accepted is connected.
 func (l *listener) Idle(ctx context.Context) error {
+	rest := l.sock.rest()
 	for {
 		if !l.lock() {
 			return nil
@@ -210,7 +212,7 @@ func (l *listener) Idle(ctx context.Context) error {
 		if !open {
 			return nil
 		}
-		if err := l.inc.wait(ctx, nil, 5*time.Millisecond, true); err != nil {
+		if err := l.inc.wait(ctx, nil, rest, true); err != nil {
 			return err
 		}
 	}
@@ -219,6 +221,7 @@ func (l *listener) Idle(ctx context.Context) error {
 // Forward passes who waits on to another socket.
 func (l *listener) Forward(ctx context.Context, to string) (int, error) {
 	p := &passage{under: map[*client]bool{}, changed: make(chan struct{})}
+	rest := l.sock.rest()
 	var err error
 	for empty := 0; ; {
 		if !l.lock() {
@@ -235,7 +238,7 @@ func (l *listener) Forward(ctx context.Context, to string) (int, error) {
 		}
 		under, changed, queued := len(p.under), p.changed, l.sock.changed
 		if err != nil {
-			for c := range p.under {
+			for _, c := range inOrder(p.under) {
 				if c.sock != nil {
 					c.sock.queue = slices.DeleteFunc(c.sock.queue, func(o *client) bool { return o == c })
 					c.sock.moved()
@@ -254,7 +257,7 @@ func (l *listener) Forward(ctx context.Context, to string) (int, error) {
 			return p.count, nil
 		}
 		if empty < 3 {
-			err = l.inc.wait(ctx, nil, 5*time.Millisecond, true)
+			err = l.inc.wait(ctx, nil, rest, true)
 			continue
 		}
 		select {

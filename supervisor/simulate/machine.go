@@ -35,7 +35,8 @@ func (w *World) start(delay time.Duration, from string, handed map[string][]kept
 	w.lives++
 	inc := &incarnation{
 		w: w, n: w.lives, gone: make(chan struct{}), opened: map[*listener]bool{}, hands: map[*client]bool{},
-		signals: make(chan os.Signal, 16), touches: make(chan []string, 1024), leaving: map[leaver]bool{}, ownSeen: make(chan struct{}, 1), from: from, slots: slots{limit: 1},
+		leaving: map[leaver]bool{}, slots: slots{limit: 1}, inherited: inherited{from: from},
+		senses: senses{signals: make(chan os.Signal, 16), touches: make(chan []string, 1024), ownSeen: make(chan struct{}, 1)},
 	}
 	inc.life, inc.cut = context.WithCancel(context.Background())
 	for name, all := range handed {
@@ -417,7 +418,7 @@ func (k upgrader) Execute(s ports.Succession) error {
 			}
 		}
 	}
-	for l := range k.opened {
+	for _, l := range k.listeners() {
 		given := slices.ContainsFunc(handed[l.sock.site.name], func(k kept) bool { return k.sock == l.sock })
 		if s := l.sock.site; !given && w.names[s.paths.Socket()] == l.sock {
 			s.breaks("an upgrade loses no client", "the public socket is not handed over")
@@ -479,6 +480,9 @@ func (k events) Add(line any) {
 		text += ": " + e.Reason
 	}
 	k.w.tell(e.Build, text)
+	if s := k.w.sites[e.Build]; s != nil {
+		s.happened(e.Event, e.Release)
+	}
 }
 
 func (events) Run(done <-chan struct{}) { <-done }
@@ -513,8 +517,8 @@ func (w *World) left(inc *incarnation) {
 		for _, t := range s.runs {
 			s.breaks("nothing of ours is left after a stop", "%v, process %d", t, t.main.pid)
 		}
-		for path, k := range w.names {
-			if w.siteAt(path) == s && !k.stored && (k.held() || !s.forgotten()) {
+		for _, path := range slices.Sorted(maps.Keys(w.names)) {
+			if k := w.names[path]; w.siteAt(path) == s && !k.stored && (k.held() || !s.forgotten()) {
 				s.breaks("nothing of ours is left after a stop", "%s is still there", strings.TrimPrefix(path, string(Root)))
 			}
 		}
@@ -531,7 +535,7 @@ func (w *World) left(inc *incarnation) {
 			s.named, s.why, s.since = false, "the supervisor stopped", w.now()
 		}
 	}
-	for l := range inc.opened {
+	for _, l := range inc.listeners() {
 		w.breaks(l.sock.site.name, "nothing of ours is left after a stop", "socket %d is still open", l.sock.inode)
 	}
 }

@@ -1,9 +1,12 @@
 package simulate
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
 )
 
 // wish is what people want of a build, as far as it is certain.
@@ -17,30 +20,45 @@ const (
 
 // model is what people were promised of a build, worked out from what they and the world did.
 type model struct {
-	wish          wish
 	sure          bool   // it serves, and no one has asked for anything else since
 	lasts         bool   // it served when the supervisor was restarted, and the service manager holds its socket
 	named         bool   // the public name is there, unless the supervisor takes it away
 	why           string // it is not
 	since         time.Duration
 	spared        bool // when it was removed, by somebody, folders were watched
-	commands      []*command
-	wishBy        *command      // that settles the wish, once it has a result
-	wishAt        time.Duration // when the wish was settled
-	rolled        bool          // rolled back, or built anew by hand, since the last edit
-	editedAt      time.Duration
-	removedAt     time.Duration
-	seenBy        int // the last supervisor that has read of it in the file
-	attempts      int
-	starts        int
-	besides       int  // starts of processes
-	unlinked      int  // how often all its sockets were deleted
+	seenBy        int  // the last supervisor that has read of it in the file
 	lostReleases  bool // somebody has deleted one
 	recordLost    bool // somebody has deleted its record, and it was not written since
 	longestAnswer time.Duration
 	passed        []passing
 	disturbed     time.Duration // when a fault last touched the build
 	crashed       time.Duration // when what served was killed while all was well; zero: answered
+	wishes
+	counts
+	calls
+}
+
+// wishes are what people have asked for.
+type wishes struct {
+	wish      wish
+	wishBy    *command      // that settles the wish, once it has a result
+	wishAt    time.Duration // when the wish was settled
+	commands  []*command
+	rolled    bool // rolled back, or built anew by hand, since the last edit
+	editedAt  time.Duration
+	removedAt time.Duration
+}
+
+// counts are how often something was done.
+type counts struct {
+	attempts, starts int
+	besides          int // starts of processes
+	unlinked         int // how often all its sockets were deleted
+}
+
+// calls are what people were told, and hooks were called for, by event and release.
+type calls struct {
+	events, called map[string]int
 }
 
 // passing is a tree that has passed its check.
@@ -166,6 +184,37 @@ func (s *site) once(name string, index, n int, overlap bool) {
 		if !overlap || t.n > n {
 			s.breaks("an instance of a process runs once", "generation %d starts, and %v is there", n, t)
 		}
+	}
+}
+
+// failures are the events after which a build may be well again.
+var failures = []machine.EventName{machine.EventBuildFailed, machine.EventGaveWay, machine.EventExited, machine.EventUnhealthy, machine.EventReplicaFailed,
+	machine.EventCandidateFailed, machine.EventProcessExited, machine.EventScheduleFailed}
+
+// happened notes what people are told.
+func (s *site) happened(event, release string) {
+	s.events[event+" "+release]++
+	if slices.Contains(failures, machine.EventName(event)) {
+		s.events[wellAgain]++
+	}
+}
+
+// wellAgain stands for the events that on_recovery may be called after.
+const wellAgain = "recovered"
+
+// hooked holds that a hook is called at most once for what it is told of.
+func (s *site) hooked(env []string) {
+	told := map[string]string{}
+	for _, v := range env {
+		name, value, _ := strings.Cut(v, "=")
+		told[name] = value
+	}
+	what := told["MEDCTRL_EVENT"] + " " + told["MEDCTRL_RELEASE"]
+	if told["MEDCTRL_EVENT"] == string(machine.EventRecovered) {
+		what = wellAgain
+	}
+	if s.called[what]++; s.called[what] > s.events[what] {
+		s.breaks("a hook is called once for an event", "%s: %d times, and it happened %d times", what, s.called[what], s.events[what])
 	}
 }
 

@@ -55,6 +55,7 @@ const (
 	doPowerCut
 	doSetClock
 	doCrashProcess
+	doExecute
 	kinds
 )
 
@@ -65,7 +66,7 @@ var weights = [kinds]int{
 	doStart: 4, doStop: 4, doRestart: 8, doRebuild: 4, doRollback: 6, doReload: 3, doUpgrade: 5,
 	doUnlink: 5, doUnlinkAll: 2, doDeleteFiles: 2,
 	doDeleteFolder: 3, doDeleteReleases: 4, doDeleteOwn: 3, doBlock: 4, doStatus: 3, doDiskFull: 2, doDiskReadOnly: 1, doDiskSlow: 2, doDiskFailing: 2,
-	doKill: 4, doKillInScan: 3, doDie: 10, doStopSupervisor: 2, doPowerCut: 1, doSetClock: 3, doCrashProcess: 8,
+	doKill: 4, doKillInScan: 3, doDie: 10, doStopSupervisor: 2, doPowerCut: 1, doSetClock: 3, doCrashProcess: 8, doExecute: 4,
 }
 
 // act is one thing that happens in a history. What it is in detail depends on x alone, so that one
@@ -278,6 +279,8 @@ func (w *World) perform(a act) {
 		w.cutPower()
 	case doCrashProcess:
 		s.crashProcess(x)
+	case doExecute:
+		s.execute(x)
 	case doSetClock:
 		if x%2 == 0 { // while the build waits for its next start
 			s.boots = []boot{bootExits, bootExits, bootExits, bootExits}
@@ -313,5 +316,5 @@ func (a act) String() string {
 
 func (k kind) String() string {
 	return strings.Fields("visit crash killTree killWorker hang hangAWhile slow stray deaf boots edit editBad touch editFile remove add breakFile mendFile " +
-		"start stop restart rebuild rollback reload upgrade unlink unlinkAll deleteFiles deleteFolder deleteReleases deleteOwn block status diskFull diskReadOnly diskSlow diskFailing kill killInScan die stopSupervisor powerCut setClock crashProcess")[k]
+		"start stop restart rebuild rollback reload upgrade unlink unlinkAll deleteFiles deleteFolder deleteReleases deleteOwn block status diskFull diskReadOnly diskSlow diskFailing kill killInScan die stopSupervisor powerCut setClock crashProcess execute")[k]
 }

@@ -125,6 +125,27 @@ var faults = []fault{
 			}
 		}
 	}},
+	{"a time of a schedule is run twice", func(inc *incarnation, w *ports.World) { w.Trees = repeatedRuns{w.Trees} }},
+	{"what was handled of a schedule is not written down", func(inc *incarnation, w *ports.World) {
+		w.Store = &staleSchedules{w.Store, inc}
+	}},
+	{"a command of an operator outlives its caller", func(inc *incarnation, w *ports.World) {
+		w.Control = badControl{w.Control, func(b control.Backend) control.Backend { return longWaiting{b, inc} }}
+	}},
+	{"the result of an operator's command is another one", func(inc *incarnation, w *ports.World) {
+		w.Control = badControl{w.Control, func(b control.Backend) control.Backend { return cheerful{b} }}
+	}},
+	{"a replica that has ended is not started again", func(inc *incarnation, w *ports.World) { w.Trees = alone{w.Trees, inc} }},
+	{"the end of a process is not noticed", func(inc *incarnation, w *ports.World) {
+		w.Trees = &processTrees{Trees: w.Trees, exited: func(actor.Exit) {}}
+	}},
+	{"the processes of the release before are kept after a swap", func(inc *incarnation, w *ports.World) {
+		w.Trees = &processTrees{Trees: w.Trees, wrap: func(t actor.Tree) actor.Tree { return keptTree{t, inc} }}
+	}},
+	{"a process starts before the one in its place has ended", func(inc *incarnation, w *ports.World) {
+		w.Trees = &processTrees{Trees: w.Trees, wrap: func(t actor.Tree) actor.Tree { return goneTree{t} }}
+	}},
+	{"a hook is called twice", func(inc *incarnation, w *ports.World) { w.Trees = eager{w.Trees} }},
 	{"sockets are not handed over at an upgrade", func(inc *incarnation, w *ports.World) { w.Upgrader = forgetfulUpgrader{w.Upgrader} }},
 }
 
@@ -179,6 +200,161 @@ type blindToRuns struct{ ports.Trees }
 func (b blindToRuns) Marked(prefix string) ([]ports.Marked, []string, error) {
 	found, groups, err := b.Trees.Marked(prefix)
 	return slices.DeleteFunc(found, func(m ports.Marked) bool { return strings.Contains(m.Mark, "/schedule.") }), groups, err
+}
+
+// isProcess says that an instance of a process is to be started.
+func isProcess(s actor.Start) bool {
+	_, is := s.Launch.Server.(server.Process)
+	return is
+}
+
+// repeatedRuns runs each run of a schedule once more when it has ended.
+type repeatedRuns struct{ ports.Trees }
+
+func (r repeatedRuns) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server.Words, error) {
+	if !strings.Contains(s.Mark, "/schedule.") {
+		return r.Trees.Start(s, exited)
+	}
+	again, parts := s, strings.Split(s.Mark, "/")
+	_, name, _ := actor.TaskOf(parts[2])
+	again.Mark = parts[0] + "/" + parts[1] + "/" + actor.NewTaskID(actor.TaskSchedule, name)
+	return r.Trees.Start(s, func(e actor.Exit) {
+		exited(e)
+		go r.Trees.Start(again, func(actor.Exit) {}) // whose world is locked now
+	})
+}
+
+// staleSchedules writes of schedules what it wrote of them first.
+type staleSchedules struct {
+	ports.Store
+	inc *incarnation
+}
+
+func (b *staleSchedules) Save(name string, r state.Record) error {
+	b.inc.w.mu.Lock()
+	old, ok := b.inc.w.disk.records[name]
+	b.inc.w.mu.Unlock()
+	if ok && len(old.Schedules) > 0 && len(r.Schedules) > 0 {
+		r.Schedules = old.Schedules
+	}
+	return b.Store.Save(name, r)
+}
+
+// longWaiting does not tell that a caller has gone.
+type longWaiting struct {
+	control.Backend
+	inc *incarnation
+}
+
+func (l longWaiting) Attend(ctx context.Context, name, id string) (control.TaskStatus, error) {
+	type result struct {
+		t   control.TaskStatus
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		t, err := l.Backend.Attend(l.inc.life, name, id)
+		done <- result{t, err}
+	}()
+	select {
+	case r := <-done:
+		return r.t, r.err
+	case <-ctx.Done():
+		return control.TaskStatus{}, ctx.Err()
+	}
+}
+
+// cheerful says that every command ended well.
+type cheerful struct{ control.Backend }
+
+func (c cheerful) Attend(ctx context.Context, name, id string) (control.TaskStatus, error) {
+	t, err := c.Backend.Attend(ctx, name, id)
+	t.Code, t.Exit = 0, "exit code 0"
+	return t, err
+}
+
+// alone starts no server beside another one that has the public name.
+type alone struct {
+	ports.Trees
+	inc *incarnation
+}
+
+func (a alone) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server.Words, error) {
+	if s.Listener != nil {
+		l := own(s.Listener)
+		a.inc.w.mu.Lock()
+		t := l.sock.site.serving()
+		a.inc.w.mu.Unlock()
+		if t != nil && t.sock == l.sock {
+			return nil, nil, errors.New("made up")
+		}
+	}
+	return a.Trees.Start(s, exited)
+}
+
+// processTrees are the port to trees with a duty to processes not done.
+type processTrees struct {
+	ports.Trees
+	exited func(actor.Exit)
+	wrap   func(actor.Tree) actor.Tree
+}
+
+func (p *processTrees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server.Words, error) {
+	if !isProcess(s) {
+		return p.Trees.Start(s, exited)
+	}
+	if p.exited != nil {
+		exited = p.exited
+	}
+	t, words, err := p.Trees.Start(s, exited)
+	if err == nil && p.wrap != nil {
+		t = p.wrap(t)
+	}
+	return t, words, err
+}
+
+// keptTree runs on when it is told to end, unless the supervisor stops.
+type keptTree struct {
+	actor.Tree
+	inc *incarnation
+}
+
+func (t keptTree) stays() bool {
+	t.inc.w.mu.Lock()
+	defer t.inc.w.mu.Unlock()
+	return !t.inc.stopping
+}
+
+func (t keptTree) Terminate() error {
+	if t.stays() {
+		return nil
+	}
+	return t.Tree.Terminate()
+}
+
+func (t keptTree) End(ctx context.Context, grace time.Duration) error {
+	if t.stays() {
+		return nil
+	}
+	return t.Tree.End(ctx, grace)
+}
+
+// goneTree is said to have ended as soon as it is told to.
+type goneTree struct{ actor.Tree }
+
+func (t goneTree) End(ctx context.Context, grace time.Duration) error {
+	go t.Tree.End(ctx, grace)
+	return nil
+}
+
+// eager calls every hook twice.
+type eager struct{ ports.Trees }
+
+func (e eager) Run(ctx context.Context, h actor.Hook) (string, error) {
+	if output, err := e.Trees.Run(ctx, h); err != nil {
+		return output, err
+	}
+	return e.Trees.Run(ctx, h)
 }
 
 // badListener does something else than it should, where a function says so.

@@ -49,23 +49,44 @@ type tree struct {
 	boot    boot
 	begun   time.Duration
 
-	master   *process
-	members  []*process
-	words    *words
+	master  *process
+	members []*process
+	words   *words
+	empty   chan struct{} // closed when no member is left
+	standing
+	ills
+	watched
+}
+
+// standing is what a tree has come to.
+type standing struct {
 	passed   bool          // it answered a probe as expected, all its workers being ready
 	served   bool          // had the public name
 	lostName time.Duration // when another got the public name; zero: it has it, or never had
-	deaf     bool          // ignores TERM
-	hung     bool          // accepts and answers nothing
-	wrong    bool          // answers 500
-	slow     bool
-	ill      bool // it did not always take its clients quickly
-	ended    bool // told to end by a supervisor
-	crashed  bool // its master was killed by no supervisor
+	ended    bool          // told to end by a supervisor
+	crashed  bool          // its master was killed by no supervisor
+}
 
+// ills are what is wrong with a tree.
+type ills struct {
+	deaf  bool // ignores TERM
+	hung  bool // accepts and answers nothing
+	wrong bool // answers 500
+	slow  bool
+	ill   bool // it did not always take its clients quickly
+}
+
+// watched is who watches a main process.
+type watched struct {
 	watcher *incarnation
 	exited  func(actor.Exit)
-	empty   chan struct{} // closed when no member is left
+}
+
+// ends is that a supervisor which may be the one that watches is no more.
+func (w *watched) ends(inc *incarnation) {
+	if w.watcher == inc {
+		*w = watched{}
+	}
 }
 
 func (t *tree) String() string {

@@ -39,6 +39,19 @@ type release struct {
 	made   time.Duration
 }
 
+// shelf is what a build has of releases.
+type shelf struct {
+	releases  []*release
+	half      string // an unfinished release; "": none
+	final     string // the identity of what failed when it could not be repeated any more; "": nothing has
+	making    bool
+	committed bool   // what is made cannot be undone any more
+	attempt   int    // the number of the last one
+	current   string // where the link leads
+	statics   string // the release whose static files are live
+	staged    string // and that whose are prepared
+}
+
 // there says that nobody has removed it.
 func (r *release) there() bool { return slices.Contains(r.site.releases, r) }
 

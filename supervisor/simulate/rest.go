@@ -51,7 +51,7 @@ func (s *site) atRest(h *history) {
 			s.breaks(promise, "%v serves beside %v, and cannot", o, t)
 		}
 	}
-	if h.edits && len(s.trees) != s.entry.Replicas {
+	if len(s.trees) != s.entry.Replicas {
 		s.breaks(promise, "%d trees serve, and the file says %d", len(s.trees), s.entry.Replicas)
 	}
 	s.processesAtRest(t.release)
@@ -75,6 +75,11 @@ func (s *site) atRest(h *history) {
 		s.breaks(promise, "half a release is left")
 	}
 	s.schedulesAtRest()
+	for _, t := range s.runs {
+		if t.schedule == "" {
+			s.breaks(promise, "%v runs, whose caller has gone long since", t)
+		}
+	}
 }
 
 // processesAtRest holds that every instance runs that the file asks for, from the release that serves.

@@ -12,29 +12,44 @@ import (
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/cron"
 	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
+	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 	"github.com/medctrl/medctrl-supervisor/supervisor/server"
 	ports "github.com/medctrl/medctrl-supervisor/supervisor/world"
 )
 
-// The runs of schedules. A run is one process: most do something for a while, some fail, some hang until
-// they are ended, some ignore SIGTERM then.
+// The runs of schedules, and the commands that operators have run once. A run is one process: most do
+// something for a while, some fail, some hang until they are ended, some ignore SIGTERM then.
 
-// run is a run of a schedule.
+// run is a run of a schedule, or a command of an operator.
 type run struct {
 	site     *site
-	schedule string
+	schedule string // "": it is a command
 	mark     string
 	env      []string
 	release  *release
 	main     *process
 	deaf     bool
-	watcher  *incarnation
-	exited   func(actor.Exit)
-	over     chan struct{} // closed when it has ended
+	watched
+	exit actor.Exit
+	over chan struct{} // closed when it has ended
 }
 
-func (r *run) String() string { return "a run of " + r.schedule }
+func (r *run) String() string {
+	if r.schedule == "" {
+		return "an operator's command"
+	}
+	return "a run of " + r.schedule
+}
+
+// timetable is what ran of a build's schedules, and of operators' commands.
+type timetable struct {
+	runs    []*run                   // that are alive
+	tasks   map[string]*run          // all there ever were, by the ID of their task
+	lastRun map[string]time.Duration // when one of a schedule was started last
+	began   map[string]int           // how many were
+}
 
 // schedulesOf are the schedules of a build, none for most.
 func schedulesOf(y uint64) []config.Schedule {
@@ -47,7 +62,7 @@ func schedulesOf(y uint64) []config.Schedule {
 	}
 }
 
-// startRun starts a run of a schedule.
+// startRun starts a run.
 func (k trees) startRun(st actor.Start, exited func(actor.Exit)) (actor.Tree, server.Words, error) {
 	w := k.w
 	s, _ := w.siteOf(st.Mark)
@@ -56,31 +71,27 @@ func (k trees) startRun(st actor.Start, exited func(actor.Exit)) (actor.Tree, se
 		return &runHandle{inc: k.incarnation}, nil, nil
 	}
 	defer w.mu.Unlock()
-	_, name, _ := actor.TaskOf(st.Mark[strings.LastIndexByte(st.Mark, '/')+1:])
+	task := st.Mark[strings.LastIndexByte(st.Mark, '/')+1:]
+	_, name, _ := actor.TaskOf(task)
 	id, _, _ := server.VersionOf(st.Launch.Env)
 	r := s.release(id)
 	if r == nil || !r.there() {
 		return nil, nil, fmt.Errorf("start release %s: %w", id, fs.ErrNotExist)
 	}
-	s.ran(name)
+	if s.tasks[task] != nil {
+		s.breaks("a task is started once", "%s is started again", task)
+	}
+	if name != "" {
+		s.mayRun(name, r)
+	}
 	if s.dice.oneIn(throwRun, 20) {
 		return nil, nil, errors.New("fork: resource temporarily unavailable")
 	}
-	for _, o := range s.runs {
-		if o.schedule == name {
-			s.breaks("a schedule never runs twice at once", "%v starts while process %d is one", o, o.main.pid)
-		}
-	}
-	if s.entry != nil && s.wish == wishStopped && w.now()-s.wishAt > 0 {
-		s.breaks("a build that is stopped runs no schedule", "%s starts", name)
-	}
-	if !slices.ContainsFunc(s.passed, func(p passing) bool { return p.release.ID == r.ID }) {
-		s.breaks("schedules run from a release that has passed its check", "%s starts from %s", name, id)
-	}
-	t := &run{site: s, schedule: name, mark: st.Mark, env: st.Launch.Env, release: r, watcher: k.incarnation, exited: exited, over: make(chan struct{})}
+	t := &run{site: s, schedule: name, mark: st.Mark, env: st.Launch.Env, release: r, watched: watched{k.incarnation, exited}, over: make(chan struct{})}
 	t.main = &process{pid: s.pid(), start: w.ticks(), role: roleMaster, run: t, alive: true}
 	w.procs[t.main.pid] = t.main
 	s.runs = append(s.runs, t)
+	s.tasks[task] = t
 	took, fate := s.dice.between(throwRun, 100*time.Millisecond, 50*time.Second), s.dice.next(throwRun)%10
 	s.tell("the supervisor starts %v, of release %s", t, id)
 	switch fate {
@@ -95,19 +106,44 @@ func (k trees) startRun(st actor.Start, exited func(actor.Exit)) (actor.Tree, se
 	return &runHandle{inc: k.incarnation, run: t, pid: t.main.pid, start: t.main.start}, nil, nil
 }
 
-// ran notes the start of a run, and holds that there are not more than there are times.
-func (s *site) ran(name string) {
-	if s.lastRun == nil {
-		s.lastRun, s.began = map[string]time.Duration{}, map[string]int{}
+// mayRun notes the start of a run of a schedule, and holds what must be so then.
+func (s *site) mayRun(name string, r *release) {
+	w := s.w
+	s.ran(name)
+	for _, o := range s.runs {
+		if o.schedule == name {
+			s.breaks("a schedule never runs twice at once", "%v starts while process %d is one", o, o.main.pid)
+		}
 	}
+	if s.entry != nil && s.wish == wishStopped && w.now()-s.wishAt > 0 {
+		s.breaks("a build that is stopped runs no schedule", "%s starts", name)
+	}
+	if !slices.ContainsFunc(s.passed, func(p passing) bool { return p.release.ID == r.ID }) {
+		s.breaks("schedules run from a release that has passed its check", "%s starts from %s", name, r.ID)
+	}
+}
+
+// ran notes the start of a run, and holds that no time is run twice.
+func (s *site) ran(name string) {
+	before, again := s.lastRun[name]
 	s.lastRun[name] = s.w.now()
 	s.began[name]++
 	for _, d := range s.last.Schedules {
+		if d.Name == name && again && d.Every == 0 && s.w.wallOff == 0 && s.w.disk.tookAll(before) && s.w.disk.badAt < before && sameTime(d, s.w.began.Add(before), s.w.wall()) {
+			s.breaks("no time is run twice", "%s starts, as it did at %s for the same time", name, clock(before))
+		}
 		// One at each of its times; and what is made up for, or late, comes in addition to the next one.
 		if most := int(s.w.now()/periodOf(d)) + 2 + s.w.lives; d.Name == name && s.w.wallOff == 0 && s.began[name] > most {
 			s.breaks("no time is run twice", "%s starts for the %d. time, want at most %d", name, s.began[name], most)
 		}
 	}
+}
+
+// sameTime says that none of a schedule's times lies between two runs.
+func sameTime(d config.Schedule, before, now time.Time) bool {
+	times, err := cron.Parse(d.Cron)
+	in, bad := d.Location()
+	return err == nil && bad == nil && times.Next(before, in).After(now)
 }
 
 // periodOf is the time from one time of a schedule to the next.
@@ -131,7 +167,8 @@ func (t *run) dies(why string) {
 	if w.traits.recycle {
 		s.stranger(t.main.pid)
 	}
-	exit := exitOf(why)
+	t.exit = exitOf(why)
+	exit := t.exit
 	if inc, exited := t.watcher, t.exited; inc != nil {
 		w.after(s.dice.between(throwRun, 100*time.Microsecond, 900*time.Microsecond), func() {
 			if !inc.dead {
@@ -143,7 +180,7 @@ func (t *run) dies(why string) {
 
 // adoptRun is that a supervisor watches a run that an earlier one started.
 func (k trees) adoptRun(t *run, exited func(actor.Exit)) actor.Tree {
-	t.watcher, t.exited = k.incarnation, exited
+	t.watched = watched{k.incarnation, exited}
 	t.site.tell("the supervisor adopts %v", t)
 	return &runHandle{inc: k.incarnation, run: t, pid: t.main.pid, start: t.main.start}
 }
@@ -198,12 +235,71 @@ func (*runHandle) Private() string { return "" }
 // StopBy changes nothing: they all end by SIGTERM here.
 func (*runHandle) StopBy(syscall.Signal) {}
 
-func (h *runHandle) Pid() int                    { return h.pid }
-func (h *runHandle) StartTime() uint64           { return h.start }
-func (h *runHandle) Limit(config.Limits) error   { return nil }
-func (h *runHandle) OOMKills() int               { return 0 }
-func (h *runHandle) Signal(syscall.Signal) error { return nil }
-func (h *runHandle) Terminate() error            { return nil }
+func (h *runHandle) Pid() int                  { return h.pid }
+func (h *runHandle) StartTime() uint64         { return h.start }
+func (h *runHandle) Limit(config.Limits) error { return nil }
+func (h *runHandle) OOMKills() int             { return 0 }
+func (h *runHandle) Terminate() error          { return nil }
+
+// Signal is of a caller who has gone: most end.
+func (h *runHandle) Signal(sig syscall.Signal) error {
+	if h.run == nil || sig != syscall.SIGHUP || !h.inc.lock() {
+		return nil
+	}
+	defer h.inc.w.mu.Unlock()
+	if t := h.run; !t.deaf {
+		h.inc.w.after(t.site.dice.between(throwRun, time.Millisecond, 20*time.Millisecond), func() { t.dies("killed by SIGHUP") })
+	}
+	return nil
+}
+
+// execute is an operator who has a command run, waits for it a while, and then goes.
+func (s *site) execute(x uint64) {
+	w := s.w
+	inc := w.sup
+	if inc == nil || inc.backend == nil || !w.control {
+		return
+	}
+	s.tell("an operator has a command run")
+	backend := inc.backend
+	patience := spread(mix(x), 5*time.Second, 2*time.Minute)
+	w.running.Add(1)
+	inc.requests.Add(1)
+	go func() {
+		defer w.running.Done()
+		defer inc.requests.Done()
+		ctx, gone := context.WithTimeout(inc.life, patience)
+		defer gone()
+		begun, err := backend.Run(ctx, s.name, control.RunRequest{Argv: []string{"manage.py", "check"}})
+		if err != nil {
+			return
+		}
+		told, err := backend.Attend(ctx, s.name, begun.ID)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if t := s.tasks[begun.ID]; t != nil && !inc.dead && !w.over {
+			s.attended(inc, t, told, err)
+		}
+	}()
+}
+
+// attended holds what an operator was told of a command against what became of it.
+func (s *site) attended(inc *incarnation, t *run, told control.TaskStatus, err error) {
+	w := s.w
+	if err == nil {
+		s.tell("the operator is told of the command: %s", told.Exit)
+		if t.main.alive || told.Code != t.exit.Code {
+			s.breaks("a command ends with a truthful result", "run is told %q, code %d; it is alive: %v, %q", told.Exit, told.Code, t.main.alive, t.exit.Words)
+		}
+		return
+	}
+	s.tell("the operator waits for the command no longer")
+	w.after(s.last.GracefulTimeout*2+10*time.Second, func() {
+		if t.main.alive && !inc.dead && !inc.upgrading {
+			s.breaks("a command ends with its caller", "process %d still runs", t.main.pid)
+		}
+	})
+}
 
 // End ends the run.
 func (h *runHandle) End(ctx context.Context, grace time.Duration) error {

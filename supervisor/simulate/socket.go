@@ -1,6 +1,9 @@
 package simulate
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // socket is a listening unix socket.
 type socket struct {
@@ -15,6 +18,7 @@ type socket struct {
 	refuses []*refusal
 	changed chan struct{} // closed when the queue has changed
 	dead    bool          // nobody holds it any more
+	rests   int           // how often somebody began to look at its queue again and again
 }
 
 func (s *site) newSocket() *socket {
@@ -22,6 +26,15 @@ func (s *site) newSocket() *socket {
 	k := &socket{w: s.w, site: s, inode: uint64(s.index+1)*10_000 + uint64(len(s.sockets)) + 1, spare: true, changed: make(chan struct{})}
 	s.sockets = append(s.sockets, k)
 	return k
+}
+
+// rest is how long somebody rests who looks at the queue again and again. Two never come at the same
+// instant.
+func (s *socket) rest() time.Duration {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	s.rests++
+	return 5*time.Millisecond + time.Duration(s.rests)
 }
 
 // held says whether anybody has a descriptor.

@@ -57,7 +57,7 @@ func (k trees) Start(st actor.Start, exited func(actor.Exit)) (actor.Tree, serve
 	t := &tree{
 		site: s, n: n, mark: st.Mark, env: st.Launch.Env, dice: s.dice.of(n), release: r, runKey: runKey, sock: l.sock, begun: w.now(),
 		workers: entry.Workers, boot: r.inputs.boot, empty: make(chan struct{}),
-		watcher: k.incarnation, exited: exited, words: newWords(), public: l.path == s.paths.Socket(),
+		watched: watched{k.incarnation, exited}, words: newWords(), public: l.path == s.paths.Socket(),
 	}
 	if len(s.boots) > 0 && t.boot == bootWell {
 		t.boot = s.boots[0]
@@ -86,7 +86,7 @@ func (k trees) startProcess(st actor.Start, s *site, n int, p config.Process, re
 	}
 	t := &tree{
 		site: s, n: n, mark: st.Mark, env: st.Launch.Env, process: p.Name, index: index, dice: s.dice.of(n), release: r, begun: s.w.now(),
-		empty: make(chan struct{}), watcher: k.incarnation, exited: exited,
+		empty: make(chan struct{}), watched: watched{k.incarnation, exited},
 	}
 	s.beside = append(s.beside, t)
 	s.tell("the supervisor starts %v of release %s", t, r.ID)
@@ -132,7 +132,7 @@ func (k trees) Adopt(l actor.Leftover, exited func(actor.Exit)) (actor.Tree, err
 		s.breaks("strangers are left alone", "process %d, which belongs to somebody else, is adopted", p.pid)
 		return nil, errors.New("it is a stranger")
 	}
-	p.tree.watcher, p.tree.exited = k.incarnation, exited
+	p.tree.watched = watched{k.incarnation, exited}
 	p.tree.ended = false // by an earlier supervisor; one that ignores SIGTERM serves on
 	s.tell("the supervisor adopts %v", p.tree)
 	return k.handle(p.tree), nil
@@ -189,6 +189,7 @@ func (k trees) Run(ctx context.Context, h actor.Hook) (string, error) {
 		return "", nil
 	}
 	s.hooks++
+	s.hooked(h.Env)
 	took, fate := s.dice.between(throwHook, 5*time.Millisecond, 2*time.Second), s.dice.next(throwHook)%8
 	k.w.mu.Unlock()
 	if fate == 0 {

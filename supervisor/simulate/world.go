@@ -21,9 +21,7 @@ const Root = layout.Root("/srv/root")
 type World struct {
 	mu    sync.Mutex
 	began time.Time
-	over  bool
 	dice  dice
-	story story
 
 	sites     map[string]*site // by build; one that has left the file stays
 	order     []*site
@@ -36,20 +34,32 @@ type World struct {
 	boots     int           // of the machine
 	disturbed time.Duration // when a fault last touched everything
 	file      file
-	wallOff   time.Duration // how far people have set the clock on the wall
-	control   bool          // the control socket has its name
-	ownLost   time.Duration // when somebody last deleted something of the supervisor's folder
-	starting  bool
+	wallOff   time.Duration       // how far people have set the clock on the wall
+	control   bool                // the control socket has its name
+	ownLost   time.Duration       // when somebody last deleted something of the supervisor's folder
 	inScan    *site               // whose main process dies while the process table is read; nil: none
 	alter     func(*config.Build) // what a planted fault does to each entry that is read; nil: nothing
 	running   sync.WaitGroup
 	planted   func(*incarnation, *ports.World)
 	traits    traits
-	quiet     bool // no more faults come
-	ending    bool // the supervisor was told to stop for good
-	clients   clients
-	work      work
-	broken    []Broken
+	phase
+	course
+}
+
+// phase is how far a history has come.
+type phase struct {
+	starting bool // a supervisor is about to start
+	quiet    bool // no more faults come
+	ending   bool // the supervisor was told to stop for good
+	over     bool
+}
+
+// course is what is kept of a history.
+type course struct {
+	story   story
+	clients clients
+	work    work
+	broken  []Broken
 }
 
 // traits are what this machine is like.
@@ -85,35 +95,19 @@ type site struct {
 	paths layout.Build
 	dice  dice
 
-	// The source and the file.
-	inputs inputs
-	edits  int           // contents so far
-	entry  *config.Build // as the file has it; nil: it is not in the file
-	last   config.Build  // as the file had it last
-
-	// On the machine.
-	sockets   []*socket
-	trees     []*tree // servers
-	beside    []*tree // instances of processes
-	pids      int
-	releases  []*release
-	half      string // an unfinished release; "": none
-	final     string // the identity of what failed when it could not be repeated any more; "": nothing has
-	making    bool
-	committed bool // what is made cannot be undone any more
-	attempt   int  // the number of the last one
-	current   string
-	statics   string                   // the release whose static files are live
-	staged    string                   // and that whose are prepared
-	boots     []boot                   // what the next starts come to
-	hooks     int                      // that run
-	runs      []*run                   // of schedules
-	lastRun   map[string]time.Duration // when one of a schedule was started last
-	began     map[string]int           // how many were
-	touched   func()                   // tells the supervisor that a socket may have lost its path
-	files     map[string]bool
-
+	source
+	shelf
+	timetable
 	model // what people were promised
+
+	sockets []*socket
+	trees   []*tree // servers
+	beside  []*tree // instances of processes
+	pids    int
+	boots   []boot // what the next starts come to
+	hooks   int    // that run
+	files   map[string]bool
+	touched func() // tells the supervisor that a socket may have lost its path
 }
 
 func newWorld(seed uint64) *World {
@@ -124,7 +118,10 @@ func newWorld(seed uint64) *World {
 }
 
 func (w *World) addSite(seed uint64, name string) *site {
-	s := &site{w: w, name: name, index: len(w.order), paths: Root.Build(name), dice: newDice(seed, name), files: map[string]bool{}}
+	s := &site{w: w, name: name, index: len(w.order), paths: Root.Build(name), dice: newDice(seed, name), files: map[string]bool{},
+		timetable: timetable{tasks: map[string]*run{}, lastRun: map[string]time.Duration{}, began: map[string]int{}},
+		model:     model{calls: calls{events: map[string]int{}, called: map[string]int{}}},
+	}
 	w.sites[name] = s
 	w.order = append(w.order, s)
 	return s
