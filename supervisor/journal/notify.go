@@ -99,6 +99,16 @@ func (n *notifier) watch(path string) bool {
 	return true
 }
 
+// watches says that the next write to a log will be told.
+func (n *notifier) watches(path string) bool {
+	if n == nil {
+		return false
+	}
+	_, ok := n.wds[path]
+	_, folder := n.folders[filepath.Dir(path)]
+	return ok && folder
+}
+
 // unwatch forgets a log.
 func (n *notifier) unwatch(path string) {
 	if n == nil {
