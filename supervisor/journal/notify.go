@@ -142,6 +142,11 @@ func (n *notifier) told(e event) (path string, all bool) {
 		if e.mask&(unix.IN_DELETE_SELF|unix.IN_MOVE_SELF|unix.IN_IGNORED) != 0 {
 			_, _ = unix.InotifyRmWatch(n.fd, uint32(wd)) // it fails where the folder is gone
 			delete(n.folders, dir)
+			for path := range n.wds {
+				if filepath.Dir(path) == dir {
+					n.unwatch(path) // another file may have its name by now
+				}
+			}
 			return "", true
 		}
 		return filepath.Join(dir, e.name), false
