@@ -25,6 +25,10 @@ COVER_SUPERVISOR ?= 80
 STATICCHECK ?= honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOLANGCI_LINT ?= github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK ?= golang.org/x/vuln/cmd/govulncheck@v1.9.0
+NFPM ?= github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
+GORELEASER ?= github.com/goreleaser/goreleaser/v2@v2.15.2
+# The machines that `make deb` and `make rpm` make packages for.
+ARCHS ?= amd64 arm64
 
 binary := bin/medctrl-supervisor
 # Manual pages and the shells' completions, as they lie in PREFIX/share.
@@ -43,6 +47,7 @@ help:
 	@echo 'make recipes  the servers of docs/servers.md under load: minutes; installs them'
 	@echo 'make test-systemd  the tests of the service in a container with a booted systemd: root only; the first time minutes'
 	@echo 'make test-vm  the tests of limits in a virtual machine with cgroup v2 and systemd; made once, as root: minutes'
+	@echo 'make test-packages  the .deb installed, upgraded under load, removed and purged in a booted Debian; SYSTEMD_SUITE=trixie for another one: root only'
 	@echo 'make attack   attempts to break in, by users, builds, clients and sources that are hostile: root only'
 	@echo 'make test     make unit, with the race detector, 2,000 histories, make e2e, make test-systemd where its container was made, then each fuzz target for a second'
 	@echo 'make cover    how much of each package the unit tests reach; fails if that is under COVER=$(COVER) %'
@@ -50,22 +55,39 @@ help:
 	@echo 'make fuzz     each fuzz target for FUZZTIME=$(FUZZTIME); FUZZ=PATTERN for some of them'
 	@echo 'make simulate N=N hours of a supervisor on a made-up machine, from SEED on; one that fails is told; N=$(N), TELL=1 tells all'
 	@echo 'make bench    the benchmarks; BENCH=PATTERN for some of them'
+	@echo 'make deb      a .deb for each of ARCHS="$(ARCHS)" in bin/packages; make rpm: the same as .rpm'
 	@echo 'make install  the binary to DESTDIR/PREFIX/bin, the rest to DESTDIR/PREFIX/share; PREFIX=$(PREFIX)'
-	@echo 'make clean    removes bin/, run/ and run-worker/ (what `make run` built, with its data)'
+	@echo 'make uninstall  removes what make install has put there'
+	@echo 'make clean    removes bin/, dist/, run/ and run-worker/ (what `make run` built, with its data)'
 
 # A separate program writes the pages; it is built for this machine, whatever machine the binary is
 # for. They are dated by the commit: the same source makes the same pages.
 flags = -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(version)'
 .PHONY: build
-build: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
-build: build-binary
+build: build-binary pages
+
+.PHONY: pages
+pages: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null)
+pages: needs-go
 	rm -rf $(share)
 	CGO_ENABLED=0 env -u GOOS -u GOARCH $(GO) run $(flags) ./cmd/medctrl-pages $(share) .
 
 # The same source makes the same binary, byte for byte, in whatever folder.
 .PHONY: build-binary
-build-binary:
+build-binary: needs-go
 	CGO_ENABLED=0 $(GO) build $(flags) -o $(binary) ./cmd/medctrl-supervisor
+
+# An older Go fails at go.mod, with an error of its syntax or of a toolchain that it may not fetch.
+wanted_go = $(shell sed -n 's/^go \([0-9]*\.[0-9]*\).*/\1/p' go.mod)
+.PHONY: needs-go
+needs-go:
+	@found=$$($(GO) version 2>&1) || found="$${found:-nothing}"; \
+	have=$$(echo "$$found" | sed -n 's/^go version go\([0-9]*\.[0-9]*\).*/\1/p'); \
+	if [ -z "$$have" ] || [ "$$(printf '%s\n' "$$have" $(wanted_go) | sort -V | head -n 1)" != $(wanted_go) ]; then \
+		echo "this needs Go $(wanted_go) or newer, and \`$(GO) version\` says: $$found" >&2; \
+		echo 'It comes from https://go.dev/dl/, or from the backports of Debian and Ubuntu where they have it (apt-cache policy golang-$(wanted_go)-go; then' >&2; \
+		echo 'make GO=/usr/lib/go-$(wanted_go)/bin/go); a Go from 1.21 on fetches it by itself with GOTOOLCHAIN=auto. Only building needs Go, running does not.' >&2; \
+		exit 1; fi
 
 .PHONY: run
 run: needs-run build
@@ -94,7 +116,7 @@ run_e2e = $(GO) test -timeout 20m $(TESTFLAGS) ./supervisor/e2e
 # Twice as many packages as processors are tested at once: some of them mostly wait. Without cgo, as
 # the program is built: forty test binaries are linked in half the time. Vet is left to `make lint`.
 .PHONY: unit
-unit:
+unit: needs-go
 	@CGO_ENABLED=0 $(run_unit) -vet=off -p $$((2 * $$(nproc))) $$($(packages))
 
 .PHONY: e2e
@@ -109,7 +131,7 @@ recipes: needs-recipes
 # Skipped, saying why, where no container can be booted. The first time makes the container, which
 # takes minutes; `make test` boots it if it is there.
 .PHONY: test-systemd
-test-systemd:
+test-systemd: needs-go
 	@$(call run_booted,)
 run_booted = root=$$(.ci/systemd-root $(1)); case "$$root" in \
 	skip:*) echo "the tests of the booted service: $$root" ;; \
@@ -117,10 +139,16 @@ run_booted = root=$$(.ci/systemd-root $(1)); case "$$root" in \
 
 # Skipped, saying why, where there is no qemu, or nobody who may make the machine.
 .PHONY: test-vm
-test-vm:
+test-vm: needs-go
 	@vm=$$(.ci/vm-image); case "$$vm" in \
 	skip:*) echo "the tests in a virtual machine: $$vm" ;; \
 	*) GO=$(GO) .ci/test-vm "$$vm" ;; esac
+
+# Skipped, saying why, where no container can be booted.
+.PHONY: test-packages
+test-packages: needs-go
+	@root=$$(.ci/systemd-root); case "$$root" in skip:*) echo "the tests of the packages: $$root"; exit 0 ;; esac; \
+	GO=$(GO) NFPM=$(NFPM) .ci/test-packages "$$root" $(TESTFLAGS)
 
 # As root: the attackers are users of a mount namespace of its own. No part of `make test`: it uses the
 # processors for a minute or more, and of what is run there only the booted service mostly waits, for 20 s.
@@ -145,11 +173,11 @@ test: needs-test
 		{ $(call run_booted,made); } || failed=1; exit $$failed
 
 .PHONY: cover
-cover:
+cover: needs-go
 	@GO=$(GO) .ci/cover '$(COVER)' '$(COVER_SUPERVISOR)' $(TESTFLAGS)
 
 .PHONY: lint
-lint:
+lint: needs-go
 	@unformatted=$$(find . \( -path ./run -o -path ./run-worker \) -prune -o -name '*.go' -print0 | xargs -0 gofmt -l); \
 		[ -z "$$unformatted" ] || { echo "gofmt -w would change:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
@@ -159,7 +187,8 @@ lint:
 	GO=$(GO) .ci/vulnerabilities $(GOVULNCHECK)
 	$(GO) test -run '^TestBuildsAreEqualByteForByte$$' ./cmd/medctrl-supervisor
 	@for script in .ci/*; do bash -n "$$script"; done
-	@if command -v shellcheck >/dev/null; then shellcheck .ci/*; fi
+	@for script in packaging/deb/p* packaging/rpm/*; do sh -n "$$script"; done
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/* packaging/deb/p* packaging/rpm/*; fi
 	@! command -v python3 >/dev/null || find examples supervisor -name '*.py' -print0 | xargs -0 python3 -c 'import sys; [compile(open(name).read(), name, "exec") for name in sys.argv[1:]]'
 
 # Without the race detector, which takes ten times as long and is used for some histories by `make test`.
@@ -169,11 +198,11 @@ run_simulate = SEED='$(SEED)' $(GO) test -count=1 -timeout 60m -run '^TestHistor
 bites = ^Test(PlantedFaultsAreFound|SameSeedSameStory)$$
 
 .PHONY: simulate
-simulate:
+simulate: needs-go
 	@N='$(N)' TELL='$(TELL)' $(run_simulate)
 
 .PHONY: fuzz
-fuzz:
+fuzz: needs-go
 	@GO=$(GO) .ci/fuzz '$(FUZZTIME)' '$(FUZZ)'
 
 # Without -race and one package after the other, so that the figures mean something.
@@ -189,12 +218,29 @@ install:
 	find $(share) -type f -printf '%P\n' | while read -r page; do \
 		install -D -m 0644 "$(share)/$$page" "$(DESTDIR)$(PREFIX)/share/$$page"; done
 
+# A service made of the binary is to be stopped first: it would run on.
+.PHONY: uninstall
+uninstall:
+	rm -f '$(DESTDIR)$(PREFIX)/bin/medctrl-supervisor' '$(DESTDIR)$(PREFIX)'/share/man/man1/medctrl-supervisor*.1 '$(DESTDIR)$(PREFIX)/share/man/man5/builds.toml.5' \
+		'$(DESTDIR)$(PREFIX)/share/bash-completion/completions/medctrl-supervisor' '$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_medctrl-supervisor' \
+		'$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/medctrl-supervisor.fish'
+
+.PHONY: deb rpm
+deb rpm: needs-go
+	@GO=$(GO) NFPM=$(NFPM) ARCHS='$(ARCHS)' VERSION=$(version) .ci/package $@
+
+# What the workflow does at a tag; RELEASEFLAGS='--snapshot --skip=sbom,docker' to try it: in dist/, and nothing is published.
+RELEASEFLAGS ?=
+.PHONY: release
+release: needs-go
+	NFPM=$(NFPM) $(GO) run $(GORELEASER) release --clean $(RELEASEFLAGS)
+
 .PHONY: clean
 clean:
 	@for root in run run-worker; do if [ -e $$root/.supervisor/lock ] && ! flock -n $$root/.supervisor/lock true; then \
 		echo "$$root/ is in use: end \`make run\` first" >&2; exit 1; fi; done
-	rm -rf bin run run-worker
+	rm -rf bin dist run run-worker
 
 .PHONY: needs-run needs-test needs-recipes
-needs-run needs-test needs-recipes: needs-%:
+needs-run needs-test needs-recipes: needs-%: needs-go
 	@.ci/install $*

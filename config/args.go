@@ -10,9 +10,12 @@ import (
 
 // command refuses a command that cannot be started. An empty list is none, so that a build can go
 // without the command of [defaults].
-func command(v any) []part {
+func command(v any) []part { return commandWith(v.([]string), braces) }
+
+// commandWith is command with these braces.
+func commandWith(argv, braces []string) []part {
 	var all []part
-	for i, arg := range v.([]string) {
+	for i, arg := range argv {
 		at := strconv.Itoa(i)
 		if strings.ContainsRune(arg, 0) {
 			all = append(all, part{at, arg, "no NUL byte"})
@@ -51,7 +54,7 @@ func hookArgs(v any) []part {
 func stepCommands(v any) []part {
 	var all []part
 	for i, one := range v.([][]string) {
-		for _, p := range command(one) {
+		for _, p := range commandWith(one, braces) {
 			p.below = strconv.Itoa(i) + "." + p.below
 			all = append(all, p)
 		}

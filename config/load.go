@@ -44,6 +44,14 @@ func Try(path string, text []byte) (*Config, error) {
 	return loadText(&loader{document: &document{file: path}}, text, false)
 }
 
+// CheckText is Check of a text that is to become the file at path.
+func CheckText(path string, text []byte) (*Config, error) {
+	if err := readable(path, text); err != nil {
+		return nil, err
+	}
+	return loadText(&loader{document: &document{file: path}}, text, true)
+}
+
 func load(path string, settings bool) (*Config, error) {
 	text, err := read(path)
 	if err != nil {

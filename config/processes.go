@@ -75,7 +75,7 @@ const processKey = "process"
 
 var processTable = []ownKey[Process]{
 	{"name", func(p *Process) any { return &p.Name }, processName, nil},
-	{"command", func(p *Process) any { return &p.Command }, someProgram, command},
+	{"command", func(p *Process) any { return &p.Command }, someProgram, processCommand},
 	{"count", func(p *Process) any { return &p.Count }, whole(1, mostInstances), nil},
 	{"restart", func(p *Process) any { return &p.Restart }, nil, nil},
 	{"stop_signal", func(p *Process) any { return &p.StopSignal }, stopSignal, nil},
@@ -93,6 +93,13 @@ func processName(v any) string {
 		return "small letters, digits, _ and -, a letter or digit first, at most 32"
 	}
 	return ""
+}
+
+// BraceIndex is filled in in the command of a process: which instance of it this is, from 0 on.
+const BraceIndex = "{index}"
+
+func processCommand(v any) []part {
+	return commandWith(v.([]string), append(slices.Clip(braces), BraceIndex))
 }
 
 func someProgram(v any) string {

@@ -52,7 +52,9 @@ func TestReplicasAndProcessesOfARealMachine(t *testing.T) {
 	}
 	before := s.becomes("a", complete)
 	s.kill(before.Processes[1].Pid)
-	after := s.becomes("a", func(st control.BuildStatus) bool { return complete(st) && st.Processes[1].Pid != before.Processes[1].Pid })
+	after := s.becomes("a", func(st control.BuildStatus) bool {
+		return complete(st) && st.Processes[1].Pid != before.Processes[1].Pid
+	})
 	if after.Processes[0].Pid != before.Processes[0].Pid || after.Processes[1].Restarts != 1 || !strings.Contains(after.Processes[1].LastExit, "SIGKILL") {
 		t.Errorf("after the death of the second they are %+v", after.Processes)
 	}

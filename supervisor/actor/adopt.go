@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
@@ -220,14 +221,21 @@ func (a *Actor) endLeftover(l Leftover, queue *public.Socket) {
 		a.leftovers[l.N] = v.Release
 	}
 	tree := a.Ports.Trees.Remains(l)
+	grace := leftoverGrace
+	if a.entry.GracefulTimeout > 0 {
+		grace = a.entry.GracefulTimeout
+	}
+	if name, _ := a.instanceOf(l); name != "" {
+		sig := syscall.SIGTERM
+		if p, inFile := a.processOf(name); inFile {
+			sig, grace = p.Signal(), p.Grace(grace)
+		}
+		tree.StopBy(sig)
+	}
 	if queue == nil || l.Leader.Pid == 0 { // before a successor starts; what cannot be told so is found by End
 		if err := tree.Terminate(); err != nil {
 			a.log.Debug("leftover generation is not told to end yet", "generation", l.N, "error", err)
 		}
-	}
-	grace := leftoverGrace
-	if a.entry.GracefulTimeout > 0 {
-		grace = a.entry.GracefulTimeout
 	}
 	a.task(func(ctx context.Context) {
 		begun := time.Now()

@@ -13,6 +13,10 @@ import (
 
 // Long-running processes beside the server: each instance is a generation without a socket.
 
+// noteRest is how long nothing more of what a process says is read: one that says it without end would
+// have us work without end, at no cost to its own limits. It waits when its socket is full.
+const noteRest = time.Millisecond
+
 // upAfter is how long a process has to run to be up, if it does not say so itself.
 const upAfter = time.Second
 
@@ -131,6 +135,11 @@ func (a *Actor) listen(g *generation, up bool) {
 		watched = watched || note.Alive
 		if up && watched && (note.Alive || note.Watchdog != 0 || until.IsZero()) {
 			limit, late, until = pace, "it did not say WATCHDOG=1 within %v", time.Now().Add(pace)
+		}
+		select {
+		case <-time.After(noteRest):
+		case <-g.ctx.Done():
+			return
 		}
 	}
 }

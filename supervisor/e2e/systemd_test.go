@@ -23,14 +23,10 @@ type booted struct {
 	init int // the pid of its systemd, here
 }
 
-// boot boots it. The systemd is a real one, but its container's seccomp filter refuses pidfd_getfd, as
-// those of most containers do.
+// boot boots it with the unit of the examples.
 func boot(t *testing.T) booted {
 	t.Helper()
-	root := os.Getenv("MEDCTRL_TEST_SYSTEMD")
-	if root == "" {
-		t.Skip("needs a Debian to boot: make test-systemd")
-	}
+	needBoot(t, "test-systemd")
 	w := NewWorld(t, One(stableSoon))
 	unit, err := filepath.Abs("../../examples/systemd/medctrl-supervisor.service")
 	if err != nil {
@@ -40,11 +36,29 @@ func boot(t *testing.T) booted {
 	if err := os.WriteFile(dropIn, []byte("[Service]\nReadWritePaths=/etc/medctrl\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--directory="+root, "--volatile=overlay", "--boot", "--console=pipe",
-		"--machine=medctrl-"+strconv.Itoa(os.Getpid()), "--bind-ro="+Binary(t)+":/usr/local/bin/medctrl-supervisor",
+	return bootWith(t, w, "--bind-ro="+Binary(t)+":/usr/local/bin/medctrl-supervisor",
 		"--bind-ro="+unit+":/etc/systemd/system/medctrl-supervisor.service",
 		"--bind-ro="+dropIn+":/etc/systemd/system/medctrl-supervisor.service.d/root.conf",
 		"--bind="+w.Dir+":/etc/medctrl")
+}
+
+// needBoot returns the folder of the Debian to boot, which a target of the Makefile knows.
+func needBoot(t *testing.T, target string) string {
+	t.Helper()
+	root := os.Getenv("MEDCTRL_TEST_SYSTEMD")
+	if root == "" {
+		t.Skip("needs a Debian to boot: make " + target)
+	}
+	return root
+}
+
+// bootWith boots it with more arguments for its container. The systemd is a real one, but the
+// container's seccomp filter refuses pidfd_getfd, as those of most containers do.
+func bootWith(t *testing.T, w *World, args ...string) booted {
+	t.Helper()
+	root := needBoot(t, "test-systemd")
+	cmd := exec.Command("systemd-nspawn", append([]string{"--quiet", "--register=no", "--keep-unit", "--directory=" + root, "--volatile=overlay", "--boot",
+		"--console=pipe", "--machine=medctrl-" + strconv.Itoa(os.Getpid())}, args...)...)
 	log, err := os.Create(w.LogFile())
 	if err != nil {
 		t.Fatal(err)
@@ -65,7 +79,10 @@ func boot(t *testing.T) booted {
 		if t.Failed() && b.init != 0 {
 			t.Logf("journal:\n%s", lastLines(b.try("journalctl", "--no-pager", "-u", "medctrl-supervisor"), 100))
 		}
-		cmd.Process.Kill() // it may have ended; its systemd ends with it
+		if b.init != 0 {
+			syscall.Kill(b.init, syscall.SIGKILL) // it may have ended; whatever it has started ends with it, and a kill of nspawn would leave it
+		}
+		cmd.Process.Kill() // it may have ended
 		<-ended
 	})
 	Eventually(t, 2*time.Minute, "the boot", func() (bool, string) {

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// End ends the child's whole tree and returns when nothing of it runs: SIGTERM (or its StopSignal) to
-// all, with SIGCONT so that what is stopped can finish what it holds; after grace SIGKILL, again and again until no
-// one is left. It also works after the child itself has ended, for what it left behind. With a
+// End ends the child's whole tree and returns when nothing of it runs: SIGTERM to all, with SIGCONT so that
+// what is stopped can finish what it holds (where it has a StopSignal, that to the child alone, and to the
+// rest once it has ended, see Ask); after grace SIGKILL, again and again until no one is left. It also works after the child itself has ended, for what it left behind. With a
 // grace of 0 it kills at once.
 //
 // When ctx ends first, End gives up, kills nothing more and returns an error that wraps ctx.Err;
@@ -67,13 +67,18 @@ func (p proc) id() procID { return procID{p.pid, p.start} }
 
 func (c *Child) end(ctx context.Context, grace time.Duration) error {
 	e := &ending{Child: c, known: make(map[procID]bool), told: make(map[procID]bool), killing: grace <= 0, unseen: 10 * time.Millisecond}
+	kill := time.NewTimer(grace)
+	defer kill.Stop()
+	if !e.killing {
+		if err := e.askAlone(ctx, kill.C); err != nil {
+			return err
+		}
+	}
 	if !e.killing {
 		if err := c.signalGroupOrLater(c.StopSignal(), unix.SIGCONT); err != nil {
 			return err
 		}
 	}
-	kill := time.NewTimer(grace)
-	defer kill.Stop()
 	for first := true; ; first = false {
 		snap, err := c.table.scans.fresh(ctx)
 		if err != nil {

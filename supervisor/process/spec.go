@@ -91,7 +91,8 @@ type Spec struct {
 	// it is put into the environment as MEDCTRL_STEP. FindMarked and FindCgroups do not return it;
 	// FindTasks does.
 	Task string
-	// StopSignal asks the child to end, in the place of SIGTERM. The rest of its tree gets it as well.
+	// StopSignal asks the child alone to end, and what is left of its tree once it has ended. 0 is SIGTERM
+	// to all of them at once.
 	StopSignal syscall.Signal
 }
 

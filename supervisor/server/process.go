@@ -54,10 +54,14 @@ func PrepareProcess(b *config.Build, of config.Process, environ []string, p Plac
 	return l
 }
 
-// Numbered returns l for the instance with that index.
+// Numbered returns l for the instance with that index, with {index} filled in.
 func (l *Launch) Numbered(index int) *Launch {
-	one := *l
-	one.Env = append(slices.Clip(l.Env), indexKey+"="+strconv.Itoa(index))
+	one, number := *l, strconv.Itoa(index)
+	one.Env = append(slices.Clip(l.Env), indexKey+"="+number)
+	one.Argv = slices.Clone(l.Argv)
+	for i, arg := range one.Argv {
+		one.Argv[i] = strings.ReplaceAll(arg, config.BraceIndex, number)
+	}
 	return &one
 }
 

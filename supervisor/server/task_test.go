@@ -48,3 +48,16 @@ func TestATaskHasTheServersEnvironmentAndItsOwn(t *testing.T) {
 		}
 	}
 }
+
+func TestAnInstanceOfAProcessKnowsItsNumber(t *testing.T) {
+	t.Parallel()
+	of := config.Process{Name: "worker", Command: []string{"celery", "--hostname", "w{index}@%h"}}
+	l := PrepareProcess(entry(), of, []string{"PATH=/bin"}, place(), config.Identity{UID: -1, GID: -1})
+	for index, want := range []string{"w0@%h", "w1@%h"} {
+		one := l.Numbered(index)
+		name, number := ProcessOf(one.Env)
+		if one.Argv[2] != want || name != "worker" || number != index {
+			t.Errorf("instance %d is %q, %s %d", index, one.Argv, name, number)
+		}
+	}
+}

@@ -20,11 +20,14 @@ import (
 // which only its user may enter.
 const notifyName = "notify"
 
-// hear makes the socket that a process gets as NOTIFY_SOCKET (sd_notify(3)).
+// hear makes the socket that a process gets as NOTIFY_SOCKET (sd_notify(3)). It is made beside temp, where
+// only we may write, and gets its owner there: in temp its user could put another file in its place first.
 func hear(temp string, as config.Identity) (server.Words, error) {
-	path := filepath.Join(temp, notifyName)
-	if err := os.RemoveAll(path); err != nil { // which follows no link
-		return nil, err
+	made, path := temp+"."+notifyName, filepath.Join(temp, notifyName)
+	for _, old := range []string{made, path} {
+		if err := os.RemoveAll(old); err != nil { // which follows no link
+			return nil, err
+		}
 	}
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -32,15 +35,19 @@ func hear(temp string, as config.Identity) (server.Words, error) {
 	}
 	err = os.NewSyscallError("fchmod", unix.Fchmod(fd, 0o600)) // bind(2) makes the file with that mode
 	if err == nil {
-		err = sockaddr.With(path, func(addr string) error {
+		err = sockaddr.With(made, func(addr string) error {
 			return os.NewSyscallError("bind", unix.Bind(fd, &unix.SockaddrUnix{Name: addr}))
 		})
 	}
 	if err == nil && !as.Own() {
-		err = os.Lchown(path, as.UID, -1)
+		err = os.Lchown(made, as.UID, -1)
+	}
+	if err == nil {
+		err = os.Rename(made, path)
 	}
 	if err != nil {
-		unix.Close(fd) // nothing came yet
+		unix.Close(fd)  // nothing came yet
+		os.Remove(made) // the next attempt removes it else
 		return nil, fmt.Errorf("make %s: %w", path, err)
 	}
 	return notes{os.NewFile(uintptr(fd), path)}, nil

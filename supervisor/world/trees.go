@@ -48,10 +48,10 @@ type tree struct {
 // Signal sends a signal to all of the tree.
 func (t tree) Signal(sig syscall.Signal) error { return t.SignalTree(sig) }
 
-// Terminate asks the main process and its group to end.
-func (t tree) Terminate() error { return t.SignalGroup(t.StopSignal()) }
+// Terminate asks the main process and its group to end, or the main process alone (StopBy).
+func (t tree) Terminate() error { return t.Ask() }
 
-// StopBy sets the signal that asks the tree to end.
+// StopBy sets the signal that asks the main process alone to end.
 func (t tree) StopBy(sig syscall.Signal) { t.SetStopSignal(sig) }
 
 // Private is the path of a socket on which only this server takes clients, or "".
