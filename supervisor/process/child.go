@@ -33,11 +33,16 @@ type Child struct {
 	pidfd  int  // -1 when nothing can be reached by it any more
 	reaped bool // exit is known, the pid may belong to someone else
 	exit   Exit
-	dead   time.Time      // when it was seen dead, before how was known
-	stop   syscall.Signal // 0: SIGTERM, to all of its group
-	asked  bool           // it was sent stop
-	empty  bool           // the group was seen empty after the exit: its number may belong to someone else
-	ended  bool           // the whole tree was seen gone
+	dead   time.Time // when it was seen dead, before how was known
+	empty  bool      // the group was seen empty after the exit: its number may belong to someone else
+	ended  bool      // the whole tree was seen gone
+	request
+}
+
+// request is how a child is asked to end; Child.mu guards it.
+type request struct {
+	stop  syscall.Signal // 0: SIGTERM, to all of its group
+	asked bool           // it was sent stop
 }
 
 // allowance is what a child may use, with all that it starts.
