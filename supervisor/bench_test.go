@@ -99,7 +99,13 @@ func (well) Probe(context.Context, string, *config.Health, time.Duration) error 
 // idle is a supervisor of n builds that all serve, with these processes.
 func idle(b *testing.B, n int, processes []config.Process) *Supervisor {
 	b.Helper()
-	root, err := os.MkdirTemp("", "mi")
+	// Not in the folder of temporary files itself: the folder that contains the root is watched, and
+	// what others write there would be measured.
+	dir, err := os.MkdirTemp("", "mi")
+	root := filepath.Join(dir, "root")
+	if err == nil {
+		err = os.Mkdir(root, 0o755)
+	}
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -134,7 +140,7 @@ func idle(b *testing.B, n int, processes []config.Process) *Supervisor {
 		if err := w.Program.Close(); err != nil {
 			b.Error(err)
 		}
-		if err := os.RemoveAll(root); err != nil {
+		if err := os.RemoveAll(dir); err != nil {
 			b.Error(err)
 		}
 	})

@@ -110,6 +110,7 @@ type tree struct {
 	sock    *fakesocket.Listener
 	conduct conduct
 	exited  func(Exit)
+	told    sync.WaitGroup     // exited is under way
 	stop    context.CancelFunc // ends what accepts clients
 	dead    bool               // the main process has ended
 	gone    bool               // nothing is left
@@ -154,7 +155,7 @@ func (t *tree) exitLocked(e Exit) {
 	t.dead = true
 	t.stop()
 	if exited := t.exited; exited != nil {
-		go exited(e)
+		t.told.Go(func() { exited(e) })
 	}
 }
 
@@ -195,10 +196,11 @@ func (t *tree) End(ctx context.Context, grace time.Duration) error {
 	if endless != nil {
 		return errors.Join(endless, ctx.Err())
 	}
-	t.w.mu.Lock()
-	defer t.w.mu.Unlock()
-	t.exitLocked(Exit{Words: "killed by SIGKILL", Code: -1, Signal: true})
-	t.gone = true
+	t.w.do(func() {
+		t.exitLocked(Exit{Words: "killed by SIGKILL", Code: -1, Signal: true})
+		t.gone = true
+	})
+	t.told.Wait() // as End of the package process, which returns when the exit has been told
 	return nil
 }
 

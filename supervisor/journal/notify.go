@@ -99,6 +99,16 @@ func (n *notifier) watch(path string) bool {
 	return true
 }
 
+// watches says that the next write to a log will be told.
+func (n *notifier) watches(path string) bool {
+	if n == nil {
+		return false
+	}
+	_, ok := n.wds[path]
+	_, folder := n.folders[filepath.Dir(path)]
+	return ok && folder
+}
+
 // unwatch forgets a log.
 func (n *notifier) unwatch(path string) {
 	if n == nil {
@@ -132,6 +142,11 @@ func (n *notifier) told(e event) (path string, all bool) {
 		if e.mask&(unix.IN_DELETE_SELF|unix.IN_MOVE_SELF|unix.IN_IGNORED) != 0 {
 			_, _ = unix.InotifyRmWatch(n.fd, uint32(wd)) // it fails where the folder is gone
 			delete(n.folders, dir)
+			for path := range n.wds {
+				if filepath.Dir(path) == dir {
+					n.unwatch(path) // another file may have its name by now
+				}
+			}
 			return "", true
 		}
 		return filepath.Join(dir, e.name), false

@@ -67,7 +67,9 @@ type note struct {
 
 // round looks at every log, and takes the list of paths as what there is.
 func (w *watcher) round(ctx context.Context, paths []string) {
-	known := make(map[string]note, len(paths))
+	if w.known == nil {
+		w.known = make(map[string]note, len(paths))
+	}
 	for _, path := range paths {
 		if ctx.Err() != nil {
 			return
@@ -76,14 +78,21 @@ func (w *watcher) round(ctx context.Context, paths []string) {
 		if !seen || n.trouble != "" {
 			n = w.rotate(ctx, path, n)
 		}
-		known[path] = w.check(ctx, path, n)
+		w.known[path] = w.check(ctx, path, n)
+	}
+	if len(w.known) == len(paths) {
+		return
+	}
+	there := make(map[string]bool, len(paths))
+	for _, path := range paths {
+		there[path] = true
 	}
 	for path := range w.known {
-		if _, still := known[path]; !still {
+		if !there[path] {
 			w.notifier.unwatch(path)
+			delete(w.known, path)
 		}
 	}
-	w.known = known
 }
 
 // look looks at the logs that are busy.
@@ -108,6 +117,9 @@ func (w *watcher) check(ctx context.Context, path string, n note) note {
 	}
 	grows := size != n.size
 	n.size = size
+	if !grows && !n.busy && w.notifier.watches(path) {
+		return n
+	}
 	n.busy = grows || !w.notifier.watch(path) || Size(path) != size // written to before it was watched
 	return n
 }

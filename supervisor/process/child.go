@@ -36,12 +36,12 @@ type Child struct {
 	dead   time.Time // when it was seen dead, before how was known
 	empty  bool      // the group was seen empty after the exit: its number may belong to someone else
 	ended  bool      // the whole tree was seen gone
-	asking
+	request
 }
 
-// asking is how a child is asked to end.
-type asking struct {
-	stop  syscall.Signal // alone, see Ask; 0: SIGTERM, with all of its group
+// request is how a child is asked to end; Child.mu guards it.
+type request struct {
+	stop  syscall.Signal // 0: SIGTERM, to all of its group
 	asked bool           // it was sent stop
 }
 

@@ -73,7 +73,7 @@ func (t *Table) Spawn(s Spec, exited func(Exit)) (*Child, error) {
 	c := &Child{
 		table: t, pid: pid, start: start, tag: s.tag(), users: []int{userOf(s)}, cgroup: img.cgroup, allowance: allowance{group: group}, exited: exited,
 		inside: img.cgroup != "" && !t.stepOnly, // an exec step does not say whether it could enter
-		pidfd:  pidfd, done: make(chan struct{}), asking: asking{stop: s.StopSignal},
+		pidfd:  pidfd, done: make(chan struct{}), request: request{stop: s.StopSignal},
 	}
 	if err == nil {
 		err = t.add(&watch{pidfd: pidfd, child: c, done: c.done})
