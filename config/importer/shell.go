@@ -32,10 +32,10 @@ type script struct {
 
 // The bounds of a script: what is beyond is no build script.
 const (
-	mostScript = 128 << 10 // bytes: the parser calls itself for what is nested
+	mostScript = 64 << 10 // bytes: the parser calls itself for what is nested
 	mostSteps  = 100000
 	mostValue  = 16 << 10
-	mostBraces = 3 // in a word
+	mostBraces = 3  // in a word
 	mostNested = 20 // functions that call functions
 )
 
