@@ -51,6 +51,7 @@ func rooms(t *testing.T) map[string]room {
 var alsoByTests = map[string][]string{
 	"build":              {"supervisor/process"}, // the Runner that starts its steps in the program
 	"cmd/cli":            {"supervisor/world"},   // what a binary that is asked to take over prints
+	"config/importer":    {"config"},             // whose check accepts what is made
 	"supervisor":         {"supervisor/process"}, // the exec step, and whether a process is there
 	"supervisor/process": {"supervisor/sandbox"}, // what the boxes of children are made of
 }

@@ -81,7 +81,7 @@ func TestFilesThatAreNoneOfTheseAreSaid(t *testing.T) {
 	t.Parallel()
 	p := lay(t, "-- etc/shop.service --\n"+simple+
 		"-- bad/binary.service --\n\x7fELF\x00\x00\x01\n-- bad/latin.service --\n[Service]\nDescription=caf\xe9\n-- bad/odd.service --\n\xff\xfe[\x00S\n-- bad/empty.sh --\n-- bad/prose.txt --\nSome words\nabout nothing.\n"+
-		"-- bad/none.service --\n[Unit]\nDescription=x\n-- bad/broken.sh --\nif then (\n-- bad/huge.sh --\n"+strings.Repeat("echo hello\n", 30000)+"-- bad/deep.sh --\n"+strings.Repeat("$(", 60000)+"\n-- bad/notours.ini --\n[mysqld]\nport = 3\n")
+		"-- bad/none.service --\n[Unit]\nDescription=x\n-- bad/broken.sh --\nif then (\n-- bad/huge.sh --\n"+strings.Repeat("echo hello\n", 30000)+"-- bad/deep.sh --\n"+strings.Repeat("$(", 30000)+"\n-- bad/notours.ini --\n[mysqld]\nport = 3\n")
 	bad := filepath.Join(p.dir, "bad")
 	for _, err := range []error{
 		os.Mkdir(filepath.Join(bad, "folder.service"), 0o755), os.Symlink("loop.service", filepath.Join(bad, "loop.service")), os.Symlink("/dev/zero", filepath.Join(bad, "zero.service")),
@@ -128,17 +128,17 @@ func TestScriptsThatBlowUpEnd(t *testing.T) {
 		"itself":                "exec sh /ROOT/srv/run.sh\ngunicorn x\n",
 		"arithmetic":            "exec gunicorn -w $((99999999*99999999/0)) app.wsgi\n",
 		"recursive value":       "a='$b' b='$a'; eval gunicorn $a $b app.wsgi\n",
-		"nested":                strings.Repeat("( ", 20000) + "gunicorn" + strings.Repeat(" )", 20000),
-		"deep arithmetic":       "echo $((" + strings.Repeat("(", 60000) + "1",
-		"deep parameters":       strings.Repeat("${a:-", 25000),
-		"deep tests":            "[[ " + strings.Repeat("( ", 60000),
-		"many braces":           strings.Repeat("x {1..100}{1..100}{1..100}\n", 4000),
-		"deep quotes":           strings.Repeat("\"$(", 40000),
-		"deep here":             strings.Repeat("cat <<a\n", 15000),
-		"deep braces":           strings.Repeat("{a,", 40000) + "}",
-		"deep ifs":              strings.Repeat("if a; then ", 11000),
-		"many backquotes":       strings.Repeat("`", 120000),
-		"many":                  strings.Repeat("manage.py migrate\n", 10000) + "exec gunicorn app.wsgi",
+		"nested":                strings.Repeat("( ", 15000) + "gunicorn" + strings.Repeat(" )", 15000),
+		"deep arithmetic":       "echo $((" + strings.Repeat("(", 30000) + "1",
+		"deep parameters":       strings.Repeat("${a:-", 12000),
+		"deep tests":            "[[ " + strings.Repeat("( ", 30000),
+		"many braces":           strings.Repeat("x {1..100}{1..100}{1..100}\n", 2000),
+		"deep quotes":           strings.Repeat("\"$(", 20000),
+		"deep here":             strings.Repeat("cat <<a\n", 7000),
+		"deep braces":           strings.Repeat("{a,", 20000) + "}",
+		"deep ifs":              strings.Repeat("if a; then ", 5500),
+		"many backquotes":       strings.Repeat("`", 60000),
+		"many":                  strings.Repeat("manage.py migrate\n", 3000) + "exec gunicorn app.wsgi",
 	} {
 		p := lay(t, "-- etc/run.service --\n[Service]\nWorkingDirectory=/ROOT/srv\nExecStart=/bin/sh /ROOT/srv/run.sh\n-- srv/run.sh --\n"+text+"\n")
 		begun := time.Now()

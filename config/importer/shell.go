@@ -32,10 +32,10 @@ type script struct {
 
 // The bounds of a script: what is beyond is no build script.
 const (
-	mostScript = 128 << 10 // bytes: the parser calls itself for what is nested
+	mostScript = 64 << 10 // bytes: the parser calls itself for what is nested
 	mostSteps  = 100000
 	mostValue  = 16 << 10
-	mostBraces = 10 // in a word
+	mostBraces = 3  // in a word
 	mostNested = 20 // functions that call functions
 )
 
@@ -123,6 +123,9 @@ func bracesIn(word *syntax.Word) (n int) {
 	for _, part := range word.Parts {
 		if lit, ok := part.(*syntax.Lit); ok {
 			n += strings.Count(lit.Value, "{")
+			if strings.Contains(lit.Value, "{") && strings.Contains(lit.Value, "..") {
+				n += mostBraces // a range, {1..1000}
+			}
 		}
 	}
 	return n
