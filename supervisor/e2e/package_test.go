@@ -209,11 +209,11 @@ func TestPackageIsInstalledUpgradedAndRemoved(t *testing.T) {
 	}
 }
 
-// `go install …@v9.8.7` as from the module proxy, which has the newest commit as that version; what the
+// `go install …@v1.98.7` as from the module proxy, which has the newest commit as that version; what the
 // module depends on comes from the module cache.
 func TestPackageOfGoSaysTheVersionOfTheModule(t *testing.T) {
 	packages(t)
-	const module, version = "github.com/medctrl/medctrl-supervisor", "v9.8.7"
+	const module, version = "github.com/medctrl/medctrl-supervisor", "v1.98.7"
 	dir := ShortDir(t)
 	at := filepath.Join(dir, "proxy", module, "@v")
 	if err := os.MkdirAll(at, 0o755); err != nil {
