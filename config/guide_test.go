@@ -33,3 +33,39 @@ func TestBuildsOfTheMigrationGuideAreValid(t *testing.T) {
 		}
 	}
 }
+
+// The files that users begin with: the README's, and the one that the packages bring.
+func TestFirstBuildsAreValid(t *testing.T) {
+	t.Parallel()
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := tomlBlock.FindSubmatch(readme)
+	if found == nil {
+		t.Fatal("the README has no builds.toml")
+	}
+	packaged, err := os.ReadFile("../packaging/builds.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	asIf := strings.NewReplacer(`"/var/lib/medctrl"`, `"run"`, `"/srv/medctrl"`, `"src"`, `"python3"`, `"bin/python3"`, `"medctrl"`, `"root"`,
+		`"medctrl_dev"`, `"root"`, `"medctrl_test"`, `"root"`, `"www-data"`, `"root"`)
+	for text, builds := range map[string]int{string(found[1]): 2, string(packaged): 1} {
+		s := newSite(t)
+		for _, name := range []string{"development", "testing"} {
+			s.write("src/API/api_settings/settings/deploy_"+name+".py", "")
+		}
+		if c := s.good(asIf.Replace(text)); len(c.Builds) != builds {
+			t.Errorf("it has %d builds, want %d:\n%s", len(c.Builds), builds, text)
+		}
+	}
+	// What is commented out in the packages' file is right as well.
+	s := newSite(t)
+	for _, name := range []string{"development", "testing"} {
+		s.write("src/API/api_settings/settings/deploy_"+name+".py", "")
+	}
+	if c := s.good(asIf.Replace(strings.ReplaceAll(string(packaged), "\n# ", "\n"))); len(c.Builds) != 2 {
+		t.Errorf("with its comments it has %d builds", len(c.Builds))
+	}
+}

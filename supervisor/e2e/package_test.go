@@ -143,6 +143,7 @@ func TestPackageIsInstalledUpgradedAndRemoved(t *testing.T) {
 		t.Logf("from the installation to the first answer: %v", took.Round(time.Millisecond))
 	}
 	b.must("medctrl-supervisor", "check")
+	t.Logf("status:\n%s", b.must("medctrl-supervisor", "status"))
 
 	before := status()
 	if before.Version != "v0.1.0" {
@@ -205,5 +206,34 @@ func TestPackageIsInstalledUpgradedAndRemoved(t *testing.T) {
 	}
 	if left, _ := exec.Command("find", at+"/etc/systemd", at+"/usr/bin", at+"/usr/lib/systemd", at+"/usr/share/man", at+"/var/lib/medctrl-supervisor", "-name", "medctrl*").Output(); len(left) > 0 { // it complains of folders that are gone
 		t.Errorf("left after a purge: %s", left)
+	}
+}
+
+// `go install …@v1.98.7` as from the module proxy, which has the newest commit as that version; what the
+// module depends on comes from the module cache.
+func TestPackageOfGoSaysTheVersionOfTheModule(t *testing.T) {
+	packages(t)
+	const module, version = "github.com/medctrl/medctrl-supervisor", "v1.98.7"
+	dir := ShortDir(t)
+	at := filepath.Join(dir, "proxy", module, "@v")
+	if err := os.MkdirAll(at, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"list": version + "\n", version + ".info": `{"Version":"` + version + `"}`, version + ".mod": readAll("../../go.mod")} {
+		if err := os.WriteFile(filepath.Join(at, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	top := outputOf(t, "git", "rev-parse", "--show-toplevel")
+	outputOf(t, "git", "-C", top, "archive", "--format=zip", "--prefix="+module+"@"+version+"/", "--output="+filepath.Join(at, version+".zip"), "HEAD")
+	cmd := exec.Command("go", "install", module+"/cmd/medctrl-supervisor@latest")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOBIN="+filepath.Join(dir, "bin"), "GOMODCACHE="+filepath.Join(dir, "cache"), "GOFLAGS=-trimpath -modcacherw", "GONOSUMDB=*",
+		"GOPROXY=file://"+filepath.Join(dir, "proxy")+",file://"+outputOf(t, "go", "env", "GOMODCACHE")+"/cache/download")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go install: %v\n%s", err, out)
+	}
+	if said := outputOf(t, filepath.Join(dir, "bin", "medctrl-supervisor"), "version"); said != "medctrl-supervisor "+version {
+		t.Errorf("it says %q", said)
 	}
 }
