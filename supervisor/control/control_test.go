@@ -55,14 +55,7 @@ func (f *fake) Status(bool) Status {
 // fakeSource is a Source with each kind of build.
 type fakeSource struct{}
 
-func (fakeSource) Status(usage bool) Status {
-	st := (&fake{}).Status(usage)
-	b := &st.Builds[0]
-	b.Replicas = Replicas{Want: 2, Ready: 1}
-	b.Processes = []ProcessStatus{{Name: "worker", State: StateRunning, Restarts: 3}, {Name: "worker", Index: 1, State: StateBackoff, Restarts: 9}}
-	b.Schedules = []ScheduleStatus{{Name: "nightly", LastSuccess: b.Since, Next: b.Since}}
-	return st
-}
+func (fakeSource) Status(usage bool) Status { return (&fake{}).Status(usage) }
 
 func (fakeSource) Usage(context.Context) []Usage {
 	return []Usage{{Build: "development", Queue: 3, Processes: 3, Memory: 1 << 20, CPU: 1500 * time.Millisecond, LastGood: time.Unix(1_700_000_000, 0)}}

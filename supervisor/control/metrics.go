@@ -3,7 +3,6 @@ package control
 import (
 	"context"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -160,10 +159,6 @@ var (
 	descMemory   = desc("build_memory_bytes", "Resident memory of the build's server; memory that its processes share counts for each.", "build")
 	descCPU      = desc("build_cpu_seconds", "CPU time that the live processes of the build's server have used.", "build")
 	descGood     = desc("build_last_release_timestamp_seconds", "When a release last took over, in Unix time.", "build")
-	descWant     = desc("build_replicas_wanted", "Server trees that the file asks for, side by side.", "build")
-	descServing  = desc("build_replicas_ready", "Server trees that serve and passed their last probe.", "build")
-	descBeside   = desc("process_up", "Whether the instance of a process beside the server is running.", "build", "process", "index")
-	descAgain    = desc("process_restarts_total", "How often the instance of a process was started again after it ended by itself.", "build", "process", "index")
 	descRun      = desc("schedule_last_success_timestamp_seconds", "When a run of the schedule last ended well, in Unix time.", "build", "schedule")
 	descNext     = desc("schedule_next_timestamp_seconds", "When the schedule runs next, in Unix time.", "build", "schedule")
 	descBad      = desc("config_error", "Whether builds.toml as it is now could not be applied.")
@@ -172,7 +167,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descUp, descState, descRestarts, descQueue, descProcs, descMemory, descCPU, descGood, descWant, descServing, descBeside, descAgain, descRun, descNext, descBad, descFront} {
+	for _, d := range []*prometheus.Desc{descUp, descState, descRestarts, descQueue, descProcs, descMemory, descCPU, descGood, descRun, descNext, descBad, descFront} {
 		out <- d
 	}
 }
@@ -195,13 +190,6 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		count(descRestarts, float64(b.Restarts), b.Name)
 		for _, state := range states {
 			gauge(descState, truthOf(b.State == state), b.Name, state)
-		}
-		gauge(descWant, float64(b.Replicas.Want), b.Name)
-		gauge(descServing, float64(b.Replicas.Ready), b.Name)
-		for _, p := range b.Processes {
-			index := strconv.Itoa(p.Index + 1)
-			gauge(descBeside, truthOf(p.State == StateRunning), b.Name, p.Name, index)
-			count(descAgain, float64(p.Restarts), b.Name, p.Name, index)
 		}
 		for _, s := range b.Schedules {
 			if !s.LastSuccess.IsZero() {

@@ -24,9 +24,7 @@ func scrape(t *testing.T) string {
 	m.Built("development", "built")
 	m.Step("development", "install", 1200*time.Millisecond)
 	m.Probed("development", 3*time.Millisecond, true)
-	m.Ran("development", "nightly", ResultFailed, time.Minute)
 	m.Built("gone", "failed")
-	m.Ran("gone", "nightly", ResultGood, time.Minute)
 	m.Forget("gone")
 	stop := serveWith(t, ln, &fake{}, m)
 	defer stop()
@@ -48,10 +46,6 @@ func TestMetricsSayWhatIsTrueAndPassTheLint(t *testing.T) {
 	for _, line := range []string{
 		`medctrl_supervisor_info{version="1.4.0"} 1`, `medctrl_build_up{build="development"} 1`, `medctrl_build_up{build="new"} 0`,
 		`medctrl_build_state{build="new",state="building"} 1`, `medctrl_build_state{build="new",state="running"} 0`,
-		`medctrl_build_replicas_wanted{build="development"} 2`, `medctrl_build_replicas_ready{build="development"} 1`,
-		`medctrl_process_up{build="development",index="1",process="worker"} 1`, `medctrl_process_up{build="development",index="2",process="worker"} 0`,
-		`medctrl_process_restarts_total{build="development",index="2",process="worker"} 9`,
-		`medctrl_schedule_runs_total{build="development",result="failed",schedule="nightly"} 1`,
 		`medctrl_builds_total{build="development",result="built"} 1`, `medctrl_build_step_seconds_count{build="development",step="install"} 1`,
 		`medctrl_probe_seconds_count{build="development",result="good"} 1`, `medctrl_build_accept_queue{build="development"} 3`,
 		`medctrl_build_memory_bytes{build="development"} 1.048576e+06`, `medctrl_build_cpu_seconds{build="development"} 1.5`,

@@ -40,7 +40,7 @@ const looks = {
   unhealthy: ["bad", "✚"], backoff: ["bad", "↻"], failed: ["bad", "✖"],
 };
 
-const troubles = new Set(["exited", "build_failed", "candidate_failed", "unhealthy", "gave_way", "out_of_memory", "replica_failed", "process_exited", "schedule_failed"]);
+const troubles = new Set(["exited", "build_failed", "candidate_failed", "unhealthy", "gave_way", "out_of_memory"]);
 
 function span(seconds) {
   seconds = Math.max(0, Math.floor(seconds));
@@ -226,7 +226,6 @@ class Card {
     this.parts.more.append(
       part("acts", make("div", { class: "acts", hidden: true }, act("restart", "Restart"), act("rebuild", "Rebuild"), act("start", "Start"), act("stop", "Stop", true))),
       make("h4", {}, "Releases"), make("div", { class: "scroll" }, part("releases", make("table", { role: "table", "aria-label": "Releases of " + name }))),
-      part("processesHead", make("h4", { hidden: true }, "Processes")), part("processes", make("ul", { class: "schedules", hidden: true, "aria-label": "Processes of " + name })),
       part("schedulesHead", make("h4", { hidden: true }, "Schedules")), part("schedules", make("ul", { class: "schedules", hidden: true, "aria-label": "Schedules of " + name })),
       make("h4", {}, "Last build"), part("build", make("p")), part("locked", make("p", { class: "where" }, "Logs and output are shown to those who enter the token to read them.")), part("buildLog", make("pre", { class: "log", tabindex: "0", "aria-label": "Log of the last build of " + name })),
       part("outputHead", make("h4", {}, "Output")), part("output", make("pre", { class: "log", tabindex: "0", "aria-label": "Last output of " + name })));
@@ -234,9 +233,8 @@ class Card {
 
   draw(b) {
     this.status = b;
-    const p = this.parts, r = b.replicas, few = b.state === "running" && r.ready < r.want;
-    const [kind, icon] = few ? ["busy", "◐"] : looks[b.state] || ["off", "?"];
-    text(p.state, icon + " " + b.state + (r.want > 1 && b.state === "running" ? ", " + r.ready + " of " + r.want : ""));
+    const p = this.parts, [kind, icon] = looks[b.state] || ["off", "?"];
+    text(p.state, icon + " " + b.state);
     p.state.className = "pill " + kind;
     text(p.where, b.location || "");
     text(p.release, b.release ? b.release.slice(0, 15) : "–");
@@ -319,7 +317,6 @@ class Card {
     try { d = await get("builds/" + this.name); } catch (err) { return; }
     const p = this.parts;
     this.releases(d.history);
-    this.processes(d.status.processes || []);
     this.schedules(d.status.schedules || []);
     this.followBuild();
     const b = d.last_build;
@@ -327,20 +324,6 @@ class Card {
       b.steps.map((s) => s.step + " " + (s.skipped ? "(nothing to do)" : millis(s.took_seconds))).join(" · ") + (b.error && b.error !== this.status.build_error ? "\n" + b.error : "") : "none is known");
     text(p.output, d.output.join("\n"));
     p.output.scrollTop = p.output.scrollHeight;
-  }
-
-  // processes says how what runs beside the server does.
-  processes(all) {
-    const p = this.parts;
-    p.processesHead.hidden = p.processes.hidden = all.length === 0;
-    p.processes.replaceChildren(...all.map((one) => {
-      const lines = [one.state + (one.state === "running" ? " for " + ago(one.since) : "")];
-      if (!never(one.next_try)) lines.push("starts again in " + span((Date.parse(one.next_try) - now()) / 1000));
-      if (one.release && one.release !== this.status.release) lines.push("of release " + one.release);
-      if (one.restarts) lines.push(one.restarts + (one.restarts === 1 ? " restart" : " restarts"));
-      if (one.last_exit) lines.push("last exit: " + one.last_exit);
-      return make("li", { class: one.state === "backoff" ? "bad" : "" }, make("b", {}, one.name + "." + (one.index + 1)), " – " + lines.join("; "));
-    }));
   }
 
   // schedules says when commands run, and how their last runs went.
