@@ -47,13 +47,13 @@ func processesOf(st *machine.State) (all []control.ProcessStatus) {
 func stateOf(m machine.Member) string {
 	switch {
 	case m.N != 0 && m.Ready:
-		return "running"
+		return control.ProcessRunning
 	case m.N != 0:
-		return "starting"
+		return control.ProcessStarting
 	case m.Halted != "":
-		return "stopped"
+		return control.ProcessStopped
 	case !m.StartAt.IsZero():
-		return "backoff"
+		return control.ProcessBackoff
 	}
-	return "stopping" // the one before it has not ended yet
+	return control.ProcessStopping // the one before it has not ended yet
 }

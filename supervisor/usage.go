@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -78,6 +79,9 @@ func (s *Supervisor) lookAtUsage(ctx context.Context) []control.Usage {
 		meters[i] = s.reports.meters.of(a.Name())
 		all[i] = control.Usage{Build: a.Name(), Queue: queueOf(v), LastGood: v.State.Serving.Since}
 		meters[i].queue.Store(int32(all[i].Queue))
+		for _, p := range v.Entry.Processes {
+			all[i].Beside = append(all[i].Beside, control.ProcessUsage{Name: p.Name, Want: p.Count})
+		}
 		if v.Tree != nil {
 			trees, of = append(trees, v.Tree), append(of, i)
 		}
@@ -93,10 +97,15 @@ func (s *Supervisor) lookAtUsage(ctx context.Context) []control.Usage {
 	now := time.Now()
 	for i := 0; i < len(trees); {
 		b, from := &all[of[i]], i
+		beside := processesByPid(actors[of[i]].View(), b)
 		for ; i < len(trees) && of[i] == of[from]; i++ {
 			b.Processes += used[i].Processes
 			b.Memory += used[i].Memory
 			b.CPU += used[i].CPU
+			if p := beside[trees[i].Pid()]; p != nil {
+				p.Memory += used[i].Memory
+				p.CPU += used[i].CPU
+			}
 		}
 		meters[of[from]].used(trees[from:i], used[from:i], now)
 	}
@@ -104,6 +113,17 @@ func (s *Supervisor) lookAtUsage(ctx context.Context) []control.Usage {
 	defer s.reports.look.mu.Unlock()
 	s.reports.look.ended = now
 	return all
+}
+
+// processesByPid returns where to count what an instance of a process uses, by its main process.
+func processesByPid(v *actor.View, u *control.Usage) map[int]*control.ProcessUsage {
+	by := map[int]*control.ProcessUsage{}
+	for _, m := range v.State.Processes {
+		if i := slices.IndexFunc(u.Beside, func(p control.ProcessUsage) bool { return p.Name == m.Process }); i >= 0 && m.Pid != 0 {
+			by[m.Pid] = &u.Beside[i]
+		}
+	}
+	return by
 }
 
 // used records what the trees of a build have used so far.

@@ -55,10 +55,16 @@ func (f *fake) Status(bool) Status {
 // fakeSource is a Source with each kind of build.
 type fakeSource struct{}
 
-func (fakeSource) Status(usage bool) Status { return (&fake{}).Status(usage) }
+func (fakeSource) Status(usage bool) Status {
+	st := (&fake{}).Status(usage)
+	st.Builds[0].Replicas = Replicas{Want: 2, Ready: 1, Pids: []int{913}}
+	st.Builds[0].Processes = []ProcessStatus{{Name: "worker", State: ProcessRunning, Pid: 914, Restarts: 3}, {Name: "worker", Index: 1, State: ProcessBackoff, Restarts: 4}}
+	return st
+}
 
 func (fakeSource) Usage(context.Context) []Usage {
-	return []Usage{{Build: "development", Queue: 3, Processes: 3, Memory: 1 << 20, CPU: 1500 * time.Millisecond, LastGood: time.Unix(1_700_000_000, 0)}}
+	return []Usage{{Build: "development", Queue: 3, Processes: 3, Memory: 1 << 20, CPU: 1500 * time.Millisecond, LastGood: time.Unix(1_700_000_000, 0),
+		Beside: []ProcessUsage{{Name: "worker", Want: 2, Memory: 1 << 19, CPU: time.Second}, {Name: "beat", Want: 1}}}}
 }
 
 func (fakeSource) FrontCounts() FrontCounts {

@@ -13,10 +13,20 @@ import (
 type Usage struct {
 	Build     string
 	Queue     int           // clients waiting to be accepted; -1: not known
-	Processes int           // of its server's tree
-	Memory    uint64        // bytes in RAM of the tree
-	CPU       time.Duration // that the tree has used
+	Processes int           // of all its trees: of the server and beside it
+	Memory    uint64        // bytes in RAM of them
+	CPU       time.Duration // that they have used
 	LastGood  time.Time     // when a release took over last; zero: none did
+
+	Beside []ProcessUsage // processes beside the server, in the order of the file
+}
+
+// ProcessUsage is what the instances of a process beside the server use.
+type ProcessUsage struct {
+	Name   string
+	Want   int    // instances, as the file says
+	Memory uint64 // bytes in RAM of all of them
+	CPU    time.Duration
 }
 
 // FrontCounts counts the requests of the embedded front since the start.
@@ -155,9 +165,16 @@ var (
 	descState    = desc("build_state", "The build's state: 1 for the one it is in.", "build", "state")
 	descRestarts = desc("build_restarts_total", "How often what served was replaced or came back, without a new release.", "build")
 	descQueue    = desc("build_accept_queue", "Clients waiting to be accepted.", "build")
-	descProcs    = desc("build_processes", "Live processes of the build's server.", "build")
-	descMemory   = desc("build_memory_bytes", "Resident memory of the build's server; memory that its processes share counts for each.", "build")
-	descCPU      = desc("build_cpu_seconds", "CPU time that the live processes of the build's server have used.", "build")
+	descProcs    = desc("build_processes", "Live processes of the build's server and of its processes beside it.", "build")
+	descMemory   = desc("build_memory_bytes", "Resident memory of the build's server and of its processes beside it; memory that they share counts for each.", "build")
+	descCPU      = desc("build_cpu_seconds", "CPU time that the live processes of the build's server and beside it have used.", "build")
+	descReplicas = desc("build_replicas", "Server trees that the build is to have, as the file says.", "build")
+	descReady    = desc("build_replicas_ready", "Server trees of the build that passed their last probe.", "build")
+	descWant     = desc("process_instances", "Instances that the process beside the server is to have, as the file says.", "build", "process")
+	descWell     = desc("process_instances_ready", "Instances of the process that are up.", "build", "process")
+	descAgain    = desc("process_restarts_total", "How often an instance of the process ended by itself and was started again.", "build", "process")
+	descTheirs   = desc("process_memory_bytes", "Resident memory of the process's instances; memory that they share counts for each.", "build", "process")
+	descTime     = desc("process_cpu_seconds", "CPU time that the live instances of the process have used.", "build", "process")
 	descGood     = desc("build_last_release_timestamp_seconds", "When a release last took over, in Unix time.", "build")
 	descRun      = desc("schedule_last_success_timestamp_seconds", "When a run of the schedule last ended well, in Unix time.", "build", "schedule")
 	descNext     = desc("schedule_next_timestamp_seconds", "When the schedule runs next, in Unix time.", "build", "schedule")
@@ -167,7 +184,8 @@ var (
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descUp, descState, descRestarts, descQueue, descProcs, descMemory, descCPU, descGood, descRun, descNext, descBad, descFront} {
+	for _, d := range []*prometheus.Desc{descUp, descState, descRestarts, descQueue, descProcs, descMemory, descCPU,
+		descReplicas, descReady, descWant, descWell, descAgain, descTheirs, descTime, descGood, descRun, descNext, descBad, descFront} {
 		out <- d
 	}
 }
@@ -185,11 +203,21 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	used := c.source.Usage(ctx)
 	st := c.source.Status(false) // usage was measured just now
 	gauge(descBad, truthOf(st.Config.Error != ""))
+	type instance struct{ build, process string }
+	ready, again := map[instance]int{}, map[instance]int{}
 	for _, b := range st.Builds {
 		gauge(descUp, truthOf(b.Healthy && b.State == StateRunning), b.Name)
 		count(descRestarts, float64(b.Restarts), b.Name)
 		for _, state := range states {
 			gauge(descState, truthOf(b.State == state), b.Name, state)
+		}
+		gauge(descReplicas, float64(b.Replicas.Want), b.Name)
+		gauge(descReady, float64(b.Replicas.Ready), b.Name)
+		for _, p := range b.Processes {
+			at := instance{b.Name, p.Name}
+			if again[at] += p.Restarts; p.State == ProcessRunning {
+				ready[at]++
+			}
 		}
 		for _, s := range b.Schedules {
 			if !s.LastSuccess.IsZero() {
@@ -207,6 +235,14 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		gauge(descProcs, float64(u.Processes), u.Build)
 		gauge(descMemory, float64(u.Memory), u.Build)
 		gauge(descCPU, u.CPU.Seconds(), u.Build)
+		for _, p := range u.Beside {
+			at := instance{u.Build, p.Name}
+			gauge(descWant, float64(p.Want), u.Build, p.Name)
+			gauge(descWell, float64(ready[at]), u.Build, p.Name) // none of a build that is stopped
+			count(descAgain, float64(again[at]), u.Build, p.Name)
+			gauge(descTheirs, float64(p.Memory), u.Build, p.Name)
+			gauge(descTime, p.CPU.Seconds(), u.Build, p.Name)
+		}
 		if !u.LastGood.IsZero() {
 			gauge(descGood, float64(u.LastGood.UnixMilli())/1000, u.Build)
 		}

@@ -50,6 +50,11 @@ func TestMetricsSayWhatIsTrueAndPassTheLint(t *testing.T) {
 		`medctrl_probe_seconds_count{build="development",result="good"} 1`, `medctrl_build_accept_queue{build="development"} 3`,
 		`medctrl_build_memory_bytes{build="development"} 1.048576e+06`, `medctrl_build_cpu_seconds{build="development"} 1.5`,
 		`medctrl_build_last_release_timestamp_seconds{build="development"} 1.7e+09`, `medctrl_config_error 0`,
+		`medctrl_build_replicas{build="development"} 2`, `medctrl_build_replicas_ready{build="development"} 1`,
+		`medctrl_process_instances{build="development",process="worker"} 2`, `medctrl_process_instances_ready{build="development",process="worker"} 1`,
+		`medctrl_process_restarts_total{build="development",process="worker"} 7`, `medctrl_process_memory_bytes{build="development",process="worker"} 524288`,
+		`medctrl_process_cpu_seconds{build="development",process="worker"} 1`,
+		`medctrl_process_instances{build="development",process="beat"} 1`, `medctrl_process_instances_ready{build="development",process="beat"} 0`,
 		`medctrl_front_requests_total{result="lost"} 1`, `medctrl_front_requests_total{result="passed on"} 5`,
 	} {
 		if !strings.Contains(text, "\n"+line+"\n") {

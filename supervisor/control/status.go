@@ -96,6 +96,15 @@ type ProcessStatus struct {
 	NextTry  time.Time `json:"next_try,omitzero"`
 }
 
+// The states of an instance.
+const (
+	ProcessStarting = "starting"
+	ProcessRunning  = "running"
+	ProcessBackoff  = "backoff" // it ended, and is started again after a delay
+	ProcessStopping = "stopping"
+	ProcessStopped  = "stopped" // it ended, and is not started again
+)
+
 // Label is how people call it: worker.1.
 func (p ProcessStatus) Label() string { return fmt.Sprintf("%s.%d", p.Name, p.Index+1) }
 

@@ -61,6 +61,9 @@ func TestTokensSayWhatMayBeSeenAndDone(t *testing.T) {
 		if got := ask(d, "POST", "/v1/builds/one/rollback?to=r", json...); got.Code != c.stops || c.stops == 200 && got.Body.String() != "all POST /v1/builds/one/rollback?to=r" {
 			t.Errorf("%+v: rollback: %d %s", c, got.Code, got.Body)
 		}
+		if got := ask(d, "POST", "/v1/builds/one/deploy?wait=no", json...); got.Code != c.stops || c.stops == 200 && got.Body.String() != "all POST /v1/builds/one/deploy?wait=no" {
+			t.Errorf("%+v: deploy: %d %s", c, got.Code, got.Body)
+		}
 	}
 }
 

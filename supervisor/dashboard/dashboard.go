@@ -96,7 +96,7 @@ func (d *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // actions are those that the page may ask for.
-var actions = []string{"start", "stop", "restart", "rebuild", "rollback"}
+var actions = []string{"start", "stop", "restart", "rebuild", "rollback", "deploy"}
 
 // api passes on what the page needs of the API, to those who may. The error is a *refusal.
 func (d *page) api(w http.ResponseWriter, r *http.Request, path []string) error {

@@ -117,7 +117,12 @@ func (p *page) focused() string {
 
 func TestDashboardShowsWhatHappensAsItHappens(t *testing.T) {
 	t.Parallel()
-	w := NewWorld(t, One("workers = 1"), tinyEntry("two"))
+	w := NewWorld(t, One("workers = 1"), tinyEntry("two"),
+		tinyEntry("three", "replicas = 2", `restart = "never"`, `process = [{ name = "flaky", command = ["false"] }]`))
+	settings := filepath.Join(w.Source, "API", "api_settings", "settings")
+	if err := os.WriteFile(filepath.Join(settings, "deploy_three.py"), []byte(readAll(filepath.Join(settings, "deploy_two.py"))), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	const token = "of-a-test-0123456789"
 	if err := os.WriteFile(filepath.Join(w.Dir, "token"), []byte(token+"\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -126,13 +131,13 @@ func TestDashboardShowsWhatHappensAsItHappens(t *testing.T) {
 	w.Supervisor = []string{fmt.Sprintf("dashboard = %q", address), `dashboard_write = "token"`}
 	w.WriteConfig()
 	w.OwnProgram()
-	first := w.Serve("one", "two")
+	first := w.Serve("one", "two", "three")
 	w.WaitState("one", "running")
 	tr := w.FrontLoad("/two/", 50)
 	p := openPage(t, "http://"+address+"/")
 	const one = "#build-one "
 
-	p.wait("#summary", "2 of 2 running")
+	p.wait("#summary", "3 of 3 running")
 	p.wait(one+".pill", "running")
 	p.wait("#link", "live")
 	p.wait("#events", "took over")
@@ -156,6 +161,19 @@ func TestDashboardShowsWhatHappensAsItHappens(t *testing.T) {
 	p.wait(one+".figures", "restarts\n1")
 	w.WaitPid("one", old)
 
+	// One of two server trees is less than all, and not nothing; a process that keeps ending is seen.
+	const three = "#build-three "
+	p.wait(three+".pill", "running")
+	pair := w.WaitStatus("three", "two trees that serve", func(b BuildStatus) bool { return b.Replicas.Ready == 2 })
+	KillAll(t, Tree(pair.Replicas.Pids[1]), syscall.SIGKILL)
+	p.wait(three+".pill.less", "running, 1 of 2")
+	p.wait("#summary", "3 of 3 running, 1 degraded")
+	p.wait(three+".note", "1 of 2 server trees serve")
+	p.do(chromedp.Click(three + ".top button"))
+	p.wait(three+".processes .bad", "flaky.1 – backoff; starts again at ")
+	p.wait(three+".processes .bad", "last exit: exit")
+	p.do(chromedp.Click(three + ".top button"))
+
 	// Without the token there is nothing to press, and nothing that a build printed.
 	if got := p.text(one + "pre"); got != "" {
 		t.Errorf("without the token there is the output %q", got)
@@ -171,12 +189,15 @@ func TestDashboardShowsWhatHappensAsItHappens(t *testing.T) {
 
 	// A rebuild, from its button to its running log and the release that takes over.
 	before := w.WaitState("one", "running").Release
-	p.do(chromedp.Click(one + ".acts button:nth-child(2)"))
+	p.do(chromedp.Click(one + ".acts button:nth-child(3)"))
 	p.wait("#toast", "one: rebuild begins")
 	after := w.WaitRelease("one", before).Release
 	p.wait(one+"table", after)
 	p.wait(one+"pre", "== compile (8 of 8)")
 	p.wait(one+"table", "replaced by "+after)
+
+	p.do(chromedp.Click(one + ".acts button:nth-child(1)"))
+	p.wait("#toast", "one: deploy begins")
 
 	// And back.
 	p.do(chromedp.Click(one + "tbody tr:nth-child(2) button"))

@@ -110,6 +110,21 @@ func TestProcessBesideTheServerLivesWithItsBuild(t *testing.T) {
 		now := up("")
 		return now[0] == first[0] && now[1] != first[1], fmt.Sprint(now)
 	})
+	metrics, err := w.get("/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		`medctrl_build_replicas_ready{build="one"} 1`, `medctrl_process_instances{build="one",process="worker"} 2`,
+		`medctrl_process_instances_ready{build="one",process="worker"} 2`, `medctrl_process_restarts_total{build="one",process="worker"} 1`,
+	} {
+		if !strings.Contains(metrics, line+"\n") {
+			t.Errorf("the metrics have no line %s", line)
+		}
+	}
+	if _, memory, _ := strings.Cut(metrics, `medctrl_process_memory_bytes{build="one",process="worker"} `); memory == "" || memory[0] == '0' {
+		t.Errorf("the metrics do not say what the process uses: %.20q", memory)
+	}
 	release := w.WaitState("one", "running").Release
 	w.SetBanner("one", "edited", RenameOver)
 	second := w.WaitRelease("one", release).Release

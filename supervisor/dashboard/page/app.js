@@ -40,7 +40,9 @@ const looks = {
   unhealthy: ["bad", "✚"], backoff: ["bad", "↻"], failed: ["bad", "✖"],
 };
 
-const troubles = new Set(["exited", "build_failed", "candidate_failed", "unhealthy", "gave_way", "out_of_memory"]);
+const degraded = (b) => b.state === "running" && b.replicas.ready < b.replicas.want;
+
+const troubles = new Set(["exited", "build_failed", "candidate_failed", "unhealthy", "gave_way", "out_of_memory", "replica_failed", "process_exited"]);
 
 function span(seconds) {
   seconds = Math.max(0, Math.floor(seconds));
@@ -182,8 +184,9 @@ function happened(e) {
 function draw(status) {
   const builds = status.builds;
   const well = builds.filter((b) => b.state === "running").length;
-  text($("summary"), well + " of " + builds.length + " running · supervisor " + status.version + ", up " + ago(status.started));
-  document.title = (well === builds.length ? "" : "(" + (builds.length - well) + ") ") + "Builds";
+  const less = builds.filter(degraded).length;
+  text($("summary"), well + " of " + builds.length + " running" + (less ? ", " + less + " degraded" : "") + " · supervisor " + status.version + ", up " + ago(status.started));
+  document.title = (well - less === builds.length ? "" : "(" + (builds.length - well + less) + ") ") + "Builds";
   $("wrong").hidden = !status.config.error;
   text($("wrong-text"), status.config.error);
   $("none").hidden = builds.length > 0;
@@ -224,8 +227,9 @@ class Card {
       part("more", make("div", { class: "more", id: id + "-more", hidden: true })));
     const act = (action, label, danger) => part(action, make("button", { type: "button", class: danger ? "danger" : "", onclick: () => this.act(action) }, label));
     this.parts.more.append(
-      part("acts", make("div", { class: "acts", hidden: true }, act("restart", "Restart"), act("rebuild", "Rebuild"), act("start", "Start"), act("stop", "Stop", true))),
+      part("acts", make("div", { class: "acts", hidden: true }, act("deploy", "Deploy"), act("restart", "Restart"), act("rebuild", "Rebuild"), act("start", "Start"), act("stop", "Stop", true))),
       make("h4", {}, "Releases"), make("div", { class: "scroll" }, part("releases", make("table", { role: "table", "aria-label": "Releases of " + name }))),
+      part("processesHead", make("h4", { hidden: true }, "Processes")), part("processes", make("ul", { class: "processes", hidden: true, "aria-label": "Processes of " + name })),
       part("schedulesHead", make("h4", { hidden: true }, "Schedules")), part("schedules", make("ul", { class: "schedules", hidden: true, "aria-label": "Schedules of " + name })),
       make("h4", {}, "Last build"), part("build", make("p")), part("locked", make("p", { class: "where" }, "Logs and output are shown to those who enter the token to read them.")), part("buildLog", make("pre", { class: "log", tabindex: "0", "aria-label": "Log of the last build of " + name })),
       part("outputHead", make("h4", {}, "Output")), part("output", make("pre", { class: "log", tabindex: "0", "aria-label": "Last output of " + name })));
@@ -233,8 +237,9 @@ class Card {
 
   draw(b) {
     this.status = b;
-    const p = this.parts, [kind, icon] = looks[b.state] || ["off", "?"];
-    text(p.state, icon + " " + b.state);
+    const p = this.parts, [kind, icon] = degraded(b) ? ["less", "◐"] : looks[b.state] || ["off", "?"];
+    text(p.state, icon + " " + b.state + (degraded(b) ? ", " + b.replicas.ready + " of " + b.replicas.want : ""));
+    p.state.title = degraded(b) ? b.replicas.ready + " of " + b.replicas.want + " server trees serve" : "";
     p.state.className = "pill " + kind;
     text(p.where, b.location || "");
     text(p.release, b.release ? b.release.slice(0, 15) : "–");
@@ -255,6 +260,7 @@ class Card {
     p.start.disabled = b.state !== "stopped" && b.state !== "backoff" && b.state !== "failed";
     p.stop.disabled = b.state === "stopped" || b.state === "stopping";
     p.restart.disabled = !b.release;
+    p.deploy.disabled = b.state === "stopped" || b.state === "stopping";
     this.allowed();
     if (this.open && b.building) this.followBuild();
   }
@@ -317,6 +323,7 @@ class Card {
     try { d = await get("builds/" + this.name); } catch (err) { return; }
     const p = this.parts;
     this.releases(d.history);
+    this.processes(d.status.processes || []);
     this.schedules(d.status.schedules || []);
     this.followBuild();
     const b = d.last_build;
@@ -324,6 +331,20 @@ class Card {
       b.steps.map((s) => s.step + " " + (s.skipped ? "(nothing to do)" : millis(s.took_seconds))).join(" · ") + (b.error && b.error !== this.status.build_error ? "\n" + b.error : "") : "none is known");
     text(p.output, d.output.join("\n"));
     p.output.scrollTop = p.output.scrollHeight;
+  }
+
+  // processes says what runs beside the server, an instance a line.
+  processes(all) {
+    const p = this.parts;
+    p.processesHead.hidden = p.processes.hidden = all.length === 0;
+    p.processes.replaceChildren(...all.map((i) => {
+      const lines = [i.state + (i.since ? " for " + ago(i.since) : "")];
+      if (i.next_try) lines.push("starts again at " + clock(i.next_try));
+      lines.push(i.restarts === 1 ? "1 restart" : i.restarts + " restarts");
+      if (i.release && i.release !== this.status.release) lines.push("release " + i.release);
+      if (i.last_exit) lines.push("last exit: " + i.last_exit);
+      return make("li", { class: i.state === "backoff" || i.state === "stopped" ? "bad" : "" }, make("b", {}, i.name + "." + (i.index + 1)), " – " + lines.join("; "));
+    }));
   }
 
   // schedules says when commands run, and how their last runs went.
@@ -406,8 +427,9 @@ class Card {
   async act(action, query) {
     if (action === "stop" && !(await ask("Stop " + this.name + "? Its clients are turned away until it is started."))) return;
     if (action === "rollback" && !(await ask("Roll " + this.name + " back to " + decodeURIComponent(query.slice(4)) + "?"))) return;
-    // A rebuild takes long, and is seen as it goes: nobody waits for its answer.
-    if (action === "rebuild") query = "?wait=no";
+    // What builds takes long, and is seen as it goes: nobody waits for its answer.
+    const long = action === "rebuild" || action === "deploy";
+    if (long) query = "?wait=no";
     const focused = document.activeElement, buttons = [...this.parts.acts.querySelectorAll("button")];
     buttons.forEach((b) => (b.disabled = true));
     try {
@@ -415,7 +437,7 @@ class Card {
       const lines = (await answer.text()).trim().split("\n").map((l) => JSON.parse(l));
       const last = lines[lines.length - 1];
       if (answer.status === 401 || answer.status === 403) look();
-      toast(this.name + ": " + action + (last.error ? " failed: " + last.error : action === "rebuild" ? " begins" : " done"));
+      toast(this.name + ": " + action + (last.error ? " failed: " + last.error : long ? " begins" : " done"));
     } catch (err) {
       toast(this.name + ": " + action + ": the supervisor went away before it was done");
     }
