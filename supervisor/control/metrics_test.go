@@ -24,6 +24,7 @@ func scrape(t *testing.T) string {
 	m.Built("development", "built")
 	m.Step("development", "install", 1200*time.Millisecond)
 	m.Probed("development", 3*time.Millisecond, true)
+	m.Ran("development", "nightly", ResultFailed, time.Minute)
 	m.Built("gone", "failed")
 	m.Forget("gone")
 	stop := serveWith(t, ln, &fake{}, m)
