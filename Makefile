@@ -187,8 +187,8 @@ lint: needs-go
 	GO=$(GO) .ci/vulnerabilities $(GOVULNCHECK)
 	$(GO) test -run '^TestBuildsAreEqualByteForByte$$' ./cmd/medctrl-supervisor
 	@for script in .ci/*; do bash -n "$$script"; done
-	@for script in packaging/deb/p* packaging/rpm/*; do sh -n "$$script"; done
-	@if command -v shellcheck >/dev/null; then shellcheck .ci/* packaging/deb/p* packaging/rpm/*; fi
+	@for script in examples/packaging/deb/p* examples/packaging/rpm/*; do sh -n "$$script"; done
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/* examples/packaging/deb/p* examples/packaging/rpm/*; fi
 	@! command -v python3 >/dev/null || find examples supervisor -name '*.py' -print0 | xargs -0 python3 -c 'import sys; [compile(open(name).read(), name, "exec") for name in sys.argv[1:]]'
 
 # Without the race detector, which takes ten times as long and is used for some histories by `make test`.

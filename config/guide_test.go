@@ -45,7 +45,7 @@ func TestFirstBuildsAreValid(t *testing.T) {
 	if found == nil {
 		t.Fatal("the README has no builds.toml")
 	}
-	packaged, err := os.ReadFile("../packaging/builds.toml")
+	packaged, err := os.ReadFile("../examples/packaging/builds.toml")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ func read(t *testing.T, path string) map[string]any {
 func TestPackagesOfAReleaseAreThoseOfMake(t *testing.T) {
 	t.Parallel()
 	of := read(t, "nfpm.yaml")
-	releases := read(t, "../.goreleaser.yaml")["nfpms"].([]any)[0].(map[string]any)
+	releases := read(t, "../../.goreleaser.yaml")["nfpms"].([]any)[0].(map[string]any)
 	for _, key := range []string{"release", "section", "priority", "maintainer", "vendor", "homepage", "license", "description"} {
 		if of[key] == nil || !reflect.DeepEqual(of[key], releases[key]) {
 			t.Errorf("%s is %v, that of a release %v", key, of[key], releases[key])
@@ -66,7 +66,7 @@ func TestScriptsOfPackagesAreThereAndParse(t *testing.T) {
 	for _, o := range read(t, "nfpm.yaml")["overrides"].(map[string]any) {
 		for _, script := range o.(map[string]any)["scripts"].(map[string]any) {
 			scripts++
-			if out, err := exec.Command("sh", "-n", filepath.Join("..", script.(string))).CombinedOutput(); err != nil {
+			if out, err := exec.Command("sh", "-n", filepath.Join("../..", script.(string))).CombinedOutput(); err != nil {
 				t.Errorf("%s: %v: %s", script, err, out)
 			}
 		}
@@ -90,7 +90,7 @@ func TestMakeSaysWhichGoIsNeeded(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(bin, "go"), []byte("#!/bin/sh\n"+said+"\n"), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.Command("make", "-C", "..", "needs-go")
+		cmd := exec.Command("make", "-C", "../..", "needs-go")
 		cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "MAKEFLAGS=", "MAKELEVEL=", "GO=go")
 		out, err := cmd.CombinedOutput()
 		told := strings.Contains(string(out), "needs Go 1.26 or newer") && strings.Contains(string(out), "https://go.dev/dl/")
@@ -103,7 +103,7 @@ func TestMakeSaysWhichGoIsNeeded(t *testing.T) {
 // A release's notes are what CHANGELOG.md says of it.
 func TestChangelogHasNotesForItsVersions(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../CHANGELOG.md")
+	text, err := os.ReadFile("../../CHANGELOG.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestChangelogHasNotesForItsVersions(t *testing.T) {
 		t.Fatal("CHANGELOG.md has no version")
 	}
 	for _, v := range versions {
-		out, err := exec.Command("../.ci/notes", "v"+v[1]).CombinedOutput()
+		out, err := exec.Command("../../.ci/notes", "v"+v[1]).CombinedOutput()
 		if err != nil || !strings.Contains(string(out), "### ") || strings.Contains(string(out), "## [") {
 			t.Errorf("the notes of %s: %v\n%s", v[1], err, out)
 		}
@@ -120,7 +120,7 @@ func TestChangelogHasNotesForItsVersions(t *testing.T) {
 			t.Errorf("CHANGELOG.md has no link for %s", v[1])
 		}
 	}
-	if out, err := exec.Command("../.ci/notes", "v0.0.0").CombinedOutput(); err == nil {
+	if out, err := exec.Command("../../.ci/notes", "v0.0.0").CombinedOutput(); err == nil {
 		t.Errorf("a version that it does not have: %s", out)
 	}
 }
