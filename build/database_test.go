@@ -39,7 +39,7 @@ func (p *project) goOn(t *testing.T) {
 
 // waits says that the build waits for another's migration.
 func (p *project) waits() bool {
-	log, _ := ReadLog(p.root, p.Name) // there may be none yet
+	log, _ := readLog(p.root, p.Name) // there may be none yet
 	return strings.Contains(string(log), "another migration")
 }
 

@@ -141,7 +141,7 @@ func TestSecretsOfAStepNeverReachADisk(t *testing.T) {
 	b := p.start(t)
 	until(t, "the migration", func() bool { return exists(filepath.Join(p.data(), "did")) && strings.Contains(p.did(t), "waits") })
 	until(t, "its output", func() bool {
-		log, _ := ReadLog(p.root, p.Name) // there is one
+		log, _ := readLog(p.root, p.Name) // there is one
 		return strings.Count(string(log), "password is ****") == 2
 	})
 	nowhere(t, p.root, "url-secret", "env-secret")

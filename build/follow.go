@@ -24,7 +24,7 @@ const (
 	mostMore = 1 << 20
 )
 
-// FollowLog calls each with the end of the log of the newest attempt (ReadLog), and where follow says
+// FollowLog calls each with the end of the log of the newest attempt, and where follow says
 // so with what comes: more of it, or the log of an attempt that was begun since. It returns nil when
 // ctx ends, or each's error. There may be no log yet: then each is called with nothing.
 func FollowLog(ctx context.Context, root, name string, follow bool, each func([]byte) error) error {
@@ -93,26 +93,8 @@ func (p *logPlace) next(root, name string) ([]byte, error) {
 	return more, nil
 }
 
-// ReadLog returns the end of the log of the newest attempt: the running one, else one that failed
-// after the newest release, else that of the newest release.
-func ReadLog(root, name string) ([]byte, error) {
-	f, err := openLog(root, name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close() // it was only read
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	text, err := untrusted.Tail(f, info.Size(), mostLog)
-	if err != nil {
-		return nil, fmt.Errorf("read build log of %s: %w", name, err)
-	}
-	return text, nil
-}
-
-// openLog opens the log of the newest attempt. Names say which is the newest: file times follow a
+// openLog opens the log of the newest attempt: the running one, else one that failed after the newest
+// release, else that of the newest release. Names say which is the newest: file times follow a
 // clock that may have been set back.
 func openLog(root, name string) (*os.File, error) {
 	dir := folderOf(root, name)

@@ -34,7 +34,7 @@ func TestNothingOfTheApplicationIsLeftOutButTheListInTheDocumentation(t *testing
 			t.Errorf("%s is in the release", rel)
 		}
 	}
-	log, err := ReadLog(p.root, p.Name)
+	log, err := readLog(p.root, p.Name)
 	must(t, err)
 	docs, err := os.ReadFile("../docs/configuration.md")
 	must(t, err)

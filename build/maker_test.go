@@ -69,7 +69,7 @@ func TestReleaseHoldsWhatWasBuilt(t *testing.T) {
 	if err != nil || json.Unmarshal(text, &record) != nil || record["hash"] != rel.Hash || record["id"] != rel.ID {
 		t.Errorf("record %v %v", record, err)
 	}
-	log, err := ReadLog(p.root, "one")
+	log, err := readLog(p.root, "one")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +233,7 @@ func TestFailedStepLeavesOnlyItsLog(t *testing.T) {
 		t.Errorf("%q moves the cursor", step.Error())
 	}
 	text, err := os.ReadFile(step.Log)
-	log, rerr := ReadLog(p.root, "one")
+	log, rerr := readLog(p.root, "one")
 	if err != nil || rerr != nil || string(text) != string(log) {
 		t.Errorf("log %q %v, newest %q %v", text, err, log, rerr)
 	}
@@ -254,7 +254,7 @@ func TestNewestLogIsThatOfTheLastBuild(t *testing.T) {
 	p.made(t)
 	newest := func() string {
 		t.Helper()
-		log, err := ReadLog(p.root, "one")
+		log, err := readLog(p.root, "one")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -154,7 +154,7 @@ func TestWaitingForAnotherMigrationCanBeCancelled(t *testing.T) {
 	r.Irreversible = func() { t.Error("the second migration began beside the first") }
 	go func() {
 		until(t, "the second to wait", func() bool {
-			log, _ := ReadLog(p.root, "two") // there may be none yet
+			log, _ := readLog(p.root, "two") // there may be none yet
 			return strings.Contains(string(log), "another migration")
 		})
 		stop()

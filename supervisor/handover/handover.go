@@ -48,9 +48,6 @@ type Socket struct {
 	FD    int
 }
 
-// Given reports whether there was a supervisor before that handed this over.
-func (h *Handover) Given() bool { return h.Version > 0 }
-
 // descriptors are all that must survive the exec.
 func (h *Handover) descriptors() []int {
 	var all []int
