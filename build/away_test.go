@@ -39,6 +39,15 @@ passes = [
     socket.gaierror(-3, "Temporary failure in name resolution"), ServerSelectionTimeoutError("x"),
     caused(OperationalError(2013, "Lost"), OperationalError(2013, "Lost")), during(SystemExit(1), OperationalError(2003, "x")),
     during(ProgrammingError("no such table"), ConnectionResetError()), ExceptionGroup("two", [ValueError(), ConnectionRefusedError()]),
+    OperationalError("SSL SYSCALL error: EOF detected"), DatabaseError("server closed the connection unexpectedly"), OperationalError("the connection is lost"),
+    OperationalError("couldn't get a connection after 30.00 sec"), OperationalError("FATAL:  no more connections allowed (max_client_conn)"),
+    OperationalError("08S01", "[08S01] [Microsoft][ODBC Driver 18 for SQL Server]Communication link failure (0) (SQLExecDirectW)"),
+    OperationalError("08001", "[08001] [Microsoft][ODBC Driver 18 for SQL Server]TCP Provider: Error code 0x2746 (10054) (SQLDriverConnect)"),
+    OperationalError("HYT00", "[HYT00] [Microsoft][ODBC Driver 18 for SQL Server]Login timeout expired (0) (SQLDriverConnect)"),
+    OperationalError((20009, b"DB-Lib error message 20009, severity 9: Unable to connect: Adaptive Server is unavailable or does not exist")),
+    OperationalError(20047, b"DBPROCESS is dead or not enabled"),
+    DatabaseError("ORA-12541: TNS:no listener"), OperationalError("DPY-6005: cannot connect to database"), DatabaseError("DPY-4011: the database or network closed the connection"),
+    OperationalError("ORA-03135: connection lost contact"), DatabaseError("ORA-12528: TNS:listener: all appropriate instances are blocking new connections"),
 ]
 stays = [
     OperationalError(1045, "Access denied for user"), OperationalError(1049, "Unknown database"), OperationalError(1060, "Duplicate column"),
@@ -48,6 +57,8 @@ stays = [
     ProgrammingError(1146, "no table"), ZeroDivisionError(), KeyError("x"), SystemExit(1), PermissionError(13, "debug.log"),
     FileNotFoundError(2, "x"), caused(ValueError("x"), OperationalError(1045, "Access denied")), during(SystemExit(1), KeyError("x")),
     ExceptionGroup("two", [ValueError(), KeyError()]),
+    InterfaceError("28000", "[28000] [Microsoft][ODBC Driver 18 for SQL Server]Login failed for user 'm'. (18456)"), DatabaseError("ORA-00942: table or view does not exist"),
+    OperationalError((18456, b"Login failed for user 'm'.DB-Lib error message 20018, severity 14:")), OperationalError("42S02", "[42S02] Invalid object name"),
 ]
 loop = ValueError()
 loop.__context__ = loop
@@ -73,7 +84,9 @@ for wanted, all in ((True, fails_again), (False, may_pass)):
 for wanted, all in (
     (True, [OperationalError(1045, "Access denied for user 'm'@'localhost' (using password: YES)"), OperationalError(1044, "x"), OperationalError(1698, "x"),
             coded("28P01"), coded("28000"), OperationalError('FATAL:  password authentication failed for user "m"'), during(SystemExit(1), OperationalError(1045, "x")),
-            caused(ValueError("x"), OperationalError(1045, "x"))]),
+            caused(ValueError("x"), OperationalError(1045, "x")), ExceptionGroup("two", [ValueError(), OperationalError(1045, "x")]),
+            InterfaceError("28000", "[28000] Login failed for user 'm'. (18456)"), OperationalError((18456, b"Login failed for user 'm'.")),
+            DatabaseError("ORA-01045: user M lacks CREATE SESSION privilege; logon denied")]),
     (False, [OperationalError(2003, "x"), OperationalError(1049, "Unknown database"), OperationalError(1142, "SELECT command denied to user"), coded("08006"),
              OperationalError("database is locked"), PermissionError(13, "x"), ValueError("Access denied for user")]),
 ):

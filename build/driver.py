@@ -209,11 +209,24 @@ def away(e):
 
 # MySQL and MariaDB: no access (with a password, without one, to this database, from this host), an account that is locked or
 # must change its password.
-LOGIN = {1044, 1045, 1130, 1698, 1820, 1862, 3118, 4151}
+# And of SQL Server.
+LOGIN = {1044, 1045, 1130, 1698, 1820, 1862, 3118, 4151, 18456}
 LOGIN_WORDS = (
     "access denied for user", "password authentication failed", "authentication failed for user", "no pg_hba.conf entry",
     "no password supplied", "is not permitted to log in", "ora-01017", "ora-28000", "ora-28001",
+    "ora-01005", "ora-01045", "login failed for user",
 )
+
+
+# The number and the SQLSTATE that an exception of a driver has, None for what it has not.
+def codes(e):
+    code, state = e.args[0] if e.args else None, getattr(e, "sqlstate", None) or getattr(e, "pgcode", None)
+    if isinstance(code, tuple) and code:  # pymssql: ((number, text),)
+        code = code[0]
+    if not isinstance(state, str):  # pyodbc: (state, text), where HY000 says nothing
+        odbc = len(e.args) == 2 and isinstance(code, str) and len(code) == 5 and code.isalnum() and code != "HY000"
+        state = code if odbc else None
+    return code if isinstance(code, int) else None, state
 
 
 # Whether a database refused the login. Until somebody changes what it is given, it refuses that again, and may lock the account.
@@ -222,14 +235,17 @@ def refused(e):
     while e is not None and id(e) not in seen:
         seen.add(id(e))
         if {c.__name__ for c in type(e).__mro__} & {"DatabaseError", "InterfaceError"}:
-            code, state = e.args[0] if e.args else None, getattr(e, "sqlstate", None) or getattr(e, "pgcode", None)
-            if isinstance(code, int):
+            code, state = codes(e)
+            if code is not None:
                 found = code in LOGIN
-            elif isinstance(state, str):
+            elif state is not None:
                 found = state.startswith("28")
             else:
                 found = any(w in str(e).lower() for w in LOGIN_WORDS)
             if found:
+                return True
+        for one in getattr(e, "exceptions", ()):  # of a group
+            if refused(one):
                 return True
         e = e.__cause__ or e.__context__
     return False
@@ -254,14 +270,22 @@ def own(e):
 MYSQL = {1040, 1053, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 2001, 2002, 2003, 2004, 2005, 2006, 2012, 2013, 2055, 4031}
 # Of PostgreSQL (errcodes.txt), in addition to class 08: the server ends, has crashed, or starts; it has too many clients.
 POSTGRES = {"57P01", "57P02", "57P03", "53300"}
-# Where there is no number: libpq's words, SQLite's, Oracle's numbers.
+# Of SQL Server: FreeTDS cannot connect or has lost its connection, and Azure's server is busy or moves.
+SQL_SERVER = {20002, 20003, 20004, 20006, 20009, 20047, 40197, 40501, 40613}
+# Of ODBC, in addition to class 08: a time for the login or the connection is over.
+ODBC = {"HYT00", "HYT01"}
+# Where there is no number: libpq's words, its poolers', SQLite's, Oracle's numbers.
 WORDS = (
     "connection refused", "could not connect", "server closed the connection", "connection already closed", "connection is closed",
     "could not translate host name", "name or service not known", "temporary failure in name resolution", "timeout expired",
     "timed out", "no route to host", "network is unreachable", "connection reset", "terminating connection", "the database system is",
     "too many clients", "remaining connection slots", "has been closed unexpectedly", "lost connection", "connection lost",
     "no such file or directory\n\tis the server running", "database is locked", "unable to open database file",
-    "ora-12541", "ora-12514", "ora-12170", "ora-03113", "ora-03114", "ora-01033", "ora-01034",
+    "ssl syscall error", "connection is lost", "couldn't get a connection", "no more connections allowed", "server_login_retry",
+    "database table is locked",
+    "ora-12541", "ora-12514", "ora-12170", "ora-03113", "ora-03114", "ora-01033", "ora-01034", "ora-00018", "ora-00020", "ora-03135",
+    "ora-12516", "ora-12518", "ora-12519", "ora-12520", "ora-12528", "ora-12537", "ora-12543", "ora-12545", "ora-12547", "ora-12571",
+    "dpy-1001", "dpy-4011", "dpy-6000", "dpy-6005",
 )
 NAMES = {
     "ConnectionError", "ConnectTimeout", "ReadTimeout", "ConnectTimeoutError", "ReadTimeoutError", "NewConnectionError", "TimeoutError",
@@ -272,12 +296,13 @@ NAMES = {
 # None: this exception does not tell.
 def reachable(e):
     names = {c.__name__ for c in type(e).__mro__}
-    if names & {"OperationalError", "InterfaceError"}:  # of a driver (PEP 249), or Django's name for it
-        code, state = e.args[0] if e.args else None, getattr(e, "sqlstate", None) or getattr(e, "pgcode", None)
-        if isinstance(code, int):
-            return code not in MYSQL and (code != 0 or "InterfaceError" not in names)  # (0, ''): it was lost before
-        if isinstance(state, str):
-            return not state.startswith("08") and state not in POSTGRES
+    # Of a driver (PEP 249), or Django's name for it; Oracle's and libpq's wrappers raise the plain class as well.
+    if names & {"OperationalError", "InterfaceError"} or type(e).__name__ == "DatabaseError":
+        code, state = codes(e)
+        if code is not None:
+            return code not in MYSQL | SQL_SERVER and (code != 0 or "InterfaceError" not in names)  # (0, ''): it was lost before
+        if state is not None:
+            return not state.startswith("08") and state not in POSTGRES | ODBC
         return not any(w in str(e).lower() for w in WORDS)
     if names & {"ProgrammingError", "IntegrityError", "DataError"}:
         return True
