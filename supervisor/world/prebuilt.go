@@ -33,21 +33,49 @@ func linkPrebuilt(cfg *config.Config, dir string) error {
 		if info, err := os.Stat(from.Releases()); err != nil || !info.IsDir() {
 			continue // it was not built there, and is built here
 		}
-		if _, err := os.Lstat(to.Releases()); !errors.Is(err, fs.ErrNotExist) {
-			continue // it has its own, or the links
+		if !free(to.Venvs(), from.Venvs()) || !free(to.Releases(), from.Releases()) {
+			continue // it has its own
 		}
 		if err := build.MakeFolder(to.Dir(), build.FolderMode, -1, -1); err != nil {
 			return err
 		}
 		links := [][2]string{{from.Venvs(), to.Venvs()}, {from.Releases(), to.Releases()}} // a release needs its environment
-		if info, err := os.Lstat(from.Data()); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+		if info, err := os.Lstat(from.Data()); err == nil && info.Mode()&fs.ModeSymlink != 0 && free(to.Data(), from.Data()) {
 			links = append([][2]string{{from.Data(), to.Data()}}, links...)
 		}
 		for _, l := range links {
-			if err := os.Symlink(l[0], l[1]); err != nil && !errors.Is(err, fs.ErrExist) {
+			if err := relink(l[0], l[1]); err != nil {
 				return fmt.Errorf("take the prebuilt releases of %s: %w", b.Name, err)
 			}
 		}
 	}
 	return nil
+}
+
+// free reports whether path may become a link to target: it is one, or nothing is there, or a link that
+// leads nowhere, as one does of an image that had its releases elsewhere.
+func free(path, target string) bool {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		return true
+	}
+	to, err := os.Readlink(path)
+	if err != nil {
+		return false
+	}
+	_, err = os.Stat(path)
+	return to == target || errors.Is(err, fs.ErrNotExist)
+}
+
+// relink makes path, which is free, a link to target.
+func relink(target, path string) error {
+	to, err := os.Readlink(path)
+	switch {
+	case err == nil && to == target:
+		return nil
+	case err == nil:
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+	}
+	return os.Symlink(target, path)
 }

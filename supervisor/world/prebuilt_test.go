@@ -24,10 +24,31 @@ func TestPrebuiltReleasesAreTakenByBuildsThatHaveNone(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(root, "own/releases"), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	// A crash came between the two links; an image before had its releases elsewhere; only environments.
+	for path, to := range map[string]string{"half/venvs": pre + "/half/venvs", "moved/venvs": "/gone/venvs", "moved/releases": "/gone/releases", "mixed/venvs": ""} {
+		path = filepath.Join(root, path)
+		err := os.MkdirAll(filepath.Dir(path), 0o755)
+		if err == nil && to == "" {
+			err = os.Mkdir(path, 0o755)
+		} else if err == nil {
+			err = os.Symlink(to, path)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"half", "moved", "mixed"} {
+		for _, dir := range []string{"releases", "venvs"} {
+			if err := os.MkdirAll(filepath.Join(pre, name, dir), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	if err := os.MkdirAll(filepath.Join(pre, "own/releases"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cfg := &config.Config{Root: root, Builds: []config.Build{{Name: "one"}, {Name: "two"}, {Name: "new"}, {Name: "own"}}}
+	cfg := &config.Config{Root: root, Builds: []config.Build{{Name: "one"}, {Name: "two"}, {Name: "new"}, {Name: "own"},
+		{Name: "half"}, {Name: "moved"}, {Name: "mixed"}}}
 	for range 2 {
 		if err := linkPrebuilt(cfg, pre); err != nil {
 			t.Fatal(err)
@@ -36,6 +57,7 @@ func TestPrebuiltReleasesAreTakenByBuildsThatHaveNone(t *testing.T) {
 	for path, want := range map[string]string{
 		"one/releases": pre + "/one/releases", "one/venvs": pre + "/one/venvs", "one/data": pre + "/one/data",
 		"two/releases": pre + "/two/releases", "two/venvs": pre + "/two/venvs", "two/data": "", "own/releases": "", "new": "",
+		"half/releases": pre + "/half/releases", "moved/venvs": pre + "/moved/venvs", "moved/releases": pre + "/moved/releases", "mixed/venvs": "", "mixed/releases": "",
 	} {
 		if to, _ := os.Readlink(filepath.Join(root, path)); to != want {
 			t.Errorf("%s leads to %q, want %q", path, to, want)
