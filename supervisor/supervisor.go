@@ -36,6 +36,8 @@ type Options struct {
 	// how this program was executed, and will be again at an upgrade; Args[0] is a path
 	Args    []string
 	Environ []string // our environment, as os.Environ gives it
+	// Prebuilt is a root in which Build made releases: builds that have none serve those. "" is none.
+	Prebuilt string
 
 	// World is what to act on; nil is this machine.
 	World *world.World
@@ -111,7 +113,7 @@ func Run(ctx context.Context, o Options) error {
 // thisMachine returns the machine we run on. It takes out of o.Environ what an earlier supervisor
 // handed over.
 func thisMachine(o *Options) (*world.World, error) {
-	of := world.Options{Config: o.Config, Log: o.Log, LogSink: o.LogSink, Version: o.Version, Args: o.Args, Environ: o.Environ}
+	of := world.Options{Config: o.Config, Log: o.Log, LogSink: o.LogSink, Version: o.Version, Args: o.Args, Environ: o.Environ, Prebuilt: o.Prebuilt}
 	here, err := world.Here(&of)
 	o.Environ = of.Environ
 	return here, err

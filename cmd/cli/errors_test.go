@@ -11,11 +11,11 @@ import (
 )
 
 // arguments are what a command needs to get as far as the supervisor.
-var arguments = map[string][]string{"new": {"fresh"}, "stop": {"development"}, "rollback": {"development"}, "run": {"development", "true"}}
+var arguments = map[string][]string{"new": {"fresh"}, "stop": {"development"}, "rollback": {"development"}, "run": {"development", "true"}, "build": {"development"}}
 
 // asks reports whether a command sends a request to the running supervisor.
 func asks(name string) bool {
-	return !slices.Contains([]string{"check", "doctor", "import", "new", "nginx", "version", "help", "completion"}, name)
+	return !slices.Contains([]string{"build", "check", "doctor", "import", "new", "nginx", "version", "help", "completion"}, name)
 }
 
 // wrong is a command that fails, and what its error must say: what, why, and what to do.

@@ -16,7 +16,7 @@ const defaultConfig = "/etc/medctrl/builds.toml"
 
 // Root returns the program's command, with all others below it.
 func Root(version string) *cobra.Command {
-	var file string
+	var file, prebuilt string
 	root := &cobra.Command{
 		Use:   "medctrl-supervisor",
 		Short: "Build and serve Django backends, without losing a request",
@@ -37,12 +37,14 @@ supervisor over its control socket, which they find through the same file.`,
 		SilenceUsage:  true,
 		Args:          noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return supervise(cmd.Context(), file, version)
+			return supervise(cmd.Context(), file, prebuilt, version)
 		},
 	}
 	root.PersistentFlags().StringVarP(&file, "config", "c", configFile(), "the `FILE` that lists the builds (default\n$MEDCTRL_CONFIG, or else "+defaultConfig+")")
 	root.PersistentFlags().Lookup("config").DefValue = "" // its usage has the default, not the value in one environment
 	must(root.MarkPersistentFlagFilename("config", "toml"))
+	root.Flags().StringVar(&prebuilt, "prebuilt", "", "serve the releases that \"build\" made below `DIR`, which may be\nread-only, for builds that have none")
+	must(root.MarkFlagDirname("prebuilt"))
 	root.SetFlagErrorFunc(badFlag)
 
 	group := func(id, title string, commands ...*cobra.Command) {
@@ -54,7 +56,8 @@ supervisor over its control socket, which they find through the same file.`,
 	}
 	group("look", "Look:", statusCommand(&file), logsCommand(&file), eventsCommand(&file))
 	group("change", "Change:", append(actionCommands(&file), deployCommand(&file), runCommand(&file), reloadCommand(&file))...)
-	group("setup", "Set up:", checkCommand(&file), doctorCommand(&file), newCommand(&file), importCommand(&file), nginxCommand(&file))
+	group("setup", "Set up:", checkCommand(&file), doctorCommand(&file), newCommand(&file), importCommand(&file), nginxCommand(&file),
+		buildCommand(&file))
 	group("itself", "The program itself:", upgradeCommand(&file), versionCommand(version), completionCommand())
 	root.SetHelpCommand(helpCommand())
 	root.SetHelpCommandGroupID("itself")

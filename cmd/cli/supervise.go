@@ -22,13 +22,18 @@ import (
 )
 
 // supervise is the program without a command: it runs the supervisor until it is told to stop.
-func supervise(ctx context.Context, file, version string) error {
+func supervise(ctx context.Context, file, prebuilt, version string) error {
 	// What we make has the mode that we mean, whatever the umask of who starts us. Processes that we
 	// start are each given theirs.
 	syscall.Umask(0o022)
 	cfg, wrong, err := load(file)
 	if err != nil {
 		return err
+	}
+	if prebuilt != "" {
+		if prebuilt, err = filepath.Abs(prebuilt); err != nil {
+			return fmt.Errorf("find the prebuilt releases: %w", err)
+		}
 	}
 	// Not os.Executable: that resolves links, which an upgrade may move.
 	self, err := exec.LookPath(os.Args[0])
@@ -56,6 +61,7 @@ func supervise(ctx context.Context, file, version string) error {
 	warnExposed(log, cfg, self)
 	return supervisor.Run(ctx, supervisor.Options{
 		Config: cfg, Wrong: wrong, Log: log, LogSink: sink, Version: version, Args: append([]string{self}, os.Args[1:]...), Environ: os.Environ(),
+		Prebuilt: prebuilt,
 	})
 }
 

@@ -37,6 +37,7 @@ type World struct {
 	Builds     string              // the [[build]] entries
 	Env        []string            // added to our environment for the supervisor
 	Program    string              // the binary to start; Binary if empty
+	StartArgs  []string            // arguments of the supervisor after its file
 	Wrap       []string            // a command that executes the binary in its own place
 	Without    []oldkernel.Feature // features that the kernel is to lack
 	Prepared   bool                // builds have their environment, which is copied, before the first start
@@ -121,6 +122,7 @@ func (w *World) Start() {
 		program = Binary(w.t)
 	}
 	argv := append(slices.Clone(w.Wrap), program, "-c", w.File)
+	argv = append(argv, w.StartArgs...)
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir = w.Dir
 	cmd.Env = append(os.Environ(), w.Env...)

@@ -34,6 +34,8 @@ type Options struct {
 	Version string
 	Args    []string // how this program was executed, and is again at an upgrade; Args[0] is a path
 	Environ []string // our environment, as os.Environ gives it
+
+	Prebuilt string // another root, whose releases are those of builds that have none; "" for none
 }
 
 // LogSink is what the supervisor's own log is written to.
@@ -77,6 +79,11 @@ func Here(o *Options) (_ *World, err error) {
 			err = errors.Join(err, lock.Release())
 		}
 	}()
+	if o.Prebuilt != "" {
+		if err = linkPrebuilt(o.Config, o.Prebuilt); err != nil {
+			return nil, err
+		}
+	}
 	w := &World{}
 	if w.RootID, err = state.RootID(root.Own()); err != nil {
 		return nil, err
