@@ -65,10 +65,10 @@ type Tree interface {
 	Private() string
 	// Signal sends a signal to all of it.
 	Signal(sig syscall.Signal) error
-	// StopBy sets the signal that asks it to end, of a tree that was adopted.
+	// StopBy sets the signal that asks its main process to end, of a tree that was adopted.
 	StopBy(sig syscall.Signal)
-	// Terminate asks the main process and its group to end, by SIGTERM unless the launch names another
-	// signal.
+	// Terminate asks the main process and its group to end, by SIGTERM; where the launch names a signal,
+	// the main process alone, and only once.
 	Terminate() error
 	// End returns when nothing of the tree is left: it is asked to end, and gets SIGKILL after grace or
 	// when ctx ends.

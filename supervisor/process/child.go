@@ -33,10 +33,11 @@ type Child struct {
 	pidfd  int  // -1 when nothing can be reached by it any more
 	reaped bool // exit is known, the pid may belong to someone else
 	exit   Exit
-	dead   time.Time // when it was seen dead, before how was known
-	stop   syscall.Signal
-	empty  bool // the group was seen empty after the exit: its number may belong to someone else
-	ended  bool // the whole tree was seen gone
+	dead   time.Time      // when it was seen dead, before how was known
+	stop   syscall.Signal // asks the child alone; 0: SIGTERM asks all of its tree
+	asked  bool           // it got stop
+	empty  bool           // the group was seen empty after the exit: its number may belong to someone else
+	ended  bool           // the whole tree was seen gone
 }
 
 // allowance is what a child may use, with all that it starts.
@@ -53,12 +54,42 @@ func (c *Child) StopSignal() syscall.Signal {
 	return cmp.Or(c.stop, unix.SIGTERM)
 }
 
-// SetStopSignal sets it, for a child that was adopted.
+// SetStopSignal sets it, for a child that was adopted (Spec.StopSignal).
 func (c *Child) SetStopSignal(sig syscall.Signal) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stop = sig
 }
+
+// Ask asks the child and its group to end, or, with a StopSignal of its own, the child alone and only
+// once: to a celery worker a second SIGINT means that it is to drop its tasks, and SIGTERM to one of the
+// processes that it gives them to ends the task there.
+func (c *Child) Ask() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.alone() {
+		return c.signalGroup(cmp.Or(c.stop, unix.SIGTERM))
+	}
+	if c.asked {
+		return nil
+	}
+	err := unix.PidfdSendSignal(c.pidfd, c.stop, nil, 0)
+	if err == unix.ESRCH {
+		return nil
+	}
+	c.asked = err == nil
+	return os.NewSyscallError("pidfd_send_signal", err)
+}
+
+// seesToItsOwn reports whether the rest of the tree is left to the child for now.
+func (c *Child) seesToItsOwn() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.alone()
+}
+
+// alone requires c.mu to be held.
+func (c *Child) alone() bool { return c.stop != 0 && !c.reaped && c.pidfd >= 0 }
 
 // Pid is the child's pid, and its group's and session's.
 func (c *Child) Pid() int { return c.pid }

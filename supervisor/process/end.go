@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// End ends the child's whole tree and returns when nothing of it runs: SIGTERM (or its StopSignal) to
-// all, with SIGCONT so that what is stopped can finish what it holds; after grace SIGKILL, again and again until no
-// one is left. It also works after the child itself has ended, for what it left behind. With a
+// End ends the child's whole tree and returns when nothing of it runs: SIGTERM to all (or its StopSignal
+// to itself, and then to what it has left), with SIGCONT so that what is stopped can finish what it
+// holds; after grace SIGKILL, again and again until no one is left. It also works after the child itself has ended, for what it left behind. With a
 // grace of 0 it kills at once.
 //
 // When ctx ends first, End gives up, kills nothing more and returns an error that wraps ctx.Err;
@@ -54,6 +54,7 @@ type ending struct {
 	known   map[procID]bool // who was seen: found again when its parent is gone, or as a zombie that became ours
 	told    map[procID]bool // who got SIGTERM
 	killing bool
+	grouped bool          // the group got SIGTERM at once
 	unseen  time.Duration // how long to wait for those that cannot be watched
 }
 
@@ -68,7 +69,7 @@ func (p proc) id() procID { return procID{p.pid, p.start} }
 func (c *Child) end(ctx context.Context, grace time.Duration) error {
 	e := &ending{Child: c, known: make(map[procID]bool), told: make(map[procID]bool), killing: grace <= 0, unseen: 10 * time.Millisecond}
 	if !e.killing {
-		if err := c.signalGroupOrLater(c.StopSignal(), unix.SIGCONT); err != nil {
+		if err := e.ask(); err != nil {
 			return err
 		}
 	}
@@ -109,6 +110,17 @@ func (c *Child) end(ctx context.Context, grace time.Duration) error {
 	}
 }
 
+// ask is Ask, for a tree that may be stopped, and whose group may not be certain.
+func (e *ending) ask() error {
+	if e.grouped = !e.seesToItsOwn(); e.grouped {
+		return e.signalGroupOrLater(e.StopSignal(), unix.SIGCONT)
+	}
+	if err := e.Ask(); err != nil && !errors.Is(err, unix.EPERM) {
+		return err
+	}
+	return e.signalGroupOrLater(unix.SIGCONT)
+}
+
 // signalGroupOrLater leaves a group whose number is not certain any more, or whose members we may
 // not signal, to the reading of the process table.
 func (c *Child) signalGroupOrLater(sigs ...syscall.Signal) error {
@@ -126,6 +138,14 @@ func (c *Child) signalGroupOrLater(sigs ...syscall.Signal) error {
 // tell signals the members that are alive and returns what to wait for; blind is true where someone
 // is alive that cannot be watched.
 func (e *ending) tell(members []proc, first bool) (watched []*watch, blind bool, err error) {
+	if !e.killing && e.seesToItsOwn() {
+		for _, p := range members {
+			if p.pid != e.pid || p.start != e.start {
+				e.known[p.id()] = true // when the child has ended, its parent may be gone as well
+			}
+		}
+		return []*watch{{done: e.done}}, false, nil
+	}
 	for _, p := range members {
 		if p.pid == e.pid && p.start == e.start && !e.lost {
 			if !p.dead() { // its group's signal is its own
@@ -161,8 +181,9 @@ func (e *ending) tellOne(p proc, w *watch, first bool) error {
 	}
 	told := e.told[p.id()]
 	e.told[p.id()] = true
-	// The group's members were signalled together; a member that is new later was born meanwhile.
-	if told || first && p.pgrp == e.pid && !e.unsure() {
+	// The group's members were signalled together; a member that is new later was born meanwhile, or
+	// left by a child that was asked alone.
+	if told || first && e.grouped && p.pgrp == e.pid && !e.unsure() {
 		return nil
 	}
 	err := e.table.signalMember(p, w, e.StopSignal())

@@ -117,6 +117,50 @@ func TestEndIsOverWhenTheTreeIs(t *testing.T) {
 	})
 }
 
+// A process with a signal of its own sees to its workers, as celery does: they finish their tasks, and
+// it is asked once, as twice means at once. What it leaves behind is asked when it has ended.
+func TestStopSignalIsForTheChildAlone(t *testing.T) {
+	t.Parallel()
+	eachWay(t, func(t *testing.T, tb *Table) {
+		s := sh(t, `
+			trap 'echo told >> told' USR1
+			trap 'echo wrong >> told' TERM
+			sh -c 'trap "echo told > worker" USR1; trap "echo wrong > worker" TERM; echo $$ >> pids; until [ -e go ]; do sleep 0.01; done; echo bye > finished' &
+			worker=$!
+			setsid python3 -c 'import os, signal, time
+signal.signal(signal.SIGUSR1, lambda *_: (open("left", "w").close(), os._exit(0)))
+print(os.getpid(), file=open("pids", "a"), flush=True)
+while True: time.sleep(1)' &
+			while kill -0 $worker; do wait $worker; done
+			[ ! -e left ] || echo early >> told`)
+		s.StopSignal = unix.SIGUSR1
+		k := spawn(t, tb, s)
+		pidsIn(t, filepath.Join(s.Dir, "pids"), 2)
+		for range 2 {
+			if err := k.Ask(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ended := make(chan time.Duration)
+		go func() { ended <- k.end(patience) }()
+		eventually(t, "it is told", func() bool { return len(lines(t, filepath.Join(s.Dir, "told"))) > 0 })
+		if err := os.WriteFile(filepath.Join(s.Dir, "go"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if took := <-ended; took > patience/2 {
+			t.Errorf("took %v", took)
+		}
+		if told := lines(t, filepath.Join(s.Dir, "told")); !slices.Equal(told, []string{"told"}) {
+			t.Errorf("it was told %q, want once", told)
+		}
+		for name, want := range map[string]bool{"worker": false, "finished": true, "left": true} {
+			if _, err := os.Stat(filepath.Join(s.Dir, name)); (err == nil) != want {
+				t.Errorf("%s: %v, want it: %v", name, err, want)
+			}
+		}
+	})
+}
+
 func TestStoppedTreeFinishesWhatItHolds(t *testing.T) {
 	t.Parallel()
 	tb := newTable(t)

@@ -91,7 +91,8 @@ type Spec struct {
 	// it is put into the environment as MEDCTRL_STEP. FindMarked and FindCgroups do not return it;
 	// FindTasks does.
 	Task string
-	// StopSignal asks the child to end, in the place of SIGTERM. The rest of its tree gets it as well.
+	// StopSignal asks the child alone to end, which sees to those that it has started; what it leaves
+	// behind gets it then. 0: all of the tree gets SIGTERM at once.
 	StopSignal syscall.Signal
 }
 

@@ -69,7 +69,7 @@ type Launch struct {
 	// NewPrivs lets it gain privileges by set-user-ID programs. Capable has it keep the capabilities
 	// that its user has.
 	NewPrivs, Capable bool
-	StopSignal        syscall.Signal // asks it to end; 0: SIGTERM
+	StopSignal        syscall.Signal // asks its main process to end; 0: SIGTERM asks all of them
 	Notify            bool           // it says by sd_notify(3) when it is up (Note)
 	Box               *build.Box     // what the server may reach; nil: all that its user may
 	Limits            config.Limits  // of each of its processes (Nofile, Core); what the tree may use is for its start

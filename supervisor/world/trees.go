@@ -48,8 +48,8 @@ type tree struct {
 // Signal sends a signal to all of the tree.
 func (t tree) Signal(sig syscall.Signal) error { return t.SignalTree(sig) }
 
-// Terminate asks the main process and its group to end.
-func (t tree) Terminate() error { return t.SignalGroup(t.StopSignal()) }
+// Terminate asks the main process to end, and its group where that is not the main process's own matter.
+func (t tree) Terminate() error { return t.Ask() }
 
 // StopBy sets the signal that asks the tree to end.
 func (t tree) StopBy(sig syscall.Signal) { t.SetStopSignal(sig) }
