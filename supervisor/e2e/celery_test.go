@@ -2,10 +2,10 @@ package e2e
 
 import (
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,185 +14,335 @@ import (
 	"time"
 )
 
-// queueApp is a Celery application with the settings of docs/processes.md. Each task writes down that it is done,
-// and by which release.
-const queueApp = `import os, sys, time
-from celery import Celery
-app = Celery("queue_app", broker="redis+socket://" + os.environ["QUEUE"])
-app.conf.task_acks_late = True
-app.conf.task_reject_on_worker_lost = True
-app.conf.worker_prefetch_multiplier = 1
-app.conf.broker_transport_options = {"visibility_timeout": 3600}
-app.conf.task_ignore_result = True
-app.conf.beat_schedule = {"tick": {"task": "queue_app.tick", "schedule": 1.0}}
-def write(file, line):
-    with open(os.path.join(os.environ["MEDCTRL_DATA"], file), "a") as f:
-        f.write(line + "\n")
-@app.task
-def note(n, takes):
-    write("begun", str(n))
-    time.sleep(takes)
-    write("done", "%d %s" % (n, os.environ["MEDCTRL_RELEASE"]))
-@app.task
+// queueTasks write down what was done, once for each time that it was.
+const queueTasks = `import os
+import time
+
+import redis
+from celery import shared_task
+
+store = redis.Redis(unix_socket_path=os.environ["QUEUE_SOCKET"])
+release = os.environ["MEDCTRL_RELEASE"]
+
+
+@shared_task
+def job(n):
+    time.sleep(0.01)
+    store.rpush("done", n)
+
+
+@shared_task
+def long(name):
+    store.rpush("began:" + name, "%s %d" % (release, os.getpid()))
+    while not store.exists("go:" + name):
+        time.sleep(0.02)
+    store.rpush("ended:" + name, release)
+
+
+@shared_task
 def tick():
-    write("ticks", os.environ["MEDCTRL_RELEASE"])
-if __name__ == "__main__":
-    takes = float(sys.argv[2])
-    for n in range(int(sys.argv[1])):
-        note.delay(n, takes)
+    store.rpush("ticks", release)
 `
 
-// redis starts one of the test's own and returns its socket.
-func redis(t testing.TB, dir string) string {
+// queuePage has a request put tasks into the queue, as applications do.
+const queuePage = `from django.http import HttpResponse
+from django.urls import path
+
+from things import tasks
+
+from .urls import urlpatterns as others
+
+
+def queue(request):
+    begin = int(request.GET.get("from", 0))
+    for n in range(begin, begin + int(request.GET.get("n", 0))):
+        tasks.job.delay(n)
+    if "long" in request.GET:
+        tasks.long.delay(request.GET["long"])
+    return HttpResponse("queued")
+
+
+urlpatterns = [path("queue", queue)] + others
+`
+
+// queueSettings are in addition to those of the documentation.
+const queueSettings = `
+ROOT_URLCONF = "api_settings.queue"
+CELERY_BEAT_SCHEDULE = {"tick": {"task": "things.tasks.tick", "schedule": 0.5}}
+`
+
+// queue is a build with celery's workers and beat, as docs/processes.md has it, on a Redis of the test's own.
+type queue struct {
+	*World
+	t        testing.TB
+	socket   string
+	settings string
+	jobs     int // that were put into it
+}
+
+// newQueue skips the test where there is no celery or Redis. workers is the count of the worker, more is
+// added to the entry.
+func newQueue(t testing.TB, workers int, more string) *queue {
 	t.Helper()
-	daemon, err := exec.LookPath("redis-server")
-	if err != nil { // Debian's redis-tools has the same program by another name, without a service
-		daemon, err = exec.LookPath("redis-check-rdb")
-	}
-	if err != nil {
-		t.Skip(err)
+	for _, program := range []string{redisServer(), "redis-cli", "celery"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skip(err)
+		}
 	}
 	if out, err := exec.Command(python, "-c", "import celery, redis").CombinedOutput(); err != nil {
 		t.Skipf("%s cannot import them: %s", python, lastLines(string(out), 1))
 	}
-	socket := filepath.Join(dir, "s")
-	server := exec.Command(daemon, "--port", "0", "--unixsocket", socket, "--save", "", "--appendonly", "no", "--dir", dir, "--logfile", filepath.Join(dir, "log"))
-	server.Args[0] = "redis-server"
+	blocks := documented(t, "../../docs/processes.md", "## Celery")
+	if len(blocks) != 3 {
+		t.Fatalf("the section on celery has %d blocks, want the processes, the app and the settings", len(blocks))
+	}
+	_, processes, _ := strings.Cut(blocks[0], "\n\n") // the entry itself is the world's
+	processes = strings.Replace(processes, "count = 2", fmt.Sprint("count = ", workers), 1)
+	w := NewWorld(t)
+	q := &queue{World: w, t: t, socket: filepath.Join(w.Dir, "redis", "s"), settings: blocks[2] + queueSettings}
+	env := fmt.Sprintf("env = { CELERY_BROKER_URL = %q, QUEUE_SOCKET = %q }", "redis+socket://"+q.socket, q.socket)
+	w.SetBuilds(One("workers = 1", env, stableSoon, processes, more))
+	w.WithDjango()
+	for path, text := range map[string]string{
+		"api_settings/celery.py": blocks[1], "api_settings/__init__.py": "from .celery import app as celery_app\n",
+		"api_settings/queue.py": queuePage, "things/tasks.py": queueTasks,
+	} {
+		if err := os.WriteFile(filepath.Join(w.Source, "API", path), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	q.banner("one")
+	q.startRedis()
+	return q
+}
+
+// documented returns the blocks of code in a section of a file.
+func documented(t testing.TB, file, heading string) (blocks []string) {
+	t.Helper()
+	_, section, found := strings.Cut(readAll(file), "\n"+heading+"\n")
+	if !found {
+		t.Fatalf("%s has no section %s", file, heading)
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	for _, block := range regexp.MustCompile("(?ms)^```[a-z]+\n(.*?)^```$").FindAllStringSubmatch(section, -1) {
+		blocks = append(blocks, block[1])
+	}
+	return blocks
+}
+
+// redisServer is the name of Redis: Debian's redis-tools has it by another one, without the service.
+func redisServer() string {
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		return "redis-check-rdb"
+	}
+	return "redis-server"
+}
+
+func (q *queue) startRedis() {
+	q.t.Helper()
+	dir := filepath.Dir(q.socket)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		q.t.Fatal(err)
+	}
+	// Not in the world's folder, and not by a path in it: else it would count as the world's.
+	server := exec.Command(redisServer(), "--port", "0", "--unixsocket", "s", "--save", "", "--appendonly", "no", "--dir", ".")
+	server.Args[0], server.Dir = "redis-server", dir
 	server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := StartBound(server); err != nil {
-		t.Fatal(err)
+		q.t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		server.Process.Kill() // what it knows goes as well
+	q.t.Cleanup(func() {
+		server.Process.Kill() // its data goes as well
 		server.Wait()         // it was killed
 	})
-	Eventually(t, patience, "redis", func() (bool, string) { _, err := os.Stat(socket); return err == nil, fmt.Sprint(err) })
-	return socket
+	Eventually(q.t, patience, "Redis", func() (bool, string) {
+		out, err := exec.Command("redis-cli", "-s", q.socket, "PING").CombinedOutput()
+		return err == nil && string(out) == "PONG\n", string(out)
+	})
 }
 
-// documentedCelery returns the processes that docs/processes.md shows.
-func documentedCelery(t testing.TB) string {
-	t.Helper()
-	text, err := os.ReadFile("../../docs/processes.md")
+// redis returns the lines that a command of Redis prints.
+func (q *queue) redis(args ...string) []string {
+	q.t.Helper()
+	out, err := exec.Command("redis-cli", append([]string{"-s", q.socket}, args...)...).CombinedOutput()
 	if err != nil {
-		t.Fatal(err)
+		q.t.Fatalf("redis-cli %v: %v\n%s", args, err, out)
 	}
-	_, rest, _ := strings.Cut(string(text), "### Celery\n\n```toml\n")
-	block, _, ok := strings.Cut(rest, "```")
-	if !ok {
-		t.Fatal("docs/processes.md shows no Celery")
-	}
-	return strings.ReplaceAll(block, "api_settings", "queue_app")
+	return strings.Fields(string(out))
 }
 
-// queueWorld is a build with the documented workers, and two schedules.
-func queueWorld(t testing.TB) *World {
-	t.Helper()
-	w := NewWorld(t, One(stableSoon, documentedCelery(t), `
-[[build.schedule]]
-name = "often"
-command = ["sh", "-c", "echo x >> {data}/often"]
-every = "1s"
-[[build.schedule]]
-name = "long"
-command = ["sleep", "2"]
-every = "3s"
-`))
-	w.Defaults = append(w.Defaults, fmt.Sprintf("env = { QUEUE = %q }", redis(t, ShortDir(t))))
-	if err := os.WriteFile(filepath.Join(w.Source, "API", "queue_app.py"), []byte(queueApp), 0o644); err != nil {
-		t.Fatal(err)
+// list returns a list, each entry with its words joined by spaces.
+func (q *queue) list(key string) []string {
+	q.t.Helper()
+	out, err := exec.Command("redis-cli", "-s", q.socket, "LRANGE", key, "0", "-1").CombinedOutput()
+	if err != nil {
+		q.t.Fatalf("%v\n%s", err, out)
 	}
-	w.WriteConfig()
-	return w
+	if text := strings.TrimSpace(string(out)); text != "" {
+		return strings.Split(text, "\n")
+	}
+	return nil
 }
 
-// lines returns those of a file in the data of build one.
-func (w *World) lines(file string) []string {
-	return strings.Split(strings.TrimSuffix(readAll(w.Data("one", file)), "\n"), "\n")
+// banner saves the settings, which makes another release.
+func (q *queue) banner(banner string) {
+	q.t.Helper()
+	q.SaveSettings("one", fmt.Sprintf("BANNER = %q\n%s", banner, q.settings), RenameOver)
 }
 
-// overDeploys has jobs done while the build is deployed again and again under load, and returns which
-// releases did them.
-func (w *World) overDeploys(jobs, deploys int, takes time.Duration, meanwhile func(n int)) []string {
-	t := w.t
-	t.Helper()
-	w.Serve("one")
-	w.WaitStatus("one", "its processes", func(b BuildStatus) bool {
-		running := 0
-		for _, p := range b.Processes {
-			running += map[bool]int{true: 1}[p.State == "running"]
+// put puts n more jobs into the queue.
+func (q *queue) put(n int) {
+	q.t.Helper()
+	q.ask(fmt.Sprintf("/queue?from=%d&n=%d", q.jobs, n))
+	q.jobs += n
+}
+
+func (q *queue) ask(path string) {
+	q.t.Helper()
+	if answer := MustAsk(q.t, "unix", q.Socket("one"), path); answer.Status != 200 {
+		q.t.Fatalf("%s: %d %s", path, answer.Status, lastLines(answer.Body, 5))
+	}
+}
+
+// begin puts a task into the queue that ends when it is told to, and returns of which release and in which
+// process it is under way.
+func (q *queue) begin(name string) (release string, pid int) {
+	q.t.Helper()
+	q.ask("/queue?long=" + name)
+	Eventually(q.t, 60*time.Second, "the begin of task "+name, func() (bool, string) {
+		began := q.list("began:" + name)
+		if len(began) == 0 {
+			return false, q.BuildLog("one")
 		}
-		return running == 3
+		fmt.Sscan(began[0], &release, &pid)
+		return true, ""
 	})
-	tr := w.Load("one", 100)
-	w.MustCLI("run", "one", "--", "python", "queue_app.py", strconv.Itoa(jobs), fmt.Sprint(takes.Seconds()))
-	atWork := func(release string) {
-		Eventually(t, patience, "a job that release "+release+" has done", func() (bool, string) {
-			done := w.lines("done")
-			return len(done) >= jobs || slices.ContainsFunc(done, func(line string) bool { return strings.HasSuffix(line, " "+release) }), fmt.Sprint(len(done))
-		})
-	}
-	for n := range deploys {
-		atWork(w.WaitState("one", "running").Release)
-		w.SetBanner("one", fmt.Sprintf("deploy %d", n), RenameOver)
-		if out := w.MustCLI("deploy", "one"); !strings.Contains(out, "no request lost") {
-			t.Errorf("deploy said %q", out)
+	return release, pid
+}
+
+// end lets a task end, and returns of which releases it has.
+func (q *queue) end(name string) []string {
+	q.t.Helper()
+	q.redis("SET", "go:"+name, "1")
+	Eventually(q.t, 60*time.Second, "the end of task "+name, func() (bool, string) {
+		return len(q.list("ended:"+name)) > 0, lastLines(q.BuildLog("one"), 20)
+	})
+	return q.list("ended:" + name)
+}
+
+// settle waits until the queue is empty and nothing is under way, and says what was not done once.
+func (q *queue) settle() (lost, twice int) {
+	q.t.Helper()
+	Eventually(q.t, 3*time.Minute, "an empty queue", func() (bool, string) {
+		left := strings.Join(append(q.redis("LLEN", "celery"), q.redis("HLEN", "unacked")...), " ")
+		return left == "0 0", left
+	})
+	times := map[int]int{}
+	for _, text := range q.list("done") {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			q.t.Fatal(err)
 		}
-		meanwhile(n)
-	}
-	Eventually(t, 10*patience, "all jobs to be done", func() (bool, string) {
-		n := len(w.lines("done"))
-		return n >= jobs, fmt.Sprintf("%d of %d, %d begun", n, jobs, len(w.lines("begun")))
-	})
-	tr.Stop().NoneLost(t)
-	times, releases := map[string]int{}, map[string]int{}
-	for _, line := range w.lines("done") {
-		n, release, _ := strings.Cut(line, " ")
 		times[n]++
-		releases[release]++
 	}
-	for n := range jobs {
-		if got := times[strconv.Itoa(n)]; got != 1 {
-			t.Errorf("job %d was done %d times", n, got)
+	for n := range q.jobs {
+		switch {
+		case times[n] == 0:
+			lost++
+		case times[n] > 1:
+			twice++
 		}
 	}
-	if begun := len(w.lines("begun")); begun != jobs {
-		t.Errorf("%d jobs were begun, want %d", begun, jobs)
-	}
-	return slices.Sorted(maps.Keys(releases))
+	return lost, twice
 }
 
-// A worker of the old release finishes the task that it is at, and the one of the new release goes on.
-func TestCeleryLosesNoTaskAndDoesNoneTwice(t *testing.T) {
+// workers returns the main processes of the workers of a release that run.
+func (q *queue) workers(release string) (all []int) {
+	q.t.Helper()
+	q.WaitStatus("one", "a worker", func(b BuildStatus) bool {
+		all = nil
+		for _, p := range b.Processes {
+			if p.Name == "worker" && p.Release == release && p.State == "running" {
+				all = append(all, p.Pid)
+			}
+		}
+		return len(all) > 0
+	})
+	return all
+}
+
+// A task that is under way at a deploy is finished by the worker that has begun it, and no job is lost or
+// done twice, whatever dies; what a killed worker had in hands celery gives to another.
+func TestCeleryAsDocumentedLosesNoJob(t *testing.T) {
+	begun := time.Now()
+	stage := func(s string) { t.Log("STAGE", s, time.Since(begun)) }
 	t.Parallel()
-	w := queueWorld(t)
-	releases := w.overDeploys(120, 2, 200*time.Millisecond, func(n int) {
-		if n == 0 { // the second deploy is another supervisor's
-			w.Signal(syscall.SIGKILL)
-			w.WaitEnd(10 * time.Second)
-			w.Start()
-			w.WaitState("one", "running")
-		}
-	})
-	if len(releases) < 2 {
-		t.Errorf("only releases %q did anything", releases)
+	q := newQueue(t, 1, "")
+	first := q.Serve("one")
+	q.put(20)
+	stage("served")
+	release, pid := q.begin("a")
+	if release != first.Release {
+		t.Errorf("task a is done by release %s, serving is %s", release, first.Release)
 	}
-	Eventually(t, patience, "tasks that beat has sent, and runs of a schedule", func() (bool, string) {
-		ticks, often := len(w.lines("ticks")), len(w.lines("often"))
-		return ticks > 2 && often > 2, fmt.Sprint(ticks, often)
+	tr := q.Load("one", 50)
+	for _, banner := range []string{"second", "third"} {
+		q.put(20)
+		q.banner(banner)
+		q.MustCLI("deploy", "one")
+		q.WaitBanner("one", banner)
+		q.put(20)
+	}
+	stage("deployed")
+	third := q.WaitState("one", "running").Release
+	if err := syscall.Kill(pid, 0); err != nil {
+		t.Errorf("the process that does task a, after two deploys: %v", err)
+	}
+	q.Signal(syscall.SIGKILL)
+	q.WaitEnd(10 * time.Second)
+	q.Start()
+	q.WaitState("one", "running")
+	stage("again")
+	if ended := q.end("a"); !slices.Equal(ended, []string{first.Release}) || len(q.list("began:a")) != 1 {
+		t.Errorf("task a was begun by %q and ended by %q, want both once, by release %s", q.list("began:a"), ended, first.Release)
+	}
+	tr.GoOn(t, calm)
+	tr.Stop().NoneLost(t)
+	if lost, twice := q.settle(); lost+twice > 0 {
+		t.Errorf("of %d jobs %d were lost, %d done twice", q.jobs, lost, twice)
+	}
+	stage("settled")
+	Eventually(t, patience, "beat of the last release", func() (bool, string) {
+		return slices.Contains(q.list("ticks"), third), fmt.Sprint(q.list("ticks"))
 	})
-}
 
-// BenchmarkCeleryOverDeploys is the same with 1,000 tasks and 20 deploys, at 100 requests a second.
-func BenchmarkCeleryOverDeploys(b *testing.B) {
-	const jobs, deploys = 1000, 20
-	w := queueWorld(b)
-	for b.Loop() {
-		os.Remove(w.Data("one", "begun")) // there is none the first time
-		os.Remove(w.Data("one", "done"))
-		releases := w.overDeploys(jobs, deploys, 300*time.Millisecond, func(int) {})
-		b.ReportMetric(float64(len(releases)), "releases")
+	_, pid = q.begin("b")
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
 	}
-	b.ReportMetric(float64(len(w.lines("often"))), "runs")
-	b.ReportMetric(float64(len(w.lines("ticks"))), "ticks")
+	q.end("b")
+	stage("b")
+	_, pid = q.begin("c")
+	worker := q.workers(third)[0]
+	if pid == worker {
+		t.Errorf("task c is done by the main process %d", worker)
+	}
+	KillAll(t, Tree(worker), syscall.SIGKILL)
+	Eventually(t, patience, "another worker", func() (bool, string) {
+		now := q.workers(third)
+		return now[0] != worker, fmt.Sprint(now)
+	})
+	for _, tag := range q.redis("ZRANGE", "unacked_index", "0", "-1") {
+		q.redis("ZADD", "unacked_index", "0", tag) // as if visibility_timeout had passed
+	}
+	stage("killed c")
+	q.end("c")
+	stage("c")
+	q.put(20)
+	if lost, twice := q.settle(); lost+twice > 0 {
+		t.Errorf("after the death of a worker: of %d jobs %d were lost, %d done twice", q.jobs, lost, twice)
+	}
+	stage("settled again")
+	q.Stop()
+	stage("stopped")
 }
