@@ -346,3 +346,36 @@ func TestCeleryAsDocumentedLosesNoJob(t *testing.T) {
 	q.Stop()
 	stage("stopped")
 }
+
+// BenchmarkCeleryOverDeploys has 1,000 jobs done over 20 deploys at 100 requests a second, with three
+// processes and two schedules beside gunicorn.
+func BenchmarkCeleryOverDeploys(b *testing.B) {
+	const deploys, each = 20, 50
+	q := newQueue(b, 2, `
+[[build.schedule]]
+name = "often"
+command = ["true"]
+every = "1s"
+[[build.schedule]]
+name = "long"
+command = ["sleep", "2"]
+every = "3s"
+`)
+	q.Serve("one")
+	for n := 0; b.Loop(); n++ {
+		tr := q.Load("one", 100)
+		for deploy := range deploys {
+			banner := fmt.Sprintf("deploy %d.%d", n, deploy)
+			q.put(each)
+			q.banner(banner)
+			q.MustCLI("deploy", "one")
+			q.WaitBanner("one", banner)
+		}
+		lost, twice := q.settle()
+		tr.Stop().NoneLost(b)
+		if lost+twice > 0 {
+			b.Errorf("of %d jobs %d were lost, %d done twice", q.jobs, lost, twice)
+		}
+	}
+	b.ReportMetric(float64(q.jobs), "jobs")
+}
