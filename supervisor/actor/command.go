@@ -229,6 +229,9 @@ func (t *ticket) over(v *View) (bool, error) {
 	case t.Action == "stop":
 		return st.Phase() == machine.PhaseStopped && len(v.tasks) == 0, nil
 	case st.Want == machine.WantStopped && t.from.Want == machine.WantStopped && t.Action != "start" && t.Action != "restart":
+		if t.Action == "rollback" && st.Release == t.To {
+			return true, fmt.Errorf("the build is stopped: release %s is chosen, and `start` serves it", t.To)
+		}
 		return true, fmt.Errorf("the build is stopped: `start` serves it")
 	case st.Want == machine.WantStopped:
 		return true, fmt.Errorf("overtaken by %s, which was asked for later", v.Asked)

@@ -159,6 +159,11 @@ func TestCommandsThatFailSayWhy(t *testing.T) {
 		"restart that fails its check": {func(l *life) { l.w.do(func() { l.w.conduct["r1"] = broken }) }, Command{Action: "restart"}, "exit code 3"},
 		"restart without a process":    {func(l *life) { l.w.fail("Start", errBroken) }, Command{Action: "restart"}, "it broke"},
 		"rebuild while stopped":        {func(l *life) { l.does(Command{Action: "stop"}, "") }, Command{Action: "rebuild"}, "the build is stopped: `start` serves it"},
+		"rollback while stopped": {func(l *life) {
+			l.change("second")
+			l.serves("r2")
+			l.does(Command{Action: "stop"}, "")
+		}, Command{Action: "rollback", To: "r1"}, "the build is stopped: release r1 is chosen, and `start` serves it"},
 		"start without a socket": {func(l *life) {
 			l.does(Command{Action: "stop"}, "")
 			l.w.folder.Fail(fakesocket.Bind, errBroken)
