@@ -55,10 +55,7 @@ func codeOf(text string) []string {
 			all = append(all, block[2])
 		}
 	}
-	for _, span := range regexp.MustCompile("`[^`\n]+`").FindAllString(fenced.ReplaceAllString(text, ""), -1) {
-		all = append(all, span)
-	}
-	return all
+	return append(all, regexp.MustCompile("`[^`\n]+`").FindAllString(fenced.ReplaceAllString(text, ""), -1)...)
 }
 
 // exists says whether the words after the program's name are a command of root with its flags.
