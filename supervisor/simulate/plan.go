@@ -55,7 +55,6 @@ const (
 	doPowerCut
 	doSetClock
 	doCrashProcess
-	doExecute
 	kinds
 )
 
@@ -66,7 +65,7 @@ var weights = [kinds]int{
 	doStart: 4, doStop: 4, doRestart: 8, doRebuild: 4, doRollback: 6, doReload: 3, doUpgrade: 5,
 	doUnlink: 5, doUnlinkAll: 2, doDeleteFiles: 2,
 	doDeleteFolder: 3, doDeleteReleases: 4, doDeleteOwn: 3, doBlock: 4, doStatus: 3, doDiskFull: 2, doDiskReadOnly: 1, doDiskSlow: 2, doDiskFailing: 2,
-	doKill: 4, doKillInScan: 3, doDie: 10, doStopSupervisor: 2, doPowerCut: 1, doSetClock: 3, doCrashProcess: 8, doExecute: 4,
+	doKill: 4, doKillInScan: 3, doDie: 10, doStopSupervisor: 2, doPowerCut: 1, doSetClock: 3, doCrashProcess: 8,
 }
 
 // act is one thing that happens in a history. What it is in detail depends on x alone, so that one
@@ -147,6 +146,9 @@ func (w *World) perform(a act) {
 		}
 		for i := range n {
 			w.after(spread(mix(x+uint64(i)), 0, over), s.visit)
+		}
+		if x>>20%8 == 0 { // one of them is an operator
+			w.after(spread(mix(x+99), 0, over), func() { s.execute(x) })
 		}
 	case doCrash:
 		s.crash()
@@ -279,8 +281,6 @@ func (w *World) perform(a act) {
 		w.cutPower()
 	case doCrashProcess:
 		s.crashProcess(x)
-	case doExecute:
-		s.execute(x)
 	case doSetClock:
 		if x%2 == 0 { // while the build waits for its next start
 			s.boots = []boot{bootExits, bootExits, bootExits, bootExits}
@@ -316,5 +316,5 @@ func (a act) String() string {
 
 func (k kind) String() string {
 	return strings.Fields("visit crash killTree killWorker hang hangAWhile slow stray deaf boots edit editBad touch editFile remove add breakFile mendFile " +
-		"start stop restart rebuild rollback reload upgrade unlink unlinkAll deleteFiles deleteFolder deleteReleases deleteOwn block status diskFull diskReadOnly diskSlow diskFailing kill killInScan die stopSupervisor powerCut setClock crashProcess execute")[k]
+		"start stop restart rebuild rollback reload upgrade unlink unlinkAll deleteFiles deleteFolder deleteReleases deleteOwn block status diskFull diskReadOnly diskSlow diskFailing kill killInScan die stopSupervisor powerCut setClock crashProcess")[k]
 }
