@@ -298,47 +298,47 @@ func combine(op string, a, b any) (any, error) {
 }
 
 func (p *python) atom() (any, error) {
-	token := p.next()
+	word := p.next()
 	switch {
-	case token == "":
+	case word == "":
 		return nil, errNotPlain
-	case token == "-":
+	case word == "-":
 		v, err := p.atom0()
 		if n, ok := v.(int64); ok && err == nil {
 			return -n, nil
 		}
 		return nil, errNotPlain
-	case token == "(" || token == "[":
-		return p.group(token)
-	case token[0] == '"' || token[0] == '\'':
-		v := unquotePython(token)
+	case word == "(" || word == "[":
+		return p.group(word)
+	case word[0] == '"' || word[0] == '\'':
+		v := unquotePython(word)
 		for next := p.peek(); next != "" && (next[0] == '"' || next[0] == '\''); next = p.peek() {
 			v += unquotePython(p.next()) // "a" "b"
 		}
 		return v, nil
-	case token[0] >= '0' && token[0] <= '9':
-		n, err := strconv.ParseInt(strings.ReplaceAll(token, "_", ""), 0, 64)
+	case word[0] >= '0' && word[0] <= '9':
+		n, err := strconv.ParseInt(strings.ReplaceAll(word, "_", ""), 0, 64)
 		if err != nil {
-			if f, ferr := strconv.ParseFloat(token, 64); ferr == nil && f == float64(int64(f)) {
+			if f, ferr := strconv.ParseFloat(word, 64); ferr == nil && f == float64(int64(f)) {
 				return int64(f), nil
 			}
 			return nil, errNotPlain
 		}
 		return n, nil
-	case token == "True":
+	case word == "True":
 		return true, nil
-	case token == "False":
+	case word == "False":
 		return false, nil
-	case token == "None":
+	case word == "None":
 		return nil, nil
 	case p.peek() == "(":
 		p.next()
-		return p.call(token)
+		return p.call(word)
 	}
-	if v, ok := p.vars[token]; ok {
+	if v, ok := p.vars[word]; ok {
 		return v, nil
 	}
-	if token == "os.environ" && p.peek() == "[" {
+	if word == "os.environ" && p.peek() == "[" {
 		p.next()
 		name, err := p.sum()
 		if text, ok := name.(string); ok && err == nil && p.next() == "]" {

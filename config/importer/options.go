@@ -19,7 +19,7 @@ var idleOptions = strings.Fields(`Description Documentation After Before Wants R
 	Delegate PermissionsStartOnly OOMPolicy FinalKillSignal TimeoutAbortSec ExitType ExecSearchPath RestartMode`)
 
 // reasonsWhy says of options without a key why there is none, or what there is.
-var reasonsWhy = map[string]string{
+var reasonsWhy = map[string]string{ //nolint:gosec // names of keys, and no credentials
 	"ExecStop": "the supervisor ends what it starts by SIGTERM", "ExecStopPost": "no key; [build.hooks] has commands for what happens", "ExecStartPost": "no key; after_swap in [build.hooks] runs when a release serves",
 	"ExecCondition": "no key", "WatchdogSec": "the health probe, [build.health], replaces what hangs", "RuntimeMaxSec": "no key", "OnFailure": "on_failure in [build.hooks] calls a command",
 	"Nice": "no key", "IOSchedulingClass": "no key", "IOSchedulingPriority": "no key", "CPUSchedulingPolicy": "no key", "CPUWeight": "no key; cpu in [build.limits] is a bound", "CPUShares": "no key; cpu in [build.limits] is a bound",
