@@ -2,13 +2,18 @@ package supervisor
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
+	"github.com/medctrl/medctrl-supervisor/config/watch"
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
+	"github.com/medctrl/medctrl-supervisor/supervisor/world"
 )
 
 func TestIncludedFilesAreFollowed(t *testing.T) {
@@ -53,6 +58,41 @@ func TestIncludedFilesAreFollowed(t *testing.T) {
 	}
 	if now := s.get("a"); now != before {
 		t.Errorf("%+v served, now %+v", before, now)
+	}
+}
+
+// watched remembers what is to be watched.
+type watched struct {
+	world.Watcher
+	globs atomic.Value // []string: all of the last call of Set
+}
+
+func (w *watched) Set(targets []watch.Target) {
+	var globs []string
+	for _, t := range targets {
+		globs = append(globs, t.Globs...)
+	}
+	w.globs.Store(globs)
+	w.Watcher.Set(targets)
+}
+
+// The mistake is the same, and what the file includes is not.
+func TestWhatAnotherBrokenFileIncludesIsWatchedToo(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "", entry("a"))
+	w := &watched{}
+	s.watcher = func(real world.Watcher) world.Watcher { w.Watcher = real; return w }
+	s.start()
+	s.serves("a")
+	for _, folder := range []string{"one.d", "two.d"} {
+		s.builds(fmt.Sprintf("include = [%q]", folder+"/*.toml"), entry("a", "worker = 1"))
+		s.eventually(func() string {
+			globs, _ := w.globs.Load().([]string)
+			if slices.Contains(globs, filepath.Join(s.dir, folder, "*.toml")) {
+				return ""
+			}
+			return fmt.Sprintf("%q are watched", globs)
+		})
 	}
 }
 

@@ -132,8 +132,10 @@ func (s *Supervisor) fileTouched() {
 	if err == nil && next.Sum == f.cfg.Sum && f.err == nil {
 		return
 	}
-	if err != nil && f.err != nil && err.Error() == f.err.Error() {
-		return // reported before
+	if err != nil && f.err != nil && err.Error() == f.err.Error() { // reported before
+		s.publish(func(f *fleet) { f.err = err })
+		s.watch() // what the file includes may be something else now
+		return
 	}
 	if err := s.apply(next, err); err != nil {
 		s.log.Error("edited file is not applied, everything keeps running as before", "error", err)

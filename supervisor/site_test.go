@@ -33,7 +33,8 @@ type site struct {
 	dir, file string
 	root      layout.Root
 	client    control.Client
-	store     func(world.Store) world.Store // what takes the place of the records; nil: nothing does
+	store     func(world.Store) world.Store     // what takes the place of the records; nil: nothing does
+	watcher   func(world.Watcher) world.Watcher // the same of what watches files
 }
 
 // newSite makes a site whose file has more after its root, then the defaults, then builds.
@@ -184,6 +185,9 @@ func (s *site) startWith(o Options, said *log) *running {
 	}
 	if s.store != nil {
 		world.Store = s.store(world.Store)
+	}
+	if s.watcher != nil {
+		world.Watcher = s.watcher(world.Watcher)
 	}
 	world.Releases = made{world.Releases, layout.Root(o.Config.Root)}
 	o.World = world

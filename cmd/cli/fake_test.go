@@ -74,7 +74,7 @@ func (f *fake) took() []string {
 
 func (f *fake) Status(bool) control.Status {
 	st := control.Status{Version: "1.0", Pid: 1, Started: time.Now(), Front: control.Part{Address: f.front}, Config: control.ConfigStatus{Path: f.file}, Builds: []control.BuildStatus{
-		{Name: "development", State: "running", Release: "20260103T000000-cccccc",
+		{Name: "development", State: "running", Healthy: true, Release: "20260103T000000-cccccc",
 			Releases: []string{"20260101T000000-aaaaaa", "20260102T000000-bbbbbb", "20260103T000000-cccccc"}},
 		{Name: "testing", State: "running", Release: "20260105T000000-eeeeee", Releases: []string{"20260104T000000-dddddd", "20260105T000000-eeeeee"}},
 	}}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -18,7 +19,7 @@ import (
 const watchEvery = time.Second
 
 func statusCommand(file *string) *cobra.Command {
-	var asJSON, watch bool
+	var asJSON, watch, check bool
 	c := &cobra.Command{
 		Use:   "status [NAME...]",
 		Short: "Show what is running, and why something is not",
@@ -27,14 +28,21 @@ NAME may be a pattern ("dev*"); without one it is all builds. One build named in
 full is shown with its releases, its last build, events and output.
 
 The command returns at once; with --watch it goes on until Ctrl-C. The exit code
-is 0 when the supervisor returned a status, even where not all is well: scripts
-read --json.`,
+is 0 when the supervisor returned a status, even where not all is well. With
+--check it is 1 then, for monitoring and scripts, and what is not well is named:
+a build that does not serve, also one that was stopped, a failed build, fewer
+server trees than there should be, a process that does not run, a schedule whose
+last run failed, a builds.toml that is not applied.`,
 		Example: `  medctrl-supervisor status
   medctrl-supervisor status development
   medctrl-supervisor status --watch 'test*'
-  medctrl-supervisor status --json`,
+  medctrl-supervisor status --json
+  medctrl-supervisor status --check production`,
 		ValidArgsFunction: completeBuilds(file),
 		RunE: func(cmd *cobra.Command, patterns []string) error {
+			if check && watch {
+				return usage(errors.New("--check looks once, --watch goes on: leave out one of them"))
+			}
 			cl, err := client(*file)
 			if err != nil {
 				return err
@@ -44,7 +52,7 @@ read --json.`,
 			defer again.Stop()
 			for {
 				look := show.LookOf(out) // a terminal may be resized
-				text, err := statusText(ctx, cl, patterns, asJSON, look)
+				text, unwell, err := statusText(ctx, cl, patterns, asJSON, look)
 				switch {
 				case err != nil && watch && ctx.Err() != nil:
 					return nil // it was watched long enough
@@ -56,6 +64,9 @@ read --json.`,
 					_, err = io.WriteString(show.JSON(out), text)
 				default:
 					_, err = io.WriteString(out, text)
+				}
+				if err == nil && check && len(unwell) > 0 {
+					return exitError{exitFailed, errors.New("not all is well: " + strings.Join(unwell, "; "))}
 				}
 				if err != nil || !watch {
 					return err
@@ -70,36 +81,37 @@ read --json.`,
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	c.Flags().BoolVar(&watch, "watch", false, "show it again every second")
+	c.Flags().BoolVar(&check, "check", false, "exit with 1 unless all is well")
 	return c
 }
 
-// statusText returns the status of the builds that match patterns, as it is printed.
-func statusText(ctx context.Context, cl control.Client, patterns []string, asJSON bool, look show.Look) (string, error) {
+// statusText returns the status of the builds that match patterns, as it is printed, and what is not well.
+func statusText(ctx context.Context, cl control.Client, patterns []string, asJSON bool, look show.Look) (text string, unwell []string, err error) {
 	st, err := cl.Status(ctx)
 	if err != nil {
-		return "", requested(err)
+		return "", nil, requested(err)
 	}
-	var out strings.Builder
-	if len(patterns) == 1 && !asJSON && slices.Contains(buildNames(st), patterns[0]) {
-		d, err := cl.Detail(ctx, patterns[0])
-		if err != nil {
-			return "", requested(err)
-		}
-		show.Long(&out, d, look, time.Now())
-		return out.String(), nil
-	}
+	names := buildNames(st)
 	if len(patterns) > 0 {
-		if err := known(patterns, buildNames(st), st.Config.Path); err != nil {
-			return "", err
+		if err := known(patterns, names, st.Config.Path); err != nil {
+			return "", nil, err
 		}
 		st.Builds = slices.DeleteFunc(st.Builds, func(b control.BuildStatus) bool { return !matches(patterns, b.Name) })
 	}
-	if asJSON {
+	var out strings.Builder
+	switch {
+	case asJSON:
 		enc := json.NewEncoder(&out)
 		enc.SetIndent("", "  ")
-		err := enc.Encode(st)
-		return out.String(), err
+		err = enc.Encode(st)
+	case len(patterns) == 1 && slices.Contains(names, patterns[0]):
+		var d control.BuildDetail
+		if d, err = cl.Detail(ctx, patterns[0]); err != nil {
+			return "", nil, requested(err)
+		}
+		show.Long(&out, d, look, time.Now())
+	default:
+		show.Table(&out, st, look, time.Now())
 	}
-	show.Table(&out, st, look, time.Now())
-	return out.String(), nil
+	return out.String(), st.Unwell(), err
 }

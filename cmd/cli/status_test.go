@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"strings"
@@ -32,6 +33,25 @@ func TestStatusShowsAllSomeOrOne(t *testing.T) {
 		if err := json.Unmarshal([]byte(out), &st); code != 0 || err != nil || len(st.Builds) != builds || st.Version != "1.0" {
 			t.Errorf("status --json %s: exit %d, %v: %s", args, code, err, out)
 		}
+	}
+}
+
+func TestStatusIsAlsoACheck(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.serve(&fake{})
+	for args, want := range map[string]string{"": "testing: ", "testing": "testing: ", "development": ""} {
+		argv := []string{"status", "--check"}
+		if args != "" {
+			argv = append(argv, args)
+		}
+		out, errOut, code := d.run(argv...)
+		if !strings.Contains(out, cmp.Or(args, "NAME")) || (code == 1) != (want != "") || want != "" && !strings.Contains(errOut, "not all is well: "+want) {
+			t.Errorf("%q: exit %d, %q, %q", argv, code, out, errOut)
+		}
+	}
+	if _, errOut, code := d.run("status", "--check", "--watch"); code != 2 || !strings.Contains(errOut, "leave out one of them") {
+		t.Errorf("exit %d, %q", code, errOut)
 	}
 }
 
