@@ -12,7 +12,7 @@ import (
 
 	"github.com/medctrl/medctrl-supervisor/cmd/cli/show"
 	"github.com/medctrl/medctrl-supervisor/config"
-	"github.com/medctrl/medctrl-supervisor/supervisor"
+	"github.com/medctrl/medctrl-supervisor/supervisor/prebuild"
 )
 
 func buildCommand(file *string) *cobra.Command {
@@ -87,7 +87,7 @@ func makeRelease(cmd *cobra.Command, entry config.Build, root string, migrate bo
 	out, name := cmd.OutOrStdout(), entry.Name
 	progress := show.NewProgress(out, []string{name})
 	defer progress.Close()
-	made, err := supervisor.Build(ctx, supervisor.BuildOptions{
+	made, err := prebuild.Build(ctx, prebuild.Options{
 		Root: root, Entry: entry,
 		Log: hclog.New(&hclog.LoggerOptions{Name: "medctrl-supervisor", Level: hclog.Warn, Output: cmd.ErrOrStderr()}),
 		Say: func(line string) { progress.Step(name, show.Escape(out, name+": "+line)) },

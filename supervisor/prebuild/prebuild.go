@@ -1,4 +1,5 @@
-package supervisor
+// Package prebuild makes releases without a supervisor, for images and CI.
+package prebuild
 
 import (
 	"context"
@@ -15,8 +16,8 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/world"
 )
 
-// BuildOptions is what [Build] is given.
-type BuildOptions struct {
+// Options is what [Build] is given.
+type Options struct {
 	Root  string       // absolute: where the release is made, whatever the file's root is
 	Entry config.Build // its migrate says whether databases are migrated
 	Log   hclog.Logger
@@ -31,9 +32,9 @@ type Built struct {
 }
 
 // Build makes a release of one entry without serving it. A supervisor that has the same entry serves it
-// as it is where it lies in that one's root, or with Options.Prebuilt. It fails where a supervisor is
+// as it is where it lies in that one's root, or with supervisor.Options.Prebuilt. It fails where a supervisor is
 // running on the root.
-func Build(ctx context.Context, o BuildOptions) (_ Built, err error) {
+func Build(ctx context.Context, o Options) (_ Built, err error) {
 	begun := time.Now()
 	w, err := world.NewWorkshop(layout.Root(o.Root), os.Environ(), o.Log)
 	if err != nil {
