@@ -327,22 +327,29 @@ type socket struct{ from, listen, user, group, mode string }
 func (w *work) socketOf(u *unitFile) *socket {
 	file := w.sockets[strings.TrimSuffix(u.name, ".service")]
 	if file == nil {
-		beside := strings.TrimSuffix(u.path, ".service") + ".socket"
-		if !strings.HasSuffix(u.path, ".service") || !w.m.IsFile(beside) {
+		if file = w.unitBeside(u, ".socket"); file == nil {
 			return nil
 		}
-		text, err := w.read(beside)
-		if err != nil {
-			return nil
-		}
-		options, _, err := parseUnit(text)
-		if err != nil {
-			return nil
-		}
-		w.used = append(w.used, beside)
-		file = &unitFile{path: beside, name: path.Base(beside), options: options}
 	}
 	return &socket{file.name, strings.Join(file.all("Socket", "ListenStream"), ", "), file.last("Socket", "SocketUser"), file.last("Socket", "SocketGroup"), file.last("Socket", "SocketMode")}
+}
+
+// unitBeside reads the unit of the same name and another type that lies beside a service; nil: there is none.
+func (w *work) unitBeside(u *unitFile, kind string) *unitFile {
+	file := strings.TrimSuffix(u.path, ".service") + kind
+	if !strings.HasSuffix(u.path, ".service") || !w.m.IsFile(file) {
+		return nil
+	}
+	text, err := w.read(file)
+	if err != nil {
+		return nil
+	}
+	options, _, err := parseUnit(text)
+	if err != nil {
+		return nil
+	}
+	w.used = append(w.used, file)
+	return &unitFile{path: file, name: path.Base(file), options: options}
 }
 
 // parseSpan reads a time of systemd's: 90, 5min, 1h 30m.

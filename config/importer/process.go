@@ -349,20 +349,12 @@ func (w *work) processEnv(t *table, s *service, e *entry) {
 // timerBeside reads the timer unit that lies beside a service.
 func (w *work) timerBeside(s *service) *unitFile {
 	for _, u := range w.units {
-		file := strings.TrimSuffix(u.path, ".service") + ".timer"
-		if strings.TrimSuffix(u.name, ".service") != s.name || !strings.HasSuffix(u.path, ".service") || !w.m.IsFile(file) {
+		if strings.TrimSuffix(u.name, ".service") != s.name {
 			continue
 		}
-		text, err := w.read(file)
-		if err != nil {
-			return nil
+		if timer := w.unitBeside(u, ".timer"); timer != nil {
+			return timer
 		}
-		options, _, err := parseUnit(text)
-		if err != nil {
-			return nil
-		}
-		w.used = append(w.used, file)
-		return &unitFile{path: file, name: path.Base(file), options: options}
 	}
 	return nil
 }

@@ -98,7 +98,7 @@ func TestPackageIsInstalledUpgradedAndRemoved(t *testing.T) {
 	}
 	at := fmt.Sprintf("/proc/%d/root", b.init) // its files, from here
 	socket := at + "/var/lib/medctrl/development/gunicorn.sock"
-	answers := func(what string) {
+	responds := func(what string) {
 		t.Helper()
 		Eventually(t, time.Minute, what, func() (bool, string) {
 			a, err := Ask("tcp", w.Front, "/api/")
@@ -136,7 +136,7 @@ func TestPackageIsInstalledUpgradedAndRemoved(t *testing.T) {
 	}
 	// The example as it is shipped, with what this machine cannot do: a free port, and packages without an index.
 	b.must("sh", "-c", `sed -e "s/127.0.0.1:8080/$1/" -e '/^python/s|$|\nsystem_site_packages = true|' /etc/medctrl/builds.toml.example >/etc/medctrl/builds.toml`, "sh", w.Front)
-	answers("the first answer")
+	responds("the first response")
 	if took := time.Since(began); took > time.Minute {
 		t.Errorf("from the installation to the first answer: %v, want less than a minute", took)
 	} else {
@@ -176,7 +176,7 @@ func TestPackageIsInstalledUpgradedAndRemoved(t *testing.T) {
 		t.Errorf("after a stop and another version the service is %s", state)
 	}
 	b.must("systemctl", "start", "medctrl-supervisor")
-	answers("an answer after another start")
+	responds("a response after another start")
 
 	gone := func(after string) {
 		t.Helper()
@@ -196,7 +196,7 @@ func TestPackageIsInstalledUpgradedAndRemoved(t *testing.T) {
 	b.must("apt-get", "remove", "-y", "medctrl-supervisor")
 	gone("a removal")
 	install("new")
-	answers("an answer after an installation with the file in place")
+	responds("a response after an installation with the file in place")
 	said = b.must("apt-get", "purge", "-y", "medctrl-supervisor")
 	gone("a purge")
 	for _, kept := range []string{"/etc/medctrl/builds.toml", "/var/lib/medctrl"} {

@@ -15,7 +15,7 @@ import (
 )
 
 // BenchmarkTreeOfTwo takes one of two whole server trees away, 25 times by kill -9 and 25 times by
-// SIGSTOP, under 100 requests a second, and compares the longest gap between answers until another one
+// SIGSTOP, under 100 requests a second, and compares the longest gap between responses until another one
 // serves in its place with that of the same load, for as long, right after. What the generator was late
 // with a request is taken off: that is the machine's doing, whose processors others use as well.
 func BenchmarkTreeOfTwo(b *testing.B) {
@@ -245,7 +245,7 @@ func (w *World) replicas(n int, gone ...int) []int {
 	}).Replicas.Pids
 }
 
-// gap returns the longest time between good answers in a span, and when it began, as if each request had
+// gap returns the longest time between good responses in a span, and when it began, as if each request had
 // been sent when it was due.
 func (r Result) gap(in span) (longest, at time.Duration) {
 	var answered []time.Duration

@@ -15,7 +15,7 @@ const (
 	bootHangs          // never gets ready
 	bootSilent         // its workers never say that they are ready
 	bootSlowly         // but gets ready in time
-	bootWrong          // answers 500
+	bootWrong          // returns 500
 	bootDies           // seconds after it is ready
 	bootHangsSoon      // seconds after it is ready
 	bootDeaf           // well, but ignores TERM

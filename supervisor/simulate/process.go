@@ -70,8 +70,8 @@ type standing struct {
 // ills are what is wrong with a tree.
 type ills struct {
 	deaf  bool // ignores TERM
-	hung  bool // accepts and answers nothing
-	wrong bool // answers 500
+	hung  bool // accepts and returns nothing
+	wrong bool // returns 500
 	slow  bool
 	ill   bool // it did not always take its clients quickly
 }
