@@ -247,6 +247,7 @@ func TestRepositoryOfAStrangerIsNoneOfTheSource(t *testing.T) {
 	}
 	must(t, os.Chmod(open, 0o777|os.ModeSticky))
 	of(stranger)
+	must(t, os.Remove(filepath.Join(open, ".git/index.lock")))
 	edit(t, filepath.Join(p.Source, "API/app/views.py"), "x = 1\n")
 	if c := p.made(t).Commit; c != nil {
 		t.Errorf("the release is of commit %+v", c)
