@@ -162,8 +162,34 @@ func gunicornArgs(v any) []part {
 		if flag != "" {
 			wrong(i, arg, fmt.Sprintf("no --%s: %s", flag, refusedArgs[flag]))
 		}
+		if text, ok := variableArg(v.([]string), i); ok {
+			name, _, _ := strings.Cut(text, "=")
+			if want := variable(name); want != "" && name != "GUNICORN_CMD_ARGS" { // which is read before
+				wrong(i, "--env "+name, want)
+			}
+		}
 	}
 	return all
+}
+
+// variableArg returns NAME=VALUE where the argument at i sets a variable: --env=N=V, -eN=V, or the flag
+// alone with the next argument.
+func variableArg(args []string, i int) (text string, ok bool) {
+	arg := args[i]
+	switch {
+	case strings.HasPrefix(arg, "--env="):
+		return arg[len("--env="):], true
+	case arg == "--env":
+		arg = ""
+	case len(arg) > 1 && arg[0] == '-' && strings.HasPrefix(strings.TrimLeft(arg[1:], "R"), "e"):
+		arg = strings.TrimLeft(arg[1:], "R")[1:]
+	default:
+		return "", false
+	}
+	if arg == "" && i+1 < len(args) {
+		arg = args[i+1]
+	}
+	return arg, true
 }
 
 // longFlag returns the refused flag that name means, or "".

@@ -214,6 +214,7 @@ func TestGunicornArgsThatFightTheSupervisorAreRefused(t *testing.T) {
 		`»"-w", "4"`, `»"-w4"`, `»"--workers=4"`, `»"-u", "x"`, `»"--user", "x"`, `»"-g", "x"`, `»"--group", "x"`, `»"-m", "0"`, `»"--umask=0"`,
 		`»"--reload"`, `»"--reuse-port"`, `»"--control-socket", "x"`, `»"--chdir", "/"`, `»"--paste", "x"`, `»"--graceful-timeout=1"`,
 		`»"--check-config"`, `»"--print-config"`, `»"-v"`, `»"--help"`, `»"other.wsgi"`, `"--log-level", "x", »"other.wsgi"`, `"--log-level=x", »"other.wsgi"`,
+		`»"-e", "DJANGO_SETTINGS_MODULE=x"`, `»"-eDJANGO_SETTINGS_MODULE=x"`, `»"-ReLISTEN_FDS=2"`, `»"--env=MEDCTRL_DATA=/x"`, `»"--env", "DJANGO_SETTINGS_MODULE=x"`,
 		`»"--", "other.wsgi"`, `»""`, `»"\u0000"`,
 	} {
 		s.bad(one+"gunicorn_args = ["+args+"]\n", "want")

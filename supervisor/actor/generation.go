@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -144,19 +145,21 @@ func (a *Actor) exited(m childExited) machine.Event {
 	reason, output := m.exit.Words, []string(nil)
 	if !m.exit.Signal && m.g.process == "" {
 		output = a.output(m.g)
-		reason = a.inSource(m.g, server.Explain(m.g.launch.Server, m.g.launch.Server.Exit(reason, m.exit.Code), output))
+		reason = a.presented(m.g, server.Explain(m.g.launch.Server, m.g.launch.Server.Exit(reason, m.exit.Code), output))
 	}
 	return machine.Exited{N: m.g.n, Reason: reason, Clean: m.exit.Clean, Cause: causeOfExit(m.exit, output)}
 }
 
 // explain adds the last lines of the generation's own output to a reason.
 func (a *Actor) explain(g *generation, reason string) string {
-	return a.inSource(g, server.Explain(g.launch.Server, reason, a.output(g)))
+	return a.presented(g, server.Explain(g.launch.Server, reason, a.output(g)))
 }
 
-// inSource puts the source's files in the place of their copies in a release that has not taken
-// over: there they are corrected.
-func (a *Actor) inSource(g *generation, text string) string {
+// presented is what a generation said, for status, events and the log, which more people read than its
+// output: without its passwords, and with the source's files in the place of their copies in a release
+// that has not taken over, as there they are corrected.
+func (a *Actor) presented(g *generation, text string) string {
+	text = build.Conceal(text, slices.Concat(g.launch.Env, a.launches.environ(a.state.RunKey, nil)))
 	if g.queued || g.sock == nil || g.sock.WasPublic() || g.launch.From.Dir == "" {
 		return text
 	}
