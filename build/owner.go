@@ -139,12 +139,23 @@ func Own(ctx context.Context, root, name string, as config.Identity, except ...s
 // OwnRelease gives what a release needs that is about to run as as: its folder and environment, as Own
 // does, and the data folder.
 func OwnRelease(ctx context.Context, r Release, data string, as config.Identity) error {
-	if os.Geteuid() != 0 || as.UID < 0 && as.GID < 0 {
-		return nil // we may use it all
+	if os.Geteuid() != 0 {
+		return nil
 	}
 	all := ownerOfAll(as)
 	ours := owner{os.Geteuid(), all.gid}
-	err := errors.Join(give(ctx, r.Dir, ours), give(ctx, r.Venv, ours), give(ctx, data, all))
+	var err error
+	if as.UID < 0 && as.GID < 0 {
+		// A server of root's lacks the capabilities by which we could use what is another's. To whom the data
+		// folder, or a group, was given is left alone.
+		for _, dir := range []string{r.Dir, r.Venv} {
+			if now, ok := topOwner(dir); ok && now.uid != ours.uid {
+				err = errors.Join(err, give(ctx, dir, ours))
+			}
+		}
+	} else {
+		err = errors.Join(give(ctx, r.Dir, ours), give(ctx, r.Venv, ours), give(ctx, data, all))
+	}
 	if err != nil {
 		return fmt.Errorf("change the owner of release %s: %w", r.ID, err)
 	}

@@ -114,6 +114,25 @@ func TestWhatRunsKeepsItsFilesWhenTheOwnerChanges(t *testing.T) {
 	p.belongsTo(t, rel.Venv, owner{0, 1237})
 }
 
+// Somebody ran chown -R: a server of root's has no capability by which it could enter what is another's.
+func TestReleaseOfRootsThatWasGivenAwayIsTakenBackBeforeItRuns(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	p := newProject(t, "")
+	rel := p.made(t)
+	data := folderOf(p.root, p.Name).Data()
+	for _, dir := range []string{rel.Dir, rel.Venv, data} {
+		must(t, give(context.Background(), dir, owner{65001, 65001}))
+	}
+	must(t, OwnRelease(context.Background(), rel, data, config.Identity{UID: -1, GID: -1}))
+	us := owner{os.Geteuid(), os.Getegid()}
+	p.belongsTo(t, rel.Dir, us)
+	p.belongsTo(t, rel.Venv, us)
+	p.belongsTo(t, data, owner{65001, 65001}) // may be meant
+}
+
 func TestFileOfSomebodyElseUnderASecondNameIsNotGivenAway(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give files away")

@@ -77,7 +77,7 @@ func (s *Supervisor) statusOf(a *actor.Actor) control.BuildStatus {
 	b.Proving = st.Candidate.Version.Release
 	b.Replicas, b.Processes = replicasOf(v), processesOf(st)
 	b.Warnings = append(s.reports.restless.of(a.Name()), a.Remarks()...)
-	b.Warnings = append(b.Warnings, v.Limits...)
+	b.Warnings = append(append(b.Warnings, v.Limits...), v.Lost...)
 	b.Schedules = schedulesOf(v)
 	if p := a.Progress(); p != nil && p.Of == 0 {
 		b.BuildProgress = fmt.Sprintf("%s (%s)", p.Step, p.Took().Round(100*time.Millisecond))

@@ -120,7 +120,8 @@ type tree struct {
 	notes   words // what it says by sd_notify
 	limits  config.Limits
 	boxed   bool
-	kills   int // of its processes, for lack of memory
+	lost    error // why what it prints is lost
+	kills   int   // of its processes, for lack of memory
 }
 
 func (t *tree) Pid() int          { return t.pid }
@@ -135,6 +136,8 @@ func (t *tree) Limit(l config.Limits) error {
 }
 
 func (t *tree) Boxed() bool { return t.boxed }
+
+func (t *tree) Unlogged() error { return t.lost }
 
 func (t *tree) OOMKills() (n int) {
 	t.w.do(func() { n = t.kills })
@@ -240,7 +243,9 @@ func (w trees) Start(s Start, exited func(Exit)) (Tree, server.Words, error) {
 	w.do(func() { c = w.conduct[release] })
 	sock, _ := s.Listener.(*fakesocket.Listener)
 	t := w.plant(s.Mark, s.Launch.Env, sock, c)
-	w.do(func() { t.exited, t.limits, t.start, t.boxed = exited, s.Limits, s, s.Launch.Box != nil })
+	w.do(func() {
+		t.exited, t.limits, t.start, t.boxed, t.lost = exited, s.Limits, s, s.Launch.Box != nil, w.fails["Log"]
+	})
 	if c.dies != nil {
 		t.exit(*c.dies)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"runtime/debug"
 	"time"
 
@@ -57,18 +56,16 @@ func Here(o *Options) (_ *World, err error) {
 	passed, environ := sdnotify.Take(environ)
 	o.Environ = environ
 	given := &taken
-	for _, folder := range []struct {
-		path string
-		mode fs.FileMode
-	}{{string(root), 0o755}, {root.Own(), 0o700}} {
-		if err := (files{}).MakeFolder(folder.path, folder.mode); errors.Is(err, unix.EROFS) {
-			return nil, fmt.Errorf("%w: the unit of systemd must name it in ReadWritePaths=", err)
-		} else if err != nil {
-			return nil, err
-		}
+	if err := (files{}).MakeFolder(string(root), 0o755); errors.Is(err, unix.EROFS) {
+		return nil, fmt.Errorf("%w: the unit of systemd must name it in ReadWritePaths=", err)
+	} else if err != nil {
+		return nil, err
 	}
 	if err := setOwnAside(root, log.Named("own")); err != nil {
 		log.Error("the supervisor's own folder is not as it should be", "path", root.Own(), "error", err)
+	}
+	if err := (files{}).MakeFolder(root.Own(), 0o700); err != nil {
+		return nil, err
 	}
 	lock, err := takeLock(root, given)
 	if err != nil {

@@ -43,6 +43,7 @@ type tree struct {
 	private string // the socket on which it is probed, or ""
 	ended   func() // what is to be done when it has ended
 	boxed   bool
+	lost    error // why what it prints is lost; nil: it is not
 }
 
 // Signal sends a signal to all of the tree.
@@ -60,9 +61,12 @@ func (t tree) Private() string { return t.private }
 // Boxed says whether it runs in a sandbox. Of what is left of a tree it is not known.
 func (t tree) Boxed() bool { return t.boxed }
 
+// Unlogged says why what it prints is lost. Of what is left of a tree it is not known.
+func (t tree) Unlogged() error { return t.lost }
+
 // Start starts a server. A log that cannot be opened costs the log alone.
 func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server.Words, error) {
-	if err := setAside(s.Launch.Data, fs.ModeDir, t.log); err != nil {
+	if err := setDataAside(s.Launch.Data, t.log); err != nil {
 		return nil, nil, err
 	}
 	if err := build.MakeData(s.Launch.Data, s.Launch.User); err != nil {
@@ -85,10 +89,10 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 	if s.Listener == nil {
 		oom = oomCommand
 	}
-	var err error
+	var err, lost error
 	if s.Streams == nil {
-		if output, err = t.output(s.Log); err != nil {
-			t.log.Error("what a server prints is lost until its next start", "error", err)
+		if output, lost = t.output(s.Log); lost != nil {
+			t.log.Error("what a server prints is lost until its next start", "error", lost)
 		} else {
 			defer output.Close() // the child has its own
 		}
@@ -133,7 +137,7 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 		drop()
 		return nil, nil, err
 	}
-	return tree{child, t, temp, private, ended, s.Launch.Box != nil}, words, nil
+	return tree{child, t, temp, private, ended, s.Launch.Box != nil, lost}, words, nil
 }
 
 // spawn starts it, with a way to say that it is ready where it has one.
@@ -166,8 +170,21 @@ func (t trees) output(path string) (*os.File, error) {
 	if err := state.Private(t.root.Own()); err != nil {
 		return nil, err
 	}
+	if filepath.Dir(path) == t.root.Logs() { // log_dir may be anybody's
+		if err := setAside(t.root.Logs(), fs.ModeDir, t.log); err != nil {
+			return nil, err
+		}
+	}
 	if err := (files{}).MakeFolder(filepath.Dir(path), 0o750); err != nil {
 		return nil, err
+	}
+	f, err := journal.Append(path, t.who)
+	if !errors.Is(err, journal.ErrOther) {
+		return f, err
+	}
+	to, moved := build.MoveAside(path)
+	if wasSetAside(path, to, moved, t.log) != nil {
+		return nil, errors.Join(err, moved)
 	}
 	return journal.Append(path, t.who)
 }
@@ -186,12 +203,12 @@ func (t trees) Adopt(l actor.Leftover, exited func(actor.Exit)) (actor.Tree, err
 	if err != nil {
 		t.log.Debug("status does not know whether a server is in a sandbox", "pid", l.Leader.Pid, "error", err)
 	}
-	return tree{child, t, tempOf(t.root, l.Mark), private, func() {}, boxed}, nil
+	return tree{child, t, tempOf(t.root, l.Mark), private, func() {}, boxed, nil}, nil
 }
 
 // Remains returns the rest of a tree.
 func (t trees) Remains(l actor.Leftover) actor.Tree {
-	return tree{t.table.Remains(l.Leader.Pid, l.Leader.StartTime, l.Mark, l.User), t, tempOf(t.root, l.Mark), privateOf(t.root, l.Mark), func() {}, false}
+	return tree{t.table.Remains(l.Leader.Pid, l.Leader.StartTime, l.Mark, l.User), t, tempOf(t.root, l.Mark), privateOf(t.root, l.Mark), func() {}, false, nil}
 }
 
 // mostEnviron is above the largest environment that the kernel takes (execve(2)); a process can make
