@@ -84,6 +84,7 @@ func TestHungTreeOfAServerByCommandIsFoundWhileAnotherServes(t *testing.T) {
 	if out := w.MustCLI("check"); strings.Contains(out, "hangs") {
 		t.Errorf("check says %s", out)
 	}
+	t.Log(w.MustCLI("events"))
 	w.Stop()
 }
 
