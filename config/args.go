@@ -12,6 +12,11 @@ import (
 // without the command of [defaults].
 func command(v any) []part { return commandWith(v.([]string), braces) }
 
+// serverCommand is command for a server, which may have a second listener.
+func serverCommand(v any) []part {
+	return commandWith(v.([]string), append(slices.Clip(braces), BracePrivate))
+}
+
 // commandWith is command with these braces.
 func commandWith(argv, braces []string) []part {
 	var all []part

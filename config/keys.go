@@ -88,7 +88,7 @@ var keys = []key{
 	{"worker_class", CostRestart, func(b *Build) any { return &b.WorkerClass }, workerClass, nil},
 	{"timeout", CostRestart, func(b *Build) any { return &b.Timeout }, between(time.Second, 24*time.Hour), nil},
 	{"graceful_timeout", CostRestart, func(b *Build) any { return &b.GracefulTimeout }, between(time.Second, time.Hour), nil},
-	{"command", CostRestart, func(b *Build) any { return &b.Command }, nil, command},
+	{"command", CostRestart, func(b *Build) any { return &b.Command }, nil, serverCommand},
 	{"gunicorn_args", CostRestart, func(b *Build) any { return &b.GunicornArgs }, nil, gunicornArgs},
 	{"env", CostRestart, func(b *Build) any { return &b.Env }, nil, environment},
 	{"env_file", CostRestart, func(b *Build) any { return &b.EnvFile }, nil, nil},

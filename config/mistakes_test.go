@@ -105,7 +105,7 @@ func TestValuesAreRefusedWithWhatWasExpected(t *testing.T) {
 		{`graceful_timeout = »"2h"`, "from 1s to 1h"},
 		{`command = »"gunicorn"`, "want texts in quotes"},
 		{`command = [»""]`, "a program"},
-		{`command = ["x", »"{pyton}/{app}"]`, `command[1] = "{pyton}/{app}": want in braces one of {python} {venv} {release} {app} {data}; did you mean "{python}"?`},
+		{`command = ["x", »"{pyton}/{app}"]`, `command[1] = "{pyton}/{app}": want in braces one of {python} {venv} {release} {app} {data} {private}; did you mean "{python}"?`},
 		{`command = [»"{home}", »"{root}"]`, "in braces one of"},
 		{`env = »"A=1"`, `env = "…": want texts in quotes`},
 		{`env = { A = »1 }`, `env.A = "…"`},

@@ -180,7 +180,7 @@ func (t *tree) Terminate() error {
 	defer t.w.mu.Unlock()
 	t.termed = true
 	if !t.conduct.stubborn && t.conduct.endless == nil {
-		t.exitLocked(Exit{Words: "killed by SIGTERM", Code: -1, Signal: true})
+		t.exitLocked(Exit{Words: "killed by SIGTERM", Code: -1, Signal: true, Number: 15})
 	}
 	return t.w.fails["Terminate"]
 }
@@ -200,7 +200,7 @@ func (t *tree) End(ctx context.Context, grace time.Duration) error {
 		return errors.Join(endless, ctx.Err())
 	}
 	t.w.do(func() {
-		t.exitLocked(Exit{Words: "killed by SIGKILL", Code: -1, Signal: true})
+		t.exitLocked(Exit{Words: "killed by SIGKILL", Code: -1, Signal: true, Number: 9})
 		t.gone = true
 	})
 	t.told.Wait() // as End of the package process, which returns when the exit has been told

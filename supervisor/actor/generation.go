@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/build"
@@ -36,8 +37,9 @@ type generation struct {
 	stop      context.CancelFunc
 	ctx       context.Context
 	limited   limited
-	seenKills atomic.Int32 // limited.kills, for whoever probes
-	leaving   atomic.Bool  // told to end: its exit is no event
+	seenKills atomic.Int32              // limited.kills, for whoever probes
+	leaving   atomic.Bool               // told to end: its exit is no event
+	killed    atomic.Pointer[time.Time] // when it is killed if it has not ended by then; nil: it has not been told to end
 	checks
 }
 
@@ -139,6 +141,7 @@ func (a *Actor) mark(n int) string { return fmt.Sprintf("%s/%s/%d", a.RootID, a.
 func (a *Actor) exited(m childExited) machine.Event {
 	a.countKills(m.g)
 	if m.g.leaving.Load() {
+		a.diedEarly(m)
 		return nil
 	}
 	m.g.halt()
@@ -148,6 +151,18 @@ func (a *Actor) exited(m childExited) machine.Event {
 		reason = a.presented(m.g, server.Explain(m.g.launch.Server, m.g.launch.Server.Exit(reason, m.exit.Code), output))
 	}
 	return machine.Exited{N: m.g.n, Reason: reason, Clean: m.exit.Clean, Cause: causeOfExit(m.exit, output)}
+}
+
+// diedEarly notes what ended by itself while it was to finish its requests.
+func (a *Actor) diedEarly(m childExited) {
+	if kill := m.g.killed.Load(); m.g.hadClients() && (kill == nil || m.exit.Signal && m.exit.Number != int(syscall.SIGTERM) && time.Now().Before(*kill)) {
+		a.losses.add("the server before ended while it was to finish its requests: " + m.exit.Words)
+	}
+}
+
+// hadClients reports whether clients could connect to g.
+func (g *generation) hadClients() bool {
+	return g.process == "" && (g.queued || g.sock != nil && g.sock.WasPublic())
 }
 
 // explain adds the last lines of the generation's own output to a reason.
@@ -182,10 +197,10 @@ func (a *Actor) end(n int) {
 		return
 	}
 	g.leave()
-	a.warn("end generation", g.tree.Terminate())
 	grace := a.graceOf(g)
-	clients := g.process == "" && (g.queued || g.sock != nil && g.sock.WasPublic())
-	a.task(func(ctx context.Context) { a.finish(ctx, g, grace, clients) })
+	g.killedAfter(grace)
+	a.warn("end generation", g.tree.Terminate())
+	a.task(func(ctx context.Context) { a.finish(ctx, g, grace, g.hadClients()) })
 }
 
 // retire lets generation n, which has lost the public name, serve what is in its queue, and finish what
@@ -256,9 +271,16 @@ func (a *Actor) letFinish(ctx context.Context, s *public.Socket, grace time.Dura
 	return err
 }
 
+// killedAfter says how long g has from now on to end.
+func (g *generation) killedAfter(grace time.Duration) {
+	at := time.Now().Add(grace)
+	g.killed.Store(&at)
+}
+
 // finish ends the tree of g and posts that it has ended. clients says that it may have some.
 func (a *Actor) finish(ctx context.Context, g *generation, grace time.Duration, clients bool) {
 	begun := time.Now()
+	g.killedAfter(grace)
 	defer func() {
 		if clients && time.Since(begun) >= grace { // else SIGTERM was enough
 			a.losses.add("the server before was killed at the end of graceful_timeout, with the requests that it had not finished")

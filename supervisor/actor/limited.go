@@ -49,6 +49,9 @@ func (a *Actor) countKills(g *generation) {
 	reason := "the kernel killed " + processes(more) + ": out of memory" + a.ofLimit()
 	a.log.Warn("kernel killed processes of a build, they used more memory than there may be", "generation", g.n, "pid", g.tree.Pid(), "processes", more)
 	a.Ports.Reports.OOMKilled(a.name, more)
+	if g.hadClients() {
+		a.losses.add(reason + ", with the requests that were in hand")
+	}
 	a.event(machine.EventOutOfMemory, g.version.Release, reason)
 }
 

@@ -111,10 +111,11 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 		}
 	}
 	if private != "" {
-		// Without it the server is probed as its clients come, which is better than no server.
+		// Without it the server is probed as its clients come, which is better than no server. One whose
+		// command names it has to get something.
 		if spec.Private, err = listenPrivately(private, s.Launch.User); err != nil {
 			t.log.Warn("server is probed on its public socket", "error", err)
-			private = ""
+			private, spec.Private = "", spec.Listener
 		} else {
 			defer spec.Private.Close() // the child has its own copy
 		}
