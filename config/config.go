@@ -79,6 +79,7 @@ type Build struct {
 	PipArgs            []string
 	Migrate            bool
 	Databases          []string // that are migrated; none: as manage.py does by itself
+	OnceOn             string   // the host that does what is done once, and not on each host; "": each does
 	WorkingDir         string   // with braces
 	Steps              Steps
 	Sandbox            Sandbox
@@ -116,6 +117,9 @@ type Build struct {
 	// Private are the files of the supervisor and of all builds that no sandbox opens: builds.toml,
 	// env_file and tokens, without links on the way. They are no key, and part of no comparison.
 	Private []string
+
+	// Elsewhere is what another host does, of a Config that is On a host. It is no key either.
+	Elsewhere Elsewhere
 }
 
 // SettingsFile is the build's own settings file in the source.
