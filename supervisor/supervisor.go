@@ -155,7 +155,7 @@ func begin(o Options) *Supervisor {
 // until it is to stop and every actor has ended.
 func (s *Supervisor) run(ctx context.Context) error {
 	s.world.Program.Hurry(true)
-	s.log.Info("supervisor is starting", "version", s.Version, "pid", os.Getpid(), "root", s.Config.Root, "builds", len(s.Config.Builds))
+	s.log.Info("supervisor is starting", "version", s.Version, "pid", os.Getpid(), "host", s.Host, "root", s.Config.Root, "builds", len(s.Config.Builds))
 	if from := s.world.Past.From(); from != "" {
 		s.log.Info("supervisor was upgraded", "from", from, "to", s.Version)
 	}
