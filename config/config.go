@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,8 +18,10 @@ type Config struct {
 	Builds     []Build    // in the order of the file, and of those that it includes
 	Include    []string   // paths and patterns of the files that it includes, absolute
 	Included   []Included // these files
-	Sum        string     // hash of all their bytes
-	Text       []byte     // the file's bytes
+	// FrontProxies are the addresses of proxies between clients and the front.
+	FrontProxies []netip.Prefix
+	Sum          string // hash of all their bytes
+	Text         []byte // the file's bytes
 
 	sites *sites // where everything stands; only of Check
 }
