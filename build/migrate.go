@@ -82,7 +82,7 @@ func (j *job) migrate(ctx context.Context) error {
 // fails, which lets other builds have their turn, and is repeated.
 const (
 	lookFirst  = 250 * time.Millisecond
-	lookLast   = 5 * time.Second
+	lookLast   = 2 * time.Second
 	lookForAll = 30 * time.Second
 )
 
