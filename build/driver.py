@@ -69,7 +69,9 @@ def run(link, args):
         collect(link, args[1], [args[0]] + args[2:])
     elif args[0] == "look":
         follow(link)
-        look(args[1] == "check", args[2:])
+        look(link, args[1] == "check", args[2], args[3:])
+    elif args[0] == "lacking":
+        lacking(link, args[1:])
     else:
         manage(args)
 
@@ -167,28 +169,53 @@ def follow(link):
 
 
 # Logs in to databases and looks for migrations that they lack, and changes nothing. As of Django 3.1 it is also
-# `check --database` and `migrate --check`, which earlier ones do not know.
-def look(check, aliases):
+# `check --database` and `migrate --check`, which earlier ones do not know. host is another one that migrates, "" where there is none.
+def look(link, check, host, aliases):
     try:
         import django.db
     except ImportError:
         return  # what is no Django has its database to itself
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-        manage(["version"])  # the settings are those that manage.py sets up
-    django.setup()
+    for alias in aliases:
+        lacks = lacked(alias)
+        if lacks and host:
+            tell(link, b"stage away")  # it will have migrated
+            sys.exit("%s: %s, which once_on names, applies them" % (lacks, host))
+        if lacks:
+            sys.exit("%s: `rebuild %s` applies them" % (lacks, os.environ["MEDCTRL_BUILD"]))
+    if check:
+        manage(["check"] + ["--database=" + a for a in aliases if django.VERSION >= (3, 1)])
+
+
+# Tells of the first database that lacks migrations, of those that another host applies.
+def lacking(link, aliases):
+    try:
+        import django.db
+    except ImportError:
+        return
+    for alias in aliases:
+        lacks = lacked(alias)
+        django.db.connections[alias].close()  # no login is held while it waits
+        if lacks:
+            return tell(link, b"lacks " + lacks.encode(errors="replace"))
+
+
+# What a database lacks, in words, "" where it has all migrations of the release.
+def lacked(alias):
+    from django.apps import apps
     from django.db import connections
     from django.db.migrations.executor import MigrationExecutor
 
-    for alias in aliases:
-        connections[alias].ensure_connection()
-        executor = MigrationExecutor(connections[alias])
-        lacks = ["%s.%s" % (m.app_label, m.name) for m, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())]
-        if lacks:
-            more = ", and %d more" % (len(lacks) - 3) if len(lacks) > 3 else ""
-            sys.exit("the database %s lacks the migrations %s%s: `rebuild %s` applies them"
-                     % (alias, ", ".join(lacks[:3]), more, os.environ["MEDCTRL_BUILD"]))
-    if check:
-        manage(["check"] + ["--database=" + a for a in aliases if django.VERSION >= (3, 1)])
+    if not apps.ready:
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+            manage(["version"])  # the settings are those that manage.py sets up
+        import django
+
+        django.setup()
+    connections[alias].ensure_connection()
+    executor = MigrationExecutor(connections[alias])
+    lacks = ["%s.%s" % (m.app_label, m.name) for m, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())]
+    more = ", and %d more" % (len(lacks) - 3) if len(lacks) > 3 else ""
+    return lacks and "the database %s lacks the migrations %s%s" % (alias, ", ".join(lacks[:3]), more) or ""
 
 
 # Whether what failed may have failed because something could not be reached, or was lost: then it may pass by itself.

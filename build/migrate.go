@@ -3,7 +3,11 @@ package build
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
+	"time"
+
+	"github.com/medctrl/medctrl-supervisor/config"
 )
 
 // stage is how far a migration is, as the process that migrates says.
@@ -24,6 +28,7 @@ type migration struct {
 	migrating bool     // it has begun
 	stage     stage    // how far it is
 	named     []string // the databases, as the process that migrates names them
+	lacks     string   // what a database lacks that another host migrates
 }
 
 // migrate takes the locks of all databases, then runs manage.py migrate.
@@ -73,6 +78,58 @@ func (j *job) migrate(ctx context.Context) error {
 	return nil
 }
 
+// How often the databases are looked at that another host migrates, and for how long: then the attempt
+// fails, which lets other builds have their turn, and is repeated.
+const (
+	lookFirst  = 250 * time.Millisecond
+	lookLast   = 2 * time.Second
+	lookForAll = 30 * time.Second
+)
+
+// awaitMigration waits until another host has migrated. A release that took over before would run on
+// tables that it does not know.
+func (j *job) awaitMigration(ctx context.Context) error {
+	if len(j.b.Databases) > 0 {
+		if err := j.needManager(); err != nil {
+			return err
+		}
+		if _, err := j.ask(ctx, "databases\x00"+strings.Join(j.b.Databases, "\x00")); err != nil {
+			return err
+		}
+	}
+	request := append([]string{"lacking"}, migratedBy(j.b)...)
+	var waited time.Duration
+	for pause := lookFirst; ; pause = min(2*pause, lookLast) {
+		if err := j.needManager(); err != nil {
+			return err
+		}
+		before := j.lacks
+		j.lacks = ""
+		if _, err := j.ask(ctx, strings.Join(request, "\x00")); err != nil {
+			return err
+		}
+		switch {
+		case j.lacks == "":
+			return nil
+		case waited >= lookForAll:
+			return fmt.Errorf("%s, and %s, which once_on names, has not applied them: deploy the same source there", j.lacks, j.b.Elsewhere.Host)
+		case j.lacks != before:
+			if j.Progress != nil {
+				j.Progress(Progress{Step: "migrate: waiting for " + j.b.Elsewhere.Host})
+			}
+			fmt.Fprintf(j.log, "%s: waiting for %s, which once_on names, to apply them\n", j.lacks, j.b.Elsewhere.Host) // it is a remark
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+			waited += pause
+		case <-ctx.Done():
+			timer.Stop()
+			return context.Cause(ctx)
+		}
+	}
+}
+
 // migrateOne migrates one database. Where manage.py itself cannot be run again in the process that
 // it shares with the commands before, nothing has begun: it is run once more in a process of its
 // own, under the same locks.
@@ -102,4 +159,12 @@ func (j *job) migrateOne(ctx context.Context, request string) (alive bool, err e
 // where its database is.
 func (j *job) final() bool {
 	return j.migrating && j.stage != stageConnecting && j.stage != stageAway || j.stage == stageOwn || j.stage == stageRefused
+}
+
+// migratedBy returns the databases that a build's migrate is about.
+func migratedBy(b config.Build) []string {
+	if len(b.Databases) > 0 {
+		return b.Databases
+	}
+	return []string{"default"}
 }

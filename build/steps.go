@@ -334,6 +334,9 @@ func (j *job) stepMigrate(ctx context.Context) (bool, error) {
 	if !j.b.Migrate {
 		return true, nil
 	}
+	if j.b.Elsewhere.Host != "" {
+		return false, j.awaitMigration(ctx)
+	}
 	return false, j.migrate(ctx)
 }
 

@@ -80,6 +80,7 @@ var keys = []key{
 	{"system_site_packages", CostRebuild, func(b *Build) any { return &b.SystemSitePackages }, nil, nil},
 	{"pip_args", CostRebuild, func(b *Build) any { return &b.PipArgs }, nil, pipArgs},
 	{"migrate", CostRebuild, func(b *Build) any { return &migration{&b.Migrate, &b.Databases} }, nil, nil},
+	{"once_on", CostLive, func(b *Build) any { return &b.OnceOn }, onlyHost, nil},
 	{"collectstatic", CostRebuild, func(b *Build) any { return &b.CollectStatic }, nil, nil},
 	{"check", CostRebuild, func(b *Build) any { return &b.Check }, nil, nil},
 	{"working_dir", CostRebuild, func(b *Build) any { return &b.WorkingDir }, workingDir, nil},

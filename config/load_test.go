@@ -88,6 +88,7 @@ python = "bin/python3"
 system_site_packages = true
 pip_args = ["--no-index"]
 migrate = false
+once_on = "web-1"
 collectstatic = true
 check = false
 workers = 64
@@ -139,7 +140,7 @@ core = "unlimited"
 		WorkingDir: "{data}/work", Steps: Steps{
 			BeforeMigrate: [][]string{{"{python}", "-c", "pass"}}, AfterMigrate: [][]string{{"a"}, {"{app}/b", "{data}"}},
 		},
-		CollectStatic: true, Workers: 64, Threads: 4, WorkerClass: "uvicorn.workers.UvicornWorker",
+		OnceOn: "web-1", CollectStatic: true, Workers: 64, Threads: 4, WorkerClass: "uvicorn.workers.UvicornWorker",
 		Timeout: 90 * time.Second, GracefulTimeout: 5 * time.Second,
 		Command:      []string{"{python}", "x={venv}{release}", "{app}", "{data}", "{}", "{0}", `{"a":1}`},
 		GunicornArgs: []string{"--max-requests", "1000", "--log-level=debug", "-R", "--preload"},

@@ -29,6 +29,7 @@ type Process struct {
 	Ready           string // ReadyNotify, or "": it is up once it has run for a second
 	Overlap         bool
 	Required        bool
+	Once            bool // on the host of once_on alone
 }
 
 // ReadyNotify is the value of Process.Ready of one that says by sd_notify(3) when it is up.
@@ -84,6 +85,7 @@ var processTable = []ownKey[Process]{
 	{"ready", func(p *Process) any { return &p.Ready }, ready, nil},
 	{"overlap", func(p *Process) any { return &p.Overlap }, nil, nil},
 	{"required", func(p *Process) any { return &p.Required }, nil, nil},
+	{"once", func(p *Process) any { return &p.Once }, nil, nil},
 }
 
 var processNames = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)

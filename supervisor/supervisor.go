@@ -33,6 +33,7 @@ type Options struct {
 	Log     hclog.Logger
 	LogSink world.LogSink // what Log writes to; nil: it is not known
 	Version string
+	Host    string // our host's name, which once_on is compared with
 	// how this program was executed, and will be again at an upgrade; Args[0] is a path
 	Args    []string
 	Environ []string // our environment, as os.Environ gives it
@@ -121,6 +122,7 @@ func thisMachine(o *Options) (*world.World, error) {
 
 // begin makes what the actors share.
 func begin(o Options) *Supervisor {
+	o.Config = o.Config.On(o.Host)
 	hard, kill := context.WithCancel(context.Background())
 	s := &Supervisor{
 		Options: o, world: o.World, log: o.Log, started: o.World.Host.Now(),
@@ -153,7 +155,7 @@ func begin(o Options) *Supervisor {
 // until it is to stop and every actor has ended.
 func (s *Supervisor) run(ctx context.Context) error {
 	s.world.Program.Hurry(true)
-	s.log.Info("supervisor is starting", "version", s.Version, "pid", os.Getpid(), "root", s.Config.Root, "builds", len(s.Config.Builds))
+	s.log.Info("supervisor is starting", "version", s.Version, "pid", os.Getpid(), "host", s.Host, "root", s.Config.Root, "builds", len(s.Config.Builds))
 	if from := s.world.Past.From(); from != "" {
 		s.log.Info("supervisor was upgraded", "from", from, "to", s.Version)
 	}

@@ -3,7 +3,10 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -63,7 +66,38 @@ itself, such as a port in use, is printed to standard error after
 				builds = fmt.Sprint(n, " builds")
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s, no errors\n", *file, builds)
-			return nil
+			return sayWhere(cmd.OutOrStdout(), cfg)
 		},
 	}
+}
+
+// sayWhere says on which host runs what once_on leaves to one.
+func sayWhere(w io.Writer, cfg *config.Config) error {
+	var hosts []string
+	of := map[string][]string{}
+	for _, b := range cfg.Builds {
+		if b.OnceOn == "" {
+			continue
+		}
+		if !slices.Contains(hosts, b.OnceOn) {
+			hosts = append(hosts, b.OnceOn)
+		}
+		of[b.OnceOn] = append(of[b.OnceOn], b.Name)
+	}
+	if len(hosts) == 0 {
+		return nil
+	}
+	here, err := config.HostName(os.Environ())
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "this host is %s\n", here)
+	for _, host := range hosts {
+		where := host
+		if b, _ := cfg.Build(of[host][0]); b.Here(here) {
+			where = "this host"
+		}
+		fmt.Fprintf(w, "migrations and schedules of %s run on %s\n", strings.Join(of[host], ", "), where)
+	}
+	return nil
 }

@@ -3,6 +3,7 @@ package bound
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -13,7 +14,8 @@ import (
 // Limits are how many connections may be open at once. The zero Limits are none.
 type Limits struct {
 	Total      int
-	PerAddress int // of one client: an IPv4 address, or a network of IPv6 (/64)
+	PerAddress int            // of one client: an IPv4 address, or a network of IPv6 (/64)
+	Many       []netip.Prefix // of which each is many clients: only Total bounds them
 }
 
 // Set is the open connections of one server, over all its listeners. The zero Set has no limits.
@@ -93,7 +95,7 @@ func (s *Set) add(c net.Conn) *Conn {
 	}()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	own := known && s.limits.PerAddress > 0 && s.from[from] >= s.limits.PerAddress
+	own := known && s.limits.PerAddress > 0 && !slices.ContainsFunc(s.limits.Many, from.Overlaps) && s.from[from] >= s.limits.PerAddress
 	if own || s.limits.Total > 0 && len(s.open) >= s.limits.Total {
 		if closed = s.idlest(from, own); closed == nil {
 			s.counts.Refused++

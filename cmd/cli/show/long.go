@@ -40,6 +40,9 @@ func Long(w io.Writer, d control.BuildDetail, look Look, now time.Time) {
 	for _, t := range b.Tasks {
 		l.pair(Clean(t.Kind), l.task(t, b.Release))
 	}
+	if e := b.Elsewhere; e != nil {
+		l.pair("elsewhere", elsewhere(*e))
+	}
 	l.processes(b.Processes)
 	l.releases(b.Name, d.History)
 	l.lastBuild(d.LastBuild)
@@ -52,6 +55,26 @@ func Long(w io.Writer, d control.BuildDetail, look Look, now time.Time) {
 		}
 	}
 	io.WriteString(w, l.out.String()) // a terminal that is gone needs no text
+}
+
+// elsewhere says what another host does.
+func elsewhere(e control.Elsewhere) string {
+	all := ""
+	if e.Migrates {
+		all = "migrates, and what is built here waits for that"
+	}
+	for _, part := range []struct {
+		one  string
+		many []string
+	}{{"schedule", e.Schedules}, {"process", e.Processes}} {
+		for _, name := range part.many {
+			if all != "" {
+				all += "; "
+			}
+			all += fmt.Sprintf("%s %s runs there", part.one, name)
+		}
+	}
+	return Clean(e.Host + ", which once_on names: " + cmp.Or(all, "nothing of this build is done once"))
 }
 
 // numbers lists them.
