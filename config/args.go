@@ -92,6 +92,22 @@ func environment(v any) []part {
 	return all
 }
 
+// passedOn refuses names of variables that a build may not set, and so may not be given either.
+func passedOn(v any) []part {
+	var all []part
+	names := v.([]string)
+	for i, name := range names {
+		want := variable(name)
+		if want == "" && slices.Contains(names[:i], name) {
+			want = "each name once"
+		}
+		if want != "" {
+			all = append(all, part{strconv.Itoa(i), name, want})
+		}
+	}
+	return all
+}
+
 // ownVariables are the variables that the supervisor itself sets, for a server, a step or a hook, or
 // that tell a server of the supervisor's own service manager. PYTHONUNBUFFERED and
 // PYTHONDONTWRITEBYTECODE are set too, but many files have them for the same purpose.

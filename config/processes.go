@@ -71,6 +71,9 @@ func ProcessKey(b Build, p Process) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// defaultProcess is a process with no keys set.
+func defaultProcess() Process { return Process{Count: 1, Restart: RestartAlways, StopSignal: "TERM"} }
+
 // processKey is the name of the tables of processes in a build.
 const processKey = "process"
 
@@ -150,7 +153,7 @@ func (l *loader) processes(b *Build, v any, path string, from origins) {
 			continue // already reported
 		}
 		at := join(path, strconv.Itoa(i))
-		p := Process{Count: 1, Restart: RestartAlways, StopSignal: "TERM"}
+		p := defaultProcess()
 		bad := readOwn(l, &p, processTable, t, at, processKey, "name", "command")
 		if before, taken := line[p.Name]; taken && p.Name != "" {
 			l.wrong(l.at.value(join(at, "name")), join(at, "name"), "name = %q: the process in line %d has it already", p.Name, before)

@@ -52,13 +52,9 @@ The exit code is 0 where the release is there, and 1 otherwise, with the reason.
 			if err != nil {
 				return err
 			}
-			var all []string
-			for _, b := range cfg.Builds {
-				all = append(all, b.Name)
-			}
-			entry, ok := cfg.Build(args[0])
-			if !ok {
-				return fmt.Errorf("no build %q in %s%s", args[0], *file, config.Near(args[0], all))
+			entry, err := entryOf(cfg, *file, args[0])
+			if err != nil {
+				return err
 			}
 			if root == "" {
 				root = cfg.Root

@@ -57,7 +57,7 @@ supervisor over its control socket, which they find through the same file.`,
 	group("look", "Look:", statusCommand(&file), logsCommand(&file), eventsCommand(&file))
 	group("change", "Change:", append(actionCommands(&file), deployCommand(&file), runCommand(&file), reloadCommand(&file))...)
 	group("setup", "Set up:", checkCommand(&file), doctorCommand(&file), newCommand(&file), importCommand(&file), nginxCommand(&file),
-		buildCommand(&file))
+		buildCommand(&file), exportCommand(&file, version))
 	group("itself", "The program itself:", upgradeCommand(&file), versionCommand(version), completionCommand())
 	root.SetHelpCommand(helpCommand())
 	root.SetHelpCommandGroupID("itself")

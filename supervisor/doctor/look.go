@@ -33,6 +33,9 @@ func Look(ctx context.Context, c *config.Config, environ []string) (wrong, warni
 		wrong = append(wrong, l.programs()...)
 		warnings = append(warnings, l.apart()...)
 		warnings = append(warnings, l.replicas()...)
+		if missing := config.MissingPassed(b, environ); len(missing) > 0 {
+			warnings = append(warnings, c.Wrong(b.Name, "pass_env", "pass_env: %s: not in the environment here; the supervisor's has to have them, or the build goes without", strings.Join(missing, ", ")))
+		}
 		missing, sure := seen.Gunicorn(nil)
 		switch {
 		case missing == nil, b.SystemSitePackages, c.Refused(b.Name, "requirements", "command", "pip_args", "env", "env_file", "system_site_packages"):

@@ -69,6 +69,14 @@ func TestReplicasThatAreNotProbedByThemselvesAreAWarning(t *testing.T) {
 	}
 }
 
+func TestPassedVariablesThatAreNotThereAreAWarning(t *testing.T) {
+	t.Parallel()
+	wrong, warnings := looked(t, 0o755, "gunicorn\n", "", "pass_env = [\"PATH\", \"DB_PASSWORD\", \"TOKEN\"]\n")
+	if len(wrong) != 0 || len(warnings) != 1 || warnings[0].Line != 8 || !strings.HasPrefix(warnings[0].Msg, "pass_env: DB_PASSWORD, TOKEN: not in the environment here") {
+		t.Errorf("wrong: %v, warnings: %v", wrong, warnings)
+	}
+}
+
 func TestBuildsThatRunAsRootAreAWarning(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
