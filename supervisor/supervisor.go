@@ -18,6 +18,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 	"github.com/medctrl/medctrl-supervisor/supervisor/killpoint"
+	"github.com/medctrl/medctrl-supervisor/supervisor/meter"
 	"github.com/medctrl/medctrl-supervisor/supervisor/saver"
 	"github.com/medctrl/medctrl-supervisor/supervisor/sdnotify"
 	"github.com/medctrl/medctrl-supervisor/supervisor/world"
@@ -132,7 +133,9 @@ func begin(o Options) *Supervisor {
 		course: course{requests: make(chan func()), ended: make(chan struct{}), begun: make(chan struct{}), kill: kill},
 	}
 	s.metrics = control.NewMetrics(o.Version, s)
-	s.reports = newReports(o.World.Events, o.World.PastEvents, s.metrics)
+	s.reports = newReports(o.World.Events, o.World.PastEvents, s.metrics, meter.New(meter.Options{
+		Trees: o.World.Trees, Builds: func() []*actor.Actor { return s.fleet.Load().all() }, Task: s.task, Hard: hard, Log: o.Log,
+	}))
 	s.frontend = newFrontend(o.Log, o.World, o.Config.Root, s)
 	s.logs.Store(o.Config.Supervisor.LogDir)
 	s.fleet.Store(&fleet{cfg: &config.Config{Path: o.Config.Path, Root: o.Config.Root}, actors: map[string]*actor.Actor{}})
@@ -180,7 +183,9 @@ func (s *Supervisor) run(ctx context.Context) error {
 		}
 		s.world.Past.Close()
 	})
-	s.task(func() { s.sampleBuilds(life) })
+	s.task(func() {
+		s.reports.meters.Sample(life, func() bool { return s.fleet.Load().cfg.Supervisor.Dashboard != "" })
+	})
 	s.task(func() { s.trimLater(life) })
 	s.loop(ctx, life, caughtUp)
 	close(s.ended)
