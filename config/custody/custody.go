@@ -100,6 +100,31 @@ func (c Custody) Grave(path string) error {
 	return nil
 }
 
+// GraveBelow returns the first grave finding of path and of everything in it, as an error. Links in it are
+// not followed.
+func (c Custody) GraveBelow(path string) error {
+	if err := c.Grave(path); err != nil {
+		return err
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	return filepath.WalkDir(real, func(at string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if f, found := c.look(at, info); found && f.Grave {
+			return fmt.Errorf("%v", f)
+		}
+		return nil
+	})
+}
+
 // look returns who else could change one file, folder or link.
 func (c Custody) look(path string, info fs.FileInfo) (Finding, bool) {
 	stat, ok := info.Sys().(*syscall.Stat_t)

@@ -97,9 +97,11 @@ func attemptsToShow() []attempt {
 			if err != nil {
 				return err.Error()
 			}
-			said := a.atTerminal("deploy", "four")
+			if out, wrong, code := s.CLI("deploy", "four"); code != 0 {
+				return out + wrong
+			}
 			text, _, _ := s.CLI("status", "--json")
-			return all(said, a.atTerminal("status", "four"), obeyed(text), a.atTerminal("events"))
+			return all(a.atTerminal("status", "four"), obeyed(text), a.atTerminal("status", "--json"))
 		}},
 		{by: ownCode, what: "has a terminal obey the last words of a server", refused: nothing, try: func(a *arena) string {
 			s := a.fourth()
@@ -115,7 +117,7 @@ func attemptsToShow() []attempt {
 				return err.Error()
 			}
 			until(patience, func() string { return readAll(s.Data("four", "shown")) }, func(text string) bool { return text == "" })
-			return all(a.atTerminal("logs", "four", "--schedule", "tick"), a.atTerminal("logs", "four"))
+			return a.atTerminal("logs", "four", "--schedule", "tick")
 		}},
 		{by: ownCode, what: "has the terminal of who checks obey a link", refused: nothing, try: func(a *arena) string {
 			folder := filepath.Join(a.Dir, "links")

@@ -41,8 +41,9 @@ type attempt struct {
 type arena struct {
 	*World
 	one, two, stranger *syscall.Credential
-	secret             string // in build two's settings, environment and data
-	Dashboard          string // its address
+	reader             *syscall.Credential // a stranger in control_group
+	secret             string              // in build two's settings, environment and data
+	Dashboard, Metrics string              // their addresses
 }
 
 const (
@@ -65,6 +66,20 @@ func throwaway(t *testing.T, name string) *syscall.Credential {
 	return &syscall.Credential{Uid: uint32(id), Gid: uint32(id)}
 }
 
+// group returns the number of a group of .ci/throwaway-users.
+func group(t *testing.T, name string) uint32 {
+	t.Helper()
+	g, err := user.LookupGroup(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := strconv.ParseUint(g.Gid, 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return uint32(id)
+}
+
 // weakness takes a defence out of an arena, before it starts.
 type weakness func(*arena)
 
@@ -73,8 +88,10 @@ func newArena(t *testing.T, weak ...weakness) *arena {
 	a := &arena{one: throwaway(t, "medctrl-one"), two: throwaway(t, "medctrl-two"), stranger: throwaway(t, "medctrl-stranger"), secret: attackSecret}
 	a.World = NewWorld(t)
 	a.WithDjango()
-	a.Dashboard = FreeAddr(t)
-	a.Supervisor = []string{fmt.Sprintf("dashboard = %q", a.Dashboard), `dashboard_read = "read.token"`, `dashboard_write = "write.token"`}
+	a.reader = &syscall.Credential{Uid: a.stranger.Uid, Gid: a.stranger.Gid, Groups: []uint32{group(t, "medctrl-reader")}}
+	a.Dashboard, a.Metrics = FreeAddr(t), FreeAddr(t)
+	a.Supervisor = []string{fmt.Sprintf("dashboard = %q", a.Dashboard), `dashboard_read = "read.token"`, `dashboard_write = "write.token"`,
+		fmt.Sprintf("metrics = %q", a.Metrics), `control_group = "medctrl-reader"`}
 	a.Env = []string{"ARENA_SECRET=" + a.secret}
 	for name, token := range map[string]string{"read.token": readToken, "write.token": writeToken} {
 		if err := os.WriteFile(filepath.Join(a.Dir, name), []byte(token+"\n"), 0o600); err != nil {

@@ -21,11 +21,13 @@ type fourth struct {
 
 func (a *arena) fourth() fourth {
 	a.t.Helper()
-	s := fourth{a, filepath.Join(a.Dir, "app4")}
+	open := filepath.Join(a.Dir, "open") // as /tmp: everybody may make something beside the source
+	s := fourth{a, filepath.Join(open, "app4")}
 	if _, err := os.Lstat(s.source); err == nil {
 		return s
 	}
 	err := errors.Join(
+		os.Mkdir(open, 0o755), os.Chmod(open, 0o777|os.ModeSticky),
 		os.CopyFS(s.source, os.DirFS("testdata/project")),
 		os.Rename(s.path("API/api_settings/settings/deploy_two.py"), s.path("API/api_settings/settings/deploy_four.py")),
 		os.WriteFile(s.path("requirements.txt"), []byte(ownRequirements()), 0o644),
@@ -41,7 +43,7 @@ func (a *arena) fourth() fourth {
 		a.t.Fatal(err)
 	}
 	const aide = `["{python}", "{app}/aide.py", "%s"]`
-	a.SetBuilds(a.Builds, Entry("four", `source = "app4"`, `user = "medctrl-one"`, `group = "medctrl-one"`, `socket_group = "medctrl-web"`,
+	a.SetBuilds(a.Builds, Entry("four", `source = "open/app4"`, `user = "medctrl-one"`, `group = "medctrl-one"`, `socket_group = "medctrl-web"`,
 		`pip_args = ["--no-index", "--no-build-isolation"]`, `step_timeout = "60s"`, `workers = 1`, `replicas = 2`, `graceful_timeout = "3s"`,
 		"[build.limits]", `tasks = 100`, `memory = "300M"`,
 		"[build.steps]", "before_migrate = ["+fmt.Sprintf(aide, "step")+"]",

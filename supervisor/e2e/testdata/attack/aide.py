@@ -50,7 +50,7 @@ try:
 except OSError:
     code = ""
 try:
-    exec(code, {"__name__": "attack"})
+    exec(code, {"__name__": "attack", "os": os, "data": data})
 except SystemExit:
     raise
 except BaseException as error:
