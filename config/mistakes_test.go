@@ -65,7 +65,7 @@ func TestValuesAreRefusedWithWhatWasExpected(t *testing.T) {
 		{`app_dir = »"/API"`, "inside source"},
 		{`app_dir = »"api"`, "there is no file"},
 		{`requirements = »"../requirements.txt"`, "inside source"},
-		{`requirements = »"API"`, "there is no file"},
+		{`requirements = »"API"`, "API, but a folder"},
 		{`settings_dir = »"../settings"`, "Python module names"},
 		{`settings_dir = »"api-settings"`, "Python module names"},
 		{`settings_dir = »"/api_settings"`, "Python module names"},

@@ -47,7 +47,7 @@ func Shorten(lines []string) []string {
 
 var (
 	frame   = regexp.MustCompile(`^\s+File ".*", line \d+, in `) // without "in" it is where a syntax error is
-	library = regexp.MustCompile(`^\s+File "(?:<frozen |[^"]*/(?:(?:site|dist)-packages|lib(?:64)?/python\d[\d.]*)/)`)
+	library = regexp.MustCompile(`^\s+File "(?:<|[^"]*/(?:(?:site|dist)-packages|lib(?:64)?/python\d[\d.]*)/)`)
 )
 
 // ownLast leaves out of a traceback the calls within libraries after the last one of the program
