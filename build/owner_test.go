@@ -122,15 +122,20 @@ func TestReleaseOfRootsThatWasGivenAwayIsTakenBackBeforeItRuns(t *testing.T) {
 	}
 	p := newProject(t, "")
 	rel := p.made(t)
-	data := folderOf(p.root, p.Name).Data()
-	for _, dir := range []string{rel.Dir, rel.Venv, data} {
-		must(t, give(context.Background(), dir, owner{65001, 65001}))
+	data, other, us := folderOf(p.root, p.Name).Data(), owner{65001, 65001}, owner{os.Geteuid(), os.Getegid()}
+	for _, c := range []struct {
+		mode fs.FileMode
+		want owner
+	}{{0o750, us}, {0o777, other}} { // that one can be used, it may be meant
+		for _, dir := range []string{rel.Dir, rel.Venv, data} {
+			must(t, give(context.Background(), dir, other))
+		}
+		must(t, os.Chmod(data, c.mode))
+		must(t, OwnRelease(context.Background(), rel, data, config.Identity{UID: -1, GID: -1}))
+		p.belongsTo(t, rel.Dir, us)
+		p.belongsTo(t, rel.Venv, us)
+		p.belongsTo(t, data, c.want)
 	}
-	must(t, OwnRelease(context.Background(), rel, data, config.Identity{UID: -1, GID: -1}))
-	us := owner{os.Geteuid(), os.Getegid()}
-	p.belongsTo(t, rel.Dir, us)
-	p.belongsTo(t, rel.Venv, us)
-	p.belongsTo(t, data, owner{65001, 65001}) // may be meant
 }
 
 func TestFileOfSomebodyElseUnderASecondNameIsNotGivenAway(t *testing.T) {
