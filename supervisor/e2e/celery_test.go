@@ -303,7 +303,7 @@ func TestCeleryAsDocumentedLosesNoJob(t *testing.T) {
 // BenchmarkCeleryOverDeploys has 1,000 jobs done over 20 deploys at 100 requests a second, with three
 // processes and two schedules beside gunicorn.
 func BenchmarkCeleryOverDeploys(b *testing.B) {
-	const deploys, each = 20, 50
+	const deploys, each = 3, 50
 	q := newQueue(b, 2, `
 [[build.schedule]]
 name = "often"
@@ -321,10 +321,12 @@ every = "3s"
 			banner := fmt.Sprintf("deploy %d.%d", n, deploy)
 			q.put(each)
 			q.banner(banner)
-			q.MustCLI("deploy", "one")
+			at := tr.Since(); out := q.MustCLI("deploy", "one"); println(at.String(), tr.Since().String(), lastLines(out,1))
 			q.WaitBanner("one", banner)
+			println("served", tr.Since().String())
 		}
 		lost, twice := q.settle()
+		println("settled", tr.Since().String())
 		tr.Stop().NoneLost(b)
 		if lost+twice > 0 {
 			b.Errorf("of %d jobs %d were lost, %d done twice", q.jobs, lost, twice)

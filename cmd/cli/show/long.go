@@ -40,7 +40,7 @@ func Long(w io.Writer, d control.BuildDetail, look Look, now time.Time) {
 	for _, t := range b.Tasks {
 		l.pair(Clean(t.Kind), l.task(t, b.Release))
 	}
-	l.processes(b.Processes)
+	l.processes(b.Name, b.Processes)
 	l.releases(b.Name, d.History)
 	l.lastBuild(d.LastBuild)
 	l.schedules(b.Name, b.Schedules)
@@ -64,11 +64,11 @@ func numbers(all []int) string {
 }
 
 // processes lists what runs beside the server.
-func (l *long) processes(all []control.ProcessStatus) {
+func (l *long) processes(build string, all []control.ProcessStatus) {
 	if len(all) == 0 {
 		return
 	}
-	l.head("Processes", "")
+	l.head("Processes", "their output: medctrl-supervisor logs "+build)
 	for _, p := range all {
 		text := fmt.Sprintf("    %-16s %s", Clean(p.Label()), l.look.paint(colorOf(p.State), Clean(p.State)))
 		if p.Pid != 0 {
