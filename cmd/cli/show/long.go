@@ -43,7 +43,7 @@ func Long(w io.Writer, d control.BuildDetail, look Look, now time.Time) {
 	if e := b.Elsewhere; e != nil {
 		l.pair("elsewhere", elsewhere(*e))
 	}
-	l.processes(b.Processes)
+	l.processes(b.Name, b.Processes)
 	l.releases(b.Name, d.History)
 	l.lastBuild(d.LastBuild)
 	l.schedules(b.Name, b.Schedules)
@@ -87,11 +87,11 @@ func numbers(all []int) string {
 }
 
 // processes lists what runs beside the server.
-func (l *long) processes(all []control.ProcessStatus) {
+func (l *long) processes(build string, all []control.ProcessStatus) {
 	if len(all) == 0 {
 		return
 	}
-	l.head("Processes", "")
+	l.head("Processes", "their output: medctrl-supervisor logs "+build)
 	for _, p := range all {
 		text := fmt.Sprintf("    %-16s %s", Clean(p.Label()), l.look.paint(colorOf(p.State), Clean(p.State)))
 		if p.Pid != 0 {
