@@ -44,7 +44,9 @@ func (r *reports) Probed(name string, took time.Duration, ok bool) {
 }
 
 // OOMKilled counts processes that the kernel killed because memory ran out.
-func (r *reports) OOMKilled(name string, processes int) { r.metrics.OOMKilled(name, processes) }
+func (r *reports) OOMKilled(name, process string, processes int) {
+	r.metrics.OOMKilled(name, process, processes)
+}
 
 // Ran counts a run of a schedule.
 func (r *reports) Ran(name, schedule, result string, took time.Duration) {

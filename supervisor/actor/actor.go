@@ -64,6 +64,7 @@ type Actor struct {
 	state  *machine.State // never changed once published
 	health atomic.Pointer[config.Health]
 	earlier
+	together together
 
 	launches    launches
 	generations map[int]*generation
@@ -222,9 +223,6 @@ func (a *Actor) handle(m message) {
 		a.turn(machine.ProofFailed{N: m.g.n, Reason: a.explain(m.g, m.reason), Cause: m.cause})
 	case silent:
 		a.hangs(m)
-	case killed:
-		a.countKills(m.g)
-		a.publish()
 	case treeEnded:
 		a.countKills(m.g)
 		delete(a.generations, m.g.n)
@@ -283,6 +281,8 @@ func (a *Actor) happened(e machine.Event) {
 				a.asked.by = "" // nothing had changed: what comes next is no one's doing
 			}
 		}()
+	case machine.ProbeOK, machine.ProbeFailed:
+		a.lookForKills()
 	case machine.Ready:
 		if g, ok := a.generations[e.N]; ok && g.look != nil {
 			a.worksIn(g.version.Release, environID(g.look.Environ))
@@ -341,6 +341,7 @@ func (a *Actor) turn(e machine.Event) {
 		last := a.state
 		a.state = &next
 		a.followTasks(last, &next)
+		a.bound()
 		for i, effect := range effects {
 			if i == 0 { // later ones follow immediately
 				a.Reach("before", effect)

@@ -56,6 +56,8 @@ type world struct {
 	off       time.Duration // of the wall clock
 	events    []Event
 	oomKilled int
+	bound     config.Limits // of all trees together
+	twice     bool
 	built     []string
 }
 
@@ -310,6 +312,11 @@ func (w trees) Environ(pid int) ([]string, error) {
 func (w trees) Alive(pid int) bool {
 	_, err := w.Environ(pid)
 	return err == nil
+}
+
+func (w trees) Bound(_ string, l config.Limits, twice bool) error {
+	w.do(func() { w.bound, w.twice = l, twice })
+	return w.failing("Bound")
 }
 
 func (w trees) Run(ctx context.Context, h Hook) (string, error) {
@@ -600,9 +607,9 @@ func (w records) Flush(time.Duration) bool {
 // reports is Reports.
 type reports struct{ *world }
 
-func (w reports) Event(e Event)             { w.do(func() { w.events = append(w.events, e) }) }
-func (w reports) Built(_, result string)    { w.do(func() { w.built = append(w.built, result) }) }
-func (w reports) OOMKilled(_ string, n int) { w.do(func() { w.oomKilled += n }) }
+func (w reports) Event(e Event)                { w.do(func() { w.events = append(w.events, e) }) }
+func (w reports) Built(_, result string)       { w.do(func() { w.built = append(w.built, result) }) }
+func (w reports) OOMKilled(_, _ string, n int) { w.do(func() { w.oomKilled += n }) }
 func (w reports) Ran(_, name, result string, _ time.Duration) {
 	w.do(func() { w.ran = append(w.ran, name+" "+result) })
 }

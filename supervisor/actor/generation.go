@@ -37,7 +37,6 @@ type generation struct {
 	stop      context.CancelFunc
 	ctx       context.Context
 	limited   limited
-	seenKills atomic.Int32              // limited.kills, for whoever probes
 	leaving   atomic.Bool               // told to end: its exit is no event
 	killed    atomic.Pointer[time.Time] // when it is killed if it has not ended by then; nil: it has not been told to end
 	checks
@@ -124,7 +123,7 @@ func (a *Actor) begin(e machine.Spawn) (*generation, error) {
 		g.look = a.lookOf(e.Version, l.From)
 	}
 	g.logOffset = a.Ports.Host.OutputSize(g.log)
-	start := Start{Launch: l, Mark: a.mark(e.N), Listener: g.sock.Listener, Log: g.log, Limits: a.entry.Limits}
+	start := Start{Launch: l, Mark: a.mark(e.N), Build: a.name, Listener: g.sock.Listener, Log: g.log, Limits: a.entry.Limits}
 	g.tree, g.words, err = a.Ports.Trees.Start(start, func(exit Exit) { a.post(childExited{g, exit}) })
 	if err != nil {
 		a.public.LetGo(g.sock)

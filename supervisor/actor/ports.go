@@ -31,6 +31,9 @@ type Trees interface {
 	// workers report that they are ready, nil if they cannot; the caller closes it. exited is
 	// called once, when the main process has ended.
 	Start(s Start, exited func(Exit)) (tree Tree, words server.Words, err error)
+	// Bound sets what all trees of a build may use together, or twice that, in addition to the limits of
+	// each: from now on, and those that are started later. Steps of attempts are no part of it.
+	Bound(build string, l config.Limits, twice bool) error
 	// Adopt watches a server that an earlier supervisor started. exited is called as in Start.
 	Adopt(l Leftover, exited func(Exit)) (Tree, error)
 	// Hear lets a process that an earlier supervisor started go on to say that it is alive. The caller
@@ -84,6 +87,7 @@ type Start struct {
 	Listener public.Listener // nil: it takes no clients
 	Streams  *Streams        // of a task, in place of Log; nil: it has none
 	Log      string          // file that takes the output
+	Build    string          // with whose other trees it is limited (Bound)
 	Limits   config.Limits
 }
 
@@ -237,7 +241,8 @@ type Reports interface {
 	Built(name, result string)
 	Step(name, step string, took time.Duration)
 	Probed(name string, took time.Duration, ok bool)
-	OOMKilled(name string, processes int)
+	// OOMKilled tells of processes that the kernel killed, of an instance of process; "" is another tree.
+	OOMKilled(name, process string, processes int)
 	// Ran tells the result of a run of a schedule, or why there was none (RunGood, …).
 	Ran(name, schedule, result string, took time.Duration)
 }

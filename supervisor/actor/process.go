@@ -65,7 +65,7 @@ func (a *Actor) beginProcess(e machine.Spawn) (*generation, error) {
 		return nil, err
 	}
 	g := &generation{n: e.N, process: e.Process, index: e.Index, user: l.User.UID, version: e.Version, launch: l, log: a.logPath()}
-	start := Start{Launch: l.Numbered(e.Index), Mark: a.mark(e.N), Log: g.log, Limits: a.entry.Limits}
+	start := Start{Launch: l.Numbered(e.Index), Mark: a.mark(e.N), Build: a.name, Log: g.log, Limits: a.entry.Limits}
 	g.tree, g.words, err = a.Ports.Trees.Start(start, func(exit Exit) { a.post(childExited{g, exit}) })
 	if err != nil {
 		return nil, err

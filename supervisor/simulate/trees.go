@@ -248,6 +248,9 @@ func (h *handle) Private() string {
 // StopBy changes nothing: they all end by SIGTERM here.
 func (h *handle) StopBy(syscall.Signal) {}
 
+// Bound limits nothing either.
+func (k trees) Bound(string, config.Limits, bool) error { return nil }
+
 // Limit limits nothing: nobody eats memory there.
 func (h *handle) Limit(config.Limits) error { return nil }
 

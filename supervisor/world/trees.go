@@ -101,7 +101,7 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 	spec := confined(process.Spec{
 		Argv: s.Launch.Argv, Env: t.withTemp(s.Launch.Env, temp, s.Launch.User), Dir: s.Launch.Dir, Stdout: output, Mark: s.Mark,
 		User: credential(s.Launch.User), Umask: s.Launch.Umask, StopSignal: s.Launch.StopSignal,
-		Limits: treeLimits(s.Limits), Rlimits: processLimits(s.Launch.Limits),
+		Limits: treeLimits(s.Limits), Within: s.Build, Rlimits: processLimits(s.Launch.Limits),
 	}, s.Launch.NewPrivs, s.Launch.Capable, oom)
 	private := ""
 	if s.Listener != nil {
@@ -265,13 +265,13 @@ func (t trees) Run(ctx context.Context, h actor.Hook) (string, error) {
 	}
 	temp := t.root.Build(h.Entry.Name).TempOf("hook-" + rand.Text())
 	defer t.dropTemp(temp)
-	return newRunner(t.table).Run(ctx, build.Command{
+	return newRunner(t.table).runWithin(ctx, build.Command{
 		Argv: h.Argv, Env: t.withTemp(h.Env, temp, as), Dir: h.Dir, User: (*build.Credential)(credential(as)), Umask: h.Entry.Umask,
 		NewPrivs: !h.Entry.NoNewPrivs, Capable: !h.Entry.NoNewPrivs || as.Capable,
 		Mark:   temp, // by which a later supervisor finds it (build.Maker.Tidy)
 		Box:    build.HookBox(*h.Entry, t.root.Build(h.Entry.Name), as),
 		Limits: h.Entry.Limits,
-	})
+	}, h.Entry.Name)
 }
 
 // exitOf translates a process.Exit for exited.
