@@ -43,8 +43,8 @@ func (w *writer) newBuild(b config.Build) *build {
 func (b *build) write() {
 	file := b.id + ".yaml"
 	b.about()
-	b.object(file, b.job())
 	b.object(file, b.volume())
+	b.object(file, b.job())
 	b.object(file, b.deployment())
 	b.object(file, b.service())
 	b.object(file, b.budget())
@@ -120,7 +120,11 @@ func (b *build) container(name string, command []string, more ...any) *node {
 	if name == "web" && !b.Plain {
 		mounts = slices.Insert(mounts, 0, row("name", "run", "mountPath", runDir))
 	}
-	n := obj("name", name, "image", b.Image, "command", command, "envFrom", b.envFrom())
+	argv := make([]string, len(command))
+	for i, arg := range command {
+		argv[i] = strings.ReplaceAll(arg, "$", "$$") // of $(NAME) the kubelet would make the variable's value
+	}
+	n := obj("name", name, "image", b.Image, "command", argv, "envFrom", b.envFrom())
 	n.Content = append(n.Content, obj(more...).Content...)
 	n.Content = append(n.Content, obj(
 		"resources", b.resources(name == "web" && !b.Plain),

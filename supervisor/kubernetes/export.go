@@ -78,47 +78,53 @@ var (
 	sizes      = regexp.MustCompile(`^[1-9][0-9]*(Mi|Gi|Ti)$`)
 )
 
+// OptionError says which option is wrong, by its flag.
+type OptionError struct{ text string }
+
+func (e *OptionError) Error() string { return e.text }
+
 // check completes the options, or says what is wrong with them.
-func (o *Options) check() error {
+func (o *Options) check() *OptionError {
+	wrong := func(format string, args ...any) *OptionError { return &OptionError{fmt.Sprintf(format, args...)} }
 	tag := ""
 	if at := strings.LastIndexByte(o.Image, ':'); at > strings.LastIndexByte(o.Image, '/') && !strings.Contains(o.Image, "@") {
 		tag = o.Image[at+1:]
 	}
 	switch {
 	case o.Image == "":
-		return errors.New("the image is missing: --image registry.example/medctrl:r1, with another tag for each release")
+		return wrong("the image is missing: --image registry.example/medctrl:r1, with another tag for each release")
 	case !images.MatchString(o.Image):
-		return fmt.Errorf("--image %q: want REGISTRY/NAME:TAG", o.Image)
+		return wrong("--image %q: want REGISTRY/NAME:TAG", o.Image)
 	case o.Release == "" && tag == "":
-		return fmt.Errorf("--image %s has no tag: give it one for each release (:r1), or name the release by --release", o.Image)
+		return wrong("--image %s has no tag: give it one for each release (:r1), or name the release by --release", o.Image)
 	case o.Release == "" && tag == "latest":
-		return fmt.Errorf("--image %s: a release needs a tag of its own, or nothing would be rolled out, nor back; name it by --release if :latest has to be", o.Image)
+		return wrong("--image %s: a release needs a tag of its own, or nothing would be rolled out, nor back; name it by --release if :latest has to be", o.Image)
 	}
 	if o.Release == "" {
 		o.Release = tag
 	}
 	switch {
 	case !tags.MatchString(o.Release):
-		return fmt.Errorf("--release %q: want letters, digits, _, . and -", o.Release)
+		return wrong("--release %q: want letters, digits, _, . and -", o.Release)
 	case !namespaces.MatchString(o.Namespace):
-		return fmt.Errorf("--namespace %q: want small letters, digits and -", o.Namespace)
+		return wrong("--namespace %q: want small letters, digits and -", o.Namespace)
 	case o.Replicas < 1:
-		return fmt.Errorf("--replicas %d: want at least 1", o.Replicas)
+		return wrong("--replicas %d: want at least 1", o.Replicas)
 	case o.Data != "" && !sizes.MatchString(o.Data):
-		return fmt.Errorf("--data %q: want a size such as 1Gi, or none", o.Data)
+		return wrong("--data %q: want a size such as 1Gi, or none", o.Data)
 	case o.StepsIn != StepsInJob && o.StepsIn != StepsInImage:
-		return fmt.Errorf("--steps %q: want job or image", o.StepsIn)
+		return wrong("--steps %q: want job or image", o.StepsIn)
 	}
 	namespace, name, ok := strings.Cut(o.Gateway, "/")
 	if !ok {
 		namespace, name = o.Namespace, o.Gateway
 	}
 	if !namespaces.MatchString(namespace) || !namespaces.MatchString(name) {
-		return fmt.Errorf("--gateway %q: want NAME or NAMESPACE/NAME", o.Gateway)
+		return wrong("--gateway %q: want NAME or NAMESPACE/NAME", o.Gateway)
 	}
 	for _, host := range o.Hosts {
 		if !hostNames.MatchString(host) {
-			return fmt.Errorf("--host %q: want a host name in small letters", host)
+			return wrong("--host %q: want a host name in small letters", host)
 		}
 	}
 	return nil
@@ -127,8 +133,8 @@ func (o *Options) check() error {
 // New writes what the builds of a configuration need on a cluster: those that are named, or all. It
 // fails where a build cannot run there, with all reasons.
 func New(c *config.Config, names []string, o Options) (*Export, error) {
-	if err := o.check(); err != nil {
-		return nil, err
+	if wrong := o.check(); wrong != nil {
+		return nil, wrong
 	}
 	w := &writer{Options: o, config: c, taken: map[string]bool{}, said: map[*build][]string{}}
 	for _, name := range names {

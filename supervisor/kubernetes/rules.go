@@ -45,7 +45,7 @@ var rules = map[string]rule{
 	"supervisor.dashboard":           lost(dashboards),
 	"supervisor.dashboard_read":      lost(dashboards),
 	"supervisor.dashboard_write":     lost(dashboards),
-	"supervisor.metrics":             carried,
+	"supervisor.metrics":             {handled: true, plain: "they are the supervisor's"},
 	"supervisor.control_group":       lost("whoever may `kubectl exec` into a pod is its user, and may command its supervisor"),
 	"supervisor.include":             carried,
 
