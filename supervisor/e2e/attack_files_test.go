@@ -288,5 +288,18 @@ func attemptsWithFiles() []attempt {
 			}
 			return "nothing"
 		}},
+		{by: supplier, what: "has a FIFO in the place of git's folder", refused: nothing, try: func(a *arena) string {
+			s := a.fourth()
+			path := s.path(".git")
+			if err := errors.Join(os.RemoveAll(path), syscall.Mkfifo(path, 0o644)); err != nil {
+				return err.Error()
+			}
+			defer os.Remove(path)
+			begun := time.Now()
+			if out, wrong, code := s.CLI("rebuild", "four"); code != 0 || time.Since(begun) > 30*time.Second {
+				return fmt.Sprint(time.Since(begun), out, wrong)
+			}
+			return "nothing"
+		}},
 	}
 }

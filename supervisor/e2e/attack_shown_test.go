@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 )
 
 // spell is what a terminal must not obey, in a text that people are shown: its title, its screen, the
@@ -140,7 +140,23 @@ func attemptsToShow() []attempt {
 			}
 			return a.atTerminal("import", path)
 		}},
+		{by: client, what: "has the dashboard's page run what a build says", refused: nothing, try: func(a *arena) string {
+			for path, want := range map[string]string{"/": "Content-Security-Policy", "/v1/status": "X-Content-Type-Options"} {
+				resp, err := http.Get("http://" + a.Dashboard + path)
+				if err != nil {
+					return err.Error()
+				}
+				resp.Body.Close()
+				policy := resp.Header.Get("Content-Security-Policy")
+				if resp.Header.Get(want) == "" || strings.Contains(policy, "unsafe") || path == "/" && !strings.Contains(policy, "default-src 'none'") && !strings.Contains(policy, "default-src 'self'") {
+					return fmt.Sprint(path, resp.Header)
+				}
+			}
+			page, err := os.ReadFile("../dashboard/page/app.js")
+			if err != nil || strings.Contains(string(page), "innerHTML") || strings.Contains(string(page), "insertAdjacentHTML") {
+				return fmt.Sprint("the page makes elements of text", err)
+			}
+			return "nothing"
+		}},
 	}
 }
-
-var _ = syscall.Getpid

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -102,8 +103,6 @@ time.sleep(1)`)
 		}},
 		{by: local, what: "keeps root from the control socket", refused: `^all is told$`, try: func(a *arena) string {
 			cmd := make(chan string, 1)
-			begun := a.Data("one", "") // exists
-			_ = begun
 			go func() {
 				cmd <- a.asReader(`
 held = []
@@ -254,6 +253,26 @@ print("typed", flush=True)`
 			defer unix.Close(int(peer))
 			if n, err := unix.IoctlGetInt(int(peer), unix.TIOCINQ); err != nil || n > 0 {
 				return fmt.Sprintf("%d bytes are typed, %v", n, err)
+			}
+			return "nothing"
+		}},
+		{by: local, what: "acts without being named", refused: nothing, try: func(a *arena) string {
+			a.fourth()
+			a.CLI("restart", "four")
+			a.CLI("run", "four", "true")
+			a.CLI("rebuild", "four")
+			events, _, _ := a.CLI("events", "--json")
+			named := map[string]bool{}
+			for line := range strings.Lines(events) {
+				var e struct{ Build, Event, By string }
+				if json.Unmarshal([]byte(line), &e) == nil && e.Build == "four" && e.By == "root (uid 0)" {
+					named[e.Event] = true
+				}
+			}
+			for _, event := range []string{"asked", "task_started", "task_ended", "built", "took_over"} {
+				if !named[event] {
+					return fmt.Sprintf("nobody is named for %s: %v", event, named)
+				}
 			}
 			return "nothing"
 		}},

@@ -4,12 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -28,14 +26,15 @@ func (a *arena) fourth() fourth {
 	}
 	err := errors.Join(
 		os.Mkdir(open, 0o755), os.Chmod(open, 0o777|os.ModeSticky),
-		os.CopyFS(s.source, os.DirFS("testdata/project")),
-		os.Rename(s.path("API/api_settings/settings/deploy_two.py"), s.path("API/api_settings/settings/deploy_four.py")),
+		os.CopyFS(s.source, os.DirFS("testdata/project")), os.Mkdir(s.path("API/assets"), 0o755),
 		os.WriteFile(s.path("requirements.txt"), []byte(ownRequirements()), 0o644),
 	)
 	for name, text := range map[string]string{
-		"API/aide.py":                 readAll("testdata/attack/aide.py"),
-		"API/api_settings/hostile.py": readAll("testdata/attack/hostile.py"),
-		"API/api_settings/urls.py":    readAll("testdata/project/API/api_settings/urls.py") + "\nfrom . import hostile\nurlpatterns += [path(\"run\", hostile.run)]\n",
+		"API/aide.py":         readAll("testdata/attack/aide.py"),
+		"API/assets/site.css": "body {}\n",
+		"API/api_settings/settings/deploy_four.py": readAll("testdata/project/API/api_settings/settings/deploy_two.py") + readAll("testdata/attack/settings.py"),
+		"API/api_settings/hostile.py":              readAll("testdata/attack/hostile.py"),
+		"API/api_settings/urls.py":                 readAll("testdata/project/API/api_settings/urls.py") + "\nfrom . import hostile\nurlpatterns += [path(\"run\", hostile.run)]\n",
 	} {
 		err = errors.Join(err, os.WriteFile(s.path(name), []byte(text), 0o644))
 	}
@@ -43,8 +42,8 @@ func (a *arena) fourth() fourth {
 		a.t.Fatal(err)
 	}
 	const aide = `["{python}", "{app}/aide.py", "%s"]`
-	a.SetBuilds(a.Builds, Entry("four", `source = "open/app4"`, `user = "medctrl-one"`, `group = "medctrl-one"`, `socket_group = "medctrl-web"`,
-		`pip_args = ["--no-index", "--no-build-isolation"]`, `step_timeout = "60s"`, `workers = 1`, `replicas = 2`, `graceful_timeout = "3s"`,
+	a.adds(Entry("four", `source = "open/app4"`, `user = "medctrl-one"`, `group = "medctrl-one"`, `socket_group = "medctrl-web"`,
+		`pip_args = ["--no-index", "--no-build-isolation"]`, `step_timeout = "60s"`, `workers = 1`, `replicas = 2`, `collectstatic = true`, `graceful_timeout = "3s"`,
 		"[build.limits]", `tasks = 100`, `memory = "300M"`,
 		"[build.steps]", "before_migrate = ["+fmt.Sprintf(aide, "step")+"]",
 		"[build.hooks]", "on_failure = "+fmt.Sprintf(aide, "hook"),
@@ -145,17 +144,22 @@ func (s fourth) taken(way string) (f facts, err error) {
 }
 
 func attemptsOfWays() (all []attempt) {
+	has := func(a *arena, way string) string {
+		f, err := a.fourth().taken(way)
+		if err != nil {
+			return err.Error()
+		}
+		if strange := f.strange(a, way); len(strange) > 0 {
+			return strings.Join(strange, "\n")
+		}
+		return "nothing"
+	}
 	for _, way := range ways {
-		all = append(all, attempt{by: ownCode, what: "has more than it should in a " + way, refused: nothing, try: func(a *arena) string {
-			f, err := a.fourth().taken(way)
-			if err != nil {
-				return err.Error()
-			}
-			if strange := f.strange(a, way); len(strange) > 0 {
-				return strings.Join(strange, "\n")
-			}
-			return "nothing"
-		}})
+		at := attempt{by: ownCode, what: "has more than it should in a " + way, refused: nothing, try: func(a *arena) string { return has(a, way) }}
+		if way == "run" || way == "schedule" { // whatever the supervisor before handed over
+			at.after = at.try
+		}
+		all = append(all, at)
 	}
 	all = append(all, attempt{by: ownCode, what: "finds what another way left in the temporary folder", refused: nothing, try: func(a *arena) string {
 		folders := map[string]string{}
@@ -205,6 +209,3 @@ func attemptsOfWays() (all []attempt) {
 	}
 	return all
 }
-
-var _ = maps.Keys[map[string]int]
-var _ = syscall.Getpid
