@@ -89,7 +89,7 @@ def manage(args):
 # Tells how far a migration is: one that fails before it has reached its database has changed nothing and may be repeated.
 class Stage:
     def __init__(self, link, alias):
-        self.link, self.alias, self.now = link, alias, "outside"
+        self.link, self.alias, self.now = link, alias, ""
 
     def say(self, now):
         if now != self.now:
@@ -110,7 +110,7 @@ def migrate(link, args):
     if watched is None:
         return manage(args)
     utility, execute = watched
-    tell(stage.link, b"stage outside")
+    stage.say("outside")
     try:
         manage(args)
     except BaseException as e:
@@ -119,6 +119,7 @@ def migrate(link, args):
         raise
     finally:
         utility.execute = execute
+        stage.now = "over"
 
 
 # Has stage told of Django's command and of the first connection to the database.
@@ -138,6 +139,13 @@ def watch(stage):
         stage.say("begun" if connected else "connecting")
         return execute(self)
 
+    # A manage.py may go on in another process, which says nothing: whatever that does must not be done twice.
+    def elsewhere(event, _):
+        if stage.now == "outside" and event in ("os.exec", "os.fork", "os.posix_spawn", "os.system", "subprocess.Popen"):
+            stage.say("begun")
+
+    if hasattr(sys, "addaudithook"):  # Python 3.8
+        sys.addaudithook(elsewhere)
     connection_created.connect(stage.connected, weak=False)
     ManagementUtility.execute = told
     return ManagementUtility, execute
