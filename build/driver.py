@@ -321,6 +321,10 @@ def reachable(e):
     return None
 
 
+class Elsewhere(BaseException):
+    pass
+
+
 # Collects static files into a folder of the release in the place of STATIC_ROOT, which has those of the release that serves.
 def collect(link, folder, args):
     try:
@@ -331,17 +335,31 @@ def collect(link, folder, args):
         return manage(args)
     fetch = ManagementUtility.fetch_command
 
+    own = [hasattr(sys, "addaudithook")]  # manage.py is at its own lines; Python 3.8
+
+    # A manage.py that goes on in another process would collect where the settings say.
+    def elsewhere(event, args):
+        if own[0] and event in ("os.exec", "os.posix_spawn", "os.system", "subprocess.Popen") and "manage.py" in str(args):
+            raise Elsewhere
+
     def told(self, name):  # once Django is set up
+        own[0] = False
         try:
             divert(link, folder)
         except Exception as e:
             print("static files are collected where the settings say: %s: %s" % (type(e).__name__, e), flush=True)
         return fetch(self, name)
 
+    if own[0]:
+        sys.addaudithook(elsewhere)
     ManagementUtility.fetch_command = told
     try:
         manage(args)
+    except Elsewhere:
+        print("static files are collected without manage.py, which goes on in another process", flush=True)
+        ManagementUtility(["manage.py"] + args).execute()
     finally:
+        own[0] = False
         ManagementUtility.fetch_command = fetch
 
 
