@@ -35,7 +35,7 @@ func Long(w io.Writer, d control.BuildDetail, look Look, now time.Time) {
 	l.pair("health", healthOf(b))
 	l.pair("confined", confinement(b))
 	if b.LastExit != "" {
-		l.pair("last exit", b.LastExit+l.exitedWhen(d.Events))
+		l.pair("last exit", lastExit(b)+l.exitedWhen(d.Events))
 	}
 	for _, t := range b.Tasks {
 		l.pair(Clean(t.Kind), l.task(t, b.Release))
@@ -85,6 +85,15 @@ func (l *long) processes(all []control.ProcessStatus) {
 			l.indented(p.LastExit, 21)
 		}
 	}
+}
+
+// lastExit is how the server ended last, without the output that the reason above has already.
+func lastExit(b control.BuildStatus) string {
+	how, output, _ := strings.Cut(b.LastExit, "; last output: ")
+	if output != "" && strings.Contains(b.Reason, output) {
+		return how
+	}
+	return b.LastExit
 }
 
 // long is a page about one build.
