@@ -42,7 +42,7 @@ func Long(w io.Writer, d control.BuildDetail, look Look, now time.Time) {
 	}
 	l.processes(b.Processes)
 	l.releases(b.Name, d.History)
-	l.lastBuild(d.LastBuild)
+	l.lastBuild(d.LastBuild, b.Reason+" "+b.BuildError)
 	l.schedules(b.Name, b.Schedules)
 	l.events(d.Events)
 	if len(d.Output) > 0 {
@@ -226,7 +226,8 @@ func (l *long) fate(r control.ReleaseStatus) string {
 	return fmt.Sprintf("served until %s ago", Span(l.now.Sub(r.Until)))
 }
 
-func (l *long) lastBuild(b *control.BuildResult) {
+// lastBuild shows what became of the last attempt, and why it failed where the head does not say so.
+func (l *long) lastBuild(b *control.BuildResult, head string) {
 	if b == nil {
 		return
 	}
@@ -247,7 +248,7 @@ func (l *long) lastBuild(b *control.BuildResult) {
 		steps = append(steps, s.Step+" "+took)
 	}
 	l.wrapped(strings.Join(steps, " · "))
-	if b.Error != "" {
+	if b.Error != "" && !strings.Contains(head, b.Error) {
 		l.wrapped(b.Error)
 	}
 }
