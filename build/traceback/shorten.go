@@ -79,9 +79,9 @@ func inFrame(line string) bool {
 }
 
 // marks says that a line only underlines a part of the one above it, or is a step of Python's own
-// importing: half a dozen of those stand between an import and what it imports.
+// importing or running: half a dozen of those stand between an import and what it imports.
 func marks(line string) bool {
-	if strings.HasPrefix(strings.TrimLeft(line, " "), `File "<frozen importlib.`) {
+	if text := strings.TrimLeft(line, " "); strings.HasPrefix(text, `File "<frozen importlib.`) || strings.HasPrefix(text, `File "<frozen runpy>`) {
 		return true
 	}
 	return strings.HasPrefix(line, " ") && strings.ContainsAny(line, "^~") && strings.Trim(line, " ^~") == ""
