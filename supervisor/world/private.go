@@ -19,7 +19,7 @@ const privateQueue = 4
 // listenPrivately makes a listening socket at path, in the folder run of a build, to which nobody but
 // us connects. What is in its place is removed.
 func listenPrivately(path string, as config.Identity) (*os.File, error) {
-	if err := build.MakeFolder(filepath.Dir(path), 0o750, os.Geteuid(), as.GID); err != nil {
+	if err := build.MakeRun(filepath.Dir(path), as.GID); err != nil {
 		return nil, err
 	}
 	if err := os.RemoveAll(path); err != nil {
