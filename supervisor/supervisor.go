@@ -61,6 +61,7 @@ type Supervisor struct {
 
 	fleet  atomic.Pointer[fleet]
 	shared *actor.Fleet
+	listed chan struct{}            // the fleet is another one, and so are the logs
 	inputs map[string]build.Watched // by build: its watched files; only for our own goroutine
 	read   time.Time                // when a person's wish had the file read last; only for our own goroutine
 	logs   atomic.Value             // string: the folder of the children's logs
@@ -127,7 +128,7 @@ func begin(o Options) *Supervisor {
 	hard, kill := context.WithCancel(context.Background())
 	s := &Supervisor{
 		Options: o, world: o.World, log: o.Log, started: o.World.Host.Now(),
-		inputs:   map[string]build.Watched{},
+		inputs: map[string]build.Watched{}, listed: make(chan struct{}, 1),
 		saver:    saver.New(o.World.Store, o.World.Files, o.Log.Named("state"), o.Reach),
 		notifier: sdnotify.New(o.Environ, o.Log.Named("notify")), phases: make(chan struct{}, 1),
 		course: course{requests: make(chan func()), ended: make(chan struct{}), begun: make(chan struct{}), kill: kill},
@@ -165,7 +166,7 @@ func (s *Supervisor) run(ctx context.Context) error {
 	life, end := context.WithCancel(context.Background())
 	s.task(func() { s.world.Events.Run(life.Done()) })
 	s.task(func() { s.world.Sockets.Run(life) })
-	s.task(func() { s.world.Program.Rotate(life, s.journals) })
+	s.task(func() { s.world.Program.Rotate(life, s.journals, s.listed) })
 	s.takeOver()
 	s.task(func() { s.world.Control.Serve(life, s, s.metrics) }) // there is something to say now
 	s.task(func() {

@@ -23,7 +23,7 @@ type File struct {
 // Write makes the file and its folder, regardless of our umask, if the file is missing or differs.
 func (f File) Write() error {
 	dir := filepath.Dir(f.Path)
-	if err := build.MakeFolder(dir, 0o750, os.Geteuid(), f.GID); err != nil {
+	if err := build.MakeRun(dir, f.GID); err != nil {
 		return err
 	}
 	if f.asItShouldBe() {

@@ -209,8 +209,8 @@ func (p program) Close() error {
 const journalEvery = 15 * time.Second
 
 // Rotate keeps logs from growing without bound.
-func (p program) Rotate(ctx context.Context, paths func() []string) {
-	journal.Watch(ctx, paths, journal.Policy{Custody: p.who}, journalEvery, p.log.Named("journal"))
+func (p program) Rotate(ctx context.Context, paths func() []string, changed <-chan struct{}) {
+	journal.Watch(ctx, paths, changed, journal.Policy{Custody: p.who}, journalEvery, p.log.Named("journal"))
 }
 
 // Room makes room for n descriptors at once.

@@ -20,7 +20,7 @@ const privateQueue = 4
 // us and the build's user connects. What is in its place is removed. It is the user's, as the public one
 // is: daphne changes the mode of what it listens on, or ends (twisted, unix.py: startListening).
 func listenPrivately(path string, as config.Identity) (*os.File, error) {
-	if err := build.MakeFolder(filepath.Dir(path), 0o750, os.Geteuid(), as.GID); err != nil {
+	if err := build.MakeRun(filepath.Dir(path), as.GID); err != nil {
 		return nil, err
 	}
 	if err := os.RemoveAll(path); err != nil {
