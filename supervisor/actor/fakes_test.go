@@ -188,7 +188,9 @@ func (t *tree) Terminate() error {
 }
 
 func (t *tree) End(ctx context.Context, grace time.Duration) error {
-	_ = t.Terminate() // what it may return is of Terminate alone
+	if grace > 0 {
+		_ = t.Terminate() // what it may return is of Terminate alone
+	}
 	t.w.mu.Lock()
 	stubborn, endless := t.conduct.stubborn, t.conduct.endless
 	t.w.mu.Unlock()

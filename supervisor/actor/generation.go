@@ -37,9 +37,15 @@ type generation struct {
 	stop      context.CancelFunc
 	ctx       context.Context
 	limited   limited
-	leaving   atomic.Bool               // told to end: its exit is no event
-	killed    atomic.Pointer[time.Time] // when it is killed if it has not ended by then; nil: it has not been told to end
+	parting
 	checks
+}
+
+// parting is how a generation ends.
+type parting struct {
+	leaving atomic.Bool               // told to end: its exit is no event
+	killed  atomic.Pointer[time.Time] // when it is killed if it has not ended by then; nil: it has not been told to end
+	dead    bool                      // its main process has ended
 }
 
 // checks is when a generation is checked and probed.
@@ -106,6 +112,10 @@ func (a *Actor) begin(e machine.Spawn) (*generation, error) {
 	}
 	g := &generation{n: e.N, user: l.User.UID, version: e.Version, launch: l, queued: e.Public, log: a.logPath()}
 	if e.Public {
+		if s := a.public.Socket(); s != nil && a.isServed(s, nil) && a.public.Restore() == public.KeptNoMore {
+			a.post(folderTouched{}) // with this tree alone on a new socket, no client would reach the others
+			return nil, errors.New("the public socket is lost, and all server trees are replaced")
+		}
 		// Made again if it could not be taken back from an adopted generation.
 		if err := a.public.Open(); err != nil {
 			return nil, err
@@ -139,6 +149,7 @@ func (a *Actor) mark(n int) string { return fmt.Sprintf("%s/%s/%d", a.RootID, a.
 // exited returns why a generation ended, unless it was told to.
 func (a *Actor) exited(m childExited) machine.Event {
 	a.countKills(m.g)
+	m.g.dead = true
 	if m.g.leaving.Load() {
 		a.diedEarly(m)
 		return nil
@@ -197,9 +208,31 @@ func (a *Actor) end(n int) {
 	}
 	g.leave()
 	grace := a.graceOf(g)
+	if !g.dead && !g.finishesAtTerm() && a.sharesListener(g) {
+		grace = 0
+	}
 	g.killedAfter(grace)
-	a.warn("end generation", g.tree.Terminate())
+	if grace > 0 {
+		a.warn("end generation", g.tree.Terminate())
+	}
 	a.task(func(ctx context.Context) { a.finish(ctx, g, grace, g.hadClients()) })
+}
+
+// sharesListener reports whether another tree takes clients of the listener of g. A server that is asked
+// to end may take more of them and drop them, as uvicorn does, or shut the listener down for all, as
+// daphne.
+func (a *Actor) sharesListener(g *generation) bool {
+	return g.sock != nil && g.hadClients() && a.isServed(g.sock, g)
+}
+
+// isServed reports whether another tree than but takes clients of s.
+func (a *Actor) isServed(s *public.Socket, but *generation) bool {
+	for _, g := range a.generations {
+		if g != but && g.hadClients() && !g.leaving.Load() && !g.dead && g.sock != nil && g.sock.Inode() == s.Inode() {
+			return true
+		}
+	}
+	return false
 }
 
 // retire lets generation n, which has lost the public name, serve what is in its queue, and finish what

@@ -26,9 +26,9 @@ func (c Command) Argv(p Place) ([]string, []File) {
 // SaysReady returns false: only the health probe can tell.
 func (Command) SaysReady() bool { return false }
 
-// FinishesAtTerm returns false: waitress, daphne, hypercorn and uWSGI drop requests, and a process
-// without a handler just dies.
-func (Command) FinishesAtTerm() bool { return false }
+// FinishesAtTerm returns true of gunicorn alone: waitress, daphne, hypercorn and uWSGI drop requests, and a
+// process without a handler just dies.
+func (c Command) FinishesAtTerm() bool { return c.Entry.ServerName() == "gunicorn" }
 
 // TakesTwo returns whether the command says so: most take the first listener and leave the others alone,
 // and probes would wait there for ever.

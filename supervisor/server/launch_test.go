@@ -27,6 +27,11 @@ func TestServerOfTheEntryIsGunicornUnlessACommandIsGiven(t *testing.T) {
 	if argv, _ := s.Argv(place()); argv[len(argv)-1] != "fd://4" || !s.TakesTwo() {
 		t.Errorf("%q: it takes two listeners: %v", argv, s.TakesTwo())
 	}
+	gunicorn := entry()
+	gunicorn.Command = []string{"{python}", "-m", "gunicorn", "x:y"}
+	if s.FinishesAtTerm() || !Of(gunicorn).FinishesAtTerm() || !Of(gunicorn).TakesTwo() {
+		t.Error("gunicorn by command, and no other, is known to finish its requests; it takes two listeners")
+	}
 	if words := s.LastWords([]string{"", "it broke"}); !slices.Equal(words, []string{"it broke"}) {
 		t.Errorf("last words %q", words)
 	}
