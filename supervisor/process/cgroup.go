@@ -178,7 +178,13 @@ func (g *cgroups) make(mark string) (dir string, err error) {
 		return "", nil
 	}
 	dir = filepath.Join(g.own, name)
-	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	err = os.Mkdir(dir, 0o755)
+	if errors.Is(err, fs.ErrNotExist) { // whoever cleans up removes an empty folder of ours
+		if err = os.Mkdir(g.own, 0o755); err == nil || errors.Is(err, fs.ErrExist) {
+			err = os.Mkdir(dir, 0o755)
+		}
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", err
 	}
 	return dir, nil
