@@ -27,6 +27,7 @@ GOLANGCI_LINT ?= github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK ?= golang.org/x/vuln/cmd/govulncheck@v1.9.0
 NFPM ?= github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 GORELEASER ?= github.com/goreleaser/goreleaser/v2@v2.15.2
+CYCLONEDX ?= github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 # The machines that `make deb` and `make rpm` make packages for.
 ARCHS ?= amd64 arm64
 
@@ -234,11 +235,11 @@ uninstall:
 deb rpm: needs-go
 	@GO=$(GO) NFPM=$(NFPM) ARCHS='$(ARCHS)' VERSION=$(version) .ci/package $@
 
-# What the workflow does at a tag; RELEASEFLAGS='--snapshot --skip=sbom,docker' to try it: in dist/, and nothing is published.
+# What the workflow does at a tag; RELEASEFLAGS='--snapshot --skip=docker' to try it: in dist/, and nothing is published.
 RELEASEFLAGS ?=
 .PHONY: release
 release: needs-go
-	NFPM=$(NFPM) $(GO) run $(GORELEASER) release --clean $(RELEASEFLAGS)
+	NFPM=$(NFPM) CYCLONEDX=$(CYCLONEDX) $(GO) run $(GORELEASER) release --clean $(RELEASEFLAGS)
 
 .PHONY: clean
 clean:

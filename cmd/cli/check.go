@@ -26,7 +26,10 @@ supervisor's own user: what somebody else could write is a mistake as well.
 
 Every mistake is a line of its own, FILE:LINE:COLUMN: MESSAGE. What may pass by
 itself, such as a port in use, is printed to standard error after
-"warning: ". The exit code is 0 where there is no mistake, and 1 otherwise.`,
+"warning: ". The exit code is 0 where there is no mistake, and 1 otherwise.
+
+Where once_on names one of several hosts, it says which host this is, and on
+which one the migrations and schedules of each build run.`,
 		Example: `  medctrl-supervisor check
   medctrl-supervisor -c builds.toml check`,
 		Args: noArguments,

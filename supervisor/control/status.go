@@ -13,7 +13,7 @@ type Status struct {
 	Started time.Time     `json:"started"` // UTC, whole seconds in JSON, as all times in this file
 	Config  ConfigStatus  `json:"config"`
 	Builds  []BuildStatus `json:"builds"`
-	Host    string        `json:"host"` // as once_on names it
+	Host    string        `json:"host,omitempty"` // as once_on names it; "": not known
 
 	Front     Part `json:"front"`
 	Dashboard Part `json:"dashboard"`
