@@ -356,10 +356,17 @@ func TestNewLimitsAreThoseOfWhatServesWithoutARestart(t *testing.T) {
 	}
 	w.SetBuilds(tinyEntry("two"))
 	Eventually(t, patience, "no cgroup of a build that was removed", func() (bool, string) {
-		left, err := filepath.Glob("/sys/fs/cgroup/*/*/*/medctrl-" + w.rootID() + "/*:one:*")
-		more, merr := filepath.Glob("/sys/fs/cgroup/*/medctrl-" + w.rootID() + "/*:one:*")
-		left = append(left, more...)
-		return len(left) == 0 && err == nil && merr == nil, fmt.Sprint(left)
+		var left []string
+		for _, dir := range w.cgroups() {
+			for _, name := range []string{"*:one:*", "pool:one"} {
+				found, err := filepath.Glob(filepath.Join(dir, name))
+				if err != nil {
+					t.Fatal(err)
+				}
+				left = append(left, found...)
+			}
+		}
+		return len(left) == 0, fmt.Sprint(left)
 	})
 	w.Stop()
 	if left := w.cgroups(); len(left) > 0 {
