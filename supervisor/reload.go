@@ -159,7 +159,13 @@ func (s *Supervisor) applyShared(cfg *config.Config) {
 	if err := s.world.Control.SetReaders(cfg.Supervisor.ControlGroup); err != nil {
 		s.log.Error("members of the group cannot look", "error", err)
 	}
-	if err := s.world.Program.Room(descriptorsEach * len(cfg.Builds)); err != nil {
+	room := descriptorsEach * len(cfg.Builds)
+	for _, b := range cfg.Builds {
+		for _, p := range b.Processes {
+			room += descriptorsOfProcess * p.Count
+		}
+	}
+	if err := s.world.Program.Room(room); err != nil {
 		s.log.Debug("room for descriptors cannot be made at once", "error", err)
 	}
 }
@@ -181,6 +187,9 @@ const logFolderMode = 0o750
 // descriptorsEach is how many descriptors a serving build needs: a pidfd, two for its listener, and
 // one for concurrent work.
 const descriptorsEach = 4
+
+// descriptorsOfProcess is how many an instance of a process needs: a pidfd, and what it prints to.
+const descriptorsOfProcess = 2
 
 // applyBuilds carries out a plan. Only the builds it names look at their inputs.
 func (s *Supervisor) applyBuilds(cfg *config.Config, plan config.Plan) {

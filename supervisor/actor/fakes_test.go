@@ -122,6 +122,7 @@ type tree struct {
 	notes   words // what it says by sd_notify
 	limits  config.Limits
 	boxed   bool
+	said    []string
 	kills   int // of its processes, for lack of memory
 }
 
@@ -137,6 +138,15 @@ func (t *tree) Limit(l config.Limits) error {
 }
 
 func (t *tree) Boxed() bool { return t.boxed }
+
+func (t *tree) Said(log string, n int) (said []string) {
+	t.w.do(func() {
+		if t.start.Shared && t.start.Log == log {
+			said = t.said
+		}
+	})
+	return said
+}
 
 func (t *tree) OOMKills() (n int) {
 	t.w.do(func() { n = t.kills })
