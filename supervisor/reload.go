@@ -159,13 +159,7 @@ func (s *Supervisor) applyShared(cfg *config.Config) {
 	if err := s.world.Control.SetReaders(cfg.Supervisor.ControlGroup); err != nil {
 		s.log.Error("members of the group cannot look", "error", err)
 	}
-	room := descriptorsEach * len(cfg.Builds)
-	for _, b := range cfg.Builds {
-		for _, p := range b.Processes {
-			room += descriptorsOfProcess * p.Count
-		}
-	}
-	if err := s.world.Program.Room(room); err != nil {
+	if err := s.world.Program.Room(descriptorsEach*len(cfg.Builds) + descriptorsOfProcess*cfg.Instances()); err != nil {
 		s.log.Debug("room for descriptors cannot be made at once", "error", err)
 	}
 }
