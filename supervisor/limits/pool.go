@@ -99,12 +99,15 @@ func (r *Room) Bound(name string, l Limits) error {
 	r.poolOf(name, nil)
 	r.mu.Lock()
 	pools := slices.Clone(r.pools[name])
+	for _, p := range pools {
+		p.want = l
+	}
+	if l == (Limits{}) && !slices.ContainsFunc(pools, (*Group).isMade) {
+		delete(r.pools, name)
+	}
 	r.mu.Unlock()
 	var errs []error
 	for _, p := range pools {
-		p.mu.Lock()
-		p.want = l
-		p.mu.Unlock()
 		if p.isMade() {
 			errs = append(errs, p.Set(l))
 		}
@@ -166,9 +169,9 @@ func (p *Group) ensure(l Limits) error {
 			}
 		}
 	}
-	p.mu.Lock()
+	p.room.mu.Lock()
 	want := p.want
-	p.mu.Unlock()
+	p.room.mu.Unlock()
 	for c := range controllers {
 		dir, v1 := p.dir(c)
 		if dir == "" || !c.of(want) {
@@ -177,7 +180,11 @@ func (p *Group) ensure(l Limits) error {
 		files := p.files(c, want, v1)
 		main := files[len(files)-1]
 		if text, err := os.ReadFile(filepath.Join(dir, main.name)); err != nil || strings.TrimSpace(string(text)) != main.value {
-			return p.Set(want)
+			err := p.Set(want)
+			if errors.Is(err, errInUse) || errors.Is(err, errTooMuch) {
+				return nil // there were others before, and there is a limit; Bound has said so
+			}
+			return err
 		}
 	}
 	return nil
