@@ -17,6 +17,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Instances is how many processes run beside the servers of all builds.
+func (c *Config) Instances() (n int) {
+	for _, b := range c.Builds {
+		for _, p := range b.Processes {
+			n += p.Count
+		}
+	}
+	return n
+}
+
 // Process is one entry [[build.process]]: a long-running process beside the web server.
 type Process struct {
 	Name            string

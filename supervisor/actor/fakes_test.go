@@ -123,7 +123,8 @@ type tree struct {
 	limits  config.Limits
 	boxed   bool
 	lost    error // why what it prints is lost
-	kills   int   // of its processes, for lack of memory
+	said    []string
+	kills   int // of its processes, for lack of memory
 }
 
 func (t *tree) Pid() int          { return t.pid }
@@ -140,6 +141,15 @@ func (t *tree) Limit(l config.Limits) error {
 func (t *tree) Boxed() bool { return t.boxed }
 
 func (t *tree) Unlogged() error { return t.lost }
+
+func (t *tree) Said(log string, n int) (said []string) {
+	t.w.do(func() {
+		if t.start.Shared && t.start.Log == log {
+			said = t.said
+		}
+	})
+	return said
+}
 
 func (t *tree) OOMKills() (n int) {
 	t.w.do(func() { n = t.kills })

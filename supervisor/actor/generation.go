@@ -156,7 +156,11 @@ func (a *Actor) exited(m childExited) machine.Event {
 	}
 	m.g.halt()
 	reason, output := m.exit.Words, []string(nil)
-	if !m.exit.Signal && m.g.process == "" {
+	switch {
+	case m.exit.Signal: // whoever sent it knows why
+	case m.g.process != "":
+		reason = server.Explain(m.g.launch.Server, reason, m.g.tree.Said(m.g.log, server.OutputLines))
+	default:
 		output = a.output(m.g)
 		reason = a.presented(m.g, server.Explain(m.g.launch.Server, m.g.launch.Server.Exit(reason, m.exit.Code), output))
 	}

@@ -65,6 +65,9 @@ type Tree interface {
 	// OOMKills is how many of its processes the kernel has killed because memory ran out, since it was
 	// started or adopted; also after its end.
 	OOMKills() int
+	// Said is what it has printed last itself, at most n lines, to a log that is Shared; none where that
+	// is not known. Of the last line it is certain. It may be called until End has returned.
+	Said(log string, n int) []string
 	// Private is the path of a socket on which this server alone takes clients, so that a probe does not
 	// wait in the queue of the public one. It is "" where there is none.
 	Private() string
@@ -87,6 +90,7 @@ type Start struct {
 	Listener public.Listener // nil: it takes no clients
 	Streams  *Streams        // of a task, in place of Log; nil: it has none
 	Log      string          // file that takes the output
+	Shared   bool            // others print to that, too: what it says last itself is wanted (Tree.Said)
 	Build    string          // with whose other trees it is limited (Bound)
 	Limits   config.Limits
 }
@@ -128,6 +132,7 @@ type Leftover struct {
 	Leader  Process // zero: its main process has ended
 	Members []Process
 	Task    string // ID of the task that it is, in place of N; "": it is a generation
+	Shared  bool   // as in Start
 }
 
 // Process is a process by pid and start time (clock ticks after boot): a pid alone may belong to

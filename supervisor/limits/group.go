@@ -21,9 +21,9 @@ type Group struct {
 	v1   [controllers]string // its cgroups in v1, where they may be, or ""
 	pool *Group              // in which it counts together with others, or nil
 	all  bool                // it is a pool itself
+	want Limits              // of a pool, also before it has a cgroup; Room.mu guards it
 
 	mu     sync.Mutex
-	want   Limits // of a pool, also before it has a cgroup
 	set    Limits
 	killed uint64 // what OOMKills counted last
 	brake  brake
@@ -174,13 +174,21 @@ func apply(dir string, files []file) error {
 	for _, f := range files {
 		switch err := last[f.name]; {
 		case errors.Is(err, unix.EBUSY):
-			return errors.New("more than that is in use; it applies from the next start on")
+			return errInUse
+		case errors.Is(err, unix.EINVAL) && f.name == quotaV1:
+			return errTooMuch
 		case err != nil:
 			return err
 		}
 	}
 	return nil
 }
+
+// What is in a cgroup keeps v1 from limiting it.
+var (
+	errInUse   = errors.New("more than that is in use; it applies from the next start on")
+	errTooMuch = errors.New("what is below may use more; it applies when that has ended")
+)
 
 func shown(c controller, l Limits) string {
 	switch {

@@ -94,13 +94,16 @@ func (c controller) filesV1(l Limits) []file {
 	case cpu:
 		return []file{
 			{"cpu.cfs_period_us", strconv.Itoa(period), false},
-			{"cpu.cfs_quota_us", quota(l.CPU, "-1"), false},
+			{quotaV1, quota(l.CPU, "-1"), false},
 		}
 	}
 	return []file{{"pids.max", number(l.Tasks), false}}
 }
 
-const unlimited = "max"
+const (
+	unlimited = "max"
+	quotaV1   = "cpu.cfs_quota_us"
+)
 
 func number(n uint64) string {
 	if n == 0 {

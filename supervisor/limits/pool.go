@@ -104,12 +104,15 @@ func (r *Room) Bound(name string, l Limits) error {
 	r.poolOf(name, nil)
 	r.mu.Lock()
 	pools := slices.Clone(r.pools[name])
+	for _, p := range pools {
+		p.want = l
+	}
+	if l == (Limits{}) && !slices.ContainsFunc(pools, (*Group).isMade) {
+		delete(r.pools, name)
+	}
 	r.mu.Unlock()
 	var errs []error
 	for _, p := range pools {
-		p.mu.Lock()
-		p.want = l
-		p.mu.Unlock()
 		if p.isMade() {
 			errs = append(errs, p.Set(l))
 		}
@@ -171,9 +174,9 @@ func (p *Group) ensure(l Limits) error {
 			}
 		}
 	}
-	p.mu.Lock()
+	p.room.mu.Lock()
 	want := p.want
-	p.mu.Unlock()
+	p.room.mu.Unlock()
 	for c := range controllers {
 		dir, v1 := p.dir(c)
 		if dir == "" || !c.of(want) {
@@ -182,7 +185,11 @@ func (p *Group) ensure(l Limits) error {
 		files := p.files(c, want, v1)
 		main := files[len(files)-1]
 		if text, err := os.ReadFile(filepath.Join(dir, main.name)); err != nil || strings.TrimSpace(string(text)) != main.value {
-			return p.Set(want)
+			err := p.Set(want)
+			if errors.Is(err, errInUse) || errors.Is(err, errTooMuch) {
+				return nil // there were others before, and there is a limit; Bound has said so
+			}
+			return err
 		}
 	}
 	return nil

@@ -52,6 +52,25 @@ func TestTreesOfAPoolHaveItsLimitsTogether(t *testing.T) {
 	f.has(map[string]string{pool + "/memory.max": "536870912", pool + "/memory.high": "483183820"})
 }
 
+func TestPoolThatNobodyIsInIsForgotten(t *testing.T) {
+	t.Parallel()
+	f, r := fakeRoom(t)
+	own := pooled(f, "x:one:1")
+	g, _, err := r.Make(all, "x/one/1", own, "one")
+	if err != nil || g.pool.want != (Limits{}) {
+		t.Fatal(g, err)
+	}
+	if err := r.Bound("one", Limits{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(f.path(pool)); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Bound("one", Limits{}); err != nil || len(r.pools) != 0 {
+		t.Errorf("%d pools are remembered that nobody is in (%v)", len(r.pools), err)
+	}
+}
+
 func pooledBeside(f fake, name string) string {
 	f.cgroup(pool+"/"+name, "cpu memory pids")
 	return f.path(pool + "/" + name)

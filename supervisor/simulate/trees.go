@@ -254,6 +254,9 @@ func (k trees) Bound(string, config.Limits, bool) error { return nil }
 // Limit limits nothing: nobody eats memory there.
 func (h *handle) Limit(config.Limits) error { return nil }
 
+// Said is nothing: nobody prints there.
+func (h *handle) Said(string, int) []string { return nil }
+
 // OOMKills counts none.
 func (h *handle) OOMKills() int { return 0 }
 

@@ -119,6 +119,9 @@ func (t tree) End(ctx context.Context, grace time.Duration) error {
 	}
 	t.trees.dropTemp(t.temp)
 	t.trees.dropPrivate(t.private)
+	if t.output != nil {
+		t.output.Close() // nothing was written through it here
+	}
 	t.ended()
 	return nil
 }

@@ -43,7 +43,8 @@ type tree struct {
 	private string // the socket on which it is probed, or ""
 	ended   func() // what is to be done when it has ended
 	boxed   bool
-	lost    error // why what it prints is lost; nil: it is not
+	lost    error    // why what it prints is lost; nil: it is not
+	output  *os.File // the description that it prints to, where others print to the same log; or nil
 }
 
 // Signal sends a signal to all of the tree.
@@ -63,6 +64,14 @@ func (t tree) Boxed() bool { return t.boxed }
 
 // Unlogged says why what it prints is lost. Of what is left of a tree it is not known.
 func (t tree) Unlogged() error { return t.lost }
+
+// Said is what it has printed last to a log that is not its own.
+func (t tree) Said(log string, n int) []string {
+	if t.output == nil {
+		return nil
+	}
+	return journal.Said(log, t.output, n)
+}
 
 // Start starts a server. A log that cannot be opened costs the log alone.
 func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server.Words, error) {
@@ -93,7 +102,7 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 	if s.Streams == nil {
 		if output, lost = t.output(s.Log); lost != nil {
 			t.log.Error("what a server prints is lost until its next start", "error", lost)
-		} else {
+		} else if !s.Shared || s.Launch.Box != nil {
 			defer output.Close() // the child has its own
 		}
 	}
@@ -123,6 +132,9 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 	drop := func() {
 		t.dropTemp(temp)
 		t.dropPrivate(private)
+		if s.Shared && output != nil {
+			output.Close() // nothing was written through it
+		}
 	}
 	if c := s.Streams; c != nil {
 		spec.Stdin, spec.Stdout, spec.Stderr, spec.Terminal = c.In, c.Out, c.Err, c.Terminal
@@ -138,7 +150,23 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 		drop()
 		return nil, nil, err
 	}
-	return tree{child, t, temp, private, ended, s.Launch.Box != nil, lost}, words, nil
+	started := tree{Child: child, trees: t, temp: temp, private: private, ended: ended, boxed: s.Launch.Box != nil, lost: lost}
+	switch {
+	case s.Shared && started.boxed: // where it opens its log by itself
+		started = started.keepOutput()
+	case s.Shared:
+		started.output = output
+	}
+	return started, words, nil
+}
+
+// keepOutput returns t with what it prints to, for Said.
+func (t tree) keepOutput() tree {
+	var err error
+	if t.output, err = t.Output(); err != nil {
+		t.trees.log.Debug("what a process says last will not be known", "pid", t.Pid(), "error", err)
+	}
+	return t
 }
 
 // spawn starts it, with a way to say that it is ready where it has one.
@@ -204,12 +232,17 @@ func (t trees) Adopt(l actor.Leftover, exited func(actor.Exit)) (actor.Tree, err
 	if err != nil {
 		t.log.Debug("status does not know whether a server is in a sandbox", "pid", l.Leader.Pid, "error", err)
 	}
-	return tree{child, t, tempOf(t.root, l.Mark), private, func() {}, boxed, nil}, nil
+	adopted := tree{Child: child, trees: t, temp: tempOf(t.root, l.Mark), private: private, ended: func() {}, boxed: boxed}
+	if l.Shared {
+		adopted = adopted.keepOutput()
+	}
+	return adopted, nil
 }
 
 // Remains returns the rest of a tree.
 func (t trees) Remains(l actor.Leftover) actor.Tree {
-	return tree{t.table.Remains(l.Leader.Pid, l.Leader.StartTime, l.Mark, l.User), t, tempOf(t.root, l.Mark), privateOf(t.root, l.Mark), func() {}, false, nil}
+	child := t.table.Remains(l.Leader.Pid, l.Leader.StartTime, l.Mark, l.User)
+	return tree{Child: child, trees: t, temp: tempOf(t.root, l.Mark), private: privateOf(t.root, l.Mark), ended: func() {}}
 }
 
 // mostEnviron is above the largest environment that the kernel takes (execve(2)); a process can make
