@@ -30,6 +30,7 @@ type Supervisor struct {
 	LogDir            string
 	MaxParallelBuilds int
 	Front             string // host:port of the embedded front; "" for none
+	FrontProxies      string // networks of the proxies before the front, each once, with spaces between them
 	Dashboard         string // host:port of the dashboard; "" for none
 	DashboardRead     string // file with the token of those who may see logs and output; "" for nobody
 	DashboardWrite    string // the same of those who may act; they may also see

@@ -49,6 +49,7 @@ func Diff(old, next *Config) Plan {
 		{"log_dir", old.Supervisor.LogDir, next.Supervisor.LogDir},
 		{"max_parallel_builds", old.Supervisor.MaxParallelBuilds, next.Supervisor.MaxParallelBuilds},
 		{"front", old.Supervisor.Front, next.Supervisor.Front},
+		{"front_proxies", old.Supervisor.FrontProxies, next.Supervisor.FrontProxies},
 		{"dashboard", old.Supervisor.Dashboard, next.Supervisor.Dashboard},
 		{"dashboard_read", old.Supervisor.DashboardRead, next.Supervisor.DashboardRead},
 		{"dashboard_write", old.Supervisor.DashboardWrite, next.Supervisor.DashboardWrite},

@@ -160,7 +160,7 @@ func (l *loader) settings(c *Config) {
 
 var (
 	topKeys        = []string{"root", "supervisor", "defaults", "build"}
-	supervisorKeys = []string{"log_level", "log_format", "log_dir", "max_parallel_builds", "front", "dashboard", "dashboard_read", "dashboard_write", "metrics", "control_group", "include"}
+	supervisorKeys = []string{"log_level", "log_format", "log_dir", "max_parallel_builds", "front", "front_proxies", "dashboard", "dashboard_read", "dashboard_write", "metrics", "control_group", "include"}
 )
 
 func (l *loader) unknown(path, name string, known []string) {
@@ -260,6 +260,8 @@ func (l *loader) supervisor(c *Config, file tomlTable) {
 			if want = set(&s.Front, v); want == "" && s.Front != "" {
 				want = hostPort(s.Front)
 			}
+		case "front_proxies":
+			want = s.setProxies(v)
 		case "dashboard":
 			if want = set(&s.Dashboard, v); want == "" && s.Dashboard != "" {
 				want = dashboardAddress(s.Dashboard)

@@ -74,6 +74,7 @@ metrics = "127.0.0.1:9105"
 dashboard = "127.0.0.1:8081"
 dashboard_read = "token"
 dashboard_write = "token"
+front_proxies = ["10.1.0.0/16", "10.0.0.7", "10.0.0.7", "2001:db8::/32"]
 control_group = "root"
 [[build]]
 name = "one"
@@ -158,7 +159,7 @@ core = "unlimited"
 	}
 	if want := (Supervisor{
 		LogLevel: "debug", LogFormat: "json", LogDir: s.path("logs"), MaxParallelBuilds: 3, Front: "[::1]:8080",
-		Dashboard: "127.0.0.1:8081", DashboardRead: s.path("token"), DashboardWrite: s.path("token"), ControlGroup: "root",
+		Dashboard: "127.0.0.1:8081", DashboardRead: s.path("token"), DashboardWrite: s.path("token"), FrontProxies: "10.0.0.7/32 10.1.0.0/16 2001:db8::/32", ControlGroup: "root",
 		Metrics: "127.0.0.1:9105",
 	}); c.Supervisor != want {
 		t.Errorf("[supervisor] is %+v, want %+v", c.Supervisor, want)

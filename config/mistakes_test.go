@@ -10,6 +10,17 @@ import (
 	"testing"
 )
 
+func TestProxiesAreAddressesAndNetworks(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	for _, wrong := range []string{`»["10.0.0.0/33"]`, `»["10.0.0.1/8"]`, `»["localhost"]`, `»["fe80::1%eth0"]`, `»"10.0.0.0/8"`, `»[1]`, `»[""]`} {
+		s.bad("root = 'run'\n[supervisor]\nfront_proxies = "+wrong+"\n", "addresses or networks of proxies")
+	}
+	if got := s.good("root = 'run'\n[supervisor]\nfront_proxies = []\n").Supervisor.FrontProxies; got != "" {
+		t.Errorf("none are %q", got)
+	}
+}
+
 func TestMistakesAreReportedAtTheirPlaceAllAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -81,8 +81,13 @@ func (c *Config) standardSupervisor() Supervisor {
 
 // field returns where the value of a key of [supervisor] is kept; nil for include.
 func (s *Supervisor) field(name string) any {
+	proxies := strings.Fields(s.FrontProxies)
+	if len(proxies) == 0 {
+		proxies = nil
+	}
 	return map[string]any{
-		"log_level": &s.LogLevel, "log_format": &s.LogFormat, "log_dir": &s.LogDir, "max_parallel_builds": &s.MaxParallelBuilds,
+		"front_proxies": &proxies,
+		"log_level":     &s.LogLevel, "log_format": &s.LogFormat, "log_dir": &s.LogDir, "max_parallel_builds": &s.MaxParallelBuilds,
 		"front": &s.Front, "dashboard": &s.Dashboard, "dashboard_read": &s.DashboardRead, "dashboard_write": &s.DashboardWrite,
 		"metrics": &s.Metrics, "control_group": &s.ControlGroup,
 	}[name]

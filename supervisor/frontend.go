@@ -67,6 +67,7 @@ func (f *frontend) apply(cfg *config.Config) {
 	f.pages.Limit(b.dashboard)
 	f.scraped.Limit(b.metrics)
 	f.front.SetRoutes(routes(cfg))
+	f.front.Believe(cfg.Supervisor.Proxies())
 	f.follow(cfg.Supervisor)
 	f.at[0].move(cfg.Supervisor.Front)
 	f.at[1].move(cfg.Supervisor.Dashboard)

@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +19,7 @@ import (
 type Front struct {
 	*Server
 	table  atomic.Pointer[routes]
+	nearer atomic.Pointer[[]netip.Prefix] // the proxies that are believed
 	proxy  httputil.ReverseProxy
 	bodies *store // of requests
 	ahead  *store // of responses
@@ -54,8 +57,9 @@ func New(log hclog.Logger, folder string) *Front {
 	f := &Front{bodies: newStore(folder), ahead: newStore(folder)}
 	f.Server = newServer("front", log, f, StallTimeout)
 	f.table.Store(&routes{})
+	f.Believe(nil)
 	f.proxy = httputil.ReverseProxy{
-		Rewrite:        rewrite,
+		Rewrite:        f.rewrite,
 		Transport:      &twice{once: newTransport(), counts: &f.counts},
 		FlushInterval:  -1, // every piece of a response goes out as it comes
 		ModifyResponse: f.modify,
@@ -69,6 +73,16 @@ func New(log hclog.Logger, folder string) *Front {
 func (f *Front) SetRoutes(given []Route) {
 	table := newRoutes(given)
 	f.table.Store(&table)
+}
+
+// Believe sets the networks of proxies before the front: what these say of the client, in
+// X-Forwarded-Proto, -Host, -Prefix and X-Real-IP, is passed on as they say it.
+func (f *Front) Believe(proxies []netip.Prefix) { f.nearer.Store(&proxies) }
+
+// believes reports whether a request comes from one of the proxies.
+func (f *Front) believes(remote string) bool {
+	from, err := netip.ParseAddrPort(remote)
+	return err == nil && slices.ContainsFunc(*f.nearer.Load(), func(p netip.Prefix) bool { return p.Contains(from.Addr().Unmap()) })
 }
 
 // LimitFiles sets how many bodies may be kept in files at once, each way.
@@ -134,7 +148,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // rewrite turns the client's request into the build's. ReverseProxy has already removed hop-by-hop
 // headers, Forwarded and X-Forwarded-{For,Host,Proto}.
-func rewrite(pr *httputil.ProxyRequest) {
+func (f *Front) rewrite(pr *httputil.ProxyRequest) {
 	in, out := pr.In, pr.Out
 	to := targetOf(in.Context())
 	out.URL.Scheme = "http"
@@ -163,6 +177,7 @@ func rewrite(pr *httputil.ProxyRequest) {
 		out.Header.Set("X-Forwarded-Prefix", to.Location)
 	}
 	out.Header.Del("X-Real-IP")
+	prefix := out.Header.Get("X-Forwarded-Prefix")
 	via := in.Header.Values("X-Forwarded-For")
 	// a unix socket's peer has no address
 	if ip, _, err := net.SplitHostPort(in.RemoteAddr); err == nil {
@@ -171,6 +186,17 @@ func rewrite(pr *httputil.ProxyRequest) {
 	}
 	if len(via) > 0 {
 		out.Header.Set("X-Forwarded-For", strings.Join(via, ", "))
+	}
+	if !f.believes(in.RemoteAddr) {
+		return
+	}
+	for _, name := range []string{"X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Prefix", "X-Real-Ip"} {
+		if said := in.Header.Values(name); len(said) == 1 && said[0] != "" { // of two, one is the client's
+			out.Header.Set(name, said[0])
+		}
+	}
+	if before := in.Header.Get("X-Forwarded-Prefix"); before != "" && prefix != "" {
+		out.Header.Set("X-Forwarded-Prefix", strings.TrimSuffix(before, "/")+prefix)
 	}
 }
 

@@ -42,6 +42,7 @@ var rules = map[string]rule{
 	"supervisor.log_dir":             lost("what the servers print lies in a volume of the pod, and goes with it: `logs` shows it"),
 	"supervisor.max_parallel_builds": lost(oneBuild),
 	"supervisor.front":               carried,
+	"supervisor.front_proxies":       lost("a pod believes whatever reaches it, as only the cluster does: keep others out by a NetworkPolicy"),
 	"supervisor.dashboard":           lost(dashboards),
 	"supervisor.dashboard_read":      lost(dashboards),
 	"supervisor.dashboard_write":     lost(dashboards),

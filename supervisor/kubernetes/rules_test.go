@@ -12,7 +12,7 @@ import (
 // samples are values of each key, other than its default.
 var samples = map[string]string{
 	"root": `"other"`, "supervisor.log_level": `"debug"`, "supervisor.log_format": `"json"`, "supervisor.log_dir": `"logs"`, "supervisor.max_parallel_builds": "2",
-	"supervisor.front": `"127.0.0.1:8080"`, "supervisor.dashboard": `"127.0.0.1:8081"`, "supervisor.dashboard_read": `"token"`, "supervisor.dashboard_write": `"token"`,
+	"supervisor.front": `"127.0.0.1:8080"`, "supervisor.front_proxies": `["10.0.0.7"]`, "supervisor.dashboard": `"127.0.0.1:8081"`, "supervisor.dashboard_read": `"token"`, "supervisor.dashboard_write": `"token"`,
 	"supervisor.metrics": `"127.0.0.1:9105"`, "supervisor.control_group": `"root"`, "supervisor.include": `["more.toml"]`,
 
 	"source": `"other"`, "app_dir": `"Other"`, "requirements": `"reqs/all.txt"`, "settings_dir": `"other"`, "wsgi": `"x:y"`, "location": `"/x"`, "strip_prefix": "false",
