@@ -78,7 +78,7 @@ exit code is 0, and 1 with the reason where a build cannot be exported.`,
 	f.IntVar(&o.Replicas, "replicas", 2, "how many `PODS` each build has")
 	f.BoolVar(&o.Plain, "plain", false, "gunicorn alone in the pods, without a supervisor")
 	f.StringVar(&o.ingress, "ingress", "", "an Ingress in place of an HTTPRoute, for the `CONTROLLER` nginx")
-	f.StringVar(&o.Gateway, "gateway", "gateway/web", "the Gateway of HTTPRoutes, in its `NAMESPACE/NAME`")
+	f.StringVar(&o.Gateway, "gateway", "gateway/web", "the `GATEWAY` of routes, [NAMESPACE/]NAME")
 	f.StringArrayVar(&o.Hosts, "host", nil, "a `HOST` of the routes; may be repeated (default: any)")
 	f.StringVar(&o.data, "data", "1Gi", "the `SIZE` of each build's volume of data, or none")
 	f.StringVar(&o.steps, "steps", string(kubernetes.StepsInJob), "`WHERE` [build.steps] run: job or image")

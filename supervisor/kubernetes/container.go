@@ -89,7 +89,7 @@ func (w *writer) containerfile() string {
 	line("RUN apt-get update && apt-get install -y --no-install-recommends %sca-certificates ${PACKAGES} && rm -rf /var/lib/apt/lists/*", packages)
 	line("COPY --from=supervisor /usr/bin/medctrl-supervisor /usr/local/bin/")
 	for _, folder := range folders {
-		line("COPY --from=%s %s", called[folder], jsonList(".", folder+"/"))
+		line("COPY --from=%s --chown=%d:%d %s", called[folder], uid, uid, jsonList(".", folder+"/"))
 	}
 	var files []string
 	for _, b := range w.builds {

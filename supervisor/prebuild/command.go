@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -53,11 +54,14 @@ func NewCommand(root string, entry config.Build, argv, environ []string) (*Comma
 	}
 	launch := server.PrepareTask(&entry, env, place, owner, server.Once{Argv: argv, Braces: true})
 	c := &Command{argv: launch.Argv, env: launch.Env, dir: launch.Dir, umask: launch.Umask, limits: launch.Limits, newPrivs: launch.NewPrivs}
-	if c.path, err = build.Program(c.argv[0], c.env); err != nil {
-		return nil, err
-	}
-	if !filepath.IsAbs(c.path) {
+	switch c.path = c.argv[0]; {
+	case filepath.IsAbs(c.path):
+	case strings.Contains(c.path, "/"): // from where it is to run
 		c.path = filepath.Join(c.dir, c.path)
+	default:
+		if c.path, err = build.Program(c.argv[0], c.env); err != nil {
+			return nil, fmt.Errorf("find %s for build %s: %w", c.argv[0], entry.Name, err)
+		}
 	}
 	return c, nil
 }
