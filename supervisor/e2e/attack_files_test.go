@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -38,6 +39,12 @@ func (a *arena) supervises(limit time.Duration, args ...string) string {
 // gives gives what is at a path to a user.
 func gives(path string, to *syscall.Credential) error {
 	return os.Lchown(path, int(to.Uid), int(to.Gid))
+}
+
+// edited changes the source, and has git read files of it to know that they were not changed.
+func (s fourth) edited() error {
+	now := time.Now().Add(-time.Second)
+	return errors.Join(os.WriteFile(s.path("API/changed.py"), fmt.Appendf(nil, "A = %d\n", now.UnixNano()), 0o644), os.Chtimes(s.path("API/manage.py"), now, now))
 }
 
 func attemptsWithFiles() []attempt {
@@ -246,7 +253,7 @@ func attemptsWithFiles() []attempt {
 				spelledGit(above, "commit", "-q", "-m", "a claim"), spelledGit(above, "config", "filter.own.clean", "id >>"+ran+"; cat"),
 				os.WriteFile(filepath.Join(above, ".git/info/attributes"), []byte("*.py filter=own\n"), 0o644),
 				filepath.WalkDir(filepath.Join(above, ".git"), func(path string, _ fs.DirEntry, err error) error { return errors.Join(err, gives(path, a.stranger)) }),
-				os.WriteFile(s.path("API/api_settings/views.py"), []byte(readAll(s.path("API/api_settings/views.py"))+"\n"), 0o644))
+				s.edited())
 			if err != nil {
 				return err.Error()
 			}
@@ -258,6 +265,35 @@ func attemptsWithFiles() []attempt {
 				return "it ran as " + did
 			}
 			return "nothing"
+		}},
+		{by: supplier, what: "has more than it should in a program that git runs", refused: `^NoNewPrivs:\s1\nCap`, try: func(a *arena) string {
+			s := a.fourth()
+			told := s.Data("four", "git.told")
+			err := errors.Join(os.RemoveAll(filepath.Join(s.source, ".git")), spelledGit(s.source, "init", "-q"), spelledGit(s.source, "add", "-A"), spelledGit(s.source, "commit", "-q", "-m", "one"),
+				spelledGit(s.source, "config", "filter.own.clean", "grep -E '^(NoNewPrivs|CapBnd|Uid)' /proc/self/status >>"+told+"; id -u >>"+told+"; cat; sleep 616 & setsid sleep 616 &"),
+				os.WriteFile(filepath.Join(s.source, ".git/info/attributes"), []byte("*.py filter=own\n"), 0o644),
+				s.edited())
+			if err != nil {
+				return err.Error()
+			}
+			defer os.RemoveAll(filepath.Join(s.source, ".git"))
+			if out, wrong, code := a.CLI("deploy", "four"); code != 0 {
+				return out + wrong
+			}
+			if left := until(patience, func() string { return running("sleep 616") }, func(text string) bool { return text == "nothing" }); left != "nothing" {
+				return left
+			}
+			var said []string
+			for _, line := range strings.Split(readAll(told), "\n") {
+				if strings.HasPrefix(line, "NoNewPrivs") || strings.HasPrefix(line, "CapBnd") && strings.Trim(line, "CapBnd:\t0") == "" {
+					said = append([]string{line}, said...)
+				} else if line != "" && line != fmt.Sprint(a.one.Uid) && !strings.HasPrefix(line, "Uid:\t"+fmt.Sprint(a.one.Uid)+"\t") {
+					return line
+				}
+			}
+			slices.Sort(said)
+			slices.Reverse(said)
+			return strings.Join(slices.Compact(said), "\n")
 		}},
 		{by: local, what: "holds a build up by a lock above its source", refused: nothing, try: func(a *arena) string {
 			s := a.fourth()
