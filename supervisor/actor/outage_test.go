@@ -25,7 +25,9 @@ func (l *life) tries(release string) (n int) {
 // A database that restarts, or a host that is busy for an hour, says nothing about a release that is checked
 // meanwhile: it serves once that is over, without anybody's doing.
 func TestCandidateThatFailsWhileTheDatabaseRestartsOrTheHostIsBusyIsTriedAgain(t *testing.T) {
-	traced := func(exception string) string { return "Traceback (most recent call last):\n  File \"a.py\", line 1, in open\n" + exception }
+	traced := func(exception string) string {
+		return "Traceback (most recent call last):\n  File \"a.py\", line 1, in open\n" + exception
+	}
 	ends := func(code int) conduct { return conduct{dies: &Exit{Words: "exit code 3", Code: code}} }
 	for name, c := range map[string]struct {
 		conduct conduct
