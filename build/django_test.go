@@ -159,6 +159,26 @@ def lose():
 	}
 }
 
+// Another server that is away comes back too, but what a migration did before it asked for that is done.
+func TestRealMigrationThatMissesAnotherServerIsNotRepeatedUnasked(t *testing.T) {
+	t.Parallel()
+	const refused = `__import__("socket").create_connection(("127.0.0.1", 1))`
+	p := newDjango(t, `migrations.RunPython(lambda apps, editor: did("half")), migrations.RunPython(lambda apps, editor: `+refused+")", "")
+	step := p.failed(t)
+	if step.Step != "migrate" || !step.Final || p.did(t) != "half\n" {
+		t.Errorf("final %v, did %q: %v", step.Final, p.did(t), step)
+	}
+	contains(t, step.Error(), "ConnectionRefusedError")
+
+	p = newDjango(t, "", "")
+	p.write(t, "API/things/apps.py", "from django.apps import AppConfig\nclass Things(AppConfig):\n    name, default = 'things', True\n    def ready(self):\n        "+refused+"\n")
+	p.Check = false
+	if step = p.failed(t); step.Step != "migrate" || step.Final {
+		t.Errorf("before it began: final %v: %v", step.Final, step)
+	}
+	contains(t, step.Error(), "ConnectionRefusedError") // and not what a second try in the same process says
+}
+
 func TestRealMigrationThatCannotBeLoadedIsNotRepeatedUnasked(t *testing.T) {
 	t.Parallel()
 	p := newDjango(t, "no_such_name", "")

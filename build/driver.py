@@ -31,7 +31,7 @@ def main():
             try:
                 run(link, request.split("\0"))
             except BaseException as e:
-                if away(e):
+                if away(e) and (not Stage.reached or of_driver(e)):
                     tell(link, b"stage away")
                 elif refused(e):
                     tell(link, b"stage refused")
@@ -63,6 +63,7 @@ def tell(link, what):
 
 
 def run(link, args):
+    Stage.reached = False
     if args[0] == "migrate":
         migrate(link, args)
     elif args[0] == "collectstatic":
@@ -90,8 +91,14 @@ def manage(args):
 
 # Tells how far a migration is: one that fails before it has reached its database has changed nothing and may be repeated.
 class Stage:
+    reached = False  # one has
+
     def __init__(self, link, alias):
         self.link, self.alias, self.now = link, alias, ""
+
+    def begins(self):
+        Stage.reached = True
+        self.say("begun")
 
     def say(self, now):
         if now != self.now:
@@ -100,7 +107,7 @@ class Stage:
 
     def connected(self, connection, **_):
         if connection.alias == self.alias:
-            self.say("begun")
+            self.begins()
 
 
 def migrate(link, args):
@@ -138,13 +145,13 @@ def watch(stage):
     execute = ManagementUtility.execute
 
     def told(self):
-        stage.say("begun" if connected else "connecting")
+        stage.begins() if connected else stage.say("connecting")
         return execute(self)
 
     # A manage.py may go on in another process, which says nothing: whatever that does must not be done twice.
     def elsewhere(event, _):
         if stage.now == "outside" and event in ("os.exec", "os.fork", "os.posix_spawn", "os.system", "subprocess.Popen"):
-            stage.say("begun")
+            stage.begins()
 
     if hasattr(sys, "addaudithook"):  # Python 3.8
         sys.addaudithook(elsewhere)
@@ -161,6 +168,18 @@ def of_database(e):
         if isinstance(e, Error):
             return True
         seen.add(id(e))
+        e = e.__cause__ or e.__context__
+    return False
+
+
+# Whether a database's driver raised it, or Django in its place. What a migration that has begun says of another server is no
+# reason to do its first half once more.
+def of_driver(e):
+    seen = set()
+    while e is not None and id(e) not in seen:
+        seen.add(id(e))
+        if {c.__name__ for c in type(e).__mro__} & {"DatabaseError", "InterfaceError"} or any(of_driver(one) for one in getattr(e, "exceptions", ())):
+            return True
         e = e.__cause__ or e.__context__
     return False
 
@@ -440,18 +459,21 @@ def lock(link, databases):
 
 
 # The settings are those that manage.py sets up, which may load more than the module. What is wrong with them is for migrate
-# to say; until then all builds of unknown databases wait for each other.
+# to say, in another process: what failed half-way fails for another reason when it is tried again here. All builds of unknown
+# databases wait for each other.
 def names():
     try:
         from django.conf import settings
-
+    except Exception:
+        return ["unknown"]
+    try:
         if not settings.configured:
             with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
                 manage(["version"])
         if settings.configured:
             return [name_of(d) for d in settings.DATABASES.values()]
     except (Exception, SystemExit):
-        pass
+        sys.exit(0)
     return ["unknown"]
 
 

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -176,6 +177,24 @@ func TestWhatCannotBeCopiedIsNamedInASentenceOfOurs(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestWhatWeMayNotReadIsNamedInASentenceOfOurs(t *testing.T) {
+	t.Parallel()
+	for name, err := range map[string]error{
+		"/app/a/b": &fs.PathError{Op: "openat", Path: "a/b", Err: syscall.EACCES},
+		"/app/dir": fmt.Errorf("read: %w", &fs.PathError{Op: "open", Path: "/app/dir", Err: syscall.EACCES}),
+	} {
+		got := denied(name, err)
+		if !errors.Is(got, fs.ErrPermission) || !strings.HasPrefix(got.Error(), name+": permission denied: the user") {
+			t.Errorf("%v became %v", err, got)
+		}
+	}
+	for _, err := range []error{nil, errClosed, &fs.PathError{Op: "open", Path: "/root/releases/x", Err: syscall.EACCES}, &fs.PathError{Op: "openat", Path: "a", Err: syscall.EIO}} {
+		if got := denied("/app/a", err); got != err {
+			t.Errorf("%v became %v", err, got)
+		}
 	}
 }
 

@@ -43,6 +43,7 @@ func walk(ctx context.Context, app string, visit func(rel string, d fs.DirEntry)
 			if path != app && vanished(path, result) {
 				result = nil // it is not part of the application any more
 			}
+			result = denied(path, result)
 		}()
 		if err == nil {
 			err = context.Cause(ctx)
@@ -78,6 +79,15 @@ func walk(ctx context.Context, app string, visit func(rel string, d fs.DirEntry)
 		}
 		return visit(rel, d)
 	})
+}
+
+// denied is an error in a sentence where it is that we ourselves may not read what is at path.
+func denied(path string, err error) error {
+	var p *fs.PathError
+	if !errors.As(err, &p) || !errors.Is(p.Err, fs.ErrPermission) || filepath.IsAbs(p.Path) && p.Path != path {
+		return err
+	}
+	return fmt.Errorf("%s: %w: the user whom the supervisor runs as may not read it; permit that, or move it out of the application", path, p.Err)
 }
 
 // mostEntries is more files and folders than any application or package has.

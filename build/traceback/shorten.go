@@ -79,10 +79,14 @@ func inFrame(line string) bool {
 }
 
 // marks says that a line only underlines a part of the one above it, or is a step of Python's own
-// importing or running: half a dozen of those stand between an import and what it imports.
+// importing or running, half a dozen of which stand between an import and what it imports, or of a program
+// without a file, such as the one that runs manage.py.
 func marks(line string) bool {
-	if text := strings.TrimLeft(line, " "); strings.HasPrefix(text, `File "<frozen importlib.`) || strings.HasPrefix(text, `File "<frozen runpy>`) {
-		return true
+	text := strings.TrimLeft(line, " ")
+	for _, step := range []string{`File "<frozen importlib.`, `File "<frozen runpy>`, `File "<string>", line `} {
+		if strings.HasPrefix(text, step) && strings.Contains(text, ", in ") { // else it is where a syntax error is
+			return true
+		}
 	}
 	return strings.HasPrefix(line, " ") && strings.ContainsAny(line, "^~") && strings.Trim(line, " ^~") == ""
 }

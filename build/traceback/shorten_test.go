@@ -44,7 +44,7 @@ func TestLastCauseOfAChainIsShown(t *testing.T) {
 		"only a library": {"Traceback (most recent call last):\n  File \"/usr/lib/python3/dist-packages/django/x.py\", line 1, in f\n    g()\nValueError: no\n",
 			"Traceback (most recent call last):\n  File \"/usr/lib/python3/dist-packages/django/x.py\", line 1, in f\n    g()\nValueError: no\n"},
 		"a program without a file": {"Traceback (most recent call last):\n  File \"<string>\", line 184, in look\n  File \"/usr/lib/python3/dist-packages/django/x.py\", line 1, in f\n    g()\nValueError: no\n",
-			"Traceback (most recent call last):\n  File \"<string>\", line 184, in look\n  File \"/usr/lib/python3/dist-packages/django/x.py\", line 1, in f\n    g()\nValueError: no\n"},
+			"Traceback (most recent call last):\n  File \"/usr/lib/python3/dist-packages/django/x.py\", line 1, in f\n    g()\nValueError: no\n"},
 		"syntax of a library": {"Traceback (most recent call last):\n  File \"/srv/app/a.py\", line 1, in <module>\n    import bad\n  File \"/v/site-packages/x.py\", line 1, in <module>\n    import bad\n  File \"/v/site-packages/bad.py\", line 1\n    def x(\nSyntaxError: no\n",
 			"Traceback (most recent call last):\n  File \"/srv/app/a.py\", line 1, in <module>\n    import bad\n  File \"/v/site-packages/bad.py\", line 1\n    def x(\nSyntaxError: no\n"},
 		"syntax": {"Traceback (most recent call last):\n  File \"a.py\", line 1, in <module>\n    import bad\n  File \"bad.py\", line 1\n    def x(\n         ^\nSyntaxError: '(' was never closed\n",
