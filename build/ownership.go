@@ -25,12 +25,9 @@ func MakeFolder(path string, mode fs.FileMode, uid, gid int) error {
 	return nil
 }
 
-// MakeRun makes a build's folder of what is made anew for every start, which its group (-1: our own) may
-// enter as well.
+// MakeRun makes a build's folder of what is made anew for every start, which its group may enter as
+// well (-1: one that is there keeps it, as a candidate that runs as another user may need it).
 func MakeRun(path string, gid int) error {
-	if gid < 0 {
-		gid = os.Getegid() // the group of before, of a build that has none any more, has no business here
-	}
 	return MakeFolder(path, 0o750, os.Geteuid(), gid)
 }
 

@@ -27,6 +27,9 @@ func Look(ctx context.Context, c *config.Config, environ []string) (wrong, warni
 		l := look{c, b, seen}
 		if root := seen.StaticRoot(); root != "" && !c.Refused(b.Name, "app_dir", "settings_dir", "collectstatic") {
 			static = append(static, collects{b.Name, root})
+			if at := unwritable(root, b, seen.As); at != "" && !c.Refused(b.Name, "user", "group") {
+				wrong = append(wrong, c.Wrong(b.Name, "collectstatic", "the build's user may not write to STATIC_ROOT, %s: see the rights of %s", root, at))
+			}
 		}
 		wrong = append(wrong, l.interpreter()...)
 		wrong = append(wrong, l.folders()...)

@@ -228,6 +228,29 @@ func TestBuildsWithOneStaticRootAreAMistake(t *testing.T) {
 	}
 }
 
+func TestStaticRootThatCannotBeWrittenIsAMistake(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	taken := filepath.Join(dir, "taken")
+	for root, wrong := range map[string]bool{taken: true, filepath.Join(taken, "static"): true, filepath.Join(dir, "static/new"): false, filepath.Join(dir, "src/API/static"): false} {
+		for file, text := range map[string]string{
+			"taken": "", "src/requirements.txt": "gunicorn\n", "src/API/manage.py": "", "src/API/settings/deploy_one.py": "STATIC_ROOT = '" + root + "'\n",
+		} {
+			write(t, filepath.Join(dir, file), text, 0o644)
+		}
+		file := filepath.Join(dir, "builds.toml")
+		write(t, file, "root = \"root\"\n[[build]]\nname = \"one\"\nsource = \"src\"\nsettings_dir = \"settings\"\npython = \"/bin/sh\"\ncollectstatic = true\n", 0o644)
+		cfg, err := config.Check(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, _ := Look(t.Context(), cfg, []string{"PATH=/usr/bin:/bin"})
+		if (len(found) == 1) != wrong || wrong && (!strings.Contains(found[0].Msg, "may not write to STATIC_ROOT, "+root) || found[0].Line != 7) {
+			t.Errorf("%s: %v", root, found)
+		}
+	}
+}
+
 func TestATakenPortIsAWarning(t *testing.T) {
 	t.Parallel()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
