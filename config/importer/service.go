@@ -31,7 +31,7 @@ type service struct {
 	own      []kv // of a process: restart, stop_signal, …
 	count    int
 	oneshot  bool
-	endless  bool // nothing says how long it may take to end
+	endless  bool     // nothing says how long it may take to end
 	notes    []string // what has no key
 	reasons  []string // why it cannot become an entry
 	socket   *socket

@@ -148,7 +148,7 @@ func TestUnitsAsPeopleWriteThem(t *testing.T) {
 				`workers = 3`, `after_migrate = [["{python}", "{app}/manage.py", "loaddata", "regions"]]`, `command = ["celery", "-A", "polls", "worker", "--loglevel=info"]`, `command = ["python", "{app}/clock.py"]`,
 				`name = "clearsessions"`, `command = ["manage.py", "clearsessions"]`, `cron = "30 2 * * *"`, `timezone = "Europe/Amsterdam"`, `command = ["manage.py", "send_queued_mail", "--limit=50"]`, `cron = "*/5 * * * *"`, `#name = "warm"`,
 			},
-			says: []string{"MAILTO: no key", "lines without manage.py stay in the crontab: 1", "flock: left out", "no @reboot", "dumpdata is not taken over", "WEB_CONCURRENCY is not set here, and 3 stands for it"},
+			says:  []string{"MAILTO: no key", "lines without manage.py stay in the crontab: 1", "flock: left out", "no @reboot", "dumpdata is not taken over", "WEB_CONCURRENCY is not set here, and 3 stands for it"},
 			never: []string{"systemd's default"},
 		},
 		"ownsettings": {
