@@ -78,10 +78,7 @@ func (s *Supervisor) statusOf(a *actor.Actor) control.BuildStatus {
 	b.Replicas, b.Processes = replicasOf(v), processesOf(st)
 	b.Warnings = append(s.reports.restless.of(a.Name()), a.Remarks()...)
 	b.Warnings = append(b.Warnings, v.Limits...)
-	b.Schedules = schedulesOf(v)
-	if e := v.Entry.Elsewhere; e.Host != "" {
-		b.Elsewhere = &control.Elsewhere{Host: e.Host, Migrates: v.Entry.Migrate, Processes: e.Processes, Schedules: e.Schedules}
-	}
+	b.Schedules, b.Elsewhere = schedulesOf(v), control.On(v.Entry.Elsewhere.Host, v.Entry.Migrate, v.Entry.Elsewhere.Processes, v.Entry.Elsewhere.Schedules)
 	if p := a.Progress(); p != nil && p.Of == 0 {
 		b.BuildProgress = fmt.Sprintf("%s (%s)", p.Step, p.Took().Round(100*time.Millisecond))
 	} else if p != nil {
