@@ -98,7 +98,11 @@ run: needs-run build
 	@echo '  look    http://127.0.0.1:8080/api/$(if $(filter builds,$(EXAMPLE)), and http://127.0.0.1:8080/testapi/) (also medicines/ and admin/ below)'
 	@echo '  edit    examples/medctrl/API/api_settings/settings/deploy_development.py: change BANNER, save, look again'
 	@echo '  break   the same file, with a syntax error: the old release keeps serving, and status says why'
-	@echo '  status  $(binary) -c examples/$(EXAMPLE).toml status --watch'
+ifeq ($(EXAMPLE),worker)
+	@echo '  queue   $(binary) -c examples/worker.toml run development manage.py queue_report: a worker does that job, see'
+	@echo '          $(binary) -c examples/worker.toml logs -f development'
+endif
+	@echo '  status  $(binary) -c examples/$(EXAMPLE).toml status $(if $(filter worker,$(EXAMPLE)),development,--watch)'
 	@echo '  stop    Ctrl-C'
 	@echo
 	@MEDCTRL_TRUSTED_USERS=$${MEDCTRL_TRUSTED_USERS:-$$(stat -c %u .)} exec $(binary) -c examples/$(EXAMPLE).toml

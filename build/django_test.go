@@ -225,6 +225,36 @@ func TestRealManagePyMayDoWhatAProcessCanDoOnlyOnce(t *testing.T) {
 	}
 }
 
+// elsewhere are first lines of a manage.py that goes on in another process.
+var elsewhere = map[string]string{
+	"in its place":    "import os, sys\nif not os.environ.get('AGAIN'):\n    os.environ['AGAIN'] = '1'\n    os.execv(sys.executable, [sys.executable] + sys.argv)\n",
+	"as its child":    "import os, subprocess, sys\nif not os.environ.get('AGAIN'):\n    sys.exit(subprocess.call([sys.executable] + sys.argv, env=dict(os.environ, AGAIN='1')))\n",
+	"as another self": "import os\nif os.fork():\n    os._exit(os.waitstatus_to_exitcode(os.wait()[1]))\n",
+}
+
+// A manage.py may look for another interpreter, or set variables that a program reads when it starts.
+func TestRealManagePyMayGoOnInAnotherProcess(t *testing.T) {
+	t.Parallel()
+	for name, head := range elsewhere {
+		for what, operations := range map[string]string{"good": `migrations.RunPython(lambda apps, editor: did("first half"))`, "bad": halfWay} {
+			t.Run(name+", "+what, func(t *testing.T) {
+				t.Parallel()
+				p := newDjango(t, operations, "")
+				p.write(t, "API/manage.py", head+read(t, filepath.Join(p.AppPath(), "manage.py")))
+				p.Check = what == "good"
+				if what == "good" {
+					p.made(t)
+				} else if step := p.failed(t); step.Step != "migrate" || !step.Final {
+					t.Errorf("final %v: %v", step.Final, step)
+				}
+				if p.did(t) != "first half\n" {
+					t.Errorf("did %q", p.did(t))
+				}
+			})
+		}
+	}
+}
+
 func TestCommandThatFailsForItselfIsRepeatedOnce(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, "if on('collectstatic'):\n  did('collects')\n  sys.exit(3)\n")

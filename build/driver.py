@@ -91,7 +91,7 @@ def manage(args):
 # Tells how far a migration is: one that fails before it has reached its database has changed nothing and may be repeated.
 class Stage:
     def __init__(self, link, alias):
-        self.link, self.alias, self.now = link, alias, "outside"
+        self.link, self.alias, self.now = link, alias, ""
 
     def say(self, now):
         if now != self.now:
@@ -112,7 +112,7 @@ def migrate(link, args):
     if watched is None:
         return manage(args)
     utility, execute = watched
-    tell(stage.link, b"stage outside")
+    stage.say("outside")
     try:
         manage(args)
     except BaseException as e:
@@ -121,6 +121,7 @@ def migrate(link, args):
         raise
     finally:
         utility.execute = execute
+        stage.now = "over"
 
 
 # Has stage told of Django's command and of the first connection to the database.
@@ -140,6 +141,13 @@ def watch(stage):
         stage.say("begun" if connected else "connecting")
         return execute(self)
 
+    # A manage.py may go on in another process, which says nothing: whatever that does must not be done twice.
+    def elsewhere(event, _):
+        if stage.now == "outside" and event in ("os.exec", "os.fork", "os.posix_spawn", "os.system", "subprocess.Popen"):
+            stage.say("begun")
+
+    if hasattr(sys, "addaudithook"):  # Python 3.8
+        sys.addaudithook(elsewhere)
     connection_created.connect(stage.connected, weak=False)
     ManagementUtility.execute = told
     return ManagementUtility, execute
@@ -340,6 +348,10 @@ def reachable(e):
     return None
 
 
+class Elsewhere(BaseException):
+    pass
+
+
 # Collects static files into a folder of the release in the place of STATIC_ROOT, which has those of the release that serves.
 def collect(link, folder, args):
     try:
@@ -350,17 +362,31 @@ def collect(link, folder, args):
         return manage(args)
     fetch = ManagementUtility.fetch_command
 
+    own = [hasattr(sys, "addaudithook")]  # manage.py is at its own lines; Python 3.8
+
+    # A manage.py that goes on in another process would collect where the settings say.
+    def elsewhere(event, args):
+        if own[0] and event in ("os.exec", "os.posix_spawn", "os.system", "subprocess.Popen") and "manage.py" in str(args):
+            raise Elsewhere
+
     def told(self, name):  # once Django is set up
+        own[0] = False
         try:
             divert(link, folder)
         except Exception as e:
             print("static files are collected where the settings say: %s: %s" % (type(e).__name__, e), flush=True)
         return fetch(self, name)
 
+    if own[0]:
+        sys.addaudithook(elsewhere)
     ManagementUtility.fetch_command = told
     try:
         manage(args)
+    except Elsewhere:
+        print("static files are collected without manage.py, which goes on in another process", flush=True)
+        ManagementUtility(["manage.py"] + args).execute()
     finally:
+        own[0] = False
         ManagementUtility.fetch_command = fetch
 
 

@@ -38,6 +38,9 @@ func (j *job) migrate(ctx context.Context) error {
 		return err
 	}
 	alive, err := j.ask(ctx, "lock")
+	if err == nil && !alive { // manage.py goes on in another process, which says nothing
+		alive, err = j.lockAgain(ctx, unknownDatabase)
+	}
 	if err != nil {
 		return err
 	}
@@ -66,10 +69,11 @@ func (j *job) migrate(ctx context.Context) error {
 			requests = append(requests, "migrate\x00--noinput\x00--database="+name)
 		}
 	}
-	for i, request := range requests {
+	for _, request := range requests {
 		if !alive {
-			return errors.New("the process that migrates ended after it had migrated " +
-				j.b.Databases[i-1] + ": does the command call exit?")
+			if alive, err = j.lockAgain(ctx, j.named...); err != nil || !alive {
+				return errors.Join(err, errNotLocked)
+			}
 		}
 		if alive, err = j.migrateOne(ctx, request); err != nil {
 			return err
@@ -133,6 +137,20 @@ func (j *job) awaitMigration(ctx context.Context) error {
 	}
 }
 
+var errNotLocked = errors.New("the databases could not be locked again")
+
+// unknownDatabase is what a database is called whose name is not known, as in driver.py.
+const unknownDatabase = "unknown"
+
+// lockAgain has another process, where the one before has ended, migrate databases under the locks of these
+// names.
+func (j *job) lockAgain(ctx context.Context, names ...string) (alive bool, err error) {
+	if err := j.needManager(); err != nil {
+		return false, err
+	}
+	return j.ask(ctx, "lock\x00"+strings.Join(names, "\x00"))
+}
+
 // migrateOne migrates one database. Where manage.py itself cannot be run again in the process that
 // it shares with the commands before, nothing has begun: it is run once more in a process of its
 // own, under the same locks.
@@ -143,8 +161,8 @@ func (j *job) migrateOne(ctx context.Context, request string) (alive bool, err e
 		if err := j.ownProcess("migrate", err); err != nil {
 			return false, err
 		}
-		if alive, err := j.ask(ctx, "lock\x00"+strings.Join(j.named, "\x00")); err != nil || !alive {
-			return false, errors.Join(err, errors.New("the databases could not be locked again"))
+		if alive, err := j.lockAgain(ctx, j.named...); err != nil || !alive {
+			return false, errors.Join(err, errNotLocked)
 		}
 		j.stage = stageUnknown
 		alive, err = j.ask(ctx, request)

@@ -146,10 +146,10 @@ func (j *job) copyApp(ctx context.Context) error {
 			return err
 		}
 		var out leftOut
-		copied, err := copyTree(ctx, app, j.app(), j.reader, out.add, j.b.Sandbox.Write...)
+		copied, err := copyTree(ctx, app, j.app(), j.reader, out.add, j.shared()...)
 		if err == nil {
 			var now tree
-			now, err = j.maker.hashes.readTree(ctx, app, j.reader, j.b.Sandbox.Write...)
+			now, err = j.maker.hashes.readTree(ctx, app, j.reader, j.shared()...)
 			if err == nil {
 				err = j.settled(copied.changed(app, now))
 			}

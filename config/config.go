@@ -97,6 +97,7 @@ type Build struct {
 	GunicornArgs       []string
 	Env                map[string]string
 	EnvFile            string
+	PassEnv            []string // variables of our own environment that are handed down
 	User               string
 	Group              string
 	Umask              os.FileMode

@@ -236,10 +236,7 @@ func (d *document) resolve(path string) string {
 }
 
 func (l *loader) supervisor(c *Config, file tomlTable) {
-	c.Supervisor = Supervisor{
-		LogLevel: "info", LogFormat: "text", MaxParallelBuilds: 1,
-		LogDir: layout.Root(c.Root).Logs(),
-	}
+	c.Supervisor = c.standardSupervisor()
 	t, ok := l.table("supervisor", "supervisor", file["supervisor"])
 	if !ok {
 		return

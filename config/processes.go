@@ -17,6 +17,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Instances is how many processes run beside the servers of all builds.
+func (c *Config) Instances() (n int) {
+	for _, b := range c.Builds {
+		for _, p := range b.Processes {
+			n += p.Count
+		}
+	}
+	return n
+}
+
 // Process is one entry [[build.process]]: a long-running process beside the web server.
 type Process struct {
 	Name            string
@@ -70,6 +80,9 @@ func ProcessKey(b Build, p Process) string {
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])
 }
+
+// defaultProcess is a process with no keys set.
+func defaultProcess() Process { return Process{Count: 1, Restart: RestartAlways, StopSignal: "TERM"} }
 
 // processKey is the name of the tables of processes in a build.
 const processKey = "process"
@@ -150,7 +163,7 @@ func (l *loader) processes(b *Build, v any, path string, from origins) {
 			continue // already reported
 		}
 		at := join(path, strconv.Itoa(i))
-		p := Process{Count: 1, Restart: RestartAlways, StopSignal: "TERM"}
+		p := defaultProcess()
 		bad := readOwn(l, &p, processTable, t, at, processKey, "name", "command")
 		if before, taken := line[p.Name]; taken && p.Name != "" {
 			l.wrong(l.at.value(join(at, "name")), join(at, "name"), "name = %q: the process in line %d has it already", p.Name, before)

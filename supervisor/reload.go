@@ -159,8 +159,13 @@ func (s *Supervisor) applyShared(cfg *config.Config) {
 	if err := s.world.Control.SetReaders(cfg.Supervisor.ControlGroup); err != nil {
 		s.log.Error("members of the group cannot look", "error", err)
 	}
-	if err := s.world.Program.Room(descriptorsEach * len(cfg.Builds)); err != nil {
+	if err := s.world.Program.Room(descriptorsEach*len(cfg.Builds) + descriptorsOfProcess*cfg.Instances()); err != nil {
 		s.log.Debug("room for descriptors cannot be made at once", "error", err)
+	}
+	for _, b := range cfg.Builds {
+		if missing := config.MissingPassed(b, s.Environ); len(missing) > 0 {
+			s.log.Warn("variables of pass_env are not in the supervisor's environment", "build", b.Name, "names", strings.Join(missing, ", "))
+		}
 	}
 }
 
@@ -181,6 +186,9 @@ const logFolderMode = 0o750
 // descriptorsEach is how many descriptors a serving build needs: a pidfd, two for its listener, and
 // one for concurrent work.
 const descriptorsEach = 4
+
+// descriptorsOfProcess is how many an instance of a process needs: a pidfd, and what it prints to.
+const descriptorsOfProcess = 2
 
 // applyBuilds carries out a plan. Only the builds it names look at their inputs.
 func (s *Supervisor) applyBuilds(cfg *config.Config, plan config.Plan) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/medctrl/medctrl-supervisor/cmd/cli/show"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/supervisor/doctor"
 )
@@ -54,11 +55,11 @@ which one the migrations and schedules of each build run.`,
 				}
 				mistakes = append(mistakes, more...).Sorted()
 			}
-			for _, m := range mistakes {
-				fmt.Fprintln(cmd.OutOrStdout(), m.Error())
+			for _, m := range mistakes { // which quote what others wrote: links, settings
+				show.Line(cmd.OutOrStdout(), m.Error())
 			}
 			for _, w := range warnings {
-				fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+w.Error())
+				show.Line(cmd.ErrOrStderr(), "warning: "+w.Error())
 			}
 			if len(mistakes) > 0 {
 				return exitError{code: exitFailed}

@@ -84,8 +84,10 @@ func TestANewProgramSaysWhetherItAcceptsTheFileAndTheState(t *testing.T) {
 
 func TestVersionIsThatOfTheProgram(t *testing.T) {
 	t.Parallel()
-	if out, _, code := newDesk(t).run("version"); code != 0 || out != "medctrl-supervisor test\n" {
-		t.Errorf("exit %d, %q", code, out)
+	for _, command := range []string{"version", "--version"} {
+		if out, _, code := newDesk(t).run(command); code != 0 || out != "medctrl-supervisor test\n" {
+			t.Errorf("%s: exit %d, %q", command, code, out)
+		}
 	}
 }
 

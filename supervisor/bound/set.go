@@ -80,14 +80,23 @@ func (l *listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if conn := l.set.add(c); conn != nil {
+		if conn := l.set.Admit(c); conn != nil {
 			return conn, nil
 		}
-		if l.set.Refuse != nil {
-			l.set.Refuse(c)
-		}
-		c.Close() // nothing was promised to it
 	}
+}
+
+// Admit makes a connection a *Conn of the Set. Where there is no room for it, it is closed and the result
+// is nil.
+func (s *Set) Admit(c net.Conn) net.Conn {
+	if conn := s.add(c); conn != nil {
+		return conn
+	}
+	if s.Refuse != nil {
+		s.Refuse(c)
+	}
+	c.Close() // nothing was promised to it
+	return nil
 }
 
 // add makes c part of the set. It returns nil where there is no room.

@@ -37,7 +37,7 @@ func (t *Table) Spawn(s Spec, exited func(Exit)) (*Child, error) {
 	}
 	defer img.close()
 	img.oom = oomText(t.oom, s.OOM)
-	img.cgroup, img.outside = t.cgroups.make(s.tag())
+	img.cgroup, img.outside = t.cgroups.make(s.tag(), s.pool())
 	group, err := t.limit(s, img)
 	if err != nil {
 		if img.cgroup != "" {

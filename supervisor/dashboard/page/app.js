@@ -356,7 +356,7 @@ class Card {
       const r = s.last;
       const lines = [s.trouble ? "cannot run: " + s.trouble : s.next ? "next " + new Date(s.next).toLocaleString() : "does not run while the build is as it is"];
       if (s.running) lines.push(s.running === 1 ? "running" : s.running + " running");
-      if (r) lines.push("last " + ago(r.started) + " ago: " + r.result.replace("_", " ") + ", " + r.exit + " after " + millis(r.took_seconds));
+      if (r) lines.push("last " + ago(r.started) + " ago: " + r.result.replace("_", " ") + ", " + r.exit + (r.result === "unknown" ? ", at most " + millis(r.took_seconds) + " after it began" : " after " + millis(r.took_seconds)));
       return make("li", { class: r && (r.result === "failed" || r.result === "timed_out") ? "bad" : "" },
         make("b", {}, s.name), " " + (s.every ? "every " + s.every : s.cron + " " + (s.timezone || "")) + " – " + lines.join("; "),
         ...(page.read && r && r.output.length ? [make("pre", { class: "log", tabindex: "0", "aria-label": "Output of " + s.name }, r.output.join("\n"))] : []));
