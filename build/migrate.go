@@ -90,6 +90,9 @@ const (
 	lookForAll = 30 * time.Second
 )
 
+// mostLacks is how much is told of what a database lacks, in bytes.
+const mostLacks = 1000
+
 // awaitMigration waits until another host has migrated. A release that took over before would run on
 // tables that it does not know.
 func (j *job) awaitMigration(ctx context.Context) error {

@@ -32,18 +32,17 @@ func HostName(environ []string) (string, error) {
 
 // Elsewhere is what of a build is another host's to do, as once_on says. The zero Elsewhere is nothing.
 type Elsewhere struct {
-	Host      string // that migrates the databases, and runs these
-	Processes []Process
-	Schedules []Schedule
+	Host                 string   // that migrates the databases, and runs these
+	Processes, Schedules []string // their names
 }
 
 // Here reports whether once_on leaves what is done once to the host of that name.
 func (b Build) Here(host string) bool { return b.OnceOn == "" || sameHost(b.OnceOn, host) }
 
 // On returns c as the host of that name runs it: what a build has done once is taken out, and in its
-// Elsewhere, where another host does it.
+// Elsewhere, where another host does it. Of nil it is nil.
 func (c *Config) On(host string) *Config {
-	if !slices.ContainsFunc(c.Builds, func(b Build) bool { return !b.Here(host) }) {
+	if c == nil || !slices.ContainsFunc(c.Builds, func(b Build) bool { return !b.Here(host) }) {
 		return c
 	}
 	here := *c
@@ -60,17 +59,17 @@ func (b Build) on(host string) Build {
 	}
 	processes, schedules := b.Processes, b.Schedules
 	b.Processes, b.Schedules = nil, nil
-	b.Elsewhere = Elsewhere{Host: b.OnceOn}
+	b.Elsewhere = Elsewhere{b.OnceOn, []string{}, []string{}}
 	for _, p := range processes {
 		if p.Once {
-			b.Elsewhere.Processes = append(b.Elsewhere.Processes, p)
+			b.Elsewhere.Processes = append(b.Elsewhere.Processes, p.Name)
 		} else {
 			b.Processes = append(b.Processes, p)
 		}
 	}
 	for _, s := range schedules {
 		if s.Once {
-			b.Elsewhere.Schedules = append(b.Elsewhere.Schedules, s)
+			b.Elsewhere.Schedules = append(b.Elsewhere.Schedules, s.Name)
 		} else {
 			b.Schedules = append(b.Schedules, s)
 		}

@@ -39,7 +39,7 @@ func TestWhatIsDoneOnceIsLeftToItsHost(t *testing.T) {
 		if len(got.Processes) != 1 || got.Processes[0].Name != "worker" || len(got.Schedules) != 1 || got.Schedules[0].Name != "tmp" {
 			t.Errorf("on %q runs %+v, %+v", host, got.Processes, got.Schedules)
 		}
-		if e := got.Elsewhere; e.Host != "web-1" || len(e.Processes) != 1 || e.Processes[0].Name != "beat" || len(e.Schedules) != 1 || e.Schedules[0].Name != "sessions" {
+		if e := got.Elsewhere; e.Host != "web-1" || len(e.Processes) != 1 || e.Processes[0] != "beat" || len(e.Schedules) != 1 || e.Schedules[0] != "sessions" {
 			t.Errorf("on %q leaves %+v", host, e)
 		}
 		if len(on.Builds[1].Processes) != 1 {

@@ -62,7 +62,6 @@ var placeNames = [...]world.PlaceName{world.FrontPlace, world.DashboardPlace, wo
 // apply makes all of it follow cfg.
 func (f *frontend) apply(cfg *config.Config) {
 	b := budgetOf(len(cfg.Builds))
-	b.front.Many = cfg.FrontProxies
 	f.front.Limit(b.front)
 	f.front.Trust(cfg.FrontProxies)
 	f.front.LimitFiles(b.files)

@@ -32,9 +32,6 @@ func (s *Supervisor) Log(ctx context.Context, name string, q control.LogQuery, e
 	if q.Schedule != "" {
 		// Only one of the file's: the name becomes part of a path.
 		if !slices.ContainsFunc(a.View().Entry.Schedules, func(d config.Schedule) bool { return d.Name == q.Schedule }) {
-			if e := a.View().Entry.Elsewhere; slices.ContainsFunc(e.Schedules, func(d config.Schedule) bool { return d.Name == q.Schedule }) {
-				return fmt.Errorf("%w here: %q of build %s runs on %s, which once_on names", control.ErrNoSchedule, q.Schedule, name, e.Host)
-			}
 			return fmt.Errorf("%w: %q of build %s", control.ErrNoSchedule, q.Schedule, name)
 		}
 		path = layout.ScheduleLog(s.logDir(), name, q.Schedule)

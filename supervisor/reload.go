@@ -68,10 +68,7 @@ func (s *Supervisor) load() (*config.Config, error) {
 	if err == nil && next.Root != s.Config.Root {
 		err = fmt.Errorf("%s: root changed from %s to %s: stop and start the supervisor to move it; nothing was changed", next.Path, s.Config.Root, next.Root)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return next.On(s.Host), nil
+	return next.On(s.Host), err
 }
 
 // apply makes the running builds follow next, touching only what differs. wrong is why next cannot

@@ -78,28 +78,13 @@ func (s *Supervisor) statusOf(a *actor.Actor) control.BuildStatus {
 	b.Replicas, b.Processes = replicasOf(v), processesOf(st)
 	b.Warnings = append(s.reports.restless.of(a.Name()), a.Remarks()...)
 	b.Warnings = append(append(b.Warnings, v.Limits...), v.Lost...)
-	b.Schedules, b.Elsewhere = schedulesOf(v), elsewhereOf(v.Entry)
+	b.Schedules, b.Elsewhere = schedulesOf(v), control.On(v.Entry.Elsewhere.Host, v.Entry.Migrate, v.Entry.Elsewhere.Processes, v.Entry.Elsewhere.Schedules)
 	if p := a.Progress(); p != nil && p.Of == 0 {
 		b.BuildProgress = fmt.Sprintf("%s (%s)", p.Step, p.Took().Round(100*time.Millisecond))
 	} else if p != nil {
 		b.BuildProgress = fmt.Sprintf("%s (%d of %d, %s)", p.Step, p.N, p.Of, p.Took().Round(100*time.Millisecond))
 	}
 	return b
-}
-
-// elsewhereOf is what of a build another host does; nil: nothing.
-func elsewhereOf(b *config.Build) *control.Elsewhere {
-	if b.Elsewhere.Host == "" {
-		return nil
-	}
-	e := &control.Elsewhere{Host: b.Elsewhere.Host, Migrates: b.Migrate, Processes: []string{}, Schedules: []string{}}
-	for _, p := range b.Elsewhere.Processes {
-		e.Processes = append(e.Processes, p.Name)
-	}
-	for _, d := range b.Elsewhere.Schedules {
-		e.Schedules = append(e.Schedules, d.Name)
-	}
-	return e
 }
 
 func limitsOf(l config.Limits) control.Limits {

@@ -14,8 +14,7 @@ import (
 // Limits are how many connections may be open at once. The zero Limits are none.
 type Limits struct {
 	Total      int
-	PerAddress int            // of one client: an IPv4 address, or a network of IPv6 (/64)
-	Many       []netip.Prefix // of which each is many clients: only Total bounds them
+	PerAddress int // of one client: an IPv4 address, or a network of IPv6 (/64)
 }
 
 // Set is the open connections of one server, over all its listeners. The zero Set has no limits.
@@ -26,6 +25,7 @@ type Set struct {
 
 	mu     sync.Mutex
 	limits Limits
+	many   []netip.Prefix
 	open   map[*Conn]struct{}
 	from   map[netip.Prefix]int // how many of them, by client
 	counts Counts
@@ -42,6 +42,13 @@ func (s *Set) Limit(l Limits) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.limits = l
+}
+
+// Many names clients of which each is many, such as proxies: only Total bounds them.
+func (s *Set) Many(all []netip.Prefix) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.many = all
 }
 
 // Counts returns the counts so far.
@@ -104,7 +111,7 @@ func (s *Set) add(c net.Conn) *Conn {
 	}()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	own := known && s.limits.PerAddress > 0 && !slices.ContainsFunc(s.limits.Many, from.Overlaps) && s.from[from] >= s.limits.PerAddress
+	own := known && s.limits.PerAddress > 0 && !slices.ContainsFunc(s.many, from.Overlaps) && s.from[from] >= s.limits.PerAddress
 	if own || s.limits.Total > 0 && len(s.open) >= s.limits.Total {
 		if closed = s.idlest(from, own); closed == nil {
 			s.counts.Refused++

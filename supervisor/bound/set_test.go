@@ -153,7 +153,8 @@ func TestClientAtItsLimitPaysItself(t *testing.T) {
 // Behind the address of a proxy are many clients.
 func TestProxyIsBoundByTheTotalAlone(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, Limits{Total: 6, PerAddress: 2, Many: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/28"), netip.MustParsePrefix("2001:db8::7/128")}})
+	f := newFixture(t, Limits{Total: 6, PerAddress: 2})
+	f.set.Many([]netip.Prefix{netip.MustParsePrefix("192.0.2.0/28"), netip.MustParsePrefix("2001:db8::7/128")})
 	for _, ip := range []string{"192.0.2.1", "192.0.2.1", "192.0.2.1", "2001:db8::7", "2001:db8::7", "2001:db8::7"} {
 		f.comes(ip)
 		f.accept()

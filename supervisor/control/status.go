@@ -78,6 +78,14 @@ type Elsewhere struct {
 	Schedules []string `json:"schedules"`
 }
 
+// On returns what that host does; nil for "", which is none.
+func On(host string, migrates bool, processes, schedules []string) *Elsewhere {
+	if host == "" {
+		return nil
+	}
+	return &Elsewhere{host, migrates, processes, schedules}
+}
+
 // Limits are what each tree of processes of a build may use; 0 is no limit, but for Core.
 type Limits struct {
 	Memory uint64  `json:"memory,omitempty"` // bytes

@@ -18,8 +18,12 @@ func (p Proxies) Has(text string) bool {
 }
 
 // Trust sets whose word of where a request came from holds: the last address in X-Forwarded-For that
-// is not itself a proxy's is the client's, and X-Forwarded-Proto says how it came.
-func (f *Front) Trust(all Proxies) { f.proxies.Store(&all) }
+// is not itself a proxy's is the client's, and X-Forwarded-Proto says how it came. A proxy may have any
+// part of the connections.
+func (f *Front) Trust(all Proxies) {
+	f.proxies.Store(&all)
+	f.open.Many(all)
+}
 
 // origin is where a request came from.
 type origin struct {
