@@ -295,7 +295,7 @@ func TestTreeThatEatsMemoryOfAPoolIsKilledAndTheOthersAreNot(t *testing.T) {
 	t.Parallel()
 	want := limits.Limits{Memory: 64 * mib}
 	tb := limited(t, want)
-	holds := sh(t, `held=$(head -c 12000000 /dev/zero | tr '\0' h); sleep 1000`)
+	holds := sh(t, `(head -c 12000000 /dev/zero; sleep 1000) | tail -c 12000000`)
 	eats := sh(t, `until [ -e begin ]; do sleep 0.01; done; exec "$SELF" eat`)
 	eats.Env = append(eats.Env, "SELF="+acting(t, "").Argv[0])
 	holds.Limits.Memory, eats.Limits.Memory = 512*mib, 512*mib
