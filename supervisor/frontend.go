@@ -61,7 +61,7 @@ var placeNames = [...]world.PlaceName{world.FrontPlace, world.DashboardPlace, wo
 
 // apply makes all of it follow cfg.
 func (f *frontend) apply(cfg *config.Config) {
-	b := budgetOf(len(cfg.Builds))
+	b := budgetOf(len(cfg.Builds) + (cfg.Instances()+3)/4) // an instance needs a quarter of what a build does
 	f.front.Limit(b.front)
 	f.front.Trust(cfg.FrontProxies)
 	f.front.LimitFiles(b.files)
