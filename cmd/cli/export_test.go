@@ -82,7 +82,7 @@ func TestExportPrintsManifestsAContainerfileOrVariables(t *testing.T) {
 	if code != exitDone || !strings.HasPrefix(out, "# Written by `medctrl-supervisor export kubernetes`") || !strings.Contains(out, "\nkind: Deployment\n") || strings.Contains(out+errOut, "hunter2") {
 		t.Errorf("exit %d, %q %q", code, out, errOut)
 	}
-	if !strings.Contains(out, "export env development | kubectl -n medctrl create secret generic development-env --from-env-file=/dev/stdin\n#     (DB_PASSWORD, NOWHERE_SET)\n") {
+	if !strings.Contains(out, "export env development | kubectl -n medctrl create secret generic development-env --from-env-file=/dev/stdin --dry-run=client -o yaml | kubectl apply -f -\n#     (DB_PASSWORD, NOWHERE_SET)\n") {
 		t.Errorf("it does not say how the Secret is made:\n%s", out[:2000])
 	}
 	if out, _, code := d.run("export", "kubernetes", "--image", exportImage, "--containerfile"); code != exitDone || !strings.Contains(out, "\nFROM ${SUPERVISOR} AS supervisor\n") || strings.Contains(out, "kind:") {

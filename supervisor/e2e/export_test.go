@@ -2,11 +2,14 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 )
 
 // What a pod of `export kubernetes` does, without a cluster: its file, a release made by that, which
@@ -94,4 +97,34 @@ func TestTheFilesOfAnExportServeAsAPodDoes(t *testing.T) {
 	inRelease("b 0027", 3, "one", "env", "A=b", "sh", "-c", "echo $A $(umask); exit 3", "{app}")
 	inRelease("told to end", 7, "--stop-signal", "QUIT", "one", "sh", "-c", `trap "echo told to end; exit 7" QUIT; kill -TERM $PPID; while :; do sleep 0.05; done`)
 	inRelease("", 128+9, "--stop-signal", "TERM", "one", "sh", "-c", "kill -9 $$")
+}
+
+// A value comes with a start of the supervisor. Another one is another environment, also for a server
+// that had outlived the supervisor before.
+func TestAnotherPassedValueIsAnotherEnvironment(t *testing.T) {
+	t.Parallel()
+	w := NewWorld(t, tiny(`pass_env = ["DB_PASSWORD", "GONE"]`))
+	w.Env = []string{"DB_PASSWORD=first-secret"}
+	w.Start()
+	before := w.WaitState("one", "running").Pid
+	again := func(value string) {
+		t.Helper()
+		w.Signal(syscall.SIGKILL)
+		w.WaitEnd(10 * time.Second)
+		w.Env = []string{"DB_PASSWORD=" + value}
+		w.Start()
+	}
+	again("first-secret")
+	if now := w.WaitState("one", "running").Pid; now != before {
+		t.Errorf("with the same value another server serves: %d, was %d", now, before)
+	}
+	again("second-secret")
+	now := w.WaitPid("one", before).Pid
+	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", now))
+	if err != nil || !strings.Contains(string(environ), "\x00DB_PASSWORD=second-secret\x00") {
+		t.Errorf("the server has %q, %v", environ, err)
+	}
+	if log := w.Log(); strings.Contains(log, "-secret") || strings.Count(log, "variables of pass_env are not in the supervisor's environment: build=one names=GONE") != 3 {
+		t.Errorf("the supervisor says:\n%s", log)
+	}
 }

@@ -29,7 +29,7 @@ func (w *writer) sources() (folders []string, called map[string]string) {
 // buildCommand makes the image, from the folder that has the Containerfile.
 func (w *writer) buildCommand() string {
 	folders, called := w.sources()
-	all := []string{"docker", "build"}
+	all := []string{"docker", "build", "-f", "Containerfile"}
 	for _, folder := range folders {
 		all = append(all, "--build-context", shell(called[folder]+"="+folder))
 	}
@@ -134,7 +134,7 @@ func (w *writer) head(said []string) string {
 		line("# Nothing secret is in here. Once, and again when a value changes, for each build that has variables which may be secret:")
 		for _, b := range w.builds {
 			if len(b.secret) > 0 {
-				line("#   medctrl-supervisor -c %s export env %s | kubectl -n %s create secret generic %s --from-env-file=/dev/stdin", shell(w.config.Path), b.Name, w.Namespace, b.secretName())
+				line("#   medctrl-supervisor -c %s export env %s | kubectl -n %s create secret generic %s --from-env-file=/dev/stdin --dry-run=client -o yaml | kubectl apply -f -", shell(w.config.Path), b.Name, w.Namespace, b.secretName())
 				line("#     (%s)", strings.Join(b.secret, ", "))
 			}
 		}

@@ -89,52 +89,60 @@ func (b *build) open(key string, argv []string) []string {
 // process is a Deployment for each process, or one for each instance where they differ.
 func (b *build) process(p config.Process) []*node {
 	command := b.open("process "+p.Name+": command", p.Command)
-	numbered := slices.ContainsFunc(command, func(arg string) bool { return strings.Contains(arg, config.BraceIndex) })
-	if !numbered {
-		return []*node{b.worker(p, p.Name, p.Count, command)}
+	numbered := slices.ContainsFunc(command, func(arg string) bool {
+		return strings.Contains(arg, config.BraceIndex) || strings.Contains(arg, "MEDCTRL_PROCESS_INDEX")
+	})
+	own := []string{"MEDCTRL_PROCESS=" + p.Name}
+	switch {
+	case !numbered && p.Count > 1:
+		b.say(b, "process %s: its pods are equal, and none has MEDCTRL_PROCESS_INDEX: where they have to differ, name {index} in the command", p.Name)
+		return []*node{b.worker(p, p.Name, p.Count, own, command)}
+	case p.Count == 1:
+		return []*node{b.worker(p, p.Name, 1, append(own, "MEDCTRL_PROCESS_INDEX=0"), indexed(command, "0"))}
 	}
 	var all []*node
 	for i := range p.Count {
 		index := strconv.Itoa(i)
-		one := make([]string, len(command))
-		for j, arg := range command {
-			one[j] = strings.ReplaceAll(arg, config.BraceIndex, index)
-		}
-		all = append(all, b.worker(p, p.Name+"-"+index, 1, one))
+		all = append(all, b.worker(p, p.Name+"-"+index, 1, append(own[:1:1], "MEDCTRL_PROCESS_INDEX="+index), indexed(command, index)))
 	}
 	return all
 }
 
-// worker is a Deployment of count equal instances of a process.
-func (b *build) worker(p config.Process, called string, count int, command []string) *node {
-	plain := map[string]string{}
-	for name, value := range p.Env {
-		if b.Hide.Secret(name, value) {
+// indexed fills in {index}.
+func indexed(command []string, index string) []string {
+	one := make([]string, len(command))
+	for i, arg := range command {
+		one[i] = strings.ReplaceAll(arg, config.BraceIndex, index)
+	}
+	return one
+}
+
+// with is a command that has variables in addition to those of the build, NAME=VALUE.
+func with(variables, command []string) []string {
+	all := append([]string{"env"}, variables...)
+	switch command[0] { // which `+"`run`"+` knows, and env does not
+	case "python":
+		return append(append(all, "{python}"), command[1:]...)
+	case "manage.py":
+		return append(append(all, "{python}", "{app}/manage.py"), command[1:]...)
+	}
+	return append(all, command...)
+}
+
+// worker is a Deployment of count equal instances of a process, which have these variables of ours.
+func (b *build) worker(p config.Process, called string, count int, own, command []string) *node {
+	for _, name := range sorted(p.Env) {
+		if b.Hide.Secret(name, p.Env[name]) {
 			b.refuse(b, "process %s: env.%s looks like a secret, which would stand in the manifest: put it into the build's env_file", p.Name, name)
 			continue
 		}
-		plain[name] = value
+		own = append(own, name+"="+p.Env[name])
 	}
 	run := []string{"medctrl-supervisor", "-c", b.file(), "run", "--prebuilt", prebuiltDir}
 	if p.StopSignal != "TERM" {
 		run = append(run, "--stop-signal", p.StopSignal)
 	}
-	run = append(run, b.Name)
-	if len(plain) > 0 { // which win over those of the build
-		run = append(run, "env")
-		for _, name := range sorted(plain) {
-			run = append(run, name+"="+plain[name])
-		}
-	}
-	if len(plain) > 0 && (command[0] == "manage.py" || command[0] == "python") {
-		command = slices.Clone(command)
-		if command[0] == "python" {
-			command = command[1:]
-		} else {
-			command[0] = "{app}/manage.py"
-		}
-		command = append([]string{"{python}"}, command...)
-	}
+	run = append(append(run, b.Name), with(own, command)...)
 	component := dns("process-" + called)
 	strategy := note(row("type", "Recreate"), "never two releases of it at once: overlap = false")
 	if p.Overlap {
@@ -146,7 +154,7 @@ func (b *build) worker(p config.Process, called string, count int, command []str
 		"revisionHistoryLimit", b.KeepReleases,
 		"strategy", strategy,
 		"selector", row("matchLabels", b.ref(component)),
-		"template", b.pod(component, graceOf(p.Grace(b.GracefulTimeout), 0), count > 1, "", b.waits(), list(b.container("process", append(run, command...)))),
+		"template", b.pod(component, graceOf(p.Grace(b.GracefulTimeout), 0), count > 1, "", b.waits(), list(b.container("process", run))),
 	)), "[[build.process]] "+called)
 }
 
@@ -193,7 +201,7 @@ func (b *build) schedule(s config.Schedule) *node {
 		"jobTemplate", obj("spec", obj(
 			"backoffLimit", note(0, "a run that failed is not repeated"),
 			"activeDeadlineSeconds", note(seconds(s.Timeout), "timeout"),
-			"template", b.pod(component, graceOf(b.GracefulTimeout, 0), false, "Never", nil, list(b.container("run", b.inRelease(command...)))),
+			"template", b.pod(component, graceOf(b.GracefulTimeout, 0), false, "Never", nil, list(b.container("run", b.inRelease(with([]string{"MEDCTRL_SCHEDULE=" + s.Name}, command)...)))),
 		)))), "[[build.schedule]] "+s.Name)
 }
 

@@ -107,7 +107,7 @@ func TestEveryKeyIsSeenInWhatIsMade(t *testing.T) {
 	without := s.whole(s.export(fileWith("", ""), func(o *Options) { o.Plain = true }))
 	known := keysOf(s.load(fileWith("", "")))
 	for _, key := range known {
-		if _, ok := rules[key]; !ok {
+		if r, ok := rules[key]; !ok || !r.toml && !r.handled && r.said == "" {
 			t.Errorf("key %s has no rule", key)
 			continue
 		}

@@ -43,11 +43,11 @@ func decoded(t *testing.T, text string) []meta.Object {
 		if err := yaml.Unmarshal([]byte(document), &kind); err != nil {
 			t.Fatalf("%v in\n%s", err, document)
 		}
-		new := types[kind.APIVersion+" "+kind.Kind]
-		if new == nil {
+		blank := types[kind.APIVersion+" "+kind.Kind]
+		if blank == nil {
 			t.Fatalf("nobody knows %+v:\n%s", kind, document)
 		}
-		into := new()
+		into := blank()
 		if err := yaml.UnmarshalStrict([]byte(document), into); err != nil {
 			t.Errorf("%v in\n%s", err, document)
 		}
