@@ -225,13 +225,9 @@ setuptools.setup(name="daemon", version="1.0")
 			if err != nil {
 				return err.Error()
 			}
-			before := a.Config()
-			a.SetBuilds(a.Builds, "env_file = \"own/three.env\"\n")
-			defer func() {
-				if err := os.WriteFile(a.File, []byte(before), 0o644); err != nil {
-					a.t.Error(err)
-				}
-			}()
+			before := a.Builds
+			defer func() { a.SetBuilds(before) }()
+			a.SetBuilds(before, "env_file = \"own/three.env\"\n")
 			_, said, code := s.CLI("reload")
 			if environ := readAll(fmt.Sprintf("/proc/%d/environ", a.pid("three"))); strings.Contains(environ, a.secret) {
 				return "it has the secret"

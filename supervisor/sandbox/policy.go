@@ -83,20 +83,16 @@ func (p Policy) Ruleset() (*os.File, error) {
 }
 
 // look finds on this machine what a ruleset of the policy is made of.
-func (p Policy) look(k Kernel) scene {
-	s := scene{config: k.config(p), given: make([]given, 0, 64)}
-	for _, path := range devices {
-		s.give(device, false, place{path: path})
-	}
-	s.give(write, false, place{"/dev/shm", true})
+func (p Policy) look(k Kernel) scene { return p.lookBeside(lookAround(), k) }
+
+// lookBeside is look where what is around is known.
+func (p Policy) lookBeside(around []given, k Kernel) scene {
+	s := scene{config: k.config(p), given: append(make([]given, 0, 64), around...)}
 	s.give(write, false, found(p.Write)...)
 	readable := found(p.Read)
 	for _, dir := range system {
-		s.give(read, true, place{dir, true})
-	}
-	for _, dir := range merged {
-		if info, err := os.Lstat(dir); err == nil && info.IsDir() {
-			s.give(read, false, place{dir, true})
+		if filepath.Dir(dir) != "/" {
+			s.give(read, true, place{dir, true})
 		}
 	}
 	s.give(read, true, found(nameservers)...)

@@ -26,6 +26,7 @@ type Spares struct {
 	// It is not an os.File: Go would wait for its events itself, and take them.
 	mounts int
 	epoch  int
+	known  around
 	now    func() time.Time
 }
 
@@ -60,7 +61,7 @@ func (s *Spares) Ruleset(build string, p Policy) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := p.look(kernel)
+	now := p.lookBeside(s.around(), kernel)
 	ruleset := s.take(build, now)
 	if ruleset == nil {
 		if ruleset, _, err = now.ruleset(); err != nil {

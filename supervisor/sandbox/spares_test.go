@@ -190,3 +190,34 @@ func TestSpareRulesetsAreFew(t *testing.T) {
 		t.Errorf("%d are kept", len(s.kept))
 	}
 }
+
+// What is around is looked at again where it may have changed: while its folders are young, and after each
+// change of what is mounted.
+func TestWhatIsAroundIsLookedAtAgain(t *testing.T) {
+	s, _ := newSpares(t)
+	first := s.around()
+	if len(first) < len(devices) {
+		t.Fatalf("%v", first)
+	}
+	again := func() bool { return &s.around()[0] != &first[0] }
+	if s.known.links {
+		t.Skip("something in / is a link")
+	}
+	if again() {
+		t.Error("it is looked at again although nothing changed")
+	}
+	s.epoch++
+	if !again() {
+		t.Error("it is not looked at again after a mount")
+	}
+	first = s.around()
+	s.known.listed[1].changed.Sec--
+	if !again() {
+		t.Error("it is not looked at again after a change of /dev")
+	}
+	first = s.around()
+	s.now = func() time.Time { return time.Unix(s.known.listed[0].touched.Unix()).Add(time.Second) }
+	if !again() {
+		t.Error("it is not looked at again although / has just changed")
+	}
+}
