@@ -137,8 +137,12 @@ func Own(ctx context.Context, root, name string, as config.Identity, except ...s
 }
 
 // OwnRelease gives what a release needs that is about to run as as: its folder and environment, as Own
-// does, and the data folder.
+// does, and the data folder. The folders on the way there get back the modes that they were made with.
 func OwnRelease(ctx context.Context, r Release, data string, as config.Identity) error {
+	if err := errors.Join(passable(filepath.Dir(data), FolderMode), passable(filepath.Dir(r.Dir), FolderMode),
+		passable(filepath.Dir(r.Venv), FolderMode), passable(r.Dir, 0o750), passable(r.Venv, 0o750)); err != nil {
+		return err
+	}
 	if os.Geteuid() != 0 {
 		return nil
 	}
@@ -158,6 +162,18 @@ func OwnRelease(ctx context.Context, r Release, data string, as config.Identity)
 	}
 	if err != nil {
 		return fmt.Errorf("change the owner of release %s: %w", r.ID, err)
+	}
+	return nil
+}
+
+// passable gives a folder what it lacks of a mode, where it is there and can be changed.
+func passable(dir string, mode fs.FileMode) error {
+	info, err := os.Lstat(dir)
+	if err != nil || !info.IsDir() || info.Mode().Perm()&mode == mode {
+		return nil // a link leads to what is not ours to change
+	}
+	if err := MakeFolder(dir, mode, -1, -1); !errors.Is(err, unix.EROFS) {
+		return err
 	}
 	return nil
 }

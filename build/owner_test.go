@@ -138,6 +138,34 @@ func TestReleaseOfRootsThatWasGivenAwayIsTakenBackBeforeItRuns(t *testing.T) {
 	}
 }
 
+// Somebody ran chmod over the folders on the way to it, and those alone.
+func TestFoldersOfAReleaseHaveTheirModesBeforeItRuns(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, "")
+	rel := p.made(t)
+	dir := folderOf(p.root, p.Name)
+	folders := []string{rel.Dir, rel.Venv, dir.Releases(), dir.Venvs(), dir.Dir()}
+	before := map[string]fs.FileMode{}
+	for _, path := range folders {
+		info, err := os.Stat(path)
+		must(t, err)
+		before[path] = info.Mode()
+		must(t, os.Chmod(path, 0o700)) // not 0, which we may not change below it unless as root
+	}
+	must(t, OwnRelease(context.Background(), rel, dir.Data(), config.Identity{UID: -1, GID: -1}))
+	for _, path := range folders {
+		if info, err := os.Stat(path); err != nil || info.Mode()&before[path] != before[path] {
+			t.Errorf("%s: %v, was %v; %v", path, info.Mode(), before[path], err)
+		}
+	}
+	gone := rel
+	gone.Dir = dir.Release("gone").Dir()
+	must(t, OwnRelease(context.Background(), gone, dir.Data(), config.Identity{UID: -1, GID: -1}))
+	if _, err := os.Stat(gone.Dir); err == nil {
+		t.Error("a release that is not there was made")
+	}
+}
+
 func TestFileOfSomebodyElseUnderASecondNameIsNotGivenAway(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give files away")

@@ -14,10 +14,10 @@ import (
 	"github.com/medctrl/medctrl-supervisor/config/custody"
 )
 
-// reclaim takes folders of root's own back that somebody else could change by now, since they were
-// given away (chown -R) or opened (chmod -R), with everything in them. Such a folder above them is not
-// ours to change, and none below it is safe: then it does nothing. So it does for any other user, who
-// cannot.
+// reclaim takes folders of a supervisor of root's back that somebody else could change by now, as they
+// were given away (chown -R) or opened (chmod -R). dirs are named from the top down. Where somebody else
+// could change a folder above them, which is not ours, taking back what is below would protect nothing:
+// then the rest is left alone. Any other user can take nothing back.
 func reclaim(log hclog.Logger, dirs ...string) error {
 	if os.Geteuid() != 0 {
 		return nil
