@@ -131,7 +131,7 @@ e2e: needs-test
 # Each server loads the processors alone with another one: what is measured are lost requests, not times.
 .PHONY: recipes
 recipes: needs-recipes
-	MEDCTRL_TEST_RECIPES=1 $(GO) test -count=1 -timeout 20m -parallel 2 -run '^TestServerByARecipe' -v $(TESTFLAGS) ./supervisor/e2e
+	MEDCTRL_TEST_RECIPES=1 $(GO) test -count=1 -timeout 45m -parallel 2 -run '^TestServerByARecipe' -v $(TESTFLAGS) ./supervisor/e2e
 
 # Skipped, saying why, where no container can be booted. The first time makes the container, which
 # takes minutes; `make test` boots it if it is there.

@@ -219,7 +219,8 @@ func (a *Actor) end(n int) {
 	if grace > 0 {
 		a.warn("end generation", g.tree.Terminate())
 	}
-	a.task(func(ctx context.Context) { a.finish(ctx, g, grace, g.hadClients()) })
+	clients := g.hadClients()
+	a.task(func(ctx context.Context) { a.finish(ctx, g, grace, clients) })
 }
 
 // sharesListener reports whether another tree takes clients of the listener of g. A server that is asked

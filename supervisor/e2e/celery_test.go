@@ -233,9 +233,9 @@ func (q *queue) end(name string) []string {
 // settle waits until the queue is empty and nothing is under way, and says what was not done once.
 func (q *queue) settle() (lost, twice int) {
 	q.t.Helper()
-	Eventually(q.t, 3*time.Minute, "an empty queue", func() (bool, string) {
+	Eventually(q.t, time.Minute, "an empty queue", func() (bool, string) {
 		left := strings.Join(append(q.redis("LLEN", "celery"), q.redis("HLEN", "unacked")...), " ")
-		return left == "0 0", left
+		return left == "0 0", left + ": " + strings.Join(q.redis("HVALS", "unacked"), " ")
 	})
 	times := map[int]int{}
 	for _, text := range q.list("done") {
@@ -346,4 +346,5 @@ every = "3s"
 		b.ReportMetric(float64(q.jobs), "jobs")
 		b.ReportMetric(float64(lost+twice), "jobs-lost-or-twice")
 	}
+	q.Stop() // while there is a Redis
 }
