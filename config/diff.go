@@ -60,6 +60,9 @@ func Diff(old, next *Config) Plan {
 			p.edits = append(p.edits, editOf(k.name, 0, &k.before, &k.then))
 		}
 	}
+	if !slices.Equal(old.FrontProxies, next.FrontProxies) {
+		p.Supervisor = append(p.Supervisor, "front_proxies")
+	}
 	if !slices.Equal(old.Include, next.Include) {
 		p.Supervisor = append(p.Supervisor, "include")
 	}

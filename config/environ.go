@@ -10,15 +10,15 @@ import (
 	"unicode/utf8"
 )
 
-// Environ returns the sorted environment of a build's steps and of its server: PATH, LANG, LC_*, TZ
-// and HOME of our own environment (own, in the form of os.Environ), then env_file, then env, each
-// overriding the ones before. The file is read at each call; an error names its line.
+// Environ returns the sorted environment of a build's steps and of its server: PATH, LANG, LC_*, TZ,
+// HOME and what pass_env names of our own environment (own, in the form of os.Environ), then
+// env_file, then env, each overriding the ones before. The file is read at each call; an error names its line.
 func Environ(b Build, own []string) ([]string, error) {
 	env := map[string]string{}
 	for _, entry := range own {
 		name, value, _ := strings.Cut(entry, "=")
 		switch {
-		case name == "PATH", name == "LANG", name == "TZ", name == "HOME", strings.HasPrefix(name, "LC_"):
+		case name == "PATH", name == "LANG", name == "TZ", name == "HOME", strings.HasPrefix(name, "LC_"), slices.Contains(b.PassEnv, name):
 			env[name] = value
 		}
 	}
@@ -35,6 +35,21 @@ func Environ(b Build, own []string) ([]string, error) {
 		all = append(all, name+"="+env[name])
 	}
 	return all, nil
+}
+
+// MissingPassed returns the names in pass_env that neither our own environment has (own, in the form
+// of os.Environ), nor env or env_file: the build goes without them.
+func MissingPassed(b Build, own []string) []string {
+	if len(b.PassEnv) == 0 {
+		return nil
+	}
+	env, err := Environ(b, own)
+	if err != nil {
+		return nil // which is reported
+	}
+	return slices.DeleteFunc(slices.Clone(b.PassEnv), func(name string) bool {
+		return slices.ContainsFunc(env, func(entry string) bool { return strings.HasPrefix(entry, name+"=") })
+	})
 }
 
 // readEnvFile reads lines NAME=VALUE, close to systemd's EnvironmentFile: empty lines and those

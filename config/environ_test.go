@@ -26,6 +26,38 @@ func TestEnvironmentIsOfOwnThenFileThenKeys(t *testing.T) {
 	}
 }
 
+func TestPassedVariablesYieldToFileAndKeys(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	own := []string{"PATH=/own", "A=own", "B=own", "C=own", "D=own", "E=", "SECRET=x"}
+	b := Build{PassEnv: []string{"A", "B", "C", "E", "GONE"}, EnvFile: s.write("env", "B=file\nC=file\n"), Env: map[string]string{"C": "key"}}
+	got, err := Environ(b, own)
+	if want := []string{"A=own", "B=file", "C=key", "E=", "PATH=/own"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("environment is %q, %v, want %q", got, err, want)
+	}
+	if got := MissingPassed(b, own); !slices.Equal(got, []string{"GONE"}) {
+		t.Errorf("missing is %q", got)
+	}
+	if got := MissingPassed(b, nil); !slices.Equal(got, []string{"A", "E", "GONE"}) {
+		t.Errorf("of no environment is missing %q", got)
+	}
+	if got := MissingPassed(Build{}, nil); got != nil {
+		t.Errorf("of nothing is missing %q", got)
+	}
+}
+
+func TestNamesThatMayNotBeSetMayNotBePassedOn(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	if got := s.good(one + "pass_env = [\"A\", \"DB_PASSWORD\"]\n").Builds[0].PassEnv; !slices.Equal(got, []string{"A", "DB_PASSWORD"}) {
+		t.Errorf("pass_env is %q", got)
+	}
+	s.bad(one+"pass_env = [»\"LISTEN_FDS\", »\"MEDCTRL_HANDOVER\", »\"DJANGO_SETTINGS_MODULE\", »\"NOTIFY_SOCKET\", »\"1A\", »\"A=1\", »\"\", \"B\", »\"B\", »\"GUNICORN_CMD_ARGS\"]\n",
+		"the supervisor's", "the supervisor's", "left out", "the supervisor's", "a name of letters", "a name of letters", "a name of letters", "each name once", "gunicorn_args")
+	s.bad(one+"pass_env = »\"A\"\n", "texts in quotes")
+	s.bad(one+"pass_env = [»1]\n", "texts in quotes")
+}
+
 func TestEnvFileIsReadAtEachCall(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -80,6 +80,7 @@ var keys = []key{
 	{"system_site_packages", CostRebuild, func(b *Build) any { return &b.SystemSitePackages }, nil, nil},
 	{"pip_args", CostRebuild, func(b *Build) any { return &b.PipArgs }, nil, pipArgs},
 	{"migrate", CostRebuild, func(b *Build) any { return &migration{&b.Migrate, &b.Databases} }, nil, nil},
+	{"once_on", CostLive, func(b *Build) any { return &b.OnceOn }, onlyHost, nil},
 	{"collectstatic", CostRebuild, func(b *Build) any { return &b.CollectStatic }, nil, nil},
 	{"check", CostRebuild, func(b *Build) any { return &b.Check }, nil, nil},
 	{"working_dir", CostRebuild, func(b *Build) any { return &b.WorkingDir }, workingDir, nil},
@@ -88,10 +89,11 @@ var keys = []key{
 	{"worker_class", CostRestart, func(b *Build) any { return &b.WorkerClass }, workerClass, nil},
 	{"timeout", CostRestart, func(b *Build) any { return &b.Timeout }, between(time.Second, 24*time.Hour), nil},
 	{"graceful_timeout", CostRestart, func(b *Build) any { return &b.GracefulTimeout }, between(time.Second, time.Hour), nil},
-	{"command", CostRestart, func(b *Build) any { return &b.Command }, nil, command},
+	{"command", CostRestart, func(b *Build) any { return &b.Command }, nil, serverCommand},
 	{"gunicorn_args", CostRestart, func(b *Build) any { return &b.GunicornArgs }, nil, gunicornArgs},
 	{"env", CostRestart, func(b *Build) any { return &b.Env }, nil, environment},
 	{"env_file", CostRestart, func(b *Build) any { return &b.EnvFile }, nil, nil},
+	{"pass_env", CostRestart, func(b *Build) any { return &b.PassEnv }, nil, passedOn},
 	{"user", CostRebuild, func(b *Build) any { return &b.User }, userName, nil},
 	{"group", CostRebuild, func(b *Build) any { return &b.Group }, groupName, nil},
 	{"umask", CostRebuild, func(b *Build) any { return &b.Umask }, umask, nil},
@@ -161,7 +163,7 @@ func subtables() map[string][]key {
 var younger = map[string]bool{
 	"working_dir": true, "steps.before_migrate": true, "steps.after_migrate": true, "no_new_privs": true, "socket_group": true,
 	"sandbox.enabled": true, "sandbox.read": true, "sandbox.write": true, "sandbox.connect": true, "sandbox.bind": true,
-	"limits.nofile": true, "limits.core": true, "replicas": true,
+	"limits.nofile": true, "limits.core": true, "replicas": true, "pass_env": true,
 }
 
 // BuildKey identifies the values of all keys that cost a rebuild; it is part of a release's

@@ -160,7 +160,7 @@ func (l *loader) settings(c *Config) {
 
 var (
 	topKeys        = []string{"root", "supervisor", "defaults", "build"}
-	supervisorKeys = []string{"log_level", "log_format", "log_dir", "max_parallel_builds", "front", "dashboard", "dashboard_read", "dashboard_write", "metrics", "control_group", "include"}
+	supervisorKeys = []string{"log_level", "log_format", "log_dir", "max_parallel_builds", "front", "dashboard", "dashboard_read", "dashboard_write", "metrics", "control_group", "include", "front_proxies"}
 )
 
 func (l *loader) unknown(path, name string, known []string) {
@@ -236,10 +236,7 @@ func (d *document) resolve(path string) string {
 }
 
 func (l *loader) supervisor(c *Config, file tomlTable) {
-	c.Supervisor = Supervisor{
-		LogLevel: "info", LogFormat: "text", MaxParallelBuilds: 1,
-		LogDir: layout.Root(c.Root).Logs(),
-	}
+	c.Supervisor = c.standardSupervisor()
 	t, ok := l.table("supervisor", "supervisor", file["supervisor"])
 	if !ok {
 		return
@@ -263,6 +260,8 @@ func (l *loader) supervisor(c *Config, file tomlTable) {
 			if want = set(&s.Front, v); want == "" && s.Front != "" {
 				want = hostPort(s.Front)
 			}
+		case "front_proxies":
+			l.proxies(c, v)
 		case "dashboard":
 			if want = set(&s.Dashboard, v); want == "" && s.Dashboard != "" {
 				want = dashboardAddress(s.Dashboard)

@@ -88,6 +88,7 @@ python = "bin/python3"
 system_site_packages = true
 pip_args = ["--no-index"]
 migrate = false
+once_on = "web-1"
 collectstatic = true
 check = false
 workers = 64
@@ -99,6 +100,7 @@ command = ["{python}", "x={venv}{release}", "{app}", "{data}", "{}", "{0}", "{\"
 gunicorn_args = ["--max-requests", "1000", "--log-level=debug", "-R", "--preload"]
 env = { A = "env", "B" = "" }
 env_file = "env"
+pass_env = ["DB_PASSWORD"]
 user = "root"
 group = "root"
 umask = "0077"
@@ -139,11 +141,11 @@ core = "unlimited"
 		WorkingDir: "{data}/work", Steps: Steps{
 			BeforeMigrate: [][]string{{"{python}", "-c", "pass"}}, AfterMigrate: [][]string{{"a"}, {"{app}/b", "{data}"}},
 		},
-		CollectStatic: true, Workers: 64, Threads: 4, WorkerClass: "uvicorn.workers.UvicornWorker",
+		OnceOn: "web-1", CollectStatic: true, Workers: 64, Threads: 4, WorkerClass: "uvicorn.workers.UvicornWorker",
 		Timeout: 90 * time.Second, GracefulTimeout: 5 * time.Second,
 		Command:      []string{"{python}", "x={venv}{release}", "{app}", "{data}", "{}", "{0}", `{"a":1}`},
 		GunicornArgs: []string{"--max-requests", "1000", "--log-level=debug", "-R", "--preload"},
-		Env:          map[string]string{"A": "env", "B": ""}, EnvFile: s.path("env"), User: "root", Group: "root",
+		Env:          map[string]string{"A": "env", "B": ""}, EnvFile: s.path("env"), PassEnv: []string{"DB_PASSWORD"}, User: "root", Group: "root",
 		Umask: 0o077, SocketGroup: "root", SocketMode: 0o600, Restart: RestartOnFailure, RestartDelayMax: time.Hour, StableAfter: time.Millisecond,
 		WatchSource: true, KeepReleases: 1, Replicas: 3, StepTimeout: 24 * time.Hour,
 		Health: Health{

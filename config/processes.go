@@ -39,6 +39,7 @@ type Process struct {
 	Ready           string // ReadyNotify, or "": it is up once it has run for a second
 	Overlap         bool
 	Required        bool
+	Once            bool // on the host of once_on alone
 }
 
 // ReadyNotify is the value of Process.Ready of one that says by sd_notify(3) when it is up.
@@ -80,6 +81,9 @@ func ProcessKey(b Build, p Process) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// defaultProcess is a process with no keys set.
+func defaultProcess() Process { return Process{Count: 1, Restart: RestartAlways, StopSignal: "TERM"} }
+
 // processKey is the name of the tables of processes in a build.
 const processKey = "process"
 
@@ -94,6 +98,7 @@ var processTable = []ownKey[Process]{
 	{"ready", func(p *Process) any { return &p.Ready }, ready, nil},
 	{"overlap", func(p *Process) any { return &p.Overlap }, nil, nil},
 	{"required", func(p *Process) any { return &p.Required }, nil, nil},
+	{"once", func(p *Process) any { return &p.Once }, nil, nil},
 }
 
 var processNames = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
@@ -158,7 +163,7 @@ func (l *loader) processes(b *Build, v any, path string, from origins) {
 			continue // already reported
 		}
 		at := join(path, strconv.Itoa(i))
-		p := Process{Count: 1, Restart: RestartAlways, StopSignal: "TERM"}
+		p := defaultProcess()
 		bad := readOwn(l, &p, processTable, t, at, processKey, "name", "command")
 		if before, taken := line[p.Name]; taken && p.Name != "" {
 			l.wrong(l.at.value(join(at, "name")), join(at, "name"), "name = %q: the process in line %d has it already", p.Name, before)

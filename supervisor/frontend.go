@@ -63,6 +63,7 @@ var placeNames = [...]world.PlaceName{world.FrontPlace, world.DashboardPlace, wo
 func (f *frontend) apply(cfg *config.Config) {
 	b := budgetOf(len(cfg.Builds) + (cfg.Instances()+3)/4) // an instance needs a quarter of what a build does
 	f.front.Limit(b.front)
+	f.front.Trust(cfg.FrontProxies)
 	f.front.LimitFiles(b.files)
 	f.pages.Limit(b.dashboard)
 	f.scraped.Limit(b.metrics)

@@ -68,7 +68,7 @@ func (s *Supervisor) load() (*config.Config, error) {
 	if err == nil && next.Root != s.Config.Root {
 		err = fmt.Errorf("%s: root changed from %s to %s: stop and start the supervisor to move it; nothing was changed", next.Path, s.Config.Root, next.Root)
 	}
-	return next, err
+	return next.On(s.Host), err
 }
 
 // apply makes the running builds follow next, touching only what differs. wrong is why next cannot
@@ -161,6 +161,11 @@ func (s *Supervisor) applyShared(cfg *config.Config) {
 	}
 	if err := s.world.Program.Room(descriptorsEach*len(cfg.Builds) + descriptorsOfProcess*cfg.Instances()); err != nil {
 		s.log.Debug("room for descriptors cannot be made at once", "error", err)
+	}
+	for _, b := range cfg.Builds {
+		if missing := config.MissingPassed(b, s.Environ); len(missing) > 0 {
+			s.log.Warn("variables of pass_env are not in the supervisor's environment", "build", b.Name, "names", strings.Join(missing, ", "))
+		}
 	}
 }
 

@@ -52,13 +52,9 @@ The exit code is 0 where the release is there, and 1 otherwise, with the reason.
 			if err != nil {
 				return err
 			}
-			var all []string
-			for _, b := range cfg.Builds {
-				all = append(all, b.Name)
-			}
-			entry, ok := cfg.Build(args[0])
-			if !ok {
-				return fmt.Errorf("no build %q in %s%s", args[0], *file, config.Near(args[0], all))
+			entry, err := entryOf(cfg, *file, args[0])
+			if err != nil {
+				return err
 			}
 			if root == "" {
 				root = cfg.Root
@@ -90,7 +86,7 @@ func makeRelease(cmd *cobra.Command, entry config.Build, root string, migrate bo
 	made, err := prebuild.Build(ctx, prebuild.Options{
 		Root: root, Entry: entry,
 		Log: hclog.New(&hclog.LoggerOptions{Name: "medctrl-supervisor", Level: hclog.Warn, Output: cmd.ErrOrStderr()}),
-		Say: func(line string) { progress.Step(name, show.Escape(out, name+": "+line)) },
+		Say: func(line string) { progress.Step(name, name+": "+line) },
 	})
 	switch {
 	case err != nil && ctx.Err() != nil && cmd.Context().Err() == nil:

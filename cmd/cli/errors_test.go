@@ -11,11 +11,11 @@ import (
 )
 
 // arguments are what a command needs to get as far as the supervisor.
-var arguments = map[string][]string{"new": {"fresh"}, "stop": {"development"}, "rollback": {"development"}, "run": {"development", "true"}, "build": {"development"}}
+var arguments = map[string][]string{"new": {"fresh"}, "stop": {"development"}, "rollback": {"development"}, "run": {"development", "true"}, "build": {"development"}, "export": {"kubernetes", "--image", "x.example/medctrl:r1"}}
 
 // asks reports whether a command sends a request to the running supervisor.
 func asks(name string) bool {
-	return !slices.Contains([]string{"build", "check", "doctor", "import", "new", "nginx", "version", "help", "completion"}, name)
+	return !slices.Contains([]string{"build", "check", "doctor", "export", "import", "new", "nginx", "version", "help", "completion"}, name)
 }
 
 // wrong is a command that fails, and what its error must say: what, why, and what to do.
@@ -48,10 +48,12 @@ func TestWrongUsageIsSaidWithWhereToLook(t *testing.T) {
 		wrong{[]string{"--confg", "x"}, exitUsage, []string{`unknown flag --confg; did you mean "--config"?`}},
 		wrong{[]string{"stauts"}, exitUsage, []string{`unknown command "stauts"; did you mean "status"?`, "(see: medctrl-supervisor help)"}},
 		wrong{[]string{"frobnicate"}, exitUsage, []string{`unknown command "frobnicate"`, "(see: medctrl-supervisor help)"}},
+		wrong{[]string{"ps"}, exitUsage, []string{`unknown command "ps"; here it is "status"`, "(see: medctrl-supervisor help)"}},
 		wrong{[]string{"status", "--jsn"}, exitUsage, []string{`unknown flag --jsn; did you mean "--json"?`, "(see: medctrl-supervisor help status)"}},
 		wrong{[]string{"status", "-x"}, exitUsage, []string{"unknown flag -x"}},
 		wrong{[]string{"status", "--json=perhaps"}, exitUsage, []string{"--json=perhaps: want true or false"}},
 		wrong{[]string{"logs", "-n", "many"}, exitUsage, []string{"--lines=many: want a whole number", "help logs"}},
+		wrong{[]string{"events", "-n", "-1"}, exitUsage, []string{"--lines=-1: want a whole number", "help events"}},
 		wrong{[]string{"logs", "--since", "then"}, exitUsage, []string{"--since=then: want how long ago"}},
 		wrong{[]string{"rollback", "--to"}, exitUsage, []string{"needs an argument: --to", "help rollback"}},
 		wrong{[]string{"rollback"}, exitUsage, []string{"rollback NAME", "rollback --all", "help rollback"}},
@@ -61,6 +63,18 @@ func TestWrongUsageIsSaidWithWhereToLook(t *testing.T) {
 		wrong{[]string{"new"}, exitUsage, []string{"new takes one argument", "help new"}},
 		wrong{[]string{"new", "A"}, exitUsage, []string{"want at most 32 lower-case letters"}},
 		wrong{[]string{"nginx", "--plain", "--upstreams"}, exitUsage, []string{"exclude each other", "help nginx"}},
+		wrong{[]string{"export"}, exitUsage, []string{"`export kubernetes` or `export env NAME`", "help export"}},
+		wrong{[]string{"export", "kubernets"}, exitUsage, []string{`not "kubernets"; did you mean "kubernetes"?`}},
+		wrong{[]string{"export", "env"}, exitUsage, []string{"`export env NAME`"}},
+		wrong{[]string{"export", "kubernetes"}, exitUsage, []string{"the image is missing: --image"}},
+		wrong{[]string{"export", "kubernetes", "--image", "x:latest"}, exitUsage, []string{"a release needs a tag of its own"}},
+		wrong{[]string{"export", "kubernetes", "--ingress", "traefik"}, exitUsage, []string{"want nginx"}},
+		wrong{[]string{"export", "kubernetes", "--force"}, exitUsage, []string{"--force goes with --out"}},
+		wrong{[]string{"export", "kubernetes", "--containerfile", "--out", "x"}, exitUsage, []string{"leave out --containerfile"}},
+		wrong{[]string{"run", "--stop-signal", "INT", "a", "b"}, exitUsage, []string{"--stop-signal goes with --prebuilt"}},
+		wrong{[]string{"run", "--prebuilt", "x", "--stop-signal", "NONE", "a", "b"}, exitUsage, []string{"want a signal such as QUIT"}},
+		wrong{[]string{"run", "--prebuilt", "x", "--release", "y", "a", "b"}, exitUsage, []string{"leave out --release"}},
+		wrong{[]string{"status", "--serving", "--json"}, exitUsage, []string{"--serving stands alone"}},
 		wrong{[]string{"completion", "powershell"}, exitUsage, []string{`no completion for "powershell": want bash, zsh, fish`}},
 		wrong{[]string{"help", "frobnicate"}, exitUsage, []string{`unknown command "frobnicate"`}},
 	)

@@ -119,7 +119,7 @@ func TestTheCommandsAreThoseOfTheContract(t *testing.T) {
 	for _, c := range commands() {
 		names = append(names, c.Name())
 	}
-	want := []string{"build", "check", "completion", "deploy", "doctor", "events", "help", "import", "logs", "new", "nginx", "rebuild", "reload", "restart", "rollback", "run", "start", "status", "stop", "upgrade", "version"}
+	want := []string{"build", "check", "completion", "deploy", "doctor", "events", "export", "help", "import", "logs", "new", "nginx", "rebuild", "reload", "restart", "rollback", "run", "start", "status", "stop", "upgrade", "version"}
 	if slices.Sort(names); !slices.Equal(names, want) {
 		t.Errorf("the commands are %v, want %v", names, want)
 	}

@@ -21,6 +21,7 @@ import (
 
 func runCommand(file *string) *cobra.Command {
 	var release string
+	var alone aloneOptions
 	c := &cobra.Command{
 		Use:   "run [--release RELEASE] NAME COMMAND [ARG...]",
 		Short: "Run a command once, as a build's server runs",
@@ -29,6 +30,12 @@ its environment, user, limits, sandbox and working_dir. "manage.py" and "python"
 are those of the release, and its other programs come first in PATH. --release
 takes another release that is kept, also of a build that is stopped; the
 beginning of its name is enough. What follows COMMAND belongs to the command.
+
+With --prebuilt no supervisor is asked: the command runs in the release that
+"build NAME --root DIR" made below DIR, as whoever calls, in the place of this
+program; {python}, {app} and the like are filled in. As the first process of a
+container this program stays, passes signals on and reaps what is left behind;
+--stop-signal is what the command gets then in the place of SIGTERM.
 
 At a terminal the command has a terminal of its own: it is as large as yours,
 Ctrl-C goes to it, and Ctrl-Z stops it with all that it has started until "fg",
@@ -48,7 +55,8 @@ supervisor may run commands. "events" tells who ran what, without arguments;
   medctrl-supervisor run development python
   medctrl-supervisor run development env
   medctrl-supervisor run development manage.py dumpdata --indent 2 > dump.json
-  medctrl-supervisor run --release 20261123T101502 development manage.py showmigrations`,
+  medctrl-supervisor run --release 20261123T101502 development manage.py showmigrations
+  medctrl-supervisor run --prebuilt /opt/medctrl/prebuilt development manage.py migrate`,
 		ValidArgsFunction: func(cmd *cobra.Command, given []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			switch len(given) {
 			case 0:
@@ -63,6 +71,9 @@ supervisor may run commands. "events" tells who ran what, without arguments;
 			if err != nil {
 				return err
 			}
+			if alone.dir != "" || alone.stop != "" {
+				return alone.run(*file, name, argv, release)
+			}
 			cl, err := client(*file)
 			if err != nil {
 				return err
@@ -73,6 +84,10 @@ supervisor may run commands. "events" tells who ran what, without arguments;
 	c.Flags().SetInterspersed(false)
 	c.Flags().StringVar(&release, "release", "", "the `RELEASE` to run it from, or the beginning of its name")
 	must(c.RegisterFlagCompletionFunc("release", completeKept(file)))
+	c.Flags().StringVar(&alone.dir, "prebuilt", "", "run it in the release below `DIR`, without a supervisor")
+	must(c.MarkFlagDirname("prebuilt"))
+	c.Flags().StringVar(&alone.stop, "stop-signal", "", "with --prebuilt: the `SIGNAL` that asks the command to end")
+	completeValues(c, "stop-signal", "TERM", "INT", "QUIT")
 	return c
 }
 

@@ -19,7 +19,7 @@ import (
 const watchEvery = time.Second
 
 func statusCommand(file *string) *cobra.Command {
-	var asJSON, watch, check bool
+	var asJSON, watch, check, serving bool
 	c := &cobra.Command{
 		Use:   "status [NAME...]",
 		Short: "Show what is running, and why something is not",
@@ -32,22 +32,36 @@ is 0 when the supervisor returned a status, even where not all is well. With
 --check it is 1 then, for monitoring and scripts, and what is not well is named:
 a build that does not serve, also one that was stopped, a failed build, fewer
 server trees than there should be, a process that does not run, a schedule whose
-last run failed, a builds.toml that is not applied.`,
+last run failed, a builds.toml that is not applied.
+
+--serving prints nothing and asks less, for a probe that decides whether a host
+or a pod gets clients: the exit code is 1 only where a build serves nobody.`,
 		Example: `  medctrl-supervisor status
   medctrl-supervisor status development
   medctrl-supervisor status --watch 'test*'
   medctrl-supervisor status --json
-  medctrl-supervisor status --check production`,
+  medctrl-supervisor status --check production
+  medctrl-supervisor status --serving production`,
 		ValidArgsFunction: completeBuilds(file),
 		RunE: func(cmd *cobra.Command, patterns []string) error {
 			if check && watch {
 				return usage(errors.New("--check looks once, --watch goes on: leave out one of them"))
+			}
+			if serving && (check || watch || asJSON) {
+				return usage(errors.New("--serving stands alone: it prints nothing, and looks once"))
 			}
 			cl, err := client(*file)
 			if err != nil {
 				return err
 			}
 			ctx, out := cmd.Context(), cmd.OutOrStdout()
+			if serving {
+				st, _, err := statusOf(ctx, cl, patterns)
+				if not := st.NotServing(); err == nil && len(not) > 0 {
+					err = exitError{exitFailed, errors.New("not serving: " + strings.Join(not, "; "))}
+				}
+				return err
+			}
 			again := time.NewTicker(watchEvery)
 			defer again.Stop()
 			for {
@@ -82,21 +96,30 @@ last run failed, a builds.toml that is not applied.`,
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	c.Flags().BoolVar(&watch, "watch", false, "show it again every second")
 	c.Flags().BoolVar(&check, "check", false, "exit with 1 unless all is well")
+	c.Flags().BoolVar(&serving, "serving", false, "print nothing, and exit with 1 unless builds serve")
 	return c
+}
+
+// statusOf returns the status of the builds that match patterns, and the names of all.
+func statusOf(ctx context.Context, cl control.Client, patterns []string) (st control.Status, names []string, err error) {
+	if st, err = cl.Status(ctx); err != nil {
+		return st, nil, requested(err)
+	}
+	names = buildNames(st)
+	if len(patterns) > 0 {
+		if err := known(patterns, names, st.Config.Path); err != nil {
+			return st, nil, err
+		}
+		st.Builds = slices.DeleteFunc(st.Builds, func(b control.BuildStatus) bool { return !matches(patterns, b.Name) })
+	}
+	return st, names, nil
 }
 
 // statusText returns the status of the builds that match patterns, as it is printed, and what is not well.
 func statusText(ctx context.Context, cl control.Client, patterns []string, asJSON bool, look show.Look) (text string, unwell []string, err error) {
-	st, err := cl.Status(ctx)
+	st, names, err := statusOf(ctx, cl, patterns)
 	if err != nil {
-		return "", nil, requested(err)
-	}
-	names := buildNames(st)
-	if len(patterns) > 0 {
-		if err := known(patterns, names, st.Config.Path); err != nil {
-			return "", nil, err
-		}
-		st.Builds = slices.DeleteFunc(st.Builds, func(b control.BuildStatus) bool { return !matches(patterns, b.Name) })
+		return "", nil, err
 	}
 	var out strings.Builder
 	switch {

@@ -50,6 +50,13 @@ func TestStatusIsAlsoACheck(t *testing.T) {
 			t.Errorf("%q: exit %d, %q, %q", argv, code, out, errOut)
 		}
 	}
+	for args, want := range map[string]string{"": "testing: ", "testing": "testing: ", "development": ""} {
+		argv := strings.Fields("status --serving " + args)
+		out, errOut, code := d.run(argv...)
+		if out != "" || (code == 1) != (want != "") || want != "" && !strings.Contains(errOut, "not serving: "+want) || want == "" && errOut != "" {
+			t.Errorf("%q: exit %d, %q, %q", argv, code, out, errOut)
+		}
+	}
 	if _, errOut, code := d.run("status", "--check", "--watch"); code != 2 || !strings.Contains(errOut, "leave out one of them") {
 		t.Errorf("exit %d, %q", code, errOut)
 	}

@@ -229,6 +229,9 @@ func (a *Actor) handle(m message) {
 		a.dropFiles()
 		a.public.LetGo(m.g.sock)
 		a.turn(machine.Ended{N: m.g.n})
+		if !m.g.finishesAtTerm() && m.g.hadClients() {
+			a.keepName() // it may have removed or shut down the socket that others serve
+		}
 	case leftoverEnded:
 		delete(a.leftovers, m.n)
 		a.public.LetGo(m.sock)

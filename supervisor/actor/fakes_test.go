@@ -122,6 +122,7 @@ type tree struct {
 	notes   words // what it says by sd_notify
 	limits  config.Limits
 	boxed   bool
+	lost    error // why what it prints is lost
 	said    []string
 	kills   int // of its processes, for lack of memory
 }
@@ -138,6 +139,8 @@ func (t *tree) Limit(l config.Limits) error {
 }
 
 func (t *tree) Boxed() bool { return t.boxed }
+
+func (t *tree) Unlogged() error { return t.lost }
 
 func (t *tree) Said(log string, n int) (said []string) {
 	t.w.do(func() {
@@ -189,13 +192,15 @@ func (t *tree) Terminate() error {
 	defer t.w.mu.Unlock()
 	t.termed = true
 	if !t.conduct.stubborn && t.conduct.endless == nil {
-		t.exitLocked(Exit{Words: "killed by SIGTERM", Code: -1, Signal: true})
+		t.exitLocked(Exit{Words: "killed by SIGTERM", Code: -1, Signal: true, Number: 15})
 	}
 	return t.w.fails["Terminate"]
 }
 
 func (t *tree) End(ctx context.Context, grace time.Duration) error {
-	_ = t.Terminate() // what it may return is of Terminate alone
+	if grace > 0 {
+		_ = t.Terminate() // what it may return is of Terminate alone
+	}
 	t.w.mu.Lock()
 	stubborn, endless := t.conduct.stubborn, t.conduct.endless
 	t.w.mu.Unlock()
@@ -209,7 +214,7 @@ func (t *tree) End(ctx context.Context, grace time.Duration) error {
 		return errors.Join(endless, ctx.Err())
 	}
 	t.w.do(func() {
-		t.exitLocked(Exit{Words: "killed by SIGKILL", Code: -1, Signal: true})
+		t.exitLocked(Exit{Words: "killed by SIGKILL", Code: -1, Signal: true, Number: 9})
 		t.gone = true
 	})
 	t.told.Wait() // as End of the package process, which returns when the exit has been told
@@ -252,7 +257,9 @@ func (w trees) Start(s Start, exited func(Exit)) (Tree, server.Words, error) {
 	w.do(func() { c = w.conduct[release] })
 	sock, _ := s.Listener.(*fakesocket.Listener)
 	t := w.plant(s.Mark, s.Launch.Env, sock, c)
-	w.do(func() { t.exited, t.limits, t.start, t.boxed = exited, s.Limits, s, s.Launch.Box != nil })
+	w.do(func() {
+		t.exited, t.limits, t.start, t.boxed, t.lost = exited, s.Limits, s, s.Launch.Box != nil, w.fails["Log"]
+	})
 	if c.dies != nil {
 		t.exit(*c.dies)
 	}

@@ -98,6 +98,9 @@ func (a *Actor) countKills(g *generation) {
 	}
 	a.log.Warn("kernel killed processes of a build, they used more memory than there may be", "generation", g.n, "process", g.process, "pid", g.tree.Pid(), "processes", more)
 	a.Ports.Reports.OOMKilled(a.name, g.process, more)
+	if g.hadClients() {
+		a.losses.add(reason + ", with the requests that were in hand")
+	}
 	a.Ports.Reports.Event(Event{Time: a.Ports.Host.Now(), Build: a.name, Event: string(machine.EventOutOfMemory), Release: g.version.Release, Pid: g.tree.Pid(), Reason: reason})
 }
 

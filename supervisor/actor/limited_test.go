@@ -84,6 +84,26 @@ func TestLimitThatCannotBeAppliedIsShownUntilItIs(t *testing.T) {
 	})
 }
 
+// A log that cannot be opened costs the log alone, and is said where people look.
+func TestOutputThatIsKeptNowhereIsShownUntilItIs(t *testing.T) {
+	within(t, func(l *life) {
+		l.w.fail("Log", errors.New("open log: something else is there"))
+		before := l.server()
+		before.exit(Exit{Words: "killed by SIGKILL", Code: -1, Signal: true})
+		l.replaced(before)
+		if lost := l.View().Lost; !slices.Equal(lost, []string{"what is printed is lost until the next start: open log: something else is there"}) {
+			t.Errorf("%q", lost)
+		}
+		l.w.fail("Log", nil)
+		before = l.server()
+		before.exit(Exit{Words: "killed by SIGKILL", Code: -1, Signal: true})
+		l.replaced(before)
+		if lost := l.View().Lost; len(lost) != 0 {
+			t.Errorf("%q", lost)
+		}
+	})
+}
+
 func TestOOMKillOfAWorkerIsToldWhileItsServerLives(t *testing.T) {
 	within(t, func(l *life) {
 		before := l.server()

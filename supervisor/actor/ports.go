@@ -60,6 +60,8 @@ type Tree interface {
 	Limit(l config.Limits) error
 	// Boxed says whether the tree runs in a sandbox.
 	Boxed() bool
+	// Unlogged says why what it prints is lost; nil: it is in its log.
+	Unlogged() error
 	// OOMKills is how many of its processes the kernel has killed because memory ran out, since it was
 	// started or adopted; also after its end.
 	OOMKills() int

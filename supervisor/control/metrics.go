@@ -148,7 +148,7 @@ func (m *Metrics) OOMKilled(build, process string, processes int) {
 // Ran counts a run of a schedule, or a time at which there was none.
 func (m *Metrics) Ran(build, schedule, result string, took time.Duration) {
 	m.runs.WithLabelValues(build, schedule, result).Inc()
-	if result != ResultLeftOut && result != ResultMissed {
+	if result != ResultLeftOut && result != ResultMissed && result != ResultUnknown { // of an end that nobody saw the time is not known
 		m.ran.WithLabelValues(build, schedule).Observe(took.Seconds())
 	}
 }

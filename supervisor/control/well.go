@@ -30,6 +30,21 @@ func (s Status) Unwell() []string {
 	return all
 }
 
+// NotServing names the builds that serve nobody now, with the reason: for who sends them clients. What
+// serves in part, or will not serve well for long, is not among them.
+func (s Status) NotServing() []string {
+	var all []string
+	for _, b := range s.Builds {
+		switch {
+		case b.State != StateRunning:
+			all = append(all, b.Name+": "+strings.TrimSuffix(b.State+": "+b.Reason, ": "))
+		case !b.Healthy:
+			all = append(all, b.Name+": the last probe failed")
+		}
+	}
+	return all
+}
+
 func (b BuildStatus) unwell() (all []string) {
 	switch {
 	case b.State != StateRunning:

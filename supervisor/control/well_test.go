@@ -45,5 +45,13 @@ func TestUnwellIsWhatAPersonShouldKnowOf(t *testing.T) {
 		if got := s.Unwell(); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
+		// Clients are kept away from what does not serve, and from nothing that merely is not well.
+		var away []string
+		if slices.Contains([]string{"stopped", "backoff", "a missed probe", "the same twice"}, name) {
+			away = c.want
+		}
+		if got := s.NotServing(); !slices.Equal(got, away) {
+			t.Errorf("%s: not serving are %q, want %q", name, got, away)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -91,6 +92,10 @@ func (p *patient) examine(ctx context.Context) {
 	}
 	p.needs, p.staticRoot = p.seen.Needs(ctx), p.seen.StaticRoot()
 	p.folders()
+	if missing := config.MissingPassed(p.b, p.o.Environ); len(missing) > 0 {
+		p.add(warn("pass_env", "give them to what starts the supervisor, and to doctor",
+			"not in the environment of doctor, which tries the build without: %s", strings.Join(missing, ", ")))
+	}
 	if os.Geteuid() != 0 && !p.seen.As.Own() {
 		p.add(warn("user", "run doctor with sudo, as the supervisor is", "only root can try what the build does as %s", ownerOf(p.seen.As)))
 		p.add(p.gunicorn(nil))

@@ -21,6 +21,8 @@ type Front struct {
 	bodies *store // of requests
 	ahead  *store // of responses
 	counts counts
+
+	proxies atomic.Pointer[Proxies] // nil: none
 }
 
 // Stats are counts since the Front was made.
@@ -55,7 +57,7 @@ func New(log hclog.Logger, folder string) *Front {
 	f.Server = newServer("front", log, f, StallTimeout)
 	f.table.Store(&routes{})
 	f.proxy = httputil.ReverseProxy{
-		Rewrite:        rewrite,
+		Rewrite:        f.rewrite,
 		Transport:      &twice{once: newTransport(), counts: &f.counts},
 		FlushInterval:  -1, // every piece of a response goes out as it comes
 		ModifyResponse: f.modify,
@@ -134,7 +136,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // rewrite turns the client's request into the build's. ReverseProxy has already removed hop-by-hop
 // headers, Forwarded and X-Forwarded-{For,Host,Proto}.
-func rewrite(pr *httputil.ProxyRequest) {
+func (f *Front) rewrite(pr *httputil.ProxyRequest) {
 	in, out := pr.In, pr.Out
 	to := targetOf(in.Context())
 	out.URL.Scheme = "http"
@@ -153,21 +155,17 @@ func rewrite(pr *httputil.ProxyRequest) {
 	if _, ok := in.Header["User-Agent"]; !ok {
 		out.Header.Set("User-Agent", "") // else net/http sends its own
 	}
-	proto := "http"
-	if in.TLS != nil {
-		proto = "https"
-	}
-	out.Header.Set("X-Forwarded-Proto", proto)
+	from := f.originOf(in)
+	out.Header.Set("X-Forwarded-Proto", from.proto)
 	out.Header.Set("X-Forwarded-Host", in.Host)
 	if to.Location != "/" && !to.Keep {
 		out.Header.Set("X-Forwarded-Prefix", to.Location)
 	}
 	out.Header.Del("X-Real-IP")
 	via := in.Header.Values("X-Forwarded-For")
-	// a unix socket's peer has no address
-	if ip, _, err := net.SplitHostPort(in.RemoteAddr); err == nil {
-		out.Header.Set("X-Real-IP", ip)
-		via = append(via[:len(via):len(via)], ip)
+	if from.peer != "" {
+		out.Header.Set("X-Real-IP", from.client)
+		via = append(via[:len(via):len(via)], from.peer)
 	}
 	if len(via) > 0 {
 		out.Header.Set("X-Forwarded-For", strings.Join(via, ", "))

@@ -32,13 +32,18 @@ func MakeFolder(parent, within, name string) (dir string, err error) {
 	}
 	dir = filepath.Join(dir, name)
 	for range 100 { // a pool goes with its last tree, which may be now
+		err = nil
 		if within != "" {
-			if err = makePool(filepath.Dir(dir)); err != nil {
-				return dir, err
-			}
+			err = makePool(filepath.Dir(dir))
 		}
-		if err = os.Mkdir(dir, 0o755); !errors.Is(err, fs.ErrNotExist) {
+		if err == nil {
+			err = os.Mkdir(dir, 0o755)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
 			break
+		}
+		if merr := os.Mkdir(parent, 0o755); merr != nil && !errors.Is(merr, fs.ErrExist) { // whoever cleans up removes an empty folder of ours
+			return dir, merr
 		}
 	}
 	if errors.Is(err, fs.ErrExist) {

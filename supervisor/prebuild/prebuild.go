@@ -1,4 +1,5 @@
-// Package prebuild makes releases without a supervisor, for images and CI.
+// Package prebuild works with releases without a supervisor, for images and CI: it makes them ([Build]),
+// and starts commands in them ([Command]).
 package prebuild
 
 import (

@@ -561,6 +561,7 @@ func (nobody) Signal(syscall.Signal) error              { return nil }
 func (nobody) Private() string                          { return "" }
 func (nobody) StopBy(syscall.Signal)                    {}
 func (nobody) Boxed() bool                              { return false }
+func (nobody) Unlogged() error                          { return nil }
 func (nobody) Terminate() error                         { return nil }
 func (nobody) End(context.Context, time.Duration) error { return nil }
 

@@ -229,6 +229,9 @@ type runHandle struct {
 // Boxed is false: builds of this machine have no sandbox.
 func (*runHandle) Boxed() bool { return false }
 
+// Unlogged is nil: whatever happens to a log is not seen on this machine.
+func (*runHandle) Unlogged() error { return nil }
+
 // Private is "": it takes no clients.
 func (*runHandle) Private() string { return "" }
 

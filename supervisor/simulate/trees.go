@@ -266,6 +266,9 @@ func (h *handle) Signal(syscall.Signal) error { return nil }
 // Boxed is false: builds of this machine have no sandbox.
 func (h *handle) Boxed() bool { return false }
 
+// Unlogged is nil: whatever happens to a log is not seen on this machine.
+func (h *handle) Unlogged() error { return nil }
+
 // Terminate is SIGTERM to the main process and its group.
 func (h *handle) Terminate() error {
 	if !h.inc.lock() {

@@ -43,6 +43,7 @@ type tree struct {
 	private string // the socket on which it is probed, or ""
 	ended   func() // what is to be done when it has ended
 	boxed   bool
+	lost    error    // why what it prints is lost; nil: it is not
 	output  *os.File // the description that it prints to, where others print to the same log; or nil
 }
 
@@ -61,6 +62,9 @@ func (t tree) Private() string { return t.private }
 // Boxed says whether it runs in a sandbox. Of what is left of a tree it is not known.
 func (t tree) Boxed() bool { return t.boxed }
 
+// Unlogged says why what it prints is lost. Of what is left of a tree it is not known.
+func (t tree) Unlogged() error { return t.lost }
+
 // Said is what it has printed last to a log that is not its own.
 func (t tree) Said(log string, n int) []string {
 	if t.output == nil {
@@ -71,7 +75,7 @@ func (t tree) Said(log string, n int) []string {
 
 // Start starts a server. A log that cannot be opened costs the log alone.
 func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server.Words, error) {
-	if err := setAside(s.Launch.Data, fs.ModeDir, t.log); err != nil {
+	if err := setDataAside(s.Launch.Data, t.log); err != nil {
 		return nil, nil, err
 	}
 	if err := build.MakeData(s.Launch.Data, s.Launch.User); err != nil {
@@ -94,10 +98,10 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 	if s.Listener == nil {
 		oom = oomCommand
 	}
-	var err error
+	var err, lost error
 	if s.Streams == nil {
-		if output, err = t.output(s.Log); err != nil {
-			t.log.Error("what a server prints is lost until its next start", "error", err)
+		if output, lost = t.output(s.Log); lost != nil {
+			t.log.Error("what a server prints is lost until its next start", "error", lost)
 		} else if !s.Shared || s.Launch.Box != nil {
 			defer output.Close() // the child has its own
 		}
@@ -116,10 +120,11 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 		}
 	}
 	if private != "" {
-		// Without it the server is probed as its clients come, which is better than no server.
+		// Without it the server is probed as its clients come, which is better than no server. One whose
+		// command names it has to get something.
 		if spec.Private, err = listenPrivately(private, s.Launch.User); err != nil {
 			t.log.Warn("server is probed on its public socket", "error", err)
-			private = ""
+			private, spec.Private = "", spec.Listener
 		} else {
 			defer spec.Private.Close() // the child has its own copy
 		}
@@ -145,7 +150,7 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 		drop()
 		return nil, nil, err
 	}
-	started := tree{Child: child, trees: t, temp: temp, private: private, ended: ended, boxed: s.Launch.Box != nil}
+	started := tree{Child: child, trees: t, temp: temp, private: private, ended: ended, boxed: s.Launch.Box != nil, lost: lost}
 	switch {
 	case s.Shared && started.boxed: // where it opens its log by itself
 		started = started.keepOutput()
@@ -194,8 +199,21 @@ func (t trees) output(path string) (*os.File, error) {
 	if err := state.Private(t.root.Own()); err != nil {
 		return nil, err
 	}
+	if filepath.Dir(path) == t.root.Logs() { // log_dir may be anybody's
+		if err := setAside(t.root.Logs(), fs.ModeDir, t.log); err != nil {
+			return nil, err
+		}
+	}
 	if err := (files{}).MakeFolder(filepath.Dir(path), 0o750); err != nil {
 		return nil, err
+	}
+	f, err := journal.Append(path, t.who)
+	if !errors.Is(err, journal.ErrOther) {
+		return f, err
+	}
+	to, moved := build.MoveAside(path)
+	if wasSetAside(path, to, moved, t.log) != nil {
+		return nil, errors.Join(err, moved)
 	}
 	return journal.Append(path, t.who)
 }
