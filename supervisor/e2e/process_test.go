@@ -125,16 +125,15 @@ func (w *World) dropCgroups() {
 	id, _, _ := strings.Cut(readAll(filepath.Join(w.Root, ".supervisor", "id")), " ")
 	for _, mount := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
 		own := filepath.Join(mount, "medctrl-"+id)
-		entries, err := os.ReadDir(own)
-		if err != nil {
-			continue // there is none, or it is gone
-		}
-		for _, e := range entries {
-			if e.IsDir() {
-				_ = syscall.Rmdir(filepath.Join(own, e.Name())) // fails where a process is left, which the test then says
+		for _, pattern := range []string{"pool:*/*", "*", ""} {
+			found, err := filepath.Glob(filepath.Join(own, pattern))
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			for _, dir := range found {
+				_ = syscall.Rmdir(dir) // fails where a process is left, which the test then says, and of what is no folder
 			}
 		}
-		_ = syscall.Rmdir(own) // the same
 	}
 }
 
