@@ -27,6 +27,7 @@ GOLANGCI_LINT ?= github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOVULNCHECK ?= golang.org/x/vuln/cmd/govulncheck@v1.9.0
 NFPM ?= github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.2
 GORELEASER ?= github.com/goreleaser/goreleaser/v2@v2.15.2
+CYCLONEDX ?= github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 # The machines that `make deb` and `make rpm` make packages for.
 ARCHS ?= amd64 arm64
 
@@ -97,7 +98,11 @@ run: needs-run build
 	@echo '  look    http://127.0.0.1:8080/api/$(if $(filter builds,$(EXAMPLE)), and http://127.0.0.1:8080/testapi/) (also medicines/ and admin/ below)'
 	@echo '  edit    examples/medctrl/API/api_settings/settings/deploy_development.py: change BANNER, save, look again'
 	@echo '  break   the same file, with a syntax error: the old release keeps serving, and status says why'
-	@echo '  status  $(binary) -c examples/$(EXAMPLE).toml status --watch'
+ifeq ($(EXAMPLE),worker)
+	@echo '  queue   $(binary) -c examples/worker.toml run development manage.py queue_report: a worker does that job, see'
+	@echo '          $(binary) -c examples/worker.toml logs -f development'
+endif
+	@echo '  status  $(binary) -c examples/$(EXAMPLE).toml status $(if $(filter worker,$(EXAMPLE)),development,--watch)'
 	@echo '  stop    Ctrl-C'
 	@echo
 	@MEDCTRL_TRUSTED_USERS=$${MEDCTRL_TRUSTED_USERS:-$$(stat -c %u .)} exec $(binary) -c examples/$(EXAMPLE).toml
@@ -230,11 +235,11 @@ uninstall:
 deb rpm: needs-go
 	@GO=$(GO) NFPM=$(NFPM) ARCHS='$(ARCHS)' VERSION=$(version) .ci/package $@
 
-# What the workflow does at a tag; RELEASEFLAGS='--snapshot --skip=sbom,docker' to try it: in dist/, and nothing is published.
+# What the workflow does at a tag; RELEASEFLAGS='--snapshot --skip=docker' to try it: in dist/, and nothing is published.
 RELEASEFLAGS ?=
 .PHONY: release
 release: needs-go
-	NFPM=$(NFPM) $(GO) run $(GORELEASER) release --clean $(RELEASEFLAGS)
+	NFPM=$(NFPM) CYCLONEDX=$(CYCLONEDX) $(GO) run $(GORELEASER) release --clean $(RELEASEFLAGS)
 
 .PHONY: clean
 clean:

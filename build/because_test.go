@@ -66,6 +66,19 @@ func TestReleaseSaysWhatHasChanged(t *testing.T) {
 	expect("many files", "check true → false", "API/many/a.py added", "API/many/b.py added", "API/many/c.py added", "API/many/d.py added", "and 4 more files")
 }
 
+func TestNamesThatAreNoTextHaveNotChanged(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, "")
+	p.write(t, "API/caf\xe9.txt", "")
+	must(t, os.Symlink("caf\xe9.txt", filepath.Join(p.AppPath(), "link")))
+	p.because(t)
+	p.write(t, "API/app/views.py", "x = 1\n")
+	p.write(t, "API/caf\xe8.txt", "")
+	if got := p.because(t); !slices.Equal(got, []string{"API/app/views.py changed", "API/caf.txt added"}) {
+		t.Errorf("changed: %q", got)
+	}
+}
+
 func TestWhyOfWhatCannotBeMade(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, "")

@@ -59,6 +59,23 @@ func TestRealStaticFilesAreCollectedIntoTheRelease(t *testing.T) {
 	}
 }
 
+func TestRealStaticFilesAreCollectedIntoTheReleaseWhereManagePyGoesOnInAnotherProcess(t *testing.T) {
+	t.Parallel()
+	for name, head := range elsewhere {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newStatic(t, "")
+			p.write(t, "API/manage.py", head+read(t, filepath.Join(p.AppPath(), "manage.py")))
+			if rel := p.made(t); read(t, filepath.Join(rel.Static(), "site.css")) != "body {}\n" {
+				t.Error("they are not in the release")
+			}
+			if exists(filepath.Join(p.data(), "static", "site.css")) {
+				t.Error("they are live before the release serves")
+			}
+		})
+	}
+}
+
 func TestRealStaticFilesOfEachStorageAreCollectedIntoTheRelease(t *testing.T) {
 	t.Parallel()
 	for name, settings := range map[string]string{

@@ -46,9 +46,9 @@ func (j *job) findCheckout() *checkout {
 	if err != nil {
 		return nil // another step says so
 	}
-	for top := app; ; top = filepath.Dir(top) {
+	for top, below := app, app; ; top, below = filepath.Dir(top), top {
 		repository := repositoryIn(top)
-		if _, err := os.Lstat(filepath.Join(top, ".git")); err == nil && isRepository(repository) {
+		if _, err := os.Lstat(filepath.Join(top, ".git")); err == nil && !ofStranger(j.b, top, below, ".git") && isRepository(repository) {
 			rel, err := filepath.Rel(top, app)
 			git, gerr := lookPath("git", j.env)
 			if errors.Join(err, gerr) != nil {
@@ -154,7 +154,7 @@ func (c *checkout) run(ctx context.Context, args ...string) (string, error) {
 	defer complaint.Close()
 	j := c.j
 	p, err := j.maker.Runner.Start(Command{
-		// Named outright, a repository may belong to anybody (git, safe.directory).
+		// Named outright, a repository may belong to anybody (git, safe.directory): see ofStranger.
 		Argv: append([]string{c.git, "-C", c.top, "--git-dir=" + c.repository, "--work-tree=" + c.top, "--no-optional-locks", "--no-pager", "--literal-pathspecs",
 			"-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false", "-c", "i18n.logOutputEncoding=UTF-8"}, args...),
 		Env: []string{"PATH=" + envValue(j.env, "PATH"), "HOME=/nonexistent", "LC_ALL=C", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_ATTR_NOSYSTEM=1",

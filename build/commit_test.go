@@ -1,6 +1,7 @@
 package build
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -199,5 +200,59 @@ func TestCommitIsWhatTheBuildsUserMayRead(t *testing.T) {
 	edit(t, filepath.Join(p.Source, "API/app/views.py"), "y = 1\n")
 	if c := p.made(t).Commit; c != nil {
 		t.Errorf("of one that only root may read: %+v", c)
+	}
+}
+
+// Above a source, where everybody may make files, anybody may make a repository that knows it: its settings
+// name programs to run, and its lock would be waited for.
+func TestRepositoryOfAStrangerIsNoneOfTheSource(t *testing.T) {
+	t.Parallel()
+	p := newProject(t, "")
+	if os.Geteuid() != 0 {
+		t.Skip("only root may give files to others")
+	}
+	for _, dir := range []string{filepath.Dir(p.root), filepath.Dir(filepath.Dir(p.root))} {
+		must(t, os.Chmod(dir, 0o755))
+	}
+	open := filepath.Dir(p.Source)
+	ran := filepath.Join(t.TempDir(), "ran")
+	committed(t, open, "A claim")
+	git(t, open, "config", "filter.own.clean", "echo ran >>"+ran+"; cat")
+	must(t, writeWhole(filepath.Join(open, ".git/info/attributes"), "*.py filter=own\n", 0o644))
+	must(t, writeWhole(filepath.Join(open, ".git/index.lock"), "", 0o644))
+	of := func(uid int) {
+		must(t, filepath.WalkDir(filepath.Join(open, ".git"), func(path string, _ os.DirEntry, err error) error {
+			return errors.Join(err, os.Lchown(path, uid, -1))
+		}))
+	}
+	const stranger = 54321
+	for _, c := range []struct {
+		what  string
+		mode  os.FileMode
+		owner int // of the repository
+		ours  bool
+	}{
+		{"of a stranger in a folder with the sticky bit", 0o777 | os.ModeSticky, stranger, false},
+		{"of root there", 0o777 | os.ModeSticky, 0, true},
+		{"in a folder whose owner it has", 0o755, stranger, true},
+	} {
+		must(t, os.Chmod(open, c.mode))
+		of(c.owner)
+		if locked := heldLock(p.Build) != ""; locked != c.ours {
+			t.Errorf("%s: its lock is waited for: %v", c.what, locked)
+		}
+		if found := lookedAt(t, p).findCheckout() != nil; found != c.ours {
+			t.Errorf("%s: it is asked for the commit: %v", c.what, found)
+		}
+	}
+	must(t, os.Chmod(open, 0o777|os.ModeSticky))
+	of(stranger)
+	must(t, os.Remove(filepath.Join(open, ".git/index.lock")))
+	edit(t, filepath.Join(p.Source, "API/app/views.py"), "x = 1\n")
+	if c := p.made(t).Commit; c != nil {
+		t.Errorf("the release is of commit %+v", c)
+	}
+	if did := read(t, ran); did != "" {
+		t.Errorf("a program of the stranger's settings ran: %s", did)
 	}
 }

@@ -159,6 +159,26 @@ def lose():
 	}
 }
 
+// Another server that is away comes back too, but what a migration did before it asked for that is done.
+func TestRealMigrationThatMissesAnotherServerIsNotRepeatedUnasked(t *testing.T) {
+	t.Parallel()
+	const refused = `__import__("socket").create_connection(("127.0.0.1", 1))`
+	p := newDjango(t, `migrations.RunPython(lambda apps, editor: did("half")), migrations.RunPython(lambda apps, editor: `+refused+")", "")
+	step := p.failed(t)
+	if step.Step != "migrate" || !step.Final || p.did(t) != "half\n" {
+		t.Errorf("final %v, did %q: %v", step.Final, p.did(t), step)
+	}
+	contains(t, step.Error(), "ConnectionRefusedError")
+
+	p = newDjango(t, "", "")
+	p.write(t, "API/things/apps.py", "from django.apps import AppConfig\nclass Things(AppConfig):\n    name, default = 'things', True\n    def ready(self):\n        "+refused+"\n")
+	p.Check = false
+	if step = p.failed(t); step.Step != "migrate" || step.Final {
+		t.Errorf("before it began: final %v: %v", step.Final, step)
+	}
+	contains(t, step.Error(), "ConnectionRefusedError") // and not what a second try in the same process says
+}
+
 func TestRealMigrationThatCannotBeLoadedIsNotRepeatedUnasked(t *testing.T) {
 	t.Parallel()
 	p := newDjango(t, "no_such_name", "")
@@ -222,6 +242,36 @@ func TestRealManagePyMayDoWhatAProcessCanDoOnlyOnce(t *testing.T) {
 				t.Errorf("after the migration %d locks are left, error %v", len(locks), err)
 			}
 		})
+	}
+}
+
+// elsewhere are first lines of a manage.py that goes on in another process.
+var elsewhere = map[string]string{
+	"in its place":    "import os, sys\nif not os.environ.get('AGAIN'):\n    os.environ['AGAIN'] = '1'\n    os.execv(sys.executable, [sys.executable] + sys.argv)\n",
+	"as its child":    "import os, subprocess, sys\nif not os.environ.get('AGAIN'):\n    sys.exit(subprocess.call([sys.executable] + sys.argv, env=dict(os.environ, AGAIN='1')))\n",
+	"as another self": "import os\nif os.fork():\n    os._exit(os.waitstatus_to_exitcode(os.wait()[1]))\n",
+}
+
+// A manage.py may look for another interpreter, or set variables that a program reads when it starts.
+func TestRealManagePyMayGoOnInAnotherProcess(t *testing.T) {
+	t.Parallel()
+	for name, head := range elsewhere {
+		for what, operations := range map[string]string{"good": `migrations.RunPython(lambda apps, editor: did("first half"))`, "bad": halfWay} {
+			t.Run(name+", "+what, func(t *testing.T) {
+				t.Parallel()
+				p := newDjango(t, operations, "")
+				p.write(t, "API/manage.py", head+read(t, filepath.Join(p.AppPath(), "manage.py")))
+				p.Check = what == "good"
+				if what == "good" {
+					p.made(t)
+				} else if step := p.failed(t); step.Step != "migrate" || !step.Final {
+					t.Errorf("final %v: %v", step.Final, step)
+				}
+				if p.did(t) != "first half\n" {
+					t.Errorf("did %q", p.did(t))
+				}
+			})
+		}
 	}
 }
 

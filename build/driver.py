@@ -31,7 +31,7 @@ def main():
             try:
                 run(link, request.split("\0"))
             except BaseException as e:
-                if away(e):
+                if away(e) and (not Stage.reached or of_driver(e)):
                     tell(link, b"stage away")
                 elif refused(e):
                     tell(link, b"stage refused")
@@ -63,13 +63,16 @@ def tell(link, what):
 
 
 def run(link, args):
+    Stage.reached = False
     if args[0] == "migrate":
         migrate(link, args)
     elif args[0] == "collectstatic":
         collect(link, args[1], [args[0]] + args[2:])
     elif args[0] == "look":
         follow(link)
-        look(args[1] == "check", args[2:])
+        look(link, args[1] == "check", args[2], args[3:])
+    elif args[0] == "lacking":
+        lacking(link, args[1:])
     else:
         manage(args)
 
@@ -88,8 +91,14 @@ def manage(args):
 
 # Tells how far a migration is: one that fails before it has reached its database has changed nothing and may be repeated.
 class Stage:
+    reached = False  # one has
+
     def __init__(self, link, alias):
-        self.link, self.alias, self.now = link, alias, "outside"
+        self.link, self.alias, self.now = link, alias, ""
+
+    def begins(self):
+        Stage.reached = True
+        self.say("begun")
 
     def say(self, now):
         if now != self.now:
@@ -98,7 +107,7 @@ class Stage:
 
     def connected(self, connection, **_):
         if connection.alias == self.alias:
-            self.say("begun")
+            self.begins()
 
 
 def migrate(link, args):
@@ -110,7 +119,7 @@ def migrate(link, args):
     if watched is None:
         return manage(args)
     utility, execute = watched
-    tell(stage.link, b"stage outside")
+    stage.say("outside")
     try:
         manage(args)
     except BaseException as e:
@@ -119,6 +128,7 @@ def migrate(link, args):
         raise
     finally:
         utility.execute = execute
+        stage.now = "over"
 
 
 # Has stage told of Django's command and of the first connection to the database.
@@ -135,9 +145,16 @@ def watch(stage):
     execute = ManagementUtility.execute
 
     def told(self):
-        stage.say("begun" if connected else "connecting")
+        stage.begins() if connected else stage.say("connecting")
         return execute(self)
 
+    # A manage.py may go on in another process, which says nothing: whatever that does must not be done twice.
+    def elsewhere(event, _):
+        if stage.now == "outside" and event in ("os.exec", "os.fork", "os.posix_spawn", "os.system", "subprocess.Popen"):
+            stage.begins()
+
+    if hasattr(sys, "addaudithook"):  # Python 3.8
+        sys.addaudithook(elsewhere)
     connection_created.connect(stage.connected, weak=False)
     ManagementUtility.execute = told
     return ManagementUtility, execute
@@ -155,6 +172,18 @@ def of_database(e):
     return False
 
 
+# Whether a database's driver raised it, or Django in its place. What a migration that has begun says of another server is no
+# reason to do its first half once more.
+def of_driver(e):
+    seen = set()
+    while e is not None and id(e) not in seen:
+        seen.add(id(e))
+        if {c.__name__ for c in type(e).__mro__} & {"DatabaseError", "InterfaceError"} or any(of_driver(one) for one in getattr(e, "exceptions", ())):
+            return True
+        e = e.__cause__ or e.__context__
+    return False
+
+
 # Ends this process with the supervisor that asked: nothing is lost, and a login may hang for ever.
 def follow(link):
     def wait():
@@ -167,28 +196,53 @@ def follow(link):
 
 
 # Logs in to databases and looks for migrations that they lack, and changes nothing. As of Django 3.1 it is also
-# `check --database` and `migrate --check`, which earlier ones do not know.
-def look(check, aliases):
+# `check --database` and `migrate --check`, which earlier ones do not know. host is another one that migrates, "" where there is none.
+def look(link, check, host, aliases):
     try:
         import django.db
     except ImportError:
         return  # what is no Django has its database to itself
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-        manage(["version"])  # the settings are those that manage.py sets up
-    django.setup()
+    for alias in aliases:
+        lacks = lacked(alias)
+        if lacks and host:
+            tell(link, b"stage away")  # it will have migrated
+            sys.exit("%s: %s, which once_on names, applies them" % (lacks, host))
+        if lacks:
+            sys.exit("%s: `rebuild %s` applies them" % (lacks, os.environ["MEDCTRL_BUILD"]))
+    if check:
+        manage(["check"] + ["--database=" + a for a in aliases if django.VERSION >= (3, 1)])
+
+
+# Tells of the first database that lacks migrations, of those that another host applies.
+def lacking(link, aliases):
+    try:
+        import django.db
+    except ImportError:
+        return
+    for alias in aliases:
+        lacks = lacked(alias)
+        django.db.connections[alias].close()  # no login is held while it waits
+        if lacks:
+            return tell(link, b"lacks " + lacks.encode(errors="replace"))
+
+
+# What a database lacks, in words, "" where it has all migrations of the release.
+def lacked(alias):
+    from django.apps import apps
     from django.db import connections
     from django.db.migrations.executor import MigrationExecutor
 
-    for alias in aliases:
-        connections[alias].ensure_connection()
-        executor = MigrationExecutor(connections[alias])
-        lacks = ["%s.%s" % (m.app_label, m.name) for m, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())]
-        if lacks:
-            more = ", and %d more" % (len(lacks) - 3) if len(lacks) > 3 else ""
-            sys.exit("the database %s lacks the migrations %s%s: `rebuild %s` applies them"
-                     % (alias, ", ".join(lacks[:3]), more, os.environ["MEDCTRL_BUILD"]))
-    if check:
-        manage(["check"] + ["--database=" + a for a in aliases if django.VERSION >= (3, 1)])
+    if not apps.ready:
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+            manage(["version"])  # the settings are those that manage.py sets up
+        import django
+
+        django.setup()
+    connections[alias].ensure_connection()
+    executor = MigrationExecutor(connections[alias])
+    lacks = ["%s.%s" % (m.app_label, m.name) for m, _ in executor.migration_plan(executor.loader.graph.leaf_nodes())]
+    more = ", and %d more" % (len(lacks) - 3) if len(lacks) > 3 else ""
+    return lacks and "the database %s lacks the migrations %s%s" % (alias, ", ".join(lacks[:3]), more) or ""
 
 
 # Whether what failed may have failed because something could not be reached, or was lost: then it may pass by itself.
@@ -313,6 +367,10 @@ def reachable(e):
     return None
 
 
+class Elsewhere(BaseException):
+    pass
+
+
 # Collects static files into a folder of the release in the place of STATIC_ROOT, which has those of the release that serves.
 def collect(link, folder, args):
     try:
@@ -323,17 +381,31 @@ def collect(link, folder, args):
         return manage(args)
     fetch = ManagementUtility.fetch_command
 
+    own = [hasattr(sys, "addaudithook")]  # manage.py is at its own lines; Python 3.8
+
+    # A manage.py that goes on in another process would collect where the settings say.
+    def elsewhere(event, args):
+        if own[0] and event in ("os.exec", "os.posix_spawn", "os.system", "subprocess.Popen") and "manage.py" in str(args):
+            raise Elsewhere
+
     def told(self, name):  # once Django is set up
+        own[0] = False
         try:
             divert(link, folder)
         except Exception as e:
             print("static files are collected where the settings say: %s: %s" % (type(e).__name__, e), flush=True)
         return fetch(self, name)
 
+    if own[0]:
+        sys.addaudithook(elsewhere)
     ManagementUtility.fetch_command = told
     try:
         manage(args)
+    except Elsewhere:
+        print("static files are collected without manage.py, which goes on in another process", flush=True)
+        ManagementUtility(["manage.py"] + args).execute()
     finally:
+        own[0] = False
         ManagementUtility.fetch_command = fetch
 
 
@@ -387,18 +459,21 @@ def lock(link, databases):
 
 
 # The settings are those that manage.py sets up, which may load more than the module. What is wrong with them is for migrate
-# to say; until then all builds of unknown databases wait for each other.
+# to say, in another process: what failed half-way fails for another reason when it is tried again here. All builds of unknown
+# databases wait for each other.
 def names():
     try:
         from django.conf import settings
-
+    except Exception:
+        return ["unknown"]
+    try:
         if not settings.configured:
             with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
                 manage(["version"])
         if settings.configured:
             return [name_of(d) for d in settings.DATABASES.values()]
     except (Exception, SystemExit):
-        pass
+        sys.exit(0)
     return ["unknown"]
 
 

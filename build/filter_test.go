@@ -192,6 +192,24 @@ func TestOutputThatComesTooFastIsBoundedAndSaid(t *testing.T) {
 	}
 }
 
+func TestOutputThatComesWhileItIsLookedAtIsWhole(t *testing.T) {
+	t.Parallel()
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	must(t, err)
+	defer log.Close()
+	o, err := newOutput(log, nil)
+	must(t, err)
+	o.mu.Lock()
+	_, err = o.file.WriteString("ERRORS:\n") // after a look that saw nothing yet
+	o.release()
+	o.mu.Unlock()
+	must(t, err)
+	must(t, o.finish())
+	if got := read(t, log.Name()); got != "ERRORS:\n" {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestOutputThatIsCutOffGoesOn(t *testing.T) {
 	t.Parallel()
 	p := newProject(t, "print('before', flush=True)\nopen('/dev/stdout', 'w').close()\nprint('after', flush=True)\n")

@@ -13,9 +13,9 @@ import (
 // settingsClosure is what the settings of a build are read from: its settings file and all that
 // this imports from the application, directly or not. Paths are relative to the application.
 //
-// Imports are read from the text (docs.python.org, reference/simple_stmts.html#import), so what is
-// imported by a name that is put together while the program runs is not found. Text literals are
-// followed where they can hardly be anything else: see literals.go.
+// Imports are read from the text (docs.python.org, reference/simple_stmts.html#import). A name that is put
+// together while the program runs may be each of the settings in its package. Text literals are followed
+// where they can hardly be anything else: see literals.go.
 type settingsClosure struct {
 	app     *os.Root
 	pkg     []string          // of the settings
@@ -111,6 +111,8 @@ func (c *settingsClosure) follow(rel string) {
 			i = c.from(here, tokens, i+1) - 1
 		case t.text == "import":
 			i = c.imports(tokens, i+1) - 1
+		case isImporter(t) && i+1 < len(tokens) && tokens[i+1].is("("):
+			c.imported(here, tokens[i+2:])
 		}
 	}
 }

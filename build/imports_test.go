@@ -43,6 +43,13 @@ func TestEverythingThatSettingsImportIsWatchedAndCounts(t *testing.T) {
 		"importlib, another package":    {file: "API/shared/conf.py", names: "importlib.import_module('shared.conf')\n"},
 		"import_string":                 {file: "API/shared/conf.py", names: "import_string('shared.conf.LOGGING')\n"},
 		"runpy":                         {file: "API/shared/conf.py", names: "globals().update(runpy.run_module('shared.conf'))\n"},
+		"a name that is filled in":      {file: settings + "prod.py", names: "importlib.import_module(f'api_settings.settings.{ENV}')\n"},
+		"a name by format":              {file: settings + "prod.py", names: "import_module('{}.{}'.format(__package__, ENV))\n"},
+		"a name that is appended":       {file: settings + "prod.py", names: "import_module('.' + ENV, __package__)\n"},
+		"a name by a variable":          {file: settings + "prod/__init__.py", names: "name = os.environ['CONF']\n__import__(name)\n"},
+		"a name in a package":           {file: settings + "envs/prod.py", names: "name = 'api_settings.settings.envs.%s' % ENV\nimport_module(name)\n"},
+		"a relative name in a package":  {file: settings + "envs/prod.py", names: "import_module('.envs.' + ENV, __package__)\n"},
+		"a name in another package":     {file: "API/conf/prod.py", names: "import_module(f'conf.{ENV}')\n"},
 		"what a package lists":          {file: settings + "parts/logging.py", names: "from .parts import *\n", between: map[string]string{settings + "parts/__init__.py": "__all__ = ['logging']\n"}},
 		"CRLF and a byte order mark":    {file: settings + "common.py", names: "\ufefffrom .common import A\r\n"},
 	} {
@@ -73,7 +80,7 @@ func TestEverythingThatSettingsImportIsWatchedAndCounts(t *testing.T) {
 func TestSettingsOfOtherBuildsAreNeitherWatchedNorCount(t *testing.T) {
 	t.Parallel()
 	p := bareProject(t, "")
-	p.write(t, settings+"deploy_one.py", "# from .deploy_three import *\nfrom .deploy_two import *\n")
+	p.write(t, settings+"deploy_one.py", "# from .deploy_three import *\nfrom .deploy_two import *\nimport_module(f'api_settings.settings.{ENV}')\n")
 	p.write(t, settings+"deploy_two.py", "A = 1\n")
 	p.write(t, settings+"deploy_four.py", "A = 1\n")
 	before, hash := Watch(p.Build, os.Environ()), p.identity(t)

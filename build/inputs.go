@@ -161,7 +161,7 @@ func (c *hashes) readTree(ctx context.Context, app string, r reader, shared ...s
 // of other builds, deploy_*.py next to our own, do not count unless our settings, or others that
 // are shared, name them: an edit of one build is no reason to rebuild the others.
 func identity(b config.Build, app string, t tree, requirements, venv string) (string, error) {
-	if _, ok := t[filepath.Join(b.SettingsDir, filepath.Base(b.SettingsFile()))]; !ok {
+	if _, ok := t[filepath.Join(settingsFolder(app, b), filepath.Base(b.SettingsFile()))]; !ok {
 		return "", fmt.Errorf("%s: there is no settings file of this build", b.SettingsFile())
 	}
 	others, err := otherSettings(b, app, t)
@@ -178,30 +178,49 @@ func identity(b config.Build, app string, t tree, requirements, venv string) (st
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
+// settingsFolder is settings_dir in the application at app without the links on the way, by which its
+// files stand in a tree.
+func settingsFolder(app string, b config.Build) string {
+	real := resolvedAsFar(filepath.Join(app, b.SettingsDir))
+	if rel, err := filepath.Rel(resolvedAsFar(app), real); err == nil && filepath.IsLocal(rel) {
+		return rel
+	}
+	return filepath.Clean(b.SettingsDir)
+}
+
+// leads is where the link at rel leads, "" where it is none.
+func (t tree) leads(rel string) string {
+	to, _ := strings.CutPrefix(t[rel], "link ")
+	if to == t[rel] {
+		return ""
+	}
+	return " " + to
+}
+
 // otherSettings returns the settings of other builds that nothing of what counts for b names, nor
 // what is named by those that it names.
 func otherSettings(b config.Build, app string, t tree) ([]string, error) {
 	imported := readSettings(app, b).texts
 	var texts []string // of what counts
-	for _, text := range imported {
-		texts = append(texts, text)
+	for rel, text := range imported {
+		texts = append(texts, text, t.leads(rel))
 	}
 	others := map[string]string{} // by path, their texts
-	all := settingsBudget()
+	all, folder := settingsBudget(), settingsFolder(app, b)
 	for rel := range t {
 		dir, file := filepath.Split(rel)
 		_, counts := imported[rel]
-		if counts || t[rel] == closedEntry || filepath.Clean(dir) != filepath.Clean(b.SettingsDir) || filepath.Ext(file) != ".py" {
+		if counts || t[rel] == closedEntry || filepath.Clean(dir) != folder || filepath.Ext(file) != ".py" {
 			continue
 		}
 		text, err := all.read(anywhere, filepath.Join(app, rel))
 		switch {
 		case strings.HasPrefix(file, "deploy_") && file != filepath.Base(b.SettingsFile()):
-			others[rel] = string(text) // one that cannot be read names nothing
+			others[rel] = string(text) + t.leads(rel) // one that cannot be read names nothing
 		case err != nil:
 			return nil, fmt.Errorf("read settings: %w", err)
 		default:
-			texts = append(texts, string(text))
+			texts = append(texts, string(text), t.leads(rel))
 		}
 	}
 	for len(texts) > 0 {

@@ -151,17 +151,18 @@ func (j *job) folders() error {
 	if _, err := os.Stat(j.Root); err == nil {
 		root = 0o700 // somebody made it: who else may pass is theirs to say
 	}
+	us := os.Geteuid()
 	for _, f := range []struct {
-		path     string
-		mode     fs.FileMode
-		uid, gid int
+		path string
+		mode fs.FileMode
+		uid  int
 	}{
-		{j.Root, root, -1, -1},
-		{j.dir.Dir(), FolderMode, -1, -1}, // Nginx reaches the socket through it
-		{j.dir.Releases(), FolderMode, -1, -1},
-		{j.dir.Venvs(), FolderMode, -1, -1},
+		{j.Root, root, -1},
+		{j.dir.Dir(), FolderMode, us}, // Nginx reaches the socket through it
+		{j.dir.Releases(), FolderMode, us},
+		{j.dir.Venvs(), FolderMode, us},
 	} {
-		if err := MakeFolder(f.path, f.mode, f.uid, f.gid); err != nil {
+		if err := MakeFolder(f.path, f.mode, f.uid, -1); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -79,6 +80,36 @@ func TestLinkToASharedFolderStaysALink(t *testing.T) {
 	contains(t, err.Error(), link, "make the link an absolute one (ln -sfn "+shared+" "+link+")")
 }
 
+// Where uploads of an earlier recipe were kept beside the code, a link to the build's data keeps the code
+// as it is.
+func TestLinkToTheBuildsOwnDataStaysALink(t *testing.T) {
+	t.Parallel()
+	for name, to := range map[string]string{"data": "", "a folder in it": "media"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newProject(t, "")
+			p.Sandbox.Write = []string{"{data}"}
+			to, link := filepath.Join(p.data(), to), filepath.Join(p.AppPath(), "media")
+			must(t, os.Symlink(to, link))
+			if name != "data" {
+				_, _, err := p.m.Make(t.Context(), p.request())
+				if err == nil {
+					t.Fatal("a link to nothing is in a release")
+				}
+				contains(t, err.Error(), link+" is a link to "+to, "make that folder")
+				must(t, os.MkdirAll(to, 0o750))
+			}
+			rel := p.made(t) // at first without any data
+			if got, err := os.Readlink(filepath.Join(rel.App(p.Build), "media")); err != nil || got != to {
+				t.Errorf("in the release: %q, %v", got, err)
+			}
+			if same, fresh, err := p.m.Make(t.Context(), p.request()); err != nil || fresh {
+				t.Errorf("made %s again, %v", same.ID, err)
+			}
+		})
+	}
+}
+
 // As root we can read what whoever wrote the source cannot.
 func TestLinkIsNotFollowedToWhatItsOwnerMayNotRead(t *testing.T) {
 	t.Parallel()
@@ -121,6 +152,7 @@ func TestWhatCannotBeCopiedIsNamedInASentenceOfOurs(t *testing.T) {
 		"long circle":    {"long circle/..", []string{"leads in a circle"}},
 		"through a file": {"manage.py/x", []string{"cannot be followed: not a directory"}},
 		"media":          {filepath.Join(elsewhere, "media"), []string{"link to the folder " + elsewhere, "MEDCTRL_DATA", "MEDIA_ROOT = \"" + filepath.Join(elsewhere, "media") + "\"", "[build.sandbox] write"}},
+		"a device":       {"/dev/null", []string{"a link to /dev/null, is a device"}},
 		"inside":         {"{app}/app", []string{"of the application itself", "ln -srfn {app}/app {app}/inside"}},
 		"media/inner":    {filepath.Join(elsewhere, "media"), []string{"MEDCTRL_DATA"}},
 	} {
@@ -145,6 +177,24 @@ func TestWhatCannotBeCopiedIsNamedInASentenceOfOurs(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestWhatWeMayNotReadIsNamedInASentenceOfOurs(t *testing.T) {
+	t.Parallel()
+	for name, err := range map[string]error{
+		"/app/a/b": &fs.PathError{Op: "openat", Path: "a/b", Err: syscall.EACCES},
+		"/app/dir": fmt.Errorf("read: %w", &fs.PathError{Op: "open", Path: "/app/dir", Err: syscall.EACCES}),
+	} {
+		got := denied(name, err)
+		if !errors.Is(got, fs.ErrPermission) || !strings.HasPrefix(got.Error(), name+": permission denied: the user") {
+			t.Errorf("%v became %v", err, got)
+		}
+	}
+	for _, err := range []error{nil, errClosed, &fs.PathError{Op: "open", Path: "/root/releases/x", Err: syscall.EACCES}, &fs.PathError{Op: "openat", Path: "a", Err: syscall.EIO}} {
+		if got := denied("/app/a", err); got != err {
+			t.Errorf("%v became %v", err, got)
+		}
 	}
 }
 

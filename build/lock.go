@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
@@ -25,10 +27,15 @@ func sourceLocks(b config.Build) []string {
 		if err != nil {
 			continue // an attempt says so
 		}
-		for ; ; dir = filepath.Dir(dir) {
-			repository := repositoryIn(dir)
-			all = append(all, filepath.Join(repository, "index.lock"), filepath.Join(dir, ".hg", "wlock"))
-			all = append(all, moduleLocks(filepath.Join(repository, "modules"))...)
+		for below := dir; ; dir, below = filepath.Dir(dir), dir {
+			if !ofStranger(b, dir, below, ".git") {
+				repository := repositoryIn(dir)
+				all = append(all, filepath.Join(repository, "index.lock"))
+				all = append(all, moduleLocks(filepath.Join(repository, "modules"))...)
+			}
+			if !ofStranger(b, dir, below, ".hg") {
+				all = append(all, filepath.Join(dir, ".hg", "wlock"))
+			}
 			if dir == filepath.Dir(dir) {
 				break
 			}
@@ -36,6 +43,23 @@ func sourceLocks(b config.Build) []string {
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
+}
+
+// ofStranger reports whether a repository above a source is of somebody who has no say in that: where
+// everybody may make files and nobody may replace those of others, as in /tmp, anyone could make one,
+// whose settings name programs for git to run and whose lock would be waited for. Elsewhere whoever made
+// it could have put another source there as well. below is what leads from dir to the source.
+func ofStranger(b config.Build, dir, below, name string) bool {
+	var folder, repository, next unix.Stat_t
+	if unix.Lstat(filepath.Join(dir, name), &repository) != nil || unix.Lstat(dir, &folder) != nil || folder.Mode&unix.S_ISVTX == 0 {
+		return false
+	}
+	if owner := int(repository.Uid); owner == 0 || owner == os.Geteuid() || repository.Uid == folder.Uid ||
+		below != dir && unix.Lstat(below, &next) == nil && repository.Uid == next.Uid {
+		return false
+	}
+	as, err := config.IdentityOf(b)
+	return err != nil || as.UID != int(repository.Uid)
 }
 
 // repositoryIn returns git's own folder of a work tree at dir, as if that were one.

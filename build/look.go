@@ -99,12 +99,9 @@ func (j *job) lookOnce(ctx context.Context) (started bool, err error) {
 	if j.b.Check {
 		request[1] = "check"
 	}
-	switch {
-	case !j.b.Migrate:
-	case len(j.b.Databases) > 0:
-		request = append(request, j.b.Databases...)
-	default:
-		request = append(request, "default")
+	request = append(request, j.b.Elsewhere.Host)
+	if j.b.Migrate {
+		request = append(request, migratedBy(j.b)...)
 	}
 	if err := j.needManager(); err != nil {
 		return false, err

@@ -247,7 +247,7 @@ func (m *Maker) prepare(ctx context.Context, r Request) (_ *job, err error) {
 		return nil, err
 	}
 	j.reader = readerOf(app, j.b, j.as)
-	if j.source, err = m.hashes.readTree(ctx, app, j.reader, j.b.Sandbox.Write...); err != nil {
+	if j.source, err = m.hashes.readTree(ctx, app, j.reader, j.shared()...); err != nil {
 		return nil, err
 	}
 	if err := j.source.needed(app, j.b, j.reader); err != nil {

@@ -155,6 +155,9 @@ func (j *job) serve(ctx context.Context, conn *net.UnixConn, request string) err
 		} else if now, ok := strings.CutPrefix(said, "stage "); ok {
 			j.stage = stage(now)
 			_, err = conn.Write([]byte("noted")) // it waits for that: its end must not overtake it
+		} else if text, ok := strings.CutPrefix(said, "lacks "); ok {
+			j.lacks = printable(strings.ToValidUTF8(text[:min(len(text), mostLacks)], "?")) // it is the build's own word
+			_, err = conn.Write([]byte("noted"))
 		} else if dir, ok := strings.CutPrefix(said, "static "); ok {
 			err = j.collectsFrom(conn, dir)
 		} else {

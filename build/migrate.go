@@ -3,7 +3,11 @@ package build
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
+	"time"
+
+	"github.com/medctrl/medctrl-supervisor/config"
 )
 
 // stage is how far a migration is, as the process that migrates says.
@@ -24,6 +28,7 @@ type migration struct {
 	migrating bool     // it has begun
 	stage     stage    // how far it is
 	named     []string // the databases, as the process that migrates names them
+	lacks     string   // what a database lacks that another host migrates
 }
 
 // migrate takes the locks of all databases, then runs manage.py migrate.
@@ -33,6 +38,9 @@ func (j *job) migrate(ctx context.Context) error {
 		return err
 	}
 	alive, err := j.ask(ctx, "lock")
+	if err == nil && !alive { // manage.py goes on in another process, which says nothing
+		alive, err = j.lockAgain(ctx, unknownDatabase)
+	}
 	if err != nil {
 		return err
 	}
@@ -61,16 +69,86 @@ func (j *job) migrate(ctx context.Context) error {
 			requests = append(requests, "migrate\x00--noinput\x00--database="+name)
 		}
 	}
-	for i, request := range requests {
+	for _, request := range requests {
 		if !alive {
-			return errors.New("the process that migrates ended after it had migrated " +
-				j.b.Databases[i-1] + ": does the command call exit?")
+			if alive, err = j.lockAgain(ctx, j.named...); err != nil || !alive {
+				return errors.Join(err, errNotLocked)
+			}
 		}
 		if alive, err = j.migrateOne(ctx, request); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// How often the databases are looked at that another host migrates, and for how long: then the attempt
+// fails, which lets other builds have their turn, and is repeated.
+const (
+	lookFirst  = 250 * time.Millisecond
+	lookLast   = 2 * time.Second
+	lookForAll = 30 * time.Second
+)
+
+// mostLacks is how much is told of what a database lacks, in bytes.
+const mostLacks = 1000
+
+// awaitMigration waits until another host has migrated. A release that took over before would run on
+// tables that it does not know.
+func (j *job) awaitMigration(ctx context.Context) error {
+	if len(j.b.Databases) > 0 {
+		if err := j.needManager(); err != nil {
+			return err
+		}
+		if _, err := j.ask(ctx, "databases\x00"+strings.Join(j.b.Databases, "\x00")); err != nil {
+			return err
+		}
+	}
+	request := append([]string{"lacking"}, migratedBy(j.b)...)
+	var waited time.Duration
+	for pause := lookFirst; ; pause = min(2*pause, lookLast) {
+		if err := j.needManager(); err != nil {
+			return err
+		}
+		before := j.lacks
+		j.lacks = ""
+		if _, err := j.ask(ctx, strings.Join(request, "\x00")); err != nil {
+			return err
+		}
+		switch {
+		case j.lacks == "":
+			return nil
+		case waited >= lookForAll:
+			return fmt.Errorf("%s, and %s, which once_on names, has not applied them: deploy the same source there", j.lacks, j.b.Elsewhere.Host)
+		case j.lacks != before:
+			if j.Progress != nil {
+				j.Progress(Progress{Step: "migrate: waiting for " + j.b.Elsewhere.Host})
+			}
+			fmt.Fprintf(j.log, "%s: waiting for %s, which once_on names, to apply them\n", j.lacks, j.b.Elsewhere.Host) // it is a remark
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+			waited += pause
+		case <-ctx.Done():
+			timer.Stop()
+			return context.Cause(ctx)
+		}
+	}
+}
+
+var errNotLocked = errors.New("the databases could not be locked again")
+
+// unknownDatabase is what a database is called whose name is not known, as in driver.py.
+const unknownDatabase = "unknown"
+
+// lockAgain has another process, where the one before has ended, migrate databases under the locks of these
+// names.
+func (j *job) lockAgain(ctx context.Context, names ...string) (alive bool, err error) {
+	if err := j.needManager(); err != nil {
+		return false, err
+	}
+	return j.ask(ctx, "lock\x00"+strings.Join(names, "\x00"))
 }
 
 // migrateOne migrates one database. Where manage.py itself cannot be run again in the process that
@@ -83,8 +161,8 @@ func (j *job) migrateOne(ctx context.Context, request string) (alive bool, err e
 		if err := j.ownProcess("migrate", err); err != nil {
 			return false, err
 		}
-		if alive, err := j.ask(ctx, "lock\x00"+strings.Join(j.named, "\x00")); err != nil || !alive {
-			return false, errors.Join(err, errors.New("the databases could not be locked again"))
+		if alive, err := j.lockAgain(ctx, j.named...); err != nil || !alive {
+			return false, errors.Join(err, errNotLocked)
 		}
 		j.stage = stageUnknown
 		alive, err = j.ask(ctx, request)
@@ -102,4 +180,12 @@ func (j *job) migrateOne(ctx context.Context, request string) (alive bool, err e
 // where its database is.
 func (j *job) final() bool {
 	return j.migrating && j.stage != stageConnecting && j.stage != stageAway || j.stage == stageOwn || j.stage == stageRefused
+}
+
+// migratedBy returns the databases that a build's migrate is about.
+func migratedBy(b config.Build) []string {
+	if len(b.Databases) > 0 {
+		return b.Databases
+	}
+	return []string{"default"}
 }

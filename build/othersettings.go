@@ -13,17 +13,18 @@ import (
 // What tools make of such a file goes with it (deploy_b.py.orig, deploy_b.pyc).
 func (j *job) leaveOutOthers() error {
 	var out []string
+	folder := settingsFolder(j.app(), j.b)
 	for rel := range j.source {
 		dir, file := filepath.Split(rel)
 		module, _, isPython := strings.Cut(file, ".py")
-		if isPython && filepath.Clean(dir) == filepath.Clean(j.b.SettingsDir) && strings.HasPrefix(module, "deploy_") && module+".py" != filepath.Base(j.b.SettingsFile()) {
+		if isPython && filepath.Clean(dir) == folder && strings.HasPrefix(module, "deploy_") && module+".py" != filepath.Base(j.b.SettingsFile()) {
 			out = append(out, rel)
 		}
 	}
 	if len(out) == 0 {
 		return nil
 	}
-	named := j.namedSettings()
+	named := j.namedSettings(folder)
 	out = slices.DeleteFunc(out, func(rel string) bool {
 		module, _, _ := strings.Cut(filepath.Base(rel), ".py")
 		return named[module]
@@ -50,12 +51,12 @@ func (j *job) leaveOutOthers() error {
 
 // namedSettings returns the modules deploy_* that this build's settings import, or that what counts
 // for this build names in another way that can be an import: not in a comment, nor in prose.
-func (j *job) namedSettings() map[string]bool {
+func (j *job) namedSettings(folder string) map[string]bool {
 	own := strings.TrimSuffix(filepath.Base(j.b.SettingsFile()), ".py")
 	texts := readSettings(j.app(), j.b).texts
 	for rel := range j.source {
 		dir, file := filepath.Split(rel)
-		if filepath.Clean(dir) != filepath.Clean(j.b.SettingsDir) || filepath.Ext(file) != ".py" || strings.HasPrefix(file, "deploy_") {
+		if filepath.Clean(dir) != folder || filepath.Ext(file) != ".py" || strings.HasPrefix(file, "deploy_") {
 			continue
 		}
 		if text, err := readText(os.OpenFile, filepath.Join(j.app(), rel)); err == nil {
@@ -68,7 +69,7 @@ func (j *job) namedSettings() map[string]bool {
 		if file := filepath.Base(rel); strings.HasPrefix(file, "deploy_") {
 			named[strings.TrimSuffix(file, ".py")] = true
 		}
-		queue = append(queue, text)
+		queue = append(queue, text, j.source.leads(rel))
 	}
 	for len(queue) > 0 {
 		for _, module := range deployNames(queue[0]) {
@@ -76,8 +77,8 @@ func (j *job) namedSettings() map[string]bool {
 				continue
 			}
 			named[module] = true
-			if text, err := readText(os.OpenFile, filepath.Join(j.app(), j.b.SettingsDir, module+".py")); err == nil {
-				queue = append(queue, string(text))
+			if text, err := readText(os.OpenFile, filepath.Join(j.app(), folder, module+".py")); err == nil {
+				queue = append(queue, string(text), j.source.leads(filepath.Join(folder, module+".py")))
 			}
 		}
 		queue = queue[1:]

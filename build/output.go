@@ -126,8 +126,15 @@ func (o *output) drain(whole bool) {
 	if whole {
 		o.write(o.filter.rest())
 	}
-	// What was copied need not stay in memory. Where this fails it costs memory alone.
-	_ = unix.Fallocate(int(o.file.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, max(o.read, 1))
+	o.release()
+}
+
+// release gives the memory of what was copied back, and of nothing else: the command may have
+// written since its file was last looked at. Where this fails it costs memory alone.
+func (o *output) release() {
+	if o.read > 0 {
+		_ = unix.Fallocate(int(o.file.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, o.read)
+	}
 }
 
 func (o *output) write(text []byte) {

@@ -139,16 +139,37 @@ func Own(ctx context.Context, root, name string, as config.Identity, except ...s
 // OwnRelease gives what a release needs that is about to run as as: its folder and environment, as Own
 // does, and the data folder.
 func OwnRelease(ctx context.Context, r Release, data string, as config.Identity) error {
-	if os.Geteuid() != 0 || as.UID < 0 && as.GID < 0 {
-		return nil // we may use it all
+	if os.Geteuid() != 0 {
+		return nil
 	}
 	all := ownerOfAll(as)
 	ours := owner{os.Geteuid(), all.gid}
-	err := errors.Join(give(ctx, r.Dir, ours), give(ctx, r.Venv, ours), give(ctx, data, all))
+	var err error
+	if as.UID < 0 && as.GID < 0 {
+		// A server of root's lacks the capabilities by which we could use what is another's. A group to which
+		// something was given is left alone, and a data folder that can be used.
+		for _, dir := range []string{r.Dir, r.Venv, data} {
+			if now, ok := topOwner(dir); ok && now.uid != ours.uid && !(dir == data && writableByUs(dir)) {
+				err = errors.Join(err, give(ctx, dir, ours))
+			}
+		}
+	} else {
+		err = errors.Join(give(ctx, r.Dir, ours), give(ctx, r.Venv, ours), give(ctx, data, all))
+	}
 	if err != nil {
 		return fmt.Errorf("change the owner of release %s: %w", r.ID, err)
 	}
 	return nil
+}
+
+// writableByUs says that root can write a folder of somebody else's without any capability.
+func writableByUs(dir string) bool {
+	var st unix.Stat_t
+	if unix.Lstat(dir, &st) != nil {
+		return false
+	}
+	const all = 0o7
+	return st.Mode&all == all || int(st.Gid) == os.Getegid() && st.Mode>>3&all == all
 }
 
 // give gives a folder with all that is in it to o. The folder itself comes last: one that belongs to

@@ -114,6 +114,30 @@ func TestWhatRunsKeepsItsFilesWhenTheOwnerChanges(t *testing.T) {
 	p.belongsTo(t, rel.Venv, owner{0, 1237})
 }
 
+// Somebody ran chown -R: a server of root's has no capability by which it could enter what is another's.
+func TestReleaseOfRootsThatWasGivenAwayIsTakenBackBeforeItRuns(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	p := newProject(t, "")
+	rel := p.made(t)
+	data, other, us := folderOf(p.root, p.Name).Data(), owner{65001, 65001}, owner{os.Geteuid(), os.Getegid()}
+	for _, c := range []struct {
+		mode fs.FileMode
+		want owner
+	}{{0o750, us}, {0o777, other}} { // that one can be used, it may be meant
+		for _, dir := range []string{rel.Dir, rel.Venv, data} {
+			must(t, give(context.Background(), dir, other))
+		}
+		must(t, os.Chmod(data, c.mode))
+		must(t, OwnRelease(context.Background(), rel, data, config.Identity{UID: -1, GID: -1}))
+		p.belongsTo(t, rel.Dir, us)
+		p.belongsTo(t, rel.Venv, us)
+		p.belongsTo(t, data, c.want)
+	}
+}
+
 func TestFileOfSomebodyElseUnderASecondNameIsNotGivenAway(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give files away")

@@ -16,13 +16,19 @@ import (
 )
 
 // MakeFolder makes a folder of that owner and group (-1: our own), whatever our umask. One that is
-// there gets them too, and what it lacks of mode, as far as it is ours to change; rights beyond that
-// are left to it. A link in its place is left alone: somebody keeps the folder elsewhere.
+// there gets them too (-1: keeps its own), and what it lacks of mode, as far as it is ours to change;
+// rights beyond that are left to it. A link in its place is left alone: somebody keeps the folder elsewhere.
 func MakeFolder(path string, mode fs.FileMode, uid, gid int) error {
 	if err := makeFolder(path, mode, uid, gid); err != nil {
 		return fmt.Errorf("make folder %s: %w", path, err)
 	}
 	return nil
+}
+
+// MakeRun makes a build's folder of what is made anew for every start, which its group may enter as
+// well (-1: one that is there keeps it, as a candidate that runs as another user may need it).
+func MakeRun(path string, gid int) error {
+	return MakeFolder(path, 0o750, os.Geteuid(), gid)
 }
 
 func makeFolder(path string, mode fs.FileMode, uid, gid int) error {

@@ -60,7 +60,7 @@ func fromPyproject(path string, raw []byte) (string, error) {
 		all = append(all, "-c "+quoted(lock))
 	}
 	switch {
-	case p.Project == nil && p.Tool.Poetry == nil:
+	case p.Project == nil && p.Tool.Poetry == nil && !isSetuptools(filepath.Dir(path)):
 		return "", errors.New("it has no table [project]: name the dependencies there, or in a requirements file")
 	case p.Project == nil || len(p.Project.Dependencies) == 0 && slices.Contains(p.Project.Dynamic, "dependencies"):
 		files := dynamicFiles(p.Tool.Setuptools.Dynamic.Dependencies.File)
@@ -90,6 +90,17 @@ func fromPyproject(path string, raw []byte) (string, error) {
 		}
 	}
 	return strings.Join(all, "\n") + "\n", nil
+}
+
+// isSetuptools says that setuptools knows the dependencies of a project from its older files, beside a
+// pyproject.toml that only says what builds it.
+func isSetuptools(dir string) bool {
+	for _, name := range []string{"setup.py", "setup.cfg"} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err == nil && info.Mode().IsRegular() {
+			return true
+		}
+	}
+	return false
 }
 
 // lockOf returns where the lock of a pyproject.toml is, "" for any other file.

@@ -68,9 +68,21 @@ func pipAddress(flag string) string {
 // secrets returns the passwords and tokens that the steps are given: in addresses, by pip's
 // arguments, the requirements and the environment, and as values of variables that are called so.
 func (j *job) secrets() []string {
-	texts := append([]string(nil), j.b.PipArgs...)
+	texts := slices.Clone(j.b.PipArgs)
+	for _, f := range j.reads.files {
+		texts = append(texts, expand(decode(f.raw), j.env))
+	}
+	return secretsOf(j.env, texts)
+}
+
+// Conceal takes out of a text the passwords and tokens that a program with the environment env was
+// given, and what looks like one.
+func Conceal(text string, env []string) string { return conceal(text, secretsOf(env, nil)) }
+
+// secretsOf returns the passwords and tokens of an environment, and in the addresses of texts.
+func secretsOf(env, texts []string) []string {
 	var all []string
-	for _, entry := range j.env {
+	for _, entry := range env {
 		name, value, _ := strings.Cut(entry, "=")
 		texts = append(texts, value)
 		if namesSecret(name, value) {
@@ -78,9 +90,6 @@ func (j *job) secrets() []string {
 				all = append(all, written(strings.TrimSpace(line))...)
 			}
 		}
-	}
-	for _, f := range j.reads.files {
-		texts = append(texts, expand(decode(f.raw), j.env))
 	}
 	for _, text := range texts {
 		all = append(all, secretsOfAddresses(text)...)

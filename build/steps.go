@@ -146,10 +146,10 @@ func (j *job) copyApp(ctx context.Context) error {
 			return err
 		}
 		var out leftOut
-		copied, err := copyTree(ctx, app, j.app(), j.reader, out.add, j.b.Sandbox.Write...)
+		copied, err := copyTree(ctx, app, j.app(), j.reader, out.add, j.shared()...)
 		if err == nil {
 			var now tree
-			now, err = j.maker.hashes.readTree(ctx, app, j.reader, j.b.Sandbox.Write...)
+			now, err = j.maker.hashes.readTree(ctx, app, j.reader, j.shared()...)
 			if err == nil {
 				err = j.settled(copied.changed(app, now))
 			}
@@ -333,6 +333,9 @@ func (j *job) stepCheck(ctx context.Context) (bool, error) {
 func (j *job) stepMigrate(ctx context.Context) (bool, error) {
 	if !j.b.Migrate {
 		return true, nil
+	}
+	if j.b.Elsewhere.Host != "" {
+		return false, j.awaitMigration(ctx)
 	}
 	return false, j.migrate(ctx)
 }

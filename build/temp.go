@@ -8,7 +8,7 @@ import (
 // makeTemp makes the folder of the temporary files of a job, which the build's user alone can enter.
 // Its steps get it as TMPDIR.
 func (j *job) makeTemp(id string) error {
-	if err := MakeFolder(j.dir.Run(), 0o750, -1, j.as.GID); err != nil {
+	if err := MakeRun(j.dir.Run(), j.as.GID); err != nil {
 		return err
 	}
 	path := j.dir.TempOf(id)

@@ -43,6 +43,7 @@ func walk(ctx context.Context, app string, visit func(rel string, d fs.DirEntry)
 			if path != app && vanished(path, result) {
 				result = nil // it is not part of the application any more
 			}
+			result = denied(path, result)
 		}()
 		if err == nil {
 			err = context.Cause(ctx)
@@ -78,6 +79,15 @@ func walk(ctx context.Context, app string, visit func(rel string, d fs.DirEntry)
 		}
 		return visit(rel, d)
 	})
+}
+
+// denied is an error in a sentence where it is that we ourselves may not read what is at path.
+func denied(path string, err error) error {
+	var p *fs.PathError
+	if !errors.As(err, &p) || !errors.Is(p.Err, fs.ErrPermission) || filepath.IsAbs(p.Path) && p.Path != path {
+		return err
+	}
+	return fmt.Errorf("%s: %w: the user whom the supervisor runs as may not read it; permit that, or move it out of the application", path, p.Err)
 }
 
 // mostEntries is more files and folders than any application or package has.
@@ -131,6 +141,10 @@ func followed(app, rel string, link fs.DirEntry, shared []string) (fs.DirEntry, 
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !out:
 		return link, nil
+	case errors.Is(err, fs.ErrNotExist) && slices.Contains(shared, filepath.Clean(to)): // the build's data, before its first release
+		return link, nil
+	case errors.Is(err, fs.ErrNotExist) && isShared(to, shared):
+		return nil, fmt.Errorf("%s is a link to %s, and nothing is there: make that folder, for the build's user to write in, or remove the link", path, to)
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("%s is a link to %s, out of the application, and nothing is there: remove the link, or put back what it leads to", path, to)
 	case errors.Is(err, unix.ELOOP):
@@ -158,12 +172,11 @@ func followed(app, rel string, link fs.DirEntry, shared []string) (fs.DirEntry, 
 			return nil, fmt.Errorf("%s is a link to the folder %s of the application itself by a path outside of releases, "+
 				"so a release would lead back to the source: make the link a relative one (ln -srfn %s %s)", path, to, folder, path)
 		}
-		isShared := slices.ContainsFunc(shared, func(dir string) bool { return filepath.IsAbs(dir) && isWithin(folder, resolvedAsFar(dir)) })
-		switch {
+		switch isShared := isShared(folder, shared); {
 		case isShared && filepath.IsAbs(to):
 			return link, nil
 		case isShared:
-			return nil, fmt.Errorf("%s is a link to %s, a folder in [build.sandbox] write, by a path that leads elsewhere from a release: "+
+			return nil, fmt.Errorf("%s is a link to %s, a shared folder, by a path that leads elsewhere from a release: "+
 				"make the link an absolute one (ln -sfn %s %s)", path, to, folder, path)
 		}
 		return nil, fmt.Errorf("%s is a link to the folder %s, out of the application, and a release holds all that it needs. "+
@@ -171,9 +184,22 @@ func followed(app, rel string, link fs.DirEntry, shared []string) (fs.DirEntry, 
 			"remove the link, and name the folder in the settings (MEDIA_ROOT = %q, say); or list the folder in [build.sandbox] write, and the link stays",
 			path, to, folder)
 	case !info.IsDir() && !info.Mode().IsRegular():
-		return nil, notRegular(path, info.Mode().Type())
+		return nil, notRegular(path+", a link to "+to+",", info.Mode().Type())
 	}
 	return link, nil
+}
+
+// isShared says whether a folder is one of those to which links may lead, or lies in one.
+func isShared(folder string, shared []string) bool {
+	return filepath.IsAbs(folder) && slices.ContainsFunc(shared, func(dir string) bool {
+		return filepath.IsAbs(dir) && isWithin(resolvedAsFar(folder), resolvedAsFar(dir))
+	})
+}
+
+// shared are the folders to which links of the application may lead: what the entry lists, and the build's
+// own data, which every release of it has.
+func (j *job) shared() []string {
+	return append(filled(config.Braces{Data: j.dir.Data()}, j.b.Sandbox.Write), j.dir.Data())
 }
 
 // cause is an error without the system call and the path, which the sentence around it names.

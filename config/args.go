@@ -12,6 +12,11 @@ import (
 // without the command of [defaults].
 func command(v any) []part { return commandWith(v.([]string), braces) }
 
+// serverCommand is command for a server, which may have a second listener.
+func serverCommand(v any) []part {
+	return commandWith(v.([]string), append(slices.Clip(braces), BracePrivate))
+}
+
 // commandWith is command with these braces.
 func commandWith(argv, braces []string) []part {
 	var all []part
@@ -178,8 +183,34 @@ func gunicornArgs(v any) []part {
 		if flag != "" {
 			wrong(i, arg, fmt.Sprintf("no --%s: %s", flag, refusedArgs[flag]))
 		}
+		if text, ok := variableArg(v.([]string), i); ok {
+			name, _, _ := strings.Cut(text, "=")
+			if want := variable(name); want != "" && name != "GUNICORN_CMD_ARGS" { // which is read before
+				wrong(i, "--env "+name, want)
+			}
+		}
 	}
 	return all
+}
+
+// variableArg returns NAME=VALUE where the argument at i sets a variable: --env=N=V, -eN=V, or the flag
+// alone with the next argument.
+func variableArg(args []string, i int) (text string, ok bool) {
+	arg := args[i]
+	switch {
+	case strings.HasPrefix(arg, "--env="):
+		return arg[len("--env="):], true
+	case arg == "--env":
+		arg = ""
+	case len(arg) > 1 && arg[0] == '-' && strings.HasPrefix(strings.TrimLeft(arg[1:], "R"), "e"):
+		arg = strings.TrimLeft(arg[1:], "R")[1:]
+	default:
+		return "", false
+	}
+	if arg == "" && i+1 < len(args) {
+		arg = args[i+1]
+	}
+	return arg, true
 }
 
 // longFlag returns the refused flag that name means, or "".

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,8 +18,10 @@ type Config struct {
 	Builds     []Build    // in the order of the file, and of those that it includes
 	Include    []string   // paths and patterns of the files that it includes, absolute
 	Included   []Included // these files
-	Sum        string     // hash of all their bytes
-	Text       []byte     // the file's bytes
+	// FrontProxies are the addresses of proxies between clients and the front.
+	FrontProxies []netip.Prefix
+	Sum          string // hash of all their bytes
+	Text         []byte // the file's bytes
 
 	sites *sites // where everything stands; only of Check
 }
@@ -30,7 +33,6 @@ type Supervisor struct {
 	LogDir            string
 	MaxParallelBuilds int
 	Front             string // host:port of the embedded front; "" for none
-	FrontProxies      string // networks of the proxies before the front, each once, with spaces between them
 	Dashboard         string // host:port of the dashboard; "" for none
 	DashboardRead     string // file with the token of those who may see logs and output; "" for nobody
 	DashboardWrite    string // the same of those who may act; they may also see
@@ -80,6 +82,7 @@ type Build struct {
 	PipArgs            []string
 	Migrate            bool
 	Databases          []string // that are migrated; none: as manage.py does by itself
+	OnceOn             string   // the host that does what is done once, and not on each host; "": each does
 	WorkingDir         string   // with braces
 	Steps              Steps
 	Sandbox            Sandbox
@@ -118,6 +121,9 @@ type Build struct {
 	// Private are the files of the supervisor and of all builds that no sandbox opens: builds.toml,
 	// env_file and tokens, without links on the way. They are no key, and part of no comparison.
 	Private []string
+
+	// Elsewhere is what another host does, of a Config that is On a host. It is no key either.
+	Elsewhere Elsewhere
 }
 
 // SettingsFile is the build's own settings file in the source.

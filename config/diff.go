@@ -49,7 +49,6 @@ func Diff(old, next *Config) Plan {
 		{"log_dir", old.Supervisor.LogDir, next.Supervisor.LogDir},
 		{"max_parallel_builds", old.Supervisor.MaxParallelBuilds, next.Supervisor.MaxParallelBuilds},
 		{"front", old.Supervisor.Front, next.Supervisor.Front},
-		{"front_proxies", old.Supervisor.FrontProxies, next.Supervisor.FrontProxies},
 		{"dashboard", old.Supervisor.Dashboard, next.Supervisor.Dashboard},
 		{"dashboard_read", old.Supervisor.DashboardRead, next.Supervisor.DashboardRead},
 		{"dashboard_write", old.Supervisor.DashboardWrite, next.Supervisor.DashboardWrite},
@@ -60,6 +59,9 @@ func Diff(old, next *Config) Plan {
 			p.Supervisor = append(p.Supervisor, k.name)
 			p.edits = append(p.edits, editOf(k.name, 0, &k.before, &k.then))
 		}
+	}
+	if !slices.Equal(old.FrontProxies, next.FrontProxies) {
+		p.Supervisor = append(p.Supervisor, "front_proxies")
 	}
 	if !slices.Equal(old.Include, next.Include) {
 		p.Supervisor = append(p.Supervisor, "include")

@@ -161,7 +161,7 @@ func TestDocumentationHasEveryKeyWithItsDefaultAndCost(t *testing.T) {
 	each(t, docs["[supervisor]"], func(name, standard, _ string) {
 		seen = append(seen, name)
 		if want := map[string]string{ // checked against the code by the test of the defaults
-			"log_level": `"info"`, "log_format": `"text"`, "log_dir": "root/.supervisor/logs", "max_parallel_builds": "1", "front": "none", "front_proxies": "[]", "dashboard": "none", "dashboard_read": "none", "dashboard_write": "none", "control_group": "none", "metrics": "none", "include": "[]",
+			"log_level": `"info"`, "log_format": `"text"`, "log_dir": "root/.supervisor/logs", "max_parallel_builds": "1", "front": "none", "dashboard": "none", "dashboard_read": "none", "dashboard_write": "none", "control_group": "none", "metrics": "none", "include": "[]", "front_proxies": "[]",
 		}[name]; standard != want {
 			t.Errorf("the default of %s is documented as %s, is %s", name, standard, want)
 		}

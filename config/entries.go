@@ -390,14 +390,22 @@ func (l *loader) requirements(b *Build, from origins, wrong func(key, about, for
 		}
 		b.Requirements = asked
 	} else if b.Requirements != "" {
-		wrong("requirements", missing, "requirements = %s: there is no file %s", shown, missing)
+		wrong("requirements", missing, "requirements = %s: %s", shown, noFile(missing))
 		return
 	}
 	looked := []string{filepath.Join(b.Source, pyproject)}
 	if below := filepath.Join(b.AppPath(), pyproject); below != looked[0] {
 		looked = append(looked, below)
 	}
-	wrong("requirements", missing, "requirements = %s: there is no file %s, nor %s", shown, missing, strings.Join(slices.DeleteFunc(looked, func(path string) bool { return path == missing }), ", nor "))
+	wrong("requirements", missing, "requirements = %s: %s, nor %s", shown, noFile(missing), strings.Join(slices.DeleteFunc(looked, func(path string) bool { return path == missing }), ", nor "))
+}
+
+// noFile says that there is no file at path, and what is there instead.
+func noFile(path string) string {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return "there is no file " + path + ", but a folder"
+	}
+	return "there is no file " + path
 }
 
 func isFile(path string) bool {

@@ -69,3 +69,25 @@ func TestFirstBuildsAreValid(t *testing.T) {
 		t.Errorf("with its comments it has %d builds", len(c.Builds))
 	}
 }
+
+func TestBuildsOfTheGuideToTwoHostsAreValid(t *testing.T) {
+	t.Parallel()
+	guide, err := os.ReadFile("../docs/many-hosts.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := tomlBlock.FindSubmatch(guide)
+	if found == nil {
+		t.Fatal("the guide has no builds.toml")
+	}
+	s := newSite(t)
+	s.write("src/API/api_settings/settings/deploy_development.py", "")
+	c := s.good(strings.NewReplacer(`"/var/lib/medctrl"`, `"run"`, "source  = \"/srv/medctrl\"", "source = \"src\"\npython = \"bin/python3\"").Replace(string(found[1])))
+	first, second := c.On("web-1").Builds[0], c.On("web-2").Builds[0]
+	if len(first.Processes) != 2 || len(first.Schedules) != 1 || len(second.Processes) != 1 || len(second.Schedules) != 0 {
+		t.Errorf("the first host runs %+v %+v, the second %+v %+v", first.Processes, first.Schedules, second.Processes, second.Schedules)
+	}
+	if len(c.FrontProxies) != 1 {
+		t.Errorf("the proxies are %v", c.FrontProxies)
+	}
+}

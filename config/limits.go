@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Limits bound what each tree of processes of a build may use: the server of a generation, a step, a
-// hook. Zero is no limit, apart from Core.
+// Limits bound what the trees of processes of a build may use together: servers, processes, schedules,
+// hooks. A step of an attempt has them for itself. Zero is no limit, apart from Core.
 type Limits struct {
 	Memory Size
 	CPU    Cores

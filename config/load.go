@@ -160,7 +160,7 @@ func (l *loader) settings(c *Config) {
 
 var (
 	topKeys        = []string{"root", "supervisor", "defaults", "build"}
-	supervisorKeys = []string{"log_level", "log_format", "log_dir", "max_parallel_builds", "front", "front_proxies", "dashboard", "dashboard_read", "dashboard_write", "metrics", "control_group", "include"}
+	supervisorKeys = []string{"log_level", "log_format", "log_dir", "max_parallel_builds", "front", "dashboard", "dashboard_read", "dashboard_write", "metrics", "control_group", "include", "front_proxies"}
 )
 
 func (l *loader) unknown(path, name string, known []string) {
@@ -261,7 +261,7 @@ func (l *loader) supervisor(c *Config, file tomlTable) {
 				want = hostPort(s.Front)
 			}
 		case "front_proxies":
-			want = s.setProxies(v)
+			l.proxies(c, v)
 		case "dashboard":
 			if want = set(&s.Dashboard, v); want == "" && s.Dashboard != "" {
 				want = dashboardAddress(s.Dashboard)

@@ -74,7 +74,6 @@ metrics = "127.0.0.1:9105"
 dashboard = "127.0.0.1:8081"
 dashboard_read = "token"
 dashboard_write = "token"
-front_proxies = ["10.1.0.0/16", "10.0.0.7", "10.0.0.7", "2001:db8::/32"]
 control_group = "root"
 [[build]]
 name = "one"
@@ -89,6 +88,7 @@ python = "bin/python3"
 system_site_packages = true
 pip_args = ["--no-index"]
 migrate = false
+once_on = "web-1"
 collectstatic = true
 check = false
 workers = 64
@@ -141,7 +141,7 @@ core = "unlimited"
 		WorkingDir: "{data}/work", Steps: Steps{
 			BeforeMigrate: [][]string{{"{python}", "-c", "pass"}}, AfterMigrate: [][]string{{"a"}, {"{app}/b", "{data}"}},
 		},
-		CollectStatic: true, Workers: 64, Threads: 4, WorkerClass: "uvicorn.workers.UvicornWorker",
+		OnceOn: "web-1", CollectStatic: true, Workers: 64, Threads: 4, WorkerClass: "uvicorn.workers.UvicornWorker",
 		Timeout: 90 * time.Second, GracefulTimeout: 5 * time.Second,
 		Command:      []string{"{python}", "x={venv}{release}", "{app}", "{data}", "{}", "{0}", `{"a":1}`},
 		GunicornArgs: []string{"--max-requests", "1000", "--log-level=debug", "-R", "--preload"},
@@ -159,7 +159,7 @@ core = "unlimited"
 	}
 	if want := (Supervisor{
 		LogLevel: "debug", LogFormat: "json", LogDir: s.path("logs"), MaxParallelBuilds: 3, Front: "[::1]:8080",
-		Dashboard: "127.0.0.1:8081", DashboardRead: s.path("token"), DashboardWrite: s.path("token"), FrontProxies: "10.0.0.7/32 10.1.0.0/16 2001:db8::/32", ControlGroup: "root",
+		Dashboard: "127.0.0.1:8081", DashboardRead: s.path("token"), DashboardWrite: s.path("token"), ControlGroup: "root",
 		Metrics: "127.0.0.1:9105",
 	}); c.Supervisor != want {
 		t.Errorf("[supervisor] is %+v, want %+v", c.Supervisor, want)

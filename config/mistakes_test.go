@@ -10,17 +10,6 @@ import (
 	"testing"
 )
 
-func TestProxiesAreAddressesAndNetworks(t *testing.T) {
-	t.Parallel()
-	s := newSite(t)
-	for _, wrong := range []string{`»["10.0.0.0/33"]`, `»["10.0.0.1/8"]`, `»["localhost"]`, `»["fe80::1%eth0"]`, `»"10.0.0.0/8"`, `»[1]`, `»[""]`} {
-		s.bad("root = 'run'\n[supervisor]\nfront_proxies = "+wrong+"\n", "addresses or networks of proxies")
-	}
-	if got := s.good("root = 'run'\n[supervisor]\nfront_proxies = []\n").Supervisor.FrontProxies; got != "" {
-		t.Errorf("none are %q", got)
-	}
-}
-
 func TestMistakesAreReportedAtTheirPlaceAllAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -76,7 +65,7 @@ func TestValuesAreRefusedWithWhatWasExpected(t *testing.T) {
 		{`app_dir = »"/API"`, "inside source"},
 		{`app_dir = »"api"`, "there is no file"},
 		{`requirements = »"../requirements.txt"`, "inside source"},
-		{`requirements = »"API"`, "there is no file"},
+		{`requirements = »"API"`, "API, but a folder"},
 		{`settings_dir = »"../settings"`, "Python module names"},
 		{`settings_dir = »"api-settings"`, "Python module names"},
 		{`settings_dir = »"/api_settings"`, "Python module names"},
@@ -116,7 +105,7 @@ func TestValuesAreRefusedWithWhatWasExpected(t *testing.T) {
 		{`graceful_timeout = »"2h"`, "from 1s to 1h"},
 		{`command = »"gunicorn"`, "want texts in quotes"},
 		{`command = [»""]`, "a program"},
-		{`command = ["x", »"{pyton}/{app}"]`, `command[1] = "{pyton}/{app}": want in braces one of {python} {venv} {release} {app} {data}; did you mean "{python}"?`},
+		{`command = ["x", »"{pyton}/{app}"]`, `command[1] = "{pyton}/{app}": want in braces one of {python} {venv} {release} {app} {data} {private}; did you mean "{python}"?`},
 		{`command = [»"{home}", »"{root}"]`, "in braces one of"},
 		{`env = »"A=1"`, `env = "…": want texts in quotes`},
 		{`env = { A = »1 }`, `env.A = "…"`},
@@ -225,6 +214,7 @@ func TestGunicornArgsThatFightTheSupervisorAreRefused(t *testing.T) {
 		`»"-w", "4"`, `»"-w4"`, `»"--workers=4"`, `»"-u", "x"`, `»"--user", "x"`, `»"-g", "x"`, `»"--group", "x"`, `»"-m", "0"`, `»"--umask=0"`,
 		`»"--reload"`, `»"--reuse-port"`, `»"--control-socket", "x"`, `»"--chdir", "/"`, `»"--paste", "x"`, `»"--graceful-timeout=1"`,
 		`»"--check-config"`, `»"--print-config"`, `»"-v"`, `»"--help"`, `»"other.wsgi"`, `"--log-level", "x", »"other.wsgi"`, `"--log-level=x", »"other.wsgi"`,
+		`»"-e", "DJANGO_SETTINGS_MODULE=x"`, `»"-eDJANGO_SETTINGS_MODULE=x"`, `»"-ReLISTEN_FDS=2"`, `»"--env=MEDCTRL_DATA=/x"`, `»"--env", "DJANGO_SETTINGS_MODULE=x"`,
 		`»"--", "other.wsgi"`, `»""`, `»"\u0000"`,
 	} {
 		s.bad(one+"gunicorn_args = ["+args+"]\n", "want")

@@ -17,6 +17,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Instances is how many processes run beside the servers of all builds.
+func (c *Config) Instances() (n int) {
+	for _, b := range c.Builds {
+		for _, p := range b.Processes {
+			n += p.Count
+		}
+	}
+	return n
+}
+
 // Process is one entry [[build.process]]: a long-running process beside the web server.
 type Process struct {
 	Name            string
@@ -29,6 +39,7 @@ type Process struct {
 	Ready           string // ReadyNotify, or "": it is up once it has run for a second
 	Overlap         bool
 	Required        bool
+	Once            bool // on the host of once_on alone
 }
 
 // ReadyNotify is the value of Process.Ready of one that says by sd_notify(3) when it is up.
@@ -87,6 +98,7 @@ var processTable = []ownKey[Process]{
 	{"ready", func(p *Process) any { return &p.Ready }, ready, nil},
 	{"overlap", func(p *Process) any { return &p.Overlap }, nil, nil},
 	{"required", func(p *Process) any { return &p.Required }, nil, nil},
+	{"once", func(p *Process) any { return &p.Once }, nil, nil},
 }
 
 var processNames = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)

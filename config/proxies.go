@@ -2,42 +2,29 @@ package config
 
 import (
 	"net/netip"
-	"slices"
-	"strings"
+	"strconv"
 )
 
-// setProxies puts a list of addresses and networks into FrontProxies. It returns what was wanted, or "".
-func (s *Supervisor) setProxies(v any) (want string) {
-	all, ok := texts(v)
-	var networks []string
-	for _, text := range all {
-		network, err := netip.ParsePrefix(text)
-		if err != nil {
-			var addr netip.Addr
-			if addr, err = netip.ParseAddr(text); err == nil && addr.Zone() == "" {
-				network, err = addr.Prefix(addr.BitLen())
-			}
-		}
-		if ok = ok && err == nil && network.IsValid() && network == network.Masked(); !ok {
-			break
-		}
-		networks = append(networks, network.String())
+// proxies reads front_proxies: addresses and networks.
+func (l *loader) proxies(c *Config, v any) {
+	const at, want = "supervisor.front_proxies", `the address of a proxy, or a network of proxies, such as "10.0.0.4" or "10.0.0.0/28"`
+	var all []string
+	if set(&all, v) != "" {
+		l.mismatch(at, "front_proxies", v, `addresses or networks in quotes, ["10.0.0.4"]`)
+		return
 	}
-	if !ok {
-		return `addresses or networks of proxies, ["10.0.0.7", "10.1.0.0/16"]`
-	}
-	slices.Sort(networks)
-	s.FrontProxies = strings.Join(slices.Compact(networks), " ")
-	return ""
-}
-
-// Proxies are the networks of FrontProxies.
-func (s Supervisor) Proxies() []netip.Prefix {
-	var all []netip.Prefix
-	for _, text := range strings.Fields(s.FrontProxies) {
-		if network, err := netip.ParsePrefix(text); err == nil { // else it was not set by a file
-			all = append(all, network)
+	for i, text := range all {
+		prefix, err := netip.ParsePrefix(text)
+		if addr, wrong := netip.ParseAddr(text); wrong == nil && addr.Zone() == "" {
+			prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		switch {
+		case err != nil || prefix.Addr().Is4In6():
+			l.wrong(l.at.value(join(at, strconv.Itoa(i))), at, "front_proxies[%d] = %s: want %s", i, show(text), want)
+		case prefix.Bits() == 0:
+			l.wrong(l.at.value(join(at, strconv.Itoa(i))), at, "front_proxies[%d] = %s: want %s; this is everybody, who could then say that a request came by HTTPS, or from another address", i, show(text), want)
+		default:
+			c.FrontProxies = append(c.FrontProxies, prefix.Masked())
 		}
 	}
-	return all
 }

@@ -39,22 +39,42 @@ func Remember(c *Config) error {
 	if len(all) == 0 {
 		return fmt.Errorf("remember the root of %s: neither XDG_STATE_HOME nor HOME is set", c.Path)
 	}
-	note := noteIn(all[0], c.Path)
-	if root, ok := remembered(c.Path); ok && root == c.Root {
-		return nil
+	var errs []error
+	for _, path := range pathsOf(c.Path) {
+		if root, ok := noted(path); ok && root == c.Root {
+			continue
+		}
+		if err := note(noteIn(all[0], path), c.Root+"\x00"+path); err != nil {
+			errs = append(errs, fmt.Errorf("remember the root of %s: %w", path, err))
+		}
 	}
-	if err := os.MkdirAll(filepath.Dir(note), 0o700); err != nil {
-		return fmt.Errorf("remember the root of %s: %w", c.Path, err)
+	return errors.Join(errs...)
+}
+
+// note writes a note.
+func note(path, text string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
 	}
-	aside := note + ".new"
-	err := os.WriteFile(aside, []byte(c.Root+"\x00"+c.Path), 0o600)
+	aside := path + ".new"
+	err := os.WriteFile(aside, []byte(text), 0o600)
 	if err == nil {
-		err = os.Rename(aside, note)
+		err = os.Rename(aside, path)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("remember the root of %s: %w", c.Path, err), os.Remove(aside))
+		return errors.Join(err, os.Remove(aside))
 	}
 	return nil
+}
+
+// pathsOf returns the path of a file, and the one that it has without the links on the way to it: a
+// person may name it by either.
+func pathsOf(abs string) []string {
+	all := []string{abs}
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(abs)); err == nil && dir != filepath.Dir(abs) {
+		all = append(all, filepath.Join(dir, filepath.Base(abs)))
+	}
+	return all
 }
 
 // Remembered returns the root with which the file at path was applied last, as Remember noted it. It
@@ -69,6 +89,16 @@ func Remembered(path string) (root string, ok bool) {
 
 // remembered returns the root of the file at the absolute path abs.
 func remembered(abs string) (string, bool) {
+	for _, path := range pathsOf(abs) {
+		if root, ok := noted(path); ok {
+			return root, true
+		}
+	}
+	return "", false
+}
+
+// noted returns the root that is noted of a file under one of its paths.
+func noted(abs string) (string, bool) {
 	for _, memory := range memories() {
 		text, err := readText(noteIn(memory, abs))
 		if err != nil {

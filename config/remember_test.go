@@ -33,6 +33,21 @@ func TestRootOfAFileThatIsGoneIsRemembered(t *testing.T) {
 			t.Errorf("%s: root %q, %v", what, root, err)
 		}
 	}
+	// By another name of its folder, and by what the link leads to where it was started by the link.
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	if root, err := RootOf(filepath.Join(link, "builds.toml")); err != nil || root != filepath.Join(dir, "here") {
+		t.Errorf("by a link: root %q, %v", root, err)
+	}
+	c.Path, c.Root = filepath.Join(link, "by-link.toml"), filepath.Join(dir, "linked")
+	if err := Remember(c); err != nil {
+		t.Fatal(err)
+	}
+	if root, err := RootOf(filepath.Join(dir, "by-link.toml")); err != nil || root != c.Root {
+		t.Errorf("by what the link leads to: root %q, %v", root, err)
+	}
 	if root, err := RootOf(filepath.Join(dir, "other.toml")); err == nil {
 		t.Errorf("of another file: %q", root)
 	}

@@ -24,6 +24,7 @@ type Schedule struct {
 	CatchUp  bool
 	Overlap  bool
 	Spread   time.Duration
+	Once     bool // on the host of once_on alone
 }
 
 // Location is the time zone that Cron is about.
@@ -81,10 +82,11 @@ var scheduleTable = []ownKey[Schedule]{
 	{"catch_up", func(s *Schedule) any { return &s.CatchUp }, nil, nil},
 	{"overlap", func(s *Schedule) any { return &s.Overlap }, nil, nil},
 	{"spread", func(s *Schedule) any { return &s.Spread }, between(0, longestSpread), nil},
+	{"once", func(s *Schedule) any { return &s.Once }, nil, nil},
 }
 
 // defaultSchedule is a schedule with no keys set.
-func defaultSchedule() Schedule { return Schedule{Timeout: time.Hour} }
+func defaultSchedule() Schedule { return Schedule{Timeout: time.Hour, Once: true} }
 
 var scheduleNames = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
 

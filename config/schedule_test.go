@@ -30,6 +30,7 @@ timeout = "10m"
 catch_up = true
 overlap = true
 spread = "5m"
+once = false
 [[build.schedule]]
 name = "mail-queue"
 command = ["{python}", "-m", "x", "{data}"]
@@ -43,10 +44,10 @@ schedule = [{ name = "inline", command = ["x"], cron = "@daily" }]
 	want := [][]Schedule{
 		{
 			{Name: "sessions", Command: []string{"manage.py", "clearsessions"}, Cron: "30 2 * * *", Timezone: "Europe/Amsterdam", Timeout: 10 * time.Minute, CatchUp: true, Overlap: true, Spread: 5 * time.Minute},
-			{Name: "mail-queue", Command: []string{"{python}", "-m", "x", "{data}"}, Every: 90 * time.Second, Timeout: time.Hour},
+			{Name: "mail-queue", Command: []string{"{python}", "-m", "x", "{data}"}, Every: 90 * time.Second, Timeout: time.Hour, Once: true},
 		},
-		{{Name: "common", Command: []string{"manage.py", "x"}, Every: 15 * time.Minute, Timeout: time.Hour}},
-		{{Name: "inline", Command: []string{"x"}, Cron: "@daily", Timeout: time.Hour}},
+		{{Name: "common", Command: []string{"manage.py", "x"}, Every: 15 * time.Minute, Timeout: time.Hour, Once: true}},
+		{{Name: "inline", Command: []string{"x"}, Cron: "@daily", Timeout: time.Hour, Once: true}},
 	}
 	for i, b := range c.Builds {
 		if !reflect.DeepEqual(b.Schedules, want[i]) {

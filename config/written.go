@@ -67,8 +67,15 @@ func (c *Config) Written() []Written {
 	all := []Written{writtenKey("root", &c.Root, new(string))}
 	for _, name := range supervisorKeys {
 		field, usual := s.field(name), standard.field(name)
-		if field == nil { // include is of the whole file
+		switch name { // these are not of Supervisor
+		case "include":
 			field, usual = &c.Include, new([]string)
+		case "front_proxies":
+			var proxies []string
+			for _, p := range c.FrontProxies {
+				proxies = append(proxies, p.String())
+			}
+			field, usual = &proxies, new([]string)
 		}
 		all = append(all, writtenKey("supervisor."+name, field, usual))
 	}
@@ -79,15 +86,10 @@ func (c *Config) standardSupervisor() Supervisor {
 	return Supervisor{LogLevel: "info", LogFormat: "text", MaxParallelBuilds: 1, LogDir: layout.Root(c.Root).Logs()}
 }
 
-// field returns where the value of a key of [supervisor] is kept; nil for include.
+// field returns where the value of a key of [supervisor] is kept; nil for others.
 func (s *Supervisor) field(name string) any {
-	proxies := strings.Fields(s.FrontProxies)
-	if len(proxies) == 0 {
-		proxies = nil
-	}
 	return map[string]any{
-		"front_proxies": &proxies,
-		"log_level":     &s.LogLevel, "log_format": &s.LogFormat, "log_dir": &s.LogDir, "max_parallel_builds": &s.MaxParallelBuilds,
+		"log_level": &s.LogLevel, "log_format": &s.LogFormat, "log_dir": &s.LogDir, "max_parallel_builds": &s.MaxParallelBuilds,
 		"front": &s.Front, "dashboard": &s.Dashboard, "dashboard_read": &s.DashboardRead, "dashboard_write": &s.DashboardWrite,
 		"metrics": &s.Metrics, "control_group": &s.ControlGroup,
 	}[name]

@@ -15,6 +15,7 @@ import (
 func TestDeployServesWhatIsInTheSource(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "", entry("a"), entry("b"))
+	s.unwatched()
 	s.start()
 	s.serves("b")
 	first := s.serves("a")
@@ -47,6 +48,7 @@ func TestDeployServesWhatIsInTheSource(t *testing.T) {
 func TestDeployAppliesTheFileOrSaysWhatIsWrongWithIt(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "", entry("a"))
+	s.unwatched()
 	s.start()
 	before := s.serves("a")
 	s.builds("", entry("a"), entry("b"))
@@ -68,6 +70,7 @@ func TestDeployAppliesTheFileOrSaysWhatIsWrongWithIt(t *testing.T) {
 func TestDeployNamesWhoAskedForIt(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "", entry("a"))
+	s.unwatched()
 	s.start()
 	s.serves("a")
 	s.settings("a", "a = 2\n")
@@ -95,6 +98,7 @@ func TestReloadNamesWhatChangesAndWhy(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "", entry("a", `env = {DEBUG = "0", API_KEY = "hunter2"}`, `env_file = "a.env"`), entry("b"))
 	s.write("a.env", "PASSWORD=x\n")
+	s.unwatched()
 	s.start()
 	s.serves("a")
 	s.serves("b")
@@ -102,7 +106,7 @@ func TestReloadNamesWhatChangesAndWhy(t *testing.T) {
 	if err != nil || len(changes) > 0 {
 		t.Errorf("where nothing has changed: %q, %v", changes, err)
 	}
-	s.settings("b", "b = 2\n") // the watcher waits until it is quiet
+	s.settings("b", "b = 2\n")
 	s.write("a.env", "PASSWORD=y\nNEW=1\n")
 	s.builds("", entry("a", `env = {DEBUG = "1", API_KEY = "hunter3"}`, `env_file = "a.env"`, "workers = 3", `pip_args = ["-q"]`), entry("b"))
 	changes, err = s.client.Reload(t.Context(), true)

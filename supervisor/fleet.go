@@ -30,6 +30,10 @@ func (s *Supervisor) publish(change func(*fleet)) {
 	next := *s.fleet.Load()
 	change(&next)
 	s.fleet.Store(&next)
+	select {
+	case s.listed <- struct{}{}:
+	default: // it is to be looked at anyway
+	}
 }
 
 // with returns the actors and a.

@@ -61,13 +61,13 @@ var placeNames = [...]world.PlaceName{world.FrontPlace, world.DashboardPlace, wo
 
 // apply makes all of it follow cfg.
 func (f *frontend) apply(cfg *config.Config) {
-	b := budgetOf(len(cfg.Builds))
+	b := budgetOf(len(cfg.Builds) + (cfg.Instances()+3)/4) // an instance needs a quarter of what a build does
 	f.front.Limit(b.front)
+	f.front.Trust(cfg.FrontProxies)
 	f.front.LimitFiles(b.files)
 	f.pages.Limit(b.dashboard)
 	f.scraped.Limit(b.metrics)
 	f.front.SetRoutes(routes(cfg))
-	f.front.Believe(cfg.Supervisor.Proxies())
 	f.follow(cfg.Supervisor)
 	f.at[0].move(cfg.Supervisor.Front)
 	f.at[1].move(cfg.Supervisor.Dashboard)

@@ -68,7 +68,7 @@ func (s *Supervisor) load() (*config.Config, error) {
 	if err == nil && next.Root != s.Config.Root {
 		err = fmt.Errorf("%s: root changed from %s to %s: stop and start the supervisor to move it; nothing was changed", next.Path, s.Config.Root, next.Root)
 	}
-	return next, err
+	return next.On(s.Host), err
 }
 
 // apply makes the running builds follow next, touching only what differs. wrong is why next cannot
@@ -159,7 +159,7 @@ func (s *Supervisor) applyShared(cfg *config.Config) {
 	if err := s.world.Control.SetReaders(cfg.Supervisor.ControlGroup); err != nil {
 		s.log.Error("members of the group cannot look", "error", err)
 	}
-	if err := s.world.Program.Room(descriptorsEach * len(cfg.Builds)); err != nil {
+	if err := s.world.Program.Room(descriptorsEach*len(cfg.Builds) + descriptorsOfProcess*cfg.Instances()); err != nil {
 		s.log.Debug("room for descriptors cannot be made at once", "error", err)
 	}
 	for _, missing := range cfg.MissingPassed(s.Environ) {
@@ -184,6 +184,9 @@ const logFolderMode = 0o750
 // descriptorsEach is how many descriptors a serving build needs: a pidfd, two for its listener, and
 // one for concurrent work.
 const descriptorsEach = 4
+
+// descriptorsOfProcess is how many an instance of a process needs: a pidfd, and what it prints to.
+const descriptorsOfProcess = 2
 
 // applyBuilds carries out a plan. Only the builds it names look at their inputs.
 func (s *Supervisor) applyBuilds(cfg *config.Config, plan config.Plan) {

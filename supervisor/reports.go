@@ -5,6 +5,7 @@ import (
 
 	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
+	"github.com/medctrl/medctrl-supervisor/supervisor/meter"
 	"github.com/medctrl/medctrl-supervisor/supervisor/world"
 )
 
@@ -14,14 +15,13 @@ type reports struct {
 	feed    *control.Feed
 	file    world.EventFile
 	metrics *control.Metrics
-	meters  meters
-	look    usageLook
+	meters  *meter.Meters
 
 	restless restless
 }
 
-func newReports(file world.EventFile, past []byte, m *control.Metrics) *reports {
-	return &reports{feed: control.NewFeed(past), file: file, metrics: m}
+func newReports(file world.EventFile, past []byte, metrics *control.Metrics, meters *meter.Meters) *reports {
+	return &reports{feed: control.NewFeed(past), file: file, metrics: metrics, meters: meters}
 }
 
 // Event tells the followers, and writes it down for the next run.
@@ -40,11 +40,13 @@ func (r *reports) Step(name, step string, took time.Duration) { r.metrics.Step(n
 // Probed measures a health probe.
 func (r *reports) Probed(name string, took time.Duration, ok bool) {
 	r.metrics.Probed(name, took, ok)
-	r.meters.of(name).probed(took)
+	r.meters.Probed(name, took)
 }
 
 // OOMKilled counts processes that the kernel killed because memory ran out.
-func (r *reports) OOMKilled(name string, processes int) { r.metrics.OOMKilled(name, processes) }
+func (r *reports) OOMKilled(name, process string, processes int) {
+	r.metrics.OOMKilled(name, process, processes)
+}
 
 // Ran counts a run of a schedule.
 func (r *reports) Ran(name, schedule, result string, took time.Duration) {
@@ -54,7 +56,7 @@ func (r *reports) Ran(name, schedule, result string, took time.Duration) {
 // forget drops what is kept of a removed build.
 func (r *reports) forget(name string) {
 	r.metrics.Forget(name)
-	r.meters.forget(name)
+	r.meters.Forget(name)
 	r.restless.set(name, "")
 }
 

@@ -167,6 +167,14 @@ func (s *site) optionsOf(load func() (*config.Config, error), said io.Writer) Op
 		Args: os.Args[:1:1], Environ: []string{"PATH=/usr/bin:/bin"}}
 }
 
+// unwatched has no edit noticed but by who asks for that: on a busy machine the watcher would be faster
+// than a test that asks.
+func (s *site) unwatched() { s.watcher = func(w world.Watcher) world.Watcher { return blind{w} } }
+
+type blind struct{ world.Watcher }
+
+func (blind) C() <-chan []string { return nil }
+
 // start starts a supervisor on the site, which is stopped at the end of the test.
 func (s *site) start() *running {
 	s.t.Helper()

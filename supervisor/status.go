@@ -19,11 +19,11 @@ import (
 // else.
 func (s *Supervisor) Status(usage bool) control.Status {
 	if usage {
-		s.refreshUsage()
+		s.reports.meters.Refresh()
 	}
 	f := s.fleet.Load()
 	st := control.Status{
-		Version: s.Version, Pid: os.Getpid(), Started: s.started.UTC().Truncate(time.Second),
+		Version: s.Version, Pid: os.Getpid(), Started: s.started.UTC().Truncate(time.Second), Host: s.Host,
 		Config: control.ConfigStatus{Path: s.Config.Path, Loaded: f.loaded.UTC().Truncate(time.Second)},
 		Builds: []control.BuildStatus{},
 	}
@@ -42,7 +42,7 @@ func (s *Supervisor) Status(usage bool) control.Status {
 
 // statusOf is one build's part of Status.
 func (s *Supervisor) statusOf(a *actor.Actor) control.BuildStatus {
-	v, m := a.View(), s.reports.meters.of(a.Name())
+	v, used := a.View(), s.reports.meters.Of(a.Name())
 	st, now := v.State, time.Now()
 	b := control.BuildStatus{
 		Name: a.Name(), State: string(st.Phase()), Reason: st.ReasonAt(now),
@@ -58,11 +58,11 @@ func (s *Supervisor) statusOf(a *actor.Actor) control.BuildStatus {
 	if b.Reason == "" && v.Static != "" {
 		b.Reason = "static files are not those of the release that serves: " + v.Static
 	}
-	if u := m.usage.Load(); u != nil && st.Serving.N != 0 {
-		b.Memory, b.CPU = u.memory, u.cpu
+	if st.Serving.N != 0 {
+		b.Memory, b.CPU = used.Memory, used.CPU
 	}
 	if v.Public != nil {
-		b.Queue = int(m.queue.Load())
+		b.Queue = used.Queue
 	}
 	if !st.Serving.Since.IsZero() {
 		b.Since = st.Serving.Since.UTC().Truncate(time.Second)
@@ -77,8 +77,8 @@ func (s *Supervisor) statusOf(a *actor.Actor) control.BuildStatus {
 	b.Proving = st.Candidate.Version.Release
 	b.Replicas, b.Processes = replicasOf(v), processesOf(st)
 	b.Warnings = append(s.reports.restless.of(a.Name()), a.Remarks()...)
-	b.Warnings = append(b.Warnings, v.Limits...)
-	b.Schedules = schedulesOf(v)
+	b.Warnings = append(append(b.Warnings, v.Limits...), v.Lost...)
+	b.Schedules, b.Elsewhere = schedulesOf(v), control.On(v.Entry.Elsewhere.Host, v.Entry.Migrate, v.Entry.Elsewhere.Processes, v.Entry.Elsewhere.Schedules)
 	if p := a.Progress(); p != nil && p.Of == 0 {
 		b.BuildProgress = fmt.Sprintf("%s (%s)", p.Step, p.Took().Round(100*time.Millisecond))
 	} else if p != nil {
@@ -127,7 +127,7 @@ func (s *Supervisor) Detail(name string) (control.BuildDetail, error) {
 	if err != nil {
 		return control.BuildDetail{}, err
 	}
-	s.refreshUsage()
+	s.reports.meters.Refresh()
 	d := control.BuildDetail{Status: s.statusOf(a)}
 	releases, err := s.world.Releases.List(name)
 	if err != nil {
@@ -216,3 +216,12 @@ var errStopForgotten = errors.New("that it is to stay stopped cannot be written 
 
 // savePatience is how long the result of a command waits for a disk that does not take it.
 const savePatience = 5 * time.Second
+
+// Usage returns what each build uses now.
+func (s *Supervisor) Usage(ctx context.Context) []control.Usage { return s.reports.meters.Usage(ctx) }
+
+// Samples returns how the builds did in the last hour, if a dashboard is served.
+func (s *Supervisor) Samples() control.Samples { return s.reports.meters.Samples() }
+
+// FrontCounts returns what became of the front's requests.
+func (s *Supervisor) FrontCounts() control.FrontCounts { return s.frontend.counts() }

@@ -179,7 +179,7 @@ func TestSamplesTellWhatABuildUsed(t *testing.T) {
 	s := newSite(t, "dashboard = \""+address+"\"", entry("a"))
 	r := s.start()
 	s.serves("a")
-	r.sampleOnce(time.Now())
+	r.reports.meters.SampleOnce(time.Now())
 	text, err := fetch(http.DefaultClient, "http://"+address+"/v1/samples")
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 	"github.com/medctrl/medctrl-supervisor/supervisor/killpoint"
+	"github.com/medctrl/medctrl-supervisor/supervisor/meter"
 	"github.com/medctrl/medctrl-supervisor/supervisor/saver"
 	"github.com/medctrl/medctrl-supervisor/supervisor/sdnotify"
 	"github.com/medctrl/medctrl-supervisor/supervisor/world"
@@ -33,6 +34,7 @@ type Options struct {
 	Log     hclog.Logger
 	LogSink world.LogSink // what Log writes to; nil: it is not known
 	Version string
+	Host    string // our host's name, which once_on is compared with
 	// how this program was executed, and will be again at an upgrade; Args[0] is a path
 	Args    []string
 	Environ []string // our environment, as os.Environ gives it
@@ -59,6 +61,7 @@ type Supervisor struct {
 
 	fleet  atomic.Pointer[fleet]
 	shared *actor.Fleet
+	listed chan struct{}            // the fleet is another one, and so are the logs
 	inputs map[string]build.Watched // by build: its watched files; only for our own goroutine
 	read   time.Time                // when a person's wish had the file read last; only for our own goroutine
 	logs   atomic.Value             // string: the folder of the children's logs
@@ -121,16 +124,19 @@ func thisMachine(o *Options) (*world.World, error) {
 
 // begin makes what the actors share.
 func begin(o Options) *Supervisor {
+	o.Config = o.Config.On(o.Host)
 	hard, kill := context.WithCancel(context.Background())
 	s := &Supervisor{
 		Options: o, world: o.World, log: o.Log, started: o.World.Host.Now(),
-		inputs:   map[string]build.Watched{},
+		inputs: map[string]build.Watched{}, listed: make(chan struct{}, 1),
 		saver:    saver.New(o.World.Store, o.World.Files, o.Log.Named("state"), o.Reach),
 		notifier: sdnotify.New(o.Environ, o.Log.Named("notify")), phases: make(chan struct{}, 1),
 		course: course{requests: make(chan func()), ended: make(chan struct{}), begun: make(chan struct{}), kill: kill},
 	}
 	s.metrics = control.NewMetrics(o.Version, s)
-	s.reports = newReports(o.World.Events, o.World.PastEvents, s.metrics)
+	s.reports = newReports(o.World.Events, o.World.PastEvents, s.metrics, meter.New(meter.Options{
+		Trees: o.World.Trees, Builds: func() []*actor.Actor { return s.fleet.Load().all() }, Task: s.task, Hard: hard, Log: o.Log,
+	}))
 	s.frontend = newFrontend(o.Log, o.World, o.Config.Root, s)
 	s.logs.Store(o.Config.Supervisor.LogDir)
 	s.fleet.Store(&fleet{cfg: &config.Config{Path: o.Config.Path, Root: o.Config.Root}, actors: map[string]*actor.Actor{}})
@@ -153,14 +159,14 @@ func begin(o Options) *Supervisor {
 // until it is to stop and every actor has ended.
 func (s *Supervisor) run(ctx context.Context) error {
 	s.world.Program.Hurry(true)
-	s.log.Info("supervisor is starting", "version", s.Version, "pid", os.Getpid(), "root", s.Config.Root, "builds", len(s.Config.Builds))
+	s.log.Info("supervisor is starting", "version", s.Version, "pid", os.Getpid(), "host", s.Host, "root", s.Config.Root, "builds", len(s.Config.Builds))
 	if from := s.world.Past.From(); from != "" {
 		s.log.Info("supervisor was upgraded", "from", from, "to", s.Version)
 	}
 	life, end := context.WithCancel(context.Background())
 	s.task(func() { s.world.Events.Run(life.Done()) })
 	s.task(func() { s.world.Sockets.Run(life) })
-	s.task(func() { s.world.Program.Rotate(life, s.journals) })
+	s.task(func() { s.world.Program.Rotate(life, s.journals, s.listed) })
 	s.takeOver()
 	s.task(func() { s.world.Control.Serve(life, s, s.metrics) }) // there is something to say now
 	s.task(func() {
@@ -178,7 +184,9 @@ func (s *Supervisor) run(ctx context.Context) error {
 		}
 		s.world.Past.Close()
 	})
-	s.task(func() { s.sampleBuilds(life) })
+	s.task(func() {
+		s.reports.meters.Sample(life, func() bool { return s.fleet.Load().cfg.Supervisor.Dashboard != "" })
+	})
 	s.task(func() { s.trimLater(life) })
 	s.loop(ctx, life, caughtUp)
 	close(s.ended)

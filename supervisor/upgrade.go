@@ -25,7 +25,7 @@ const AcceptCommand = world.AcceptCommand
 // later version wrote the state.
 func Accept(cfg *config.Config, version string) (world.Acceptance, error) {
 	_, err := state.Understood(layout.Root(cfg.Root).State())
-	return world.Acceptance{Version: version, Handover: handover.Newest}, err
+	return world.Acceptance{Version: version, Handover: handover.Newest, Root: cfg.Root}, err
 }
 
 // upgrade is whether this program is being replaced, and which touched files were set aside in the

@@ -1,6 +1,7 @@
 package traceback
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -20,7 +21,8 @@ const begins = "Traceback (most recent call last):"
 // Shorten puts one traceback in the place of each chain: the last, which says what failed, followed
 // by "caused by " and the exception that the chain began with, which says why. Lines keep their
 // indentation, by which a traceback is told from what follows it. A group of exceptions becomes as
-// many tracebacks, without its frame. Lines of nothing but marks, and steps of importing, are left out.
+// many tracebacks, without its frame. Lines of nothing but marks, and steps of importing, are left out,
+// and so are the calls within libraries by which the program's own last line came to fail.
 func Shorten(lines []string) []string {
 	var kept []string
 	lines = slices.DeleteFunc(ungrouped(lines), marks)
@@ -31,7 +33,7 @@ func Shorten(lines []string) []string {
 			continue
 		}
 		first, last, rest := chain(lines)
-		kept = append(kept, last...)
+		kept = append(kept, ownLast(last)...)
 		for first != "" && continues(rest) { // the message has more lines
 			kept, rest = append(kept, rest[0]), rest[1:]
 		}
@@ -43,11 +45,48 @@ func Shorten(lines []string) []string {
 	return kept
 }
 
+var (
+	frame   = regexp.MustCompile(`^\s+File ".*", line \d+, in `) // without "in" it is where a syntax error is
+	library = regexp.MustCompile(`^\s+File "(?:<|[^"]*/(?:(?:site|dist)-packages|lib(?:64)?/python\d[\d.]*)/)`)
+)
+
+// ownLast leaves out of a traceback the calls within libraries after the last one of the program
+// itself: where few lines are shown they would hide the file that somebody can correct.
+func ownLast(lines []string) []string {
+	own := -1
+	for i, line := range lines {
+		if frame.MatchString(line) && !library.MatchString(line) {
+			own = i
+		}
+	}
+	from := own + 1
+	for from < len(lines) && !frame.MatchString(lines[from]) {
+		from++
+	}
+	to := from
+	for to < len(lines) && (frame.MatchString(lines[to]) || inFrame(lines[to])) {
+		to++
+	}
+	if own < 0 || from == len(lines) {
+		return lines
+	}
+	return slices.Concat(lines[:from], lines[to:])
+}
+
+// inFrame says that a line quotes the program below the place of a call.
+func inFrame(line string) bool {
+	return strings.HasPrefix(line, " ") && !strings.HasPrefix(strings.TrimSpace(line), `File "`)
+}
+
 // marks says that a line only underlines a part of the one above it, or is a step of Python's own
-// importing: half a dozen of those stand between an import and what it imports.
+// importing or running, half a dozen of which stand between an import and what it imports, or of a program
+// without a file, such as the one that runs manage.py.
 func marks(line string) bool {
-	if strings.HasPrefix(strings.TrimLeft(line, " "), `File "<frozen importlib.`) {
-		return true
+	text := strings.TrimLeft(line, " ")
+	for _, step := range []string{`File "<frozen importlib.`, `File "<frozen runpy>`, `File "<string>", line `} {
+		if strings.HasPrefix(text, step) && strings.Contains(text, ", in ") { // else it is where a syntax error is
+			return true
+		}
 	}
 	return strings.HasPrefix(line, " ") && strings.ContainsAny(line, "^~") && strings.Trim(line, " ^~") == ""
 }

@@ -36,6 +36,17 @@ func TestLastCauseOfAChainIsShown(t *testing.T) {
 		"importing": {"Traceback (most recent call last):\n  File \"a.py\", line 1, in <module>\n    import_module(x)\n  File \"<frozen importlib._bootstrap>\", line 1206, in _gcd_import\n" +
 			"  File \"<frozen importlib._bootstrap_external>\", line 940, in exec_module\nModuleNotFoundError: No module named 'x'\n",
 			"Traceback (most recent call last):\n  File \"a.py\", line 1, in <module>\n    import_module(x)\nModuleNotFoundError: No module named 'x'\n"},
+		"running": {"Traceback (most recent call last):\n  File \"<frozen runpy>\", line 291, in run_path\n  File \"/srv/app/a.py\", line 1, in <module>\nValueError: no\n",
+			"Traceback (most recent call last):\n  File \"/srv/app/a.py\", line 1, in <module>\nValueError: no\n"},
+		"in a library": {"Traceback (most recent call last):\n  File \"/usr/lib/python3/dist-packages/django/x.py\", line 1, in f\n    g()\n  File \"/srv/app/warm.py\", line 2, in <module>\n    json.loads('{')\n" +
+			"  File \"/usr/lib/python3.11/json/__init__.py\", line 346, in loads\n    return decode(s)\n  File \"/srv/root/one/venvs/a/lib/python3.11/site-packages/j.py\", line 3, in h\n  File \"<frozen os>\", line 679, in __getitem__\nValueError: no\n",
+			"Traceback (most recent call last):\n  File \"/usr/lib/python3/dist-packages/django/x.py\", line 1, in f\n    g()\n  File \"/srv/app/warm.py\", line 2, in <module>\n    json.loads('{')\nValueError: no\n"},
+		"only a library": {"Traceback (most recent call last):\n  File \"/usr/lib/python3/dist-packages/django/x.py\", line 1, in f\n    g()\nValueError: no\n",
+			"Traceback (most recent call last):\n  File \"/usr/lib/python3/dist-packages/django/x.py\", line 1, in f\n    g()\nValueError: no\n"},
+		"a program without a file": {"Traceback (most recent call last):\n  File \"<string>\", line 184, in look\n  File \"/usr/lib/python3/dist-packages/django/x.py\", line 1, in f\n    g()\nValueError: no\n",
+			"Traceback (most recent call last):\n  File \"/usr/lib/python3/dist-packages/django/x.py\", line 1, in f\n    g()\nValueError: no\n"},
+		"syntax of a library": {"Traceback (most recent call last):\n  File \"/srv/app/a.py\", line 1, in <module>\n    import bad\n  File \"/v/site-packages/x.py\", line 1, in <module>\n    import bad\n  File \"/v/site-packages/bad.py\", line 1\n    def x(\nSyntaxError: no\n",
+			"Traceback (most recent call last):\n  File \"/srv/app/a.py\", line 1, in <module>\n    import bad\n  File \"/v/site-packages/bad.py\", line 1\n    def x(\nSyntaxError: no\n"},
 		"syntax": {"Traceback (most recent call last):\n  File \"a.py\", line 1, in <module>\n    import bad\n  File \"bad.py\", line 1\n    def x(\n         ^\nSyntaxError: '(' was never closed\n",
 			"Traceback (most recent call last):\n  File \"a.py\", line 1, in <module>\n    import bad\n  File \"bad.py\", line 1\n    def x(\nSyntaxError: '(' was never closed\n"},
 		"group": {`  + Exception Group Traceback (most recent call last):

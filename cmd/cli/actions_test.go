@@ -91,7 +91,7 @@ func TestAnInterruptedCommandSaysThatTheActionGoesOn(t *testing.T) {
 // The program itself, with the signal that a terminal sends.
 func TestCtrlCSaysWhatContinuesAndHowToLook(t *testing.T) {
 	t.Parallel()
-	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+	for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP} {
 		for _, args := range [][]string{{"start"}, {"stop"}, {"restart"}, {"rebuild"}, {"rollback"}, {"deploy"}, {"upgrade"}} {
 			d := newDesk(t)
 			waiting := make(chan struct{})

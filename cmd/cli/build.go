@@ -86,7 +86,7 @@ func makeRelease(cmd *cobra.Command, entry config.Build, root string, migrate bo
 	made, err := prebuild.Build(ctx, prebuild.Options{
 		Root: root, Entry: entry,
 		Log: hclog.New(&hclog.LoggerOptions{Name: "medctrl-supervisor", Level: hclog.Warn, Output: cmd.ErrOrStderr()}),
-		Say: func(line string) { progress.Step(name, show.Escape(out, name+": "+line)) },
+		Say: func(line string) { progress.Step(name, name+": "+line) },
 	})
 	switch {
 	case err != nil && ctx.Err() != nil && cmd.Context().Err() == nil:

@@ -96,7 +96,7 @@ func deploy(cmd *cobra.Command, cl control.Client, names []string, wait bool) er
 		case !wait:
 			progress.End(name, out, name+": deploy requested")
 		default:
-			progress.End(name, out, show.Escape(out, show.Deployed(name, d)))
+			progress.End(name, out, show.Deployed(name, d))
 		}
 		return nil
 	}, func(name string, err error) {
@@ -106,8 +106,7 @@ func deploy(cmd *cobra.Command, cl control.Client, names []string, wait bool) er
 		} else {
 			told[text] = name
 		}
-		text = fmt.Sprintf("%s: deploy failed: %s%s", name, text, servesOn(cmd.Context(), cl, name))
-		progress.End(name, cmd.ErrOrStderr(), show.Escape(cmd.ErrOrStderr(), text))
+		progress.End(name, cmd.ErrOrStderr(), fmt.Sprintf("%s: deploy failed: %s%s", name, text, servesOn(cmd.Context(), cl, name)))
 	})
 }
 

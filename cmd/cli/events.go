@@ -2,7 +2,9 @@ package cli
 
 import (
 	"encoding/json"
+	"math"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -12,7 +14,8 @@ import (
 
 func eventsCommand(file *string) *cobra.Command {
 	var follow, asJSON bool
-	var since moment
+	var since, until moment
+	var last uint
 	c := &cobra.Command{
 		Use:   "events [NAME...]",
 		Short: "Show what happened to builds, in order",
@@ -22,7 +25,8 @@ may be a pattern ("dev*"); without one it is all builds.
 The command returns at once; with -f it goes on until Ctrl-C, or until the
 supervisor ends, which is exit code 1.`,
 		Example: `  medctrl-supervisor events -f
-  medctrl-supervisor events development --since 1h --json`,
+  medctrl-supervisor events development -n 20
+  medctrl-supervisor events --since yesterday --until today --json`,
 		ValidArgsFunction: completeBuilds(file),
 		RunE: func(cmd *cobra.Command, patterns []string) error {
 			cl, err := client(*file)
@@ -41,15 +45,39 @@ supervisor ends, which is exit code 1.`,
 				write = func(e control.Event) error { return enc.Encode(e) }
 			}
 			var seen []string // builds that have events
-			err = cl.Events(cmd.Context(), follow, func(e control.Event) error {
+			wanted := func(e control.Event) bool {
 				if !slices.Contains(seen, e.Build) {
 					seen = append(seen, e.Build)
 				}
-				if e.Time.Before(since.Time) || len(patterns) > 0 && !matches(patterns, e.Build) {
+				return !e.Time.Before(since.Time) && (until.IsZero() || e.Time.Before(until.Time)) && (len(patterns) == 0 || matches(patterns, e.Build))
+			}
+			past := time.Time{} // followed events up to then are not shown
+			if cmd.Flags().Changed("lines") {
+				var kept []control.Event
+				err := cl.Events(cmd.Context(), false, func(e control.Event) error {
+					past = e.Time
+					if wanted(e) {
+						kept = append(kept, e)
+					}
 					return nil
+				})
+				if err != nil {
+					return requested(err)
 				}
-				return write(e)
-			})
+				for _, e := range kept[max(len(kept)-int(min(last, math.MaxInt32)), 0):] {
+					if err := write(e); err != nil {
+						return err
+					}
+				}
+			}
+			if follow || !cmd.Flags().Changed("lines") {
+				err = cl.Events(cmd.Context(), follow, func(e control.Event) error {
+					if !wanted(e) || !past.IsZero() && !e.Time.After(past) {
+						return nil
+					}
+					return write(e)
+				})
+			}
 			if follow && cmd.Context().Err() != nil {
 				return nil // they were followed long enough
 			}
@@ -69,7 +97,11 @@ supervisor ends, which is exit code 1.`,
 	}
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on with new events as they come")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a line")
-	c.Flags().Var(&since, "since", "only events since then: 1h30m, 15:04, \"2006-01-02 15:04\"")
-	completeValues(c, "since", "10m", "1h", "24h")
+	c.Flags().UintVarP(&last, "lines", "n", 0, "show only the last `N` events")
+	completeValues(c, "lines")
+	c.Flags().Var(&until, "until", "only events before then")
+	completeValues(c, "until", "10m", "1h", "today")
+	c.Flags().Var(&since, "since", "only events since then: 1h30m, 2d, yesterday, 15:04")
+	completeValues(c, "since", "10m", "1h", "2d", "today", "yesterday")
 	return c
 }

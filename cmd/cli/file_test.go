@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -21,6 +22,23 @@ func TestCheckPrintsEveryMistakeOnALineOfItsOwn(t *testing.T) {
 	out, errOut, code := d.run("check")
 	if code != exitFailed || unlessAsRoot(errOut) != "" || strings.Count(out, "\n") != 2 || !regexp.MustCompile(`(?m)^`+regexp.QuoteMeta(d.file)+`:2:1: unknown key rot; did you mean "root"\?$`).MatchString(out) {
 		t.Errorf("exit %d, %q %q", code, out, errOut)
+	}
+}
+
+func TestCheckSaysWhatRunsOnAnotherHost(t *testing.T) {
+	t.Parallel()
+	d := newSite(t)
+	here, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain := d.read("builds.toml")
+	for host, where := range map[string]string{"elsewhere.example.org": "elsewhere.example.org", here: "this host"} {
+		d.write("builds.toml", plain+"\nonce_on = \""+host+"\"\n")
+		want := d.file + ": 1 build, no errors\nthis host is " + here + "\nmigrations and schedules of development run on " + where + "\n"
+		if out, errOut, code := d.run("check"); code != 0 || out != want {
+			t.Errorf("exit %d, %q %q", code, out, errOut)
+		}
 	}
 }
 
@@ -66,8 +84,10 @@ func TestANewProgramSaysWhetherItAcceptsTheFileAndTheState(t *testing.T) {
 
 func TestVersionIsThatOfTheProgram(t *testing.T) {
 	t.Parallel()
-	if out, _, code := newDesk(t).run("version"); code != 0 || out != "medctrl-supervisor test\n" {
-		t.Errorf("exit %d, %q", code, out)
+	for _, command := range []string{"version", "--version"} {
+		if out, _, code := newDesk(t).run(command); code != 0 || out != "medctrl-supervisor test\n" {
+			t.Errorf("%s: exit %d, %q", command, code, out)
+		}
 	}
 }
 

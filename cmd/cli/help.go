@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/supervisor"
 )
 
@@ -26,6 +27,7 @@ func ExitCodes() []Item {
 func Environment() []Item {
 	return []Item{
 		{"MEDCTRL_CONFIG", "the file that lists the builds, where -c names none"},
+		{config.HostEnv, "the name of this host for once_on, where that of the system does not do (supervisor and check)"},
 		{"NO_COLOR", "set to any value: no colours, not even in a terminal"},
 	}
 }

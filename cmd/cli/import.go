@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/medctrl/medctrl-supervisor/cmd/cli/show"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/importer"
 	"github.com/medctrl/medctrl-supervisor/supervisor/doctor"
@@ -71,7 +72,7 @@ all that the files describe, and 1 otherwise; standard error says what is left.`
 				return err
 			}
 			for _, lost := range made.Lost {
-				fmt.Fprintln(cmd.ErrOrStderr(), lost)
+				show.Line(cmd.ErrOrStderr(), lost)
 			}
 			for _, name := range made.Refused {
 				fmt.Fprintf(cmd.ErrOrStderr(), "build %s stands as a comment: the reason is above it\n", name)

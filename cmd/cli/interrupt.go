@@ -3,18 +3,22 @@ package cli
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 )
 
-// untilInterrupted returns a context that also ends with Ctrl-C or SIGTERM, so that a command that
-// waits can say what continues without it. A second one ends the program at once, as it does by
-// default. The caller calls stop.
+// untilInterrupted returns a context that also ends with Ctrl-C, Ctrl-\, SIGTERM or the terminal, so that
+// a command that waits can say what continues without it. A second one ends the program at once, as it
+// does by default. The caller calls stop.
 func untilInterrupted(ctx context.Context) (_ context.Context, stop context.CancelFunc) {
-	ctx, stop = signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	ends := []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP}
+	ends = slices.DeleteFunc(ends, signal.Ignored) // by nohup, or a shell that runs it in the background
+	ctx, stop = signal.NotifyContext(ctx, ends...)
 	context.AfterFunc(ctx, stop)
 	return ctx, stop
 }

@@ -72,6 +72,12 @@ func TestEventsAreShownInOrderByBuildAndTime(t *testing.T) {
 		"--since 10m":           {"testing"},
 		"--since 10m removed":   nil,
 		"removed t* --since 2h": {"removed", "testing"},
+		"-n 1":                  {"testing"},
+		"-n 5":                  {"removed", "testing"},
+		"-n 1 removed":          {"removed"},
+		"-n 0":                  nil,
+		"--until 10m":           {"removed"},
+		"--since 2d --until 0s": {"removed", "testing"},
 	} {
 		out, errOut, code := d.run(append([]string{"events", "--json"}, strings.Fields(args)...)...)
 		var got []string

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"errors"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -14,10 +16,25 @@ type moment struct {
 func (m *moment) String() string { return m.text }
 func (m *moment) Type() string   { return "TIME" }
 
-// Set accepts 1h30m, 15:04, 2006-01-02, 2006-01-02 15:04:05 and RFC 3339.
+// Set accepts 1h30m, 2d, today, yesterday, 15:04, 2006-01-02, 2006-01-02 15:04:05 and RFC 3339.
 func (m *moment) Set(text string) error {
 	now := time.Now()
 	m.text = text
+	midnight := time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, now.Location())
+	switch text {
+	case "today":
+		m.Time = midnight
+		return nil
+	case "yesterday":
+		m.Time = midnight.AddDate(0, 0, -1)
+		return nil
+	}
+	if number, isDays := strings.CutSuffix(text, "d"); isDays {
+		if days, err := strconv.ParseUint(number, 10, 16); err == nil {
+			m.Time = now.AddDate(0, 0, -int(days))
+			return nil
+		}
+	}
 	if ago, err := time.ParseDuration(text); err == nil {
 		if ago < 0 {
 			return errors.New("want how long ago, as in 1h30m")
@@ -40,5 +57,5 @@ func (m *moment) Set(text string) error {
 			return nil
 		}
 	}
-	return errors.New("want how long ago (1h30m) or a time (15:04, 2006-01-02 15:04)")
+	return errors.New("want how long ago (1h30m, 2d) or a time (15:04, yesterday, 2006-01-02 15:04)")
 }

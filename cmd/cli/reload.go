@@ -34,7 +34,7 @@ and restarts that follow: see "status", or "events -f"; "deploy" waits.`,
 				return requested(err)
 			}
 			for _, line := range changes {
-				fmt.Fprintln(cmd.OutOrStdout(), show.Escape(cmd.OutOrStdout(), line))
+				show.Line(cmd.OutOrStdout(), line)
 			}
 			if len(changes) == 0 {
 				fmt.Fprintln(cmd.OutOrStdout(), "nothing changed, in the file or in what the builds are made of")

@@ -46,6 +46,9 @@ supervisor over its control socket, which they find through the same file.`,
 	root.Flags().StringVar(&prebuilt, "prebuilt", "", "serve the releases that \"build\" made below `DIR`, which may be\nread-only, for builds that have none")
 	must(root.MarkFlagDirname("prebuilt"))
 	root.SetFlagErrorFunc(badFlag)
+	root.Version = version
+	root.SetVersionTemplate("medctrl-supervisor {{.Version}}\n")
+	root.Flags().Bool("version", false, "print the version")
 
 	group := func(id, title string, commands ...*cobra.Command) {
 		root.AddGroup(&cobra.Group{ID: id, Title: title})
@@ -101,7 +104,19 @@ func unknownCommand(root *cobra.Command, name string) error {
 			names = append(names, c.Name())
 		}
 	}
-	return usage(fmt.Errorf("unknown command %q%s", name, config.Near(name, names)))
+	near := config.Near(name, names)
+	if ours, known := elsewhere[name]; known {
+		near = fmt.Sprintf("; here it is %q", ours)
+	}
+	return usage(fmt.Errorf("unknown command %q%s", name, near))
+}
+
+// elsewhere is what other tools call what is done here by another command.
+var elsewhere = map[string]string{
+	"ps": "status", "ls": "status", "list": "status", "top": "status --watch", "tail": "logs -f", "log": "logs",
+	"exec": "run", "shell": "run NAME python manage.py shell", "up": "start", "down": "stop", "reread": "reload --dry-run",
+	"update": "deploy", "redeploy": "deploy", "history": "status NAME", "releases": "status NAME", "undo": "rollback NAME",
+	"validate": "check", "configtest": "check", "remove": "reload", "add": "new",
 }
 
 // badFlag puts the error of a flag into our own words.
@@ -119,7 +134,7 @@ func badFlag(cmd *cobra.Command, err error) error {
 	case errors.As(err, &invalid):
 		want := invalid.Unwrap().Error()
 		switch invalid.GetFlag().Value.Type() {
-		case "int":
+		case "int", "uint":
 			want = "want a whole number"
 		case "bool":
 			want = "want true or false"

@@ -59,8 +59,12 @@ func supervise(ctx context.Context, file, prebuilt, version string) error {
 	format.Output = leveled(sink, journal)
 	log := hclog.New(format)
 	warnExposed(log, cfg, self)
+	host, err := config.HostName(os.Environ())
+	if err != nil { // better not at all than on two hosts
+		log.Error("what once_on leaves to one host is not done here", "error", err)
+	}
 	return supervisor.Run(ctx, supervisor.Options{
-		Config: cfg, Wrong: wrong, Log: log, LogSink: sink, Version: version, Args: append([]string{self}, os.Args[1:]...), Environ: os.Environ(),
+		Config: cfg, Wrong: wrong, Log: log, LogSink: sink, Version: version, Host: host, Args: append([]string{self}, os.Args[1:]...), Environ: os.Environ(),
 		Prebuilt: prebuilt,
 	})
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -129,6 +130,38 @@ func TestCommandsFindTheSupervisorWhoseFileHasAnotherRootByNow(t *testing.T) {
 	s.until("status says what to do about the root", func(out string, code int) bool {
 		return code == 0 && strings.Contains(out, "root changed")
 	})
+	s.stop()
+}
+
+func TestStatusFindsTheRunningSupervisorWhateverBecameOfItsFile(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	s := d.supervise()
+	link := filepath.Join(d.dir, "link")
+	if err := os.Symlink(filepath.Dir(d.file), link); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		what  string
+		spoil func() error
+	}{
+		{"emptied", func() error { return os.Truncate(d.file, 0) }},
+		{"no TOML", func() error { return os.WriteFile(d.file, []byte("= [\x00"), 0o600) }},
+		{"deleted", func() error { return os.Remove(d.file) }},
+		{"a folder", func() error { return os.Mkdir(d.file, 0o700) }},
+		{"a link to nothing", func() error { return errors.Join(os.Remove(d.file), os.Symlink("nowhere", d.file)) }},
+	} {
+		if err := c.spoil(); err != nil {
+			t.Fatal(err)
+		}
+		for _, named := range []string{d.file, filepath.Join(link, filepath.Base(d.file))} {
+			var out, errOut strings.Builder
+			code := Run(t.Context(), "test", []string{"-c", named, "status"}, strings.NewReader(""), &out, &errOut)
+			if code != 0 || !strings.Contains(out.String(), "0 builds, supervisor test") {
+				t.Errorf("%s, named %s: exit %d, %s%s", c.what, named, code, &out, &errOut)
+			}
+		}
+	}
 	s.stop()
 }
 

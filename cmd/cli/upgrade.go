@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/medctrl/medctrl-supervisor/cmd/cli/show"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/supervisor"
 )
@@ -37,7 +38,7 @@ The exit code is 1, with the reason, where the old one keeps running.`,
 			if err != nil {
 				return requested(err)
 			}
-			now, err := cl.Upgrade(ctx, func(line string) { fmt.Fprintln(cmd.OutOrStdout(), line) })
+			now, err := cl.Upgrade(ctx, func(line string) { show.Line(cmd.OutOrStdout(), line) })
 			if ctx.Err() != nil {
 				return fmt.Errorf("interrupted: the upgrade from %s is given up, unless the new program was just executed: `medctrl-supervisor -c %s status` says which version runs", before.Version, *file)
 			}

@@ -41,6 +41,18 @@ func (f Finding) String() string {
 	return fmt.Sprintf("%s: %s %s, and so act as %s: %s", f.Path, f.Who, can, ownName(), f.Fix)
 }
 
+// ShellWord is a path as a shell takes it as one word: whoever named a file may have hoped that a command
+// with that name is pasted.
+func ShellWord(path string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+,:@%=", r)
+	}
+	if path != "" && !strings.HasPrefix(path, "-") && !strings.ContainsFunc(path, func(r rune) bool { return !plain(r) }) {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'"'"'`) + "'"
+}
+
 // mostLinks is how many links are followed, as many as Linux does (path_resolution(7)).
 const mostLinks = 40
 
@@ -88,6 +100,31 @@ func (c Custody) Grave(path string) error {
 	return nil
 }
 
+// GraveBelow returns the first grave finding of path and of everything in it, as an error. Links in it are
+// not followed.
+func (c Custody) GraveBelow(path string) error {
+	if err := c.Grave(path); err != nil {
+		return err
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	return filepath.WalkDir(real, func(at string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if f, found := c.look(at, info); found && f.Grave {
+			return fmt.Errorf("%v", f)
+		}
+		return nil
+	})
+}
+
 // look returns who else could change one file, folder or link.
 func (c Custody) look(path string, info fs.FileInfo) (Finding, bool) {
 	stat, ok := info.Sys().(*syscall.Stat_t)
@@ -100,16 +137,16 @@ func (c Custody) look(path string, info fs.FileInfo) (Finding, bool) {
 	switch {
 	case !c.may(uid):
 		// Of a link too: who owns it in a folder with the sticky bit can put another in its place.
-		f.Who, f.Fix = "its owner, "+userName(uid)+",", "chown "+ownName()+" "+path
+		f.Who, f.Fix = "its owner, "+userName(uid)+",", "chown "+ownName()+" "+ShellWord(path)
 		if mode&fs.ModeSymlink != 0 {
-			f.Fix = "chown -h " + ownName() + " " + path
+			f.Fix = "chown -h " + ownName() + " " + ShellWord(path)
 		}
 	case mode&fs.ModeSymlink != 0, sticky:
 		return f, false // its bits mean nothing, or not that
 	case mode&0o002 != 0:
-		f.Who, f.Fix, f.Everybody = "everybody", "chmod o-w "+path, true
+		f.Who, f.Fix, f.Everybody = "everybody", "chmod o-w "+ShellWord(path), true
 	case mode&0o020 != 0 && gid != 0 && !slices.Contains(c.GIDs, gid) && !c.ownGroup(gid):
-		f.Who, f.Fix = "the group "+groupName(gid), "chmod g-w "+path
+		f.Who, f.Fix = "the group "+groupName(gid), "chmod g-w "+ShellWord(path)
 		f.Grave = gid >= firstGroup || slices.Contains(c.Strangers, gid)
 	default:
 		return f, false

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -161,4 +162,22 @@ func TestLinksAreFollowedToWhatCouldBeReplaced(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = (Custody{}).Of(loop) // it ends
+}
+
+func TestCommandThatRepairsIsPastedSafely(t *testing.T) {
+	for path, want := range map[string]string{
+		"/etc/medctrl/builds.toml":    "/etc/medctrl/builds.toml",
+		"/tmp/a b":                    "'/tmp/a b'",
+		"/tmp/x;touch /tmp/y":         "'/tmp/x;touch /tmp/y'",
+		"/tmp/$(touch y)`touch z`'\"": `'/tmp/$(touch y)` + "`touch z`" + `'"'"'"'`,
+		"-rf":                         "'-rf'",
+		"":                            "''",
+	} {
+		if got := ShellWord(path); got != want {
+			t.Errorf("%q: %s, want %s", path, got, want)
+		}
+		if out, err := exec.Command("sh", "-c", "printf %s "+ShellWord(path)).Output(); err == nil && string(out) != path && path != "-rf" {
+			t.Errorf("%q: a shell reads %q", path, out)
+		}
+	}
 }

@@ -195,6 +195,7 @@ func (w *work) schedule(c cronLine, entries []*entry) {
 	}
 	t.name = e.free("schedule", t.name)
 	words, notes, reasons := w.commandOf(cmd, e)
+	words = s.withSettings(words, cmd, e)
 	t.notes = append(append(t.notes, notes...), s.notes...)
 	t.reasons = append(append(t.reasons, reasons...), s.reasons...)
 	if len(words) == 0 {

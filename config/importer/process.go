@@ -44,6 +44,7 @@ func (w *work) beside(o running, entries []*entry) {
 	t.name = e.free(t.kind, t.name)
 	t.keys = append(t.keys, kv{"name", quote(t.name), ""})
 	command, notes, reasons := w.commandOf(o.c, e)
+	command = s.withSettings(command, o.c, e)
 	t.notes = append(append(t.notes, notes...), s.notes...)
 	t.reasons = append(append(t.reasons, reasons...), s.reasons...)
 	if len(command) == 0 {
@@ -62,6 +63,14 @@ func (w *work) beside(o running, entries []*entry) {
 		w.processKeys(&t, s, o.c)
 	}
 	w.processEnv(&t, s, e)
+	if own, builds := strings.TrimLeft(s.umask, "0"), strings.TrimLeft(e.s.umask, "0"); s.umask != "" && own != builds {
+		t.notes = append(t.notes, "umask "+shown(s.umask)+" of its own: no key, it has the build's")
+	}
+	for _, one := range s.own {
+		if one.key == "idle" {
+			e.unneeded(one.value)
+		}
+	}
 	e.tables = append(e.tables, t)
 }
 
@@ -159,6 +168,29 @@ func (w *work) commandOf(c command, e *entry) (words, notes, reasons []string) {
 	return args, notes, reasons
 }
 
+// withSettings keeps settings that are others than the build's, which a program of its would have otherwise.
+func (s *service) withSettings(words []string, c command, e *entry) []string {
+	module, _ := s.lookup("DJANGO_SETTINGS_MODULE")
+	if c.program == "manage.py" {
+		for i, arg := range c.args {
+			if value, ok := strings.CutPrefix(arg, "--settings="); ok {
+				module = value
+			} else if arg == "--settings" && i+1 < len(c.args) {
+				module = c.args[i+1]
+			}
+		}
+	}
+	switch {
+	case module == "" || module == e.module || e.module == "" || len(words) == 0:
+	case c.program == "manage.py":
+		words = append(words, "--settings="+module)
+		s.note("its settings are %s, not those of the build", shown(module))
+	default:
+		s.refuse("its settings are %s, and it would have those of the build: give it a build of its own, or set DJANGO_SETTINGS_MODULE in a shell, [\"sh\", \"-c\", \"…\"]", shown(module))
+	}
+	return words
+}
+
 // moved replaces paths in the old folder by those in the release.
 func (w *work) moved(arg string, c command, e *entry) string {
 	for _, place := range []struct{ old, brace string }{{c.venv, "{venv}"}, {e.appDir, "{app}"}, {e.dir, "{app}"}} {
@@ -182,7 +214,7 @@ func celery(args []string) (words, notes, reasons []string) {
 	words = []string{"celery"}
 	rest := args[1:]
 	multi := slices.Index(rest, "multi")
-	beat := slices.Contains(rest, "beat")
+	beat := slices.ContainsFunc(rest, func(arg string) bool { return arg == "beat" || arg == "--beat" || arg == "-B" }) // beat, or a worker with one in it
 	var nodes []string
 	schedule, scheduler := false, false
 	for i := 0; i < len(rest); i++ {
@@ -288,6 +320,9 @@ func (w *work) processKeys(t *table, s *service, c command) {
 		}
 	}
 	stop, why := s.stop, ""
+	if stop == 0 && s.endless {
+		return
+	}
 	if stop == 0 {
 		stop, why = 90*time.Second, "systemd's default"
 	}

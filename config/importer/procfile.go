@@ -43,7 +43,7 @@ func (w *work) addProcfile(file, text string) {
 			release = append(release, m[2])
 			continue
 		}
-		s := &service{from: base + " " + m[1], name: m[1], dir: dir, words: []string{"sh", "-c", m[2]}, count: 1}
+		s := &service{from: base + " " + m[1], name: m[1], dir: dir, words: []string{"sh", "-c", m[2]}, count: 1, endless: true}
 		if m[1] == "web" && dir != "" {
 			s.name = path.Base(dir)
 			web = s

@@ -31,6 +31,7 @@ type service struct {
 	own      []kv // of a process: restart, stop_signal, …
 	count    int
 	oneshot  bool
+	endless  bool     // nothing says how long it may take to end
 	notes    []string // what has no key
 	reasons  []string // why it cannot become an entry
 	socket   *socket
@@ -308,6 +309,12 @@ func (w *work) follow(s *service, c command, text string) (command, bool) {
 	}
 	s.env = append(s.env, sc.exported...)
 	s.envFiles = append(s.envFiles, sc.envFiles...)
+	for _, v := range sc.assumed {
+		if isSecret(v.name, v.value) {
+			v.value = "what the file says"
+		}
+		s.note("%s is not set here, and %s stands for it: look at what it was", v.name, shown(v.value))
+	}
 	for _, name := range sc.unknown {
 		if name == "PATH" || name == "PYTHONPATH" || slices.Contains(ownVariables, name) {
 			s.note("the script sets %s: left out, a release has its own", name)

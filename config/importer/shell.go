@@ -24,9 +24,10 @@ type shellCommand struct {
 type script struct {
 	commands []shellCommand
 	exported []variable
-	unknown  []string // variables that are exported with a value that only a run would tell
-	envFiles []string // read by source or .
-	venv     string   // whose activate it reads
+	unknown  []string   // variables that are exported with a value that only a run would tell
+	assumed  []variable // variables that are not set, and what stands in for them
+	envFiles []string   // read by source or .
+	venv     string     // whose activate it reads
 	vars     map[string]string
 }
 
@@ -106,6 +107,7 @@ func (r *scriptReader) words(words []*syntax.Word) (all []string, plain bool) {
 			plain = false
 		}
 		r.steps += len(some)
+		r.assume(word)
 		if err != nil {
 			var s strings.Builder
 			if syntax.NewPrinter().Print(&s, word) != nil {
@@ -117,6 +119,25 @@ func (r *scriptReader) words(words []*syntax.Word) (all []string, plain bool) {
 	}
 	return all, plain
 }
+
+// assume notes ${NAME:-VALUE} where nothing sets NAME: it may be set where the script really runs.
+func (r *scriptReader) assume(word *syntax.Word) {
+	syntax.Walk(word, func(n syntax.Node) bool {
+		p, ok := n.(*syntax.ParamExp)
+		if !ok || p.Param == nil || p.Exp == nil || p.Exp.Op != syntax.DefaultUnset && p.Exp.Op != syntax.DefaultUnsetOrNull {
+			return true
+		}
+		if _, set := r.vars[p.Param.Value]; !set && len(r.assumed) < mostAssumed {
+			if value, ok := r.value(p.Exp.Word); ok && value != "" && len(value) <= 100 {
+				r.assumed = append(r.assumed, variable{p.Param.Value, value})
+			}
+		}
+		return false // what is nested in it stands for nothing else
+	})
+}
+
+// mostAssumed is of how many variables a script says so.
+const mostAssumed = 20
 
 // bracesIn counts the braces in the plain parts of a word.
 func bracesIn(word *syntax.Word) (n int) {

@@ -44,7 +44,7 @@ func (w *work) addSupervisor(file, text string) {
 }
 
 // idleKeys are keys of a program that the supervisor needs no equivalent of.
-var idleKeys = strings.Fields(`autostart process_name numprocs_start priority startsecs startretries exitcodes stopasgroup killasgroup redirect_stderr stdout_logfile stdout_logfile_maxbytes stdout_logfile_backups
+var idleKeys = strings.Fields(`autostart process_name numprocs_start priority startsecs startretries stopasgroup killasgroup redirect_stderr stdout_logfile stdout_logfile_maxbytes stdout_logfile_backups
 	stdout_capture_maxbytes stdout_events_enabled stdout_syslog stderr_logfile stderr_logfile_maxbytes stderr_logfile_backups stderr_capture_maxbytes stderr_events_enabled stderr_syslog serverurl`)
 
 var percentS = regexp.MustCompile(`%\((\w+)\)0?\d*[sd]|%%`)
@@ -114,6 +114,10 @@ func (w *work) program(section *ini.Section, file, name string) *service {
 				s.stop = time.Duration(n) * time.Second
 			} else {
 				s.stop = time.Hour
+			}
+		case "exitcodes":
+			if value != "0" {
+				s.note("exitcodes=%s: no key; only 0 is a good one", shown(value))
 			}
 		case "environment":
 			s.env = append(s.env, environmentList(fill(value), s)...)

@@ -65,7 +65,7 @@ func TestUnitsAsPeopleWriteThem(t *testing.T) {
 		},
 		"taiga": {
 			files: []string{"etc/*.service"}, taken: []string{"board"},
-			lines: []string{`settings_dir = "settings"`, `workers = 3`, `timeout = "60s"`, `gunicorn_args = ["--log-level=info"]`, `PYTHONUNBUFFERED = "true"`, `command = ["celery", "-A", "board.celery", "worker", "-B", "--concurrency", "4", "-l", "INFO"]`},
+			lines: []string{`settings_dir = "settings"`, `workers = 3`, `timeout = "60s"`, `gunicorn_args = ["--log-level=info"]`, `PYTHONUNBUFFERED = "true"`, `command = ["celery", "-A", "board.celery", "worker", "-B", "--concurrency", "4", "-l", "INFO", "--schedule", "{data}/celerybeat-schedule"]`},
 			says:  []string{"in place of 127.0.0.1:8001", "ExecStop=/bin/kill -s TERM $MAINPID: the supervisor ends what it starts"},
 		},
 		"weblate": {
@@ -148,7 +148,13 @@ func TestUnitsAsPeopleWriteThem(t *testing.T) {
 				`workers = 3`, `after_migrate = [["{python}", "{app}/manage.py", "loaddata", "regions"]]`, `command = ["celery", "-A", "polls", "worker", "--loglevel=info"]`, `command = ["python", "{app}/clock.py"]`,
 				`name = "clearsessions"`, `command = ["manage.py", "clearsessions"]`, `cron = "30 2 * * *"`, `timezone = "Europe/Amsterdam"`, `command = ["manage.py", "send_queued_mail", "--limit=50"]`, `cron = "*/5 * * * *"`, `#name = "warm"`,
 			},
-			says: []string{"MAILTO: no key", "lines without manage.py stay in the crontab: 1", "flock: left out", "no @reboot", "dumpdata is not taken over"},
+			says:  []string{"MAILTO: no key", "lines without manage.py stay in the crontab: 1", "flock: left out", "no @reboot", "dumpdata is not taken over", "WEB_CONCURRENCY is not set here, and 3 stands for it"},
+			never: []string{"systemd's default"},
+		},
+		"ownsettings": {
+			files: []string{"etc/rates.conf", "etc/crontab"}, taken: []string{"rates"},
+			lines: []string{`command = ["manage.py", "qcluster", "--settings=rates.queue"]`, `command = ["manage.py", "reindex", "--settings=rates.nightly"]`, `command = ["manage.py", "report"]`, `#name = "rates-worker"`},
+			says:  []string{"rates-queue: its settings are rates.queue", "rates-worker is not taken over: its settings are rates.worker", "umask 002 of its own", "exitcodes=0,2: no key", "startsecs"},
 		},
 		"sites": {
 			files: []string{"etc/site@.service"}, units: []string{"site@blue.service", "site@green.service", "other@x.service"}, taken: []string{"blue", "green"},

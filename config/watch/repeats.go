@@ -2,6 +2,7 @@ package watch
 
 import (
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,9 +18,10 @@ import (
 // the tree.
 type repeats struct {
 	files map[string]*repeat
-	since map[string]bool // files touched since the last telling, and whether that was odd
-	named map[string]bool // files that were touched because they are named
-	moved bool            // other files are restless than when moved was last reset
+	since map[string]bool                 // files touched since the last telling, and whether that was odd
+	named map[string]bool                 // files that were touched because they are named
+	names map[string]map[string]time.Time // by folder the names in it, and when each came; zero: it was there
+	moved bool                            // other files are restless than when moved was last reset
 }
 
 // repeat is a file, or, with a slash at its end, what is made in a folder under ever new names.
@@ -58,10 +60,52 @@ const (
 // touch records that a file has changed, while something is made of its tree or not. It reports
 // whether it is a restless one.
 func (r *repeats) touch(path string, now time.Time, making bool) bool {
-	if edited(path) {
-		return r.record(now, making, path)
+	switch folder := filepath.Dir(path) + "/"; {
+	case !edited(path):
+		return r.record(now, true, path, folder)
+	case r.came(path, now):
+		// Once for each telling: files that come one after the other are a copy.
+		if f := r.files[folder]; f != nil && f.every > 0 {
+			f.touched = now
+			return true
+		}
+		known := r.record(now, making, path)
+		if _, again := r.since[folder]; !again && len(r.since) <= 2*fewFiles {
+			r.since[folder] = making
+		}
+		return known
 	}
-	return r.record(now, true, path, filepath.Dir(path)+"/")
+	return r.record(now, making, path)
+}
+
+// namesKept is how many names of a folder are remembered; in one that has more nobody looks.
+const namesKept = 1000
+
+// came reports whether a file has come under a new name a moment ago. Saving one is no such thing, however
+// an editor does it.
+func (r *repeats) came(path string, now time.Time) bool {
+	folder, name := filepath.Split(path)
+	if _, known := r.names[folder]; !known {
+		if r.names == nil || len(r.names) > fewFiles {
+			r.names = map[string]map[string]time.Time{}
+		}
+		names := map[string]time.Time{}
+		entries, _ := os.ReadDir(folder) // where that cannot be read it is as if nothing had been there
+		for _, e := range entries {
+			names[e.Name()] = time.Time{}
+		}
+		r.names[folder] = names
+	}
+	names := r.names[folder]
+	if len(names) > namesKept {
+		return false
+	}
+	at, known := names[name]
+	if !known {
+		at = now
+		names[name] = at
+	}
+	return now.Sub(at) < fastGap
 }
 
 // touchNamed is touch for a file that is named: people edit those, whatever they are called.

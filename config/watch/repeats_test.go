@@ -195,6 +195,42 @@ func TestEverNewNamesInAFolderAreRecognised(t *testing.T) {
 	})
 }
 
+// A file whose name is one that people write may be the application's too: a report, a log for each day.
+func TestEverNewNamesThatPeopleMightWriteAreRecognised(t *testing.T) {
+	t.Parallel()
+	n := 0
+	inTree(t, nil, func(v *tree) {
+		v.making.Store(true)
+		n++
+		v.touch(fmt.Sprintf("API/report-%d.txt", n))
+		v.making.Store(false)
+	}, func(v *tree) {
+		v.write("src/API/views.py", "")
+		v.touch("API/views.py")
+		v.after(time.Minute)
+		v.said("API/")
+		if n := v.after(time.Hour); n > 20 {
+			t.Errorf("told %d times in an hour", n)
+		}
+		v.tellsSoon("API/views.py")
+		v.tellsSoon("API/settings.py")
+	})
+}
+
+func TestPersonWhoSavesManyFilesOfAFolderIsToldAtOnce(t *testing.T) {
+	t.Parallel()
+	inTree(t, nil, nil, func(v *tree) {
+		for n := range 30 {
+			v.write(fmt.Sprintf("src/API/a%d.py", n), "")
+		}
+		for n := range 30 {
+			v.tellsSoon(fmt.Sprintf("API/a%d.py", n))
+			v.after(quietMost)
+		}
+		v.said()
+	})
+}
+
 func TestPersonWhoSavesAgainAndAgainIsToldAtOnce(t *testing.T) {
 	t.Parallel()
 	inTree(t, nil, nil, func(v *tree) {

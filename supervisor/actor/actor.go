@@ -64,6 +64,7 @@ type Actor struct {
 	state  *machine.State // never changed once published
 	health atomic.Pointer[config.Health]
 	earlier
+	together together
 
 	launches    launches
 	generations map[int]*generation
@@ -222,15 +223,15 @@ func (a *Actor) handle(m message) {
 		a.turn(machine.ProofFailed{N: m.g.n, Reason: a.explain(m.g, m.reason), Cause: m.cause})
 	case silent:
 		a.hangs(m)
-	case killed:
-		a.countKills(m.g)
-		a.publish()
 	case treeEnded:
 		a.countKills(m.g)
 		delete(a.generations, m.g.n)
 		a.dropFiles()
 		a.public.LetGo(m.g.sock)
 		a.turn(machine.Ended{N: m.g.n})
+		if !m.g.finishesAtTerm() && m.g.hadClients() {
+			a.keepName() // it may have removed or shut down the socket that others serve
+		}
 	case leftoverEnded:
 		delete(a.leftovers, m.n)
 		a.public.LetGo(m.sock)
@@ -283,6 +284,8 @@ func (a *Actor) happened(e machine.Event) {
 				a.asked.by = "" // nothing had changed: what comes next is no one's doing
 			}
 		}()
+	case machine.ProbeOK, machine.ProbeFailed:
+		a.lookForKills()
 	case machine.Ready:
 		if g, ok := a.generations[e.N]; ok && g.look != nil {
 			a.worksIn(g.version.Release, environID(g.look.Environ))
@@ -341,6 +344,7 @@ func (a *Actor) turn(e machine.Event) {
 		last := a.state
 		a.state = &next
 		a.followTasks(last, &next)
+		a.bound()
 		for i, effect := range effects {
 			if i == 0 { // later ones follow immediately
 				a.Reach("before", effect)

@@ -271,6 +271,8 @@ func (t *ticket) served(st *machine.State) (bool, error) {
 		return true, errors.New(st.BuildErrAt(time.Now())) // whatever was started again meanwhile is nothing new
 	case t.Action == "rebuild" && st.Release != st.LastBuilt:
 		return true, otherRelease(st, st.LastBuilt)
+	case t.Action == "rollback" && t.from.Candidate.Version.Release == t.To && st.Serving.Ready && st.Serving.Version.Release == t.To:
+		return true, nil // somebody else had asked for it already
 	case st.Serving.N > t.from.Spawned && st.Serving.Ready && st.Serving.Version.Release == st.Release:
 		return true, nil
 	case st.Building.Running || st.NeedBuild != machine.NeedNone, p == machine.PhaseStarting:

@@ -221,6 +221,28 @@ func TestOvertakenCommandsSaySo(t *testing.T) {
 	}
 }
 
+// Two people ask for the same at about the same time.
+func TestCommandThatIsAskedForTwiceIsDoneForBoth(t *testing.T) {
+	for _, c := range []Command{{Action: "start"}, {Action: "stop"}, {Action: "restart"}, {Action: "rebuild"}, {Action: "rollback"}, {Action: "deploy"}} {
+		t.Run(c.Action, func(t *testing.T) {
+			serving(t, func(l *life) {
+				l.change("second")
+				l.serves("r2")
+				l.w.do(func() {
+					for _, release := range []string{"r1", "r2", "r3", "r4"} {
+						l.w.conduct[release] = conduct{turn: time.Second}
+					}
+				})
+				first := l.asks(c)
+				time.Sleep(200 * time.Millisecond)
+				second := l.asks(c)
+				l.ends(first, "")
+				l.ends(second, "")
+			})
+		})
+	}
+}
+
 func TestCommandsEndWithTheBuild(t *testing.T) {
 	for name, c := range map[string]struct {
 		end  func(l *life)

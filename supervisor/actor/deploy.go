@@ -91,7 +91,7 @@ func (a *Actor) awaitDrained(ctx context.Context, version machine.Version, progr
 	grace := a.View().Entry.GracefulTimeout
 	limit := time.NewTimer(min(grace+drainSpare, mostDrain))
 	defer limit.Stop()
-	for said := false; ; said = true {
+	for said := false; ; {
 		changed, v := a.Changed(), a.View()
 		if why, bad := v.State.Bad[version]; bad {
 			return fmt.Errorf("release %s took over and gave way to %s: %s", version.Release, v.State.Release, why)
@@ -99,7 +99,8 @@ func (a *Actor) awaitDrained(ctx context.Context, version machine.Version, progr
 		if len(v.State.Ending) == 0 && !a.public.Passing() {
 			return nil
 		}
-		if !said && progress != nil {
+		if !said && progress != nil && len(v.State.Ending) > 0 {
+			said = true
 			progress(fmt.Sprintf("%s: release %s serves, the server before finishes its requests", a.name, version.Release))
 		}
 		select {

@@ -205,12 +205,31 @@ func TestDeployThatIsNotWaitedForGoesOn(t *testing.T) {
 
 // What may have cost a client its request is not passed over.
 func TestDeploySaysWhatWasNotDrained(t *testing.T) {
+	const byCommand = "a death before it is told to end"
 	for what, c := range map[string]struct {
 		during func(l *life, d *deployment)
 		want   string
 	}{
 		"a server that does not finish": {func(l *life, _ *deployment) { l.server().act(conduct{stubborn: true}) }, "killed at the end of graceful_timeout"},
 		"a crash":                       {func(l *life, _ *deployment) { l.crash(crash) }, "the server exited, with the requests that it had accepted: killed by SIGSEGV"},
+		"a death while it finishes": {func(l *life, _ *deployment) {
+			before := l.server()
+			before.act(conduct{stubborn: true})
+			l.until("r2 serves", func(v *View) bool { return v.State.Serving.Version.Release == "r2" })
+			before.exit(Exit{Words: "killed by SIGKILL", Code: -1, Signal: true, Number: 9})
+		}, "ended while it was to finish its requests: killed by SIGKILL"},
+		byCommand: {func(l *life, _ *deployment) {
+			before := l.server()
+			before.sock.Keep(1)
+			l.until("r2 serves", func(v *View) bool { return v.State.Serving.Version.Release == "r2" })
+			before.exit(Exit{Words: "exit code 1", Code: 1})
+		}, "ended while it was to finish its requests: exit code 1"},
+		"memory that runs out": {func(l *life, _ *deployment) {
+			before := l.server()
+			before.act(conduct{stubborn: true})
+			l.until("r2 serves", func(v *View) bool { return v.State.Serving.Version.Release == "r2" })
+			l.w.do(func() { before.kills = 1 })
+		}, "the kernel killed a process: out of memory, with the requests that were in hand"},
 		"a name that is lost": {func(l *life, _ *deployment) {
 			if err := l.w.folder.Remove(socketPath); err != nil {
 				l.Error(err)
@@ -220,6 +239,9 @@ func TestDeploySaysWhatWasNotDrained(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			serving(t, func(l *life) {
+				if what == byCommand {
+					l.another() // one that is told to end when nobody is connected any more
+				}
 				l.edit("second")
 				d := l.deploys()
 				c.during(l, d)
@@ -279,7 +301,7 @@ func TestDeployOfABuildThatServedNothingPromisesNothing(t *testing.T) {
 		l.w.fail("Make", nil)
 		d := l.deploys()
 		d.ends("")
-		if d.From != "" || d.Release != "r1" || len(d.Doubts) == 0 {
+		if d.From != "" || d.Release != "r1" || len(d.Doubts) == 0 || strings.Contains(strings.Join(d.lines, "\n"), "the server before") {
 			l.Errorf("%+v", d.Deployed)
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
 )
 
@@ -158,6 +159,9 @@ func (a *Actor) gone() {
 		// Of a generation of an earlier run whose socket could not be taken back, and that has ended
 		// before the machine knew of a name: it leads nowhere.
 		a.warn("remove the public socket", a.public.Withdraw())
+	}
+	if a.together.of != (config.Limits{}) {
+		a.warn("forget its limits", a.Ports.Trees.Bound(a.name, config.Limits{}, false))
 	}
 	a.log.Info("build has stopped")
 	a.event(machine.EventStopped, "", "")

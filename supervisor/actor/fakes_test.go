@@ -56,6 +56,8 @@ type world struct {
 	off       time.Duration // of the wall clock
 	events    []Event
 	oomKilled int
+	bound     config.Limits // of all trees together
+	twice     bool
 	built     []string
 }
 
@@ -120,6 +122,8 @@ type tree struct {
 	notes   words // what it says by sd_notify
 	limits  config.Limits
 	boxed   bool
+	lost    error // why what it prints is lost
+	said    []string
 	kills   int // of its processes, for lack of memory
 }
 
@@ -135,6 +139,17 @@ func (t *tree) Limit(l config.Limits) error {
 }
 
 func (t *tree) Boxed() bool { return t.boxed }
+
+func (t *tree) Unlogged() error { return t.lost }
+
+func (t *tree) Said(log string, n int) (said []string) {
+	t.w.do(func() {
+		if t.start.Shared && t.start.Log == log {
+			said = t.said
+		}
+	})
+	return said
+}
 
 func (t *tree) OOMKills() (n int) {
 	t.w.do(func() { n = t.kills })
@@ -177,13 +192,15 @@ func (t *tree) Terminate() error {
 	defer t.w.mu.Unlock()
 	t.termed = true
 	if !t.conduct.stubborn && t.conduct.endless == nil {
-		t.exitLocked(Exit{Words: "killed by SIGTERM", Code: -1, Signal: true})
+		t.exitLocked(Exit{Words: "killed by SIGTERM", Code: -1, Signal: true, Number: 15})
 	}
 	return t.w.fails["Terminate"]
 }
 
 func (t *tree) End(ctx context.Context, grace time.Duration) error {
-	_ = t.Terminate() // what it may return is of Terminate alone
+	if grace > 0 {
+		_ = t.Terminate() // what it may return is of Terminate alone
+	}
 	t.w.mu.Lock()
 	stubborn, endless := t.conduct.stubborn, t.conduct.endless
 	t.w.mu.Unlock()
@@ -197,7 +214,7 @@ func (t *tree) End(ctx context.Context, grace time.Duration) error {
 		return errors.Join(endless, ctx.Err())
 	}
 	t.w.do(func() {
-		t.exitLocked(Exit{Words: "killed by SIGKILL", Code: -1, Signal: true})
+		t.exitLocked(Exit{Words: "killed by SIGKILL", Code: -1, Signal: true, Number: 9})
 		t.gone = true
 	})
 	t.told.Wait() // as End of the package process, which returns when the exit has been told
@@ -240,7 +257,9 @@ func (w trees) Start(s Start, exited func(Exit)) (Tree, server.Words, error) {
 	w.do(func() { c = w.conduct[release] })
 	sock, _ := s.Listener.(*fakesocket.Listener)
 	t := w.plant(s.Mark, s.Launch.Env, sock, c)
-	w.do(func() { t.exited, t.limits, t.start, t.boxed = exited, s.Limits, s, s.Launch.Box != nil })
+	w.do(func() {
+		t.exited, t.limits, t.start, t.boxed, t.lost = exited, s.Limits, s, s.Launch.Box != nil, w.fails["Log"]
+	})
 	if c.dies != nil {
 		t.exit(*c.dies)
 	}
@@ -305,6 +324,11 @@ func (w trees) Environ(pid int) ([]string, error) {
 func (w trees) Alive(pid int) bool {
 	_, err := w.Environ(pid)
 	return err == nil
+}
+
+func (w trees) Bound(_ string, l config.Limits, twice bool) error {
+	w.do(func() { w.bound, w.twice = l, twice })
+	return w.failing("Bound")
 }
 
 func (w trees) Run(ctx context.Context, h Hook) (string, error) {
@@ -595,9 +619,9 @@ func (w records) Flush(time.Duration) bool {
 // reports is Reports.
 type reports struct{ *world }
 
-func (w reports) Event(e Event)             { w.do(func() { w.events = append(w.events, e) }) }
-func (w reports) Built(_, result string)    { w.do(func() { w.built = append(w.built, result) }) }
-func (w reports) OOMKilled(_ string, n int) { w.do(func() { w.oomKilled += n }) }
+func (w reports) Event(e Event)                { w.do(func() { w.events = append(w.events, e) }) }
+func (w reports) Built(_, result string)       { w.do(func() { w.built = append(w.built, result) }) }
+func (w reports) OOMKilled(_, _ string, n int) { w.do(func() { w.oomKilled += n }) }
 func (w reports) Ran(_, name, result string, _ time.Duration) {
 	w.do(func() { w.ran = append(w.ran, name+" "+result) })
 }

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
 )
 
 // another makes the build's server one by command, from the next generation on.
@@ -55,6 +57,46 @@ func TestClientThatStaysConnectedLeavesTheServerTimeToEnd(t *testing.T) {
 		l.pass(termGrace)
 		if !old.gone {
 			l.Error("it was not ended after its grace period")
+		}
+	})
+}
+
+// At SIGTERM it may take more clients and drop them, or shut the socket down for all that serve it.
+func TestServerByCommandThatHangsBesideAnotherIsKilled(t *testing.T) {
+	for _, byCommand := range []bool{true, false} {
+		serving(t, func(l *life) {
+			before := l.server()
+			if byCommand {
+				l.entry.Command = []string{"{python}", "server.py", "{private}"}
+			}
+			l.entry.Replicas = 2
+			l.configure(false)
+			l.replaced(before)
+			l.until("two trees", func(v *View) bool { return v.State.Serving.Well() == 2 })
+			hung := l.w.trees[len(l.w.trees)-1]
+			for range l.entry.Health.Failures {
+				l.tell(machine.ProbeFailed{N: l.View().State.Serving.Beside[0].N, Reason: "no answer"})
+			}
+			synctest.Wait()
+			if hung == l.server() || !hung.gone || hung.termed == byCommand {
+				l.Errorf("by command: %v, it leads: %v, gone: %v, told to end: %v", byCommand, hung == l.server(), hung.gone, hung.termed)
+			}
+		})
+	}
+}
+
+// It may have had the name or the socket that another tree still serves.
+func TestNameIsLookedAtOnceAServerByCommandHasEnded(t *testing.T) {
+	serving(t, func(l *life) {
+		l.entry.Replicas, l.entry.Health.Interval = 2, time.Hour
+		l.another()
+		l.until("two trees", func(v *View) bool { return v.State.Serving.Well() == 2 })
+		first, dead := l.server(), l.w.trees[len(l.w.trees)-1]
+		dead.sock.Lose()
+		dead.exit(crash)
+		l.until("replaced", func(v *View) bool { return v.Tree != nil && v.Tree != Tree(first) && v.State.Serving.Well() == 2 })
+		if at := l.w.folder.At(socketPath); at == nil || at == dead.sock || at != l.server().sock {
+			l.Error("the name does not lead to the new servers")
 		}
 	})
 }

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/build"
@@ -35,9 +37,15 @@ type generation struct {
 	stop      context.CancelFunc
 	ctx       context.Context
 	limited   limited
-	seenKills atomic.Int32 // limited.kills, for whoever probes
-	leaving   atomic.Bool  // told to end: its exit is no event
+	parting
 	checks
+}
+
+// parting is how a generation ends.
+type parting struct {
+	leaving atomic.Bool               // told to end: its exit is no event
+	killed  atomic.Pointer[time.Time] // when it is killed if it has not ended by then; nil: it has not been told to end
+	dead    bool                      // its main process has ended
 }
 
 // checks is when a generation is checked and probed.
@@ -104,6 +112,10 @@ func (a *Actor) begin(e machine.Spawn) (*generation, error) {
 	}
 	g := &generation{n: e.N, user: l.User.UID, version: e.Version, launch: l, queued: e.Public, log: a.logPath()}
 	if e.Public {
+		if s := a.public.Socket(); s != nil && a.isServed(s, nil) && a.public.Restore() == public.KeptNoMore {
+			a.post(folderTouched{}) // with this tree alone on a new socket, no client would reach the others
+			return nil, errors.New("the public socket is lost, and all server trees are replaced")
+		}
 		// Made again if it could not be taken back from an adopted generation.
 		if err := a.public.Open(); err != nil {
 			return nil, err
@@ -121,7 +133,7 @@ func (a *Actor) begin(e machine.Spawn) (*generation, error) {
 		g.look = a.lookOf(e.Version, l.From)
 	}
 	g.logOffset = a.Ports.Host.OutputSize(g.log)
-	start := Start{Launch: l, Mark: a.mark(e.N), Listener: g.sock.Listener, Log: g.log, Limits: a.entry.Limits}
+	start := Start{Launch: l, Mark: a.mark(e.N), Build: a.name, Listener: g.sock.Listener, Log: g.log, Limits: a.entry.Limits}
 	g.tree, g.words, err = a.Ports.Trees.Start(start, func(exit Exit) { a.post(childExited{g, exit}) })
 	if err != nil {
 		a.public.LetGo(g.sock)
@@ -137,26 +149,46 @@ func (a *Actor) mark(n int) string { return fmt.Sprintf("%s/%s/%d", a.RootID, a.
 // exited returns why a generation ended, unless it was told to.
 func (a *Actor) exited(m childExited) machine.Event {
 	a.countKills(m.g)
+	m.g.dead = true
 	if m.g.leaving.Load() {
+		a.diedEarly(m)
 		return nil
 	}
 	m.g.halt()
 	reason, output := m.exit.Words, []string(nil)
-	if !m.exit.Signal && m.g.process == "" {
+	switch {
+	case m.exit.Signal: // whoever sent it knows why
+	case m.g.process != "":
+		reason = server.Explain(m.g.launch.Server, reason, m.g.tree.Said(m.g.log, server.OutputLines))
+	default:
 		output = a.output(m.g)
-		reason = a.inSource(m.g, server.Explain(m.g.launch.Server, m.g.launch.Server.Exit(reason, m.exit.Code), output))
+		reason = a.presented(m.g, server.Explain(m.g.launch.Server, m.g.launch.Server.Exit(reason, m.exit.Code), output))
 	}
 	return machine.Exited{N: m.g.n, Reason: reason, Clean: m.exit.Clean, Cause: causeOfExit(m.exit, output)}
 }
 
-// explain adds the last lines of the generation's own output to a reason.
-func (a *Actor) explain(g *generation, reason string) string {
-	return a.inSource(g, server.Explain(g.launch.Server, reason, a.output(g)))
+// diedEarly notes what ended by itself while it was to finish its requests.
+func (a *Actor) diedEarly(m childExited) {
+	if kill := m.g.killed.Load(); m.g.hadClients() && (kill == nil || m.exit.Signal && m.exit.Number != int(syscall.SIGTERM) && time.Now().Before(*kill)) {
+		a.losses.add("the server before ended while it was to finish its requests: " + m.exit.Words)
+	}
 }
 
-// inSource puts the source's files in the place of their copies in a release that has not taken
-// over: there they are corrected.
-func (a *Actor) inSource(g *generation, text string) string {
+// hadClients reports whether clients could connect to g.
+func (g *generation) hadClients() bool {
+	return g.process == "" && (g.queued || g.sock != nil && g.sock.WasPublic())
+}
+
+// explain adds the last lines of the generation's own output to a reason.
+func (a *Actor) explain(g *generation, reason string) string {
+	return a.presented(g, server.Explain(g.launch.Server, reason, a.output(g)))
+}
+
+// presented is what a generation said, for status, events and the log, which more people read than its
+// output: without its passwords, and with the source's files in the place of their copies in a release
+// that has not taken over, as there they are corrected.
+func (a *Actor) presented(g *generation, text string) string {
+	text = build.Conceal(text, slices.Concat(g.launch.Env, a.launches.environ(a.state.RunKey, nil)))
 	if g.queued || g.sock == nil || g.sock.WasPublic() || g.launch.From.Dir == "" {
 		return text
 	}
@@ -179,10 +211,32 @@ func (a *Actor) end(n int) {
 		return
 	}
 	g.leave()
-	a.warn("end generation", g.tree.Terminate())
 	grace := a.graceOf(g)
-	clients := g.process == "" && (g.queued || g.sock != nil && g.sock.WasPublic())
-	a.task(func(ctx context.Context) { a.finish(ctx, g, grace, clients) })
+	if !g.dead && !g.finishesAtTerm() && a.sharesListener(g) {
+		grace = 0
+	}
+	g.killedAfter(grace)
+	if grace > 0 {
+		a.warn("end generation", g.tree.Terminate())
+	}
+	a.task(func(ctx context.Context) { a.finish(ctx, g, grace, g.hadClients()) })
+}
+
+// sharesListener reports whether another tree takes clients of the listener of g. A server that is asked
+// to end may take more of them and drop them, as uvicorn does, or shut the listener down for all, as
+// daphne.
+func (a *Actor) sharesListener(g *generation) bool {
+	return g.sock != nil && g.hadClients() && a.isServed(g.sock, g)
+}
+
+// isServed reports whether another tree than but takes clients of s.
+func (a *Actor) isServed(s *public.Socket, but *generation) bool {
+	for _, g := range a.generations {
+		if g != but && g.hadClients() && !g.leaving.Load() && !g.dead && g.sock != nil && g.sock.Inode() == s.Inode() {
+			return true
+		}
+	}
+	return false
 }
 
 // retire lets generation n, which has lost the public name, serve what is in its queue, and finish what
@@ -253,9 +307,16 @@ func (a *Actor) letFinish(ctx context.Context, s *public.Socket, grace time.Dura
 	return err
 }
 
+// killedAfter says how long g has from now on to end.
+func (g *generation) killedAfter(grace time.Duration) {
+	at := time.Now().Add(grace)
+	g.killed.Store(&at)
+}
+
 // finish ends the tree of g and posts that it has ended. clients says that it may have some.
 func (a *Actor) finish(ctx context.Context, g *generation, grace time.Duration, clients bool) {
 	begun := time.Now()
+	g.killedAfter(grace)
 	defer func() {
 		if clients && time.Since(begun) >= grace { // else SIGTERM was enough
 			a.losses.add("the server before was killed at the end of graceful_timeout, with the requests that it had not finished")

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
 )
@@ -112,7 +113,7 @@ func (a *Actor) runHook(command []string, e machine.Note) {
 			output, err = a.Ports.Trees.Run(ctx, Hook{Argv: argv, Env: append(env, about...), Dir: a.paths.Dir(), Entry: entry})
 		}
 		if err != nil {
-			a.log.Error("hook failed", "event", e.Event, "command", command[0], "error", err, "output", output)
+			a.log.Error("hook failed", "event", e.Event, "command", command[0], "error", err, "output", build.Conceal(output, env))
 			return
 		}
 		a.log.Info("hook done", "event", e.Event, "command", command[0], "took", time.Since(begun).Round(time.Millisecond))

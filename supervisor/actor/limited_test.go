@@ -84,6 +84,26 @@ func TestLimitThatCannotBeAppliedIsShownUntilItIs(t *testing.T) {
 	})
 }
 
+// A log that cannot be opened costs the log alone, and is said where people look.
+func TestOutputThatIsKeptNowhereIsShownUntilItIs(t *testing.T) {
+	within(t, func(l *life) {
+		l.w.fail("Log", errors.New("open log: something else is there"))
+		before := l.server()
+		before.exit(Exit{Words: "killed by SIGKILL", Code: -1, Signal: true})
+		l.replaced(before)
+		if lost := l.View().Lost; !slices.Equal(lost, []string{"what is printed is lost until the next start: open log: something else is there"}) {
+			t.Errorf("%q", lost)
+		}
+		l.w.fail("Log", nil)
+		before = l.server()
+		before.exit(Exit{Words: "killed by SIGKILL", Code: -1, Signal: true})
+		l.replaced(before)
+		if lost := l.View().Lost; len(lost) != 0 {
+			t.Errorf("%q", lost)
+		}
+	})
+}
+
 func TestOOMKillOfAWorkerIsToldWhileItsServerLives(t *testing.T) {
 	within(t, func(l *life) {
 		before := l.server()
@@ -135,5 +155,85 @@ func TestOOMKillOfAStepIsCounted(t *testing.T) {
 		if told := l.w.told(); !strings.HasPrefix(told, "out_of_memory") || l.w.oomKilled != 1 {
 			t.Errorf("told of %q, %d kills are counted", told, l.w.oomKilled)
 		}
+	})
+}
+
+// together is what all trees may use together, in the world's eyes.
+func (l *life) together() (all config.Limits, twice bool) {
+	l.w.do(func() { all, twice = l.w.bound, l.w.twice })
+	return all, twice
+}
+
+// What serves is not starved by the start of its successor, and once that serves alone the build has what
+// the file says.
+func TestTreesOfABuildAreBoundTogether(t *testing.T) {
+	within(t, func(l *life) {
+		if all, twice := l.together(); all != l.entry.Limits || twice {
+			t.Errorf("together they may use %+v, twice that: %v", all, twice)
+		}
+		before := l.server()
+		l.w.do(func() { before.conduct.stubborn = true })
+		l.w.do(func() { l.w.conduct["r2"] = conduct{mute: true} })
+		l.change("second")
+		l.until("a candidate", func(v *View) bool { return v.State.Candidate.N != 0 })
+		if _, twice := l.together(); !twice {
+			t.Error("a candidate takes from what serves")
+		}
+		l.w.do(func() { l.w.conduct = map[string]conduct{} })
+		l.change("third")
+		l.until("ending the old one", func(v *View) bool { return v.State.Serving.Version.Release == "r3" && len(v.State.Ending) > 0 })
+		if _, twice := l.together(); !twice {
+			t.Error("what ends takes from what serves")
+		}
+		l.serves("r3")
+		if all, twice := l.together(); all != l.entry.Limits || twice {
+			t.Errorf("when the old ones have ended they may use %+v, twice that: %v", all, twice)
+		}
+		l.entry.Limits.Memory = 256 << 20
+		l.configure(false)
+		<-l.CaughtUp()
+		if all, _ := l.together(); all != l.entry.Limits {
+			t.Errorf("after an edit they may use %+v", all)
+		}
+		for _, tree := range l.w.living() {
+			if tree.start.Build != "one" {
+				t.Errorf("%s is in no build's limits", tree.mark)
+			}
+		}
+	})
+}
+
+func TestBoundThatCannotBeSetIsTriedAgain(t *testing.T) {
+	within(t, func(l *life) {
+		l.w.fail("Bound", errors.New("limits.memory = 4M cannot be applied: more than that is in use"))
+		l.entry.Limits.Memory = 4 << 20
+		l.configure(false)
+		l.until("showing it", func(v *View) bool {
+			return slices.Contains(v.Limits, "limits.memory = 4M cannot be applied: more than that is in use")
+		})
+		l.w.fail("Bound", nil)
+		l.pass(time.Minute)
+		if v := l.View(); len(v.Limits) != 0 {
+			t.Errorf("still shown: %q", v.Limits)
+		}
+	})
+}
+
+func TestOOMKillOfAProcessIsToldByItsName(t *testing.T) {
+	within(t, func(l *life) {
+		l.entry.Processes = []config.Process{{Name: "worker", Command: []string{"work"}, Count: 2, Restart: config.RestartAlways}}
+		l.configure(false)
+		l.until("both up", func(v *View) bool { return len(v.State.Processes) == 2 && v.State.Processes[1].Ready })
+		l.w.do(func() { l.w.events = nil })
+		l.w.do(func() { l.w.trees[len(l.w.trees)-1].kills = 1 })
+		l.told("out_of_memory")
+		var told Event
+		l.w.do(func() { told = l.w.events[0] })
+		if told.Reason != "worker.2: the kernel killed a process: out of memory (limit 512M)" {
+			t.Errorf("told of %+v", told)
+		}
+		l.until("showing it", func(v *View) bool {
+			return slices.Contains(v.Limits, "the kernel killed a process of worker: out of memory (limit 512M); let it use less, or raise limits.memory")
+		})
 	})
 }

@@ -54,8 +54,6 @@ type (
 		g      *generation
 		reason string
 	}
-	// killed says that the kernel killed some of a generation's processes.
-	killed struct{ g *generation }
 	// treeEnded says that nothing of a generation is left.
 	treeEnded struct{ g *generation }
 	// leftoverEnded says that nothing is left of leftover generation n, so that nobody serves its own
@@ -138,7 +136,6 @@ func (happened) message()         {}
 func (childExited) message()      {}
 func (unready) message()          {}
 func (silent) message()           {}
-func (killed) message()           {}
 func (treeEnded) message()        {}
 func (leftoverEnded) message()    {}
 func (folderTouched) message()    {}

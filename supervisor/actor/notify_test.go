@@ -124,3 +124,22 @@ func TestProcessThatTalksWithoutEndIsReadAtAPace(t *testing.T) {
 		}
 	})
 }
+
+// A log that its server prints to as well does not say whose its last lines are.
+func TestReasonOfAProcessesEndIsWhatItSaidLastItself(t *testing.T) {
+	notifying(t, func(l *life, process func() *tree) {
+		l.w.do(func() { process().said = []string{"10:00 GET /", "ModuleNotFoundError: No module named 'tasks'"} })
+		process().exit(Exit{Words: "exit code 1", Code: 1})
+		l.told("process_exited")
+		if got := l.process().LastExit; got != "exit code 1; last output: ModuleNotFoundError: No module named 'tasks'" {
+			t.Errorf("its last exit is %q", got)
+		}
+		// Of one that was killed it says nothing.
+		l.w.do(func() { process().said = []string{"ready"} })
+		process().exit(Exit{Words: "killed by SIGKILL", Code: -1, Signal: true})
+		l.pass(0)
+		if got := l.process().LastExit; got != "killed by SIGKILL" {
+			t.Errorf("its last exit is %q", got)
+		}
+	})
+}

@@ -31,6 +31,9 @@ type Trees interface {
 	// workers report that they are ready, nil if they cannot; the caller closes it. exited is
 	// called once, when the main process has ended.
 	Start(s Start, exited func(Exit)) (tree Tree, words server.Words, err error)
+	// Bound sets what all trees of a build may use together, or twice that, in addition to the limits of
+	// each: from now on, and those that are started later. Steps of attempts are no part of it.
+	Bound(build string, l config.Limits, twice bool) error
 	// Adopt watches a server that an earlier supervisor started. exited is called as in Start.
 	Adopt(l Leftover, exited func(Exit)) (Tree, error)
 	// Hear lets a process that an earlier supervisor started go on to say that it is alive. The caller
@@ -57,9 +60,14 @@ type Tree interface {
 	Limit(l config.Limits) error
 	// Boxed says whether the tree runs in a sandbox.
 	Boxed() bool
+	// Unlogged says why what it prints is lost; nil: it is in its log.
+	Unlogged() error
 	// OOMKills is how many of its processes the kernel has killed because memory ran out, since it was
 	// started or adopted; also after its end.
 	OOMKills() int
+	// Said is what it has printed last itself, at most n lines, to a log that is Shared; none where that
+	// is not known. Of the last line it is certain. It may be called until End has returned.
+	Said(log string, n int) []string
 	// Private is the path of a socket on which this server alone takes clients, so that a probe does not
 	// wait in the queue of the public one. It is "" where there is none.
 	Private() string
@@ -82,6 +90,8 @@ type Start struct {
 	Listener public.Listener // nil: it takes no clients
 	Streams  *Streams        // of a task, in place of Log; nil: it has none
 	Log      string          // file that takes the output
+	Shared   bool            // others print to that, too: what it says last itself is wanted (Tree.Said)
+	Build    string          // with whose other trees it is limited (Bound)
 	Limits   config.Limits
 }
 
@@ -122,6 +132,7 @@ type Leftover struct {
 	Leader  Process // zero: its main process has ended
 	Members []Process
 	Task    string // ID of the task that it is, in place of N; "": it is a generation
+	Shared  bool   // as in Start
 }
 
 // Process is a process by pid and start time (clock ticks after boot): a pid alone may belong to
@@ -235,7 +246,8 @@ type Reports interface {
 	Built(name, result string)
 	Step(name, step string, took time.Duration)
 	Probed(name string, took time.Duration, ok bool)
-	OOMKilled(name string, processes int)
+	// OOMKilled tells of processes that the kernel killed, of an instance of process; "" is another tree.
+	OOMKilled(name, process string, processes int)
 	// Ran tells the result of a run of a schedule, or why there was none (RunGood, …).
 	Ran(name, schedule, result string, took time.Duration)
 }

@@ -65,7 +65,7 @@ func (a *Actor) beginProcess(e machine.Spawn) (*generation, error) {
 		return nil, err
 	}
 	g := &generation{n: e.N, process: e.Process, index: e.Index, user: l.User.UID, version: e.Version, launch: l, log: a.logPath()}
-	start := Start{Launch: l.Numbered(e.Index), Mark: a.mark(e.N), Log: g.log, Limits: a.entry.Limits}
+	start := Start{Launch: l.Numbered(e.Index), Mark: a.mark(e.N), Build: a.name, Log: g.log, Shared: true, Limits: a.entry.Limits}
 	g.tree, g.words, err = a.Ports.Trees.Start(start, func(exit Exit) { a.post(childExited{g, exit}) })
 	if err != nil {
 		return nil, err
@@ -180,6 +180,7 @@ func (a *Actor) adoptProcess(l Leftover, name string, index int) machine.Event {
 		launch: &server.Launch{Server: server.Process{Of: p}, StopSignal: p.Signal(), Notify: p.Ready == config.ReadyNotify},
 	}
 	g.ctx, g.stop = context.WithCancel(a.Hard)
+	l.Shared = true
 	if g.tree, err = a.Ports.Trees.Adopt(l, func(exit Exit) { a.post(childExited{g, exit}) }); err != nil {
 		g.stop()
 		a.log.Warn("process ended while no supervisor watched", "process", name, "pid", l.Leader.Pid, "error", err)

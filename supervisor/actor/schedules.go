@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/cron"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
@@ -278,7 +279,7 @@ func (a *Actor) ran(name string, r Run, pid int) {
 	}
 	reason := fmt.Sprintf("schedule %s: %s after %v", name, r.Exit, took.Round(time.Millisecond))
 	if n := len(r.Output); n > 0 {
-		reason += ": " + r.Output[n-1]
+		reason += ": " + build.Conceal(r.Output[n-1], a.launches.environ(a.state.RunKey, nil))
 	}
 	a.Ports.Reports.Event(Event{Time: a.Ports.Host.Now(), Build: a.name, Event: string(machine.EventScheduleFailed), Release: r.Release, Pid: pid, Reason: reason})
 	a.callHook(machine.Note{Event: machine.EventScheduleFailed, Release: r.Release, Reason: reason})

@@ -143,7 +143,7 @@ func TestARunThatFailsCallsTheHook(t *testing.T) {
 	scheduling(t, func(l *life) {
 		tree := l.starts(1, time.Hour)
 		l.pass(1500 * time.Millisecond)
-		l.w.do(func() { l.w.output = []string{"Traceback", "OperationalError: gone"} })
+		l.w.do(func() { l.w.output = []string{"Traceback", "OperationalError: gone mysql://me:hunter2@db/"} })
 		tree.exit(Exit{Words: "exit code 1", Code: 1})
 		l.pass(time.Second)
 		l.events("task_started task_ended schedule_failed")
@@ -151,7 +151,7 @@ func TestARunThatFailsCallsTheHook(t *testing.T) {
 			l.Errorf("called %q", called)
 		}
 		if h := l.w.hooks[0]; !slices.ContainsFunc(h.Env, func(e string) bool {
-			return strings.HasPrefix(e, "MEDCTRL_REASON=schedule sessions: exit code 1 after ") && strings.HasSuffix(e, ": OperationalError: gone")
+			return strings.HasPrefix(e, "MEDCTRL_REASON=schedule sessions: exit code 1 after ") && strings.HasSuffix(e, ": OperationalError: gone mysql://****@db/")
 		}) {
 			l.Errorf("told %q", h.Env)
 		}

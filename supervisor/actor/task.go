@@ -187,7 +187,7 @@ func (a *Actor) order(o Order) (Task, error) {
 		user: launch.User.UID, attended: o.Attended,
 	}
 	t.mark = a.taskMark(t.ID)
-	start := Start{Launch: launch, Mark: t.mark, Streams: o.Streams, Limits: a.entry.Limits}
+	start := Start{Launch: launch, Mark: t.mark, Build: a.name, Streams: o.Streams, Limits: a.entry.Limits}
 	if o.Streams == nil {
 		t.log = a.logOfTask(t.ID)
 		t.logOffset, start.Log = a.Ports.Host.OutputSize(t.log), t.log
@@ -275,7 +275,7 @@ func (a *Actor) taskExit(m taskExited) {
 		t.Output = a.Ports.Host.Output(t.log, t.logOffset, taskLines)
 	}
 	if kills := t.tree.OOMKills(); kills > 0 {
-		a.Ports.Reports.OOMKilled(a.name, kills)
+		a.Ports.Reports.OOMKilled(a.name, "", kills)
 		a.taskEvent(machine.EventOutOfMemory, t, t.What()+": "+m.exit.Words)
 	}
 	a.taskOver(t)

@@ -190,7 +190,6 @@ func (a *Actor) watchOnce(g *generation) {
 	if g.ctx.Err() != nil {
 		return
 	}
-	a.lookForKills(g)
 	var verdict *ProbeError
 	if errors.As(err, &verdict) && verdict.Ours {
 		// Neither good nor bad: our own lack is never the build's fault.

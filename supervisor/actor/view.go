@@ -1,6 +1,8 @@
 package actor
 
 import (
+	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -22,6 +24,7 @@ type View struct {
 	Stays  map[string]state.Stay
 	Static string   // why static files are not those of the release that serves; "": they are
 	Limits []string // what people should know of its limits
+	Lost   []string // what is printed and kept nowhere
 	// Environ is the environment that the file asks for.
 	Environ   []string
 	Bounds    Bounds
@@ -91,6 +94,7 @@ func (a *Actor) publish() {
 			}
 		}
 	}
+	v.Lost = lostOutput(v)
 	if s := a.public.Socket(); s != nil {
 		v.Public = s.Listener
 	}
@@ -104,6 +108,22 @@ func (a *Actor) publish() {
 	if a.state.Phase() != before.State.Phase() {
 		a.PhaseChanged()
 	}
+}
+
+// lostOutput says what of what is running prints to no log, each reason once.
+func lostOutput(v *View) (all []string) {
+	trees := v.Beside
+	if v.Tree != nil {
+		trees = append([]Tree{v.Tree}, trees...)
+	}
+	for _, t := range trees {
+		if err := t.Unlogged(); err != nil {
+			if text := fmt.Sprintf("what is printed is lost until the next start: %v", err); !slices.Contains(all, text) {
+				all = append(all, text)
+			}
+		}
+	}
+	return all
 }
 
 // View returns the actor as it was last published.

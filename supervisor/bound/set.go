@@ -3,6 +3,7 @@ package bound
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -24,6 +25,7 @@ type Set struct {
 
 	mu     sync.Mutex
 	limits Limits
+	many   []netip.Prefix
 	open   map[*Conn]struct{}
 	from   map[netip.Prefix]int // how many of them, by client
 	counts Counts
@@ -40,6 +42,13 @@ func (s *Set) Limit(l Limits) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.limits = l
+}
+
+// Many names clients of which each is many, such as proxies: only Total bounds them.
+func (s *Set) Many(all []netip.Prefix) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.many = all
 }
 
 // Counts returns the counts so far.
@@ -71,14 +80,23 @@ func (l *listener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if conn := l.set.add(c); conn != nil {
+		if conn := l.set.Admit(c); conn != nil {
 			return conn, nil
 		}
-		if l.set.Refuse != nil {
-			l.set.Refuse(c)
-		}
-		c.Close() // nothing was promised to it
 	}
+}
+
+// Admit makes a connection a *Conn of the Set. Where there is no room for it, it is closed and the result
+// is nil.
+func (s *Set) Admit(c net.Conn) net.Conn {
+	if conn := s.add(c); conn != nil {
+		return conn
+	}
+	if s.Refuse != nil {
+		s.Refuse(c)
+	}
+	c.Close() // nothing was promised to it
+	return nil
 }
 
 // add makes c part of the set. It returns nil where there is no room.
@@ -93,7 +111,7 @@ func (s *Set) add(c net.Conn) *Conn {
 	}()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	own := known && s.limits.PerAddress > 0 && s.from[from] >= s.limits.PerAddress
+	own := known && s.limits.PerAddress > 0 && !slices.ContainsFunc(s.many, from.Overlaps) && s.from[from] >= s.limits.PerAddress
 	if own || s.limits.Total > 0 && len(s.open) >= s.limits.Total {
 		if closed = s.idlest(from, own); closed == nil {
 			s.counts.Refused++

@@ -150,6 +150,25 @@ func TestClientAtItsLimitPaysItself(t *testing.T) {
 	}
 }
 
+// Behind the address of a proxy are many clients.
+func TestProxyIsBoundByTheTotalAlone(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, Limits{Total: 6, PerAddress: 2})
+	f.set.Many([]netip.Prefix{netip.MustParsePrefix("192.0.2.0/28"), netip.MustParsePrefix("2001:db8::7/128")})
+	for _, ip := range []string{"192.0.2.1", "192.0.2.1", "192.0.2.1", "2001:db8::7", "2001:db8::7", "2001:db8::7"} {
+		f.comes(ip)
+		f.accept()
+	}
+	if got := f.set.Open(); got != 6 {
+		t.Errorf("%d open, want 6", got)
+	}
+	f.comes("192.0.2.1")
+	f.accept()
+	if got := f.set.Open(); got != 6 {
+		t.Errorf("%d open with one more, want 6", got)
+	}
+}
+
 // Where all room is gone, it is the client with most connections that loses one.
 func TestClientWithMostConnectionsMakesRoom(t *testing.T) {
 	t.Parallel()

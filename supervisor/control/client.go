@@ -128,9 +128,18 @@ func (c Client) Act(ctx context.Context, name, action string, args map[string]st
 	}
 	_, err := c.follow(ctx, path, progress)
 	if errors.Is(err, ErrBrokeOff) {
-		return fmt.Errorf("%s %s: %w", action, name, err)
+		return c.brokeOff(ctx, action+" "+name, err)
 	}
 	return err
+}
+
+// brokeOff says why a command got no result: where a supervisor is running again, it was overtaken.
+func (c Client) brokeOff(ctx context.Context, command string, err error) error {
+	var s Status
+	if c.ask(ctx, http.MethodGet, "/v1/status?usage=no", &s) == nil {
+		return errors.New("overtaken by an upgrade or a restart of the supervisor: `status` says what has become of it")
+	}
+	return fmt.Errorf("%s: %w", command, err)
 }
 
 // Deploy has what is in a build's source now built, where it has changed, and returns when it serves,
@@ -143,7 +152,7 @@ func (c Client) Deploy(ctx context.Context, name string, wait bool, progress fun
 	}
 	d, err := c.follow(ctx, path, progress)
 	if errors.Is(err, ErrBrokeOff) {
-		err = fmt.Errorf("deploy %s: %w", name, err)
+		err = c.brokeOff(ctx, "deploy "+name, err)
 	}
 	return d, err
 }

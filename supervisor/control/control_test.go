@@ -101,6 +101,9 @@ func (f *fake) Act(ctx context.Context, name, action string, args map[string]str
 		if args["fail"] != "" {
 			return errors.New("install: exit code 1")
 		}
+		if args["upgraded"] != "" {
+			panic(http.ErrAbortHandler) // an exec would end the connection here
+		}
 	case "rollback":
 		return errors.New("release " + args["to"] + " is not kept")
 	case "restart":

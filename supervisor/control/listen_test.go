@@ -111,6 +111,15 @@ func TestUpgradeIsDoneWhenTheSuccessorAnswers(t *testing.T) {
 	}
 }
 
+func TestCommandThatAnUpgradeOvertookSaysSo(t *testing.T) {
+	t.Parallel()
+	_, c := start(t)
+	err := c.Act(t.Context(), "development", "rebuild", map[string]string{"upgraded": "yes"}, nil)
+	if err == nil || !strings.Contains(err.Error(), "overtaken by an upgrade") {
+		t.Error(err)
+	}
+}
+
 func TestSuccessorsSocketIsNotRemoved(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(shortDir(t), "c")

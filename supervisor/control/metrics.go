@@ -46,6 +46,7 @@ type Metrics struct {
 	steps    *prometheus.HistogramVec
 	probes   *prometheus.HistogramVec
 	kills    *prometheus.CounterVec
+	killsOf  *prometheus.CounterVec
 	runs     *prometheus.CounterVec
 	ran      *prometheus.HistogramVec
 }
@@ -65,6 +66,8 @@ func NewMetrics(version string, s Source) *Metrics {
 			[]string{"build", "result"}),
 		kills: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "oom_kills_total",
 			Help: "Processes of the build that the kernel killed because memory ran out, where it has a limit of memory."}, []string{"build"}),
+		killsOf: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "process_oom_kills_total",
+			Help: "Those of them that instances of a process had started, or were."}, []string{"build", "process"}),
 		runs: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "schedule_runs_total",
 			Help: "Runs of schedules that ended, by result: good, failed, timed_out, stopped or unknown; and times at which there was none: left_out or missed."},
 			[]string{"build", "schedule", "result"}),
@@ -75,7 +78,7 @@ func NewMetrics(version string, s Source) *Metrics {
 		ConstLabels: prometheus.Labels{"version": version}})
 	info.Set(1)
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(m.builds, m.steps, m.probes, m.kills, m.runs, m.ran, info, &collector{source: s})
+	registry.MustRegister(m.builds, m.steps, m.probes, m.kills, m.killsOf, m.runs, m.ran, info, &collector{source: s})
 	m.registry = registry
 	return m
 }
@@ -133,22 +136,26 @@ func (m *Metrics) Probed(build string, took time.Duration, good bool) {
 	m.probes.WithLabelValues(build, result).Observe(took.Seconds())
 }
 
-// OOMKilled counts processes that the kernel killed because memory ran out.
-func (m *Metrics) OOMKilled(build string, processes int) {
+// OOMKilled counts processes that the kernel killed because memory ran out, of instances of process or,
+// where that is "", of another tree.
+func (m *Metrics) OOMKilled(build, process string, processes int) {
 	m.kills.WithLabelValues(build).Add(float64(processes))
+	if process != "" {
+		m.killsOf.WithLabelValues(build, process).Add(float64(processes))
+	}
 }
 
 // Ran counts a run of a schedule, or a time at which there was none.
 func (m *Metrics) Ran(build, schedule, result string, took time.Duration) {
 	m.runs.WithLabelValues(build, schedule, result).Inc()
-	if result != ResultLeftOut && result != ResultMissed {
+	if result != ResultLeftOut && result != ResultMissed && result != ResultUnknown { // of an end that nobody saw the time is not known
 		m.ran.WithLabelValues(build, schedule).Observe(took.Seconds())
 	}
 }
 
 // Forget drops the series of a build that is gone.
 func (m *Metrics) Forget(build string) {
-	for _, v := range []interface{ DeletePartialMatch(prometheus.Labels) int }{m.builds, m.steps, m.probes, m.kills, m.runs, m.ran} {
+	for _, v := range []interface{ DeletePartialMatch(prometheus.Labels) int }{m.builds, m.steps, m.probes, m.kills, m.killsOf, m.runs, m.ran} {
 		v.DeletePartialMatch(prometheus.Labels{"build": build})
 	}
 }

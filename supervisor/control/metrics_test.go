@@ -25,6 +25,7 @@ func scrape(t *testing.T) string {
 	m.Step("development", "install", 1200*time.Millisecond)
 	m.Probed("development", 3*time.Millisecond, true)
 	m.Ran("development", "nightly", ResultFailed, time.Minute)
+	m.Ran("development", "nightly", ResultUnknown, time.Hour) // nobody knows when it ended
 	m.Built("gone", "failed")
 	m.Forget("gone")
 	stop := serveWith(t, ln, &fake{}, m)
@@ -56,6 +57,7 @@ func TestMetricsSayWhatIsTrueAndPassTheLint(t *testing.T) {
 		`medctrl_process_restarts_total{build="development",process="worker"} 7`, `medctrl_process_memory_bytes{build="development",process="worker"} 524288`,
 		`medctrl_process_cpu_seconds{build="development",process="worker"} 1`,
 		`medctrl_process_instances{build="development",process="beat"} 1`, `medctrl_process_instances_ready{build="development",process="beat"} 0`,
+		`medctrl_schedule_runs_total{build="development",result="unknown",schedule="nightly"} 1`, `medctrl_schedule_run_seconds_sum{build="development",schedule="nightly"} 60`,
 		`medctrl_front_requests_total{result="lost"} 1`, `medctrl_front_requests_total{result="passed on"} 5`,
 	} {
 		if !strings.Contains(text, "\n"+line+"\n") {

@@ -43,7 +43,7 @@ func (o onlooker) Status(usage bool) Status {
 	for i, b := range s.Builds {
 		builds[i] = briefly(b)
 	}
-	s.Builds = builds
+	s.Builds, s.Host = builds, ""
 	return s
 }
 
@@ -81,7 +81,7 @@ func briefly(b BuildStatus) BuildStatus {
 		warnings[i] = brief(w)
 	}
 	b.Warnings = warnings
-	b.Commit = hashOnly(b.Commit)
+	b.Commit, b.Elsewhere = hashOnly(b.Commit), nil
 	processes := slices.Clone(b.Processes)
 	for i := range processes {
 		processes[i].LastExit = brief(processes[i].LastExit)

@@ -101,8 +101,11 @@ func serve(ctx context.Context, ln net.Listener, a *api) error {
 	// Every connection's goroutine, and so every request. The listener's goroutine
 	// adds, so nothing is added once it has ended.
 	var conns sync.WaitGroup
-	open := bound.Set{Refuse: bound.Unavailable}
-	open.Limit(bound.Limits{Total: maxConns()})
+	total := maxConns()
+	// Whoever may only look has connections of their own, so that they keep nobody out who commands.
+	admitted := &admitting{Listener: ln, commanders: bound.Set{Refuse: bound.Unavailable}, lookers: bound.Set{Refuse: bound.Unavailable}}
+	admitted.commanders.Limit(bound.Limits{Total: total - total/2})
+	admitted.lookers.Limit(bound.Limits{Total: total / 2})
 	server := &http.Server{
 		Handler: a,
 		ConnState: func(c net.Conn, s http.ConnState) {
@@ -124,7 +127,7 @@ func serve(ctx context.Context, ln net.Listener, a *api) error {
 		ErrorLog:          a.log.StandardLogger(&hclog.StandardLoggerOptions{ForceLevel: hclog.Debug}),
 	}
 	serving := make(chan error, 1)
-	go func() { serving <- server.Serve(open.Listen(ln)) }()
+	go func() { serving <- server.Serve(admitted) }()
 	select {
 	case err := <-serving:
 		cutOff()
@@ -141,6 +144,28 @@ func serve(ctx context.Context, ln net.Listener, a *api) error {
 	<-serving
 	conns.Wait()
 	return nil
+}
+
+// admitting accepts the clients for whom there is room.
+type admitting struct {
+	net.Listener
+	commanders, lookers bound.Set
+}
+
+func (l *admitting) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		set := &l.lookers
+		if _, may := conn.(*handing); may {
+			set = &l.commanders
+		}
+		if admitted := set.Admit(conn); admitted != nil {
+			return admitted, nil
+		}
+	}
 }
 
 // MaxConns is how many clients may be connected to the control socket at once, of a process that may

@@ -13,6 +13,7 @@ type Status struct {
 	Started time.Time     `json:"started"` // UTC, whole seconds in JSON, as all times in this file
 	Config  ConfigStatus  `json:"config"`
 	Builds  []BuildStatus `json:"builds"`
+	Host    string        `json:"host,omitempty"` // as once_on names it; "": not known
 
 	Front     Part `json:"front"`
 	Dashboard Part `json:"dashboard"`
@@ -65,6 +66,24 @@ type BuildStatus struct {
 
 	Tasks     []TaskStatus     `json:"tasks,omitempty"` // commands that run once, and are running
 	Schedules []ScheduleStatus `json:"schedules"`       // in the order of the file
+
+	Elsewhere *Elsewhere `json:"elsewhere,omitempty"` // nil: this host does everything
+}
+
+// Elsewhere is what of a build another host does, as once_on says.
+type Elsewhere struct {
+	Host      string   `json:"host"`
+	Migrates  bool     `json:"migrates"`  // it migrates the databases, and a release here waits for that
+	Processes []string `json:"processes"` // that run there alone
+	Schedules []string `json:"schedules"`
+}
+
+// On returns what that host does; nil for "", which is none.
+func On(host string, migrates bool, processes, schedules []string) *Elsewhere {
+	if host == "" {
+		return nil
+	}
+	return &Elsewhere{host, migrates, processes, schedules}
 }
 
 // Limits are what each tree of processes of a build may use; 0 is no limit, but for Core.

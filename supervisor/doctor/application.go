@@ -5,12 +5,16 @@ import (
 	"context"
 	_ "embed" // the probe
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/medctrl/medctrl-supervisor/build"
+	"github.com/medctrl/medctrl-supervisor/config"
 )
 
 //go:embed application.py
@@ -30,10 +34,11 @@ type applicationAnswer struct {
 // application tries what the settings name: databases and STATIC_ROOT, as the newest release does it.
 func (p *patient) application(ctx context.Context) {
 	if len(p.seen.Releases) == 0 {
-		p.add(warn("database", "", "not tried yet: the first release has to be built, which has what it takes"))
+		p.add(warn("database", "", "not tried yet: the first release has to be built, which has what it takes"), p.writtenStatic())
 		return
 	}
-	if p.seen.SettingsChanged() {
+	changed := p.seen.SettingsChanged()
+	if changed {
 		p.add(warn("settings", "run doctor again once there is a release of it",
 			"%s has changed since release %s was built, whose settings are tried", p.b.SettingsFile(), p.newest()))
 	}
@@ -51,6 +56,10 @@ func (p *patient) application(ctx context.Context) {
 			return
 		case a.Static != nil:
 			tried["static"] = true
+			if f := p.writtenStatic(); changed && f.Level == Fail {
+				p.add(f) // as it is by now
+				continue
+			}
 			p.static(a)
 		case a.Database != "" && a.Error == nil:
 			tried[a.Database] = false
@@ -101,6 +110,39 @@ func (p *patient) static(a applicationAnswer) {
 		p.add(fail(check, "chown it to the build's user, or name another folder", "the build's user may not write to STATIC_ROOT, %s: see the rights of %s", root, cmp.Or(a.At, root)))
 	default:
 		p.add(ok(check, "STATIC_ROOT is %s", root))
+	}
+}
+
+// writtenStatic says whether the build's user may write to the STATIC_ROOT that the settings write out;
+// nothing where they do not.
+func (p *patient) writtenStatic() Finding {
+	const check = "static"
+	if p.staticRoot == "" || !p.b.CollectStatic {
+		return Finding{}
+	}
+	if at := unwritable(p.staticRoot, p.b, p.seen.As); at != "" {
+		return fail(check, "chown it to the build's user, or name another folder", "the build's user may not write to STATIC_ROOT, %s: see the rights of %s", p.staticRoot, at)
+	}
+	return ok(check, "STATIC_ROOT is %s", p.staticRoot)
+}
+
+// unwritable returns what keeps the user of a build from writing to a STATIC_ROOT, or from making it where
+// it is missing; "" where nothing does. One inside the source lies in the release.
+func unwritable(dir string, b config.Build, id config.Identity) string {
+	if !filepath.IsAbs(dir) || build.StaticOverlaps(dir, b.Source) {
+		return ""
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && dir != filepath.Dir(dir):
+			continue
+		case err != nil: // a file in the place of a folder on the way
+			return dir
+		case !info.IsDir():
+			return dir
+		}
+		return config.Denied(dir, id, config.Write)
 	}
 }
 

@@ -223,6 +223,13 @@ func TestWhatAnAttemptWouldFailByIsFound(t *testing.T) {
 	c.finds(Fail, "static", "is that of build two too")
 
 	c = newClinic(t, well()) // before there is a release to ask
+	c.Config.Builds[0].CollectStatic = true
+	file := filepath.Join(c.Config.Root, "file")
+	write(t, file, "", 0o644)
+	write(t, filepath.Join(c.build().Source, "API/settings/deploy_one.py"), "STATIC_ROOT = '"+file+"/static'\n", 0o640)
+	c.finds(Fail, "static", "may not write to STATIC_ROOT, "+file+"/static", "see the rights of "+file)
+
+	c = newClinic(t, well())
 	two = *c.build()
 	two.Name = "two"
 	c.Config.Builds[0].CollectStatic, two.CollectStatic = true, true
@@ -344,7 +351,7 @@ func TestNginxNeedsTheRightToTheSocketAndItsFolders(t *testing.T) {
 		{0o755, 0o660, member, false, OK, "will be allowed"},
 		{0o755, 0o660, stranger, false, Fail, "set socket_group"},
 		{0o700, 0o660, member, false, Fail, "chmod o+x " + dir},
-		{0o755, 0o600, member, false, Fail, "0600"},
+		{0o755, 0o600, member, false, Fail, "set socket_mode = \"0660\""},
 		{0o755, 0o660, member, true, OK, "may connect"},
 		{0o755, 0o660, stranger, true, Fail, "may not connect"},
 	} {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/custody"
 )
 
 //go:embed index.py
@@ -115,7 +116,7 @@ func (p *patient) links(all []string) {
 		if _, err := os.Stat(path); err != nil {
 			p.add(warn(check, "make it, or take it out of --find-links", "%s is named by --find-links and is not there", path))
 		} else if at := config.Denied(path, p.seen.As, config.Read); at != "" {
-			p.add(fail(check, "chmod a+rX "+at, "the build's user may not read %s, which --find-links names, because of the rights of %s", path, at))
+			p.add(fail(check, "chmod a+rX "+custody.ShellWord(at), "the build's user may not read %s, which --find-links names, because of the rights of %s", path, at))
 		}
 	}
 }

@@ -27,11 +27,15 @@ func Look(ctx context.Context, c *config.Config, environ []string) (wrong, warni
 		l := look{c, b, seen}
 		if root := seen.StaticRoot(); root != "" && !c.Refused(b.Name, "app_dir", "settings_dir", "collectstatic") {
 			static = append(static, collects{b.Name, root})
+			if at := unwritable(root, b, seen.As); at != "" && !c.Refused(b.Name, "user", "group") {
+				wrong = append(wrong, c.Wrong(b.Name, "collectstatic", "the build's user may not write to STATIC_ROOT, %s: see the rights of %s", root, at))
+			}
 		}
 		wrong = append(wrong, l.interpreter()...)
 		wrong = append(wrong, l.folders()...)
 		wrong = append(wrong, l.programs()...)
 		warnings = append(warnings, l.apart()...)
+		warnings = append(warnings, l.replicas()...)
 		if missing := config.MissingPassed(b, environ); len(missing) > 0 {
 			warnings = append(warnings, c.Wrong(b.Name, "pass_env", "pass_env: %s: not in the environment here; the supervisor's has to have them, or the build goes without", strings.Join(missing, ", ")))
 		}
@@ -151,6 +155,15 @@ func (l look) folders() config.Errors {
 		all = append(all, l.c.Wrong(l.b.Name, "source", "source = %q: %v", l.b.Source, err))
 	}
 	return all
+}
+
+// replicas are probed each by itself where the server serves a second listener.
+func (l look) replicas() config.Errors {
+	if l.b.Replicas < 2 || l.b.TakesTwo() || l.c.Refused(l.b.Name, "replicas", "command") {
+		return nil
+	}
+	return config.Errors{l.c.Wrong(l.b.Name, "replicas", "replicas = %d: %s is probed on the socket of its clients, so a tree that hangs is not found while another serves; "+
+		"have it serve the listener {private} as well: docs/servers.md has the commands", l.b.Replicas, l.b.ServerName())}
 }
 
 // programs looks for the programs of the build's commands.

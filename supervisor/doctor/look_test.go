@@ -45,6 +45,30 @@ func looked(t *testing.T, python os.FileMode, requirements, head, lines string) 
 // isAsRoot says that a warning is that of a build that runs as root, as it does where the tests do.
 func isAsRoot(w config.Error) bool { return strings.HasPrefix(w.Msg, "no user is set") }
 
+func TestReplicasThatAreNotProbedByThemselvesAreAWarning(t *testing.T) {
+	t.Parallel()
+	for lines, warned := range map[string]string{
+		"": "",
+		`command = ["{python}", "-m", "gunicorn", "x:y"]`:                                                                       "",
+		`command = ["{venv}/bin/uvicorn", "--fd", "3", "x:y"]`:                                                                  "uvicorn is probed",
+		`command = ["{python}", "-m", "hypercorn", "--bind", "fd://3", "x:y"]`:                                                  "hypercorn is probed",
+		`command = ["{python}", "-m", "hypercorn", "--bind", "fd://3", "--bind", "fd://{private}"]`:                             "",
+		`command = ["{python}", "-c", "import waitress; waitress.serve(a, sockets=[s(3)])"]`:                                    "waitress is probed",
+		`command = ["{python}", "-c", "import mine; mine.serve(a, sockets=[s(3), s({private})])"]`:                              "",
+		`command = ["{python}", "-u", "serve.py"]`:                                                                              "serve.py is probed",
+		`command = ["daphne", "--endpoint", "systemd:domain=UNIX:index=0", "x:y"]`:                                              "daphne is probed",
+		`command = ["daphne", "--endpoint", "systemd:domain=UNIX:index=0", "--endpoint", "systemd:domain=UNIX:index=1", "x:y"]`: "",
+	} {
+		for _, replicas := range []int{1, 2} {
+			_, warnings := looked(t, 0o755, "gunicorn\n", "", fmt.Sprintf("%s\nreplicas = %d\n", lines, replicas))
+			i := slices.IndexFunc(warnings, func(w config.Error) bool { return strings.Contains(w.Msg, "that hangs") })
+			if want := warned != "" && replicas > 1; (i >= 0) != want || want && (!strings.Contains(warnings[i].Msg, "replicas = 2: "+warned) || warnings[i].Line != 9) {
+				t.Errorf("%s, %d: %v", lines, replicas, warnings)
+			}
+		}
+	}
+}
+
 func TestPassedVariablesThatAreNotThereAreAWarning(t *testing.T) {
 	t.Parallel()
 	wrong, warnings := looked(t, 0o755, "gunicorn\n", "", "pass_env = [\"PATH\", \"DB_PASSWORD\", \"TOKEN\"]\n")
@@ -200,6 +224,29 @@ func TestBuildsWithOneStaticRootAreAMistake(t *testing.T) {
 		wrong, _ := Look(t.Context(), cfg, []string{"PATH=/usr/bin:/bin"})
 		if (len(wrong) == 1) != c.wrong || len(wrong) > 1 || c.wrong && (!strings.Contains(wrong[0].Msg, "STATIC_ROOT of the build two is /srv/static") || wrong[0].Line != 6) {
 			t.Errorf("%s: %v", name, wrong)
+		}
+	}
+}
+
+func TestStaticRootThatCannotBeWrittenIsAMistake(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	taken := filepath.Join(dir, "taken")
+	for root, wrong := range map[string]bool{taken: true, filepath.Join(taken, "static"): true, filepath.Join(dir, "static/new"): false, filepath.Join(dir, "src/API/static"): false} {
+		for file, text := range map[string]string{
+			"taken": "", "src/requirements.txt": "gunicorn\n", "src/API/manage.py": "", "src/API/settings/deploy_one.py": "STATIC_ROOT = '" + root + "'\n",
+		} {
+			write(t, filepath.Join(dir, file), text, 0o644)
+		}
+		file := filepath.Join(dir, "builds.toml")
+		write(t, file, "root = \"root\"\n[[build]]\nname = \"one\"\nsource = \"src\"\nsettings_dir = \"settings\"\npython = \"/bin/sh\"\ncollectstatic = true\n", 0o644)
+		cfg, err := config.Check(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, _ := Look(t.Context(), cfg, []string{"PATH=/usr/bin:/bin"})
+		if (len(found) == 1) != wrong || wrong && (!strings.Contains(found[0].Msg, "may not write to STATIC_ROOT, "+root) || found[0].Line != 7) {
+			t.Errorf("%s: %v", root, found)
 		}
 	}
 }

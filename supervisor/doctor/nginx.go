@@ -59,6 +59,10 @@ func socketFinding(socket string, b config.Build, as, id config.Identity, name s
 	}
 	uid, gid := ids(as)
 	if !config.Permitted(b.SocketMode, uid, gid, id, config.Write) {
+		const usual = 0o660
+		if config.Permitted(usual, uid, gid, id, config.Write) {
+			fix = fmt.Sprintf("set socket_mode = %q", fmt.Sprintf("%04o", usual)) // it is in the group
+		}
 		return fail(check, fix, "Nginx, as user %s, will not be allowed to connect to %s, which will have mode %04o and belong to %s", name, socket, b.SocketMode, ownerOf(as))
 	}
 	return ok(check, "Nginx, as user %s, will be allowed to connect to the socket", name)

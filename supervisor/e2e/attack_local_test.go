@@ -96,6 +96,8 @@ func attemptsByMarks() []attempt {
 		claims("claims a generation beyond what is counted", "MEDCTRL_GENERATION", func(_ *arena, root string) string { return root + "/two/9223372036854775807" }),
 		claims("claims a number that overflows", "MEDCTRL_GENERATION", func(_ *arena, root string) string { return root + "/two/18446744073709551616" }),
 		claims("claims the first generation of a build", "MEDCTRL_GENERATION", func(_ *arena, root string) string { return root + "/two/1" }),
+		claims("claims a command that was run in a build", "MEDCTRL_GENERATION", func(_ *arena, root string) string { return root + "/two/run.aaaaaaaaaaaa" }),
+		claims("claims a run of a schedule", "MEDCTRL_GENERATION", func(_ *arena, root string) string { return root + "/two/schedule.tick.aaaaaaaaaaaa" }),
 		claims("claims a step of a build", "MEDCTRL_STEP", func(_ *arena, root string) string { return root + "/two/install" }),
 	}
 	outside := claims("claims a generation outside of the root", "MEDCTRL_GENERATION", func(a *arena, root string) string {

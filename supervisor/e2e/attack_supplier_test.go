@@ -31,7 +31,7 @@ func (a *arena) third() third {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	a.SetBuilds(a.entry("one"), a.entry("two"), Entry("three", `source = "app3"`, `user = "medctrl-one"`, `group = "medctrl-one"`, `socket_group = "medctrl-web"`,
+	a.adds(Entry("three", `source = "app3"`, `user = "medctrl-one"`, `group = "medctrl-one"`, `socket_group = "medctrl-web"`,
 		`pip_args = ["--no-index", "--no-build-isolation"]`, `step_timeout = "60s"`))
 	a.WaitState("three", "running")
 	return s

@@ -41,8 +41,10 @@ type attempt struct {
 type arena struct {
 	*World
 	one, two, stranger *syscall.Credential
-	secret             string // in build two's settings, environment and data
-	Dashboard          string // its address
+	reader             *syscall.Credential // a stranger in control_group
+	secret             string              // in build two's settings, environment and data
+	Dashboard, Metrics string              // their addresses
+	weaker             *strings.Replacer   // takes a defence out of an entry
 }
 
 const (
@@ -65,26 +67,37 @@ func throwaway(t *testing.T, name string) *syscall.Credential {
 	return &syscall.Credential{Uid: uint32(id), Gid: uint32(id)}
 }
 
-// weakness takes a defence out of an arena, before it starts.
-type weakness func(*arena)
-
-func newArena(t *testing.T, weak ...weakness) *arena {
+// group returns the number of a group of .ci/throwaway-users.
+func group(t *testing.T, name string) uint32 {
 	t.Helper()
-	a := &arena{one: throwaway(t, "medctrl-one"), two: throwaway(t, "medctrl-two"), stranger: throwaway(t, "medctrl-stranger"), secret: attackSecret}
+	g, err := user.LookupGroup(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := strconv.ParseUint(g.Gid, 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return uint32(id)
+}
+
+// newArena makes an arena and starts it. weaker takes a defence out of its entries.
+func newArena(t *testing.T, weaker *strings.Replacer) *arena {
+	t.Helper()
+	a := &arena{weaker: weaker, one: throwaway(t, "medctrl-one"), two: throwaway(t, "medctrl-two"), stranger: throwaway(t, "medctrl-stranger"), secret: attackSecret}
 	a.World = NewWorld(t)
 	a.WithDjango()
-	a.Dashboard = FreeAddr(t)
-	a.Supervisor = []string{fmt.Sprintf("dashboard = %q", a.Dashboard), `dashboard_read = "read.token"`, `dashboard_write = "write.token"`}
+	a.reader = &syscall.Credential{Uid: a.stranger.Uid, Gid: a.stranger.Gid, Groups: []uint32{group(t, "medctrl-reader")}}
+	a.Dashboard, a.Metrics = FreeAddr(t), FreeAddr(t)
+	a.Supervisor = []string{fmt.Sprintf("dashboard = %q", a.Dashboard), `dashboard_read = "read.token"`, `dashboard_write = "write.token"`,
+		fmt.Sprintf("metrics = %q", a.Metrics), `control_group = "medctrl-reader"`}
 	a.Env = []string{"ARENA_SECRET=" + a.secret}
 	for name, token := range map[string]string{"read.token": readToken, "write.token": writeToken} {
 		if err := os.WriteFile(filepath.Join(a.Dir, name), []byte(token+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	a.Builds = strings.Join([]string{a.entry("one"), a.entry("two")}, "\n")
-	for _, w := range weak {
-		w(a)
-	}
+	a.Builds = weaker.Replace(a.entry("one") + "\n" + a.entry("two"))
 	for path, text := range map[string]string{
 		filepath.Join(a.Source, "API/api_settings/hostile.py"): readAll("testdata/attack/hostile.py"),
 		filepath.Join(a.Source, "API/api_settings/urls.py"): readAll("testdata/project/API/api_settings/urls.py") +
@@ -125,6 +138,12 @@ func (a *arena) entry(name string) string {
 		lines = append([]string{`env_file = "two.env"`}, lines...)
 	}
 	return Entry(name, lines...)
+}
+
+// adds adds an entry to builds.toml.
+func (a *arena) adds(entry string) {
+	a.t.Helper()
+	a.SetBuilds(a.Builds, a.weaker.Replace(entry))
 }
 
 // app has the application of build one run Python code, and returns what it prints and the exception
@@ -215,7 +234,7 @@ func (a *arena) shake() {
 }
 
 func TestAttacks(t *testing.T) {
-	a := newArena(t)
+	a := newArena(t, strings.NewReplacer())
 	all := allAttempts()
 	seen := map[string]bool{}
 	said := make([]string, len(all))
@@ -263,29 +282,32 @@ func TestAttacksSucceedWithoutADefence(t *testing.T) {
 	throwaway(t, "medctrl-one")
 	for _, c := range []struct {
 		without string
-		weak    weakness
+		weaker  *strings.Replacer
+		oneUser bool
 		succeed []string
 	}{
-		{"a user for each build", func(a *arena) {
-			a.Builds = strings.NewReplacer(`"medctrl-two"`, `"medctrl-one"`, "enabled = true", "enabled = false").Replace(a.Builds)
-			a.two = a.one
-		}, []string{
+		{"a user for each build", strings.NewReplacer(`"medctrl-two"`, `"medctrl-one"`, "enabled = true", "enabled = false"), true, []string{
 			"reads the settings of another build", "reads what was uploaded to another build", "lists the releases of another build",
 			"connects to the socket of another build", "signals the process of another build", "reads the environment of another build's process",
 		}},
-		{"the sandbox", func(a *arena) { a.Builds = strings.ReplaceAll(a.Builds, "enabled = true", "enabled = false") }, []string{
+		{"the sandbox", strings.NewReplacer("enabled = true", "enabled = false"), false, []string{
 			"reads builds.toml", "writes to the common temporary folder", "truncates its own log", "signals a process of its own user that is not its own",
-			"connects to an abstract socket of others", "makes namespaces", "handles page faults",
+			"connects to an abstract socket of others", "makes namespaces", "handles page faults", "reads builds.toml in a run", "reads the password file as root in a box", "signals the supervisor as root in a box",
+			"commands the supervisor as root in a box", "reads the settings of another build as root in a box",
 		}},
-		{"the limits", func(a *arena) {
-			a.Builds = strings.NewReplacer(`tasks = 200`, "", `memory = "300M"`, "").Replace(a.Builds)
-		}, []string{"forks without end", "eats memory"}},
-		{"no_new_privs", func(a *arena) {
-			a.Builds = strings.NewReplacer("workers = 1", "workers = 1\nno_new_privs = false", "enabled = true", "enabled = false").Replace(a.Builds)
-		}, []string{"may gain rights", "has rights that it could use one day"}},
+		{"the limits", strings.NewReplacer(`tasks = 200`, "", `tasks = 100`, "", `memory = "300M"`, ""), false, []string{
+			"forks without end", "eats memory", "forks without end in a run", "forks without end in a schedule", "eats memory in a schedule",
+		}},
+		{"no_new_privs", strings.NewReplacer("workers = 1", "workers = 1\nno_new_privs = false", "enabled = true", "enabled = false"), false, []string{
+			"may gain rights", "has rights that it could use one day", "has more than it should in a step", "has more than it should in a process",
+			"has more than it should in a schedule", "has more than it should in a hook", "has more than it should in a run",
+		}},
 	} {
 		t.Run(c.without, func(t *testing.T) {
-			a := newArena(t, c.weak)
+			a := newArena(t, c.weaker)
+			if c.oneUser {
+				a.two = a.one
+			}
 			succeeded := 0
 			for _, at := range allAttempts() {
 				if !slices.Contains(c.succeed, at.what) {
@@ -319,5 +341,12 @@ func allAttempts() (all []attempt) {
 	all = append(all, attemptsOfOwnCode()...)
 	all = append(all, attemptsOfLocalUsers()...)
 	all = append(all, attemptsOfClients()...)
-	return append(all, attemptsOfSuppliers()...)
+	all = append(all, attemptsOfSuppliers()...)
+	all = append(all, attemptsOfWays()...)
+	all = append(all, attemptsToShow()...)
+	all = append(all, attemptsOnSockets()...)
+	all = append(all, attemptsWithFiles()...)
+	all = append(all, attemptsInABox()...)
+	all = append(all, attemptsBeyondLimits()...)
+	return append(all, attemptsWithStaticFiles()...)
 }

@@ -101,7 +101,7 @@ func newQueue(t testing.TB, workers int, more string) *queue {
 	w := NewWorld(t)
 	q := &queue{World: w, t: t, socket: filepath.Join(w.Dir, "redis", "s"), settings: blocks[2] + queueSettings}
 	env := fmt.Sprintf("env = { CELERY_BROKER_URL = %q, QUEUE_SOCKET = %q }", "redis+socket://"+q.socket, q.socket)
-	w.SetBuilds(One("workers = 1", env, stableSoon, processes, more))
+	w.SetBuilds(One("workers = 1", "collectstatic = false", env, stableSoon, processes, more))
 	w.WithDjango()
 	for path, text := range map[string]string{
 		"api_settings/celery.py": blocks[1], "api_settings/__init__.py": "from .celery import app as celery_app\n",
@@ -301,7 +301,8 @@ func TestCeleryAsDocumentedLosesNoJob(t *testing.T) {
 }
 
 // BenchmarkCeleryOverDeploys has 1,000 jobs done over 20 deploys at 100 requests a second, with three
-// processes and two schedules beside gunicorn.
+// processes and two schedules beside gunicorn. What a deploy takes is the four boots of Django, of gunicorn,
+// two workers and beat.
 func BenchmarkCeleryOverDeploys(b *testing.B) {
 	const deploys, each = 20, 50
 	q := newQueue(b, 2, `
@@ -317,18 +318,32 @@ every = "3s"
 	q.Serve("one")
 	for n := 0; b.Loop(); n++ {
 		tr := q.Load("one", 100)
+		doubted, took := 0, []time.Duration(nil)
 		for deploy := range deploys {
 			banner := fmt.Sprintf("deploy %d.%d", n, deploy)
 			q.put(each)
 			q.banner(banner)
-			q.MustCLI("deploy", "one")
+			begun := time.Now()
+			out := q.MustCLI("deploy", "one")
+			took = append(took, time.Since(begun))
+			if !strings.HasSuffix(out, ", no request lost\n") {
+				doubted++
+				b.Log(lastLine(out))
+			}
 			q.WaitBanner("one", banner)
 		}
 		lost, twice := q.settle()
-		tr.Stop().NoneLost(b)
+		r := tr.Stop()
+		r.NoneLost(b)
 		if lost+twice > 0 {
 			b.Errorf("of %d jobs %d were lost, %d done twice", q.jobs, lost, twice)
 		}
+		b.ReportMetric(0, "ns/op")
+		b.ReportMetric(float64(deploys-doubted), fmt.Sprintf("deploys-none-lost/%d", deploys))
+		b.ReportMetric(ms(median(took)), "ms-deploy")
+		b.ReportMetric(float64(r.Total), "requests")
+		b.ReportMetric(float64(r.Lost()), "lost")
+		b.ReportMetric(float64(q.jobs), "jobs")
+		b.ReportMetric(float64(lost+twice), "jobs-lost-or-twice")
 	}
-	b.ReportMetric(float64(q.jobs), "jobs")
 }

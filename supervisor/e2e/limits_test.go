@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -85,14 +86,19 @@ func (w *World) cgroups() []string {
 // limit is what the kernel says of a limit of a process: a file of v2, or of a controller of v1.
 func limit(t *testing.T, pid int, controller, v1, v2 string) string {
 	t.Helper()
+	return limitAt(pid, ".", controller, v1, v2)
+}
+
+// limitAt is that of the cgroup which is called so from the one that the process is in.
+func limitAt(pid int, from, controller, v1, v2 string) string {
 	for line := range strings.Lines(readAll(fmt.Sprintf("/proc/%d/cgroup", pid))) {
 		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
 		switch {
 		case len(parts) != 3:
 		case parts[1] == controller:
-			return strings.TrimSpace(readAll(filepath.Join("/sys/fs/cgroup", controller, parts[2], v1)))
-		case parts[1] == "" && readAll(filepath.Join("/sys/fs/cgroup", parts[2], v2)) != "":
-			return strings.TrimSpace(readAll(filepath.Join("/sys/fs/cgroup", parts[2], v2)))
+			return strings.TrimSpace(readAll(filepath.Join("/sys/fs/cgroup", controller, parts[2], from, v1)))
+		case parts[1] == "" && readAll(filepath.Join("/sys/fs/cgroup", parts[2], from, v2)) != "":
+			return strings.TrimSpace(readAll(filepath.Join("/sys/fs/cgroup", parts[2], from, v2)))
 		}
 	}
 	return ""
@@ -218,6 +224,82 @@ func TestServerThatBurnsTheProcessorGetsItsShareAlone(t *testing.T) {
 	})
 }
 
+// beside is an entry of a process beside the server.
+func beside(script string) string {
+	return fmt.Sprintf("\n[[build.process]]\nname = \"beside\"\ncommand = [\"{python}\", \"-I\", \"-S\", \"-c\", %q]", script)
+}
+
+const sleeps = "import time\nheld = bytearray(4 << 20)\ntime.sleep(3600)"
+
+func TestReplicaThatEatsTheMemoryOfTheBuildLeavesTheOthersAlone(t *testing.T) {
+	t.Parallel()
+	w := hungryWorld(t, `memory = "96M"`+beside(sleeps), "replicas = 2")
+	w.Serve("one", "two")
+	first := w.WaitStatus("one", "all up", allUp)
+	for _, pid := range append(first.Replicas.Pids, first.Processes[0].Pid) {
+		if got := limitAt(pid, "..", "memory", "memory.limit_in_bytes", "memory.max"); got != "100663296" {
+			t.Errorf("with the others %d may use %q", pid, got)
+		}
+	}
+	tr := w.Load("one", 20)
+	tr.WaitMore(t, 5)
+	besides(t, w, func() {
+		w.ask("/eat")
+		Eventually(t, patience, "the kill is counted", func() (bool, string) { return w.kills("one") > 0, w.MustCLI("events") })
+		w.WaitStatus("one", "both replicas", allUp)
+	})
+	tr.WaitMore(t, 5)
+	tr.Stop().NoneLostBut(t, 1) // in its hands
+	after := w.WaitStatus("one", "all up", allUp)
+	if same := len(intersection(first.Replicas.Pids, after.Replicas.Pids)); same != 1 {
+		t.Errorf("of %v, %d are left in %v, want one", first.Replicas.Pids, same, after.Replicas.Pids)
+	}
+	if first.Processes[0].Pid != after.Processes[0].Pid {
+		t.Errorf("the process beside was %d, and is %d", first.Processes[0].Pid, after.Processes[0].Pid)
+	}
+}
+
+func allUp(s BuildStatus) bool {
+	return s.State == "running" && len(s.Processes) == 1 && s.Replicas.Ready == s.Replicas.Want && s.Processes[0].State == "running"
+}
+
+func intersection(a, b []int) (both []int) {
+	for _, n := range a {
+		if slices.Contains(b, n) {
+			both = append(both, n)
+		}
+	}
+	return both
+}
+
+func TestProcessThatForksWithoutEndLeavesTheServerWhatItHas(t *testing.T) {
+	t.Parallel()
+	w := hungryWorld(t, "tasks = 20"+beside("import os, time\nwhile True:\n    try:\n        if os.fork() == 0:\n            os.setsid()\n            time.sleep(3600)\n    except OSError:\n        time.sleep(0.1)"))
+	first := w.Serve("one", "two")
+	tr := w.Load("one", 20)
+	most := 0
+	besides(t, w, func() {
+		Eventually(t, patience, "as many processes as may be", func() (bool, string) {
+			s := w.WaitState("one", "running")
+			if len(s.Processes) == 0 || s.Processes[0].Pid == 0 {
+				return false, ""
+			}
+			n := len(Tree(s.Pid)) + len(Tree(s.Processes[0].Pid))
+			most = max(most, n)
+			return n >= 19, fmt.Sprint(n)
+		})
+		tr.WaitMore(t, 10)
+	})
+	tr.Stop().NoneLost(t)
+	if now := w.WaitState("one", "running"); now.Pid != first.Pid || most > 20 {
+		t.Errorf("%d serves, it was %d; they had %d processes", now.Pid, first.Pid, most)
+	}
+	w.Stop()
+	if left := w.cgroups(); len(left) > 0 {
+		t.Errorf("left are %q", left)
+	}
+}
+
 // cpuOf is the time that a tree of processes has used.
 func cpuOf(t *testing.T, pid int) time.Duration {
 	t.Helper()
@@ -274,10 +356,17 @@ func TestNewLimitsAreThoseOfWhatServesWithoutARestart(t *testing.T) {
 	}
 	w.SetBuilds(tinyEntry("two"))
 	Eventually(t, patience, "no cgroup of a build that was removed", func() (bool, string) {
-		left, err := filepath.Glob("/sys/fs/cgroup/*/*/*/medctrl-" + w.rootID() + "/*:one:*")
-		more, merr := filepath.Glob("/sys/fs/cgroup/*/medctrl-" + w.rootID() + "/*:one:*")
-		left = append(left, more...)
-		return len(left) == 0 && err == nil && merr == nil, fmt.Sprint(left)
+		var left []string
+		for _, dir := range w.cgroups() {
+			for _, name := range []string{"*:one:*", "pool:one"} {
+				found, err := filepath.Glob(filepath.Join(dir, name))
+				if err != nil {
+					t.Fatal(err)
+				}
+				left = append(left, found...)
+			}
+		}
+		return len(left) == 0, fmt.Sprint(left)
 	})
 	w.Stop()
 	if left := w.cgroups(); len(left) > 0 {

@@ -63,6 +63,48 @@ urlpatterns = [
 ] + others
 `
 
+// consume is a management command that runs until it is told to end, and then finishes what it is at.
+const consume = `import os
+import signal
+import time
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from things.models import Thing
+
+
+class Command(BaseCommand):
+    def handle(self, **options):
+        going = True
+
+        def stop(*_):
+            nonlocal going
+            going = False
+
+        signal.signal(signal.SIGTERM, stop)
+        Thing.objects.create(name="begins " + settings.BANNER)
+        while going:
+            beat, _ = Thing.objects.get_or_create(name="beat %d" % os.getpid())
+            beat.delete()
+            time.sleep(0.1)
+        time.sleep(1)
+        Thing.objects.create(name="ends " + settings.BANNER)
+`
+
+// workLines are a consumer and a schedule of Django's own beside the server.
+const workLines = `
+[[build.process]]
+name = "consumer"
+command = ["manage.py", "consume"]
+graceful_timeout = "1m"
+
+[[build.schedule]]
+name = "sessions"
+command = ["manage.py", "clearsessions"]
+every = "5s"
+`
+
 // mariaDB starts a MariaDB of the test's own and returns its TCP port and its socket. It has a database
 // medctrl, and a user medctrl with the password.
 func mariaDB(t *testing.T, dir, password string) (port, socket string) {
@@ -121,10 +163,10 @@ func mariaDB(t *testing.T, dir, password string) (port, socket string) {
 	return port, socket
 }
 
-// TestMariaDBStaticFilesAndUploadsInASandbox is an ordinary Django in a sandbox that nothing was opened
-// for: it reaches its database over TCP and by its socket, has its static files, and keeps uploads in
-// its data folder.
-func TestMariaDBStaticFilesAndUploadsInASandbox(t *testing.T) {
+// TestMariaDBStaticFilesUploadsAndCommandsInASandbox is an ordinary Django in a sandbox that nothing was
+// opened for: it reaches its database over TCP and by its socket, has its static files, and keeps uploads in
+// its data folder. Its commands run beside it.
+func TestMariaDBStaticFilesUploadsAndCommandsInASandbox(t *testing.T) {
 	t.Parallel()
 	if _, err := sandbox.Here(); err != nil {
 		t.Skip(err)
@@ -133,17 +175,19 @@ func TestMariaDBStaticFilesAndUploadsInASandbox(t *testing.T) {
 	if os.Geteuid() == 0 {
 		user = `user = "nobody"`
 	}
-	w := NewWorld(t, One(user, `sandbox.enabled = true`, `env_file = "one.env"`, "migrate = true", "check = true", "collectstatic = true", "workers = 1"))
+	w := NewWorld(t, One(user, `sandbox.enabled = true`, `env_file = "one.env"`, "migrate = true", "check = true", "collectstatic = true", "workers = 1", stableSoon, workLines))
 	const password = "a long random password"
 	port, socket := mariaDB(t, filepath.Join(w.Dir, "db"), password)
-	w.SaveSettings("one", strings.ReplaceAll(staticLines, "api_settings.assets", "api_settings.uploads")+fmt.Sprintf(`
+	settings := strings.ReplaceAll(staticLines, "api_settings.assets", "api_settings.uploads") + fmt.Sprintf(`
 BANNER = "one"
+INSTALLED_APPS = INSTALLED_APPS + ["django.contrib.sessions"]
 STATIC_ROOT = os.path.join(DATA_DIR, "static")
 MEDIA_ROOT = DATA_DIR
 LOGIN = {"ENGINE": "django.db.backends.mysql", "NAME": "medctrl", "USER": "medctrl", "PASSWORD": os.environ["MEDCTRL_DB_PASSWORD"]}
 DATABASES = {"default": dict(LOGIN, HOST="127.0.0.1", PORT=%s), "socket": dict(LOGIN, HOST=%q)}
-`, port, socket), RenameOver)
-	for path, text := range map[string]string{"API/assets/site.css": "plain", "API/api_settings/uploads.py": uploadsPage, "../one.env": "MEDCTRL_DB_PASSWORD='" + password + "'\n"} {
+`, port, socket)
+	w.SaveSettings("one", settings, RenameOver)
+	for path, text := range map[string]string{"API/assets/site.css": "plain", "API/api_settings/uploads.py": uploadsPage, "API/things/management/commands/consume.py": consume, "../one.env": "MEDCTRL_DB_PASSWORD='" + password + "'\n"} {
 		path = filepath.Join(w.Source, path)
 		mode := os.FileMode(0o644)
 		if strings.HasSuffix(path, ".env") {
@@ -196,7 +240,61 @@ DATABASES = {"default": dict(LOGIN, HOST="127.0.0.1", PORT=%s), "socket": dict(L
 	if got := ask("/peek?path=" + filepath.Join(w.Dir, "db", "log")); got != "PermissionError" {
 		t.Errorf("it reads the database's log: %s", got)
 	}
+	w.commandsWork(socket, settings)
 	w.Stop()
+}
+
+// commandsWork goes through the life of a command that runs for hours: it outlives the supervisor, is the
+// same after an upgrade, finishes what it is at when its release is replaced, and when it is stopped. In
+// the meantime Django's clearsessions does its work.
+func (w *World) commandsWork(socket, settings string) {
+	t := w.t
+	t.Helper()
+	sql := func(statement string) []string {
+		t.Helper()
+		out, err := exec.Command("mariadb", "--no-defaults", "--user=root", "--socket="+socket, "--skip-column-names", "--batch", "--execute="+statement, "medctrl").CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v: %s", statement, err, out)
+		}
+		return strings.Split(strings.TrimSuffix(string(out), "\n"), "\n")
+	}
+	consumer := func(of string) (pid int) {
+		t.Helper()
+		w.WaitStatus("one", "the consumer of release "+of, func(b BuildStatus) bool {
+			for _, p := range b.Processes {
+				if p.State == "running" && (of == "" || p.Release == of) {
+					pid = p.Pid
+				}
+			}
+			return pid > 0
+		})
+		return pid
+	}
+	sql("insert into django_session values ('old', '', '2020-01-01'), ('new', '', '2999-01-01')")
+	first, pid := w.WaitState("one", "running").Release, consumer("")
+	w.Signal(syscall.SIGKILL)
+	w.WaitEnd(10 * time.Second)
+	w.Start()
+	if now := consumer(""); now != pid {
+		t.Errorf("after the death of the supervisor the consumer is %d, before %d", now, pid)
+	}
+	w.Upgrade()
+	if now := consumer(""); now != pid {
+		t.Errorf("after an upgrade the consumer is %d, before %d", now, pid)
+	}
+	Eventually(t, patience, "the session that has expired to be deleted", func() (bool, string) {
+		left := fmt.Sprint(sql("select session_key from django_session"))
+		return left == "[new]", left
+	})
+	w.schedule("sessions", "a good run", func(s ScheduleStatus) bool { return s.Last != nil && s.Last.Result == "good" })
+	w.SaveSettings("one", settings+"BANNER = 'second'\n", RenameOver)
+	second := w.WaitRelease("one", first).Release
+	consumer(second)
+	w.MustCLI("stop", "one")
+	want := fmt.Sprint([]string{"begins one", "ends one", "begins second", "ends second"})
+	if got := fmt.Sprint(sql("select name from things_thing where name regexp '^(begins|ends) ' order by id")); got != want {
+		t.Errorf("the consumers write %s, want %s", got, want)
+	}
 }
 
 // uploadFile sends a file as a form does.

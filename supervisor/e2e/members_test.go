@@ -57,6 +57,37 @@ func TestClientsDoNotWaitForATreeBesideAnother(t *testing.T) {
 	w.Stop()
 }
 
+// Each tree of another server is probed by itself as well, also by the next supervisor.
+func TestHungTreeOfAServerByCommandIsFoundWhileAnotherServes(t *testing.T) {
+	t.Parallel()
+	w := NewWorld(t, One(probedOften, stableSoon, "replicas = 2", `command = ["{python}", "-I", "-S", "tiny_server.py", "{private}"]`))
+	w.Serve("one")
+	tr := w.Load("one", 100)
+	hangs := func() {
+		t.Helper()
+		victim := w.replicas(2)[1]
+		tr.GoOn(t, calm)
+		KillAll(t, Tree(victim), syscall.SIGSTOP)
+		w.replicas(2, victim)
+	}
+	hangs()
+	before := w.replicas(2)
+	w.Signal(syscall.SIGKILL)
+	w.WaitEnd(10 * time.Second)
+	w.Start()
+	if now := w.replicas(2); !slices.Equal(slices.Sorted(slices.Values(now)), slices.Sorted(slices.Values(before))) {
+		t.Errorf("after the death of the supervisor trees %v serve, before %v", now, before)
+	}
+	hangs()
+	tr.GoOn(t, calm)
+	tr.Stop().NoneLostBut(t, 2)
+	if out := w.MustCLI("check"); strings.Contains(out, "hangs") {
+		t.Errorf("check says %s", out)
+	}
+	t.Log(w.MustCLI("events"))
+	w.Stop()
+}
+
 // diary is a process that writes down when it begins and ends, and takes its time for the latter.
 const diary = `import os, signal, sys, time
 def write(what):

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -99,30 +100,52 @@ func TestWhatIsRemovedOfABuildsFolderIsMadeAgain(t *testing.T) {
 	w.Stop()
 }
 
-// TestLogThatCannotBeOpenedCostsTheLogAlone has things in its place that no log can be.
-func TestLogThatCannotBeOpenedCostsTheLogAlone(t *testing.T) {
+// TestLogBeginsAgainWithTheNextStartWhateverBecameOfIt has things in its place that no log can be, and
+// renames and removes it as others do who rotate logs.
+func TestLogBeginsAgainWithTheNextStartWhateverBecameOfIt(t *testing.T) {
 	t.Parallel()
 	w := tinyWorld(t)
 	pid := w.Serve("one").Pid
 	logs := filepath.Join(w.Root, ".supervisor", "logs")
-	for _, put := range []func() error{
-		func() error { return syscall.Mkfifo(filepath.Join(logs, "one.log"), 0o600) },
-		func() error { return os.Symlink("/dev/full", filepath.Join(logs, "one.log")) },
-		func() error { return os.Mkdir(filepath.Join(logs, "one.log"), 0o700) },
+	log := filepath.Join(logs, "one.log")
+	inPlace := func(put func() error) func() error {
+		return func() error { return errors.Join(os.RemoveAll(log), put()) }
+	}
+	for what, change := range map[string]func() error{
+		"FIFO":               inPlace(func() error { return syscall.Mkfifo(log, 0o600) }),
+		"link":               inPlace(func() error { return os.Symlink("/dev/full", log) }),
+		"folder":             inPlace(func() error { return os.Mkdir(log, 0o700) }),
+		"removed":            func() error { return os.Remove(log) },
+		"renamed":            func() error { return os.Rename(log, log+".theirs") },
+		"folder renamed":     func() error { return os.Rename(logs, logs+".theirs") },
+		"dangling link":      func() error { return errors.Join(os.RemoveAll(logs), os.Symlink("nowhere", logs)) },
+		"file in its folder": func() error { return errors.Join(os.RemoveAll(logs), os.WriteFile(logs, nil, 0o600)) },
 	} {
-		if err := os.RemoveAll(filepath.Join(logs, "one.log")); err != nil {
+		if err := change(); err != nil {
 			t.Fatal(err)
 		}
-		if err := put(); err != nil {
-			t.Fatal(err)
-		}
-		w.KillMaster("one", syscall.SIGKILL)
-		pid = w.WaitPid("one", pid).Pid
-		if b := w.WaitState("one", "running"); b.Reason != "" {
-			t.Errorf("reason %q", b.Reason)
+		w.MustCLI("restart", "one")
+		b := w.WaitPid("one", pid)
+		pid = b.Pid
+		if out, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/1", pid)); out != log || b.Reason != "" {
+			t.Errorf("%s: output goes to %q, %v, reason %q", what, out, err, b.Reason)
 		}
 	}
-	w.WaitLog("one.log") // it says which log cannot be opened
+	// Where that cannot be it costs the log alone, and is said.
+	taken := []string{log, log + ".aside"} // all the names that it could be moved to
+	for n := 2; n <= 20; n++ {
+		taken = append(taken, fmt.Sprintf("%s.aside%d", log, n))
+	}
+	for _, path := range taken {
+		if err := errors.Join(os.RemoveAll(path), os.Mkdir(path, 0o700)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.KillMaster("one", syscall.SIGKILL)
+	w.WaitPid("one", pid)
+	if out := w.MustCLI("status"); !strings.Contains(out, "what is printed is lost") {
+		t.Errorf("status does not say that there is no log:\n%s", out)
+	}
 	w.Stop()
 }
 

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // recipe is a server of docs/servers.md.
@@ -136,6 +138,88 @@ func (r recipe) behindKeptConnections(t *testing.T, rate float64) {
 		result := tr.Stop()
 		t.Log(result)
 		result.NoneLost(t)
+	}
+}
+
+// second are the commands of those servers that take a second listener, on which each tree is probed by itself.
+var second = map[string]string{
+	"uvicorn":              command("{python}", "-c", uvicornOfTwo),
+	"uvicorn with workers": command("{python}", "-c", uvicornOfTwoWithWorkers),
+	"hypercorn": command("{python}", "-m", "hypercorn", "--bind", "fd://3", "--bind", "fd://{private}", "--backlog", "2048", "--workers", "2",
+		"--graceful-timeout", "30", asgi),
+	"daphne":   command("{python}", "-m", "daphne", "--endpoint", "systemd:domain=UNIX:index=0", "--endpoint", "systemd:domain=UNIX:index=1", asgi),
+	"waitress": command("{python}", "-c", strings.Replace(waitress, "[socket.socket(fileno=3)]", "[socket.socket(fileno=n) for n in (3, {private})]", 1)),
+	"uwsgi": command("uwsgi", "--plugin", "python3", "--protocol", "http", "--socket", "fd://3", "--socket", "fd://{private}", "--listen", "2048", "--disable-logging",
+		"--master", "--processes", "4", "--need-app", "--virtualenv", "{venv}", "--module", wsgi, "--die-on-term"),
+	"gunicorn by command, gthread": command("{python}", "-m", "gunicorn", "--workers", "1", "--worker-class", "gthread", "--threads", "4", wsgi),
+	"gunicorn by command, gevent":  command("{python}", "-m", "gunicorn", "--workers", "1", "--worker-class", "gevent", wsgi),
+}
+
+const (
+	uvicornOfTwo = `import socket, uvicorn; config = uvicorn.Config("` + asgi + `", access_log=False); ` +
+		`uvicorn.Server(config).run([socket.socket(fileno=n) for n in (3, {private})])`
+	uvicornOfTwoWithWorkers = `import socket, uvicorn; from uvicorn.supervisors import Multiprocess; config = uvicorn.Config("` + asgi + `", access_log=False, workers=2); ` +
+		`Multiprocess(config, target=uvicorn.Server(config).run, sockets=[socket.socket(fileno=n) for n in (3, {private})]).run()`
+)
+
+// With two trees of any server on one listener neither an exchange nor a restart loses anything, and the
+// death or the hang of one only what it held.
+func TestServerByARecipeWithReplicasLosesNoRequest(t *testing.T) {
+	recipes := append(slices.Clip(recipes), recipe{name: "gunicorn by command, gthread", needs: "gunicorn", rate: 100, slow: 10},
+		recipe{name: "gunicorn by command, gevent", needs: "gevent", rate: 100, slow: 10})
+	for _, r := range recipes {
+		lines := r.lines
+		if line, known := second[r.name]; known {
+			lines = []string{line}
+		}
+		t.Run(r.name, func(t *testing.T) {
+			t.Parallel()
+			if os.Getenv("MEDCTRL_TEST_RECIPES") == "" {
+				t.Skip("only by make recipes")
+			}
+			r.skipWithout(t)
+			w := NewWorld(t, One(append(lines, stableSoon, "replicas = 2", `health = { interval = "500ms", timeout = "2s", failures = 2, start_timeout = "30s" }`)...))
+			w.WithDjango()
+			w.Serve("one")
+			w.replicas(2)
+			loads := []*Traffic{w.Load("one", r.rate), StartLoad(t, Load{Network: "unix", Addr: w.Socket("one"), Path: "/slow?ms=400", Rate: r.slow})}
+			calmly := func() {
+				for _, tr := range loads {
+					tr.GoOn(t, calm)
+				}
+			}
+			calmly()
+			for _, banner := range []string{"first", "second"} {
+				before := w.replicas(2)
+				w.SetBanner("one", banner, RenameOver)
+				w.WaitBanner("one", banner)
+				w.replicas(2, before...)
+				calmly()
+			}
+			before := w.replicas(2)
+			w.MustCLI("restart", "one")
+			w.replicas(2, before...)
+			calmly()
+			for _, tr := range loads {
+				result := tr.Stop()
+				t.Log(r.name, result)
+				result.NoneLost(t)
+			}
+			for _, how := range []struct {
+				name string
+				sig  syscall.Signal
+			}{{"killed", syscall.SIGKILL}, {"stopped", syscall.SIGSTOP}, {"killed", syscall.SIGKILL}, {"stopped", syscall.SIGSTOP}} {
+				tr := w.Load("one", r.rate)
+				tr.GoOn(t, calm)
+				victim := w.replicas(2)[1]
+				KillAll(t, Tree(victim), how.sig)
+				w.replicas(2, victim)
+				tr.GoOn(t, calm)
+				result := tr.Stop()
+				t.Logf("%s, one of two %s: longest gap %v; %v", r.name, how.name, result.LongestGap.Round(time.Millisecond), result)
+				result.NoneLostBut(t, int(r.rate/4))
+			}
+		})
 	}
 }
 

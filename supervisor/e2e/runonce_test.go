@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -60,26 +61,7 @@ func (w *World) RunOnce(t *testing.T, args ...string) *once {
 // RunOnceAtTerminal does so at a terminal of 33 lines and 99 columns.
 func (w *World) RunOnceAtTerminal(t *testing.T, args ...string) *once {
 	t.Helper()
-	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { person.Close() })
-	fd := int(person.Fd())
-	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
-	if err == nil {
-		err = unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0)
-	}
-	if err == nil {
-		err = unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 33, Col: 99})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	program, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	person, program := openTerminal(t)
 	defer program.Close()
 	o := &once{t: t, Cmd: exec.Command(Binary(t), append([]string{"-c", w.File, "run"}, args...)...), ended: make(chan struct{}), keys: person}
 	o.Dir, o.Env = w.Dir, append(os.Environ(), "TERM=vt100")
@@ -88,6 +70,34 @@ func (w *World) RunOnceAtTerminal(t *testing.T, args ...string) *once {
 	o.begin()
 	go io.Copy(&o.out, person) // ends with an error when nobody has the other side any more
 	return o
+}
+
+// openTerminal returns the sides of a terminal of 33 lines and 99 columns. The caller closes program's.
+func openTerminal(t *testing.T) (person, program *os.File) {
+	t.Helper()
+	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { person.Close() })
+	raw, err := person.SyscallConn() // Fd would have a Close wait for who reads
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, failed := 0, error(nil)
+	err = raw.Control(func(desc uintptr) {
+		fd := int(desc)
+		n, failed = unix.IoctlGetInt(fd, unix.TIOCGPTN)
+		failed = errors.Join(failed, unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0),
+			unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, &unix.Winsize{Row: 33, Col: 99}))
+	})
+	if err = errors.Join(err, failed); err != nil {
+		t.Fatal(err)
+	}
+	if program, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
+		t.Fatal(err)
+	}
+	return person, program
 }
 
 func (o *once) begin() {

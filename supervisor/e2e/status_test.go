@@ -29,22 +29,23 @@ type Status struct {
 
 // BuildStatus is one build's part of Status.
 type BuildStatus struct {
-	Name       string    `json:"name"`
-	State      string    `json:"state"`
-	Reason     string    `json:"reason"`
-	Release    string    `json:"release"`
-	Pid        int       `json:"pid"`
-	Since      time.Time `json:"since"`
-	Restarts   int       `json:"restarts"`
-	LastExit   string    `json:"last_exit"`
-	Socket     string    `json:"socket"`
-	Location   string    `json:"location"`
-	Healthy    bool      `json:"healthy"`
-	Building   bool      `json:"building"`
-	BuildError string    `json:"build_error"`
-	NextTry    time.Time `json:"next_try"`
-	Releases   []string  `json:"releases"`
-	Replicas   struct {
+	Name          string    `json:"name"`
+	State         string    `json:"state"`
+	Reason        string    `json:"reason"`
+	Release       string    `json:"release"`
+	Pid           int       `json:"pid"`
+	Since         time.Time `json:"since"`
+	Restarts      int       `json:"restarts"`
+	LastExit      string    `json:"last_exit"`
+	Socket        string    `json:"socket"`
+	Location      string    `json:"location"`
+	Healthy       bool      `json:"healthy"`
+	Building      bool      `json:"building"`
+	BuildProgress string    `json:"build_progress"`
+	BuildError    string    `json:"build_error"`
+	NextTry       time.Time `json:"next_try"`
+	Releases      []string  `json:"releases"`
+	Replicas      struct {
 		Want, Ready int
 		Pids        []int
 	} `json:"replicas"`

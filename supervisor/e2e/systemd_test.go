@@ -167,6 +167,10 @@ func TestBootedSystemdKeepsTheServiceServing(t *testing.T) {
 		if exposure, err := strconv.ParseFloat(found[1], 64); err != nil || exposure > 4.5 {
 			t.Errorf("the exposure is %s, want at most 4.5:\n%s", found[1], said)
 		}
+		// Nobody but the supervisor itself speaks for the service, or gives it descriptors to keep.
+		if said := b.must("systemctl", "show", "--value", "--property=NotifyAccess", "medctrl-supervisor"); strings.TrimSpace(said) != "main" {
+			t.Errorf("the manager listens to %q", said)
+		}
 		// What runs there is what the unit says.
 		status := b.must("cat", "/proc/"+strconv.Itoa(pid)+"/status")
 		if !regexp.MustCompile(`NoNewPrivs:\s1`).MatchString(status) || !regexp.MustCompile(`Seccomp:\s2`).MatchString(status) {

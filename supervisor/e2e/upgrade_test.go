@@ -145,6 +145,11 @@ func TestUpgradeThatCannotBeLeavesEverythingAsItIs(t *testing.T) {
 		t.Errorf("with a bad file: exit %d, %q", code, errOut)
 	}
 	w.WriteConfig()
+	w.Replace(w.File, `root = "root"`, `root = "elsewhere"`, Overwrite)
+	if _, errOut, code := w.CLI("upgrade"); code != 1 || !strings.Contains(errOut, "root changed from") {
+		t.Errorf("with another root: exit %d, %q", code, errOut)
+	}
+	w.WriteConfig()
 	w.Upgrade()
 	tr.GoOn(t, calm)
 	tr.Stop().NoneLost(t)

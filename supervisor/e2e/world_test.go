@@ -116,6 +116,12 @@ func (w *World) SetBuilds(entries ...string) {
 // when it has ended.
 func (w *World) Start() {
 	w.t.Helper()
+	w.start(w.command())
+}
+
+// command is how the supervisor is started.
+func (w *World) command() *exec.Cmd {
+	w.t.Helper()
 	w.prepare()
 	program := w.Program
 	if program == "" {
@@ -126,7 +132,7 @@ func (w *World) Start() {
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Dir = w.Dir
 	cmd.Env = append(os.Environ(), w.Env...)
-	w.start(cmd)
+	return cmd
 }
 
 func (w *World) start(cmd *exec.Cmd) {
@@ -136,10 +142,12 @@ func (w *World) start(cmd *exec.Cmd) {
 		w.t.Fatal(err)
 	}
 	defer log.Close() // the child has its own copy
-	cmd.Stdout, cmd.Stderr = log, log
-	// A process group of its own: a Ctrl-C for the tests does not reach it. It ends with us, even
-	// when we are killed.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	if cmd.Stderr == nil {
+		cmd.Stdout, cmd.Stderr = log, log
+		// A process group of its own: a Ctrl-C for the tests does not reach it. It ends with us, even
+		// when we are killed.
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	}
 	var startErr error
 	if len(w.Without) == 0 {
 		startErr = StartBound(cmd)

@@ -1,11 +1,11 @@
 package front
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 
 	"github.com/medctrl/medctrl-supervisor/supervisor/bound"
@@ -25,7 +25,7 @@ func (f *Front) hold(r *http.Request) (*http.Request, *spool, error) {
 	if r.ContentLength > MaxBody {
 		return r, nil, &tooLarge{r.ContentLength}
 	}
-	kept := f.bodies.spool(clientAddress(r), false, MaxBody)
+	kept := f.bodies.spool(f.clientAddress(r), false, MaxBody)
 	client := clientOf(r.Context())
 	client.becomes(bound.Sending)
 	defer client.becomes(bound.Working)
@@ -87,7 +87,7 @@ func (f *Front) readAhead(resp *http.Response) {
 		return
 	}
 	from := resp.Body
-	a := &ahead{spool: f.ahead.spool(clientAddress(resp.Request), true, MaxAhead), from: from, ended: make(chan struct{})}
+	a := &ahead{spool: f.ahead.spool(f.clientAddress(resp.Request), true, MaxAhead), from: from, ended: make(chan struct{})}
 	go a.pump(f.ahead)
 	resp.Body = a
 }
@@ -126,12 +126,8 @@ func (a *ahead) Close() error {
 }
 
 // clientAddress is whom a body is counted for.
-func clientAddress(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
+func (f *Front) clientAddress(r *http.Request) string {
+	return cmp.Or(f.originOf(r).client, r.RemoteAddr)
 }
 
 // refuseBody responds to a request whose body was not kept.

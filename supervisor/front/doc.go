@@ -32,9 +32,10 @@
 //   - Routes change under load without a request lost.
 //
 // Headers are those of Debian's /etc/nginx/proxy_params and two more. Host is kept. X-Forwarded-For
-// is what the client sent with its address appended, so only its last element can be trusted.
+// is what the client sent with its address appended, so only its last element can be trusted, or of
+// one from [Front.Trust] those after the client's, which is X-Real-IP then.
 // X-Forwarded-Proto, X-Forwarded-Host, X-Forwarded-Prefix (the location that was removed) and
-// X-Real-IP are set, whatever the client sent, unless it is a proxy that is believed ([Front.Believe]); its other X-Forwarded-* and its Forwarded are
+// X-Real-IP are set, whatever the client sent; its other X-Forwarded-* and its Forwarded are
 // dropped. So are, as Nginx does it, hop-by-hop headers and header names with an underscore: WSGI
 // cannot tell X_Real_IP from X-Real-IP.
 //

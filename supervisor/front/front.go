@@ -6,8 +6,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,11 +17,12 @@ import (
 type Front struct {
 	*Server
 	table  atomic.Pointer[routes]
-	nearer atomic.Pointer[[]netip.Prefix] // the proxies that are believed
 	proxy  httputil.ReverseProxy
 	bodies *store // of requests
 	ahead  *store // of responses
 	counts counts
+
+	proxies atomic.Pointer[Proxies] // nil: none
 }
 
 // Stats are counts since the Front was made.
@@ -57,7 +56,6 @@ func New(log hclog.Logger, folder string) *Front {
 	f := &Front{bodies: newStore(folder), ahead: newStore(folder)}
 	f.Server = newServer("front", log, f, StallTimeout)
 	f.table.Store(&routes{})
-	f.Believe(nil)
 	f.proxy = httputil.ReverseProxy{
 		Rewrite:        f.rewrite,
 		Transport:      &twice{once: newTransport(), counts: &f.counts},
@@ -73,16 +71,6 @@ func New(log hclog.Logger, folder string) *Front {
 func (f *Front) SetRoutes(given []Route) {
 	table := newRoutes(given)
 	f.table.Store(&table)
-}
-
-// Believe sets the networks of proxies before the front: what these say of the client, in
-// X-Forwarded-Proto, -Host, -Prefix and X-Real-IP, is passed on as they say it.
-func (f *Front) Believe(proxies []netip.Prefix) { f.nearer.Store(&proxies) }
-
-// believes reports whether a request comes from one of the proxies.
-func (f *Front) believes(remote string) bool {
-	from, err := netip.ParseAddrPort(remote)
-	return err == nil && slices.ContainsFunc(*f.nearer.Load(), func(p netip.Prefix) bool { return p.Contains(from.Addr().Unmap()) })
 }
 
 // LimitFiles sets how many bodies may be kept in files at once, each way.
@@ -167,36 +155,20 @@ func (f *Front) rewrite(pr *httputil.ProxyRequest) {
 	if _, ok := in.Header["User-Agent"]; !ok {
 		out.Header.Set("User-Agent", "") // else net/http sends its own
 	}
-	proto := "http"
-	if in.TLS != nil {
-		proto = "https"
-	}
-	out.Header.Set("X-Forwarded-Proto", proto)
+	from := f.originOf(in)
+	out.Header.Set("X-Forwarded-Proto", from.proto)
 	out.Header.Set("X-Forwarded-Host", in.Host)
 	if to.Location != "/" && !to.Keep {
 		out.Header.Set("X-Forwarded-Prefix", to.Location)
 	}
 	out.Header.Del("X-Real-IP")
-	prefix := out.Header.Get("X-Forwarded-Prefix")
 	via := in.Header.Values("X-Forwarded-For")
-	// a unix socket's peer has no address
-	if ip, _, err := net.SplitHostPort(in.RemoteAddr); err == nil {
-		out.Header.Set("X-Real-IP", ip)
-		via = append(via[:len(via):len(via)], ip)
+	if from.peer != "" {
+		out.Header.Set("X-Real-IP", from.client)
+		via = append(via[:len(via):len(via)], from.peer)
 	}
 	if len(via) > 0 {
 		out.Header.Set("X-Forwarded-For", strings.Join(via, ", "))
-	}
-	if !f.believes(in.RemoteAddr) {
-		return
-	}
-	for _, name := range []string{"X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Prefix", "X-Real-Ip"} {
-		if said := in.Header.Values(name); len(said) == 1 && said[0] != "" { // of two, one is the client's
-			out.Header.Set(name, said[0])
-		}
-	}
-	if before := in.Header.Get("X-Forwarded-Prefix"); before != "" && prefix != "" {
-		out.Header.Set("X-Forwarded-Prefix", strings.TrimSuffix(before, "/")+prefix)
 	}
 }
 

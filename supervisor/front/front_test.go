@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -202,47 +201,6 @@ func TestNoRouteIsAPlain404(t *testing.T) {
 	}
 	if f.Stats().Unrouted != 1 {
 		t.Errorf("stats %+v", f.Stats())
-	}
-}
-
-// A proxy that took TLS off is heard, if it is one of those that are named.
-func TestAProxyThatIsNamedIsBelieved(t *testing.T) {
-	t.Parallel()
-	heads := make(chan http.Header, 1)
-	socket := serveBuild(t, func(_ http.ResponseWriter, r *http.Request) { heads <- r.Header })
-	f, addr := serveFront(t, Route{Build: "a", Location: "/api", Socket: socket})
-	for _, c := range []struct {
-		proxies []string
-		lines   string
-		want    map[string]string
-	}{
-		{nil, "X-Forwarded-Proto: https\r\n", map[string]string{"X-Forwarded-Proto": "http", "X-Real-Ip": "127.0.0.1"}},
-		{[]string{"10.0.0.0/8", "::1/128"}, "X-Forwarded-Proto: https\r\n", map[string]string{"X-Forwarded-Proto": "http"}},
-		{[]string{"::1/128", "127.0.0.0/8"}, "X-Forwarded-Proto: https\r\nX-Forwarded-Host: medctrl.example\r\nX-Forwarded-Prefix: /site/\r\nX-Real-IP: 1.2.3.4\r\nX-Forwarded-For: 1.2.3.4\r\nX-Forwarded-Ssl: on\r\n",
-			map[string]string{"X-Forwarded-Proto": "https", "X-Forwarded-Host": "medctrl.example", "X-Forwarded-Prefix": "/site/api", "X-Real-Ip": "1.2.3.4", "X-Forwarded-For": "1.2.3.4, 127.0.0.1", "X-Forwarded-Ssl": ""}},
-		{[]string{"127.0.0.1/32"}, "X-Forwarded-Proto: https\r\nX-Forwarded-Proto: http\r\n", map[string]string{"X-Forwarded-Proto": "http", "X-Forwarded-Prefix": "/api", "X-Real-Ip": "127.0.0.1"}},
-		{[]string{"0.0.0.0/0"}, "", map[string]string{"X-Forwarded-Proto": "http", "X-Forwarded-Host": "x", "X-Real-Ip": "127.0.0.1"}},
-	} {
-		var proxies []netip.Prefix
-		for _, text := range c.proxies {
-			proxies = append(proxies, netip.MustParsePrefix(text))
-		}
-		f.Believe(proxies)
-		conn, err := net.Dial("tcp", addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		fmt.Fprintf(conn, "GET /api/x HTTP/1.1\r\nHost: x\r\n%sConnection: close\r\n\r\n", c.lines)
-		if _, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil {
-			t.Fatal(err)
-		}
-		conn.Close()
-		got := <-heads
-		for name, want := range c.want {
-			if strings.Join(got.Values(name), "|") != want {
-				t.Errorf("%v, %q: %s is %q, want %q", c.proxies, c.lines, name, got.Values(name), want)
-			}
-		}
 	}
 }
 

@@ -20,16 +20,26 @@ const logMode = 0o640
 // never blocks: what is in a log's place may be of others. As root nothing is opened or made where who
 // finds somebody else who could exchange the folder: what a server prints would be written to a file
 // of their choice.
+//
+// The error wraps ErrOther where what is in the log's place is not what would be made there.
 func Append(path string, who custody.Custody) (*os.File, error) {
 	if err := guarded(path, who); err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	f, err := openAppend(path)
+	if err != nil && !errors.Is(err, ErrOther) && !isPlain(path) {
+		if _, there := os.Lstat(path); there == nil {
+			err = fmt.Errorf("%w: %w", ErrOther, err) // a folder, or a FIFO that nobody reads
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}
 	return f, nil
 }
+
+// ErrOther says that what is in the place of a log is none that we would make.
+var ErrOther = errors.New("something else is in the place of the log")
 
 func openAppend(path string) (*os.File, error) {
 	const flags = os.O_WRONLY | os.O_APPEND | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_NOCTTY
@@ -42,7 +52,7 @@ func openAppend(path string) (*os.File, error) {
 	}
 	f, err = os.OpenFile(path, flags, 0)
 	if errors.Is(err, unix.ELOOP) {
-		return nil, fmt.Errorf("%s is a link, and links are not followed here; move it away", path)
+		return nil, fmt.Errorf("%w: %s is a link, and links are not followed here; move it away", ErrOther, path)
 	}
 	if errors.Is(err, fs.ErrPermission) && isPlain(path) && os.Chmod(path, logMode) == nil {
 		f, err = os.OpenFile(path, flags, 0) // it is ours, and somebody took our right to it away
@@ -64,11 +74,11 @@ func ours(f *os.File) error {
 	}
 	switch {
 	case st.Mode&unix.S_IFMT != unix.S_IFREG:
-		return fmt.Errorf("%s is not a plain file; move it away", f.Name())
+		return fmt.Errorf("%w: %s is not a plain file; move it away", ErrOther, f.Name())
 	case st.Nlink > 1:
-		return fmt.Errorf("%s is a second name of another file; move it away", f.Name())
+		return fmt.Errorf("%w: %s is a second name of another file; move it away", ErrOther, f.Name())
 	case st.Uid != 0 && int(st.Uid) != os.Geteuid():
-		return fmt.Errorf("%s belongs to user %d, not to us: chown it, or move it away", f.Name(), st.Uid)
+		return fmt.Errorf("%w: %s belongs to user %d, not to us: chown it, or move it away", ErrOther, f.Name(), st.Uid)
 	}
 	return nil
 }

@@ -76,13 +76,8 @@ func (n *notifier) watch(path string) bool {
 	if n == nil {
 		return false
 	}
-	dir := filepath.Dir(path)
-	if _, ok := n.folders[dir]; !ok {
-		wd, err := unix.InotifyAddWatch(n.fd, dir, unix.IN_CREATE|unix.IN_MOVED_TO|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF|unix.IN_ONLYDIR)
-		if err != nil {
-			return false
-		}
-		n.folders[dir] = int32(wd)
+	if !n.watchFolder(filepath.Dir(path)) {
+		return false
 	}
 	wd, err := unix.InotifyAddWatch(n.fd, path, unix.IN_MODIFY|unix.IN_ONESHOT|unix.IN_DONT_FOLLOW)
 	switch {
@@ -96,6 +91,22 @@ func (n *notifier) watch(path string) bool {
 		n.unwatch(path) // of the file that had the name before
 	}
 	n.logs[int32(wd)], n.wds[path] = path, int32(wd)
+	return true
+}
+
+// watchFolder has what is made in a folder told. It says whether that can be relied on.
+func (n *notifier) watchFolder(dir string) bool {
+	if n == nil {
+		return false
+	}
+	if _, ok := n.folders[dir]; ok {
+		return true
+	}
+	wd, err := unix.InotifyAddWatch(n.fd, dir, unix.IN_CREATE|unix.IN_MOVED_TO|unix.IN_DELETE_SELF|unix.IN_MOVE_SELF|unix.IN_ONLYDIR)
+	if err != nil {
+		return false
+	}
+	n.folders[dir] = int32(wd)
 	return true
 }
 

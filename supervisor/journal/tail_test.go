@@ -161,7 +161,7 @@ func TestWatchRotatesWhatIsDueAndEndsWithItsContext(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		Watch(ctx, func() []string { return paths }, Policy{MaxBytes: 20_000, Keep: 50}, time.Millisecond, hclog.NewNullLogger())
+		Watch(ctx, func() []string { return paths }, nil, Policy{MaxBytes: 20_000, Keep: 50}, time.Millisecond, hclog.NewNullLogger())
 	}()
 	until := func(what string, holds func() bool) {
 		for deadline := time.Now().Add(10 * time.Second); !holds(); <-time.After(time.Millisecond) {

@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -12,10 +13,11 @@ import (
 const quick = 250 * time.Millisecond
 
 // Watch rotates the logs that paths names until ctx ends: within a moment of growing too large where
-// the kernel tells of a write to a quiet one (inotify), and however that is every so often. It also
-// finishes what an earlier process left. A log that is quiet costs one look at its size each time. It
-// returns when ctx ends and the rotation under way is done.
-func Watch(ctx context.Context, paths func() []string, p Policy, every time.Duration, log hclog.Logger) {
+// the kernel tells of a write to a quiet one (inotify), and however that is every so often. changed
+// says that paths names others than before. It also finishes what an earlier process left. A log that
+// is quiet costs one look at its size each time. It returns when ctx ends and the rotation under way is
+// done.
+func Watch(ctx context.Context, paths func() []string, changed <-chan struct{}, p Policy, every time.Duration, log hclog.Logger) {
 	w := watcher{policy: p.orDefault(), log: log, notifier: newNotifier()}
 	var events <-chan []event
 	if w.notifier == nil {
@@ -29,18 +31,23 @@ func Watch(ctx context.Context, paths func() []string, p Policy, every time.Dura
 	defer all.Stop()
 	soon := time.NewTicker(quick)
 	defer soon.Stop()
+	listed := false // all are to be looked at soon, once for many changes
 	for w.round(ctx, paths()); ctx.Err() == nil; {
 		tick := soon.C
-		if !w.restless() {
+		if !listed && !w.restless() {
 			tick = nil
 		}
 		select {
 		case some := <-events:
-			if w.told(some) {
+			listed = w.told(some) || listed
+		case <-changed:
+			listed = true
+		case <-tick:
+			if listed {
 				w.round(ctx, paths())
 			}
-		case <-tick:
 			w.look(ctx)
+			listed = false
 		case <-all.C:
 			w.round(ctx, paths())
 		case <-ctx.Done():
@@ -74,6 +81,7 @@ func (w *watcher) round(ctx context.Context, paths []string) {
 		if ctx.Err() != nil {
 			return
 		}
+		w.notifier.watchFolder(filepath.Dir(path)) // also while the log itself is looked at: it may not be the only one
 		n, seen := w.known[path]
 		if !seen || n.trouble != "" {
 			n = w.rotate(ctx, path, n)
@@ -142,6 +150,8 @@ func (w *watcher) told(events []event) (all bool) {
 		if n, ok := w.known[path]; ok {
 			n.busy = true
 			w.known[path] = n
+		} else {
+			all = all || filepath.Ext(path) == ".log" // made in a folder of others: it may be one of paths by now
 		}
 	}
 	return all

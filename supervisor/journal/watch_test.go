@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ func watching(t *testing.T, p Policy, paths ...string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var done sync.WaitGroup
 	done.Go(func() {
-		Watch(ctx, func() []string { return paths }, p, time.Hour, hclog.NewNullLogger())
+		Watch(ctx, func() []string { return paths }, nil, p, time.Hour, hclog.NewNullLogger())
 	})
 	t.Cleanup(func() {
 		cancel()
@@ -73,6 +74,32 @@ func TestBurstIsRotatedAwayWithoutALookAtAllLogs(t *testing.T) {
 		t.Fatal(err)
 	}
 	bursts(t, one, p)
+	bursts(t, two, p)
+}
+
+// A build that is new, as each is at a start.
+func TestBurstIntoALogThatIsNewIsRotatedAwayAtOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	p := Policy{MaxBytes: 100_000, Keep: 3}
+	var paths atomic.Pointer[[]string]
+	paths.Store(&[]string{})
+	changed := make(chan struct{}, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	var done sync.WaitGroup
+	done.Go(func() {
+		Watch(ctx, func() []string { return *paths.Load() }, changed, p, time.Hour, hclog.NewNullLogger())
+	})
+	defer done.Wait()
+	defer cancel()
+	one, two := filepath.Join(dir, "one.log"), filepath.Join(dir, "two.log")
+	if err := os.WriteFile(one, make([]byte, 300_000), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	paths.Store(&[]string{one})
+	changed <- struct{}{}
+	bursts(t, one, p)
+	paths.Store(&[]string{one, two}) // of a schedule, say: it is made in a folder that is watched
 	bursts(t, two, p)
 }
 

@@ -31,6 +31,7 @@ const (
 	theUser    = "every container runs as user and group 10001, without privileges"
 	theCluster = "the container is the sandbox: no privileges, a read-only file system; what it may connect to is for a NetworkPolicy to say"
 	oneBuild   = "a pod has one build and one release, that of its image"
+	oneCluster = "a cluster does it once, whatever its hosts are called: by a Job, a CronJob or a Deployment with `count` pods"
 	dashboards = "the pods' supervisors have none: kubectl, and the metrics, show what runs"
 )
 
@@ -42,7 +43,7 @@ var rules = map[string]rule{
 	"supervisor.log_dir":             lost("what the servers print lies in a volume of the pod, and goes with it: `logs` shows it"),
 	"supervisor.max_parallel_builds": lost(oneBuild),
 	"supervisor.front":               carried,
-	"supervisor.front_proxies":       lost("a pod believes whatever reaches it, as only the cluster does: keep others out by a NetworkPolicy"),
+	"supervisor.front_proxies":       lost("a pod believes whatever reaches it from a private network, as only the cluster does: keep others out by a NetworkPolicy"),
 	"supervisor.dashboard":           lost(dashboards),
 	"supervisor.dashboard_read":      lost(dashboards),
 	"supervisor.dashboard_write":     lost(dashboards),
@@ -62,6 +63,7 @@ var rules = map[string]rule{
 	"system_site_packages": {toml: true, said: "the image has to have these packages: add them to PACKAGES in the Containerfile"},
 	"pip_args":             {toml: true, open: true},
 	"migrate":              carried,
+	"once_on":              lost(oneCluster),
 	"collectstatic":        {toml: true, said: "the files are collected when the image is made, with stand-ins for what the Secret has, and copied to STATIC_ROOT when a pod starts, so that has to be below MEDCTRL_DATA or in /tmp", plain: "the files are in the image, and nothing copies them to STATIC_ROOT: serve them from MEDCTRL_STATIC"},
 	"check":                carried,
 	"working_dir":          kept,
@@ -125,6 +127,7 @@ var rules = map[string]rule{
 	"process.graceful_timeout": carried,
 	"process.env":              carried,
 	"process.ready":            lost("nobody takes READY=1 and WATCHDOG=1: a container counts as ready once it has started. Add a probe if the program has something to ask"),
+	"process.once":             lost(oneCluster),
 	"process.overlap":          carried,
 	"process.required":         lost("a Deployment does not hold back another: `kubectl rollout status` of both tells"),
 
@@ -135,6 +138,7 @@ var rules = map[string]rule{
 	"schedule.timezone": carried,
 	"schedule.timeout":  carried,
 	"schedule.catch_up": carried,
+	"schedule.once":     lost(oneCluster),
 	"schedule.overlap":  carried,
 	"schedule.spread":   lost("a CronJob starts at its minute: choose other minutes for builds that get into each other's way"),
 }

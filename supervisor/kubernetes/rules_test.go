@@ -17,7 +17,7 @@ var samples = map[string]string{
 	"supervisor.metrics": `"127.0.0.1:9105"`, "supervisor.control_group": `"root"`, "supervisor.include": `["more.toml"]`,
 
 	"source": `"other"`, "app_dir": `"Other"`, "requirements": `"reqs/all.txt"`, "settings_dir": `"other"`, "wsgi": `"x:y"`, "location": `"/x"`, "strip_prefix": "false",
-	"python": `"/usr/bin/python3"`, "system_site_packages": "true", "pip_args": `["-q"]`, "migrate": "false", "collectstatic": "true", "check": "false", "working_dir": `"{data}"`,
+	"python": `"/usr/bin/python3"`, "system_site_packages": "true", "pip_args": `["-q"]`, "migrate": "false", "once_on": `"web-1"`, "collectstatic": "true", "check": "false", "working_dir": `"{data}"`,
 	"workers": "3", "threads": "3", "worker_class": `"gthread"`, "timeout": `"31s"`, "graceful_timeout": `"31s"`, "command": `["{python}", "x.py"]`, "gunicorn_args": `["--preload"]`,
 	"env": `{ A = "b" }`, "env_file": `"development.env"`, "pass_env": `["A"]`, "user": `"root"`, "group": `"root"`, "umask": `"0077"`, "no_new_privs": "false",
 	"socket_group": `"root"`, "socket_mode": `"0600"`, "replicas": "2", "autostart": "false", "restart": `"never"`, "restart_delay_max": `"31s"`, "stable_after": `"11s"`,
@@ -29,9 +29,9 @@ var samples = map[string]string{
 	"limits.memory": `"1G"`, "limits.cpu": "1.5", "limits.tasks": "10", "limits.nofile": "1000", "limits.core": `"1M"`,
 
 	"process.name": `"other"`, "process.command": `["y"]`, "process.count": "2", "process.restart": `"never"`, "process.stop_signal": `"INT"`, "process.graceful_timeout": `"31s"`,
-	"process.env": `{ A = "b" }`, "process.ready": `"notify"`, "process.overlap": "true", "process.required": "true",
+	"process.env": `{ A = "b" }`, "process.ready": `"notify"`, "process.once": "true", "process.overlap": "true", "process.required": "true",
 	"schedule.name": `"other"`, "schedule.command": `["y"]`, "schedule.cron": `"1 1 * * *"`, "schedule.every": `"15m"`, "schedule.timezone": `"UTC"`, "schedule.timeout": `"31s"`,
-	"schedule.catch_up": "true", "schedule.overlap": "true", "schedule.spread": `"31s"`,
+	"schedule.catch_up": "true", "schedule.once": "false", "schedule.overlap": "true", "schedule.spread": `"31s"`,
 }
 
 // unseen are keys of which nothing needs to be said: a pod has a root and a front of its own, and the

@@ -17,7 +17,7 @@ func (b *build) toml() string {
 	t.WriteString("# Its release is made with the image by `medctrl-supervisor build`. An edit needs another image.\n")
 	fmt.Fprintf(&t, "root = %s\n\n[supervisor]\n", config.TOMLText(rootDir))
 	fmt.Fprintf(&t, "front = \"0.0.0.0:%d\"\n", webPort)
-	t.WriteString("front_proxies = [\"0.0.0.0/0\", \"::/0\"]   # only the cluster reaches a pod: what its gateway says of clients, https or not, counts\n")
+	t.WriteString("front_proxies = [\"10.0.0.0/8\", \"172.16.0.0/12\", \"192.168.0.0/16\", \"100.64.0.0/10\", \"fc00::/7\"]   # only the cluster reaches a pod: what its gateway says of clients, https or not, counts\n")
 	for _, k := range b.shared {
 		fmt.Fprintf(&t, "%s = %s\n", strings.TrimPrefix(k.Key, "supervisor."), k.Value)
 	}

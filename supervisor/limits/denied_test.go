@@ -34,7 +34,7 @@ func TestLimitThatTheKernelDoesNotTakeIsNamedAndNotNoted(t *testing.T) {
 	f, r := fakeRoom(t)
 	tree := trees + "/x:one:1"
 	f.cgroup(tree, "cpu memory pids")
-	g, _, err := r.Make(all, "x/one/1", f.path(tree))
+	g, _, err := r.Make(all, "x/one/1", f.path(tree), "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,5 +6,8 @@
 // in v2 they are the cgroups that trees of processes have anyway, in v1 they are folders of their own,
 // one for each controller. A [Group] is the limits of one tree.
 //
+// Several trees may be in a pool ([Room.Bound]): each has limits of its own, and all of them have the
+// pool's together.
+//
 // A limit that cannot be had is an error that names what is missing, never silence.
 package limits

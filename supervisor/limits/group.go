@@ -14,11 +14,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Group is the limits of one tree of processes.
+// Group is the limits of one tree of processes, or of a pool of them.
 type Group struct {
 	room *Room
-	own  string              // the tree's cgroup in v2, or ""
+	own  string              // its cgroup in v2, or ""
 	v1   [controllers]string // its cgroups in v1, where they may be, or ""
+	pool *Group              // in which it counts together with others, or nil
+	all  bool                // it is a pool itself
+	want Limits              // of a pool, also before it has a cgroup; Room.mu guards it
 
 	mu     sync.Mutex
 	set    Limits
@@ -27,8 +30,9 @@ type Group struct {
 }
 
 // Make makes the cgroups of a tree, with its limits, before its first process. own is its cgroup in v2,
-// or "" where it has none. enter are the cgroups that the first process must enter, in addition to own.
-func (r *Room) Make(l Limits, mark, own string) (g *Group, enter []string, err error) {
+// or "" where it has none; within is its pool (Room.Bound), or "". enter are the cgroups that the first
+// process must enter, in addition to own.
+func (r *Room) Make(l Limits, mark, own, within string) (g *Group, enter []string, err error) {
 	made := &Group{room: r, own: own}
 	if l == (Limits{}) {
 		return made, nil, nil
@@ -56,12 +60,18 @@ func (r *Room) Make(l Limits, mark, own string) (g *Group, enter []string, err e
 			}
 			continue
 		}
-		dir := filepath.Join(w.dir, name)
+		dir, err := MakeFolder(w.dir, within, name)
 		made.v1[c] = dir
-		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err != nil {
 			return nil, nil, fmt.Errorf("limits.%s cannot be applied: %w", c.key(), err)
 		}
 		enter = append(enter, dir)
+	}
+	if within != "" {
+		made.pool = r.poolOf(within, made)
+		if err := made.pool.ensure(l); err != nil {
+			return nil, nil, err
+		}
 	}
 	if err := made.Set(l); err != nil {
 		return nil, nil, err
@@ -86,10 +96,18 @@ func (r *Room) Of(mark, own string, pid int) *Group {
 	for c, h := range r.machine.v1 {
 		switch place := places[controller(c).String()]; {
 		case h == nil:
-		case filepath.Base(place) == name && filepath.Base(filepath.Dir(place)) == r.name:
+		case filepath.Base(place) == name && r.isRoom(filepath.Dir(place)):
 			g.v1[c] = h.of(place)
 		case h.Own != "":
-			g.v1[c] = filepath.Join(h.Own, r.name, name)
+			g.v1[c] = FindFolder(filepath.Join(h.Own, r.name), mark, name)
+			if g.v1[c] == "" {
+				g.v1[c] = filepath.Join(h.Own, r.name, name)
+			}
+		}
+	}
+	for _, dir := range append(g.v1[:], own) {
+		if within, ok := PoolOf(filepath.Dir(dir)); ok {
+			g.pool = r.poolOf(within, g)
 		}
 	}
 	return g
@@ -114,7 +132,11 @@ func (g *Group) Set(l Limits) error {
 	var errs []error
 	for c := range controllers {
 		if c.of(l) && g.own != "" && has(g.room.machine.V2.Mount, "cgroup.controllers", c) {
-			if _, err := g.room.prepare(c); err != nil { // whoever manages the cgroup may have reset it
+			_, err := g.room.prepare(c) // whoever manages the cgroup may have reset it
+			if err == nil && g.pool != nil {
+				err = g.pool.enable(c)
+			}
+			if err != nil {
 				errs = append(errs, err)
 				continue
 			}
@@ -123,11 +145,7 @@ func (g *Group) Set(l Limits) error {
 		if dir == "" {
 			continue
 		}
-		files := c.files(l)
-		if v1 {
-			files = c.filesV1(l)
-		}
-		if err := apply(dir, files); err != nil {
+		if err := apply(dir, g.files(c, l, v1)); err != nil {
 			errs = append(errs, fmt.Errorf("limits.%s = %s cannot be applied: %w", c.key(), shown(c, l), err))
 			continue
 		}
@@ -156,13 +174,21 @@ func apply(dir string, files []file) error {
 	for _, f := range files {
 		switch err := last[f.name]; {
 		case errors.Is(err, unix.EBUSY):
-			return errors.New("more than that is in use; it applies from the next start on")
+			return errInUse
+		case errors.Is(err, unix.EINVAL) && f.name == quotaV1:
+			return errTooMuch
 		case err != nil:
 			return err
 		}
 	}
 	return nil
 }
+
+// What is in a cgroup keeps v1 from limiting it.
+var (
+	errInUse   = errors.New("more than that is in use; it applies from the next start on")
+	errTooMuch = errors.New("what is below may use more; it applies when that has ended")
+)
 
 func shown(c controller, l Limits) string {
 	switch {
@@ -187,6 +213,9 @@ func (g *Group) Memory() uint64 {
 // where that is not known, because the tree has no limit of memory. Whoever calls it now and then has
 // the brake put on and off.
 func (g *Group) OOMKills() uint64 {
+	if g.pool != nil {
+		g.pool.look()
+	}
 	dir, v1 := g.dir(memory)
 	name := "memory.events"
 	if v1 {
@@ -249,14 +278,19 @@ func (g *Group) Pids() (all []int) {
 	return all
 }
 
-// Remove removes the tree's cgroups of v1. They must have no process any more. That of v2 is the
-// caller's.
+// Remove removes the tree's cgroups of v1, and its pool with the last tree in it. They must have no
+// process any more. The tree's own of v2 is the caller's.
 func (g *Group) Remove() error {
 	var errs []error
 	for c := range controllers {
 		if dir, v1 := g.dir(c); v1 {
 			errs = append(errs, remove(dir))
-			if parent := filepath.Dir(dir); g.room.machine.v1[c].Own != filepath.Dir(parent) {
+			parent := filepath.Dir(dir)
+			if _, is := PoolOf(parent); is {
+				unix.Rmdir(parent) // one in use stays
+				parent = filepath.Dir(parent)
+			}
+			if g.room.machine.v1[c].Own != filepath.Dir(parent) {
 				unix.Rmdir(parent) // of an earlier supervisor, whose last tree this may have been
 			}
 		}

@@ -56,8 +56,9 @@ const period = 100_000
 // leastQuota is the least that the kernel takes.
 const leastQuota = 1000
 
-// files are what is written into a cgroup of v2, in this order.
-func (c controller) files(l Limits) []file {
+// files are what is written into a cgroup of v2, in this order. together is "1" where the kernel is to
+// kill all that is in it at once.
+func (c controller) files(l Limits, together string) []file {
 	switch c {
 	case memory:
 		swap := unlimited
@@ -65,7 +66,7 @@ func (c controller) files(l Limits) []file {
 			swap = "0" // a tree at its limit would take the disk from all others
 		}
 		return []file{
-			{"memory.oom.group", "1", true}, // before Linux 4.19 a single process is killed
+			{"memory.oom.group", together, true}, // before Linux 4.19 a single process is killed
 			{"memory.swap.max", swap, true},
 			{"memory.high", unlimited, false}, // the brake sets it
 			{"memory.max", number(l.Memory), false},
@@ -93,13 +94,16 @@ func (c controller) filesV1(l Limits) []file {
 	case cpu:
 		return []file{
 			{"cpu.cfs_period_us", strconv.Itoa(period), false},
-			{"cpu.cfs_quota_us", quota(l.CPU, "-1"), false},
+			{quotaV1, quota(l.CPU, "-1"), false},
 		}
 	}
 	return []file{{"pids.max", number(l.Tasks), false}}
 }
 
-const unlimited = "max"
+const (
+	unlimited = "max"
+	quotaV1   = "cpu.cfs_quota_us"
+)
 
 func number(n uint64) string {
 	if n == 0 {
@@ -114,6 +118,9 @@ func quota(cores float64, none string) string {
 	}
 	return strconv.Itoa(max(leastQuota, int(cores*period)))
 }
+
+// Twice is the double of each.
+func (l Limits) Twice() Limits { return Limits{2 * l.Memory, 2 * l.CPU, 2 * l.Tasks} }
 
 // Size writes a number of bytes as a person would: "512M".
 func Size(n uint64) string {

@@ -32,7 +32,7 @@ func TestTreeOfV2HasItsLimitsInItsOwnCgroup(t *testing.T) {
 	t.Parallel()
 	f, r := fakeRoom(t)
 	f.cgroup(trees+"/x:one:1", "cpu memory pids")
-	g, enter, err := r.Make(all, "x/one/1", f.path(trees+"/x:one:1"))
+	g, enter, err := r.Make(all, "x/one/1", f.path(trees+"/x:one:1"), "")
 	if err != nil || len(enter) > 0 {
 		t.Fatal(enter, err)
 	}
@@ -84,12 +84,12 @@ func TestControllersAreEnabledWhenTheFirstLimitNeedsThem(t *testing.T) {
 	f, m := v2(t, "/machine", "cpu memory pids")
 	f.cgroup("cgroup/machine/medctrl-x", "")
 	r := NewRoom(m, f.path("cgroup/machine/medctrl-x"), "medctrl-x")
-	if _, _, err := r.Make(Limits{}, "x/one/1", f.path("cgroup/machine/medctrl-x/x:one:1")); err != nil {
+	if _, _, err := r.Make(Limits{}, "x/one/1", f.path("cgroup/machine/medctrl-x/x:one:1"), ""); err != nil {
 		t.Fatal(err)
 	}
 	f.has(map[string]string{"cgroup/machine/cgroup.subtree_control": ""})
 	f.cgroup("cgroup/machine/medctrl-x/x:one:1", "")
-	if _, _, err := r.Make(Limits{Tasks: 3}, "x/one/1", f.path("cgroup/machine/medctrl-x/x:one:1")); err != nil {
+	if _, _, err := r.Make(Limits{Tasks: 3}, "x/one/1", f.path("cgroup/machine/medctrl-x/x:one:1"), ""); err != nil {
 		t.Fatal(err)
 	}
 	f.has(map[string]string{
@@ -134,7 +134,7 @@ func TestTreeOfV1HasACgroupForEachOfItsLimits(t *testing.T) {
 	for _, dir := range dirs {
 		f.cgroupV1(dir)
 	}
-	g, enter, err := r.Make(all, "x/one/1", "")
+	g, enter, err := r.Make(all, "x/one/1", "", "")
 	if err != nil || !slices.Equal(enter, []string{f.path(dirs[0]), f.path(dirs[1]), f.path(dirs[2])}) {
 		t.Fatal(enter, err)
 	}
@@ -180,7 +180,7 @@ func TestCgroupsOfV1ThatNobodyUsesAreRemoved(t *testing.T) {
 func TestLimitThatCannotBeHadNamesWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	plain := func(f fake, m *Machine) error {
-		_, _, err := NewRoom(m, f.path("cgroup/a/medctrl-x"), "medctrl-x").Make(all, "x/one/1", f.path("cgroup/a/medctrl-x/x:one:1"))
+		_, _, err := NewRoom(m, f.path("cgroup/a/medctrl-x"), "medctrl-x").Make(all, "x/one/1", f.path("cgroup/a/medctrl-x/x:one:1"), "")
 		return err
 	}
 	for name, c := range map[string]struct {
@@ -200,13 +200,13 @@ func TestLimitThatCannotBeHadNamesWhatIsMissing(t *testing.T) {
 		}, []string{"limits.memory cannot be applied", "controller memory is not delegated to", "Delegate=yes"}},
 		"no cgroups for trees": {func() error {
 			_, m := v2(t, "/a", "cpu memory pids")
-			_, _, err := NewRoom(m, "", "medctrl-x").Make(Limits{CPU: 1}, "x/one/1", "")
+			_, _, err := NewRoom(m, "", "medctrl-x").Make(Limits{CPU: 1}, "x/one/1", "", "")
 			return err
 		}, []string{"limits.cpu cannot be applied", "may not make cgroups", "Delegate=yes"}},
 		"v1 elsewhere": {func() error {
 			f, _ := v1(t, "/a")
 			f.file("proc/self/mountinfo", "31 20 0:29 /docker/1 /cgroup/memory rw - cgroup cgroup rw,memory\n")
-			_, _, err := NewRoom(f.machine(), "", "medctrl-x").Make(Limits{Memory: 1 << 30}, "x/one/1", "")
+			_, _, err := NewRoom(f.machine(), "", "medctrl-x").Make(Limits{Memory: 1 << 30}, "x/one/1", "", "")
 			return err
 		}, []string{"limits.memory cannot be applied", "is not in"}},
 		"a limit that is refused": {func() error {
@@ -216,12 +216,12 @@ func TestLimitThatCannotBeHadNamesWhatIsMissing(t *testing.T) {
 				t.Fatal(err)
 			}
 			f.mkdir(trees + "/x:one:1/memory.max")
-			_, _, err := r.Make(all, "x/one/1", f.path(trees+"/x:one:1"))
+			_, _, err := r.Make(all, "x/one/1", f.path(trees+"/x:one:1"), "")
 			return err
 		}, []string{"limits.memory = 512M cannot be applied"}},
 		"a tree without a mark": {func() error {
 			_, r := fakeRoom(t)
-			_, _, err := r.Make(all, "", "/x")
+			_, _, err := r.Make(all, "", "/x", "")
 			return err
 		}, []string{"cannot have limits"}},
 	} {
@@ -383,7 +383,7 @@ func TestSupervisorWithoutLimitsChangesNoCgroup(t *testing.T) {
 	}
 	before := all()
 	r, own := NewRoom(m, f.path(trees), "medctrl-x"), f.path(trees+"/x:one:1")
-	g, enter, err := r.Make(Limits{}, "x/one/1", own)
+	g, enter, err := r.Make(Limits{}, "x/one/1", own, "")
 	if err != nil || len(enter) > 0 {
 		t.Fatal(enter, err)
 	}
@@ -408,7 +408,7 @@ func TestProcessesOfOthersInOurCgroupAreSaid(t *testing.T) {
 	f.file("cgroup/a/cgroup.procs", "12\n") // it stays there: the folder is no cgroup
 	f.cgroup("cgroup/a/"+LeafName, "")
 	f.cgroup("cgroup/a/medctrl-x", "")
-	_, _, err := NewRoom(m, f.path("cgroup/a/medctrl-x"), "medctrl-x").Make(Limits{Tasks: 3}, "x/one/1", f.path("cgroup/a/medctrl-x/x:one:1"))
+	_, _, err := NewRoom(m, f.path("cgroup/a/medctrl-x"), "medctrl-x").Make(Limits{Tasks: 3}, "x/one/1", f.path("cgroup/a/medctrl-x/x:one:1"), "")
 	if err == nil || !strings.Contains(err.Error(), "has processes other than the supervisor") {
 		t.Errorf("%v", err)
 	}

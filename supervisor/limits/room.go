@@ -22,6 +22,7 @@ type Room struct {
 	mu    sync.Mutex
 	moved bool              // we are in the leaf
 	ready [controllers]*way // nil: not prepared yet
+	pools map[string][]*Group
 }
 
 // way is how a controller is reached.
@@ -72,19 +73,16 @@ func (r *Room) prepareV2(c controller) (*way, error) {
 		return nil, fmt.Errorf("the cgroup controller %v is not delegated to %s: %s", c, base, delegate)
 	}
 	for _, dir := range []string{base, r.v2} {
-		if has(dir, "cgroup.subtree_control", c) {
-			continue
-		}
 		// cpu and pids could be enabled in a cgroup with processes, which would make those below it
 		// threaded (cgroups(7)): they would take no processes. The root is free of all that.
 		var err error
-		if dir == base && isThere(base, "cgroup.type") && !isEmpty(base) {
+		if dir == base && !has(dir, "cgroup.subtree_control", c) && isThere(base, "cgroup.type") && !isEmpty(base) {
 			if err = r.move(base); err == nil && !isEmpty(base) {
 				err = unix.EBUSY
 			}
 		}
 		if err == nil {
-			err = write(filepath.Join(dir, "cgroup.subtree_control"), "+"+c.String())
+			err = enable(dir, c)
 		}
 		switch {
 		case errors.Is(err, unix.EBUSY):
@@ -92,10 +90,21 @@ func (r *Room) prepareV2(c controller) (*way, error) {
 		case isDenied(err):
 			return nil, fmt.Errorf("the cgroup %s is not the supervisor's to change: %s", dir, delegate)
 		case err != nil:
-			return nil, fmt.Errorf("enable the cgroup controller %v: %w", c, err)
+			return nil, err
 		}
 	}
 	return &way{dir: r.v2}, nil
+}
+
+// enable enables a controller for the cgroups below dir.
+func enable(dir string, c controller) error {
+	if has(dir, "cgroup.subtree_control", c) {
+		return nil
+	}
+	if err := write(filepath.Join(dir, "cgroup.subtree_control"), "+"+c.String()); err != nil {
+		return fmt.Errorf("enable the cgroup controller %v: %w", c, err)
+	}
+	return nil
 }
 
 // move brings us into the leaf: a cgroup whose controllers limit what is below it has no processes

@@ -49,7 +49,7 @@ func (m *Machine) free() error {
 	var errs []error
 	for _, e := range entries {
 		if e.IsDir() && strings.HasPrefix(e.Name(), "medctrl-") {
-			errs = append(errs, disable(filepath.Join(base, e.Name())))
+			errs = append(errs, disableAll(filepath.Join(base, e.Name())))
 		}
 	}
 	return errors.Join(append(errs, disable(base))...)
@@ -72,6 +72,19 @@ func makeLeaf(base string) error {
 		}
 	}
 	return nil
+}
+
+// disableAll does so in the cgroup of a supervisor's trees and in its pools, which come first: what is
+// enabled below stays enabled.
+func disableAll(dir string) error {
+	pools, err := filepath.Glob(filepath.Join(dir, poolPrefix+"*"))
+	errs := []error{err}
+	for _, pool := range pools {
+		if err := disable(pool); !errors.Is(err, fs.ErrNotExist) { // else it has gone meanwhile
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(append(errs, disable(dir))...)
 }
 
 // disable disables the controllers of what is below a cgroup.

@@ -31,6 +31,10 @@ func (l *Listener) drained(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if waiting && isShut(fd) { // then poll(2) says so for ever
+			n, err := l.queueLen()
+			waiting = err == nil && n > 0
+		}
 		if empty++; waiting {
 			empty = 0
 		}
@@ -52,6 +56,13 @@ func queued(fd int) (bool, error) {
 		return false, os.NewSyscallError("poll", err)
 	}
 	return err == nil && fds[0].Revents != 0, nil
+}
+
+// isShut reports whether a listening socket was shut down by somebody who holds it.
+func isShut(fd int) bool {
+	fds := []unix.PollFd{{Fd: int32(fd)}}
+	_, err := unix.Poll(fds, 0)
+	return err == nil && fds[0].Revents&unix.POLLHUP != 0
 }
 
 // pause waits for d, or for the end of ctx, whose error it then returns.

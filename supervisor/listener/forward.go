@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/medctrl/medctrl-supervisor/supervisor/sockaddr"
 )
 
@@ -46,7 +48,11 @@ func (l *Listener) forward(ctx context.Context, to string) (int, error) {
 	for empty := 0; empty < emptyLooks || under.Load() > 0; {
 		var c *client
 		if ctx.Err() == nil && under.Load() < most {
-			if c, err = a.accept(); err != nil && !errors.Is(err, errShort) {
+			c, err = a.accept()
+			if errors.Is(err, unix.EINVAL) && isShut(fd) {
+				err = nil // nobody waits, and nobody will come
+			}
+			if err != nil && !errors.Is(err, errShort) {
 				break
 			}
 		}

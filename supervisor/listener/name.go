@@ -13,12 +13,27 @@ import (
 // Only a new socket helps.
 var ErrNoSpare = errors.New("no other name of this socket is left")
 
-// Named reports whether the name at Path still leads to this very socket, or to the server that it
-// was left to.
+// errShut says that a socket takes no client any more. It is an ErrNoSpare: only a new socket helps.
+type errShut struct{}
+
+func (errShut) Error() string {
+	return "a server that was given this socket has shut it down, for all who hold it (shutdown(2))"
+}
+
+func (errShut) Is(target error) bool { return target == ErrNoSpare }
+
+// Named reports whether the name at Path still leads to this very socket, which takes clients, or to the
+// server that it was left to.
 func (l *Listener) Named() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.is(l.path) || l.yields()
+	return l.is(l.path) && !l.shut() || l.yields()
+}
+
+// shut reports whether somebody who holds the socket has shut it down. daphne does so at its end with each
+// socket that it listens on (twisted, tcp.py: _closeSocket). From then on connect(2) says ECONNREFUSED.
+func (l *Listener) shut() bool {
+	return !l.closed && isShut(l.fd)
 }
 
 // Yields reports whether the name at Path was left to another server, which has it still.
@@ -82,15 +97,18 @@ func (l *Listener) take(public string) error {
 // again from the name, and so is the mode. It does nothing while both are right. Call it only for the socket that is
 // meant to have the name: one whose name was taken would take it back. A name that was left to
 // another server is put back once that has gone. The error wraps ErrNoSpare
-// where only a new socket can help (the whole folder was removed, or the file system has no hard
-// links).
+// where only a new socket can help (the whole folder was removed, the file system has no hard
+// links, or the socket was shut down).
 func (l *Listener) Restore() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
 		return fmt.Errorf("restore %s: %w", l.path, os.ErrClosed)
 	}
-	err := l.restore()
+	err := error(errShut{})
+	if !l.shut() {
+		err = l.restore()
+	}
 	if err == nil {
 		err = errors.Join(l.respare(), l.remode())
 	}

@@ -117,8 +117,8 @@ func (s *Sink) run() {
 			if !ok {
 				break
 			}
-			_, err := s.to.Write(line)
-			if s.wrote(err); err != nil {
+			n, err := s.to.Write(line)
+			if s.wrote(n, err); err != nil {
 				time.Sleep(retry) // its only event would be the write itself
 			}
 		}
@@ -141,12 +141,15 @@ func (s *Sink) next() ([]byte, bool) {
 	return s.waiting[0], true
 }
 
-// wrote notes how the write of the first line went. A line that could not be written is tried again.
-func (s *Sink) wrote(err error) {
+// wrote notes how the write of the first line went. What could not be written of it is tried again: on
+// a full disk the beginning of a line may be in the log already.
+func (s *Sink) wrote(n int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failed, s.begun = err, time.Now()
 	if err != nil {
+		s.waiting[0] = s.waiting[0][n:]
+		s.bytes -= n
 		return
 	}
 	s.bytes -= len(s.waiting[0])

@@ -89,6 +89,49 @@ func TestReaderThatStandsStillNeverBlocksAWriter(t *testing.T) {
 	})
 }
 
+// What is written next to the half of a line is the rest of it.
+func TestLineThatWasWrittenInPartIsFinished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &disk{room: 7}
+		s := New(d, word)
+		io.WriteString(s, "one\ntwo\n") // a message of two lines
+		io.WriteString(s, "three\n")
+		time.Sleep(10 * time.Second)
+		if d.text() != "one\ntwo" || !strings.Contains(s.Trouble(), "no space") {
+			t.Errorf("%q, trouble %q", d.text(), s.Trouble())
+		}
+		d.make(1 << 10)
+		s.Close(time.Minute)
+		if d.text() != "one\ntwo\nthree\n" || s.Trouble() != "" || s.bytes != 0 {
+			t.Errorf("%q, trouble %q, %d bytes are kept", d.text(), s.Trouble(), s.bytes)
+		}
+	})
+}
+
+// disk takes as much as it has room for.
+type disk struct {
+	reader
+	room int
+}
+
+func (d *disk) make(room int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.room = room
+}
+
+func (d *disk) Write(b []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := min(len(b), d.room)
+	d.room -= n
+	d.read.Write(b[:n])
+	if n < len(b) {
+		return n, errors.New("no space left on device")
+	}
+	return n, nil
+}
+
 func TestLogIsWrittenAgainOnceItCanBe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &reader{gone: errors.New("broken pipe")}

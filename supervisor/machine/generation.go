@@ -26,7 +26,7 @@ func (t *turn) swapped(n int) {
 	t.Serving.Since = t.now
 	t.Proven = t.Serving.Version
 	t.forgive(func(v Version) bool { return v == t.Proven })
-	t.Trouble, t.Tries, t.Halted, t.Lost, t.Alone = "", 0, "", false, false
+	t.Trouble, t.Tries, t.Halted, t.Lost, t.Alone, t.Anew = "", 0, "", false, false, false
 	if t.Trial.Version == t.Proven {
 		t.Trial = Trial{}
 	}

@@ -179,6 +179,41 @@ func TestStopForgetsARestart(t *testing.T) {
 	l.wants("one generation after the start", l.s.Spawned == 3)
 }
 
+// Nobody who has chosen something for a build that is stopped wants to see, not for a second, what served
+// before.
+func TestStartServesWhatWasChosenWhileItWasStopped(t *testing.T) {
+	for what, choose := range map[string]func(l life) (release string){
+		"a rollback":   func(l life) string { l.take(Rollback{Release: "r1"}); return "r1" },
+		"run settings": func(l life) string { l.runKey = "k2"; l.configure(false); return "r2" },
+	} {
+		t.Run(what, func(t *testing.T) {
+			l := serving(t)
+			l.takesOver(2)
+			l.took(Stop{})
+			l.hears()
+			release := choose(l)
+			l.took(Start{})
+			l.hears()
+			l.wants("only what was chosen starts", l.s.Serving.N == 0 && l.s.Candidate.Version == Version{release, l.runKey})
+			l.took(Ready{N: l.s.Candidate.N})
+			l.hears()
+			l.serves(release)
+		})
+	}
+}
+
+// What was chosen may not run: then what served before is better than nothing.
+func TestStartServesWhatServedBeforeWhereWhatWasChosenFails(t *testing.T) {
+	l := serving(t)
+	l.takesOver(2)
+	l.took(Stop{})
+	l.hears()
+	l.took(Rollback{Release: "r1"}, Start{})
+	l.hears()
+	l.took(ProofFailed{N: l.s.Candidate.N, Reason: "exit code 1"})
+	l.wants("r2 starts", l.s.Serving.Version.Release == "r2")
+}
+
 func TestRollbackStaysUntilAnInputChanges(t *testing.T) {
 	l := serving(t)
 	l.takesOver(2)

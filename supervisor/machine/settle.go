@@ -98,7 +98,12 @@ func (t *turn) settlePublic() {
 	if !t.Open || t.Swapping {
 		return // the name is about to lead to a generation
 	}
+	if t.Anew && t.Candidate.N != 0 {
+		t.refuse(true) // another release or other run settings were chosen meanwhile: nobody wants what served before
+		return
+	}
 	if t.Serving.N == 0 && t.Proven.Release != "" && t.Halted == "" && t.RestartAt.IsZero() {
+		t.Anew = false
 		t.refuse(false)
 		t.Serving = t.generation(t.Proven)
 		t.do(Spawn{N: t.Serving.N, Version: t.Proven, Public: true})
@@ -140,7 +145,7 @@ func (t *turn) windDown() {
 	t.candidateAt(time.Time{})
 	t.buildAt(time.Time{})
 	t.openAt(time.Time{})
-	t.Failures, t.Tries, t.Again = 0, 0, false
+	t.Failures, t.Tries, t.Again, t.Anew = 0, 0, false, t.Want == WantStopped
 	if t.Want != WantShutdown { // else the next supervisor goes on with it
 		t.Trial = Trial{}
 	}

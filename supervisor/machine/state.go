@@ -40,6 +40,7 @@ type State struct {
 	Proven    Version // what served last: may be started on the public listener without a check
 	Swapping  bool
 	Again     bool      // a person asked for a restart
+	Anew      bool      // it was stopped, and nothing has served since
 	Processes []Member  // long-running processes beside the server
 	Alone     bool      // no other tree can share the listener of what serves: replicas need an exchange
 	MembersAt time.Time // when something of a member is due next; zero: nothing is

@@ -121,13 +121,32 @@ func (g *cgroups) each() iter.Seq2[string, string] {
 				continue // gone meanwhile
 			}
 			for _, e := range entries {
-				if e.IsDir() && ours(filepath.Join(parent, e.Name())) && !yield(strings.ReplaceAll(e.Name(), ":", "/"), filepath.Join(parent, e.Name())) {
-					return
+				dir := filepath.Join(parent, e.Name())
+				if !e.IsDir() || !ours(dir) {
+					continue
+				}
+				if _, pool := limits.PoolOf(dir); !pool {
+					if !yield(tagOf(e), dir) {
+						return
+					}
+					continue
+				}
+				inside, err := os.ReadDir(dir)
+				if err != nil {
+					continue // gone meanwhile
+				}
+				for _, e := range inside {
+					if dir := filepath.Join(dir, e.Name()); e.IsDir() && ours(dir) && !yield(tagOf(e), dir) {
+						return
+					}
 				}
 			}
 		}
 	}
 }
+
+// tagOf is the tag of the tree whose cgroup is called so.
+func tagOf(e fs.DirEntry) string { return strings.ReplaceAll(e.Name(), ":", "/") }
 
 // ours reports whether a folder belongs to the user that we run as. Somebody with a cgroup of his own,
 // as systemd gives each user, can make any name in it, and his processes are there.
@@ -153,11 +172,24 @@ func (g *cgroups) members() map[int]string {
 
 // dropEmptyTasks removes the cgroups of tasks that ended after their supervisor was killed: it may
 // be that no one ever asks for them by name. Those of generations are kept, because FindCgroups
-// returns them.
+// returns them. Pools without any go too.
 func (g *cgroups) dropEmptyTasks() {
+	defer g.dropEmptyPools()
 	for tag, dir := range g.each() {
 		if strings.HasPrefix(tag, taskPrefix) {
 			removeCgroup(dir) // which fails, and rightly, where a process is left
+		}
+	}
+}
+
+func (g *cgroups) dropEmptyPools() {
+	for _, parent := range g.all {
+		entries, err := os.ReadDir(parent)
+		if err != nil {
+			continue // gone meanwhile
+		}
+		for _, e := range entries {
+			limits.DropPool(filepath.Join(parent, e.Name(), "any"))
 		}
 	}
 }
@@ -171,14 +203,13 @@ func cgroupName(mark string) string {
 	return name
 }
 
-// make makes the cgroup of a child. It is "" where it gets none.
-func (g *cgroups) make(mark string) (dir string, err error) {
+// make makes the cgroup of a child, in a pool where within names one. It is "" where it gets none.
+func (g *cgroups) make(mark, within string) (dir string, err error) {
 	name := cgroupName(mark)
 	if g.own == "" || name == "" {
 		return "", nil
 	}
-	dir = filepath.Join(g.own, name)
-	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+	if dir, err = limits.MakeFolder(g.own, within, name); err != nil {
 		return "", err
 	}
 	return dir, nil
@@ -200,8 +231,7 @@ func (g *cgroups) find(mark string) string {
 		return ""
 	}
 	for _, parent := range g.all {
-		dir := filepath.Join(parent, name)
-		if ours(dir) {
+		if dir := limits.FindFolder(parent, mark, name); dir != "" && ours(dir) {
 			return dir
 		}
 	}
@@ -258,8 +288,10 @@ func killCgroup(dir string) {
 	}
 }
 
-// removeCgroup removes dir and what is below. A cgroup with live processes stays.
+// removeCgroup removes dir and what is below, and its pool with the last one in it. A cgroup with live
+// processes stays.
 func removeCgroup(dir string) error {
+	defer limits.DropPool(dir)
 	var last error
 	eachCgroup(dir, func(dir string) {
 		if last = unix.Rmdir(dir); last == unix.ENOENT {

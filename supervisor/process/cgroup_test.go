@@ -179,6 +179,9 @@ func TestChildIsStartedAlsoWhereItsCgroupCannotBeMade(t *testing.T) {
 				if e := k.wait(); e.Code != 6 {
 					t.Error(e)
 				}
+				if name == "folder removed" && k.cgroup == "" {
+					t.Error("the folder was not made again")
+				}
 				k.end(0)
 			}
 			tb.cgroups.own = own

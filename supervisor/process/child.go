@@ -82,6 +82,21 @@ func (c *Child) Age() time.Duration {
 	return time.Duration(since.Nano()) - time.Duration(c.start)*time.Second/ticksPerSecond
 }
 
+// Output returns the description that is the child's standard output (pidfd_getfd(2), Linux 5.6). It is the
+// caller's. A child that has ended has none.
+func (c *Child) Output() (*os.File, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pidfd < 0 {
+		return nil, os.ErrProcessDone
+	}
+	fd, err := unix.PidfdGetfd(c.pidfd, 1, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("pidfd_getfd", err)
+	}
+	return os.NewFile(uintptr(fd), "output of a child"), nil
+}
+
 // Exited returns how the child ended, and whether it did.
 func (c *Child) Exited() (Exit, bool) {
 	c.mu.Lock()

@@ -133,7 +133,7 @@ func clone(img *image, nofile *syscall.Rlimit) (pid, pidfd int, err error) {
 		return upid, errno
 	}
 	upid, errno := fork()
-	if errno != 0 && b.into.flags != 0 {
+	if errno != 0 && errno != uintptr(unix.EAGAIN) && b.into.flags != 0 {
 		// ENOSYS before Linux 5.3 or in a container, E2BIG or EINVAL before 5.7, EPERM of other
 		// filters. What else it may be, clone(2) says again.
 		img.enter = true
@@ -147,7 +147,7 @@ func clone(img *image, nofile *syscall.Rlimit) (pid, pidfd int, err error) {
 		img.outside = fmt.Errorf("enter %s: %w", img.cgroup, syscall.Errno(b.outside))
 	}
 	if errno != 0 {
-		return 0, -1, fmt.Errorf("start %s: fork: %w", img.path, syscall.Errno(errno))
+		return 0, -1, img.forkFailure(syscall.Errno(errno))
 	}
 	pid, pidfd = int(upid), int(b.pidfd)
 	if b.errno != 0 {

@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/medctrl/medctrl-supervisor/supervisor/limits"
 )
 
 // image is a Spec made ready to be executed: names looked up, files opened.
@@ -70,6 +72,9 @@ func prepare(s Spec, null int) (_ *image, err error) {
 	}
 	if s.Mark != "" && s.Task != "" {
 		return nil, fmt.Errorf("start %s: it has a Mark and a Task", s.Argv[0])
+	}
+	if within := s.pool(); within != "" && !limits.MayBeWithin(s.tag(), within) {
+		return nil, fmt.Errorf("start %s: the pool %q of its limits is no part of its mark %q", s.Argv[0], within, s.tag())
 	}
 	if i := slices.IndexFunc(s.Argv, hasNUL); i >= 0 {
 		return nil, fmt.Errorf("start %s: argument %d holds a NUL byte", s.Argv[0], i)

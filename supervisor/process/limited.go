@@ -24,12 +24,20 @@ func (t *Table) limit(s Spec, img *image) (*limits.Group, error) {
 	if img.outside != nil {
 		own = ""
 	}
-	group, enter, err := t.room.Make(s.Limits, s.tag(), own)
+	group, enter, err := t.room.Make(s.Limits, s.tag(), own, s.pool())
 	if err != nil {
 		return nil, err
 	}
 	img.groups, img.limited = enter, s.Limits.Count() > len(enter)
 	return group, nil
+}
+
+// forkFailure says why there is no new process.
+func (img *image) forkFailure(errno syscall.Errno) error {
+	if errno == unix.EAGAIN && img.spec.Limits.Tasks != 0 {
+		return fmt.Errorf("start %s: there are as many processes and threads as limits.tasks allows: %w", img.path, errno)
+	}
+	return fmt.Errorf("start %s: fork: %w", img.path, errno)
 }
 
 // openGroups opens what the child enters its groups by.
@@ -91,6 +99,16 @@ func rlimitName(resource int) string {
 		return "core"
 	}
 	return fmt.Sprint("rlimit ", resource)
+}
+
+// Bound sets what all trees that are Within that pool may use together, in addition to the limits of
+// each: from now on, or from when the first of them is started. In a table without cgroups there are
+// no limits to set.
+func (t *Table) Bound(pool string, l limits.Limits) error {
+	if t.room == nil {
+		return nil // what has limits is not started
+	}
+	return t.room.Bound(pool, l)
 }
 
 // findLimits finds the limits of a tree that was started before.

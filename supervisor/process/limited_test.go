@@ -25,7 +25,7 @@ func limited(t testing.TB, want limits.Limits) *Table {
 	if err := tb.UseCgroups(name); err != nil {
 		t.Log(err) // those of v1 may be there
 	}
-	group, _, err := tb.room.Make(want, "probe/"+name, probeCgroup(tb, name))
+	group, _, err := tb.room.Make(want, "probe/"+name, probeCgroup(tb, name), "")
 	if err != nil {
 		t.Skip("limits need cgroups that can be written: ", err)
 	}
@@ -47,7 +47,7 @@ func limited(t testing.TB, want limits.Limits) *Table {
 }
 
 func probeCgroup(tb *Table, name string) string {
-	dir, err := tb.cgroups.make("probe/" + name)
+	dir, err := tb.cgroups.make("probe/"+name, "")
 	if err != nil {
 		return ""
 	}
@@ -272,6 +272,180 @@ func TestLimitsHoldAfterTheDeathOfTheirSupervisor(t *testing.T) {
 
 // roomName is the name of the folder of the table's cgroups.
 func (t *Table) roomName() string { return t.room.Name() }
+
+// pooled starts trees that may use l together, and each as much if it has no limits of its own.
+func pooled(t *testing.T, tb *Table, l limits.Limits, specs ...Spec) []kid {
+	t.Helper()
+	name := "pool" + strconv.FormatInt(time.Now().UnixNano(), 36)
+	if err := tb.Bound(name, l); err != nil {
+		t.Fatal(err)
+	}
+	var all []kid
+	for i, s := range specs {
+		s.Mark, s.Within = fmt.Sprintf("test/%s/%d", name, i), name
+		if s.Limits == (limits.Limits{}) {
+			s.Limits = l
+		}
+		all = append(all, spawn(t, tb, s))
+	}
+	return all
+}
+
+func TestTreeThatEatsMemoryOfAPoolIsKilledAndTheOthersAreNot(t *testing.T) {
+	t.Parallel()
+	want := limits.Limits{Memory: 64 * mib}
+	tb := limited(t, want)
+	holds := sh(t, `(head -c 12000000 /dev/zero; sleep 1000) | tail -c 12000000`)
+	eats := sh(t, `until [ -e begin ]; do sleep 0.01; done; exec "$SELF" eat`)
+	eats.Env = append(eats.Env, "SELF="+acting(t, "").Argv[0])
+	holds.Limits.Memory, eats.Limits.Memory = 512*mib, 512*mib
+	all := pooled(t, tb, want, holds, eats)
+	eventually(t, "what it holds", func() bool {
+		used, err := tb.Usage(t.Context(), []*Child{all[0].Child})
+		return err == nil && used[0].Memory >= 12_000_000
+	})
+	if err := os.WriteFile(filepath.Join(eats.Dir, "begin"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if e := all[1].wait(); e.OOM == nil {
+		t.Errorf("it ended with %q", e)
+	}
+	if _, ended := all[0].Exited(); ended || all[0].OOMKills() != 0 || all[1].OOMKills() < 1 {
+		t.Errorf("its neighbour ended: %v; kills: %d and %d", ended, all[0].OOMKills(), all[1].OOMKills())
+	}
+	for _, k := range all {
+		k.end(0)
+	}
+}
+
+func TestTreesOfAPoolHaveTheirTasksTogether(t *testing.T) {
+	t.Parallel()
+	want := limits.Limits{Tasks: 12}
+	tb := limited(t, want)
+	bomb := `while :; do env -i setsid /bin/sleep 1000 2>/dev/null & done`
+	all := pooled(t, tb, want, sh(t, bomb), sh(t, bomb))
+	count := func() (n int) {
+		for _, k := range all {
+			tree, err := k.Tree()
+			if err != nil {
+				t.Fatal(err)
+			}
+			n += len(tree)
+		}
+		return n
+	}
+	eventually(t, "as many processes as may be", func() bool {
+		n := count()
+		if n > int(want.Tasks) {
+			t.Fatalf("they have %d processes", n)
+		}
+		return n >= int(want.Tasks)-3
+	})
+	// With twice as much there is room for another one, as beside a generation that is replaced.
+	name := all[0].within()
+	if err := tb.Bound(name, want.Twice()); err != nil {
+		t.Fatal(err)
+	}
+	next := sh(t, "sleep 0 | sleep 0 && exit 7")
+	next.Mark, next.Limits, next.Within = "test/"+name+"/next", want, name
+	if e := spawn(t, tb, next).wait(); e.Code != 7 && e.Code != 2 { // 2: the others were quicker
+		t.Errorf("it ended with %v", e)
+	}
+	for _, k := range all {
+		k.end(0)
+	}
+}
+
+// within is the pool that it was started in.
+func (k kid) within() string { return strings.Split(k.tag, "/")[1] }
+
+func TestTreesOfAPoolHaveTheirProcessorTogether(t *testing.T) {
+	t.Parallel()
+	const share, burnt = 0.2, 300 * time.Millisecond
+	want := limits.Limits{CPU: share}
+	tb := limited(t, want)
+	began := time.Now()
+	all := pooled(t, tb, want, acting(t, "burn"), acting(t, "burn"))
+	eventually(t, "some work", func() bool {
+		used, err := tb.Usage(t.Context(), []*Child{all[0].Child, all[1].Child})
+		return err == nil && used[0].CPU+used[1].CPU >= burnt
+	})
+	if took, least := time.Since(began), time.Duration(float64(burnt)/share)*7/10; took < least {
+		t.Errorf("%v of the processor took %v, want at least %v", burnt, took, least)
+	}
+	// Less for all of them begins with each.
+	for _, l := range []float64{0.1, 0.3} {
+		less := limits.Limits{CPU: l}
+		err := tb.Bound(all[0].within(), less)
+		if err != nil && !strings.Contains(err.Error(), "it applies when that has ended") { // v1, as long as one in it has more
+			t.Error(err)
+		}
+		// Another one is started all the same.
+		beside := sh(t, "exit 7")
+		beside.Mark, beside.Limits, beside.Within = fmt.Sprint("test/", all[0].within(), "/", l), less, all[0].within()
+		if e := spawn(t, tb, beside).wait(); e.Code != 7 {
+			t.Errorf("it ended with %v", e)
+		}
+		for _, k := range all {
+			if err := k.SetLimits(less); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := tb.Bound(all[0].within(), less); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, k := range all {
+		k.end(0)
+	}
+}
+
+// Its pool is found again by the next supervisor, which can change what all in it may use.
+func TestPoolOutlivesItsSupervisor(t *testing.T) {
+	t.Parallel()
+	want := limits.Limits{Tasks: 5}
+	before := limited(t, want)
+	forks := sh(t, `until [ -e more ]; do :; done; sleep 0 | sleep 0 | sleep 0 | sleep 0 | sleep 0 && touch done`)
+	all := pooled(t, before, want, forks, sh(t, "exec sleep 1000"))
+	next := newTable(t)
+	if err := next.UseCgroups(before.roomName()); err != nil {
+		t.Log(err)
+	}
+	var adopted []kid
+	for _, k := range all {
+		after, err := newKid(t, func(exited func(Exit)) (*Child, error) {
+			return next.Adopt(k.Pid(), k.StartTime(), k.tag, os.Geteuid(), exited)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		adopted = append(adopted, after)
+	}
+	more := limits.Limits{Tasks: 20}
+	if err := next.Bound(all[0].within(), more); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range adopted {
+		if err := k.SetLimits(more); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(forks.Dir, "more"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	all[0].wait() // one of the two tables learns how it ended
+	if _, err := os.Stat(filepath.Join(forks.Dir, "done")); err != nil {
+		t.Error(err)
+	}
+	for _, k := range adopted {
+		if err := k.End(t.Context(), 0); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := next.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
 
 func TestChildIsNotStartedWithoutItsLimits(t *testing.T) {
 	t.Parallel()

@@ -37,7 +37,7 @@ func (t *Table) Spawn(s Spec, exited func(Exit)) (*Child, error) {
 	}
 	defer img.close()
 	img.oom = oomText(t.oom, s.OOM)
-	img.cgroup, img.outside = t.cgroups.make(s.tag())
+	img.cgroup, img.outside = t.cgroups.make(s.tag(), s.pool())
 	group, err := t.limit(s, img)
 	if err != nil {
 		if img.cgroup != "" {
@@ -56,7 +56,7 @@ func (t *Table) Spawn(s Spec, exited func(Exit)) (*Child, error) {
 		}
 	}
 	if img.outside != nil {
-		t.log.Warn("child gets no cgroup of its own", "error", img.outside)
+		t.log.Warn("child gets no cgroup of its own: what wipes its environment and leaves its session is not found when the child ends", "error", img.outside)
 	}
 	if img.cgroup != "" && (err != nil || img.outside != nil) {
 		removeCgroup(img.cgroup) // where that fails, FindCgroups finds it next time

@@ -81,6 +81,9 @@ type Spec struct {
 	// Limits are what the tree may use. They need its Mark or Task, and UseCgroups; where they cannot be
 	// had the child is not started.
 	Limits limits.Limits
+	// Within names the pool in which the tree counts together with others (Table.Bound), where it has
+	// Limits. The name must be a part of its Mark or Task, between slashes: so it is found again.
+	Within string
 	// Rlimits are set for the child, and inherited by all that it starts (setrlimit(2)). They are set as
 	// ourselves. Without one of RLIMIT_CORE it dumps no core.
 	Rlimits []Rlimit
@@ -102,6 +105,14 @@ func (s Spec) tag() string {
 		return taskTag(s.Task)
 	}
 	return s.Mark
+}
+
+// pool is the pool of the tree, or "".
+func (s Spec) pool() string {
+	if s.Limits == (limits.Limits{}) {
+		return ""
+	}
+	return s.Within
 }
 
 const taskPrefix = TaskKey + "="

@@ -23,7 +23,7 @@ type File struct {
 // Write makes the file and its folder, regardless of our umask, if the file is missing or differs.
 func (f File) Write() error {
 	dir := filepath.Dir(f.Path)
-	if err := build.MakeFolder(dir, 0o750, -1, f.GID); err != nil {
+	if err := build.MakeRun(dir, f.GID); err != nil {
 		return err
 	}
 	if f.asItShouldBe() {
@@ -56,13 +56,14 @@ func (f File) Write() error {
 	return nil
 }
 
-// asItShouldBe reports whether the file is there with its text, mode and group.
+// asItShouldBe reports whether the file is there with its text, mode, owner and group.
 func (f File) asItShouldBe() bool {
 	info, err := os.Lstat(f.Path)
 	if err != nil || info.Mode() != f.Mode {
 		return false
 	}
-	if owner, ok := info.Sys().(*syscall.Stat_t); ok && f.GID >= 0 && int(owner.Gid) != f.GID {
+	// Who owns it could change it, and a server of ours might lack the right to read it.
+	if owner, ok := info.Sys().(*syscall.Stat_t); ok && (int(owner.Uid) != os.Geteuid() || f.GID >= 0 && int(owner.Gid) != f.GID) {
 		return false
 	}
 	have, err := untrusted.ReadBelow(filepath.Dir(f.Path), filepath.Base(f.Path), int64(len(f.Head)+len(f.Text)))

@@ -14,7 +14,7 @@ func TestServerOfTheEntryIsGunicornUnlessACommandIsGiven(t *testing.T) {
 	b := entry()
 	b.Command = []string{"{python}", "-m", "serve", "--in={app}", "{venv}", "{release}", "{data}/cache", "{other}"}
 	s := Of(b)
-	if s.SaysReady() {
+	if s.SaysReady() || s.TakesTwo() {
 		t.Errorf("%T is waited for, and cannot say that it is ready", s)
 	}
 	argv, files := s.Argv(place())
@@ -22,6 +22,15 @@ func TestServerOfTheEntryIsGunicornUnlessACommandIsGiven(t *testing.T) {
 	want := []string{r.Venv + "/bin/python", "-m", "serve", "--in=" + r.Dir + "/API", r.Venv, r.Dir, "/opt/medctrl/one/data/cache", "{other}"}
 	if !slices.Equal(argv, want) || len(files) != 0 {
 		t.Errorf("argv %q, want %q; files %v", argv, want, files)
+	}
+	b.Command = append(b.Command, "fd://{private}")
+	if argv, _ := s.Argv(place()); argv[len(argv)-1] != "fd://4" || !s.TakesTwo() {
+		t.Errorf("%q: it takes two listeners: %v", argv, s.TakesTwo())
+	}
+	gunicorn := entry()
+	gunicorn.Command = []string{"{python}", "-m", "gunicorn", "x:y"}
+	if s.FinishesAtTerm() || !Of(gunicorn).FinishesAtTerm() || !Of(gunicorn).TakesTwo() {
+		t.Error("gunicorn by command, and no other, is known to finish its requests; it takes two listeners")
 	}
 	if words := s.LastWords([]string{"", "it broke"}); !slices.Equal(words, []string{"it broke"}) {
 		t.Errorf("last words %q", words)

@@ -32,8 +32,11 @@ func (Process) TakesTwo() bool { return false }
 // Exit returns words unchanged: the meaning of its codes is not known.
 func (Process) Exit(words string, _ int) string { return words }
 
-// LastWords returns nothing: the log is shared with the server, and its last lines may be the server's.
-func (Process) LastWords([]string) []string { return nil }
+// LastWords returns the last line: the log is shared with the server, and those before may be the server's.
+func (Process) LastWords(output []string) []string {
+	words := lastWords(output)
+	return words[max(len(words)-1, 0):]
+}
 
 // The environment variables in which an instance carries which one it is.
 const (

@@ -457,11 +457,11 @@ func (k commands) Serve(ctx context.Context, b control.Backend, _ *control.Metri
 
 type program struct{}
 
-func (program) Rotate(ctx context.Context, _ func() []string) { <-ctx.Done() }
-func (program) Room(int) error                                { return nil }
-func (program) Hurry(bool)                                    {}
-func (program) Trim()                                         {}
-func (program) Close() error                                  { return nil }
+func (program) Rotate(ctx context.Context, _ func() []string, _ <-chan struct{}) { <-ctx.Done() }
+func (program) Room(int) error                                                   { return nil }
+func (program) Hurry(bool)                                                       {}
+func (program) Trim()                                                            {}
+func (program) Close() error                                                     { return nil }
 
 // events are told in the story, as people are told of them.
 type events struct{ *incarnation }

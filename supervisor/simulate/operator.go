@@ -136,7 +136,11 @@ func (s *site) result(c *command, err error) {
 				(c.action != "rollback" || c.to == "" || r.ID == c.to)
 		}
 		for _, p := range s.passed {
-			if wanted(p.begun, p.release) {
+			begun := p.begun
+			if c.action == "rollback" {
+				begun = p.at // the release may be on its way already
+			}
+			if wanted(begun, p.release) {
 				return
 			}
 		}

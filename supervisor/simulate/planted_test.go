@@ -556,10 +556,12 @@ func (nobody) Pid() int                                 { return 0 }
 func (nobody) StartTime() uint64                        { return 0 }
 func (nobody) Limit(config.Limits) error                { return nil }
 func (nobody) OOMKills() int                            { return 0 }
+func (nobody) Said(string, int) []string                { return nil }
 func (nobody) Signal(syscall.Signal) error              { return nil }
 func (nobody) Private() string                          { return "" }
 func (nobody) StopBy(syscall.Signal)                    {}
 func (nobody) Boxed() bool                              { return false }
+func (nobody) Unlogged() error                          { return nil }
 func (nobody) Terminate() error                         { return nil }
 func (nobody) End(context.Context, time.Duration) error { return nil }
 

@@ -229,6 +229,9 @@ type runHandle struct {
 // Boxed is false: builds of this machine have no sandbox.
 func (*runHandle) Boxed() bool { return false }
 
+// Unlogged is nil: whatever happens to a log is not seen on this machine.
+func (*runHandle) Unlogged() error { return nil }
+
 // Private is "": it takes no clients.
 func (*runHandle) Private() string { return "" }
 
@@ -239,6 +242,7 @@ func (h *runHandle) Pid() int                  { return h.pid }
 func (h *runHandle) StartTime() uint64         { return h.start }
 func (h *runHandle) Limit(config.Limits) error { return nil }
 func (h *runHandle) OOMKills() int             { return 0 }
+func (h *runHandle) Said(string, int) []string { return nil }
 func (h *runHandle) Terminate() error          { return nil }
 
 // Signal is of a caller who has gone: most end.

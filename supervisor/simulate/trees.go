@@ -248,8 +248,14 @@ func (h *handle) Private() string {
 // StopBy changes nothing: they all end by SIGTERM here.
 func (h *handle) StopBy(syscall.Signal) {}
 
+// Bound limits nothing either.
+func (k trees) Bound(string, config.Limits, bool) error { return nil }
+
 // Limit limits nothing: nobody eats memory there.
 func (h *handle) Limit(config.Limits) error { return nil }
+
+// Said is nothing: nobody prints there.
+func (h *handle) Said(string, int) []string { return nil }
 
 // OOMKills counts none.
 func (h *handle) OOMKills() int { return 0 }
@@ -259,6 +265,9 @@ func (h *handle) Signal(syscall.Signal) error { return nil }
 
 // Boxed is false: builds of this machine have no sandbox.
 func (h *handle) Boxed() bool { return false }
+
+// Unlogged is nil: whatever happens to a log is not seen on this machine.
+func (h *handle) Unlogged() error { return nil }
 
 // Terminate is SIGTERM to the main process and its group.
 func (h *handle) Terminate() error {

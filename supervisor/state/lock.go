@@ -24,9 +24,13 @@ const (
 )
 
 // Files returns the paths of the files that this package keeps in dir, but those of a Store.
-func Files(dir string) []string {
-	return []string{filepath.Join(dir, lockFile), filepath.Join(dir, idFile)}
-}
+func Files(dir string) []string { return []string{LockFile(dir), IDFile(dir)} }
+
+// LockFile is the file in dir that a Locked holds.
+func LockFile(dir string) string { return filepath.Join(dir, lockFile) }
+
+// IDFile is the file in dir that says which root it is (RootID).
+func IDFile(dir string) string { return filepath.Join(dir, idFile) }
 
 // Locked is a lock that is held. Its methods may be called from several goroutines.
 type Locked struct {

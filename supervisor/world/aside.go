@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"strings"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -15,24 +16,41 @@ import (
 // setAside is build.SetAside, and logs what was moved.
 func setAside(path string, kind fs.FileMode, log hclog.Logger) error {
 	to, err := build.SetAside(path, kind)
+	return wasSetAside(path, to, err, log)
+}
+
+// setDataAside is build.SetDataAside, and logs what was moved.
+func setDataAside(path string, log hclog.Logger) error {
+	to, err := build.SetDataAside(path)
+	return wasSetAside(path, to, err, log)
+}
+
+// wasSetAside logs what was moved, and returns err.
+func wasSetAside(path, to string, err error, log hclog.Logger) error {
 	if to != "" {
 		log.Warn(build.WasSetAside, "path", path, "to", to)
 	}
 	return err
 }
 
-// setOwnAside makes room for all that the supervisor keeps in its own folder.
+// setOwnAside makes room for the supervisor's own folder and for all that it keeps there.
 func setOwnAside(root layout.Root, log hclog.Logger) error {
-	err := errors.Join(
-		setAside(root.State(), fs.ModeDir, log), setAside(root.Logs(), fs.ModeDir, log), setAside(root.Control(), fs.ModeSocket, log),
-		setAside(root.LastGood(), 0, log), setAside(root.Events(), 0, log),
-	)
-	for _, path := range state.Files(root.Own()) {
-		err = errors.Join(err, setAside(path, 0, log))
+	err := setAside(root.Own(), fs.ModeDir, log) // it comes first: the others are below it
+	for _, dir := range []string{root.State(), root.Logs(), root.MigrationLocks()} {
+		err = errors.Join(err, setAside(dir, fs.ModeDir, log))
 	}
-	records, globErr := filepath.Glob(filepath.Join(root.State(), "*.json"))
-	for _, path := range records {
-		err = errors.Join(err, setAside(path, 0, log))
+	err = errors.Join(err, setAside(root.Control(), fs.ModeSocket, log))
+	paths := append(state.Files(root.Own()), root.LastGood())
+	for _, pattern := range []string{root.Events() + "*", filepath.Join(root.State(), "*.json"), filepath.Join(root.MigrationLocks(), "*.json"),
+		// What is being written has another name until then.
+		filepath.Join(root.State(), ".*.new"), filepath.Join(root.Own(), ".*.new"), root.LastGood() + ".new"} {
+		found, globErr := filepath.Glob(pattern)
+		paths, err = append(paths, found...), errors.Join(err, globErr)
 	}
-	return errors.Join(err, globErr)
+	for _, path := range paths {
+		if !strings.Contains(filepath.Base(path), build.Aside) {
+			err = errors.Join(err, setAside(path, 0, log))
+		}
+	}
+	return err
 }

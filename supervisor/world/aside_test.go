@@ -1,7 +1,9 @@
 package world
 
 import (
+	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -87,7 +89,8 @@ func TestWhatIsInThePlaceOfThePublicSocketIsMovedAside(t *testing.T) {
 func TestWhatIsInThePlaceOfTheSupervisorsOwnIsMovedAside(t *testing.T) {
 	t.Parallel()
 	root := layout.Root(t.TempDir())
-	own := append(state.Files(root.Own()), root.Control(), root.LastGood(), root.Events(), filepath.Join(root.State(), "a.json"))
+	own := append(state.Files(root.Own()), root.Control(), root.LastGood(), root.LastGood()+".new", root.Events(), root.Events()+".1",
+		filepath.Join(root.State(), "a.json"), filepath.Join(root.State(), ".a.json.new"))
 	for what, place := range put {
 		if err := os.MkdirAll(root.State(), 0o700); err != nil {
 			t.Fatal(err)
@@ -114,8 +117,8 @@ func TestWhatIsInThePlaceOfTheSupervisorsOwnIsMovedAside(t *testing.T) {
 		}
 	}
 	// Folders.
-	for _, path := range []string{root.State(), root.Logs()} {
-		if err := os.MkdirAll(root.Own(), 0o700); err != nil {
+	for _, path := range []string{root.Own(), root.State(), root.Logs(), root.MigrationLocks()} {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(path, nil, 0o600); err != nil {
@@ -140,6 +143,102 @@ func TestWhatIsInThePlaceOfTheSupervisorsOwnIsMovedAside(t *testing.T) {
 	}
 	if _, err := os.Readlink(root.Logs()); err != nil {
 		t.Error(err)
+	}
+}
+
+// A folder that is nowhere is worth nothing, whoever meant it; data may come back with its file system.
+func TestLinkThatLeadsToNoFolderIsMovedAside(t *testing.T) {
+	t.Parallel()
+	for what, target := range map[string]string{"to a file": "/etc/hostname", "dangling": "/nowhere/x", "to a device": "/dev/null"} {
+		root, log := layout.Root(t.TempDir()), hclog.NewNullLogger()
+		data := root.Build("a").Data()
+		for _, path := range []string{root.Own(), root.Build("a").Run(), data} {
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink(target, path); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := setOwnAside(root, log); err != nil {
+			t.Error(err)
+		}
+		if err := state.Private(root.State()); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if err := setAside(root.Build("a").Run(), fs.ModeDir, log); err != nil {
+			t.Error(err)
+		}
+		if err := setDataAside(data, log); err != nil {
+			t.Error(err)
+		}
+		for _, path := range []string{root.Own(), root.Build("a").Run()} {
+			if to, err := os.Readlink(path + ".aside"); to != target {
+				t.Errorf("%s: %s.aside leads to %q, %v", what, path, to, err)
+			}
+		}
+		if _, err := os.Lstat(data); (err == nil) != (what == "dangling") {
+			t.Errorf("%s: %s: %v", what, data, err)
+		}
+	}
+}
+
+func TestWhatIsInThePlaceOfALogIsMovedAside(t *testing.T) {
+	t.Parallel()
+	root := layout.Root(t.TempDir())
+	path := layout.Log(root.Logs(), "a")
+	places := maps.Clone(put)
+	delete(places, "file") // is a log
+	places["second name"] = func(path string) error {
+		return errors.Join(os.WriteFile(path+".first", nil, 0o600), os.Link(path+".first", path))
+	}
+	places["link"] = func(path string) error { return os.Symlink("/etc/hostname", path) }
+	if os.Geteuid() == 0 {
+		places["stranger's"] = func(path string) error {
+			return errors.Join(os.WriteFile(path, nil, 0o600), os.Chown(path, 65001, 0))
+		}
+	}
+	if err := os.MkdirAll(root.Logs(), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	for what, place := range places {
+		if err := place(path); err != nil {
+			t.Fatal(err)
+		}
+		var log strings.Builder
+		f, err := trees{root: root, log: hclog.New(&hclog.LoggerOptions{Output: &log})}.output(path)
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+			continue
+		}
+		if info, err := os.Lstat(path); err != nil || info.Mode() != 0o640 || !strings.Contains(log.String(), path+".aside") {
+			t.Errorf("%s: %v, %v, log %s", what, info, err, &log)
+		}
+		f.Close()
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if aside, err := filepath.Glob(path + ".aside*"); err != nil || len(aside) != len(places) {
+		t.Errorf("kept are %v, %v", aside, err)
+	}
+	// What is in the place of their folder too.
+	if err := os.RemoveAll(root.Logs()); err != nil {
+		t.Fatal(err)
+	}
+	for what, place := range put {
+		if err := place(root.Logs()); err != nil {
+			t.Fatal(err)
+		}
+		f, err := trees{root: root, log: hclog.NewNullLogger()}.output(path)
+		if err != nil {
+			t.Errorf("%s in the place of the folder: %v", what, err)
+			continue
+		}
+		f.Close()
+		if err := os.RemoveAll(root.Logs()); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -71,7 +71,7 @@ func temporary(spec *process.Spec, b *build.Box) (string, error) {
 		}
 	}
 	path := filepath.Join(b.Run, "tmp")
-	err := build.MakeFolder(b.Run, 0o750, -1, b.As.GID)
+	err := build.MakeRun(b.Run, b.As.GID)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil // nothing was built yet: it is a probe of doctor, which makes nothing
 	}

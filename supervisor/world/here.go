@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"runtime/debug"
 	"time"
 
@@ -57,18 +56,16 @@ func Here(o *Options) (_ *World, err error) {
 	passed, environ := sdnotify.Take(environ)
 	o.Environ = environ
 	given := &taken
-	for _, folder := range []struct {
-		path string
-		mode fs.FileMode
-	}{{string(root), 0o755}, {root.Own(), 0o700}} {
-		if err := (files{}).MakeFolder(folder.path, folder.mode); errors.Is(err, unix.EROFS) {
-			return nil, fmt.Errorf("%w: the unit of systemd must name it in ReadWritePaths=", err)
-		} else if err != nil {
-			return nil, err
-		}
+	if err := (files{}).MakeFolder(string(root), 0o755); errors.Is(err, unix.EROFS) {
+		return nil, fmt.Errorf("%w: the unit of systemd must name it in ReadWritePaths=", err)
+	} else if err != nil {
+		return nil, err
 	}
 	if err := setOwnAside(root, log.Named("own")); err != nil {
 		log.Error("the supervisor's own folder is not as it should be", "path", root.Own(), "error", err)
+	}
+	if err := (files{}).MakeFolder(root.Own(), 0o700); err != nil {
+		return nil, err
 	}
 	lock, err := takeLock(root, given)
 	if err != nil {
@@ -212,8 +209,8 @@ func (p program) Close() error {
 const journalEvery = 15 * time.Second
 
 // Rotate keeps logs from growing without bound.
-func (p program) Rotate(ctx context.Context, paths func() []string) {
-	journal.Watch(ctx, paths, journal.Policy{Custody: p.who}, journalEvery, p.log.Named("journal"))
+func (p program) Rotate(ctx context.Context, paths func() []string, changed <-chan struct{}) {
+	journal.Watch(ctx, paths, changed, journal.Policy{Custody: p.who}, journalEvery, p.log.Named("journal"))
 }
 
 // Room makes room for n descriptors at once.

@@ -23,5 +23,14 @@ func processLimits(l config.Limits) []process.Rlimit {
 	return all
 }
 
+// Bound sets what all trees of a build may use together.
+func (t trees) Bound(build string, l config.Limits, twice bool) error {
+	all := treeLimits(l)
+	if twice {
+		all = all.Twice()
+	}
+	return t.table.Bound(build, all)
+}
+
 // Limit changes what the tree may use.
 func (t tree) Limit(l config.Limits) error { return t.SetLimits(treeLimits(l)) }

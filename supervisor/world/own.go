@@ -57,10 +57,13 @@ func (o *own) Keep(ctx context.Context, lost func()) {
 // restore makes again what is not as it should be, all that can be.
 func (o *own) restore() {
 	errs := []error{
+		reclaim(o.log, string(o.root), o.root.Own(), o.root.State(), o.root.Logs()),
 		files{}.MakeFolder(string(o.root), 0o755),
-		state.Passage(o.root.Own(), o.commands.group()),
 		setOwnAside(o.root, o.log),
+		state.Passage(o.root.Own(), o.commands.group()),
 		state.Private(o.root.State()),
+		dropForeign(state.IDFile(o.root.Own()), o.root.LastGood()),
+		closeForeign(o.root.Events(), state.LockFile(o.root.Own())),
 		o.lock.Restore(),
 		state.RestoreRootID(o.root.Own(), o.id),
 		o.commands.restore(),

@@ -14,7 +14,8 @@ import (
 // linkPrebuilt has the builds of cfg that have no folder of releases yet take those that a Workshop
 // made in another root, dir. They are read where they are, by links, which may be read-only: all that
 // is written while they serve lies in the root itself. data/ is taken where it is a link in dir, to
-// where something is mounted.
+// where something is mounted. Under root nobody else may be able to change any of it: it is what the
+// builds run.
 func linkPrebuilt(cfg *config.Config, dir string) error {
 	info, err := os.Stat(dir)
 	if err == nil && !info.IsDir() {
@@ -35,6 +36,14 @@ func linkPrebuilt(cfg *config.Config, dir string) error {
 		}
 		if !free(to.Venvs(), from.Venvs()) || !free(to.Releases(), from.Releases()) {
 			continue // it has its own
+		}
+		if os.Geteuid() == 0 {
+			who := cfg.Custody()
+			for _, made := range []string{from.Releases(), from.Venvs()} { // which are code, and ours to remove
+				if err := who.GraveBelow(made); err != nil && !errors.Is(err, fs.ErrNotExist) {
+					return fmt.Errorf("take the prebuilt releases of %s: %w", b.Name, err)
+				}
+			}
 		}
 		if err := build.MakeFolder(to.Dir(), build.FolderMode, -1, -1); err != nil {
 			return err

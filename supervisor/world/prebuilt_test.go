@@ -1,8 +1,10 @@
 package world
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/medctrl/medctrl-supervisor/config"
@@ -68,5 +70,32 @@ func TestPrebuiltReleasesAreTakenByBuildsThatHaveNone(t *testing.T) {
 	}
 	if err := linkPrebuilt(cfg, filepath.Join(pre, "missing")); err == nil {
 		t.Error("a folder that is missing is no error")
+	}
+}
+
+func TestPrebuiltReleasesThatOthersCanChangeAreNotTaken(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give files to others, or lose by it")
+	}
+	const stranger = 65001
+	for _, path := range []string{"one", "one/releases", "one/releases/x", "one/releases/x/API/manage.py", "one/venvs", "one/venvs/y/bin/python"} {
+		pre, root := t.TempDir(), t.TempDir()
+		for _, file := range []string{"one/releases/x/API/manage.py", "one/venvs/y/bin/python"} {
+			file = filepath.Join(pre, file)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, nil, 0o644)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cfg := &config.Config{Root: root, Builds: []config.Build{{Name: "one"}}}
+		if err := os.Chown(filepath.Join(pre, path), stranger, -1); err != nil {
+			t.Fatal(err)
+		}
+		if err := linkPrebuilt(cfg, pre); err == nil || !strings.Contains(err.Error(), filepath.Join(pre, path)+": its owner, user 65001, may ") {
+			t.Errorf("%s: %v", path, err)
+		}
+		if _, err := os.Lstat(filepath.Join(root, "one/releases")); err == nil {
+			t.Errorf("%s: it is taken", path)
+		}
 	}
 }

@@ -17,9 +17,10 @@ import (
 const privateQueue = 4
 
 // listenPrivately makes a listening socket at path, in the folder run of a build, to which nobody but
-// us connects. What is in its place is removed.
+// us and the build's user connects. What is in its place is removed. It is the user's, as the public one
+// is: daphne changes the mode of what it listens on, or ends (twisted, unix.py: startListening).
 func listenPrivately(path string, as config.Identity) (*os.File, error) {
-	if err := build.MakeFolder(filepath.Dir(path), 0o750, -1, as.GID); err != nil {
+	if err := build.MakeRun(filepath.Dir(path), as.GID); err != nil {
 		return nil, err
 	}
 	if err := os.RemoveAll(path); err != nil {
@@ -34,6 +35,9 @@ func listenPrivately(path string, as config.Identity) (*os.File, error) {
 		err = sockaddr.With(path, func(addr string) error {
 			return os.NewSyscallError("bind", unix.Bind(fd, &unix.SockaddrUnix{Name: addr}))
 		})
+	}
+	if err == nil && as.UID >= 0 && as.UID != os.Geteuid() {
+		err = os.Lchown(path, as.UID, -1)
 	}
 	if err == nil {
 		err = os.NewSyscallError("listen", unix.Listen(fd, privateQueue))

@@ -27,8 +27,12 @@ var _ build.Runner = runner{}
 func newRunner(t *process.Table) runner { return runner{t} }
 
 // Start starts a command of a build.
-func (r runner) Start(c build.Command) (build.Process, error) {
+func (r runner) Start(c build.Command) (build.Process, error) { return r.startWithin(c, "") }
+
+// startWithin starts one that counts in the limits of a build; "" is that it has those of its own.
+func (r runner) startWithin(c build.Command, name string) (build.Process, error) {
 	spec := confined(specOf(c), c.NewPrivs, c.Capable, oomCommand)
+	spec.Within = name
 	done, err := confine(&spec, c.Box)
 	if err != nil {
 		return nil, err
@@ -98,6 +102,11 @@ const (
 //
 // The command's Stdout and Stderr are set by Run, and its Mark where it has none.
 func (r runner) Run(ctx context.Context, c build.Command) (output string, err error) {
+	return r.runWithin(ctx, c, "")
+}
+
+// runWithin runs one that counts in the limits of the build called name.
+func (r runner) runWithin(ctx context.Context, c build.Command, name string) (output string, err error) {
 	out, err := outputFile()
 	if err != nil {
 		return "", err
@@ -107,7 +116,7 @@ func (r runner) Run(ctx context.Context, c build.Command) (output string, err er
 	if c.Mark == "" {
 		c.Mark = "command/" + rand.Text() // unique, even among those of earlier supervisors
 	}
-	p, err := r.Start(c)
+	p, err := r.startWithin(c, name)
 	if err != nil {
 		return "", err
 	}

@@ -63,7 +63,7 @@ func (s socket) Restore() error {
 // folder. Others must be able to reach the socket through the folder, but nothing else in it. Until the build's first
 // release serves, a server of somebody else's that has the public path keeps it.
 func (s sockets) Bind(path string, entry *config.Build) (public.Listener, error) {
-	if err := build.MakeFolder(filepath.Dir(path), build.FolderMode, -1, -1); err != nil {
+	if err := build.MakeFolder(filepath.Dir(path), build.FolderMode, os.Geteuid(), -1); err != nil {
 		return nil, err
 	}
 	o, err := config.IdentityOf(*entry)

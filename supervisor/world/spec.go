@@ -48,7 +48,7 @@ func withDefault(env []string, key, value string) []string {
 // makeTemp makes the folder of temporary files at path, below the folder run of a build, for whom it runs as.
 // What an earlier one of that name left is removed: it may be of another user.
 func makeTemp(run, path string, as config.Identity) error {
-	if err := build.MakeFolder(run, 0o750, -1, as.GID); err != nil {
+	if err := build.MakeRun(run, as.GID); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(path); err != nil { // which follows no link below the folder, which is ours
@@ -119,6 +119,9 @@ func (t tree) End(ctx context.Context, grace time.Duration) error {
 	}
 	t.trees.dropTemp(t.temp)
 	t.trees.dropPrivate(t.private)
+	if t.output != nil {
+		t.output.Close() // nothing was written through it here
+	}
 	t.ended()
 	return nil
 }

@@ -43,6 +43,8 @@ type tree struct {
 	private string // the socket on which it is probed, or ""
 	ended   func() // what is to be done when it has ended
 	boxed   bool
+	lost    error    // why what it prints is lost; nil: it is not
+	output  *os.File // the description that it prints to, where others print to the same log; or nil
 }
 
 // Signal sends a signal to all of the tree.
@@ -60,9 +62,20 @@ func (t tree) Private() string { return t.private }
 // Boxed says whether it runs in a sandbox. Of what is left of a tree it is not known.
 func (t tree) Boxed() bool { return t.boxed }
 
+// Unlogged says why what it prints is lost. Of what is left of a tree it is not known.
+func (t tree) Unlogged() error { return t.lost }
+
+// Said is what it has printed last to a log that is not its own.
+func (t tree) Said(log string, n int) []string {
+	if t.output == nil {
+		return nil
+	}
+	return journal.Said(log, t.output, n)
+}
+
 // Start starts a server. A log that cannot be opened costs the log alone.
 func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server.Words, error) {
-	if err := setAside(s.Launch.Data, fs.ModeDir, t.log); err != nil {
+	if err := setDataAside(s.Launch.Data, t.log); err != nil {
 		return nil, nil, err
 	}
 	if err := build.MakeData(s.Launch.Data, s.Launch.User); err != nil {
@@ -85,11 +98,11 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 	if s.Listener == nil {
 		oom = oomCommand
 	}
-	var err error
+	var err, lost error
 	if s.Streams == nil {
-		if output, err = t.output(s.Log); err != nil {
-			t.log.Error("what a server prints is lost until its next start", "error", err)
-		} else {
+		if output, lost = t.output(s.Log); lost != nil {
+			t.log.Error("what a server prints is lost until its next start", "error", lost)
+		} else if !s.Shared || s.Launch.Box != nil {
 			defer output.Close() // the child has its own
 		}
 	}
@@ -97,7 +110,7 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 	spec := confined(process.Spec{
 		Argv: s.Launch.Argv, Env: t.withTemp(s.Launch.Env, temp, s.Launch.User), Dir: s.Launch.Dir, Stdout: output, Mark: s.Mark,
 		User: credential(s.Launch.User), Umask: s.Launch.Umask, StopSignal: s.Launch.StopSignal,
-		Limits: treeLimits(s.Limits), Rlimits: processLimits(s.Launch.Limits),
+		Limits: treeLimits(s.Limits), Within: s.Build, Rlimits: processLimits(s.Launch.Limits),
 	}, s.Launch.NewPrivs, s.Launch.Capable, oom)
 	private := ""
 	if s.Listener != nil {
@@ -107,10 +120,11 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 		}
 	}
 	if private != "" {
-		// Without it the server is probed as its clients come, which is better than no server.
+		// Without it the server is probed as its clients come, which is better than no server. One whose
+		// command names it has to get something.
 		if spec.Private, err = listenPrivately(private, s.Launch.User); err != nil {
 			t.log.Warn("server is probed on its public socket", "error", err)
-			private = ""
+			private, spec.Private = "", spec.Listener
 		} else {
 			defer spec.Private.Close() // the child has its own copy
 		}
@@ -118,6 +132,9 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 	drop := func() {
 		t.dropTemp(temp)
 		t.dropPrivate(private)
+		if s.Shared && output != nil {
+			output.Close() // nothing was written through it
+		}
 	}
 	if c := s.Streams; c != nil {
 		spec.Stdin, spec.Stdout, spec.Stderr, spec.Terminal = c.In, c.Out, c.Err, c.Terminal
@@ -133,7 +150,23 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 		drop()
 		return nil, nil, err
 	}
-	return tree{child, t, temp, private, ended, s.Launch.Box != nil}, words, nil
+	started := tree{Child: child, trees: t, temp: temp, private: private, ended: ended, boxed: s.Launch.Box != nil, lost: lost}
+	switch {
+	case s.Shared && started.boxed: // where it opens its log by itself
+		started = started.keepOutput()
+	case s.Shared:
+		started.output = output
+	}
+	return started, words, nil
+}
+
+// keepOutput returns t with what it prints to, for Said.
+func (t tree) keepOutput() tree {
+	var err error
+	if t.output, err = t.Output(); err != nil {
+		t.trees.log.Debug("what a process says last will not be known", "pid", t.Pid(), "error", err)
+	}
+	return t
 }
 
 // spawn starts it, with a way to say that it is ready where it has one.
@@ -166,8 +199,21 @@ func (t trees) output(path string) (*os.File, error) {
 	if err := state.Private(t.root.Own()); err != nil {
 		return nil, err
 	}
+	if filepath.Dir(path) == t.root.Logs() { // log_dir may be anybody's
+		if err := setAside(t.root.Logs(), fs.ModeDir, t.log); err != nil {
+			return nil, err
+		}
+	}
 	if err := (files{}).MakeFolder(filepath.Dir(path), 0o750); err != nil {
 		return nil, err
+	}
+	f, err := journal.Append(path, t.who)
+	if !errors.Is(err, journal.ErrOther) {
+		return f, err
+	}
+	to, moved := build.MoveAside(path)
+	if wasSetAside(path, to, moved, t.log) != nil {
+		return nil, errors.Join(err, moved)
 	}
 	return journal.Append(path, t.who)
 }
@@ -186,12 +232,17 @@ func (t trees) Adopt(l actor.Leftover, exited func(actor.Exit)) (actor.Tree, err
 	if err != nil {
 		t.log.Debug("status does not know whether a server is in a sandbox", "pid", l.Leader.Pid, "error", err)
 	}
-	return tree{child, t, tempOf(t.root, l.Mark), private, func() {}, boxed}, nil
+	adopted := tree{Child: child, trees: t, temp: tempOf(t.root, l.Mark), private: private, ended: func() {}, boxed: boxed}
+	if l.Shared {
+		adopted = adopted.keepOutput()
+	}
+	return adopted, nil
 }
 
 // Remains returns the rest of a tree.
 func (t trees) Remains(l actor.Leftover) actor.Tree {
-	return tree{t.table.Remains(l.Leader.Pid, l.Leader.StartTime, l.Mark, l.User), t, tempOf(t.root, l.Mark), privateOf(t.root, l.Mark), func() {}, false}
+	child := t.table.Remains(l.Leader.Pid, l.Leader.StartTime, l.Mark, l.User)
+	return tree{Child: child, trees: t, temp: tempOf(t.root, l.Mark), private: privateOf(t.root, l.Mark), ended: func() {}}
 }
 
 // mostEnviron is above the largest environment that the kernel takes (execve(2)); a process can make
@@ -247,13 +298,13 @@ func (t trees) Run(ctx context.Context, h actor.Hook) (string, error) {
 	}
 	temp := t.root.Build(h.Entry.Name).TempOf("hook-" + rand.Text())
 	defer t.dropTemp(temp)
-	return newRunner(t.table).Run(ctx, build.Command{
+	return newRunner(t.table).runWithin(ctx, build.Command{
 		Argv: h.Argv, Env: t.withTemp(h.Env, temp, as), Dir: h.Dir, User: (*build.Credential)(credential(as)), Umask: h.Entry.Umask,
 		NewPrivs: !h.Entry.NoNewPrivs, Capable: !h.Entry.NoNewPrivs || as.Capable,
 		Mark:   temp, // by which a later supervisor finds it (build.Maker.Tidy)
 		Box:    build.HookBox(*h.Entry, t.root.Build(h.Entry.Name), as),
 		Limits: h.Entry.Limits,
-	})
+	}, h.Entry.Name)
 }
 
 // exitOf translates a process.Exit for exited.

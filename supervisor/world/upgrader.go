@@ -29,7 +29,8 @@ const AcceptCommand = "accept-upgrade"
 // Acceptance is a new binary's word that it could take over.
 type Acceptance struct {
 	Version  string
-	Handover int // the newest version of a handover that it reads
+	Handover int    // the newest version of a handover that it reads
+	Root     string // of the file as it is now; "": it does not say
 }
 
 // upgrader executes the program at our path in our place (Upgrader).
@@ -67,6 +68,10 @@ func (u *upgrader) Ask(ctx context.Context) (Acceptance, error) {
 	}
 	if a.Handover < handover.Oldest {
 		return a, fmt.Errorf("%s %s is too old to take over from %s: stop and start it", path, a.Version, u.o.Version)
+	}
+	if a.Root != "" && a.Root != u.o.Config.Root {
+		// It would find neither our lock nor what is running.
+		return a, fmt.Errorf("root changed from %s to %s: stop and start the supervisor to move it, or change it back", u.o.Config.Root, a.Root)
 	}
 	// None of the watches that we were given may be closed after this: the successor would close
 	// whatever has its number then.

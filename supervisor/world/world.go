@@ -200,7 +200,7 @@ type Own interface {
 // Program is this program itself.
 type Program interface {
 	// Rotate keeps logs from growing without bound until ctx ends. paths returns their paths.
-	Rotate(ctx context.Context, paths func() []string)
+	Rotate(ctx context.Context, paths func() []string, changed <-chan struct{})
 	// Room makes room for n descriptors at once.
 	Room(n int) error
 	// Hurry trades memory for CPU while it is on.

@@ -33,6 +33,9 @@ func Escape(out io.Writer, text string) string {
 	return escapeAll(text, LookOf(out).Color)
 }
 
+// Line writes a line as Safe does. It is lost where out takes nothing any more.
+func Line(out io.Writer, text string) { fmt.Fprintln(out, Escape(out, text)) }
+
 func escapeAll(text string, color bool) string {
 	e := escaper{color: color}
 	return string(e.escape([]byte(text), true))

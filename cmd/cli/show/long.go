@@ -35,14 +35,17 @@ func Long(w io.Writer, d control.BuildDetail, look Look, now time.Time) {
 	l.pair("health", healthOf(b))
 	l.pair("confined", confinement(b))
 	if b.LastExit != "" {
-		l.pair("last exit", b.LastExit+l.exitedWhen(d.Events))
+		l.pair("last exit", lastExit(b)+l.exitedWhen(d.Events))
 	}
 	for _, t := range b.Tasks {
 		l.pair(Clean(t.Kind), l.task(t, b.Release))
 	}
-	l.processes(b.Processes)
+	if e := b.Elsewhere; e != nil {
+		l.pair("elsewhere", elsewhere(*e))
+	}
+	l.processes(b.Name, b.Processes)
 	l.releases(b.Name, d.History)
-	l.lastBuild(d.LastBuild)
+	l.lastBuild(d.LastBuild, b.Reason+" "+b.BuildError)
 	l.schedules(b.Name, b.Schedules)
 	l.events(d.Events)
 	if len(d.Output) > 0 {
@@ -52,6 +55,26 @@ func Long(w io.Writer, d control.BuildDetail, look Look, now time.Time) {
 		}
 	}
 	io.WriteString(w, l.out.String()) // a terminal that is gone needs no text
+}
+
+// elsewhere says what another host does.
+func elsewhere(e control.Elsewhere) string {
+	all := ""
+	if e.Migrates {
+		all = "migrates, and what is built here waits for that"
+	}
+	for _, part := range []struct {
+		one  string
+		many []string
+	}{{"schedule", e.Schedules}, {"process", e.Processes}} {
+		for _, name := range part.many {
+			if all != "" {
+				all += "; "
+			}
+			all += fmt.Sprintf("%s %s runs there", part.one, name)
+		}
+	}
+	return Clean(e.Host + ", which once_on names: " + cmp.Or(all, "nothing of this build is done once"))
 }
 
 // numbers lists them.
@@ -64,11 +87,11 @@ func numbers(all []int) string {
 }
 
 // processes lists what runs beside the server.
-func (l *long) processes(all []control.ProcessStatus) {
+func (l *long) processes(build string, all []control.ProcessStatus) {
 	if len(all) == 0 {
 		return
 	}
-	l.head("Processes", "")
+	l.head("Processes", "their output: medctrl-supervisor logs "+build)
 	for _, p := range all {
 		text := fmt.Sprintf("    %-16s %s", Clean(p.Label()), l.look.paint(colorOf(p.State), Clean(p.State)))
 		if p.Pid != 0 {
@@ -85,6 +108,15 @@ func (l *long) processes(all []control.ProcessStatus) {
 			l.indented(p.LastExit, 21)
 		}
 	}
+}
+
+// lastExit is how the server ended last, without the output that the reason above has already.
+func lastExit(b control.BuildStatus) string {
+	how, output, _ := strings.Cut(b.LastExit, "; last output: ")
+	if output != "" && strings.Contains(b.Reason, output) {
+		return how
+	}
+	return b.LastExit
 }
 
 // long is a page about one build.
@@ -217,7 +249,8 @@ func (l *long) fate(r control.ReleaseStatus) string {
 	return fmt.Sprintf("served until %s ago", Span(l.now.Sub(r.Until)))
 }
 
-func (l *long) lastBuild(b *control.BuildResult) {
+// lastBuild shows what became of the last attempt, and why it failed where the head does not say so.
+func (l *long) lastBuild(b *control.BuildResult, head string) {
 	if b == nil {
 		return
 	}
@@ -238,7 +271,7 @@ func (l *long) lastBuild(b *control.BuildResult) {
 		steps = append(steps, s.Step+" "+took)
 	}
 	l.wrapped(strings.Join(steps, " · "))
-	if b.Error != "" {
+	if b.Error != "" && !strings.Contains(head, b.Error) {
 		l.wrapped(b.Error)
 	}
 }

@@ -82,7 +82,13 @@ func TestLongFormOfABuildThatDoesNotRun(t *testing.T) {
 		{control.BuildDetail{Status: control.BuildStatus{State: "running", Release: "r2", Tasks: []control.TaskStatus{
 			{Kind: "run", Name: "manage.py shell", Pid: 7, Release: "r1", By: "alice", Started: noon.Add(-3 * time.Minute)}}}},
 			"\n  run        manage.py shell, process 7, for 3m0s, by alice, from release r1\n"},
+		{control.BuildDetail{Status: control.BuildStatus{State: "running", Elsewhere: &control.Elsewhere{Host: "web-1", Migrates: true, Processes: []string{"beat"}, Schedules: []string{"mail"}}}},
+			"\n  elsewhere  web-1, which once_on names: migrates, and what is built here waits\n             for that; schedule mail runs there; process beat runs there\n"},
+		{control.BuildDetail{Status: control.BuildStatus{State: "running", Elsewhere: &control.Elsewhere{Host: "web-1"}}},
+			"\n  elsewhere  web-1, which once_on names: nothing of this build is done once\n"},
 		{control.BuildDetail{Status: control.BuildStatus{State: "backoff", LastExit: "exit code 3"}}, "\n  last exit  exit code 3\n"},
+		{control.BuildDetail{Status: control.BuildStatus{State: "backoff", Reason: "release r2 did not take over: exit code 3; last output: KeyError; tried again in 2 s", LastExit: "exit code 3; last output: KeyError"}}, "\n  last exit  exit code 3\n"},
+		{control.BuildDetail{Status: control.BuildStatus{State: "running", LastExit: "exit code 3; last output: KeyError"}}, "\n  last exit  exit code 3; last output: KeyError\n"},
 		{control.BuildDetail{History: []control.ReleaseStatus{{Release: "r1", Built: noon, Since: noon}}}, "served since 2026-11-23 12:00:00"},
 		{control.BuildDetail{LastBuild: &control.BuildResult{Result: "running", Took: 75}}, "Last build: running for 1m15s\n"},
 		{control.BuildDetail{LastBuild: &control.BuildResult{Result: "built", Release: "r1", Took: 7.26}}, "Last build: made r1 in 7.3s\n"},

@@ -60,12 +60,13 @@ func (p *Progress) redraw() {
 	}
 }
 
-// Step shows what is being done on a build, in a line as the supervisor sends it.
+// Step shows what is being done on a build, in a line as the supervisor sends it. Here and in End it may
+// hold a child's own words.
 func (p *Progress) Step(name, line string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.live {
-		fmt.Fprintln(p.out, line)
+		fmt.Fprintln(p.out, Escape(p.out, line))
 		return
 	}
 	p.at[name] = stage{strings.TrimPrefix(line, name+": "), p.now()}
@@ -78,7 +79,7 @@ func (p *Progress) End(name string, to io.Writer, line string) {
 	defer p.mu.Unlock()
 	delete(p.at, name)
 	p.clear()
-	fmt.Fprintln(to, line)
+	fmt.Fprintln(to, Escape(to, line))
 	p.draw()
 }
 

@@ -69,6 +69,9 @@ func (l *long) result(s control.ScheduleStatus) string {
 
 func (l *long) lastRun(s control.ScheduleStatus, r control.RunStatus) {
 	text := fmt.Sprintf("last %s ago: %s after %s", Span(l.now.Sub(r.Started)), r.Exit, seconds(r.Took))
+	if r.Result == control.ResultUnknown {
+		text = fmt.Sprintf("last %s ago: %s, at most %s after it began", Span(l.now.Sub(r.Started)), r.Exit, seconds(r.Took))
+	}
 	if r.Release != "" {
 		text += ", from " + r.Release
 	}

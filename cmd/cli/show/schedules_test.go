@@ -18,6 +18,7 @@ func TestLongFormTellsOfSchedules(t *testing.T) {
 		{Name: "mail", Every: "15m0s", Next: at(-5 * time.Minute), Running: 1, LastSuccess: at(time.Hour),
 			Last: &control.RunStatus{Started: at(10 * time.Minute), Took: 61, Result: "failed", Exit: "exit code 1", Release: "r1"}},
 		{Name: "report", Every: "24h0m0s", Last: &control.RunStatus{Started: at(time.Hour), Took: 3600, Result: "timed_out", Exit: "killed by SIGTERM, ended because it took too long"}},
+		{Name: "unseen", Every: "1h0m0s", Next: at(-time.Hour), Last: &control.RunStatus{Started: at(time.Minute), Took: 25, Result: "unknown", Exit: "ended while no supervisor watched"}},
 		{Name: "new", Cron: "@daily", Trouble: "unknown time zone Gone/Away"},
 	}
 	const want = `
@@ -34,6 +35,10 @@ Schedules: their output: medctrl-supervisor logs --schedule SCHEDULE development
         does not run while the build is as it is
         last 1h0m ago: killed by SIGTERM, ended because it took too long after
         1h0m0s; none has ended well
+    unseen             every 1h                     ended unseen
+        next in 1h0m, 2026-11-23 13:00:00
+        last 1m0s ago: ended while no supervisor watched, at most 25s after it
+        began; none has ended well
     new                @daily
         cannot run: unknown time zone Gone/Away
 `

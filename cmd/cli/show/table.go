@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -41,12 +42,26 @@ func (t *table) head(s control.Status, now time.Time) {
 			parts = append(parts, name+" "+Clean(part.Address))
 		}
 	}
+	if others := elsewheres(s.Builds); len(others) > 0 {
+		parts = append(parts, "host "+Clean(s.Host))
+		defer t.wrapped("migrations and schedules run on " + Clean(strings.Join(others, ", ")))
+	}
 	t.line(clip(strings.Join(parts, ", "), t.look.Columns))
 	for name, part := range partsOf(s) {
 		if part.Trouble != "" {
 			t.wrapped(name + ": " + Clean(part.Trouble))
 		}
 	}
+}
+
+// elsewheres are the other hosts that do what builds have done once.
+func elsewheres(all []control.BuildStatus) (hosts []string) {
+	for _, b := range all {
+		if b.Elsewhere != nil && !slices.Contains(hosts, b.Elsewhere.Host) {
+			hosts = append(hosts, b.Elsewhere.Host)
+		}
+	}
+	return hosts
 }
 
 // partsOf are the parts of a supervisor beside its builds, by name.

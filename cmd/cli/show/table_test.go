@@ -41,6 +41,22 @@ fresh       building -                   -        0    -   -    - -
 	}
 }
 
+func TestTableSaysWhatAnotherHostDoes(t *testing.T) {
+	t.Parallel()
+	one := control.BuildStatus{Name: "a", State: "running", Elsewhere: &control.Elsewhere{Host: "web-1"}}
+	s := control.Status{Version: "1.0", Host: "web-2", Started: noon, Builds: []control.BuildStatus{one, {Name: "b", State: "running"}, one}}
+	var b strings.Builder
+	Table(&b, s, Look{Columns: 80}, noon)
+	if want := "3 builds, supervisor 1.0, up 0s, host web-2\n    migrations and schedules run on web-1\nNAME"; !strings.HasPrefix(b.String(), want) {
+		t.Errorf("got\n%s", b.String())
+	}
+	b.Reset()
+	s.Builds = s.Builds[1:2]
+	if Table(&b, s, Look{Columns: 80}, noon); strings.Contains(b.String(), "web-") {
+		t.Errorf("without once_on\n%s", b.String())
+	}
+}
+
 func TestTableNamesTheMistakeInALine(t *testing.T) {
 	t.Parallel()
 	s := control.Status{Builds: []control.BuildStatus{{Name: "development", State: "running", Release: "20261123T090001-1a2b3c", Since: noon,

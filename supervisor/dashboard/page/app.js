@@ -323,8 +323,9 @@ class Card {
     try { d = await get("builds/" + this.name); } catch (err) { return; }
     const p = this.parts;
     this.releases(d.history);
-    this.processes(d.status.processes || []);
-    this.schedules(d.status.schedules || []);
+    const there = d.status.elsewhere || { processes: [], schedules: [] };
+    this.processes(d.status.processes || [], there);
+    this.schedules(d.status.schedules || [], there);
     this.followBuild();
     const b = d.last_build;
     text(p.build, b ? (b.result === "built" ? "made " + b.release : b.result) + " in " + millis(b.took_seconds) + " – " +
@@ -334,9 +335,9 @@ class Card {
   }
 
   // processes says what runs beside the server, an instance a line.
-  processes(all) {
+  processes(all, there) {
     const p = this.parts;
-    p.processesHead.hidden = p.processes.hidden = all.length === 0;
+    p.processesHead.hidden = p.processes.hidden = all.length + there.processes.length === 0;
     p.processes.replaceChildren(...all.map((i) => {
       const lines = [i.state + (i.since ? " for " + ago(i.since) : "")];
       if (i.next_try) lines.push("starts again at " + clock(i.next_try));
@@ -344,22 +345,22 @@ class Card {
       if (i.release && i.release !== this.status.release) lines.push("release " + i.release);
       if (i.last_exit) lines.push("last exit: " + i.last_exit);
       return make("li", { class: i.state === "backoff" || i.state === "stopped" ? "bad" : "" }, make("b", {}, i.name + "." + (i.index + 1)), " – " + lines.join("; "));
-    }));
+    }), ...there.processes.map((name) => make("li", {}, make("b", {}, name), " – runs on " + there.host)));
   }
 
   // schedules says when commands run, and how their last runs went.
-  schedules(all) {
+  schedules(all, there) {
     const p = this.parts;
-    p.schedulesHead.hidden = p.schedules.hidden = all.length === 0;
+    p.schedulesHead.hidden = p.schedules.hidden = all.length + there.schedules.length === 0;
     p.schedules.replaceChildren(...all.map((s) => {
       const r = s.last;
       const lines = [s.trouble ? "cannot run: " + s.trouble : s.next ? "next " + new Date(s.next).toLocaleString() : "does not run while the build is as it is"];
       if (s.running) lines.push(s.running === 1 ? "running" : s.running + " running");
-      if (r) lines.push("last " + ago(r.started) + " ago: " + r.result.replace("_", " ") + ", " + r.exit + " after " + millis(r.took_seconds));
+      if (r) lines.push("last " + ago(r.started) + " ago: " + r.result.replace("_", " ") + ", " + r.exit + (r.result === "unknown" ? ", at most " + millis(r.took_seconds) + " after it began" : " after " + millis(r.took_seconds)));
       return make("li", { class: r && (r.result === "failed" || r.result === "timed_out") ? "bad" : "" },
         make("b", {}, s.name), " " + (s.every ? "every " + s.every : s.cron + " " + (s.timezone || "")) + " – " + lines.join("; "),
         ...(page.read && r && r.output.length ? [make("pre", { class: "log", tabindex: "0", "aria-label": "Output of " + s.name }, r.output.join("\n"))] : []));
-    }));
+    }), ...there.schedules.map((name) => make("li", {}, make("b", {}, name), " – runs on " + there.host)));
   }
 
   // releases draws the history anew where it has changed: who has a button in

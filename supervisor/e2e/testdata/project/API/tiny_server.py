@@ -1,11 +1,13 @@
 """A server that is up within milliseconds, for tests that start it hundreds of times: `command = ["{python}", "-I", "-S", "tiny_server.py"]`.
 
-Answers on fd 3, one connection after the other, with what the settings file of its build says. TERM: answers what it holds and ends.
+Answers on fd 3, and on those that are named, one connection after the other, with what the settings file of its build says. TERM: answers what it holds and ends.
 """
 import os
 import re
+import select
 import signal
 import socket
+import sys
 
 with open("api_settings/settings/deploy_%s.py" % os.environ["MEDCTRL_BUILD"]) as f:
     banner = re.findall(r'^BANNER = "(.*)"', f.read(), re.M)[-1]
@@ -18,13 +20,14 @@ def stop(*_):
 
 
 signal.signal(signal.SIGTERM, stop)
-listener = socket.socket(fileno=3)
-listener.settimeout(0.02)
+listeners = [socket.socket(fileno=int(n)) for n in ["3"] + sys.argv[1:]]
+for listener in listeners:
+    listener.setblocking(False)
 while going:
     try:
-        client, _ = listener.accept()
-    except OSError:
-        continue  # nobody, for now
+        client, _ = select.select(listeners, [], [], 0.02)[0][0].accept()
+    except (IndexError, OSError):
+        continue  # nobody, for now, or another tree was faster
     with client:
         client.settimeout(5)
         try:

@@ -1,4 +1,4 @@
-package supervisor
+package meter
 
 import (
 	"context"
@@ -10,9 +10,6 @@ import (
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 	"github.com/medctrl/medctrl-supervisor/supervisor/world"
 )
-
-// Usage returns what each build uses now.
-func (s *Supervisor) Usage(ctx context.Context) []control.Usage { return s.lookAtUsage(ctx) }
 
 // queueOf returns how many clients wait to be accepted; -1 if that is not known.
 func queueOf(v *actor.View) int {
@@ -32,17 +29,17 @@ const (
 	usageStale    = 5 * time.Minute        // an older look is no longer a base for recent CPU use
 )
 
-// usageLook keeps concurrent requests from looking twice.
-type usageLook struct {
+// look keeps concurrent requests from looking twice.
+type look struct {
 	mu    sync.Mutex
 	ended time.Time
 	under chan struct{} // closed when the look that is under way has ended; nil: none is
 }
 
-// refreshUsage makes sure that the meters know what builds use. With thousands of processes a look
-// takes longer than a status may: then the previous one is shown.
-func (s *Supervisor) refreshUsage() {
-	u := &s.reports.look
+// Refresh makes sure that what builds use is known. With thousands of processes a look takes longer
+// than a status may: then Of returns what the previous one saw.
+func (m *Meters) Refresh() {
+	u := &m.look
 	u.mu.Lock()
 	if time.Since(u.ended) < usageFresh {
 		u.mu.Unlock()
@@ -51,8 +48,8 @@ func (s *Supervisor) refreshUsage() {
 	if u.under == nil {
 		under := make(chan struct{})
 		u.under = under
-		s.task(func() {
-			s.lookAtUsage(s.shared.Hard)
+		m.Task(func() {
+			m.Usage(m.Hard)
 			u.mu.Lock()
 			defer u.mu.Unlock()
 			u.ended, u.under = time.Now(), nil // also if it failed
@@ -67,16 +64,16 @@ func (s *Supervisor) refreshUsage() {
 	}
 }
 
-// lookAtUsage returns what each build uses now, and updates its meter.
-func (s *Supervisor) lookAtUsage(ctx context.Context) []control.Usage {
-	actors := s.fleet.Load().all()
+// Usage returns what each build uses now, in the order of Builds. What cannot be found out is missing.
+func (m *Meters) Usage(ctx context.Context) []control.Usage {
+	actors := m.Builds()
 	all := make([]control.Usage, len(actors))
 	meters := make([]*meter, len(actors))
 	var trees []actor.Tree
 	var of []int // the actor of each tree
 	for i, a := range actors {
 		v := a.View()
-		meters[i] = s.reports.meters.of(a.Name())
+		meters[i] = m.of(a.Name())
 		all[i] = control.Usage{Build: a.Name(), Queue: queueOf(v), LastGood: v.State.Serving.Since}
 		meters[i].queue.Store(int32(all[i].Queue))
 		for _, p := range v.Entry.Processes {
@@ -89,9 +86,9 @@ func (s *Supervisor) lookAtUsage(ctx context.Context) []control.Usage {
 			trees, of = append(trees, tree), append(of, i)
 		}
 	}
-	used, err := s.world.Trees.Usage(ctx, trees)
+	used, err := m.Trees.Usage(ctx, trees)
 	if err != nil {
-		s.log.Debug("what builds use cannot be found", "error", err)
+		m.Log.Debug("what builds use cannot be found", "error", err)
 		return all
 	}
 	now := time.Now()
@@ -109,9 +106,9 @@ func (s *Supervisor) lookAtUsage(ctx context.Context) []control.Usage {
 		}
 		meters[of[from]].used(trees[from:i], used[from:i], now)
 	}
-	s.reports.look.mu.Lock()
-	defer s.reports.look.mu.Unlock()
-	s.reports.look.ended = now
+	m.look.mu.Lock()
+	defer m.look.mu.Unlock()
+	m.look.ended = now
 	return all
 }
 
@@ -146,6 +143,3 @@ func (m *meter) used(trees []actor.Tree, used []world.Usage, now time.Time) {
 	}
 	m.usage.Store(next)
 }
-
-// FrontCounts returns what became of the front's requests.
-func (s *Supervisor) FrontCounts() control.FrontCounts { return s.frontend.counts() }
