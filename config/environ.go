@@ -52,6 +52,20 @@ func MissingPassed(b Build, own []string) []string {
 	})
 }
 
+// Missing are variables that a build is to get and does not.
+type Missing struct{ Build, Names string }
+
+// MissingPassed returns what MissingPassed does for each build that lacks something.
+func (c *Config) MissingPassed(own []string) []Missing {
+	var all []Missing
+	for _, b := range c.Builds {
+		if names := MissingPassed(b, own); len(names) > 0 {
+			all = append(all, Missing{b.Name, strings.Join(names, ", ")})
+		}
+	}
+	return all
+}
+
 // readEnvFile reads lines NAME=VALUE, close to systemd's EnvironmentFile: empty lines and those
 // that begin with # or ; are comments, a name may follow "export ", quotes around a value are
 // removed. A value that continues in the next line is refused rather than misread. All mistakes are

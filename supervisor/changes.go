@@ -150,6 +150,3 @@ func variables(environ []string) map[string]string {
 	}
 	return all
 }
-
-// Secrets is what takes secrets out of the values of a file.
-func Secrets() config.Hider { return build.Secrets() }

@@ -49,12 +49,12 @@ func rooms(t *testing.T) map[string]room {
 
 // alsoByTests is what the tests of a package may import in addition to packages for tests.
 var alsoByTests = map[string][]string{
-	"build":                 {"supervisor/process"},   // the Runner that starts its steps in the program
-	"cmd/cli":               {"supervisor/world"},     // what a binary that is asked to take over prints
-	"config/importer":       {"config"},               // whose check accepts what is made
-	"supervisor/kubernetes": {"build", "config/cron"}, // what hides secrets, and when a schedule is due
-	"supervisor":            {"supervisor/process"},   // the exec step, and whether a process is there
-	"supervisor/process":    {"supervisor/sandbox"},   // what the boxes of children are made of
+	"build":                 {"supervisor/process"}, // the Runner that starts its steps in the program
+	"cmd/cli":               {"supervisor/world"},   // what a binary that is asked to take over prints
+	"config/importer":       {"config"},             // whose check accepts what is made
+	"supervisor/kubernetes": {"config/cron"},        // when a schedule is due
+	"supervisor":            {"supervisor/process"}, // the exec step, and whether a process is there
+	"supervisor/process":    {"supervisor/sandbox"}, // what the boxes of children are made of
 }
 
 func TestImportsAreThoseOfTheArchitecture(t *testing.T) {

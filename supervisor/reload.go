@@ -162,10 +162,8 @@ func (s *Supervisor) applyShared(cfg *config.Config) {
 	if err := s.world.Program.Room(descriptorsEach*len(cfg.Builds) + descriptorsOfProcess*cfg.Instances()); err != nil {
 		s.log.Debug("room for descriptors cannot be made at once", "error", err)
 	}
-	for _, b := range cfg.Builds {
-		if missing := config.MissingPassed(b, s.Environ); len(missing) > 0 {
-			s.log.Warn("variables of pass_env are not in the supervisor's environment", "build", b.Name, "names", strings.Join(missing, ", "))
-		}
+	for _, missing := range cfg.MissingPassed(s.Environ) {
+		s.log.Warn("variables of pass_env are not in the supervisor's environment", "build", missing.Build, "names", missing.Names)
 	}
 }
 

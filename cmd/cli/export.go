@@ -14,7 +14,6 @@ import (
 
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/untrusted"
-	"github.com/medctrl/medctrl-supervisor/supervisor"
 	"github.com/medctrl/medctrl-supervisor/supervisor/kubernetes"
 )
 
@@ -104,7 +103,7 @@ type exportOptions struct {
 }
 
 func (o exportOptions) kubernetes(cmd *cobra.Command, file string, names []string) error {
-	o.Ingress, o.StepsIn, o.Hide = o.ingress != "", kubernetes.StepsIn(o.steps), supervisor.Secrets()
+	o.Ingress, o.StepsIn = o.ingress != "", kubernetes.StepsIn(o.steps)
 	if o.Data = o.data; o.data == "none" {
 		o.Data = ""
 	}
@@ -153,7 +152,7 @@ func exportEnv(cmd *cobra.Command, file, name string) error {
 	if err != nil {
 		return err
 	}
-	text, missing, err := kubernetes.Secret(entry, os.Environ(), supervisor.Secrets())
+	text, missing, err := kubernetes.Secret(entry, os.Environ())
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ type build struct {
 
 func (w *writer) newBuild(b config.Build) *build {
 	n := &build{Build: b, writer: w, id: w.name("Deployment", b.Name, 40)}
-	plain, secret, err := variables(b, w.Hide)
+	plain, secret, err := variables(b, w.hide)
 	if err != nil {
 		w.refuse(n, "%v", err)
 	}

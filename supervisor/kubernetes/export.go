@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	maker "github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
@@ -16,15 +17,14 @@ type Options struct {
 	Image     string // with a tag or a digest
 	Release   string // names the Jobs of a release; "": the image's tag
 	Namespace string
-	Replicas  int          // pods of each build
-	Plain     bool         // gunicorn alone, without a supervisor
-	Ingress   bool         // for ingress-nginx, in place of an HTTPRoute
-	Gateway   string       // [NAMESPACE/]NAME of the Gateway that HTTPRoutes belong to
-	Hosts     []string     // of the routes; none: any
-	Data      string       // size of the volume of data; "": none outlives its pod
-	StepsIn   StepsIn      // where [build.steps] run
-	Program   string       // the image that has medctrl-supervisor
-	Hide      config.Hider // says what may be secret
+	Replicas  int      // pods of each build
+	Plain     bool     // gunicorn alone, without a supervisor
+	Ingress   bool     // for ingress-nginx, in place of an HTTPRoute
+	Gateway   string   // [NAMESPACE/]NAME of the Gateway that HTTPRoutes belong to
+	Hosts     []string // of the routes; none: any
+	Data      string   // size of the volume of data; "": none outlives its pod
+	StepsIn   StepsIn  // where [build.steps] run
+	Program   string   // the image that has medctrl-supervisor
 }
 
 // StepsIn says where the commands of [build.steps] run.
@@ -136,7 +136,7 @@ func New(c *config.Config, names []string, o Options) (*Export, error) {
 	if wrong := o.check(); wrong != nil {
 		return nil, wrong
 	}
-	w := &writer{Options: o, config: c, taken: map[string]bool{}, said: map[*build][]string{}}
+	w := &writer{Options: o, hide: maker.Secrets(), config: c, taken: map[string]bool{}, said: map[*build][]string{}}
 	for _, name := range names {
 		if _, ok := c.Build(name); !ok {
 			var all []string
@@ -169,6 +169,7 @@ func New(c *config.Config, names []string, o Options) (*Export, error) {
 type writer struct {
 	Options
 	config  *config.Config
+	hide    config.Hider // takes out what may be secret
 	builds  []*build
 	shared  []config.Written // keys of [supervisor] that pods have
 	taken   map[string]bool  // names, by kind

@@ -11,7 +11,6 @@ import (
 
 	robfig "github.com/robfig/cron/v3"
 
-	maker "github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/cron"
 )
@@ -71,16 +70,16 @@ func TestWhatASecretHasIsNormalised(t *testing.T) {
 	s.files()
 	c := s.load(large)
 	b, _ := c.Build("a_b")
-	got, missing, err := Secret(b, []string{"SENTRY_DSN=https://key@sentry.example/1 ", "BANNER=own", "HOME=/root"}, maker.Secrets())
+	got, missing, err := Secret(b, []string{"SENTRY_DSN=https://key@sentry.example/1 ", "BANNER=own", "HOME=/root"})
 	want := "API_TOKEN=hunter2hunter2\nDB_NAME=hunter2hunter2\nDB_PASSWORD=x\nDB_PASSWORD_2=hunter2 \"hunter2\"\nSENTRY_DSN=https://key@sentry.example/1 \n"
 	if err != nil || got != want || missing != nil {
 		t.Errorf("%q, want\n%q, %v, %v", got, want, missing, err)
 	}
-	if _, missing, err = Secret(b, nil, maker.Secrets()); err != nil || !slices.Equal(missing, []string{"SENTRY_DSN"}) {
+	if _, missing, err = Secret(b, nil); err != nil || !slices.Equal(missing, []string{"SENTRY_DSN"}) {
 		t.Errorf("missing: %q, %v", missing, err)
 	}
 	b.Env = map[string]string{"PRIVATE_KEY": "a\nb"}
-	if _, _, err := Secret(b, nil, maker.Secrets()); err == nil || !strings.Contains(err.Error(), "PRIVATE_KEY has more than one line") || !strings.Contains(err.Error(), "--from-file") {
+	if _, _, err := Secret(b, nil); err == nil || !strings.Contains(err.Error(), "PRIVATE_KEY has more than one line") || !strings.Contains(err.Error(), "--from-file") {
 		t.Errorf("%v", err)
 	}
 }

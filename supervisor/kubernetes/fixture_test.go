@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	maker "github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
@@ -66,7 +65,7 @@ func (s site) load(text string) *config.Config {
 func options() Options {
 	return Options{
 		Image: "registry.example/medctrl:r1", Namespace: "medctrl", Replicas: 2, Gateway: "gateway/web", Data: "1Gi", StepsIn: StepsInJob,
-		Program: "ghcr.io/medctrl/medctrl-supervisor:v1.0.0", Hide: maker.Secrets(),
+		Program: "ghcr.io/medctrl/medctrl-supervisor:v1.0.0",
 	}
 }
 

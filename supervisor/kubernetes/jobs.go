@@ -80,7 +80,7 @@ func (b *build) job() *node {
 
 // open returns a command that may be written; one that holds what looks like a secret is refused.
 func (b *build) open(key string, argv []string) []string {
-	if joined := strings.Join(argv, " "); b.Hide.Text(joined) != joined {
+	if joined := strings.Join(argv, " "); b.hide.Text(joined) != joined {
 		b.refuse(b, "%s holds what looks like a password or a token, which would stand in the manifest: put it into env_file, where the program can read it", key)
 	}
 	return argv
@@ -132,7 +132,7 @@ func with(variables, command []string) []string {
 // worker is a Deployment of count equal instances of a process, which have these variables of ours.
 func (b *build) worker(p config.Process, called string, count int, own, command []string) *node {
 	for _, name := range sorted(p.Env) {
-		if b.Hide.Secret(name, p.Env[name]) {
+		if b.hide.Secret(name, p.Env[name]) {
 			b.refuse(b, "process %s: env.%s looks like a secret, which would stand in the manifest: put it into the build's env_file", p.Name, name)
 			continue
 		}

@@ -167,7 +167,7 @@ func (w *writer) apply(b *build, called string, all []config.Written) []config.W
 		if called != "" {
 			name = called + ": " + name
 		}
-		if joined := strings.Join(k.Texts, " "); r.toml && k.Key != "env" && w.Hide.Text(joined) != joined {
+		if joined := strings.Join(k.Texts, " "); r.toml && k.Key != "env" && w.hide.Text(joined) != joined {
 			if !r.open {
 				w.refuse(b, "%s holds what looks like a password or a token, which would stand in the image: put it into env_file, where the program can read it", name)
 			} else {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	maker "github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
@@ -145,7 +146,7 @@ func TestEveryKeyIsSeenInWhatIsMade(t *testing.T) {
 
 func TestAKeyWithoutARuleIsSaid(t *testing.T) {
 	t.Parallel()
-	w := &writer{Options: options(), said: map[*build][]string{}}
+	w := &writer{Options: options(), hide: maker.Secrets(), said: map[*build][]string{}}
 	b := &build{Build: config.Build{Name: "one"}, writer: w}
 	kept := w.apply(b, "", []config.Written{{Key: "no_such_key", Value: "1"}, {Key: "another", Value: "1", Default: true}})
 	if len(kept) != 0 || !slices.Equal(w.said[b], []string{"one: no_such_key: nothing is known about it here"}) {

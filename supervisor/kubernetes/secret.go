@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	maker "github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
@@ -34,8 +35,8 @@ func variables(b config.Build, hide config.Hider) (plain map[string]string, secr
 // `kubectl create secret generic --from-env-file` reads them: without quotes and without export. own is
 // our own environment, in the form of os.Environ, which has those of pass_env; missing are those that it
 // lacks.
-func Secret(b config.Build, own []string, hide config.Hider) (text string, missing []string, err error) {
-	_, secret, err := variables(b, hide)
+func Secret(b config.Build, own []string) (text string, missing []string, err error) {
+	_, secret, err := variables(b, maker.Secrets())
 	if err != nil {
 		return "", nil, fmt.Errorf("build %s: %w", b.Name, err)
 	}
