@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -30,12 +31,10 @@ func text(s string) *node {
 // obj is a mapping of pairs of a key and a value. A value that is nil is left out with its key.
 func obj(pairs ...any) *node {
 	n := &node{Kind: yaml.MappingNode, Tag: "!!map"}
-	for i := 0; i < len(pairs); i += 2 {
-		v := valueOf(pairs[i+1])
-		if v == nil {
-			continue
+	for pair := range slices.Chunk(pairs, 2) {
+		if v := valueOf(pair[1]); v != nil {
+			n.Content = append(n.Content, text(pair[0].(string)), v)
 		}
-		n.Content = append(n.Content, text(pairs[i].(string)), v)
 	}
 	return n
 }

@@ -74,7 +74,7 @@ func (c *Command) Exec() error {
 	if err := os.Chdir(c.dir); err != nil {
 		return err
 	}
-	return &os.PathError{Op: "execute", Path: c.path, Err: syscall.Exec(c.path, c.argv, c.env)}
+	return &os.PathError{Op: "execute", Path: c.path, Err: syscall.Exec(c.path, c.argv, c.env)} //nolint:gosec // it is what the caller asks for
 }
 
 // Attend starts it as a child and waits for it, as the first process of a container has to: signals go
@@ -84,7 +84,7 @@ func (c *Command) Attend(signals <-chan os.Signal, stop syscall.Signal) (code in
 	if err := c.prepare(); err != nil {
 		return 0, err
 	}
-	pid, err := syscall.ForkExec(c.path, c.argv, &syscall.ProcAttr{Dir: c.dir, Env: c.env, Files: []uintptr{0, 1, 2}})
+	pid, err := syscall.ForkExec(c.path, c.argv, &syscall.ProcAttr{Dir: c.dir, Env: c.env, Files: []uintptr{0, 1, 2}}) //nolint:gosec // as above
 	if err != nil {
 		return 0, &os.PathError{Op: "start", Path: c.path, Err: err}
 	}
