@@ -10,9 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/medctrl/medctrl-supervisor/config/layout"
+	"github.com/medctrl/medctrl-supervisor/config/tomltext"
 )
 
 // Written is a key with its value, as a file has them.
@@ -123,43 +123,39 @@ func textsOf(field any) []string {
 func inTOML(field any) string {
 	switch f := field.(type) {
 	case *string:
-		return TOMLText(*f)
+		return tomltext.Text(*f)
 	case *Restart:
-		return TOMLText(string(*f))
+		return tomltext.Text(string(*f))
 	case *time.Duration:
-		return TOMLText(shortTime(*f))
+		return tomltext.Text(shortTime(*f))
 	case *[]string:
-		return TOMLTexts(*f)
+		return tomltext.Texts(*f)
 	case *[][]string:
-		lists := make([]string, len(*f))
-		for i, one := range *f {
-			lists[i] = TOMLTexts(one)
-		}
-		return "[" + strings.Join(lists, ", ") + "]"
+		return tomltext.Lists(*f)
 	case *map[string]string:
-		return TOMLTable(*f)
+		return tomltext.Table(*f)
 	case *os.FileMode:
 		return fmt.Sprintf(`"%04o"`, *f)
 	case *migration:
 		if *f.on && len(*f.databases) > 0 {
-			return TOMLTexts(*f.databases)
+			return tomltext.Texts(*f.databases)
 		}
 		return strconv.FormatBool(*f.on)
 	case *Expect:
 		return fmt.Sprintf(`"%d-%d"`, f.Min, f.Max)
 	case *Size:
 		if *f == 0 {
-			return TOMLText(none)
+			return tomltext.Text(none)
 		}
-		return TOMLText(f.String())
+		return tomltext.Text(f.String())
 	case *CoreSize:
 		if *f == NoLimit {
 			return `"unlimited"`
 		}
-		return TOMLText(Size(*f).String())
+		return tomltext.Text(Size(*f).String())
 	case *Cores, *Count:
 		if v := reflect.ValueOf(field).Elem(); v.IsZero() {
-			return TOMLText(none)
+			return tomltext.Text(none)
 		}
 	case *Ports:
 		if !f.Limited {
@@ -168,54 +164,6 @@ func inTOML(field any) string {
 		return strings.ReplaceAll(fmt.Sprint(f.List), " ", ", ")
 	}
 	return fmt.Sprint(reflect.ValueOf(field).Elem().Interface())
-}
-
-// TOMLText writes a text in TOML.
-func TOMLText(text string) string {
-	var b strings.Builder
-	b.WriteByte('"')
-	for _, r := range text {
-		switch {
-		case r == '"' || r == '\\':
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		case unicode.IsPrint(r):
-			b.WriteRune(r)
-		default:
-			fmt.Fprintf(&b, `\U%08x`, r)
-		}
-	}
-	b.WriteByte('"')
-	return b.String()
-}
-
-// TOMLTexts writes a list of texts in TOML.
-func TOMLTexts(all []string) string {
-	quoted := make([]string, len(all))
-	for i, text := range all {
-		quoted[i] = TOMLText(text)
-	}
-	return "[" + strings.Join(quoted, ", ") + "]"
-}
-
-// TOMLTable writes a table of texts in TOML, in one line.
-func TOMLTable(all map[string]string) string {
-	if len(all) == 0 {
-		return "{}"
-	}
-	var pairs []string
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		pairs = append(pairs, shownName(name)+" = "+TOMLText(all[name]))
-	}
-	return "{ " + strings.Join(pairs, ", ") + " }"
-}
-
-// shownName is a name as the key of a table.
-func shownName(name string) string {
-	if name != "" && strings.IndexFunc(name, func(r rune) bool { return r > 127 || !bareKey(byte(r)) }) < 0 {
-		return name
-	}
-	return TOMLText(name)
 }
 
 // InSource returns where path lies in the source of b, as far as it does.

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/medctrl/medctrl-supervisor/config/tomltext"
 )
 
 // builder is a script that made a build, build.sh.
@@ -183,15 +185,15 @@ func (w *work) steps(e *entry, pre [][]string) {
 	if len(scripts) > 0 && !migrates {
 		e.set("migrate", "false", "no script migrates")
 	} else if len(databases) > 1 || len(databases) == 1 && databases[0] != "default" {
-		e.set("migrate", list(databases), "")
+		e.set("migrate", tomltext.Texts(databases), "")
 	} else if !told || !migrates {
 		e.note("each new release runs manage.py migrate before it serves, which none of these files did: `migrate = false` leaves that to you")
 	}
 	if len(before) > 0 {
-		e.sub("steps", "before_migrate", lists(before), "")
+		e.sub("steps", "before_migrate", tomltext.Lists(before), "")
 	}
 	if len(after) > 0 {
-		e.sub("steps", "after_migrate", lists(after), "")
+		e.sub("steps", "after_migrate", tomltext.Lists(after), "")
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/medctrl/medctrl-supervisor/config/cron"
+	"github.com/medctrl/medctrl-supervisor/config/tomltext"
 )
 
 // cronLine is a line of a crontab that runs manage.py.
@@ -204,15 +205,15 @@ func (w *work) schedule(c cronLine, entries []*entry) {
 			t.reasons = append(t.reasons, "what it runs cannot be told")
 		}
 	}
-	t.keys = []kv{{"name", quote(t.name), where}, {"command", list(words), ""}}
+	t.keys = []kv{{"name", tomltext.Text(t.name), where}, {"command", tomltext.Texts(words), ""}}
 	if _, err := cron.Parse(c.when); err != nil {
 		t.keys = append(t.keys, kv{"cron", `"@daily"`, "when?"})
 		t.reasons = append(t.reasons, fmt.Sprintf("its times are %s: want %v", shown(c.when), err))
 	} else {
-		t.keys = append(t.keys, kv{"cron", quote(strings.Join(strings.Fields(c.when), " ")), ""})
+		t.keys = append(t.keys, kv{"cron", tomltext.Text(strings.Join(strings.Fields(c.when), " ")), ""})
 	}
 	if c.zone != "" {
-		t.keys = append(t.keys, kv{"timezone", quote(c.zone), ""})
+		t.keys = append(t.keys, kv{"timezone", tomltext.Text(c.zone), ""})
 	}
 	if s.user == "" {
 		s.user = e.s.user // the crontab of the user themself

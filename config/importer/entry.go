@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 )
 
 // kv is a key with its value as TOML, and why it is so where that is not obvious.
@@ -92,49 +91,6 @@ func (e *entry) refuse(format string, args ...any) {
 func (e *entry) unneeded(name string) { e.idle = append(e.idle, name) }
 
 // The values of TOML.
-
-// quote writes a text as a basic string.
-func quote(text string) string {
-	var b strings.Builder
-	b.WriteByte('"')
-	for _, r := range text {
-		switch {
-		case r == '"' || r == '\\':
-			b.WriteByte('\\')
-			b.WriteRune(r)
-		case r == '\n':
-			b.WriteString(`\n`)
-		case r == '\t':
-			b.WriteString(`\t`)
-		case r != ' ' && !unicode.IsPrint(r) && r <= 0xffff:
-			fmt.Fprintf(&b, `\u%04X`, r)
-		case r != ' ' && !unicode.IsPrint(r):
-			fmt.Fprintf(&b, `\U%08X`, r)
-		default:
-			b.WriteRune(r)
-		}
-	}
-	b.WriteByte('"')
-	return b.String()
-}
-
-// list writes texts as an array.
-func list(all []string) string {
-	quoted := make([]string, len(all))
-	for i, one := range all {
-		quoted[i] = quote(one)
-	}
-	return "[" + strings.Join(quoted, ", ") + "]"
-}
-
-// lists writes commands as an array of arrays.
-func lists(all [][]string) string {
-	written := make([]string, len(all))
-	for i, one := range all {
-		written[i] = list(one)
-	}
-	return "[" + strings.Join(written, ", ") + "]"
-}
 
 // span writes a time as people do: 90s, 5m, 24h.
 func span(d time.Duration) string {

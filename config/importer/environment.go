@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/medctrl/medctrl-supervisor/config/tomltext"
 )
 
 // varsOf returns the variables in files, as far as these can be read. Only single lines count.
@@ -85,7 +87,7 @@ func (w *work) environment(e *entry) {
 		case strings.ContainsAny(value, "\x00\n"):
 			e.refuse("%s has a value of several lines: write it into [build.env] yourself", name)
 		default:
-			e.sub("env", name, quote(value), "")
+			e.sub("env", name, tomltext.Text(value), "")
 			e.names[name] = true
 		}
 	}
@@ -109,7 +111,7 @@ func (w *work) path(e *entry, value string) {
 		e.unneeded("PATH with the old environment")
 		return
 	}
-	e.sub("env", "PATH", quote(strings.Join(append(left, "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"), ":")), "without the old environment; the release's comes first by itself")
+	e.sub("env", "PATH", tomltext.Text(strings.Join(append(left, "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"), ":")), "without the old environment; the release's comes first by itself")
 	e.names["PATH"] = true
 }
 
@@ -132,10 +134,10 @@ func (w *work) envFile(e *entry, files, secret []string) {
 		}
 	}
 	if len(files) == 1 && len(secret)+len(forbidden) == 0 {
-		e.set("env_file", quote(files[0]), "")
+		e.set("env_file", tomltext.Text(files[0]), "")
 		return
 	}
-	e.set("env_file", quote(made), "")
+	e.set("env_file", tomltext.Text(made), "")
 	var missing []string
 	for _, v := range w.varsOf(files) {
 		if !has(there, v.name) && !slices.Contains(missing, v.name) && !slices.Contains(notInFile, v.name) {
@@ -189,7 +191,7 @@ func (w *work) identity(e *entry) {
 	if n, err := strconv.Atoi(s.user); err == nil && n > 0 {
 		e.refuse("user %s is a number: give the user a name in User=", s.user)
 	} else if s.user != "" {
-		e.set("user", quote(s.user), "")
+		e.set("user", tomltext.Text(s.user), "")
 	} else {
 		e.note("nothing names a user, so it ran as root. Better one of its own, user = \"medctrl_%s\", made by\n$ sudo useradd --system --user-group --shell /usr/sbin/nologin medctrl_%s", e.name, e.name)
 	}
@@ -198,12 +200,12 @@ func (w *work) identity(e *entry) {
 	switch {
 	case s.group == "" || s.group == "root" && s.user == "":
 	case webs && s.user != "" && s.user != s.group && !(known && first == s.group):
-		e.set("socket_group", quote(s.group), "Nginx's: it connects, and reads nothing else. Group= of the unit gave it everything")
+		e.set("socket_group", tomltext.Text(s.group), "Nginx's: it connects, and reads nothing else. Group= of the unit gave it everything")
 	case s.group == s.user || known && first == s.group:
 	case s.user == "" && webs:
-		e.set("socket_group", quote(s.group), "Nginx's: it connects, and reads nothing else")
+		e.set("socket_group", tomltext.Text(s.group), "Nginx's: it connects, and reads nothing else")
 	default:
-		e.set("group", quote(s.group), "")
+		e.set("group", tomltext.Text(s.group), "")
 	}
 	if slices.Contains(webGroups, s.user) {
 		e.note("it runs as Nginx's user, who may then read the build's files: a user of its own is better")
@@ -219,7 +221,7 @@ func (w *work) identity(e *entry) {
 		case n&0o002 == 0 || n&0o700 != 0:
 			e.note("umask %s: nothing may be writable by everybody, 0027 is used", shown(s.umask))
 		case n != 0o027:
-			e.set("umask", quote(fmt.Sprintf("%04o", n)), "")
+			e.set("umask", tomltext.Text(fmt.Sprintf("%04o", n)), "")
 		}
 	} else {
 		e.note("what it writes gets umask 0027, so others cannot read it: `umask = \"0022\"` where Nginx serves uploads itself")
@@ -241,7 +243,7 @@ func (w *work) socketKeys(e *entry, s *socket) {
 		}
 	}
 	if group != "" && group != "root" {
-		e.set("socket_group", quote(group), "Nginx's, from "+s.from)
+		e.set("socket_group", tomltext.Text(group), "Nginx's, from "+s.from)
 	}
 	if s.mode == "" {
 		return
@@ -251,6 +253,6 @@ func (w *work) socketKeys(e *entry, s *socket) {
 	case err != nil || n > 0o777 || n&0o600 != 0o600 || n&0o111 != 0 || n&0o002 != 0:
 		e.note("SocketMode=%s: not everybody may connect, so 0660 and socket_group", shown(s.mode))
 	case n != 0o660:
-		e.set("socket_mode", quote(fmt.Sprintf("%04o", n)), "")
+		e.set("socket_mode", tomltext.Text(fmt.Sprintf("%04o", n)), "")
 	}
 }

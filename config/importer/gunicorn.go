@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/medctrl/medctrl-supervisor/config/tomltext"
 )
 
 // gunicornFlags are gunicorn's flags that take a value, and those that do not.
@@ -204,7 +206,7 @@ func (w *work) gunicorn(e *entry, s *service, c command) {
 	} else if !moduleName.MatchString(strings.SplitN(g.app, ":", 2)[0]) {
 		e.refuse("gunicorn's application %q is no module", shown(g.app))
 	} else {
-		e.set("wsgi", quote(g.app), "")
+		e.set("wsgi", tomltext.Text(g.app), "")
 		e.app = g.app
 	}
 	if g.flags["workers"] == "" {
@@ -228,7 +230,7 @@ func (w *work) gunicorn(e *entry, s *service, c command) {
 			}
 		case "worker-class":
 			if value != "sync" {
-				e.set("worker_class", quote(value), "")
+				e.set("worker_class", tomltext.Text(value), "")
 			}
 		case "timeout", "graceful-timeout":
 			n, err := strconv.Atoi(value)
@@ -238,7 +240,7 @@ func (w *work) gunicorn(e *entry, s *service, c command) {
 			case name == "timeout" && n == 0:
 				e.set("timeout", `"24h"`, "gunicorn's 0, none at all, is not to be had: this is the longest")
 			case name == "timeout" && n != 30:
-				e.set("timeout", quote(span(time.Duration(n)*time.Second)), "")
+				e.set("timeout", tomltext.Text(span(time.Duration(n)*time.Second)), "")
 			case name == "graceful-timeout":
 				e.grace(time.Duration(n)*time.Second, stop)
 			}
@@ -297,7 +299,7 @@ func (w *work) gunicorn(e *entry, s *service, c command) {
 	if secretsIn(args) {
 		e.refuse("gunicorn's arguments have what may be a password: put it into env_file")
 	} else if len(args) > 0 {
-		e.set("gunicorn_args", list(args), "")
+		e.set("gunicorn_args", tomltext.Texts(args), "")
 	}
 	e.dir = c.dir
 }
@@ -316,7 +318,7 @@ func (e *entry) grace(own, stop time.Duration) {
 		t, why = stop, "after that the service manager killed it"
 	}
 	if t != standard {
-		e.set("graceful_timeout", quote(span(max(t, time.Second))), why)
+		e.set("graceful_timeout", tomltext.Text(span(max(t, time.Second))), why)
 	}
 }
 

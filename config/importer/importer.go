@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/medctrl/medctrl-supervisor/config/tomltext"
 )
 
 // Options say how an import is done.
@@ -228,7 +230,7 @@ func (w *work) entries() []*entry {
 		if o.ok && o.c.serves() || !o.ok && isServer(o.s.words) {
 			e := w.entry(o)
 			e.name = unique(e.name, entries)
-			e.set("name", quote(e.name), "")
+			e.set("name", tomltext.Text(e.name), "")
 			entries = append(entries, e)
 		}
 	}
@@ -267,7 +269,7 @@ func (w *work) entry(o running) *entry {
 	} else if o.ok {
 		w.otherServer(e, o.c)
 		if e.app = lastModule(o.c.args); e.app != "" && strings.Contains(e.app, ":") && servers[o.c.program] != "" {
-			e.set("wsgi", quote(e.app), "")
+			e.set("wsgi", tomltext.Text(e.app), "")
 		}
 		if o.s.stop > 0 {
 			e.grace(0, o.s.stop)
@@ -458,7 +460,7 @@ func entryAt(text []byte, line int, entries []*entry) *entry {
 		name, ok := strings.CutPrefix(row, "name")
 		if _, value, is := strings.Cut(name, "="); ok && is {
 			for _, e := range entries {
-				if len(e.reasons) == 0 && strings.HasPrefix(strings.TrimSpace(value), quote(e.name)) {
+				if len(e.reasons) == 0 && strings.HasPrefix(strings.TrimSpace(value), tomltext.Text(e.name)) {
 					found = e
 				}
 			}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/medctrl/medctrl-supervisor/config/tomltext"
 )
 
 // idleOptions are options of units that the supervisor needs no equivalent of.
@@ -241,7 +243,7 @@ func (s *service) unitKeys(u *unitFile) {
 		key("no_new_privs", "false", "as NoNewPrivileges= of the unit")
 	}
 	if signal := strings.TrimPrefix(u.last("Service", "KillSignal"), "SIG"); signal != "" && signal != "TERM" {
-		s.own = append(s.own, kv{"stop_signal", quote(signal), ""})
+		s.own = append(s.own, kv{"stop_signal", tomltext.Text(signal), ""})
 	}
 	if strings.EqualFold(u.last("Service", "Type"), "notify") {
 		s.own = append(s.own, kv{"ready", `"notify"`, "it says READY=1"})
@@ -276,7 +278,7 @@ func limitOf(key, text string) (value, why string) {
 		if !byteSize.MatchString(number) {
 			return "", "this is no size"
 		}
-		return quote(strings.ToUpper(number)), why
+		return tomltext.Text(strings.ToUpper(number)), why
 	}
 	n, err := strconv.Atoi(number)
 	switch {

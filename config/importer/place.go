@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/coreos/go-systemd/v22/unit"
+
+	"github.com/medctrl/medctrl-supervisor/config/tomltext"
 )
 
 // place finds the checkout, the Django project in it and its settings, by where the server ran.
@@ -29,7 +31,7 @@ func (w *work) place(e *entry) {
 		e.appDir = w.appAt(dir)
 		e.source = w.sourceOf(e.appDir)
 	}
-	e.set("source", quote(e.source), "")
+	e.set("source", tomltext.Text(e.source), "")
 	if checkout == "" && e.s.instance != "" {
 		e.note("source is the folder in which the instance ran. If a script copies it there, give the script as well, or the checkout with --source")
 	}
@@ -38,7 +40,7 @@ func (w *work) place(e *entry) {
 		rel = "."
 	}
 	if rel != "API" {
-		e.set("app_dir", quote(rel), "")
+		e.set("app_dir", tomltext.Text(rel), "")
 	}
 	w.requirements(e)
 	w.interpreter(e)
@@ -144,7 +146,7 @@ func (w *work) requirements(e *entry) {
 		for _, file := range b.requirements {
 			if !path.IsAbs(file) && w.m.IsFile(path.Join(e.source, file)) {
 				if file = path.Clean(file); file != "requirements.txt" {
-					e.set("requirements", quote(file), "")
+					e.set("requirements", tomltext.Text(file), "")
 				}
 				return
 			}
@@ -156,7 +158,7 @@ func (w *work) requirements(e *entry) {
 	case found[0] == pyproject:
 		e.set("requirements", `""`, "the dependencies in pyproject.toml")
 	default:
-		e.set("requirements", quote(found[0]), "")
+		e.set("requirements", tomltext.Text(found[0]), "")
 	}
 }
 
@@ -193,7 +195,7 @@ func (w *work) interpreter(e *entry) {
 		}
 	}
 	if named != "" && named != "python3" {
-		e.set("python", quote(named), "")
+		e.set("python", tomltext.Text(named), "")
 		if strings.HasPrefix(named, "/root/") {
 			e.note("python = %s is below /root, where a build's user may run nothing", named)
 		}
@@ -240,7 +242,7 @@ func (w *work) settings(e *entry) {
 		}
 	}
 	if dir != "" && dir != "api_settings/settings" {
-		e.set("settings_dir", quote(dir), "")
+		e.set("settings_dir", tomltext.Text(dir), "")
 	}
 	dir = cmp.Or(dir, "api_settings/settings")
 	file := path.Join(e.appDir, dir, "deploy_"+e.name+".py")
@@ -321,11 +323,11 @@ func (w *work) fromSettings(e *entry, file, text string) {
 	}
 	switch found, forced := baseURL.FindStringSubmatch(text), scriptName.FindStringSubmatch(text); {
 	case found != nil && locationForm.MatchString("/"+found[1]):
-		e.set("location", quote("/"+found[1]), "BASE_URL in its settings")
+		e.set("location", tomltext.Text("/"+found[1]), "BASE_URL in its settings")
 		e.set("strip_prefix", "false", "its URLs begin with BASE_URL")
-		e.sub("health", "path", quote("/"+found[1]+"/"), "")
+		e.sub("health", "path", tomltext.Text("/"+found[1]+"/"), "")
 	case forced != nil && locationForm.MatchString(forced[1]):
-		e.set("location", quote(forced[1]), "FORCE_SCRIPT_NAME in its settings")
+		e.set("location", tomltext.Text(forced[1]), "FORCE_SCRIPT_NAME in its settings")
 	default:
 		e.note("location: none of these files says at which URL Nginx serves it. Add `location = \"/\"` or the prefix, for medctrl-supervisor nginx")
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/config/cron"
+	"github.com/medctrl/medctrl-supervisor/config/tomltext"
 )
 
 // beside gives a service that is no web server to the build that it belongs to: as a process, or, where
@@ -42,7 +43,7 @@ func (w *work) beside(o running, entries []*entry) {
 		t.reasons = append(t.reasons, "it does not look like a program of this project")
 	}
 	t.name = e.free(t.kind, t.name)
-	t.keys = append(t.keys, kv{"name", quote(t.name), ""})
+	t.keys = append(t.keys, kv{"name", tomltext.Text(t.name), ""})
 	command, notes, reasons := w.commandOf(o.c, e)
 	command = s.withSettings(command, o.c, e)
 	t.notes = append(append(t.notes, notes...), s.notes...)
@@ -53,7 +54,7 @@ func (w *work) beside(o running, entries []*entry) {
 			t.reasons = append(t.reasons, "what it runs cannot be told")
 		}
 	}
-	t.keys = append(t.keys, kv{"command", list(command), ""})
+	t.keys = append(t.keys, kv{"command", tomltext.Texts(command), ""})
 	if t.kind == "process" && o.c.program == "manage.py" && len(o.c.args) > 1 && slices.Contains(endsSoon, o.c.args[1]) {
 		t.reasons = append(t.reasons, "manage.py "+o.c.args[1]+" ends by itself: migrate, collectstatic and [build.steps] are for what each release does once")
 	}
@@ -326,7 +327,7 @@ func (w *work) processKeys(t *table, s *service, c command) {
 	if stop == 0 {
 		stop, why = 90*time.Second, "systemd's default"
 	}
-	add("graceful_timeout", quote(span(stop)), why)
+	add("graceful_timeout", tomltext.Text(span(stop)), why)
 }
 
 // processEnv are variables that the build has not, and who it ran as.
@@ -356,7 +357,7 @@ func (w *work) processEnv(t *table, s *service, e *entry) {
 		case t.kind == "schedule":
 			t.reasons = append(t.reasons, name+" is set for it alone: a schedule has the build's environment")
 		default:
-			t.env = append(t.env, kv{name, quote(value), ""})
+			t.env = append(t.env, kv{name, tomltext.Text(value), ""})
 		}
 	}
 	for _, file := range s.envFiles {
@@ -416,9 +417,9 @@ func (w *work) timed(t *table, timer *unitFile, s *service) {
 	d, err := parseSpan(every)
 	switch {
 	case expression != "":
-		t.keys = append(t.keys, kv{"cron", quote(expression), "OnCalendar=" + shown(calendars[0])})
+		t.keys = append(t.keys, kv{"cron", tomltext.Text(expression), "OnCalendar=" + shown(calendars[0])})
 	case len(calendars) == 0 && every != "" && err == nil && d >= time.Second && d <= 366*24*time.Hour:
-		t.keys = append(t.keys, kv{"every", quote(d.String()), ""})
+		t.keys = append(t.keys, kv{"every", tomltext.Text(d.String()), ""})
 	default:
 		t.keys = append(t.keys, kv{"cron", `"@daily"`, "when?"})
 		t.reasons = append(t.reasons, fmt.Sprintf("its times, %s, are not read here: write them as cron or every", shown(strings.Join(append(calendars, every), " "))))
@@ -428,7 +429,7 @@ func (w *work) timed(t *table, timer *unitFile, s *service) {
 	}
 	if text := timer.last("Timer", "RandomizedDelaySec"); text != "" {
 		if d, err := parseSpan(text); err == nil && d > 0 && d <= 24*time.Hour {
-			t.keys = append(t.keys, kv{"spread", quote(d.String()), ""})
+			t.keys = append(t.keys, kv{"spread", tomltext.Text(d.String()), ""})
 		}
 	}
 	for _, name := range []string{"OnBootSec", "OnStartupSec", "OnActiveSec"} {

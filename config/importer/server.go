@@ -4,6 +4,8 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"github.com/medctrl/medctrl-supervisor/config/tomltext"
 )
 
 // servers are the programs that serve a Django project, and what they are.
@@ -140,5 +142,5 @@ func (e *entry) server(args []string, app string) {
 		e.refuse("the server's command has what may be a password: put it into env_file")
 		return
 	}
-	e.set("command", list(args), "the server as before, on the supervisor's socket")
+	e.set("command", tomltext.Texts(args), "the server as before, on the supervisor's socket")
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"gopkg.in/ini.v1"
+
+	"github.com/medctrl/medctrl-supervisor/config/tomltext"
 )
 
 // addSupervisor reads an ini file of Supervisor's.
@@ -107,7 +109,7 @@ func (w *work) program(section *ini.Section, file, name string) *service {
 			}
 		case "stopsignal":
 			if signal := strings.ToUpper(strings.TrimPrefix(value, "SIG")); signal != "TERM" {
-				s.own = append(s.own, kv{"stop_signal", quote(signal), ""})
+				s.own = append(s.own, kv{"stop_signal", tomltext.Text(signal), ""})
 			}
 		case "stopwaitsecs":
 			if n, err := strconv.Atoi(value); err == nil && n > 0 && n <= 3600 {

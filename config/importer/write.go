@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/medctrl/medctrl-supervisor/config/tomltext"
 )
 
 // order is that of the keys in an entry.
@@ -197,7 +199,7 @@ func (w *work) file(entries []*entry) []byte {
 		p.say("! ", lost)
 	}
 	p.line("")
-	p.line("root = " + quote(w.root) + "  # each build's own folder is in it, with its socket: another folder than the old one")
+	p.line("root = " + tomltext.Text(w.root) + "  # each build's own folder is in it, with its socket: another folder than the old one")
 	var taken []*entry
 	for _, e := range entries {
 		if len(e.reasons) == 0 {

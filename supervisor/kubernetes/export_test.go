@@ -13,6 +13,7 @@ import (
 
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/cron"
+	"github.com/medctrl/medctrl-supervisor/config/tomltext"
 )
 
 func chmod(path string, mode os.FileMode) error { return os.Chmod(path, mode) }
@@ -225,7 +226,7 @@ func TestTextsAreQuotedWhereTheyHaveToBe(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	args := []string{"yes", "no", "on", "n", "null", "~", "1", "1.5", "0x1f", "1:30", "1e3", "a: b", "a #b", "- a", "{0}", "[x]", "*a", "&a", "!a", "%a", "@a", "`a`", "'", "\"", "\\", "a\tb", "☃", "=", "<<", "a,b", "", " a ", "true", "0777", "2026-11-27", "$(X)", "$$", "$HOME", "a:", ":a"}
-	quoted := config.TOMLTexts(append([]string{"x"}, args...))
+	quoted := tomltext.Texts(append([]string{"x"}, args...))
 	e := s.export(head + "[[build]]\nname = \"one\"\n[[build.process]]\nname = \"p\"\ncommand = " + quoted + "\n")
 	text, err := e.YAML()
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/tomltext"
 )
 
 // toml is the file of the build's pods, which is in the image. It has neither migrate, which a Job does,
@@ -15,7 +15,7 @@ func (b *build) toml() string {
 	var t strings.Builder
 	fmt.Fprintf(&t, "%s: the build %s in its pods.\n", Marker, b.Name)
 	t.WriteString("# Its release is made with the image by `medctrl-supervisor build`. An edit needs another image.\n")
-	fmt.Fprintf(&t, "root = %s\n\n[supervisor]\n", config.TOMLText(rootDir))
+	fmt.Fprintf(&t, "root = %s\n\n[supervisor]\n", tomltext.Text(rootDir))
 	fmt.Fprintf(&t, "front = \"0.0.0.0:%d\"\n", webPort)
 	t.WriteString("front_proxies = [\"10.0.0.0/8\", \"172.16.0.0/12\", \"192.168.0.0/16\", \"100.64.0.0/10\", \"fc00::/7\"]   # only the cluster reaches a pod: what its gateway says of clients, https or not, counts\n")
 	for _, k := range b.shared {
@@ -24,7 +24,7 @@ func (b *build) toml() string {
 	if port := b.metricsPort(); port > 0 {
 		fmt.Fprintf(&t, "metrics = \"0.0.0.0:%d\"\n", port)
 	}
-	fmt.Fprintf(&t, "\n[[build]]\nname = %s\n", config.TOMLText(b.Name))
+	fmt.Fprintf(&t, "\n[[build]]\nname = %s\n", tomltext.Text(b.Name))
 	t.WriteString("location = \"/\"            # the route has taken the prefix off, where it is to be\n")
 	t.WriteString("migrate = false           # the Job did\n")
 	t.WriteString("check = false             # it would need the Secret when the image is made; the Job does it\n")
@@ -59,10 +59,10 @@ func (b *build) toml() string {
 // variables writes env and pass_env.
 func (b *build) variables(t *strings.Builder) {
 	if len(b.plain) > 0 {
-		fmt.Fprintf(t, "env = %s\n", config.TOMLTable(b.plain))
+		fmt.Fprintf(t, "env = %s\n", tomltext.Table(b.plain))
 	}
 	if len(b.secret) > 0 {
-		fmt.Fprintf(t, "pass_env = %s   # the Secret %s has them\n", config.TOMLTexts(b.secret), b.secretName())
+		fmt.Fprintf(t, "pass_env = %s   # the Secret %s has them\n", tomltext.Texts(b.secret), b.secretName())
 	}
 }
 
