@@ -103,13 +103,14 @@ func attemptsToShow() []attempt {
 			text, _, _ := s.CLI("status", "--json")
 			return all(a.atTerminal("status", "four"), obeyed(text), a.atTerminal("status", "--json"))
 		}},
-		{by: ownCode, what: "has a terminal obey the last words of a server", refused: nothing, try: func(a *arena) string {
+		{by: ownCode, what: "has a terminal obey the last words of a process", refused: nothing, try: func(a *arena) string {
 			s := a.fourth()
 			if err := s.does("process", `raise SystemExit("`+spellInPython+`")`); err != nil {
 				return err.Error()
 			}
 			a.atTerminal("restart", "four")
-			return all(a.atTerminal("events"), a.atTerminal("logs", "four"), a.atTerminal("status", "four"))
+			until(patience, func() string { return a.BuildLog("four") }, func(text string) bool { return strings.Contains(text, "attacked") })
+			return a.atTerminal("logs", "-n", "1000", "four")
 		}},
 		{by: ownCode, what: "has a terminal obey the output of a schedule", refused: nothing, try: func(a *arena) string {
 			s := a.fourth()
