@@ -29,12 +29,14 @@ supervisor ends, which is exit code 1.`,
   medctrl-supervisor events --since yesterday --until today --json`,
 		ValidArgsFunction: completeBuilds(file),
 		RunE: func(cmd *cobra.Command, patterns []string) error {
+			ctx, stop := untilQuit(cmd.Context())
+			defer stop()
 			cl, err := client(*file)
 			if err != nil {
 				return err
 			}
 			if follow { // waiting for events of a mistyped name would be in vain
-				if _, err := matching(cmd.Context(), cl, patterns); err != nil {
+				if _, err := matching(ctx, cl, patterns); err != nil {
 					return err
 				}
 			}
@@ -54,7 +56,7 @@ supervisor ends, which is exit code 1.`,
 			past := time.Time{} // followed events up to then are not shown
 			if cmd.Flags().Changed("lines") {
 				var kept []control.Event
-				err := cl.Events(cmd.Context(), false, func(e control.Event) error {
+				err := cl.Events(ctx, false, func(e control.Event) error {
 					past = e.Time
 					if wanted(e) {
 						kept = append(kept, e)
@@ -71,20 +73,20 @@ supervisor ends, which is exit code 1.`,
 				}
 			}
 			if follow || !cmd.Flags().Changed("lines") {
-				err = cl.Events(cmd.Context(), follow, func(e control.Event) error {
+				err = cl.Events(ctx, follow, func(e control.Event) error {
 					if !wanted(e) || !past.IsZero() && !e.Time.After(past) {
 						return nil
 					}
 					return write(e)
 				})
 			}
-			if follow && cmd.Context().Err() != nil {
+			if follow && ctx.Err() != nil {
 				return nil // they were followed long enough
 			}
 			if err != nil || follow || len(patterns) == 0 {
 				return requested(err)
 			}
-			st, err := cl.Status(cmd.Context())
+			st, err := cl.Status(ctx)
 			if err != nil {
 				return requested(err)
 			}

@@ -23,6 +23,12 @@ func untilInterrupted(ctx context.Context) (_ context.Context, stop context.Canc
 	return ctx, stop
 }
 
+// untilQuit returns a context that also ends with Ctrl-\, which would have a command that only looks print
+// the stacks of its goroutines. Ctrl-C ends it as it does by default. The caller calls stop.
+func untilQuit(ctx context.Context) (_ context.Context, stop context.CancelFunc) {
+	return signal.NotifyContext(ctx, syscall.SIGQUIT)
+}
+
 // interrupted says what becomes of an action whose command was interrupted while it waited: it
 // continues on the builds for which it was requested, and was not begun on the others.
 func interrupted(cl control.Client, action string, requested, others []string) error {

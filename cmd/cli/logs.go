@@ -33,11 +33,13 @@ supervisor ends, which is exit code 1.`,
   medctrl-supervisor logs --schedule sessions development`,
 		ValidArgsFunction: completeBuilds(file),
 		RunE: func(cmd *cobra.Command, patterns []string) error {
+			ctx, stop := untilQuit(cmd.Context())
+			defer stop()
 			cl, err := client(*file)
 			if err != nil {
 				return err
 			}
-			names, err := matching(cmd.Context(), cl, patterns)
+			names, err := matching(ctx, cl, patterns)
 			if err != nil {
 				return err
 			}
@@ -45,7 +47,7 @@ supervisor ends, which is exit code 1.`,
 			if !since.IsZero() && !cmd.Flags().Changed("lines") {
 				q.Lines = control.MaxLines
 			}
-			return requested(copyLogs(cmd.Context(), cl, cmd.OutOrStdout(), names, q))
+			return requested(copyLogs(ctx, cl, cmd.OutOrStdout(), names, q))
 		},
 	}
 	c.Flags().BoolVarP(&q.Follow, "follow", "f", false, "go on with new lines as they come")

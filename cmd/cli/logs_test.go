@@ -1,10 +1,14 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -118,6 +122,36 @@ func TestEventsAreFollowedUntilTheSupervisorEnds(t *testing.T) {
 	out.awaitText("the supervisor ended")
 	if code := end(); code != exitFailed {
 		t.Errorf("exit %d", code)
+	}
+}
+
+// The program itself: a runtime that is left alone prints the stacks of its goroutines.
+func TestQuitEndsWhatIsFollowedWithoutADump(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"logs", "-f", "testing"}, {"events", "-f"}, {"status", "--watch"}} {
+		d := newDesk(t)
+		f := &fake{follow: make(chan string, 1)}
+		f.follow <- "a line\n"
+		d.serve(f)
+		cmd := exec.Command(filepath.Join(d.bin, programName), append([]string{"-c", d.file}, args...)...)
+		var errOut bytes.Buffer
+		cmd.Dir, cmd.Env, cmd.Stderr = d.dir, d.env(), &errOut
+		out, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := out.Read(make([]byte, 1)); err != nil { // it follows
+			t.Errorf("%s shows nothing: %v", args[0], err)
+		}
+		if err := cmd.Process.Signal(syscall.SIGQUIT); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); err != nil || errOut.Len() > 0 {
+			t.Errorf("%s: %v, %q", args[0], err, errOut.String())
+		}
 	}
 }
 

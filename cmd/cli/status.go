@@ -54,7 +54,9 @@ or a pod gets clients: the exit code is 1 only where a build serves nobody.`,
 			if err != nil {
 				return err
 			}
-			ctx, out := cmd.Context(), cmd.OutOrStdout()
+			ctx, stop := untilQuit(cmd.Context())
+			defer stop()
+			out := cmd.OutOrStdout()
 			if serving {
 				st, _, err := statusOf(ctx, cl, patterns)
 				if not := st.NotServing(); err == nil && len(not) > 0 {
