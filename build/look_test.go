@@ -163,7 +163,7 @@ func TestRealCheckEndsWithTheSupervisorThatAsked(t *testing.T) {
 	asked.Env = append(os.Environ(), "HANGS=", "DB_PASSWORD=right", "MEDCTRL_DATA="+p.data(), "MEDCTRL_BUILD=one", "DJANGO_SETTINGS_MODULE="+p.SettingsModule())
 	must(t, asked.Start())
 	must(t, theirs.Close())
-	_, err = unix.Write(fds[0], []byte("look\x00no check\x00default"))
+	_, err = unix.Write(fds[0], []byte("look\x00no check\x00\x00default"))
 	must(t, err)
 	until(t, "it to hang", func() bool { return exists(filepath.Join(p.data(), "hangs")) })
 	must(t, unix.Close(fds[0]))

@@ -26,6 +26,9 @@ func untilInterrupted(ctx context.Context) (_ context.Context, stop context.Canc
 // untilQuit returns a context that also ends with Ctrl-\, which would have a command that only looks print
 // the stacks of its goroutines. Ctrl-C ends it as it does by default. The caller calls stop.
 func untilQuit(ctx context.Context) (_ context.Context, stop context.CancelFunc) {
+	if signal.Ignored(syscall.SIGQUIT) { // by a shell that runs it in the background
+		return context.WithCancel(ctx)
+	}
 	return signal.NotifyContext(ctx, syscall.SIGQUIT)
 }
 

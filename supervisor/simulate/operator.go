@@ -15,8 +15,9 @@ type command struct {
 	action, to string
 	noWait     bool
 	at         time.Duration
-	over       bool   // there was a result
-	release    string // of deploy: the one that is said to serve
+	over       bool     // there was a result
+	release    string   // of deploy: the one that is said to serve
+	served     *release // when it was asked; nil: none
 }
 
 // ask gives a command to the running supervisor.
@@ -28,6 +29,9 @@ func (s *site) ask(action, to string, noWait bool) {
 		return
 	}
 	c := &command{action: action, to: to, noWait: noWait, at: w.now()}
+	if t := s.serving(); t != nil {
+		c.served = t.release
+	}
 	s.commands = append(s.commands, c)
 	patience := ""
 	if noWait {
@@ -136,13 +140,12 @@ func (s *site) result(c *command, err error) {
 				(c.action != "rollback" || c.to == "" || r.ID == c.to)
 		}
 		for _, p := range s.passed {
-			begun := p.begun
-			if c.action == "rollback" {
-				begun = p.at // the release may be on its way already
-			}
-			if wanted(begun, p.release) {
+			if wanted(p.begun, p.release) {
 				return
 			}
+		}
+		if t := s.serving(); c.action == "rollback" && t != nil && t.release != c.served && (c.to == "" || t.release.ID == c.to) {
+			return // it was on its way already
 		}
 		// On the public socket its probe may have been answered by what is left of the one before:
 		// then the word of all its workers is what tells.
