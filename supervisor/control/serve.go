@@ -101,11 +101,11 @@ func serve(ctx context.Context, ln net.Listener, a *api) error {
 	// Every connection's goroutine, and so every request. The listener's goroutine
 	// adds, so nothing is added once it has ended.
 	var conns sync.WaitGroup
-	total := maxConns()
+	commanding, looking := shares(maxConns())
 	// Whoever may only look has connections of their own, so that they keep nobody out who commands.
 	admitted := &admitting{Listener: ln, commanders: bound.Set{Refuse: bound.Unavailable}, lookers: bound.Set{Refuse: bound.Unavailable}}
-	admitted.commanders.Limit(bound.Limits{Total: total - total/2})
-	admitted.lookers.Limit(bound.Limits{Total: total / 2})
+	admitted.commanders.Limit(bound.Limits{Total: commanding})
+	admitted.lookers.Limit(bound.Limits{Total: looking})
 	server := &http.Server{
 		Handler: a,
 		ConnState: func(c net.Conn, s http.ConnState) {
@@ -170,7 +170,10 @@ func (l *admitting) Accept() (net.Conn, error) {
 
 // MaxConns is how many clients may be connected to the control socket at once, of a process that may
 // open so many descriptors.
-func MaxConns(descriptors int) int { return min(max(descriptors/4, 16), 256) }
+func MaxConns(descriptors int) int { return min(max(descriptors/4, 16), 320) }
+
+// shares divides the connections among those who may command and those who may only look.
+func shares(conns int) (commanding, looking int) { return conns - conns/5, conns / 5 }
 
 // maxConns is MaxConns of this process.
 func maxConns() int {

@@ -150,6 +150,7 @@ func TestApplicationOfTheOldRecipeMovesWithoutALostRequest(t *testing.T) {
 		}
 	}
 	database, static := w.fillIn()
+	w.own(filepath.Dir(static), static)
 	w.MustCLI("check")
 	socket, endOld := w.oldRecipe(filepath.Join(w.Dir, "old"))
 	w.own(filepath.Dir(database), database, filepath.Dir(static), static)
