@@ -122,7 +122,11 @@ func (t trees) Start(s actor.Start, exited func(actor.Exit)) (actor.Tree, server
 	if private != "" {
 		// Without it the server is probed as its clients come, which is better than no server. One whose
 		// command names it has to get something.
-		if spec.Private, err = listenPrivately(private, s.Launch.User); err != nil {
+		owner := s.Launch.User
+		if _, is := s.Launch.Server.(server.Gunicorn); is {
+			owner.UID = -1 // it leaves the file alone, and nobody else needs it
+		}
+		if spec.Private, err = listenPrivately(private, owner); err != nil {
 			t.log.Warn("server is probed on its public socket", "error", err)
 			private, spec.Private = "", spec.Listener
 		} else {
@@ -195,9 +199,12 @@ func (t trees) spawn(spec process.Spec, l *server.Launch, temp string, exited fu
 
 // output opens the log at path, and makes its folder where that is missing.
 func (t trees) output(path string) (*os.File, error) {
-	// The default folder is in here, and must not be the way in for others.
-	if err := state.Private(t.root.Own()); err != nil {
-		return nil, err
+	// The default folder is in here, and must not be the way in for others. Where it is there its mode is
+	// Own's: members of control_group may pass through it.
+	if _, err := os.Lstat(t.root.Own()); err != nil {
+		if err := state.Private(t.root.Own()); err != nil {
+			return nil, err
+		}
 	}
 	if filepath.Dir(path) == t.root.Logs() { // log_dir may be anybody's
 		if err := setAside(t.root.Logs(), fs.ModeDir, t.log); err != nil {
