@@ -157,7 +157,8 @@ func (d *desk) give(cmd *exec.Cmd) (out, errOut string, code int) {
 // env has no more than the commands should need, and saves the second that the race detector waits
 // for at the end of a program.
 func (d *desk) env() []string {
-	return []string{"PATH=" + d.bin + ":" + os.Getenv("PATH"), "HOME=" + d.dir, "XDG_STATE_HOME=" + os.Getenv("XDG_STATE_HOME"), "LANG=C.UTF-8", "GORACE=atexit_sleep_ms=0"}
+	return []string{"PATH=" + d.bin + ":" + os.Getenv("PATH"), "HOME=" + d.dir, "XDG_STATE_HOME=" + os.Getenv("XDG_STATE_HOME"), "LANG=C.UTF-8", "GORACE=atexit_sleep_ms=0",
+		"GOCOVERDIR=" + os.Getenv("GOCOVERDIR")} // where go test measures, a program without it says so
 }
 
 // commands returns all that a user is told of.

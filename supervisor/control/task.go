@@ -138,6 +138,7 @@ func (a *api) attend(ctx context.Context, w http.ResponseWriter, name string, ta
 		say(task)
 	}
 	ended, err := a.backend.Attend(ctx, name, task.ID)
+	cutOff(ctx, err)
 	if err != nil {
 		say(map[string]string{"error": err.Error()})
 		return
@@ -154,6 +155,7 @@ func (a *api) tasks(w http.ResponseWriter, r *http.Request, name, id, do string)
 	switch do {
 	case "attend":
 		ended, err := a.backend.Attend(r.Context(), name, id)
+		cutOff(r.Context(), err)
 		if err != nil {
 			refuse(w, statusOf(err), err.Error())
 			return
@@ -173,6 +175,14 @@ func (a *api) tasks(w http.ResponseWriter, r *http.Request, name, id, do string)
 		answer(w, http.StatusOK, map[string]string{"result": "done"})
 	default:
 		refuse(w, http.StatusNotFound, "there is nothing at "+r.URL.Path)
+	}
+}
+
+// cutOff ends the connection of a request whose waiting failed because the supervisor ends: the client then
+// waits for the next one, which knows how the command ends. With an error it would give up.
+func cutOff(ctx context.Context, err error) {
+	if err != nil && ctx.Err() != nil {
+		panic(http.ErrAbortHandler)
 	}
 }
 
