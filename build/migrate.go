@@ -112,10 +112,13 @@ func (j *job) awaitMigration(ctx context.Context) error {
 		}
 		before := j.lacks
 		j.lacks = ""
-		if _, err := j.ask(ctx, strings.Join(request, "\x00")); err != nil {
+		alive, err := j.ask(ctx, strings.Join(request, "\x00"))
+		if err != nil {
 			return err
 		}
 		switch {
+		case j.lacks == "" && !alive:
+			return fmt.Errorf("what the databases lack that %s migrates is not known: manage.py ended or went on in another process before it was looked at", j.b.Elsewhere.Host)
 		case j.lacks == "":
 			return nil
 		case waited >= lookForAll:
