@@ -179,3 +179,9 @@ func (j *job) compileBox() *Box {
 		Connect: &[]uint16{}, Bind: &[]uint16{}, As: config.Identity{UID: -1, GID: -1},
 	}
 }
+
+// shared are the folders to which links of the application may lead: what the entry lists, and the build's
+// own data, which every release of it has.
+func (j *job) shared() []string {
+	return append(filled(config.Braces{Data: j.dir.Data()}, j.b.Sandbox.Write), j.dir.Data())
+}

@@ -2,14 +2,12 @@ package build
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/medctrl/medctrl-supervisor/config/untrusted"
 )
@@ -25,45 +23,6 @@ type manifest struct {
 	App   string // app_dir
 	Files tree
 	Made  *ingredients `json:",omitempty"` // of releases of earlier versions it is not known
-}
-
-// MarshalJSON keeps names and links that are no UTF-8, which JSON has no place for: in hexadecimal behind a
-// zero byte, which neither of them has.
-func (t tree) MarshalJSON() ([]byte, error) {
-	all := make(map[string]string, len(t))
-	for rel, hash := range t {
-		all[asText(rel)] = asText(hash)
-	}
-	return json.Marshal(all)
-}
-
-// UnmarshalJSON reads what MarshalJSON wrote.
-func (t *tree) UnmarshalJSON(text []byte) error {
-	var all map[string]string
-	if err := json.Unmarshal(text, &all); err != nil || all == nil {
-		return err
-	}
-	*t = make(tree, len(all))
-	for rel, hash := range all {
-		(*t)[fromText(rel)] = fromText(hash)
-	}
-	return nil
-}
-
-func asText(name string) string {
-	if utf8.ValidString(name) {
-		return name
-	}
-	return "\x00" + hex.EncodeToString([]byte(name))
-}
-
-func fromText(text string) string {
-	if code, ok := strings.CutPrefix(text, "\x00"); ok {
-		if name, err := hex.DecodeString(code); err == nil {
-			return string(name)
-		}
-	}
-	return text
 }
 
 func writeManifest(dir string, m manifest) error {

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -81,20 +80,6 @@ func (c *collectors) rootsOf(root, name string) []string {
 func overlap(a, b string) bool {
 	a, b = resolvedAsFar(a), resolvedAsFar(b)
 	return isWithin(a, b) || isWithin(b, a)
-}
-
-// isWithin says whether path is the folder dir or lies in it.
-func isWithin(path, dir string) bool {
-	rel, err := filepath.Rel(dir, path)
-	return err == nil && filepath.IsLocal(rel)
-}
-
-// resolvedAsFar is a path without the links on the way to it, as far as it is there.
-func resolvedAsFar(path string) string {
-	if to, err := filepath.EvalSymlinks(path); err == nil || path == filepath.Dir(path) {
-		return to
-	}
-	return filepath.Join(resolvedAsFar(filepath.Dir(path)), filepath.Base(path))
 }
 
 // collecting is what an attempt knows of its static files.
@@ -199,3 +184,7 @@ func staticsOf(root string, b config.Build, id string) (statics.Request, error) 
 	as, err := config.IdentityOf(b)
 	return statics.Request{Build: folderOf(root, b.Name), Release: id, Root: release.StaticRoot, As: as}, err
 }
+
+// StaticOverlaps says whether two folders cannot both be a STATIC_ROOT: they are the same, or one is
+// in the other. "" overlaps with nothing.
+func StaticOverlaps(a, b string) bool { return a != "" && b != "" && overlap(a, b) }

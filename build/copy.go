@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/medctrl/medctrl-supervisor/config"
 )
 
 // copyTree copies the application at from, as far as r may read it, to the folder to and returns
@@ -93,4 +95,58 @@ func copyFile(ctx context.Context, open opener, from, to string, r reader) (hash
 		err = closing
 	}
 	return hash, err
+}
+
+// copyProject copies the project at dir to the folder to, for the build's user to write in: what
+// builds a package writes next to its source (setuptools, build/ and *.egg-info).
+func copyProject(ctx context.Context, dir, root, source, to string, as config.Identity) (tree, error) {
+	t, r := tree{}, reader{as: as}.from(resolvedAsFar(source), resolvedAsFar(dir))
+	err := os.MkdirAll(to, 0o750)
+	if err == nil {
+		err = eachInProject(ctx, dir, root, func(in *os.Root, rel string, d fs.DirEntry) (err error) {
+			target := filepath.Join(to, rel)
+			switch {
+			case d.IsDir():
+				return copyFolder(d, target, r)
+			case d.Type() == fs.ModeSymlink:
+				if t[rel], err = entryHash(ctx, in, rel, d); err == nil {
+					err = os.Symlink(strings.TrimPrefix(t[rel], "link "), target)
+				}
+			default:
+				t[rel], err = copyFile(ctx, r.opener(within(in)), rel, target, r)
+			}
+			return err
+		})
+	}
+	if err == nil {
+		err = giveAway(to, as)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("copy local project %s: %w", dir, err)
+	}
+	return t, nil
+}
+
+// giveAway gives everything below dir, and then dir itself, to the build's user: until a folder is
+// theirs they cannot exchange what is in it.
+func giveAway(dir string, as config.Identity) error {
+	if as.UID < 0 && as.GID < 0 {
+		return nil
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		if e.IsDir() {
+			err = giveAway(path, as)
+		} else {
+			err = os.Lchown(path, as.UID, as.GID)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return os.Lchown(dir, as.UID, as.GID)
 }

@@ -16,12 +16,15 @@ import (
 type hashes struct {
 	mu    sync.Mutex
 	said  map[string]hashed // by absolute path
-	reads slots
+	reads chan struct{}     // has an entry for each that is looking through a source
 }
 
 // readsAtOnce is how many sources are looked through at the same time: a thousand builds that start
 // would otherwise leave nobody else a processor, and have a thread each in the file system.
 const readsAtOnce = 4
+
+// newHashes returns hashes of nothing yet.
+func newHashes() *hashes { return &hashes{reads: make(chan struct{}, readsAtOnce)} }
 
 type hashed struct {
 	is   state
@@ -40,15 +43,20 @@ type state struct {
 // of file systems are coarse, up to 2 s (FAT, NFSv3).
 const settledFor = 2 * time.Second
 
-// mayRead gives the place of a reader back, when the returned function is called or ctx ends: whoever
-// hangs in a file system then keeps nobody else from reading.
-func (c *hashes) mayRead(ctx context.Context) (done func()) {
-	give := sync.OnceFunc(c.reads.give)
+// mayRead waits for the place of a reader, which is given back when the returned function is called or
+// ctx ends: whoever hangs in a file system then keeps nobody else from reading.
+func (c *hashes) mayRead(ctx context.Context) (done func(), err error) {
+	select {
+	case c.reads <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	give := sync.OnceFunc(func() { <-c.reads })
 	stop := context.AfterFunc(ctx, give)
 	return func() {
 		stop()
 		give()
-	}
+	}, nil
 }
 
 // entry is entryHash, from memory where the file has not changed.

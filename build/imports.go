@@ -26,6 +26,10 @@ type settingsClosure struct {
 	looks   int // at what may be a module
 }
 
+// settingsFiles returns the settings of b with all that they import, by their paths in the application at
+// app; also what is named and not there.
+func settingsFiles(app string, b config.Build) []string { return readSettings(app, b).files() }
+
 // readSettings reads the settings of b in the application at app. What cannot be read counts as
 // missing.
 func readSettings(app string, b config.Build) *settingsClosure {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -125,10 +127,11 @@ func readText(open opener, path string) ([]byte, error) {
 // readTree reads the application at app as it is now, as far as r may read it. shared are folders to
 // which links may lead.
 func (c *hashes) readTree(ctx context.Context, app string, r reader, shared ...string) (tree, error) {
-	if err := c.reads.take(ctx); err != nil {
+	done, err := c.mayRead(ctx)
+	if err != nil {
 		return nil, err
 	}
-	defer c.mayRead(ctx)()
+	defer done()
 	root, err := os.OpenRoot(app)
 	if err != nil {
 		return nil, fmt.Errorf("read the application: %w", err)
@@ -234,4 +237,57 @@ func otherSettings(b config.Build, app string, t tree) ([]string, error) {
 		}
 	}
 	return slices.Collect(maps.Keys(others)), nil
+}
+
+// changedFile is a file that is not what it was, and what became of it.
+type changedFile struct{ path, what string }
+
+// keys are what the file is remembered by: its path, and the folder, with a slash, where files may
+// come and go under ever new names.
+func (f changedFile) keys() []string {
+	if f.what == changedInPlace {
+		return []string{f.path}
+	}
+	return []string{f.path, filepath.Dir(f.path) + "/"}
+}
+
+const changedInPlace = "was changed"
+
+// MarshalJSON keeps names and links that are no UTF-8, which JSON has no place for: in hexadecimal behind a
+// zero byte, which neither of them has.
+func (t tree) MarshalJSON() ([]byte, error) {
+	all := make(map[string]string, len(t))
+	for rel, hash := range t {
+		all[asText(rel)] = asText(hash)
+	}
+	return json.Marshal(all)
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (t *tree) UnmarshalJSON(text []byte) error {
+	var all map[string]string
+	if err := json.Unmarshal(text, &all); err != nil || all == nil {
+		return err
+	}
+	*t = make(tree, len(all))
+	for rel, hash := range all {
+		(*t)[fromText(rel)] = fromText(hash)
+	}
+	return nil
+}
+
+func asText(name string) string {
+	if utf8.ValidString(name) {
+		return name
+	}
+	return "\x00" + hex.EncodeToString([]byte(name))
+}
+
+func fromText(text string) string {
+	if code, ok := strings.CutPrefix(text, "\x00"); ok {
+		if name, err := hex.DecodeString(code); err == nil {
+			return string(name)
+		}
+	}
+	return text
 }

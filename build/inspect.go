@@ -159,3 +159,12 @@ func Room(root string) (Size, error) {
 		return Size{fs.Bavail * uint64(fs.Bsize), fs.Ffree}, nil
 	}
 }
+
+// StaticRoot returns the build's STATIC_ROOT where its settings write it out, so that it is known
+// without running them; otherwise, or where the build collects no static files, "".
+func (i *Inspection) StaticRoot() string {
+	if !i.job.b.CollectStatic {
+		return ""
+	}
+	return writtenStaticRoot(i.job.b)
+}

@@ -276,12 +276,3 @@ func lookPath(name string, env []string) (string, error) {
 	}
 	return "", exec.ErrNotFound
 }
-
-func envValue(env []string, name string) string {
-	for _, entry := range env {
-		if value, ok := strings.CutPrefix(entry, name+"="); ok {
-			return value
-		}
-	}
-	return ""
-}

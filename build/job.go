@@ -25,7 +25,7 @@ type job struct {
 	as    config.Identity
 	env   []string
 
-	inputs
+	findings
 	before *Release // the newest there is
 	all    []Release
 
@@ -55,8 +55,8 @@ type workplace struct {
 	without map[string]string // files that count and are not in the release, with what stands for them
 }
 
-// inputs is what a release is made of.
-type inputs struct {
+// findings is what a release is made of.
+type findings struct {
 	python       Interpreter
 	reads        *reads // what an installation reads
 	requirements string // hash of that

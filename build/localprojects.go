@@ -1,7 +1,6 @@
 package build
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -16,8 +15,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/medctrl/medctrl-supervisor/config"
 )
 
 // localRequirement is a requirement that names a file or folder of this machine:
@@ -185,12 +182,13 @@ func projectLink(dir, path string, link fs.DirEntry) (fs.DirEntry, error) {
 // readProject returns what the project at dir holds. root, where the releases are, is no part of
 // it.
 func (c *hashes) readProject(ctx context.Context, dir, root string) (tree, error) {
-	if err := c.reads.take(ctx); err != nil {
+	done, err := c.mayRead(ctx)
+	if err != nil {
 		return nil, err
 	}
-	defer c.mayRead(ctx)()
+	defer done()
 	t := tree{}
-	err := eachInProject(ctx, dir, root, func(in *os.Root, rel string, d fs.DirEntry) (err error) {
+	err = eachInProject(ctx, dir, root, func(in *os.Root, rel string, d fs.DirEntry) (err error) {
 		if !d.IsDir() {
 			t[rel], err = c.entry(ctx, in, rel, d)
 		}
@@ -216,60 +214,6 @@ func eachInProject(ctx context.Context, dir, root string, visit func(in *os.Root
 	}
 	defer in.Close()
 	return walkProject(ctx, dir, root, func(rel string, d fs.DirEntry) error { return visit(in, rel, d) })
-}
-
-// copyProject copies the project at dir to the folder to, for the build's user to write in: what
-// builds a package writes next to its source (setuptools, build/ and *.egg-info).
-func copyProject(ctx context.Context, dir, root, source, to string, as config.Identity) (tree, error) {
-	t, r := tree{}, reader{as: as}.from(resolvedAsFar(source), resolvedAsFar(dir))
-	err := os.MkdirAll(to, 0o750)
-	if err == nil {
-		err = eachInProject(ctx, dir, root, func(in *os.Root, rel string, d fs.DirEntry) (err error) {
-			target := filepath.Join(to, rel)
-			switch {
-			case d.IsDir():
-				return copyFolder(d, target, r)
-			case d.Type() == fs.ModeSymlink:
-				if t[rel], err = entryHash(ctx, in, rel, d); err == nil {
-					err = os.Symlink(strings.TrimPrefix(t[rel], "link "), target)
-				}
-			default:
-				t[rel], err = copyFile(ctx, r.opener(within(in)), rel, target, r)
-			}
-			return err
-		})
-	}
-	if err == nil {
-		err = giveAway(to, as)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("copy local project %s: %w", dir, err)
-	}
-	return t, nil
-}
-
-// giveAway gives everything below dir, and then dir itself, to the build's user: until a folder is
-// theirs they cannot exchange what is in it.
-func giveAway(dir string, as config.Identity) error {
-	if as.UID < 0 && as.GID < 0 {
-		return nil
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		path := filepath.Join(dir, e.Name())
-		if e.IsDir() {
-			err = giveAway(path, as)
-		} else {
-			err = os.Lchown(path, as.UID, as.GID)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return os.Lchown(dir, as.UID, as.GID)
 }
 
 // sum stands for a tree.
@@ -300,10 +244,4 @@ func otherHash(ctx context.Context, path string) (string, error) {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-// projectFolder is a name for the copy of a project: its own, where that is nothing but letters.
-func projectFolder(n int, dir string) string {
-	name := regexp.MustCompile(`[^\w-]+`).ReplaceAllString(filepath.Base(dir), "")
-	return filepath.Join(fmt.Sprint(n), cmp.Or(name, "project"))
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -35,7 +34,7 @@ type Maker struct {
 	slots        slots
 	looks        slots // for Check
 	interpreters interpreters
-	hashes       hashes
+	hashes       *hashes
 	unsettled    unsettled
 	pipConf      []string // pip's settings for everybody on this machine, there or not
 	collectors   collectors
@@ -49,10 +48,9 @@ func New(o Options) *Maker {
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
 	}
-	m := &Maker{Options: o, interpreters: interpreters{runner: o.Runner, said: maps.Clone(o.Known)},
+	m := &Maker{Options: o, hashes: newHashes(), interpreters: interpreters{runner: o.Runner, said: maps.Clone(o.Known)},
 		pipConf: []string{"/etc/pip.conf", "/etc/xdg/pip/pip.conf"}, statics: statics.New(o.Log)}
 	m.SetParallel(o.Parallel)
-	m.hashes.reads.setLimit(readsAtOnce)
 	return m
 }
 
@@ -96,20 +94,6 @@ type Progress struct {
 
 // errChanged says that inputs changed after the attempt had used them.
 var errChanged = errors.New("the inputs change faster than they can be built")
-
-// changedFile is a file that is not what it was, and what became of it.
-type changedFile struct{ path, what string }
-
-// keys are what the file is remembered by: its path, and the folder, with a slash, where files may
-// come and go under ever new names.
-func (f changedFile) keys() []string {
-	if f.what == changedInPlace {
-		return []string{f.path}
-	}
-	return []string{f.path, filepath.Dir(f.path) + "/"}
-}
-
-const changedInPlace = "was changed"
 
 // changedError is errChanged with the files that did.
 type changedError struct{ files []changedFile }
@@ -262,18 +246,18 @@ func (m *Maker) prepare(ctx context.Context, r Request) (_ *job, err error) {
 // readRequirements reads all that an installation does.
 func (j *job) readRequirements(ctx context.Context) (err error) {
 	j.reads = installReads(j.b, append(j.env[:len(j.env):len(j.env)], "MEDCTRL_DATA="+j.dir.Data()))
-	j.requirements, err = j.reads.hash(ctx, &j.maker.hashes, j.Root)
+	j.requirements, err = j.reads.hash(ctx, j.maker.hashes, j.Root)
 	return err
 }
 
 // sameRequirements returns errChanged where an installation would read something else by now.
 func (j *job) sameRequirements(ctx context.Context) error {
-	before := j.inputs
+	before := j.findings
 	err := j.readRequirements(ctx)
 	if err == nil && j.requirements != before.requirements {
 		err = errChanged
 	}
-	j.inputs = before
+	j.findings = before
 	return err
 }
 

@@ -317,3 +317,11 @@ func (r *reads) requirements() []string {
 	}
 	return all
 }
+
+// texts returns what the files hold, with the variables of env in it.
+func (r *reads) texts(env []string) (all []string) {
+	for _, f := range r.files {
+		all = append(all, expand(decode(f.raw), env))
+	}
+	return all
+}

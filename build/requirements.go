@@ -231,3 +231,5 @@ func shellWords(text string) []string {
 	}
 	return all
 }
+
+func quoted(path string) string { return "'" + strings.ReplaceAll(path, "'", `'"'"'`) + "'" }

@@ -105,7 +105,7 @@ func (j *job) stepCopy(ctx context.Context) (bool, error) {
 	if err := j.copyApp(ctx); err != nil {
 		return false, err
 	}
-	if err := j.copyRequirements(); err != nil {
+	if err := j.reads.copyFiles(j.temp, j.as); err != nil {
 		return false, err
 	}
 	if err := j.sameRequirements(ctx); err != nil {
@@ -212,38 +212,6 @@ func (e *changedError) keys() (all []string) {
 		all = append(all, f.keys()...)
 	}
 	return all
-}
-
-// copyRequirements copies the requirements as far as they are inside the source, for people who
-// look at the release.
-func (j *job) copyRequirements() error {
-	real := resolvedAsFar(j.b.Source)
-	source, err := os.OpenRoot(real)
-	if err != nil {
-		return fmt.Errorf("copy requirements: %w", err)
-	}
-	defer source.Close()
-	for _, path := range j.reads.requirements() {
-		rel, err := filepath.Rel(j.b.Source, path)
-		if err != nil || !filepath.IsLocal(rel) {
-			continue
-		}
-		to := filepath.Join(j.temp, rel)
-		if err := os.MkdirAll(filepath.Dir(to), 0o750); err != nil {
-			return fmt.Errorf("copy requirements: %w", err)
-		}
-		if _, err := os.Lstat(to); err == nil {
-			continue // it is inside the application
-		}
-		text, err := readText(reader{as: j.as}.from(real, real).opener(within(source)), rel)
-		if err == nil {
-			err = os.WriteFile(to, text, 0o640)
-		}
-		if err != nil {
-			return fmt.Errorf("copy requirements: %w", err)
-		}
-	}
-	return nil
 }
 
 func (j *job) stepEnvironment(ctx context.Context) (bool, error) {

@@ -196,12 +196,6 @@ func isShared(folder string, shared []string) bool {
 	})
 }
 
-// shared are the folders to which links of the application may lead: what the entry lists, and the build's
-// own data, which every release of it has.
-func (j *job) shared() []string {
-	return append(filled(config.Braces{Data: j.dir.Data()}, j.b.Sandbox.Write), j.dir.Data())
-}
-
 // cause is an error without the system call and the path, which the sentence around it names.
 func cause(err error) error {
 	var path *fs.PathError

@@ -26,7 +26,7 @@ type Watched struct {
 func Watch(b config.Build, own []string) Watched {
 	w := Watched{Locks: sourceLocks(b)}
 	h := sha256.New()
-	for _, rel := range readSettings(b.AppPath(), b).files() {
+	for _, rel := range settingsFiles(b.AppPath(), b) {
 		w.Files = append(w.Files, filepath.Join(b.AppPath(), rel))
 	}
 	as, err := config.IdentityOf(b)

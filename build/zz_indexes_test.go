@@ -35,7 +35,9 @@ func TestIndexesAreThoseThatPipWouldAsk(t *testing.T) {
 		"not off":       {env("PIP_NO_INDEX=0"), nil, "", Indexes{URLs: []string{publicIndex}}},
 	} {
 		b := config.Build{Name: "one", Requirements: "requirements.txt", PipArgs: c.args}
-		reads := listing(t, b, c.env, map[string]string{"requirements.txt": c.requirements}).reads
+		b.Source = t.TempDir()
+		must(t, os.WriteFile(b.RequirementsFile(), []byte(c.requirements), 0o644))
+		reads := installReads(b, c.env)
 		reads.files = slices.DeleteFunc(reads.files, func(f textFile) bool { return f.path == "/etc/pip.conf" }) // this machine's
 		got := reads.indexes()
 		if !reflect.DeepEqual(got, c.want) {
