@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
+
 	"github.com/medctrl/medctrl-supervisor/config/untrusted"
 )
 
@@ -21,7 +23,7 @@ const mostListed = 64 << 20
 
 type manifest struct {
 	App   string // app_dir
-	Files tree
+	Files inputs.Tree
 	Made  *ingredients `json:",omitempty"` // of releases of earlier versions it is not known
 }
 
@@ -40,11 +42,11 @@ func writeManifest(dir string, m manifest) error {
 // and returns the sources that are left to compile. Bytecode belongs to a file by its time in
 // seconds and its size (PEP 552), so the file takes over its time too. The path in it, of the
 // earlier release, is corrected at import (importlib, _fix_co_filename), so tracebacks are right.
-func reuseBytecode(app string, now tree, before string) (stale []string) {
+func reuseBytecode(app string, now inputs.Tree, before string) (stale []string) {
 	old := readManifest(before)
 	caches := map[string]map[string][]string{} // folder -> source -> names of its bytecode
 	for rel, hash := range now {
-		if filepath.Ext(rel) != ".py" || hash == closedEntry || strings.HasPrefix(hash, "link ") {
+		if filepath.Ext(rel) != ".py" || hash == inputs.ClosedEntry || strings.HasPrefix(hash, "link ") {
 			continue
 		}
 		dir, file := filepath.Split(rel)
@@ -94,7 +96,7 @@ func takeOver(dir, old, file string, caches map[string]map[string][]string) bool
 	}
 	for _, name := range known[file] {
 		to := filepath.Join(dir, "__pycache__", name)
-		if _, err := copyFile(context.Background(), os.OpenFile, filepath.Join(cache, name), to, ourselves); err != nil {
+		if _, err := inputs.CopyFile(context.Background(), os.OpenFile, filepath.Join(cache, name), to, inputs.Ourselves); err != nil {
 			os.Remove(to) // half of one; it is compiled then
 			return false
 		}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
+
 	"github.com/medctrl/medctrl-supervisor/build/statics"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
@@ -78,8 +80,8 @@ func (c *collectors) rootsOf(root, name string) []string {
 
 // overlap says whether two folders are the same, or one is in the other.
 func overlap(a, b string) bool {
-	a, b = resolvedAsFar(a), resolvedAsFar(b)
-	return isWithin(a, b) || isWithin(b, a)
+	a, b = inputs.ResolvedAsFar(a), inputs.ResolvedAsFar(b)
+	return inputs.IsWithin(a, b) || inputs.IsWithin(b, a)
 }
 
 // collecting is what an attempt knows of its static files.
@@ -107,7 +109,7 @@ func (j *job) stepCollectStatic(ctx context.Context) (bool, error) {
 // are collected into the release instead.
 func (j *job) collectsFrom(conn *net.UnixConn, dir string) error {
 	word := "stay"
-	if !isWithin(dir, j.temp) { // what lies in the release goes live with it
+	if !inputs.IsWithin(dir, j.temp) { // what lies in the release goes live with it
 		if j.staticErr = j.useStaticRoot(dir); j.staticErr != nil {
 			return j.staticErr
 		}

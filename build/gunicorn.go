@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
+
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
@@ -23,10 +25,10 @@ func noGunicorn(b config.Build) error {
 // needs. It is sure only where nothing shows that another package brings gunicorn along: no release
 // of the build has it. installed are the packages that the interpreter itself has.
 func (j *job) gunicornMissing(installed []string) (missing error, sure bool) {
-	if len(j.b.Command) > 0 || j.b.SystemSitePackages && slices.ContainsFunc(installed, isGunicorn) {
+	if len(j.b.Command) > 0 || j.b.SystemSitePackages && slices.ContainsFunc(installed, inputs.IsGunicorn) {
 		return nil, false
 	}
-	if j.reads.mayHaveGunicorn() {
+	if j.reads.MayHaveGunicorn() {
 		return nil, false
 	}
 	return noGunicorn(j.b), !slices.ContainsFunc(j.all, func(r Release) bool { return hasGunicorn(r.Venv) })

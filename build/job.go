@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
+
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
@@ -58,12 +60,12 @@ type workplace struct {
 // findings is what a release is made of.
 type findings struct {
 	python       Interpreter
-	reads        *reads // what an installation reads
-	requirements string // hash of that
-	environment  string // what stands for the requirements
-	venvID, venv string // of the environment, which may be one of several of these requirements
-	reader       reader // whom the source is read for
-	source       tree
+	reads        *inputs.Reads // what an installation reads
+	requirements string        // hash of that
+	environment  string        // what stands for the requirements
+	venvID, venv string        // of the environment, which may be one of several of these requirements
+	reader       inputs.Reader // whom the source is read for
+	source       inputs.Tree
 	hash         string // of all of it
 	because      []string
 }

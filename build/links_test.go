@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
 )
 
 // What an entry names as shared is meant to be reached by every release.
@@ -149,8 +151,8 @@ func TestFileThatChangesDuringEachCopyIsNamed(t *testing.T) { // not in parallel
 
 func TestFileThatComesAndGoesIsNamed(t *testing.T) {
 	t.Parallel()
-	for name, now := range map[string]tree{"was removed": {}, "was changed": {"a": "2"}, "was added": {"a": "1", "b": "1"}} {
-		err := &changedError{tree{"a": "1"}.changed("/app", now)}
+	for name, now := range map[string]inputs.Tree{"was removed": {}, "was changed": {"a": "2"}, "was added": {"a": "1", "b": "1"}} {
+		err := &changedError{inputs.Tree{"a": "1"}.Changed("/app", now)}
 		if !errors.Is(err, errChanged) || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
 )
 
 // copiesFolder is where, in the folder of an attempt, local projects are copied to before they are
@@ -22,37 +24,37 @@ type installation struct {
 // unless they name local projects. Of those it gets copies: an environment leads back to no
 // checkout, and nothing writes there.
 func (j *job) prepareInstall(ctx context.Context) (*installation, error) {
-	if len(j.reads.projects) == 0 && !j.reads.generated {
+	if len(j.reads.Projects) == 0 && !j.reads.Generated {
 		return &installation{j.b.RequirementsFile(), j.b.PipArgs}, nil
 	}
 	dir := filepath.Join(j.temp, copiesFolder)
 	if err := makeFolder(dir, 0o750, -1, j.as.GID); err != nil {
 		return nil, err
 	}
-	in := j.reads.rewritten(dir)
-	for _, project := range j.reads.projects {
-		to := in.copies[project]
+	in := j.reads.Rewritten(dir)
+	for _, project := range j.reads.Projects {
+		to := in.Copies[project]
 		if err := makeFolder(filepath.Dir(to), 0o750, -1, j.as.GID); err != nil {
 			return nil, err
 		}
-		copied, err := copyProject(ctx, project, j.Root, j.b.Source, to, j.as)
+		copied, err := inputs.CopyProject(ctx, project, j.Root, j.b.Source, to, j.as)
 		if err != nil {
 			return nil, err
 		}
-		if copied.sum() != j.reads.sums[project] {
+		if copied.Sum() != j.reads.Sums[project] {
 			return nil, errChanged
 		}
 		fmt.Fprintf(j.log, "%s is installed as a copy\n", project) // it is a remark
 	}
-	for _, f := range j.reads.files {
-		if f.settings {
+	for _, f := range j.reads.Files {
+		if f.Settings {
 			continue
 		}
 		if err := j.mayBeHanded(f); err != nil {
 			return nil, fmt.Errorf("read requirements: %w", err)
 		}
-		path := in.files[f.path]
-		if err := os.WriteFile(path, []byte(in.rewrite(f)), 0o640); err != nil {
+		path := in.Files[f.Path]
+		if err := os.WriteFile(path, []byte(in.Rewrite(f)), 0o640); err != nil {
 			return nil, fmt.Errorf("write requirements: %w", err)
 		}
 		if j.as.GID >= 0 {
@@ -61,17 +63,17 @@ func (j *job) prepareInstall(ctx context.Context) (*installation, error) {
 			}
 		}
 	}
-	return &installation{in.files[j.b.RequirementsFile()], in.arguments(j.b.PipArgs)}, nil
+	return &installation{in.Files[j.b.RequirementsFile()], in.Arguments(j.b.PipArgs)}, nil
 }
 
 // mayBeHanded returns an error unless the build's user may read a file of requirements: the installer
 // reads it itself where it is handed over as it is, and a copy that we make must show no more.
-func (j *job) mayBeHanded(f textFile) error {
-	if !j.other() || f.err != nil {
+func (j *job) mayBeHanded(f inputs.TextFile) error {
+	if !j.other() || f.Err != nil {
 		return nil
 	}
-	raw, err := f.readAs(j.as, j.b.Source)
-	if err == nil && !bytes.Equal(raw, f.raw) {
+	raw, err := f.ReadAs(j.as, j.b.Source)
+	if err == nil && !bytes.Equal(raw, f.Raw) {
 		return errChanged
 	}
 	return err
