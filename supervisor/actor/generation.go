@@ -245,8 +245,8 @@ func (a *Actor) isServed(s *public.Socket, but *generation) bool {
 }
 
 // retire lets generation n, which has lost the public name, serve what is in its queue, and finish what
-// it has accepted where it might drop that, and ends it. The grace period covers all of it. A hung generation does not accept its queue, which is passed
-// on.
+// it has accepted where it might drop that, and ends it. The grace period covers all of it. A hung
+// generation does not accept its queue, which is passed on.
 func (a *Actor) retire(n int, hung bool) {
 	g, ok := a.generations[n]
 	if !ok {
