@@ -220,7 +220,26 @@ func (f *frontend) sockets() (all map[world.PlaceName]world.Place, close func(),
 	return all, close, nil
 }
 
-func (f *frontend) counts() control.FrontCounts { return control.FrontCounts(f.front.Stats()) }
+// counts are what became of the front's requests.
+func (f *frontend) counts() control.FrontCounts {
+	s := f.front.Stats()
+	return control.FrontCounts{Requests: s.Requests, Unrouted: s.Unrouted, Retried: s.Retried, Refused: s.Refused, Lost: s.Lost, Builds: f.requests()}
+}
+
+// requests are the counts of each build that the front passes requests to; none where it is nowhere.
+func (f *frontend) requests() (all []control.Requests) {
+	if f.at[0].place.Load() == nil {
+		return nil
+	}
+	for name, s := range f.front.Served() {
+		r := control.Requests{Build: name, Codes: map[string]uint64{}, Cut: s.Cut, Waits: s.Waits, Took: s.Took[:], Sum: s.Sum}
+		for i, n := range s.Codes {
+			r.Codes[front.Classes[i]] = n
+		}
+		all = append(all, r)
+	}
+	return all
+}
 
 func routes(cfg *config.Config) []front.Route {
 	var all []front.Route
