@@ -17,6 +17,7 @@ const defaultConfig = "/etc/medctrl/builds.toml"
 // Root returns the program's command, with all others below it.
 func Root(version string) *cobra.Command {
 	var file, prebuilt string
+	var printLogs bool
 	root := &cobra.Command{
 		Use:   "medctrl-supervisor",
 		Short: "Build and serve Django backends, without losing a request",
@@ -37,7 +38,7 @@ supervisor over its control socket, which they find through the same file.`,
 		SilenceUsage:  true,
 		Args:          noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return supervise(cmd.Context(), file, prebuilt, version)
+			return supervise(cmd.Context(), file, prebuilt, printLogs, version)
 		},
 	}
 	root.PersistentFlags().StringVarP(&file, "config", "c", configFile(), "the `FILE` that lists the builds (default\n$MEDCTRL_CONFIG, or else "+defaultConfig+")")
@@ -45,6 +46,7 @@ supervisor over its control socket, which they find through the same file.`,
 	must(root.MarkPersistentFlagFilename("config", "toml"))
 	root.Flags().StringVar(&prebuilt, "prebuilt", "", "serve the releases that \"build\" made below `DIR`, which may be\nread-only, for builds that have none")
 	must(root.MarkFlagDirname("prebuilt"))
+	root.Flags().BoolVar(&printLogs, "print-logs", false, "copy what the builds print to standard output, for those who\nread a container's")
 	root.SetFlagErrorFunc(badFlag)
 	root.Version = version
 	root.SetVersionTemplate("medctrl-supervisor {{.Version}}\n")
