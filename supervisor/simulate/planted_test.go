@@ -720,26 +720,26 @@ type forgetful struct {
 	count int
 }
 
-func (f *forgetful) Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) error {
+func (f *forgetful) Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) (control.Outcome, error) {
 	f.inc.w.mu.Lock()
 	f.count++
 	mine := f.count
 	f.inc.w.mu.Unlock()
-	err := f.Backend.Act(ctx, name, action, args, progress)
+	o, err := f.Backend.Act(ctx, name, action, args, progress)
 	f.inc.w.mu.Lock()
 	overtaken := f.count != mine
 	f.inc.w.mu.Unlock()
 	if overtaken {
 		<-ctx.Done()
-		return ctx.Err()
+		return o, ctx.Err()
 	}
-	return err
+	return o, err
 }
 
 // hasty says that everything is done.
 type hasty struct{ control.Backend }
 
-func (h hasty) Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) error {
+func (h hasty) Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) (control.Outcome, error) {
 	hurried := map[string]string{"wait": "no"}
 	for k, v := range args {
 		hurried[k] = v
