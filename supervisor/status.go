@@ -54,7 +54,7 @@ func (s *Supervisor) statusOf(a *actor.Actor) control.BuildStatus {
 		Releases: []string{}, Queue: -1,
 		Sandbox: v.Bounds.Boxed, Limits: limitsOf(v.Bounds.Limits),
 	}
-	b.Tasks = runningTasks(v)
+	b.Tasks, b.Requests = runningTasks(v), used.Traffic
 	if b.Reason == "" && v.Static != "" {
 		b.Reason = "static files are not those of the release that serves: " + v.Static
 	}
@@ -172,7 +172,7 @@ func badOf(st *machine.State, release string) string {
 func attemptOf(t *actor.Attempt, releases []build.Release) *control.BuildResult {
 	if t == nil && len(releases) > 0 {
 		r := releases[len(releases)-1]
-		t = &actor.Attempt{Release: r.ID, Result: "built", Steps: r.Steps}
+		t = &actor.Attempt{Release: r.ID, Result: actor.AttemptBuilt, Steps: r.Steps}
 		for _, step := range r.Steps {
 			t.Took += step.Took
 		}
