@@ -371,19 +371,15 @@ func byPm2() contender {
 			m.restart = func() error { return m.run(pm2("reload", "one")) }
 			m.again = func() { must(a, m.run(pm2("resurrect"))) }
 			m.kept = func() string { return readAll(filepath.Join(m.dir, "one.log")) }
-			// With very many programs it takes longer than anyone waits.
-			go m.run(pm2("start", file))
-			if len(programs) == 1 {
-				Eventually(a, time.Minute, "pm2 to have started it", func() (bool, string) {
-					out, err := pm2("pid", "one").CombinedOutput()
-					return err == nil && aPid.Match(out), string(out)
-				})
-				must(a, m.run(pm2("save")))
+			// Any other command meanwhile would start a second daemon. With very many programs it takes longer than anybody waits.
+			if len(programs) > 1 {
+				go m.run(pm2("start", file))
+				return
 			}
+			must(a, m.run(pm2("start", file)))
+			must(a, m.run(pm2("save")))
 		})
 }
-
-var aPid = regexp.MustCompile(`(?m)^[1-9]\d*$`)
 
 func byEmperor() contender {
 	const noVassal = "has no part in it: a vassal is a uWSGI, not any program"

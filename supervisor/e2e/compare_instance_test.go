@@ -19,10 +19,10 @@ import (
 // contender is one of the programs that `make compare` compares.
 type contender struct {
 	name    string
-	setup   string                  // how it is set up here
-	version func() (string, error)  // fails where the program is not installed
-	cannot  map[string]string       // why it has no part in a scenario, by its title
-	serve   func(*trial) *managed // keeps gunicorn with Django running
+	setup   string                 // how it is set up here
+	version func() (string, error) // fails where the program is not installed
+	cannot  map[string]string      // why it has no part in a scenario, by its title
+	serve   func(*trial) *managed  // keeps gunicorn with Django running
 	// These keep any program running.
 	children func(*trial, int) *managed // so many of childCommand
 	writer   func(*trial) *managed      // one writerCommand
