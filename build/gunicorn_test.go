@@ -18,7 +18,7 @@ func listing(t *testing.T, b config.Build, env []string, files map[string]string
 		must(t, os.MkdirAll(filepath.Dir(path), 0o755))
 		must(t, os.WriteFile(path, []byte(text), 0o644))
 	}
-	return &job{b: b, inputs: inputs{reads: installReads(b, env)}}
+	return &job{b: b, inputs: inputs{reads: installReads(b, folderOf("/root", b.Name), env)}}
 }
 
 func TestRequirementsWithoutGunicornAreToldWithoutInstallingThem(t *testing.T) {

@@ -32,7 +32,7 @@ func Inspect(root string, b config.Build, own []string) (*Inspection, error) {
 	if j.env, err = environ(b, own, j.as); err != nil {
 		return nil, err
 	}
-	j.reads = installReads(b, append(j.env[:len(j.env):len(j.env)], "MEDCTRL_DATA="+j.dir.Data()))
+	j.reads = installReads(b, j.dir, j.env)
 	if j.all, err = List(root, b.Name); err != nil {
 		return nil, err
 	}

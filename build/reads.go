@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 
 // reads is all that an installation reads, but for what an index or another server holds: what an
@@ -42,9 +43,10 @@ type textFile struct {
 	settings bool              // of pip: it may be missing
 }
 
-// installReads finds out what an installation for b reads. env is what Environ returned for it.
-func installReads(b config.Build, env []string) *reads {
-	r := &reads{b: b, budget: requirementsBudget(), env: append(env[:len(env):len(env)], "DJANGO_SETTINGS_MODULE="+b.SettingsModule(), "MEDCTRL_BUILD="+b.Name)}
+// installReads finds out what an installation for b, which lives in dir, reads. env is what environ
+// returned for it.
+func installReads(b config.Build, dir layout.Build, env []string) *reads {
+	r := &reads{b: b, budget: requirementsBudget(), env: slices.Concat(env, standingEnv(b, dir))}
 	r.include(b.RequirementsFile(), true)
 	args := readArguments(b.PipArgs)
 	for _, o := range args.options {

@@ -46,6 +46,7 @@ var includingBase = map[string]string{
 	"continued at the end":            "-r base.txt\\",
 	"a variable":                      "-r ${BASE}.txt\n",
 	"the build's name":                "-r ${MEDCTRL_BUILD}.txt\n",
+	"the build's data":                "-r ${MEDCTRL_DATA}/../../../source/base.txt\n",
 	"a byte order mark":               "\xef\xbb\xbf-r base.txt\n",
 	"CRLF":                            "# comment\r\n-r base.txt\r\ndemo\r\n",
 	"CR":                              "# comment\r-r base.txt\rdemo\r",
@@ -85,11 +86,11 @@ func TestEveryWayToIncludeRequirementsIsRead(t *testing.T) {
 			p := bareProject(t, "")
 			p.Env = map[string]string{"BASE": "base"}
 			writeIncluding(t, p, text)
-			before, hash := Watch(p.Build, os.Environ()), p.identity(t)
+			before, hash := Watch(p.root, p.Build, os.Environ()), p.identity(t)
 			for _, name := range []string{"base.txt", "one.txt", "bé.txt"} {
 				p.write(t, name, "demo2==2\n")
 			}
-			if Watch(p.Build, os.Environ()).Hash == before.Hash {
+			if Watch(p.root, p.Build, os.Environ()).Hash == before.Hash {
 				t.Errorf("the included file is not watched: %q", before.Files)
 			}
 			if p.identity(t) == hash {
@@ -144,7 +145,7 @@ func TestRealPipReadsRequirementsAsWeDo(t *testing.T) {
 	for name, text := range more {
 		p := bareProject(t, "")
 		writeIncluding(t, p, text)
-		names, paths, ours = append(names, name), append(paths, p.RequirementsFile()), append(ours, installReads(p.Build, env))
+		names, paths, ours = append(names, name), append(paths, p.RequirementsFile()), append(ours, installReads(p.Build, folderOf(p.root, p.Name), env))
 	}
 	for _, python := range pythons {
 		if err := exec.Command(python, "-c", "import pip").Run(); err != nil {
@@ -278,12 +279,12 @@ func TestEverythingThatPipReadsMakesAnotherEnvironment(t *testing.T) {
 				return j
 			}
 			before := prepared("1")
-			watched := Watch(p.Build, os.Environ())
+			watched := Watch(p.root, p.Build, os.Environ())
 			after := prepared("2")
 			if before.venvID == after.venvID {
 				t.Error("the environment is the same")
 			}
-			if Watch(p.Build, os.Environ()).Hash == watched.Hash {
+			if Watch(p.root, p.Build, os.Environ()).Hash == watched.Hash {
 				t.Errorf("nobody would notice: watched are %q", watched.Files)
 			}
 			if again := prepared("1"); again.venvID != before.venvID {
@@ -303,7 +304,7 @@ func TestWhatPipDoesNotReadMakesNoOtherEnvironment(t *testing.T) {
 		t.Helper()
 		j, err := p.m.prepare(t.Context(), p.request())
 		must(t, err)
-		return j.venvID + Watch(p.Build, os.Environ()).Hash
+		return j.venvID + Watch(p.root, p.Build, os.Environ()).Hash
 	}
 	before := prepared()
 	p.Env["COLOUR"] = "red"

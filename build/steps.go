@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/config"
+	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 
 // start starts a command of the current step with the build's environment, user and umask.
@@ -32,13 +33,18 @@ func (j *job) start(c Command) (*command, error) {
 
 // stepEnv is the environment of every step that runs as the build's user.
 func (j *job) stepEnv() []string {
-	return append(append(j.env[:len(j.env):len(j.env)], j.tempEnv(j.env)...),
+	return slices.Concat(j.env, j.tempEnv(j.env), standingEnv(j.b, j.dir), []string{"VIRTUAL_ENV=" + j.venv, "MEDCTRL_RELEASE=" + j.id})
+}
+
+// standingEnv is what every step of b has beside the environment of its entry, whatever the attempt.
+func standingEnv(b config.Build, dir layout.Build) []string {
+	return []string{
 		"PYTHONUNBUFFERED=1",
 		"PYTHONDONTWRITEBYTECODE=1", // compiling is a step of its own
-		"DJANGO_SETTINGS_MODULE="+j.b.SettingsModule(),
-		"VIRTUAL_ENV="+j.venv,
-		"MEDCTRL_BUILD="+j.b.Name, "MEDCTRL_RELEASE="+j.id,
-		"MEDCTRL_DATA="+j.dir.Data())
+		"DJANGO_SETTINGS_MODULE=" + b.SettingsModule(),
+		"MEDCTRL_BUILD=" + b.Name,
+		"MEDCTRL_DATA=" + dir.Data(),
+	}
 }
 
 // startMarked starts a command that writes to the build's log. Its mark begins with the folder in
