@@ -172,7 +172,7 @@ func badOf(st *machine.State, release string) string {
 func attemptOf(t *actor.Attempt, releases []build.Release) *control.BuildResult {
 	if t == nil && len(releases) > 0 {
 		r := releases[len(releases)-1]
-		t = &actor.Attempt{Release: r.ID, Result: "built", Steps: r.Steps}
+		t = &actor.Attempt{Release: r.ID, Result: actor.AttemptBuilt, Steps: r.Steps}
 		for _, step := range r.Steps {
 			t.Took += step.Took
 		}

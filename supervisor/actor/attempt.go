@@ -27,11 +27,21 @@ type attempt struct {
 	remarks []string // of the one under way, or else the last one
 }
 
+// The values of Attempt.Result.
+const (
+	AttemptRunning   = "running"
+	AttemptBuilt     = "built"
+	AttemptFailed    = "failed"
+	AttemptCancelled = "cancelled"
+
+	attemptUnchanged = "unchanged" // it made nothing, and nobody is told of it
+)
+
 // Attempt is how the making of a release went, or goes.
 type Attempt struct {
 	Started time.Time
 	Took    time.Duration
-	Result  string // running, built, failed, cancelled
+	Result  string // AttemptRunning and so on
 	Release string // "": it made none, or has not yet
 	Error   string
 	Steps   []build.StepTime
@@ -69,7 +79,7 @@ func (a *Actor) Remarks() []string {
 func (t *attempt) begin(at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.prior, t.now, t.remarks = t.now, &Attempt{Started: at, Result: "running"}, nil
+	t.prior, t.now, t.remarks = t.now, &Attempt{Started: at, Result: AttemptRunning}, nil
 }
 
 // because records what had changed.
@@ -109,15 +119,14 @@ func (t *attempt) remark(text string) bool {
 	return true
 }
 
-// end records how it went: built, failed or cancelled. An "unchanged" attempt made nothing, so the
-// one before it is still the last.
+// end records how it went. An unchanged attempt made nothing, so the one before it is still the last.
 func (t *attempt) end(result, release, why string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.now == nil {
 		return
 	}
-	if result == "unchanged" {
+	if result == attemptUnchanged {
 		t.now = t.prior
 		return
 	}
@@ -134,7 +143,7 @@ func (t *attempt) last() *Attempt {
 	}
 	b := *t.now
 	b.Steps, b.begun = slices.Clone(b.Steps), slices.Clone(b.begun)
-	if b.Result == "running" {
+	if b.Result == AttemptRunning {
 		b.Took = time.Since(b.Started)
 	}
 	return &b
@@ -198,20 +207,20 @@ func (a *Actor) make(ctx context.Context, e machine.Build, request build.Request
 	switch {
 	case err == nil && fresh:
 		a.log.Info("release built", "release", release.ID, "took", took)
-		a.ended("built", release.ID, "")
+		a.ended(AttemptBuilt, release.ID, "")
 		a.Ports.Reports.Event(Event{Time: a.Ports.Host.Now(), Build: a.name, Event: string(machine.EventBuilt), Release: release.ID,
 			Reason: because(release.Because), By: request.By})
 	case err == nil:
-		a.ended("unchanged", "", "")
+		a.ended(attemptUnchanged, "", "")
 		a.log.Debug("inputs are those of an existing release", "release", release.ID)
 	case ctx.Err() != nil:
-		a.ended("cancelled", "", "")
+		a.ended(AttemptCancelled, "", "")
 		a.log.Info("build cancelled", "took", took)
 		a.tell(machine.BuildFailed{Seq: e.Seq, Cancelled: true})
 		return
 	default:
 		a.countStepKills(err)
-		a.ended("failed", "", err.Error())
+		a.ended(AttemptFailed, "", err.Error())
 		a.logFailed(err)
 		var step *build.StepError
 		final := errors.As(err, &step) && step.Final
