@@ -78,12 +78,12 @@ func (j *job) app() string        { return filepath.Join(j.temp, appFolder(j.b.A
 func (j *job) venvPython() string { return filepath.Join(j.venv, "bin", "python") }
 
 func (j *job) stepSettings(context.Context) (bool, error) {
-	wrong := config.CheckSettings(j.b)
+	wrong := settingsErrors(j.b)
 	if len(wrong) > 0 {
 		if wrong[0].Line > 0 { // else the file could not be read, which may pass
 			j.stage = stageOwn
 		}
-		return false, config.Errors(wrong)
+		return false, wrong
 	}
 	if usable(j.venv) {
 		return false, nil // the step install knows
@@ -96,6 +96,11 @@ func (j *job) stepSettings(context.Context) (bool, error) {
 		return false, missing
 	}
 	return false, nil
+}
+
+// settingsErrors returns what is wrong with the settings of b as its source has them.
+func settingsErrors(b config.Build) config.Errors {
+	return append(config.CheckSettings(b), importedPlaceholders(b)...)
 }
 
 // copies is how often the copy of a source that changes meanwhile is tried, and copyPause is the
@@ -127,7 +132,7 @@ func (j *job) stepCopy(ctx context.Context) (bool, error) {
 	}
 	copied := j.b
 	copied.Source, copied.AppDir = j.temp, appFolder(j.b.AppDir)
-	if len(config.CheckSettings(copied)) > 0 {
+	if len(settingsErrors(copied)) > 0 {
 		return false, errChanged // since they were checked; then the settings step says what is wrong
 	}
 	if err := j.leaveOutOthers(); err != nil {
