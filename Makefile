@@ -114,7 +114,7 @@ packages = $(GO) list ./... | grep -v /e2e$$
 # Those with more than one goroutine, of their own or in their tests: in the others nothing can race.
 concurrent = grep -rlE '^\s*go |\.Go\(|"sync|AfterFunc' --include='*.go' build cmd config supervisor | xargs dirname | sort -u | \
 	sed 's|^|./|' | xargs $(GO) list | grep -v /e2e$$
-run_real = $(GO) test -timeout 20m -run '^TestReal' $(TESTFLAGS) ./build
+run_real = $(GO) test -timeout 20m -run '^TestReal' $(TESTFLAGS) ./build ./build/inputs
 # Without the race detector: the tested binary has none, and generating the load costs a third.
 run_e2e = $(GO) test -timeout 20m $(TESTFLAGS) ./supervisor/e2e
 

@@ -16,6 +16,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/medctrl/medctrl-supervisor/config"
@@ -268,20 +270,11 @@ func lookPath(name string, env []string) (string, error) {
 	if strings.Contains(name, "/") {
 		return exec.LookPath(name)
 	}
-	path := envValue(env, "PATH")
+	path := inputs.EnvValue(env, "PATH")
 	for _, dir := range filepath.SplitList(path) {
 		if full, err := exec.LookPath(filepath.Join(dir, name)); err == nil && filepath.IsAbs(full) {
 			return full, nil
 		}
 	}
 	return "", exec.ErrNotFound
-}
-
-func envValue(env []string, name string) string {
-	for _, entry := range env {
-		if value, ok := strings.CutPrefix(entry, name+"="); ok {
-			return value
-		}
-	}
-	return ""
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/medctrl/medctrl-supervisor/build/traceback"
@@ -57,7 +59,7 @@ func (m *Maker) Check(ctx context.Context, l Look) error {
 	defer cancel()
 	j := &job{maker: m, Request: Request{Root: l.Root, Build: b}, b: b, dir: folderOf(l.Root, b.Name),
 		workplace: workplace{id: l.Release.ID, temp: l.Release.Dir}}
-	j.venv, j.reads, j.interpreter = l.Release.Venv, &reads{}, l.Release.Interpreter
+	j.venv, j.reads, j.interpreter = l.Release.Venv, &inputs.Reads{}, l.Release.Interpreter
 	err := j.look(limited, l.Environ)
 	if err != nil && ctx.Err() != nil {
 		return ctx.Err()

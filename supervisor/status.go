@@ -54,7 +54,7 @@ func (s *Supervisor) statusOf(a *actor.Actor) control.BuildStatus {
 		Releases: []string{}, Queue: -1,
 		Sandbox: v.Bounds.Boxed, Limits: limitsOf(v.Bounds.Limits),
 	}
-	b.Tasks = runningTasks(v)
+	b.Tasks, b.Requests = runningTasks(v), used.Traffic
 	if b.Reason == "" && v.Static != "" {
 		b.Reason = "static files are not those of the release that serves: " + v.Static
 	}

@@ -358,8 +358,10 @@ func (a *Actor) running() []string {
 	for _, g := range a.generations {
 		all = append(all, g.version.Release)
 	}
-	for _, release := range a.leftovers {
-		all = append(all, release)
+	for _, left := range a.leftovers {
+		if left.release != "" {
+			all = append(all, left.release)
+		}
 	}
 	for _, t := range a.oneOffs {
 		if t.left() && t.Release != "" {

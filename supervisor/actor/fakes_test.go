@@ -117,6 +117,7 @@ type tree struct {
 	dead    bool               // the main process has ended
 	gone    bool               // nothing is left
 	termed  bool
+	asked   bool // to end, by an earlier supervisor
 	signals []syscall.Signal
 	start   Start
 	notes   words // what it says by sd_notify
@@ -131,7 +132,7 @@ func (t *tree) Pid() int          { return t.pid }
 func (t *tree) StartTime() uint64 { return uint64(t.pid) * 10 }
 func (t *tree) Private() string   { return "" }
 
-func (t *tree) StopBy(syscall.Signal) {}
+func (t *tree) StopBy(_ syscall.Signal, asked bool) { t.asked = asked }
 
 func (t *tree) Limit(l config.Limits) error {
 	t.w.do(func() { t.limits = l })

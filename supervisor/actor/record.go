@@ -62,10 +62,15 @@ func (a *Actor) record() *state.Record {
 		r.Generations = append(r.Generations, state.Generation{
 			N: g.n, Role: a.role(g.n), Release: g.version.Release, RunKey: g.version.RunKey,
 			Pid: g.tree.Pid(), StartTime: g.tree.StartTime(), BootID: a.BootID,
-			SocketInode: inode, User: &g.user, Process: g.process, Index: g.index,
+			SocketInode: inode, User: &g.user, Process: g.process, Index: g.index, Asked: g.asked,
 		})
 		if tree, ok := st.Tree(g.n); ok && tree.N != st.Candidate.N {
 			r.Generations[len(r.Generations)-1].Since = tree.Since.UTC().Round(0)
+		}
+	}
+	for _, n := range slices.Sorted(maps.Keys(a.leftovers)) {
+		if g := a.leftovers[n].record; g != nil {
+			r.Generations = append(r.Generations, *g)
 		}
 	}
 	return r

@@ -43,7 +43,7 @@ func (f *fake) Detail(name string) (BuildDetail, error) {
 	return BuildDetail{}, fmt.Errorf("%w: %q", ErrNoBuild, name)
 }
 
-func (f *fake) Samples() Samples { return Samples{Every: 30} }
+func (f *fake) Samples() Samples { return Samples{Every: 30, Builds: map[string][]Sample{"development": {{Memory: 1}}, "new": {{Memory: 2}}}} }
 
 func (f *fake) Status(bool) Status {
 	at := time.Date(2026, 11, 23, 10, 0, 0, 5e8, time.FixedZone("CET", 3600))
@@ -58,6 +58,7 @@ type fakeSource struct{}
 func (fakeSource) Status(usage bool) Status {
 	st := (&fake{}).Status(usage)
 	st.Builds[0].Replicas = Replicas{Want: 2, Ready: 1, Pids: []int{913}}
+	st.Builds[0].Schedules = []ScheduleStatus{{Name: "nightly", Next: time.Unix(1_800_000_000, 0), LastSuccess: time.Unix(1_700_000_000, 0)}}
 	st.Builds[0].Processes = []ProcessStatus{{Name: "worker", State: ProcessRunning, Pid: 914, Restarts: 3}, {Name: "worker", Index: 1, State: ProcessBackoff, Restarts: 4}}
 	return st
 }
@@ -68,7 +69,8 @@ func (fakeSource) Usage(context.Context) []Usage {
 }
 
 func (fakeSource) FrontCounts() FrontCounts {
-	return FrontCounts{Requests: 10, Unrouted: 1, Retried: 2, Refused: 3, Lost: 1}
+	return FrontCounts{Requests: 10, Unrouted: 1, Retried: 2, Refused: 3, Lost: 1, Builds: []Requests{{Build: "development", Codes: map[string]uint64{"2xx": 4, "5xx": 1}, Cut: 1,
+		Waits: []time.Duration{100 * time.Millisecond, time.Second}, Took: []uint64{2, 1, 2}, Sum: 5 * time.Second}}}
 }
 
 func (f *fake) Reload(_ context.Context, dryRun bool) ([]string, error) {

@@ -223,7 +223,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case route("v1", "logs", "*"):
 		a.get(w, r, func(w http.ResponseWriter, r *http.Request) { a.logs(w, r, path[2]) })
 	case route("v1", "samples"):
-		a.get(w, r, func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, a.backend.Samples()) })
+		a.get(w, r, a.samples)
 	case route("v1", "builds", "*"):
 		a.get(w, r, func(w http.ResponseWriter, _ *http.Request) { a.detail(w, path[2]) })
 	case route("v1", "reload"):
@@ -298,6 +298,20 @@ func (a *api) status(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	answer(w, http.StatusOK, a.backend.Status(usage))
+}
+
+// samples sends those of all builds, or of the one that is named.
+func (a *api) samples(w http.ResponseWriter, r *http.Request) {
+	all := a.backend.Samples()
+	if only := r.URL.Query().Get("build"); only != "" {
+		one, known := all.Builds[only]
+		if !known {
+			refuse(w, http.StatusNotFound, fmt.Sprintf("%v: %q", ErrNoBuild, only))
+			return
+		}
+		all.Builds = map[string][]Sample{only: one}
+	}
+	answer(w, http.StatusOK, all)
 }
 
 func (a *api) detail(w http.ResponseWriter, name string) {

@@ -58,6 +58,7 @@ type BuildStatus struct {
 	Memory        uint64    `json:"memory"`                   // bytes in RAM of the server's tree; 0: nothing is running, or not known
 	CPU           float64   `json:"cpu"`                      // of one core, lately
 	Queue         int       `json:"queue"`                    // clients waiting to be accepted; -1: not known
+	Requests      *Traffic  `json:"requests,omitempty"`       // of the last half minute; nil: the front passes it none, or that is not known yet
 	Sandbox       bool      `json:"sandbox"`                  // whether what serves is in one
 	Limits        Limits    `json:"limits"`                   // of what serves
 
@@ -149,6 +150,15 @@ type Sample struct {
 	CPU     float64   `json:"cpu"`             // of one core
 	Queue   int       `json:"queue"`           // clients waiting; -1: not known
 	Latency *float64  `json:"latency_seconds"` // mean of the health probes since the previous sample; null: there was none
+
+	Requests *Traffic `json:"requests,omitempty"` // since the previous sample; nil: the front passes it none
+}
+
+// Traffic is what the front passed to a build in a while.
+type Traffic struct {
+	Rate   float64  `json:"per_second"`
+	Errors float64  `json:"errors_per_second"` // responses 5xx
+	P95    *float64 `json:"p95_seconds"`       // 95 of 100 responses began at least as soon; null: there was none
 }
 
 // ReleaseStatus is a release that is kept.

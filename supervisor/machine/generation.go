@@ -260,8 +260,8 @@ func (t *turn) candidateFailed(reason string, cause Cause) {
 // one. A single death may have an outside cause.
 const givesWayAfter = 2
 
-// died ends what is left of the serving generation, of which no tree runs any more, and decides when the public listener is served
-// again, and by which version.
+// died ends what is left of the serving generation, of which no tree runs any more, and decides when
+// the public listener is served again, and by which version.
 func (t *turn) died(reason string, clean bool) {
 	g := t.Serving
 	t.Serving, t.Again, t.Lost, t.Alone = Generation{}, false, false, false

@@ -559,7 +559,7 @@ func (nobody) OOMKills() int                            { return 0 }
 func (nobody) Said(string, int) []string                { return nil }
 func (nobody) Signal(syscall.Signal) error              { return nil }
 func (nobody) Private() string                          { return "" }
-func (nobody) StopBy(syscall.Signal)                    {}
+func (nobody) StopBy(syscall.Signal, bool)              {}
 func (nobody) Boxed() bool                              { return false }
 func (nobody) Unlogged() error                          { return nil }
 func (nobody) Terminate() error                         { return nil }

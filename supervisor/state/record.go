@@ -114,6 +114,7 @@ type Generation struct {
 
 	Process string `json:"process,omitempty"` // of which process it is an instance; "" for a server
 	Index   int    `json:"index,omitempty"`   // which one
+	Asked   bool   `json:"asked,omitempty"`   // an instance of a process, which has got its signal to end
 }
 
 // VersionError is about a file that a later supervisor wrote. Nothing is wrong with it.

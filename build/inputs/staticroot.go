@@ -1,4 +1,4 @@
-package build
+package inputs
 
 import (
 	"path/filepath"
@@ -17,22 +17,9 @@ var (
 	importsAll    = regexp.MustCompile(`(?m)^from[ \t]+\S+[ \t]+import[ \t]*\(?[ \t]*\*`)
 )
 
-// StaticRoot returns the build's STATIC_ROOT where its settings write it out, so that it is known
-// without running them; otherwise, or where the build collects no static files, "".
-func (i *Inspection) StaticRoot() string {
-	if !i.job.b.CollectStatic {
-		return ""
-	}
-	return writtenStaticRoot(i.job.b)
-}
-
-// StaticOverlaps says whether two folders cannot both be a STATIC_ROOT: they are the same, or one is
-// in the other. "" overlaps with nothing.
-func StaticOverlaps(a, b string) bool { return a != "" && b != "" && overlap(a, b) }
-
-// writtenStaticRoot returns the STATIC_ROOT that the settings of b write out, "" where it is put
+// WrittenStaticRoot returns the STATIC_ROOT that the settings of b write out, "" where it is put
 // together or set more than once.
-func writtenStaticRoot(b config.Build) string {
+func WrittenStaticRoot(b config.Build) string {
 	own := filepath.Join(b.SettingsDir, filepath.Base(b.SettingsFile()))
 	settings := readSettings(b.AppPath(), b)
 	texts := []string{settings.texts[own]}

@@ -1,4 +1,4 @@
-package build
+package inputs
 
 import (
 	"path/filepath"
@@ -8,16 +8,11 @@ import (
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
-// Placeholders returns the template's placeholders that the build's settings have from other modules
-// of the application. Those in the settings file itself config.CheckSettings finds.
-func (i *Inspection) Placeholders() config.Errors {
-	return importedPlaceholders(i.job.b)
-}
-
-// importedPlaceholders returns them in the application as the source has it. A module says only what a
+// Placeholders returns the template's placeholders that the settings of b have from other modules of the
+// application. Those in the settings file itself config.CheckSettings finds. A module says only what a
 // setting is at first: where any other one, or the module itself, may give it another value, the
 // placeholder may well be gone when the settings are read, and it is for the database to refuse.
-func importedPlaceholders(b config.Build) (all config.Errors) {
+func Placeholders(b config.Build) (all config.Errors) {
 	own := filepath.Join(b.SettingsDir, filepath.Base(b.SettingsFile()))
 	settings := readSettings(b.AppPath(), b)
 	for _, rel := range settings.files() {

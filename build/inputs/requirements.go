@@ -1,4 +1,4 @@
-package build
+package inputs
 
 import (
 	"cmp"
@@ -85,7 +85,7 @@ func expand(text string, env []string) string {
 		return text
 	}
 	return variable.ReplaceAllStringFunc(text, func(name string) string {
-		return cmp.Or(envValue(env, name[2:len(name)-1]), name)
+		return cmp.Or(EnvValue(env, name[2:len(name)-1]), name)
 	})
 }
 
@@ -231,3 +231,5 @@ func shellWords(text string) []string {
 	}
 	return all
 }
+
+func quoted(path string) string { return "'" + strings.ReplaceAll(path, "'", `'"'"'`) + "'" }

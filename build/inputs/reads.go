@@ -1,4 +1,4 @@
-package build
+package inputs
 
 import (
 	"context"
@@ -14,39 +14,38 @@ import (
 	"strings"
 
 	"github.com/medctrl/medctrl-supervisor/config"
-	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 
-// reads is all that an installation reads, but for what an index or another server holds: what an
+// Reads is all that an installation reads, but for what an index or another server holds: what an
 // environment is made of.
-type reads struct {
+type Reads struct {
 	b         config.Build
 	env       []string          // of the step
-	files     []textFile        // requirements, constraints and settings of pip, in the order in which they are read
-	variables []string          // NAME=VALUE: settings of pip and of uv, and those that the files expand
-	others    []string          // archives, certificates, lists of links: what counts by its content alone
-	projects  []string          // folders of local projects
-	folders   []string          // of --find-links
-	sums      map[string]string // of what they and others hold, once hash has returned
-	generated bool              // some of the files say in requirements what another kind of file says
-	handed    []string          // pairs: what the installer was handed, and what that stands for
+	Files     []TextFile        // requirements, constraints and settings of pip, in the order in which they are read
+	Variables []string          // NAME=VALUE: settings of pip and of uv, and those that the files expand
+	Others    []string          // archives, certificates, lists of links: what counts by its content alone
+	Projects  []string          // folders of local projects
+	Folders   []string          // of --find-links
+	Sums      map[string]string // of what they and others hold, once hash has returned
+	Generated bool              // some of the files say in requirements what another kind of file says
+	Handed    []string          // pairs: what the installer was handed, and what that stands for
 	refused   error             // the first thing that cannot be installed without touching the source
 	budget    budget            // of files
 }
 
-// textFile is a file that was read, or could not be.
-type textFile struct {
-	path     string
-	raw      []byte
-	err      error
+// TextFile is a file that was read, or could not be.
+type TextFile struct {
+	Path     string
+	Raw      []byte
+	Err      error
 	lines    []requirementLine // of requirements and constraints
-	settings bool              // of pip: it may be missing
+	Settings bool              // of pip: it may be missing
 }
 
-// installReads finds out what an installation for b, which lives in dir, reads. env is what environ
-// returned for it.
-func installReads(b config.Build, dir layout.Build, env []string) *reads {
-	r := &reads{b: b, budget: requirementsBudget(), env: slices.Concat(env, standingEnv(b, dir))}
+// InstallReads finds out what an installation for b, whose data is in the folder data, reads. env is
+// the environment of its entry.
+func InstallReads(b config.Build, data string, env []string) *Reads {
+	r := &Reads{b: b, budget: requirementsBudget(), env: slices.Concat(env, StandingEnv(b, data))}
 	r.include(b.RequirementsFile(), true)
 	args := readArguments(b.PipArgs)
 	for _, o := range args.options {
@@ -63,46 +62,57 @@ func installReads(b config.Build, dir layout.Build, env []string) *reads {
 				continue
 			}
 		}
-		r.variables = append(r.variables, entry)
+		r.Variables = append(r.Variables, entry)
 		r.setting(setting, value)
 	}
 	for _, path := range pipSettings(env) {
 		r.settingsFile(path)
 	}
-	slices.Sort(r.variables)
-	r.variables = slices.Compact(r.variables)
+	slices.Sort(r.Variables)
+	r.Variables = slices.Compact(r.Variables)
 	return r
 }
 
-// paths returns the files that are read as text, where the settings of pip are left out that are
+// StandingEnv is what every step of b has beside the environment of its entry, whatever the attempt.
+func StandingEnv(b config.Build, data string) []string {
+	return []string{
+		"PYTHONUNBUFFERED=1",
+		"PYTHONDONTWRITEBYTECODE=1", // compiling is a step of its own
+		"DJANGO_SETTINGS_MODULE=" + b.SettingsModule(),
+		"MEDCTRL_BUILD=" + b.Name,
+		"MEDCTRL_DATA=" + data,
+	}
+}
+
+// Paths returns the files that are read as text, where the settings of pip are left out that are
 // not there.
-func (r *reads) paths() []string {
+func (r *Reads) Paths() []string {
 	var all []string
-	for _, f := range r.files {
-		if !f.settings || f.err == nil {
-			all = append(all, f.path)
+	for _, f := range r.Files {
+		if !f.Settings || f.Err == nil {
+			all = append(all, f.Path)
 		}
 	}
-	for _, f := range r.files {
-		if lock := lockOf(f.path); lock != "" && !r.known(lock) {
+	for _, f := range r.Files {
+		if lock := lockOf(f.Path); lock != "" && !r.known(lock) {
 			all = append(all, lock) // it may come
 		}
 	}
-	return append(all, r.others...)
+	return append(all, r.Others...)
 }
 
-func (r *reads) known(path string) bool {
-	return slices.ContainsFunc(r.files, func(f textFile) bool { return f.path == path })
+func (r *Reads) known(path string) bool {
+	return slices.ContainsFunc(r.Files, func(f TextFile) bool { return f.Path == path })
 }
 
 // include reads a file of requirements or constraints, and what it includes. ours says that we hand
 // it to the installer, so that we may hand over another one in its place.
-func (r *reads) include(path string, ours bool) {
+func (r *Reads) include(path string, ours bool) {
 	if errors.Is(r.refused, errSpent) || r.known(path) {
 		return
 	}
-	at := len(r.files)
-	raw, err := r.budget.read(anywhere, path)
+	at := len(r.Files)
+	raw, err := r.budget.read(Anywhere, path)
 	if at >= r.budget.mostFiles { // those that are not there count too
 		err = r.budget.over(path)
 	}
@@ -112,14 +122,14 @@ func (r *reads) include(path string, ours bool) {
 	}
 	if err == nil {
 		if text, ok, gerr := generated(path, raw); ok {
-			raw, err, r.generated = []byte(text), gerr, true
+			raw, err, r.Generated = []byte(text), gerr, true
 		}
 	}
-	r.files = append(r.files, textFile{path: path, raw: raw, err: err, lines: requirementLines(decode(raw))})
-	for _, line := range r.files[at].lines {
+	r.Files = append(r.Files, TextFile{Path: path, Raw: raw, Err: err, lines: requirementLines(decode(raw))})
+	for _, line := range r.Files[at].lines {
 		for _, found := range variable.FindAllStringSubmatch(line.text, -1) {
-			if value := envValue(r.env, found[1]); value != "" {
-				r.variables = append(r.variables, found[1]+"="+value)
+			if value := EnvValue(r.env, found[1]); value != "" {
+				r.Variables = append(r.Variables, found[1]+"="+value)
 			}
 		}
 		l := readLine(expand(line.text, r.env))
@@ -141,7 +151,7 @@ func (r *reads) include(path string, ours bool) {
 }
 
 // option takes what an option names. Relative paths begin at dir.
-func (r *reads) option(o pipOption, dir string, ours bool) {
+func (r *Reads) option(o pipOption, dir string, ours bool) {
 	switch o.name {
 	case "--requirement", "--constraint", "--build-constraint":
 		// What depends on the attempt, ${VIRTUAL_ENV}, or is not set, is for pip.
@@ -163,7 +173,7 @@ func (r *reads) option(o pipOption, dir string, ours bool) {
 
 // setting takes what a setting of pip names, from the environment or a file. Its values are lists,
 // split at white space (pip, user guide, "Configuration").
-func (r *reads) setting(name, value string) {
+func (r *Reads) setting(name, value string) {
 	name = "--" + strings.ReplaceAll(strings.ToLower(name), "_", "-")
 	if name == "--override" { // of uv
 		name = "--constraint"
@@ -174,22 +184,22 @@ func (r *reads) setting(name, value string) {
 }
 
 // other counts a file by its content, where it is one.
-func (r *reads) other(name, dir string) {
+func (r *Reads) other(name, dir string) {
 	path := pathOf(name, dir)
 	if r.full() {
 		return
 	}
 	if info, err := os.Stat(path); path != "" && err == nil && info.IsDir() {
-		r.folders = append(r.folders, path)
+		r.Folders = append(r.Folders, path)
 	}
-	if info, err := os.Stat(path); path != "" && err == nil && info.Mode().IsRegular() && !slices.Contains(r.others, path) {
-		r.others = append(r.others, path)
+	if info, err := os.Stat(path); path != "" && err == nil && info.Mode().IsRegular() && !slices.Contains(r.Others, path) {
+		r.Others = append(r.Others, path)
 	}
 }
 
 // full says that more local files and folders are named than are looked at.
-func (r *reads) full() bool {
-	full := len(r.others)+len(r.projects) >= r.budget.mostFiles
+func (r *Reads) full() bool {
+	full := len(r.Others)+len(r.Projects) >= r.budget.mostFiles
 	if full && r.refused == nil {
 		r.refused = fmt.Errorf("read requirements: %w: they name more than %d local files and folders", errSpent, r.budget.mostFiles)
 	}
@@ -227,7 +237,7 @@ func fileURL(text string) (path string, ok bool) {
 // pipSettings returns where pip looks for its settings (user guide, "Configuration"), the file of
 // the environment itself apart, which is new.
 func pipSettings(env []string) []string {
-	home, own, dirs := envValue(env, "HOME"), envValue(env, "XDG_CONFIG_HOME"), envValue(env, "XDG_CONFIG_DIRS")
+	home, own, dirs := EnvValue(env, "HOME"), EnvValue(env, "XDG_CONFIG_HOME"), EnvValue(env, "XDG_CONFIG_DIRS")
 	if own == "" {
 		own = filepath.Join(home, ".config")
 	}
@@ -239,7 +249,7 @@ func pipSettings(env []string) []string {
 		all = append(all, filepath.Join(dir, "pip/pip.conf"))
 	}
 	all = append(all, "/etc/pip.conf", filepath.Join(home, ".pip/pip.conf"), filepath.Join(own, "pip/pip.conf"))
-	if path := envValue(env, "PIP_CONFIG_FILE"); path != "" && path != os.DevNull {
+	if path := EnvValue(env, "PIP_CONFIG_FILE"); path != "" && path != os.DevNull {
 		all = append(all, path)
 	}
 	return slices.DeleteFunc(all, func(path string) bool { return !filepath.IsAbs(path) })
@@ -248,12 +258,12 @@ func pipSettings(env []string) []string {
 var settingLine = regexp.MustCompile(`^([\w-]+)\s*[:=]\s*(.*)$`) // Python, configparser
 
 // settingsFile reads a file of settings for pip.
-func (r *reads) settingsFile(path string) {
+func (r *Reads) settingsFile(path string) {
 	if r.known(path) {
 		return
 	}
-	raw, err := readText(anywhere, path)
-	r.files = append(r.files, textFile{path: path, raw: raw, err: err, settings: true})
+	raw, err := ReadText(Anywhere, path)
+	r.Files = append(r.Files, TextFile{Path: path, Raw: raw, Err: err, Settings: true})
 	name := ""
 	for line := range strings.Lines(string(raw)) {
 		if found := settingLine.FindStringSubmatch(strings.TrimRight(line, "\r\n")); found != nil {
@@ -267,29 +277,29 @@ func (r *reads) settingsFile(path string) {
 	}
 }
 
-// hash stands for all of it, as far as it can be read: of a requirements file that cannot, the
+// Hash stands for all of it, as far as it can be read: of a requirements file that cannot, the
 // error is returned. root, where the releases are, is no part of a project.
-func (r *reads) hash(ctx context.Context, c *hashes, root string) (string, error) {
+func (r *Reads) Hash(ctx context.Context, c *Hashes, root string) (string, error) {
 	if r.refused != nil {
 		return "", r.refused
 	}
 	h := sha256.New()
-	for _, f := range r.files {
+	for _, f := range r.Files {
 		switch {
-		case f.settings && f.err != nil:
+		case f.Settings && f.Err != nil:
 			continue // as a rule it is not there
-		case f.err != nil:
-			return "", fmt.Errorf("read requirements: %w", f.err)
+		case f.Err != nil:
+			return "", fmt.Errorf("read requirements: %w", f.Err)
 		}
-		fmt.Fprintf(h, "%d\n%s\n", len(f.raw), f.raw)
+		fmt.Fprintf(h, "%d\n%s\n", len(f.Raw), f.Raw)
 	}
-	for _, entry := range r.variables {
+	for _, entry := range r.Variables {
 		fmt.Fprintf(h, "variable %q\n", entry)
 	}
-	r.sums = map[string]string{}
-	for _, path := range r.others {
+	r.Sums = map[string]string{}
+	for _, path := range r.Others {
 		content, err := otherHash(ctx, path)
-		r.sums[path] = content
+		r.Sums[path] = content
 		if errors.Is(err, errTooLarge) {
 			return "", fmt.Errorf("read what is installed: %w", err)
 		}
@@ -298,24 +308,32 @@ func (r *reads) hash(ctx context.Context, c *hashes, root string) (string, error
 			return "", context.Cause(ctx)
 		}
 	}
-	for _, dir := range r.projects {
+	for _, dir := range r.Projects {
 		content, err := c.readProject(ctx, dir, root)
 		if err != nil {
 			return "", err
 		}
-		r.sums[dir] = content.sum()
-		fmt.Fprintf(h, "project %q %s\n", dir, r.sums[dir])
+		r.Sums[dir] = content.Sum()
+		fmt.Fprintf(h, "project %q %s\n", dir, r.Sums[dir])
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
 // requirements returns the files of requirements and constraints.
-func (r *reads) requirements() []string {
+func (r *Reads) requirements() []string {
 	var all []string
-	for _, f := range r.files {
-		if !f.settings {
-			all = append(all, f.path)
+	for _, f := range r.Files {
+		if !f.Settings {
+			all = append(all, f.Path)
 		}
+	}
+	return all
+}
+
+// Texts returns what the files hold, with the variables of env in it.
+func (r *Reads) Texts(env []string) (all []string) {
+	for _, f := range r.Files {
+		all = append(all, expand(decode(f.Raw), env))
 	}
 	return all
 }

@@ -1,4 +1,4 @@
-package build
+package inputs
 
 import (
 	"errors"
@@ -157,7 +157,7 @@ func readLock(raw []byte) (l uvLock, err error) {
 
 // isOf says what a lock does not know of the dependencies of its project.
 func isOf(path string, dependencies []string) error {
-	raw, err := readText(anywhere, path)
+	raw, err := ReadText(Anywhere, path)
 	if err != nil {
 		return err
 	}

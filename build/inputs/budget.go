@@ -1,4 +1,4 @@
-package build
+package inputs
 
 import (
 	"errors"
@@ -21,12 +21,12 @@ func settingsBudget() budget     { return budget{mostBytes: 64 << 20, mostFiles:
 // errSpent is that a budget is.
 var errSpent = errors.New("too much")
 
-// read is readText within the budget. Once that is spent nothing is opened any more.
-func (b *budget) read(open opener, path string) ([]byte, error) {
+// read is ReadText within the budget. Once that is spent nothing is opened any more.
+func (b *budget) read(open Opener, path string) ([]byte, error) {
 	if b.bytes > b.mostBytes || b.files >= b.mostFiles {
 		return nil, b.over(path)
 	}
-	text, err := readText(open, path)
+	text, err := ReadText(open, path)
 	if err == nil {
 		b.files++
 		b.bytes += int64(len(text))

@@ -1,4 +1,4 @@
-package build
+package inputs
 
 import (
 	"os"
@@ -35,9 +35,11 @@ func TestIndexesAreThoseThatPipWouldAsk(t *testing.T) {
 		"not off":       {env("PIP_NO_INDEX=0"), nil, "", Indexes{URLs: []string{publicIndex}}},
 	} {
 		b := config.Build{Name: "one", Requirements: "requirements.txt", PipArgs: c.args}
-		reads := listing(t, b, c.env, map[string]string{"requirements.txt": c.requirements}).reads
-		reads.files = slices.DeleteFunc(reads.files, func(f textFile) bool { return f.path == "/etc/pip.conf" }) // this machine's
-		got := reads.indexes()
+		b.Source = t.TempDir()
+		must(t, os.WriteFile(b.RequirementsFile(), []byte(c.requirements), 0o644))
+		reads := InstallReads(b, "", c.env)
+		reads.Files = slices.DeleteFunc(reads.Files, func(f TextFile) bool { return f.Path == "/etc/pip.conf" }) // this machine's
+		got := reads.Indexes()
 		if !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}

@@ -1,4 +1,4 @@
-package build
+package inputs
 
 import (
 	"bytes"
@@ -29,7 +29,7 @@ func TestSparseFileIsCopiedSparse(t *testing.T) {
 	if blocks(from) > size/2 {
 		t.Skip("this file system has no holes")
 	}
-	hash, err := copyFile(t.Context(), os.OpenFile, from, to, ourselves)
+	hash, err := CopyFile(t.Context(), os.OpenFile, from, to, Ourselves)
 	must(t, err)
 	if blocks(to) > 4<<20 {
 		t.Errorf("the copy takes %d bytes, the file %d", blocks(to), blocks(from))
@@ -60,7 +60,7 @@ func TestHashOfAFileIsThatOfItsBytes(t *testing.T) {
 		must(t, os.WriteFile(path, c.text, 0o755))
 		must(t, os.Truncate(path, int64(len(c.text))+c.hole))
 		want := fmt.Sprintf("%x true", sha256.Sum256(append(bytes.Clone(c.text), make([]byte, c.hole)...)))
-		copied, err := copyFile(t.Context(), os.OpenFile, path, path+" copy", ourselves)
+		copied, err := CopyFile(t.Context(), os.OpenFile, path, path+" copy", Ourselves)
 		if err != nil || copied != want {
 			t.Errorf("%s: copied %s, %v, want %s", name, copied, err, want)
 		}

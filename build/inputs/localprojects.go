@@ -1,7 +1,6 @@
-package build
+package inputs
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -16,8 +15,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/medctrl/medctrl-supervisor/config"
 )
 
 // localRequirement is a requirement that names a file or folder of this machine:
@@ -81,7 +78,7 @@ func installable(dir string) bool {
 
 // local counts what a requirement names of this machine. ours says that we can hand over a copy of
 // it instead. What is not there is for pip to refuse.
-func (r *reads) local(text string, editable, ours bool) {
+func (r *Reads) local(text string, editable, ours bool) {
 	l, ok := readLocal(text, r.b.Source, editable)
 	if !ok {
 		return
@@ -92,8 +89,8 @@ func (r *reads) local(text string, editable, ours bool) {
 		r.other(l.path, "/")
 	case installable(l.path) && !ours && r.refused == nil:
 		r.refused = fmt.Errorf("%s is to be installed by a setting of pip, where it cannot be given a copy of it: name it in requirements, or in pip_args", l.path)
-	case installable(l.path) && !slices.Contains(r.projects, l.path) && !r.full():
-		r.projects = append(r.projects, l.path)
+	case installable(l.path) && !slices.Contains(r.Projects, l.path) && !r.full():
+		r.Projects = append(r.Projects, l.path)
 	}
 }
 
@@ -184,13 +181,14 @@ func projectLink(dir, path string, link fs.DirEntry) (fs.DirEntry, error) {
 
 // readProject returns what the project at dir holds. root, where the releases are, is no part of
 // it.
-func (c *hashes) readProject(ctx context.Context, dir, root string) (tree, error) {
-	if err := c.reads.take(ctx); err != nil {
+func (c *Hashes) readProject(ctx context.Context, dir, root string) (Tree, error) {
+	done, err := c.mayRead(ctx)
+	if err != nil {
 		return nil, err
 	}
-	defer c.mayRead(ctx)()
-	t := tree{}
-	err := eachInProject(ctx, dir, root, func(in *os.Root, rel string, d fs.DirEntry) (err error) {
+	defer done()
+	t := Tree{}
+	err = eachInProject(ctx, dir, root, func(in *os.Root, rel string, d fs.DirEntry) (err error) {
 		if !d.IsDir() {
 			t[rel], err = c.entry(ctx, in, rel, d)
 		}
@@ -218,62 +216,8 @@ func eachInProject(ctx context.Context, dir, root string, visit func(in *os.Root
 	return walkProject(ctx, dir, root, func(rel string, d fs.DirEntry) error { return visit(in, rel, d) })
 }
 
-// copyProject copies the project at dir to the folder to, for the build's user to write in: what
-// builds a package writes next to its source (setuptools, build/ and *.egg-info).
-func copyProject(ctx context.Context, dir, root, source, to string, as config.Identity) (tree, error) {
-	t, r := tree{}, reader{as: as}.from(resolvedAsFar(source), resolvedAsFar(dir))
-	err := os.MkdirAll(to, 0o750)
-	if err == nil {
-		err = eachInProject(ctx, dir, root, func(in *os.Root, rel string, d fs.DirEntry) (err error) {
-			target := filepath.Join(to, rel)
-			switch {
-			case d.IsDir():
-				return copyFolder(d, target, r)
-			case d.Type() == fs.ModeSymlink:
-				if t[rel], err = entryHash(ctx, in, rel, d); err == nil {
-					err = os.Symlink(strings.TrimPrefix(t[rel], "link "), target)
-				}
-			default:
-				t[rel], err = copyFile(ctx, r.opener(within(in)), rel, target, r)
-			}
-			return err
-		})
-	}
-	if err == nil {
-		err = giveAway(to, as)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("copy local project %s: %w", dir, err)
-	}
-	return t, nil
-}
-
-// giveAway gives everything below dir, and then dir itself, to the build's user: until a folder is
-// theirs they cannot exchange what is in it.
-func giveAway(dir string, as config.Identity) error {
-	if as.UID < 0 && as.GID < 0 {
-		return nil
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		path := filepath.Join(dir, e.Name())
-		if e.IsDir() {
-			err = giveAway(path, as)
-		} else {
-			err = os.Lchown(path, as.UID, as.GID)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return os.Lchown(dir, as.UID, as.GID)
-}
-
-// sum stands for a tree.
-func (t tree) sum() string {
+// Sum stands for a tree.
+func (t Tree) Sum() string {
 	h := sha256.New()
 	for _, rel := range slices.Sorted(maps.Keys(t)) {
 		fmt.Fprintf(h, "%q %s\n", rel, t[rel])
@@ -283,7 +227,7 @@ func (t tree) sum() string {
 
 // otherHash stands for a file of any size.
 func otherHash(ctx context.Context, path string) (string, error) {
-	f, err := openRegular(anywhere, path)
+	f, err := openRegular(Anywhere, path)
 	if err != nil {
 		return "", err
 	}
@@ -300,10 +244,4 @@ func otherHash(ctx context.Context, path string) (string, error) {
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-// projectFolder is a name for the copy of a project: its own, where that is nothing but letters.
-func projectFolder(n int, dir string) string {
-	name := regexp.MustCompile(`[^\w-]+`).ReplaceAllString(filepath.Base(dir), "")
-	return filepath.Join(fmt.Sprint(n), cmp.Or(name, "project"))
 }

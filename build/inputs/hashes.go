@@ -1,4 +1,4 @@
-package build
+package inputs
 
 import (
 	"context"
@@ -11,17 +11,20 @@ import (
 	"time"
 )
 
-// hashes remembers what files read as, so that a source of thousands of files is looked at, not
+// Hashes remembers what files read as, so that a source of thousands of files is looked at, not
 // read, when one of them has changed.
-type hashes struct {
+type Hashes struct {
 	mu    sync.Mutex
 	said  map[string]hashed // by absolute path
-	reads slots
+	reads chan struct{}     // has an entry for each that is looking through a source
 }
 
 // readsAtOnce is how many sources are looked through at the same time: a thousand builds that start
 // would otherwise leave nobody else a processor, and have a thread each in the file system.
 const readsAtOnce = 4
+
+// NewHashes returns hashes of nothing yet.
+func NewHashes() *Hashes { return &Hashes{reads: make(chan struct{}, readsAtOnce)} }
 
 type hashed struct {
 	is   state
@@ -40,19 +43,24 @@ type state struct {
 // of file systems are coarse, up to 2 s (FAT, NFSv3).
 const settledFor = 2 * time.Second
 
-// mayRead gives the place of a reader back, when the returned function is called or ctx ends: whoever
-// hangs in a file system then keeps nobody else from reading.
-func (c *hashes) mayRead(ctx context.Context) (done func()) {
-	give := sync.OnceFunc(c.reads.give)
+// mayRead waits for the place of a reader, which is given back when the returned function is called or
+// ctx ends: whoever hangs in a file system then keeps nobody else from reading.
+func (c *Hashes) mayRead(ctx context.Context) (done func(), err error) {
+	select {
+	case c.reads <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	give := sync.OnceFunc(func() { <-c.reads })
 	stop := context.AfterFunc(ctx, give)
 	return func() {
 		stop()
 		give()
-	}
+	}, nil
 }
 
 // entry is entryHash, from memory where the file has not changed.
-func (c *hashes) entry(ctx context.Context, app *os.Root, rel string, d fs.DirEntry) (string, error) {
+func (c *Hashes) entry(ctx context.Context, app *os.Root, rel string, d fs.DirEntry) (string, error) {
 	path := filepath.Join(app.Name(), rel)
 	if d.Type() == fs.ModeSymlink {
 		return entryHash(ctx, app, rel, d)
@@ -85,7 +93,7 @@ func (c *hashes) entry(ctx context.Context, app *os.Root, rel string, d fs.DirEn
 }
 
 // keep forgets the files of app that are no longer in t.
-func (c *hashes) keep(app string, t tree) {
+func (c *Hashes) keep(app string, t Tree) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for path := range c.said {

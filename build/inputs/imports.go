@@ -1,4 +1,4 @@
-package build
+package inputs
 
 import (
 	"maps"
@@ -27,6 +27,10 @@ type settingsClosure struct {
 	budget  budget
 	looks   int // at what may be a module
 }
+
+// SettingsFiles returns the settings of b with all that they import, by their paths in the application at
+// app; also what is named and not there.
+func SettingsFiles(app string, b config.Build) []string { return readSettings(app, b).files() }
 
 // readSettings reads the settings of b in the application at app. What cannot be read counts as
 // missing.

@@ -1,4 +1,4 @@
-package build
+package inputs
 
 import (
 	"io/fs"
@@ -18,27 +18,27 @@ import (
 
 // from has the reader read what lies in app, both without links, for which the folders above source
 // do not count.
-func (r reader) from(source, app string) reader {
+func (r Reader) from(source, app string) Reader {
 	r.source, r.app = source, app
 	return r
 }
 
 // reached says whether the user may enter the folders above what was opened as rel in the
 // application. It goes by where the file really lies, whatever is exchanged meanwhile.
-func (r reader) reached(f *os.File, rel string) bool {
-	if !r.other() || r.app == "" {
+func (r Reader) reached(f *os.File, rel string) bool {
+	if !r.Other() || r.app == "" {
 		return true
 	}
 	real, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(int(f.Fd())))
 	if err != nil {
 		return false
 	}
-	return real == filepath.Join(r.app, rel) && isWithin(r.app, r.source) || r.enters(real)
+	return real == filepath.Join(r.app, rel) && IsWithin(r.app, r.source) || r.enters(real)
 }
 
 // leadsTo says whether the user may enter the folders above what the link at rel in the application
 // leads to.
-func (r reader) leadsTo(app, rel string) bool {
+func (r Reader) leadsTo(app, rel string) bool {
 	if r.app == "" {
 		return true
 	}
@@ -47,13 +47,13 @@ func (r reader) leadsTo(app, rel string) bool {
 }
 
 // enters says whether the user may enter the folders above a path without links.
-func (r reader) enters(path string) bool {
-	inside := isWithin(path, r.source)
+func (r Reader) enters(path string) bool {
+	inside := IsWithin(path, r.source)
 	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
 		if inside && dir == r.source {
 			return true
 		}
-		if !(inside && isWithin(r.app, dir)) && !r.mayEnter(dir) {
+		if !(inside && IsWithin(r.app, dir)) && !r.mayEnter(dir) {
 			return false
 		}
 		if dir == filepath.Dir(dir) {
@@ -62,7 +62,7 @@ func (r reader) enters(path string) bool {
 	}
 }
 
-func (r reader) mayEnter(dir string) bool {
+func (r Reader) mayEnter(dir string) bool {
 	info, err := os.Lstat(dir)
 	return err == nil && info.IsDir() && r.may(info, config.Execute, func(into []byte) (int, error) { return unix.Lgetxattr(dir, aclName, into) })
 }

@@ -1,4 +1,4 @@
-package build
+package inputs
 
 import (
 	"context"
@@ -116,9 +116,9 @@ func vanished(path string, err error) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// resolved is the application's folder without links on the way: one that is swapped while it is
+// Resolved is the application's folder without links on the way: one that is swapped while it is
 // read does not mix two sources.
-func resolved(b config.Build) (string, error) {
+func Resolved(b config.Build) (string, error) {
 	app, err := filepath.EvalSymlinks(b.AppPath())
 	if err != nil {
 		return "", fmt.Errorf("find the application: %s (app_dir in source): %w", b.AppPath(), cause(err))
@@ -192,14 +192,8 @@ func followed(app, rel string, link fs.DirEntry, shared []string) (fs.DirEntry, 
 // isShared says whether a folder is one of those to which links may lead, or lies in one.
 func isShared(folder string, shared []string) bool {
 	return filepath.IsAbs(folder) && slices.ContainsFunc(shared, func(dir string) bool {
-		return filepath.IsAbs(dir) && isWithin(resolvedAsFar(folder), resolvedAsFar(dir))
+		return filepath.IsAbs(dir) && IsWithin(ResolvedAsFar(folder), ResolvedAsFar(dir))
 	})
-}
-
-// shared are the folders to which links of the application may lead: what the entry lists, and the build's
-// own data, which every release of it has.
-func (j *job) shared() []string {
-	return append(filled(config.Braces{Data: j.dir.Data()}, j.b.Sandbox.Write), j.dir.Data())
 }
 
 // cause is an error without the system call and the path, which the sentence around it names.

@@ -1,4 +1,4 @@
-package build
+package inputs
 
 import (
 	"encoding/binary"
@@ -20,51 +20,51 @@ import (
 // build's user could not read in the source is closed: it does not go into a release. The rights of
 // folders above the application do not count: who may enter the source is another question.
 
-// closedEntry stands in a tree for a file or folder that is closed.
-const closedEntry = "closed"
+// ClosedEntry stands in a tree for a file or folder that is closed.
+const ClosedEntry = "closed"
 
 // errClosed says that a file is closed.
 var errClosed = errors.New("the build's user may not read it")
 
-// reader is whom a source is read for. The zero reader reads for ourselves, for whom the kernel
+// Reader is whom a source is read for. The zero reader reads for ourselves, for whom the kernel
 // decides.
-type reader struct {
-	as   config.Identity
+type Reader struct {
+	As   config.Identity
 	ours map[string]int // settings that count as the build's, whatever their mode, with their owner; see ownSettings
 
 	app, source string // see from
 }
 
-// ourselves reads for our own user.
-var ourselves = reader{as: config.Identity{UID: -1, GID: -1}}
+// Ourselves reads for our own user.
+var Ourselves = Reader{As: config.Identity{UID: -1, GID: -1}}
 
-// readerOf reads the application of b at app.
-func readerOf(app string, b config.Build, as config.Identity) reader {
-	r := reader{as: as}.from(resolvedAsFar(b.Source), app)
-	if r.other() {
+// ReaderOf reads the application of b at app.
+func ReaderOf(app string, b config.Build, as config.Identity) Reader {
+	r := Reader{As: as}.from(ResolvedAsFar(b.Source), app)
+	if r.Other() {
 		r.ours = ownSettings(app, b)
 	}
 	return r
 }
 
-// other says that somebody else than we reads what was copied.
-func (r reader) other() bool { return r.as.UID >= 0 && r.as.UID != os.Geteuid() }
+// Other says that somebody else than we reads what was copied.
+func (r Reader) Other() bool { return r.As.UID >= 0 && r.As.UID != os.Geteuid() }
 
 // mode is that of a copy. Only for another user the group has rights that it lacks in the source: it
 // is how that user reads the copy.
-func (r reader) mode(most, source fs.FileMode) fs.FileMode {
-	if r.other() {
+func (r Reader) mode(most, source fs.FileMode) fs.FileMode {
+	if r.Other() {
 		return most
 	}
 	return most & (0o700 | source.Perm())
 }
 
 // closed says whether what walk found at rel in the application at app is closed.
-func (r reader) closed(app, rel string, d fs.DirEntry) (bool, error) {
-	if _, own := r.ours[rel]; !r.other() || own || d.Type() == fs.ModeSymlink {
+func (r Reader) closed(app, rel string, d fs.DirEntry) (bool, error) {
+	if _, own := r.ours[rel]; !r.Other() || own || d.Type() == fs.ModeSymlink {
 		return false, nil
 	}
-	if !d.IsDir() && (!isWithin(app, r.source) || isLink(filepath.Join(app, rel))) && !r.leadsTo(app, rel) {
+	if !d.IsDir() && (!IsWithin(app, r.source) || isLink(filepath.Join(app, rel))) && !r.leadsTo(app, rel) {
 		return true, nil
 	}
 	info, err := d.Info()
@@ -82,8 +82,8 @@ func (r reader) closed(app, rel string, d fs.DirEntry) (bool, error) {
 
 // opener refuses to open what is closed. It asks the file that was opened: another may have been put
 // in its place since walk found it.
-func (r reader) opener(open opener) opener {
-	if !r.other() {
+func (r Reader) opener(open Opener) Opener {
+	if !r.Other() {
 		return open
 	}
 	return func(path string, flag int, mode fs.FileMode) (*os.File, error) {
@@ -107,13 +107,13 @@ func (r reader) opener(open opener) opener {
 }
 
 // may says whether the user has a right, by the mode and the access list.
-func (r reader) may(info fs.FileInfo, want config.Right, acl func([]byte) (int, error)) bool {
+func (r Reader) may(info fs.FileInfo, want config.Right, acl func([]byte) (int, error)) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
 		return false
 	}
-	permitted := config.Permitted(info.Mode(), int(stat.Uid), int(stat.Gid), r.as, want)
-	if all := info.Mode().Perm(); int(stat.Uid) == r.as.UID || config.Right(all>>3&all&7)&want == want {
+	permitted := config.Permitted(info.Mode(), int(stat.Uid), int(stat.Gid), r.As, want)
+	if all := info.Mode().Perm(); int(stat.Uid) == r.As.UID || config.Right(all>>3&all&7)&want == want {
 		return permitted // an access list would hardly say another thing, and asking costs a call a file
 	}
 	var list [1024]byte
@@ -121,7 +121,7 @@ func (r reader) may(info fs.FileInfo, want config.Right, acl func([]byte) (int, 
 	if err != nil || n < 4 {
 		return permitted // there is none
 	}
-	return listed(list[:n], int(stat.Gid), r.as, want)
+	return listed(list[:n], int(stat.Gid), r.As, want)
 }
 
 const aclName = "system.posix_acl_access"
@@ -217,10 +217,10 @@ func keptBy(app, rel string, owner int) (uid int, ok bool) {
 	}
 }
 
-// needed returns an error where something is closed without which there is no release: manage.py and
+// Needed returns an error where something is closed without which there is no release: manage.py and
 // the settings.
-func (t tree) needed(app string, b config.Build, r reader) error {
-	if !r.other() {
+func (t Tree) Needed(app string, b config.Build, r Reader) error {
+	if !r.Other() {
 		return nil
 	}
 	all := []string{"manage.py", filepath.Join(b.SettingsDir, filepath.Base(b.SettingsFile()))}
@@ -229,19 +229,19 @@ func (t tree) needed(app string, b config.Build, r reader) error {
 	}
 	for _, rel := range all {
 		for at := rel; at != "."; at = filepath.Dir(at) {
-			if t[at] == closedEntry {
+			if t[at] == ClosedEntry {
 				return fmt.Errorf("user %d, whom the build runs as, may not read %s, and a release holds nothing that its user could not read in the source: "+
-					"give it to a group that the user is in (chgrp, chmod g+r), or let everybody read it", r.as.UID, filepath.Join(app, at))
+					"give it to a group that the user is in (chgrp, chmod g+r), or let everybody read it", r.As.UID, filepath.Join(app, at))
 			}
 		}
 	}
 	return nil
 }
 
-// closed returns what is closed, sorted.
-func (t tree) closed() (all []string) {
+// Closed returns what is closed, sorted.
+func (t Tree) Closed() (all []string) {
 	for rel, hash := range t {
-		if hash == closedEntry {
+		if hash == ClosedEntry {
 			all = append(all, rel)
 		}
 	}
@@ -249,8 +249,8 @@ func (t tree) closed() (all []string) {
 	return all
 }
 
-// remarkClosed is what people should know of files that are closed.
-func remarkClosed(all []string, as config.Identity) string {
+// RemarkClosed is what people should know of files that are closed.
+func RemarkClosed(all []string, as config.Identity) string {
 	shown := all[:min(len(all), 5)]
 	more := ""
 	if n := len(all) - len(shown); n > 0 {

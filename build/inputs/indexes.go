@@ -1,4 +1,4 @@
-package build
+package inputs
 
 import (
 	"cmp"
@@ -18,9 +18,9 @@ type Indexes struct {
 // publicIndex is where pip looks where it is told nothing else.
 const publicIndex = "https://pypi.org/simple"
 
-// indexes returns what pip would be told: by its settings, the environment, the arguments and the
+// Indexes returns what pip would be told: by its settings, the environment, the arguments and the
 // requirements, of which the later ones win.
-func (r *reads) indexes() Indexes {
+func (r *Reads) Indexes() Indexes {
 	var all Indexes
 	main, off := publicIndex, false
 	take := func(name, value string) {
@@ -41,9 +41,9 @@ func (r *reads) indexes() Indexes {
 			off = !slices.Contains([]string{"0", "n", "no", "f", "false", "off", ""}, strings.ToLower(value))
 		}
 	}
-	for _, f := range r.files {
-		if f.settings {
-			eachSetting(string(f.raw), take)
+	for _, f := range r.Files {
+		if f.Settings {
+			eachSetting(string(f.Raw), take)
 		}
 	}
 	for _, entry := range r.env {
@@ -63,14 +63,14 @@ func (r *reads) indexes() Indexes {
 		}
 	}
 	options(r.b.PipArgs)
-	for _, f := range r.files {
+	for _, f := range r.Files {
 		for _, line := range f.lines {
 			if text := expand(line.text, r.env); strings.HasPrefix(text, "-") {
 				options(shellWords(text))
 			}
 		}
 	}
-	all.CA = cmp.Or(all.CA, envValue(r.env, "REQUESTS_CA_BUNDLE"))
+	all.CA = cmp.Or(all.CA, EnvValue(r.env, "REQUESTS_CA_BUNDLE"))
 	all.Links, all.Insecure = distinct(all.Links), distinct(all.Insecure)
 	if all.URLs = distinct(append([]string{cmp.Or(main, publicIndex)}, all.URLs...)); off {
 		all.URLs = nil

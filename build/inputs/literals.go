@@ -1,4 +1,4 @@
-package build
+package inputs
 
 import (
 	"io/fs"

@@ -1,4 +1,4 @@
-package build
+package inputs
 
 import (
 	"os"
@@ -35,7 +35,7 @@ func TestStaticRootIsKnownWhereTheSettingsWriteItOut(t *testing.T) {
 			must(t, os.MkdirAll(filepath.Dir(path), 0o755))
 			must(t, os.WriteFile(path, []byte(text), 0o644))
 		}
-		if got := writtenStaticRoot(b); got != c.want {
+		if got := WrittenStaticRoot(b); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}

@@ -1,4 +1,4 @@
-package build
+package inputs
 
 import (
 	"fmt"
@@ -25,11 +25,11 @@ func TestRequirementsOfAnyNumberOfFilesAreBoundedTogether(t *testing.T) {
 		size  int64
 		says  string
 	}{
-		"large files":  {"-r %d.txt\n", 4, mostText, "more than 16 MiB or 1000 files"},
+		"large files":  {"-r %d.txt\n", 4, MostText, "more than 16 MiB or 1000 files"},
 		"missing ones": {"-r %d.txt\n", 1001, 0, "more than 16 MiB or 1000 files"},
 		"archives":     {"./%d.txt\n", 1001, 1, "they name more than 1000 local files and folders"},
 	} {
-		p := newProject(t, "")
+		p := newProject(t)
 		var text strings.Builder
 		for n := range c.files {
 			fmt.Fprintf(&text, c.line, n)
@@ -38,7 +38,7 @@ func TestRequirementsOfAnyNumberOfFilesAreBoundedTogether(t *testing.T) {
 			}
 		}
 		p.write(t, "requirements.txt", text.String())
-		if r := installReads(p.Build, folderOf(p.root, p.Name), nil); r.refused == nil || !strings.Contains(r.refused.Error(), c.says) {
+		if r := InstallReads(p.Build, p.data(), nil); r.refused == nil || !strings.Contains(r.refused.Error(), c.says) {
 			t.Errorf("%s: %v", name, r.refused)
 		}
 	}
@@ -46,11 +46,11 @@ func TestRequirementsOfAnyNumberOfFilesAreBoundedTogether(t *testing.T) {
 
 func TestSettingsOfAnyNumberOfFilesAreBoundedTogether(t *testing.T) {
 	t.Parallel()
-	p := newProject(t, "")
+	p := newProject(t)
 	var text strings.Builder
 	for n := range 10 {
 		fmt.Fprintf(&text, "import huge%d\n", n)
-		hugeFile(t, filepath.Join(p.AppPath(), fmt.Sprintf("huge%d.py", n)), mostText)
+		hugeFile(t, filepath.Join(p.AppPath(), fmt.Sprintf("huge%d.py", n)), MostText)
 	}
 	rel, err := filepath.Rel(p.Source, p.SettingsFile())
 	must(t, err)
@@ -59,7 +59,7 @@ func TestSettingsOfAnyNumberOfFilesAreBoundedTogether(t *testing.T) {
 	for _, text := range readSettings(p.AppPath(), p.Build).texts {
 		total += len(text)
 	}
-	if total > 64<<20+mostText {
+	if total > 64<<20+MostText {
 		t.Errorf("%d bytes are kept in memory", total)
 	}
 }
