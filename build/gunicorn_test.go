@@ -19,7 +19,7 @@ func listing(t *testing.T, b config.Build, env []string, files map[string]string
 		must(t, os.MkdirAll(filepath.Dir(path), 0o755))
 		must(t, os.WriteFile(path, []byte(text), 0o644))
 	}
-	return &job{b: b, findings: findings{reads: inputs.InstallReads(b, env)}}
+	return &job{b: b, findings: findings{reads: inputs.InstallReads(b, "/root/one/data", env)}}
 }
 
 func TestRequirementsWithoutGunicornAreToldWithoutInstallingThem(t *testing.T) {

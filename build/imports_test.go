@@ -63,9 +63,9 @@ func TestEverythingThatSettingsImportIsWatchedAndCounts(t *testing.T) {
 			if !later {
 				p.write(t, c.file, "A = B = 1\n")
 			}
-			before, hash := Watch(p.Build, os.Environ()), p.identity(t)
+			before, hash := Watch(p.root, p.Build, os.Environ()), p.identity(t)
 			p.write(t, c.file, "A = B = 2\n")
-			after := Watch(p.Build, os.Environ())
+			after := Watch(p.root, p.Build, os.Environ())
 			if path := filepath.Join(p.Source, c.file); !slices.Contains(before.Files, path) || after.Hash == before.Hash {
 				t.Errorf("%s is not watched: %q", c.file, before.Files)
 			}
@@ -82,9 +82,9 @@ func TestSettingsOfOtherBuildsAreNeitherWatchedNorCount(t *testing.T) {
 	p.write(t, settings+"deploy_one.py", "# from .deploy_three import *\nfrom .deploy_two import *\nimport_module(f'api_settings.settings.{ENV}')\n")
 	p.write(t, settings+"deploy_two.py", "A = 1\n")
 	p.write(t, settings+"deploy_four.py", "A = 1\n")
-	before, hash := Watch(p.Build, os.Environ()), p.identity(t)
+	before, hash := Watch(p.root, p.Build, os.Environ()), p.identity(t)
 	p.write(t, settings+"deploy_four.py", "A = 2\n")
-	if Watch(p.Build, os.Environ()).Hash != before.Hash || p.identity(t) != hash {
+	if Watch(p.root, p.Build, os.Environ()).Hash != before.Hash || p.identity(t) != hash {
 		t.Error("the settings of a build that nobody imports count")
 	}
 }

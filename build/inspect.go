@@ -33,7 +33,7 @@ func Inspect(root string, b config.Build, own []string) (*Inspection, error) {
 	if j.env, err = environ(b, own, j.as); err != nil {
 		return nil, err
 	}
-	j.reads = inputs.InstallReads(b, append(j.env[:len(j.env):len(j.env)], "MEDCTRL_DATA="+j.dir.Data()))
+	j.reads = inputs.InstallReads(b, j.dir.Data(), j.env)
 	if j.all, err = List(root, b.Name); err != nil {
 		return nil, err
 	}
@@ -169,3 +169,7 @@ func (i *Inspection) StaticRoot() string {
 	}
 	return inputs.WrittenStaticRoot(i.job.b)
 }
+
+// Placeholders returns the template's placeholders that the build's settings have from other modules
+// of the application. Those in the settings file itself config.CheckSettings finds.
+func (i *Inspection) Placeholders() config.Errors { return inputs.Placeholders(i.job.b) }

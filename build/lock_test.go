@@ -56,7 +56,7 @@ func TestLocksOfASourceAreThoseOfItsRepositories(t *testing.T) {
 			if got := sourceLocks(p.Build); !slices.Contains(got, lock) {
 				t.Errorf("%s: locks are %q, want %q", name, got, lock)
 			}
-			if got := Watch(p.Build, nil).Locks; !slices.Contains(got, lock) {
+			if got := Watch(p.root, p.Build, nil).Locks; !slices.Contains(got, lock) {
 				t.Errorf("%s: watched locks are %q, want %q", name, got, lock)
 			}
 			if held := heldLock(p.Build); held != "" {

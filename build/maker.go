@@ -246,7 +246,7 @@ func (m *Maker) prepare(ctx context.Context, r Request) (_ *job, err error) {
 
 // readRequirements reads all that an installation does.
 func (j *job) readRequirements(ctx context.Context) (err error) {
-	j.reads = inputs.InstallReads(j.b, append(j.env[:len(j.env):len(j.env)], "MEDCTRL_DATA="+j.dir.Data()))
+	j.reads = inputs.InstallReads(j.b, j.dir.Data(), j.env)
 	j.requirements, err = j.reads.Hash(ctx, j.maker.hashes, j.Root)
 	return err
 }

@@ -77,9 +77,9 @@ func TestSettingsMayBeLinksWithinTheApplication(t *testing.T) {
 			if exists(filepath.Join(in, "deploy_three.py")) {
 				t.Error("the settings of another build are in the release")
 			}
-			before := Watch(p.Build, os.Environ()).Hash
+			before := Watch(p.root, p.Build, os.Environ()).Hash
 			p.write(t, "API/api_settings/settings/deploy_two.py", "SECRET_KEY = 'y'\n")
-			if Watch(p.Build, os.Environ()).Hash == before {
+			if Watch(p.root, p.Build, os.Environ()).Hash == before {
 				t.Error("what the settings lead to is not watched")
 			}
 			if again := p.made(t); again.ID == rel.ID {

@@ -54,6 +54,10 @@ func TestEverythingThatPipReadsMakesAnotherEnvironment(t *testing.T) {
 			p.EnvFile = filepath.Join(p.Source, "env")
 			p.write(t, "env", "VERSION="+version)
 		}},
+		"a file of the build's own data": {requirements: "-r ${MEDCTRL_DATA}/limits.txt\n", change: func(t *testing.T, p *project, version string) {
+			must(t, os.MkdirAll(p.data(), 0o755))
+			must(t, os.WriteFile(filepath.Join(p.data(), "limits.txt"), []byte("demo=="+version+"\n"), 0o644))
+		}},
 		"pip's settings in env_file": {change: func(t *testing.T, p *project, version string) {
 			p.EnvFile = filepath.Join(p.Source, "env")
 			p.write(t, "env", "PIP_NO_BINARY="+version)
@@ -89,12 +93,12 @@ func TestEverythingThatPipReadsMakesAnotherEnvironment(t *testing.T) {
 				return j
 			}
 			before := prepared("1")
-			watched := Watch(p.Build, os.Environ())
+			watched := Watch(p.root, p.Build, os.Environ())
 			after := prepared("2")
 			if before.venvID == after.venvID {
 				t.Error("the environment is the same")
 			}
-			if Watch(p.Build, os.Environ()).Hash == watched.Hash {
+			if Watch(p.root, p.Build, os.Environ()).Hash == watched.Hash {
 				t.Errorf("nobody would notice: watched are %q", watched.Files)
 			}
 			if again := prepared("1"); again.venvID != before.venvID {
@@ -114,7 +118,7 @@ func TestWhatPipDoesNotReadMakesNoOtherEnvironment(t *testing.T) {
 		t.Helper()
 		j, err := p.m.prepare(t.Context(), p.request())
 		must(t, err)
-		return j.venvID + Watch(p.Build, os.Environ()).Hash
+		return j.venvID + Watch(p.root, p.Build, os.Environ()).Hash
 	}
 	before := prepared()
 	p.Env["COLOUR"] = "red"

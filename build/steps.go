@@ -33,13 +33,7 @@ func (j *job) start(c Command) (*command, error) {
 
 // stepEnv is the environment of every step that runs as the build's user.
 func (j *job) stepEnv() []string {
-	return append(append(j.env[:len(j.env):len(j.env)], j.tempEnv(j.env)...),
-		"PYTHONUNBUFFERED=1",
-		"PYTHONDONTWRITEBYTECODE=1", // compiling is a step of its own
-		"DJANGO_SETTINGS_MODULE="+j.b.SettingsModule(),
-		"VIRTUAL_ENV="+j.venv,
-		"MEDCTRL_BUILD="+j.b.Name, "MEDCTRL_RELEASE="+j.id,
-		"MEDCTRL_DATA="+j.dir.Data())
+	return slices.Concat(j.env, j.tempEnv(j.env), inputs.StandingEnv(j.b, j.dir.Data()), []string{"VIRTUAL_ENV=" + j.venv, "MEDCTRL_RELEASE=" + j.id})
 }
 
 // startMarked starts a command that writes to the build's log. Its mark begins with the folder in
@@ -73,12 +67,12 @@ func (j *job) app() string        { return filepath.Join(j.temp, appFolder(j.b.A
 func (j *job) venvPython() string { return filepath.Join(j.venv, "bin", "python") }
 
 func (j *job) stepSettings(context.Context) (bool, error) {
-	wrong := config.CheckSettings(j.b)
+	wrong := settingsErrors(j.b)
 	if len(wrong) > 0 {
 		if wrong[0].Line > 0 { // else the file could not be read, which may pass
 			j.stage = stageOwn
 		}
-		return false, config.Errors(wrong)
+		return false, wrong
 	}
 	if usable(j.venv) {
 		return false, nil // the step install knows
@@ -91,6 +85,11 @@ func (j *job) stepSettings(context.Context) (bool, error) {
 		return false, missing
 	}
 	return false, nil
+}
+
+// settingsErrors returns what is wrong with the settings of b as its source has them.
+func settingsErrors(b config.Build) config.Errors {
+	return append(config.CheckSettings(b), inputs.Placeholders(b)...)
 }
 
 // copies is how often the copy of a source that changes meanwhile is tried, and copyPause is the
@@ -122,7 +121,7 @@ func (j *job) stepCopy(ctx context.Context) (bool, error) {
 	}
 	copied := j.b
 	copied.Source, copied.AppDir = j.temp, appFolder(j.b.AppDir)
-	if len(config.CheckSettings(copied)) > 0 {
+	if len(settingsErrors(copied)) > 0 {
 		return false, errChanged // since they were checked; then the settings step says what is wrong
 	}
 	if err := j.leaveOutOthers(); err != nil {

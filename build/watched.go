@@ -22,9 +22,9 @@ type Watched struct {
 	Locks []string // of who writes the source, while they are there
 }
 
-// Watch reads them, with what of the environment decides about the requirements; own is our own.
-// One that cannot be read is part of the hash as such.
-func Watch(b config.Build, own []string) Watched {
+// Watch reads them for a build that lives in root, with what of the environment decides about the
+// requirements; own is our own. One that cannot be read is part of the hash as such.
+func Watch(root string, b config.Build, own []string) Watched {
 	w := Watched{Locks: sourceLocks(b)}
 	h := sha256.New()
 	for _, rel := range inputs.SettingsFiles(b.AppPath(), b) {
@@ -35,7 +35,7 @@ func Watch(b config.Build, own []string) Watched {
 	if err := errors.Join(err, eerr); err != nil {
 		fmt.Fprintf(h, "%v\n", err) // an attempt says so too
 	}
-	r := inputs.InstallReads(b, env)
+	r := inputs.InstallReads(b, folderOf(root, b.Name).Data(), env)
 	w.Files = append(w.Files, r.Paths()...)
 	fmt.Fprintf(h, "%q\n", r.Variables)
 	if b.EnvFile != "" {

@@ -38,7 +38,7 @@ func TestRequirementsOfAnyNumberOfFilesAreBoundedTogether(t *testing.T) {
 			}
 		}
 		p.write(t, "requirements.txt", text.String())
-		if r := InstallReads(p.Build, nil); r.refused == nil || !strings.Contains(r.refused.Error(), c.says) {
+		if r := InstallReads(p.Build, p.data(), nil); r.refused == nil || !strings.Contains(r.refused.Error(), c.says) {
 			t.Errorf("%s: %v", name, r.refused)
 		}
 	}

@@ -29,6 +29,8 @@ func newProject(t testing.TB) *project {
 	return p
 }
 
+func (p *project) data() string { return filepath.Join(filepath.Dir(p.Source), "data") }
+
 func (p *project) write(t testing.TB, rel, text string) {
 	t.Helper()
 	path := filepath.Join(p.Source, rel)

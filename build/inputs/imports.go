@@ -21,6 +21,8 @@ type settingsClosure struct {
 	pkg     []string          // of the settings
 	texts   map[string]string // by path, of what is there
 	missing map[string]bool   // what would be imported if it were there
+	sure    map[string]bool   // what is imported by a statement, and not only perhaps
+	guess   bool              // what is added now is not
 	queue   []string
 	budget  budget
 	looks   int // at what may be a module
@@ -34,7 +36,7 @@ func SettingsFiles(app string, b config.Build) []string { return readSettings(ap
 // missing.
 func readSettings(app string, b config.Build) *settingsClosure {
 	own := filepath.Join(b.SettingsDir, filepath.Base(b.SettingsFile()))
-	c := &settingsClosure{texts: map[string]string{}, missing: map[string]bool{own: true}, budget: settingsBudget()}
+	c := &settingsClosure{texts: map[string]string{}, missing: map[string]bool{own: true}, sure: map[string]bool{}, budget: settingsBudget()}
 	var err error
 	if c.app, err = os.OpenRoot(app); err != nil {
 		return c
@@ -60,6 +62,10 @@ func (c *settingsClosure) files() []string {
 // add adds a file, and says whether it is there.
 func (c *settingsClosure) add(rel string) bool {
 	if _, known := c.texts[rel]; known {
+		if !c.guess && !c.sure[rel] {
+			c.sure[rel] = true
+			c.queue = append(c.queue, rel) // so is what it imports
+		}
 		return true
 	}
 	text, err := c.budget.read(within(c.app), rel)
@@ -68,6 +74,7 @@ func (c *settingsClosure) add(rel string) bool {
 	}
 	delete(c.missing, rel)
 	c.texts[rel] = string(text)
+	c.sure[rel] = !c.guess
 	c.queue = append(c.queue, rel)
 	return true
 }
@@ -108,7 +115,9 @@ func (c *settingsClosure) follow(rel string) {
 	}
 	tokens := pythonTokens(c.texts[rel])
 	for i := 0; i < len(tokens); i++ {
-		switch t := tokens[i]; {
+		t := tokens[i]
+		c.guess = !c.sure[rel] || !t.is("from") && !t.is("import")
+		switch {
 		case t.literal:
 			c.literal(rel, here, tokens[:i+1])
 		case t.text == "from":

@@ -26,7 +26,7 @@ func FuzzSettingsAreReadWhateverTheyHold(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		c := &settingsClosure{texts: map[string]string{"x.py": text}, missing: map[string]bool{}}
+		c := &settingsClosure{texts: map[string]string{"x.py": text}, missing: map[string]bool{}, sure: map[string]bool{}}
 		root, err := os.OpenRoot(t.TempDir())
 		must(t, err)
 		defer root.Close()

@@ -37,7 +37,7 @@ func TestIndexesAreThoseThatPipWouldAsk(t *testing.T) {
 		b := config.Build{Name: "one", Requirements: "requirements.txt", PipArgs: c.args}
 		b.Source = t.TempDir()
 		must(t, os.WriteFile(b.RequirementsFile(), []byte(c.requirements), 0o644))
-		reads := InstallReads(b, c.env)
+		reads := InstallReads(b, "", c.env)
 		reads.Files = slices.DeleteFunc(reads.Files, func(f TextFile) bool { return f.Path == "/etc/pip.conf" }) // this machine's
 		got := reads.Indexes()
 		if !reflect.DeepEqual(got, c.want) {

@@ -42,9 +42,10 @@ type TextFile struct {
 	Settings bool              // of pip: it may be missing
 }
 
-// InstallReads finds out what an installation for b reads. env is what Environ returned for it.
-func InstallReads(b config.Build, env []string) *Reads {
-	r := &Reads{b: b, budget: requirementsBudget(), env: append(env[:len(env):len(env)], "DJANGO_SETTINGS_MODULE="+b.SettingsModule(), "MEDCTRL_BUILD="+b.Name)}
+// InstallReads finds out what an installation for b, whose data is in the folder data, reads. env is
+// the environment of its entry.
+func InstallReads(b config.Build, data string, env []string) *Reads {
+	r := &Reads{b: b, budget: requirementsBudget(), env: slices.Concat(env, StandingEnv(b, data))}
 	r.include(b.RequirementsFile(), true)
 	args := readArguments(b.PipArgs)
 	for _, o := range args.options {
@@ -70,6 +71,17 @@ func InstallReads(b config.Build, env []string) *Reads {
 	slices.Sort(r.Variables)
 	r.Variables = slices.Compact(r.Variables)
 	return r
+}
+
+// StandingEnv is what every step of b has beside the environment of its entry, whatever the attempt.
+func StandingEnv(b config.Build, data string) []string {
+	return []string{
+		"PYTHONUNBUFFERED=1",
+		"PYTHONDONTWRITEBYTECODE=1", // compiling is a step of its own
+		"DJANGO_SETTINGS_MODULE=" + b.SettingsModule(),
+		"MEDCTRL_BUILD=" + b.Name,
+		"MEDCTRL_DATA=" + data,
+	}
 }
 
 // Paths returns the files that are read as text, where the settings of pip are left out that are

@@ -46,6 +46,7 @@ var includingBase = map[string]string{
 	"continued at the end":            "-r base.txt\\",
 	"a variable":                      "-r ${BASE}.txt\n",
 	"the build's name":                "-r ${MEDCTRL_BUILD}.txt\n",
+	"the build's data":                "-r ${MEDCTRL_DATA}/../source/base.txt\n",
 	"a byte order mark":               "\xef\xbb\xbf-r base.txt\n",
 	"CRLF":                            "# comment\r\n-r base.txt\r\ndemo\r\n",
 	"CR":                              "# comment\r-r base.txt\rdemo\r",
@@ -86,7 +87,7 @@ func TestEveryWayToIncludeRequirementsIsRead(t *testing.T) {
 			p.Env = map[string]string{"BASE": "base"}
 			writeIncluding(t, p, text)
 			read := func() (*Reads, string) {
-				r := InstallReads(p.Build, []string{"BASE=base"})
+				r := InstallReads(p.Build, p.data(), []string{"BASE=base"})
 				hash, err := r.Hash(t.Context(), NewHashes(), filepath.Dir(p.Source))
 				must(t, err)
 				return r, hash
@@ -150,7 +151,7 @@ func TestRealPipReadsRequirementsAsWeDo(t *testing.T) {
 	for name, text := range more {
 		p := newProject(t)
 		writeIncluding(t, p, text)
-		names, paths, ours = append(names, name), append(paths, p.RequirementsFile()), append(ours, InstallReads(p.Build, env))
+		names, paths, ours = append(names, name), append(paths, p.RequirementsFile()), append(ours, InstallReads(p.Build, p.data(), env))
 	}
 	for _, python := range pythons {
 		if err := exec.Command(python, "-c", "import pip").Run(); err != nil {
