@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unique"
 
 	"golang.org/x/sys/unix"
 
@@ -43,7 +44,12 @@ func sourceLocks(b config.Build) []string {
 		}
 	}
 	slices.Sort(all)
-	return slices.Compact(all)
+	all = slices.Compact(all)
+	shared := make([]string, len(all))
+	for i, path := range all {
+		shared[i] = unique.Make(path).Value() // of a thousand builds most are the same
+	}
+	return shared
 }
 
 // ofStranger reports whether a repository above a source is of somebody who has no say in that: where

@@ -69,7 +69,7 @@ type Actor struct {
 	launches    launches
 	generations map[int]*generation
 	public      *public.Name
-	timers      map[machine.TimerKind]*time.Timer
+	timers      []*timer // few: a list is enough
 	attempt     attempt
 	history     history
 	losses      losses
@@ -117,14 +117,11 @@ func New(f *Fleet, entry *config.Build) *Actor {
 		course:      course{done: make(chan struct{})},
 		entry:       entry,
 		state:       &machine.State{},
-		launches:    newLaunches(),
 		generations: map[int]*generation{},
 		earlier:     earlier{leftovers: map[int]leaving{}},
-		timers:      map[machine.TimerKind]*time.Timer{},
 		oneOffs:     map[string]*task{},
 	}
 	a.health.Store(&entry.Health)
-	a.hooks.ctx, a.hooks.end = context.WithCancel(f.Hard)
 	a.public = public.New(public.Options{
 		Path:   a.paths.Socket(),
 		Log:    a.log,
@@ -134,7 +131,7 @@ func New(f *Fleet, entry *config.Build) *Actor {
 		Guard:  a.guard,
 		Task:   a.task,
 	})
-	a.shown.init(&View{Entry: entry, State: a.state})
+	a.shown.view.Store(&View{Entry: entry, State: a.state})
 	return a
 }
 
@@ -206,6 +203,15 @@ func (a *Actor) task(f func(ctx context.Context)) {
 	}()
 }
 
+// during runs f concurrently, by a lifetime.
+func (a *Actor) during(l *lifetime, f func(ctx context.Context)) {
+	ctx, leave := l.enter(a.Hard)
+	a.task(func(context.Context) {
+		defer leave()
+		f(ctx)
+	})
+}
+
 // handle does what a message asks for.
 func (a *Actor) handle(m message) {
 	switch m := m.(type) {
@@ -267,6 +273,8 @@ func (a *Actor) handle(m message) {
 		a.pause(m)
 	case caughtUp:
 		close(m)
+	case timerFired:
+		a.fired(m.timer)
 	case scheduleDue:
 		if a.keepSchedules() {
 			a.publish()
@@ -294,7 +302,7 @@ func (a *Actor) happened(e machine.Event) {
 		a.lookForKills()
 	case machine.Ready:
 		if g, ok := a.generations[e.N]; ok && g.look != nil {
-			a.worksIn(g.version.Release, environID(g.look.Environ))
+			a.worksIn(g.version.Release, idOf(g.look.Environ))
 		}
 	}
 	a.turn(e)

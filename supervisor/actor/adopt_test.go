@@ -29,7 +29,7 @@ func after(t *testing.T, f func(p *past)) {
 		l := born(t, newWorld(), entry())
 		defer l.end()
 		p := &past{life: l, since: time.Now().Add(-time.Hour).UTC()}
-		known := newLaunches()
+		var known launches
 		p.runKey = known.know(&l.entry, nil)
 		l.w.kept, l.w.made = []build.Release{{ID: "r1", Dir: "/release", Venv: "/venv"}}, map[string]string{"first": "r1"}
 		p.record = state.Record{Build: "one", Release: "r1", LastBuilt: "r1", Proven: "r1", ProvenRunKey: p.runKey, NextGeneration: 7}
@@ -315,7 +315,7 @@ func TestSettingsOfAnEarlierRunAreReplacedByThoseOfNow(t *testing.T) {
 
 func TestReleaseIsNotStartedBeforeItsSettingsAreKnown(t *testing.T) {
 	after(t, func(p *past) {
-		if _, err := p.launchOf(machine.Version{Release: "r1", RunKey: p.runKey}); err == nil {
+		if _, err := p.recipeOf(machine.Version{Release: "r1", RunKey: p.runKey}); err == nil {
 			p.Error("it was started with settings of nobody")
 		}
 	})

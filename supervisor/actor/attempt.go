@@ -18,7 +18,7 @@ import (
 // means that none was begun in this run.
 type attempt struct {
 	point    *commitPoint // of the one under way
-	environ  string       // of its steps
+	environ  environID    // of its steps
 	progress atomic.Pointer[Progress]
 
 	mu      sync.Mutex
@@ -166,7 +166,7 @@ func (a *Actor) startAttempt(e machine.Build) {
 	ctx, cancel := context.WithCancel(a.Hard)
 	point := &commitPoint{cancel: cancel}
 	a.attempt.point = point
-	a.attempt.environ = environID(a.launches.environ(a.state.RunKey, nil))
+	a.attempt.environ = idOf(a.launches.environ(a.state.RunKey, nil))
 	request := build.Request{
 		Root: string(a.Root), Build: *a.entry, Force: e.Force, Fresh: e.Fresh, By: a.asked.by,
 		Progress: a.progressed,
@@ -189,20 +189,21 @@ func (a *Actor) startAttempt(e machine.Build) {
 	}
 	a.task(func(context.Context) {
 		defer point.over()
-		a.make(ctx, e, request)
+		// Here and not below, where the stack would be larger: of a thousand builds all wait at a start.
+		if !a.begun(ctx) || !a.Gate.enter(ctx, a) {
+			a.tell(machine.BuildFailed{Seq: e.Seq, Cancelled: true})
+			return
+		}
+		defer a.Gate.leave(a)
+		a.make(ctx, e, &request)
 	})
 }
 
 // make makes a release and says how it went.
-func (a *Actor) make(ctx context.Context, e machine.Build, request build.Request) {
+func (a *Actor) make(ctx context.Context, e machine.Build, request *build.Request) {
 	begun := time.Now()
-	if !a.begun(ctx) || !a.Gate.enter(ctx, a) {
-		a.tell(machine.BuildFailed{Seq: e.Seq, Cancelled: true})
-		return
-	}
-	defer a.Gate.leave(a)
 	a.attempt.begin(time.Now())
-	release, fresh, err := a.Ports.Releases.Make(ctx, request)
+	release, fresh, err := a.Ports.Releases.Make(ctx, *request)
 	a.Reach("after", "the build")
 	took := time.Since(begun).Round(time.Millisecond)
 	switch {
@@ -331,6 +332,7 @@ func (p *commitPoint) over() {
 	if p.later != nil {
 		p.later.Stop()
 	}
+	p.cancel, p.later = func() {}, nil // what it would keep
 }
 
 // prune removes releases that are too old, concurrently.
@@ -376,10 +378,10 @@ func (a *Actor) running() []string {
 // releases of except: after a change of user that took over, or that did not.
 func (a *Actor) owning(except ...string) func(ctx context.Context) {
 	g, ok := a.generations[a.state.Serving.N]
-	if !ok || g.launch.Data == "" { // nothing serves, or an earlier run has started it
+	if !ok || g.recipe == nil { // nothing serves, or an earlier run has started it
 		return func(context.Context) {}
 	}
-	as := g.launch.User
+	as := g.recipe.Owner
 	if as.UID < 0 && as.GID < 0 {
 		return func(context.Context) {} // ourselves, who may use it all
 	}
