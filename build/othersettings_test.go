@@ -3,7 +3,6 @@ package build
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 )
 
@@ -87,20 +86,5 @@ func TestSettingsMayBeLinksWithinTheApplication(t *testing.T) {
 				t.Error("an edit of what the settings lead to makes no release")
 			}
 		})
-	}
-}
-
-func TestNamesOfSettingsAreFoundInAProgram(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string][]string{
-		"from . import deploy_a, deploy_b": {"deploy_a", "deploy_b"},
-		"load('x.deploy_a', 'y deploy_b')": {"deploy_a"},
-		"'deploy_a/deploy_b.py'":           {"deploy_a", "deploy_b"},
-		"# deploy_a":                       nil,
-		"deploy_":                          {"deploy_"},
-	} {
-		if got := deployNames(text); !slices.Equal(got, want) {
-			t.Errorf("%q names %q, want %q", text, got, want)
-		}
 	}
 }

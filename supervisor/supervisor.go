@@ -140,6 +140,7 @@ func begin(o Options) *Supervisor {
 	s.metrics = control.NewMetrics(o.Version, s)
 	s.reports = newReports(o.World.Events, o.World.PastEvents, s.metrics, meter.New(meter.Options{
 		Trees: o.World.Trees, Builds: func() []*actor.Actor { return s.fleet.Load().all() }, Task: s.task, Hard: hard, Log: o.Log,
+		Requests: func() []control.Requests { return s.frontend.requests() },
 	}))
 	s.frontend = newFrontend(o.Log, o.World, o.Config.Root, s)
 	s.logs.Store(o.Config.Supervisor.LogDir)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -44,6 +45,7 @@ supervisor over its control socket, which they find through the same file.`,
 	root.PersistentFlags().StringVarP(&file, "config", "c", configFile(), "the `FILE` that lists the builds (default\n$MEDCTRL_CONFIG, or else "+defaultConfig+")")
 	root.PersistentFlags().Lookup("config").DefValue = "" // its usage has the default, not the value in one environment
 	must(root.MarkPersistentFlagFilename("config", "toml"))
+	root.PersistentFlags().Bool("utc", false, "show and read times in UTC instead of the local zone; JSON always\nhas UTC")
 	root.Flags().StringVar(&prebuilt, "prebuilt", "", "serve the releases that \"build\" made below `DIR`, which may be\nread-only, for builds that have none")
 	must(root.MarkFlagDirname("prebuilt"))
 	root.Flags().BoolVar(&printLogs, "print-logs", false, "copy what the builds print to standard output, for those who\nread a container's")
@@ -71,6 +73,14 @@ supervisor over its control socket, which they find through the same file.`,
 	root.AddCommand(acceptCommand(&file, version))
 	explain(root)
 	return root
+}
+
+// zoneOf is the zone of the clock that a command shows and reads times of.
+func zoneOf(cmd *cobra.Command) *time.Location {
+	if utc, err := cmd.Flags().GetBool("utc"); err == nil && utc {
+		return time.UTC
+	}
+	return time.Local
 }
 
 // configFile returns the list of builds where -c does not name one.
