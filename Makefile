@@ -61,6 +61,7 @@ help:
 	@echo 'make soak     a deploy every ten seconds for T=1h: what must not grow is measured; a report in bin/soak.md'
 	@echo 'make mutate   changes the code of MUTATE=$(MUTATE) in small ways and names those that no test of the package notices: many minutes'
 	@echo 'make test-packages  the .deb installed, upgraded under load, removed and purged in a booted Debian; SYSTEMD_SUITE=trixie for another one: root only'
+	@echo 'make test-kubernetes  what `export kubernetes` writes, under load on a cluster of one node; Kubernetes is compiled once, which takes half an hour: root only'
 	@echo 'make attack   attempts to break in, by users, builds, clients and sources that are hostile: root only'
 	@echo 'make test     make unit, with the race detector, 2,000 histories, make e2e, make test-systemd where its container was made, then each fuzz target for a second'
 	@echo 'make cover    how much of each package the unit tests reach; fails if that is under COVER=$(COVER) %'
@@ -195,6 +196,13 @@ test-packages: needs-go
 	@root=$$(.ci/systemd-root); case "$$root" in skip:*) echo "the tests of the packages: $$root"; exit 0 ;; esac; \
 	GO=$(GO) NFPM=$(NFPM) .ci/test-packages "$$root" $(TESTFLAGS)
 
+# Skipped, saying why, where no cluster can be run. Its namespaces end with it.
+.PHONY: test-kubernetes
+test-kubernetes: needs-go
+	@programs=$$(GO=$(GO) .ci/kubernetes-binaries); case "$$programs" in \
+	skip:*) echo "the tests on Kubernetes: $$programs" ;; \
+	*) GO=$(GO) .ci/test-kubernetes "$$programs" $(TESTFLAGS) ;; esac
+
 # As root: the attackers are users of a mount namespace of its own. No part of `make test`: it uses the
 # processors for a minute or more, and of what is run there only the booted service mostly waits, for 20 s.
 .PHONY: attack
@@ -221,6 +229,7 @@ test: needs-test
 cover: needs-go
 	@GO=$(GO) .ci/cover '$(COVER)' '$(COVER_SUPERVISOR)' $(TESTFLAGS)
 
+scripts = $$(find .ci -maxdepth 1 -type f)
 .PHONY: lint
 lint: needs-go
 	@unformatted=$$(find . \( -path ./run -o -path ./run-worker \) -prune -o -name '*.go' -print0 | xargs -0 gofmt -l); \
@@ -231,10 +240,10 @@ lint: needs-go
 	$(GO) run $(GOLANGCI_LINT) run --timeout 20m --allow-parallel-runners ./...
 	GO=$(GO) .ci/vulnerabilities $(GOVULNCHECK)
 	$(GO) test -run '^TestBuildsAreEqualByteForByte$$' ./cmd/medctrl-supervisor
-	@for script in $$(find .ci -maxdepth 1 -type f); do bash -n "$$script"; done
+	@for script in $(scripts); do bash -n "$$script"; done
 	$(GO) vet ./.ci/mutator
 	@for script in examples/packaging/deb/p* examples/packaging/rpm/*; do sh -n "$$script"; done
-	@if command -v shellcheck >/dev/null; then shellcheck $$(find .ci -maxdepth 1 -type f) examples/packaging/deb/p* examples/packaging/rpm/*; fi
+	@if command -v shellcheck >/dev/null; then shellcheck $(scripts) examples/packaging/deb/p* examples/packaging/rpm/*; fi
 	@! command -v python3 >/dev/null || find examples supervisor -name '*.py' -print0 | xargs -0 python3 -c 'import sys; [compile(open(name).read(), name, "exec") for name in sys.argv[1:]]'
 
 # Without the race detector, which takes ten times as long and is used for some histories by `make test`.
