@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -126,13 +127,24 @@ func (f *fake) Log(ctx context.Context, name string, q control.LogQuery, each fu
 	if !q.Since.IsZero() {
 		since = fmt.Sprint(time.Since(q.Since).Round(time.Minute))
 	}
-	f.note("log of %s: %d lines, build %v, since %s", name, q.Lines, q.Build, since)
-	if err := each([]byte("a line of " + name + "\nand its end")); err != nil || !q.Follow {
+	f.note("log of %s: %d lines, build %v, since %s%s", name, q.Lines, q.Build, since, pattern(q))
+	text := "a line of " + name + "\nand its end"
+	if q.Records { // each log has a line a second, this one on the half or the whole ones
+		at := time.Date(2026, 11, 23, 9, 0, 0, 5e8*(len(name)%2), time.UTC)
+		text = fmt.Sprintf("%s\n%s\n", q.Record(name, at, "a line of "+name), q.Record(name, at.Add(time.Second), "and its end"))
+		if q.Follow {
+			text += "\n"
+		}
+	}
+	if err := each([]byte(text)); err != nil || !q.Follow {
 		return err
 	}
 	for {
 		select {
 		case line := <-f.follow:
+			if q.Records {
+				line = fmt.Sprintf("%s\n", q.Record(name, time.Now(), strings.TrimSpace(line)))
+			}
 			if err := each([]byte(line)); err != nil {
 				return err
 			}
@@ -140,6 +152,13 @@ func (f *fake) Log(ctx context.Context, name string, q control.LogQuery, each fu
 			return nil
 		}
 	}
+}
+
+func pattern(q control.LogQuery) string {
+	if q.Match == nil {
+		return ""
+	}
+	return ", grep " + q.Match.String()
 }
 
 // Events returns what happened: an hour ago to a build that was removed, and just now to one that

@@ -89,7 +89,16 @@ func (c Client) Log(ctx context.Context, name string, q LogQuery, each func([]by
 		path += "&schedule=" + url.QueryEscape(q.Schedule)
 	}
 	if !q.Since.IsZero() {
-		path += "&since=" + url.QueryEscape(q.Since.UTC().Format(time.RFC3339))
+		path += "&since=" + url.QueryEscape(q.Since.UTC().Format(time.RFC3339)) // lines may have whole seconds
+	}
+	if !q.Until.IsZero() {
+		path += "&until=" + url.QueryEscape(q.Until.UTC().Format(time.RFC3339Nano))
+	}
+	if q.Match != nil {
+		path += "&grep=" + url.QueryEscape(q.Match.String())
+	}
+	if q.Records {
+		path += "&format=json"
 	}
 	body, err := c.do(ctx, http.MethodGet, path)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,6 +58,11 @@ type LogQuery struct {
 	// Schedule is one of the build's, whose runs' output is wanted instead of the server's; "": none.
 	Schedule string
 	Since    time.Time // only lines written since then; zero: all
+	Until    time.Time // only lines written before then; zero: all
+	// Match is what lines have to match; nil: anything.
+	Match *regexp.Regexp
+	// Records asks for a LogLine as JSON a line, and with Follow for an empty line before what is new.
+	Records bool
 }
 
 // Errors of a Backend to which the API responds with 404.
@@ -346,12 +352,13 @@ func (a *api) logs(w http.ResponseWriter, r *http.Request, name string) {
 		refuse(w, http.StatusBadRequest, "build and schedule: want one of the two")
 		return
 	}
-	if given := r.URL.Query().Get("since"); given != "" {
-		var err error
-		if q.Since, err = time.Parse(time.RFC3339, given); err != nil {
-			refuse(w, http.StatusBadRequest, fmt.Sprintf("since=%s: want a time as 2006-01-02T15:04:05Z (RFC 3339)", given))
-			return
-		}
+	if err := q.which(r.URL.Query()); err != nil {
+		refuse(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	kind := "text/plain; charset=utf-8"
+	if q.Records {
+		kind = "application/x-ndjson"
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
@@ -361,7 +368,7 @@ func (a *api) logs(w http.ResponseWriter, r *http.Request, name string) {
 	conn := http.NewResponseController(w)
 	begin := func() {
 		begun = true
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("Content-Type", kind)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 	}
 	err := a.backend.Log(ctx, name, q, func(text []byte) error {

@@ -1,11 +1,18 @@
 package journal
 
 import (
-	"slices"
 	"strings"
 	"testing"
 	"time"
 )
+
+// writtenSince returns the lines that were written since a moment.
+func writtenSince(lines []string, moment, changed time.Time, local *time.Location) (all []string) {
+	for _, line := range (Selection{Since: moment, Lines: All}).Of(lines, changed, local) {
+		all = append(all, line.Text)
+	}
+	return all
+}
 
 func TestSinceKeepsWhatWasWrittenAfter(t *testing.T) {
 	t.Parallel()
@@ -26,24 +33,24 @@ func TestSinceKeepsWhatWasWrittenAfter(t *testing.T) {
 		"no such date":   {"2026-13-45 10:00:00 a|b", "2026-13-45 10:00:00 a|b"},
 	} {
 		changed := moment.Add(time.Minute)
-		got := strings.Join(Since(strings.Split(c.text, "|"), moment, changed, berlin), "|")
+		got := strings.Join(writtenSince(strings.Split(c.text, "|"), moment, changed, berlin), "|")
 		if got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
-	if got := Since([]string{"a"}, moment, moment.Add(-time.Second), berlin); len(got) != 0 {
+	if got := writtenSince([]string{"a"}, moment, moment.Add(-time.Second), berlin); len(got) != 0 {
 		t.Errorf("lines without times of a log that has not changed since: %q", got)
 	}
 }
 
-func FuzzSince(f *testing.F) {
+func FuzzSelection(f *testing.F) {
 	f.Add("[2026-11-23 08:59:59 +0000] a\nb")
 	f.Add("[23/Nov/2026 09:00:00] \xff")
 	f.Fuzz(func(t *testing.T, text string) {
-		lines := strings.Split(text, "\n")
-		got := Since(lines, time.Unix(1_700_000_000, 0), time.Unix(1_700_000_000, 0), time.UTC)
-		if !slices.Equal(got, lines[len(lines)-len(got):]) {
-			t.Errorf("%q of %q: not its end", got, lines)
+		lines, moment := strings.Split(text, "\n"), time.Unix(1_700_000_000, 0)
+		before := Selection{Until: moment, Lines: All}.Of(lines, moment, time.UTC)
+		if after := writtenSince(lines, moment, moment, time.UTC); len(before)+len(after) != len(lines) {
+			t.Errorf("%q before and %q after of %q: not each line once", before, after, lines)
 		}
 	})
 }
