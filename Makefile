@@ -52,6 +52,8 @@ help:
 	@echo 'make unit     the tests of each package: under a minute, needs only Go, no root'
 	@echo 'make e2e      the tests with the real pip, Django, gunicorn and Nginx: minutes; installs what they need'
 	@echo 'make recipes  the servers of docs/servers.md under load: minutes; installs them'
+	@echo 'make compare  the same faults and deploys on this program and on others (systemd, Supervisor, runit, s6, pm2, ...), into docs/comparison.md: root only, 20 minutes;'
+	@echo '              ONLY=us,runit SCENARIOS=kill,deploy ROUNDS=1 CHILDREN=1,100 for a part, which is printed'
 	@echo 'make test-systemd  the tests of the service in a container with a booted systemd: root only; the first time minutes'
 	@echo 'make test-vm  the tests of limits in a virtual machine with cgroup v2 and systemd; made once, as root: minutes'
 	@echo 'make test-power  a virtual machine whose plug is pulled at random moments of builds, N=50 times, SEED=N for the same moments; root only'
@@ -142,6 +144,12 @@ e2e: needs-test
 .PHONY: recipes
 recipes: needs-recipes
 	MEDCTRL_TEST_RECIPES=1 $(GO) test -count=1 -timeout 45m -parallel 2 -run '^TestServerByARecipe' -v $(TESTFLAGS) ./supervisor/e2e
+
+# One after the other, as times are measured: best on a machine with nothing else to do.
+.PHONY: compare
+compare: needs-compare
+	@peers=$$(GO=$(GO) .ci/peers); eval "$$peers"; \
+	MEDCTRL_TEST_COMPARE=1 $(GO) test -count=1 -timeout 60m -run '^TestCompare$$' -v $(TESTFLAGS) ./supervisor/e2e
 
 # Skipped, saying why, where no container can be booted. The first time makes the container, which
 # takes minutes; `make test` boots it if it is there.
@@ -280,6 +288,6 @@ clean:
 		echo "$$root/ is in use: end \`make run\` first" >&2; exit 1; fi; done
 	rm -rf bin dist run run-worker
 
-.PHONY: needs-run needs-test needs-recipes
-needs-run needs-test needs-recipes: needs-%: needs-go
+.PHONY: needs-run needs-test needs-recipes needs-compare
+needs-run needs-test needs-recipes needs-compare: needs-%: needs-go
 	@.ci/install $*

@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/medctrl/medctrl-supervisor/build/inputs"
-
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 

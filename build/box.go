@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/medctrl/medctrl-supervisor/build/inputs"
-
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 )

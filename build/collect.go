@@ -12,7 +12,6 @@ import (
 	"sync"
 
 	"github.com/medctrl/medctrl-supervisor/build/inputs"
-
 	"github.com/medctrl/medctrl-supervisor/build/statics"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"

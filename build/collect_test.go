@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/medctrl/medctrl-supervisor/build/inputs"
-
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 

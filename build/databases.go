@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/build/inputs"
-
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 

@@ -16,10 +16,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/medctrl/medctrl-supervisor/build/inputs"
-
 	"golang.org/x/sys/unix"
 
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/untrusted"
 )

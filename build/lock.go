@@ -11,10 +11,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/medctrl/medctrl-supervisor/build/inputs"
-
 	"golang.org/x/sys/unix"
 
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 

@@ -7,10 +7,9 @@ import (
 	"os"
 	"strings"
 
-	"github.com/medctrl/medctrl-supervisor/build/inputs"
-
 	"golang.org/x/sys/unix"
 
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
 	"github.com/medctrl/medctrl-supervisor/build/traceback"
 	"github.com/medctrl/medctrl-supervisor/config"
 )

@@ -11,10 +11,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/medctrl/medctrl-supervisor/build/inputs"
-
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
 	"github.com/medctrl/medctrl-supervisor/build/statics"
 	"github.com/medctrl/medctrl-supervisor/config"
 )

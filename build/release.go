@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/build/inputs"
-
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 	"github.com/medctrl/medctrl-supervisor/config/untrusted"

@@ -10,7 +10,6 @@ import (
 	"slices"
 
 	"github.com/medctrl/medctrl-supervisor/build/inputs"
-
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 

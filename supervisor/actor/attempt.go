@@ -44,6 +44,7 @@ type Attempt struct {
 	Result  string // AttemptRunning and so on
 	Release string // "": it made none, or has not yet
 	Error   string
+	Step    string // that was begun last
 	Steps   []build.StepTime
 	Because []string // what had changed; nil: not known yet
 	begun   []string // its steps, in words, as they began
@@ -96,7 +97,7 @@ func (t *attempt) step(p build.Progress) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.now != nil && !p.Done && p.Of > 0 {
-		t.now.begun = append(t.now.begun, stepWords(p))
+		t.now.Step, t.now.begun = p.Step, append(t.now.begun, stepWords(p))
 	}
 	if t.now != nil && p.Done {
 		t.now.Steps = append(t.now.Steps, build.StepTime{Name: p.Step, Took: p.Elapsed, Skipped: p.Skipped})

@@ -40,6 +40,7 @@ func (t *turn) swapped(n int) {
 	}
 	t.Gone = ""
 	t.Restarts += b2i(before == t.Proven)
+	t.RestartsByHand += b2i(before == t.Proven && t.Serving.Asked)
 	if t.Serving.Asked {
 		t.replaceProcesses()
 	}
@@ -249,6 +250,7 @@ func (t *turn) candidateFailed(reason string, cause Cause) {
 		told += "; " + outlook
 	}
 	t.note(EventCandidateFailed, c, told)
+	t.Failed = Failure{At: t.now, Tries: max(t.Tries, t.Trial.Faults+t.Trial.Others)}
 	if bad {
 		t.condemn(c.Version, reason)
 		t.Trial = Trial{}

@@ -27,6 +27,7 @@ type Record struct {
 	Bad            map[string]string `json:"bad,omitempty"` // releases not to be tried again, and why
 	Trial          *Trial            `json:"trial,omitempty"`
 	Restarts       int               `json:"restarts,omitempty"`
+	RestartsByHand int               `json:"restarts_by_hand,omitempty"` // of these, those that a person asked for
 	LastExit       string            `json:"last_exit,omitempty"`
 	BuildError     string            `json:"build_error,omitempty"`
 	Generations    []Generation      `json:"generations,omitempty"`

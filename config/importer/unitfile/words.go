@@ -1,7 +1,6 @@
-package importer
+package unitfile
 
 import (
-	"errors"
 	"fmt"
 	"path"
 	"regexp"
@@ -9,11 +8,13 @@ import (
 	"strings"
 
 	"github.com/coreos/go-systemd/v22/unit"
+
+	"github.com/medctrl/medctrl-supervisor/config/importer/redact"
 )
 
-// splitWords splits a value as systemd does (systemd.syntax(7)): at white space, with quotes and C's
+// SplitWords splits a value as systemd does (systemd.syntax(7)): at white space, with quotes and C's
 // escapes.
-func splitWords(text string) ([]string, error) {
+func SplitWords(text string) ([]string, error) {
 	var all []string
 	var word strings.Builder
 	in, begun := byte(0), false
@@ -21,7 +22,7 @@ func splitWords(text string) ([]string, error) {
 		c := text[i]
 		switch {
 		case c == '\\' && i+1 < len(text):
-			n, piece := unescape(text[i+1:])
+			n, piece := Unescape(text[i+1:])
 			word.WriteString(piece)
 			i, begun = i+n, true
 		case in != 0 && c == in:
@@ -48,9 +49,9 @@ func splitWords(text string) ([]string, error) {
 	return all, nil
 }
 
-// unescape reads what follows a backslash, and returns how many bytes that are. An escape that there
+// Unescape reads what follows a backslash, and returns how many bytes that are. An escape that there
 // is not stays as it is.
-func unescape(text string) (n int, piece string) {
+func Unescape(text string) (n int, piece string) {
 	if at := strings.IndexByte(`abfnrtv\"'s `, text[0]); at >= 0 {
 		return 1, []string{"\a", "\b", "\f", "\n", "\r", "\t", "\v", `\`, `"`, `'`, " ", " "}[at]
 	}
@@ -82,17 +83,17 @@ func unescape(text string) (n int, piece string) {
 	return from + digits, string([]byte{byte(code)})
 }
 
-// specifiers fills in %i and the like in a value of a unit (systemd.unit(5)).
-type specifiers struct{ name, instance, home, user string }
+// Specifiers fills in %i and the like in a value of a unit (systemd.unit(5)).
+type Specifiers struct{ Name, Instance, Home, User string }
 
-func (s specifiers) fill(text string) (string, error) {
+func (s Specifiers) Fill(text string) (string, error) {
 	if !strings.Contains(text, "%") {
 		return text, nil
 	}
-	base := strings.TrimSuffix(s.name, path.Ext(s.name))
+	base := strings.TrimSuffix(s.Name, path.Ext(s.Name))
 	prefix, _, template := strings.Cut(base, "@")
 	if template {
-		base = prefix + "@" + s.instance
+		base = prefix + "@" + s.Instance
 	}
 	last := prefix[strings.LastIndexByte(prefix, '-')+1:]
 	var b strings.Builder
@@ -106,11 +107,11 @@ func (s specifiers) fill(text string) (string, error) {
 		case '%':
 			b.WriteByte('%')
 		case 'i':
-			b.WriteString(s.instance)
+			b.WriteString(s.Instance)
 		case 'I':
-			b.WriteString(unit.UnitNameUnescape(s.instance))
+			b.WriteString(unit.UnitNameUnescape(s.Instance))
 		case 'n':
-			b.WriteString(base + path.Ext(s.name))
+			b.WriteString(base + path.Ext(s.Name))
 		case 'N':
 			b.WriteString(base)
 		case 'p':
@@ -123,14 +124,14 @@ func (s specifiers) fill(text string) (string, error) {
 			b.WriteString(unit.UnitNameUnescape(last))
 		case 'f':
 			of := prefix
-			if s.instance != "" {
-				of = s.instance
+			if s.Instance != "" {
+				of = s.Instance
 			}
 			b.WriteString("/" + strings.TrimPrefix(unit.UnitNameUnescape(of), "/"))
 		case 'h':
-			b.WriteString(s.home)
+			b.WriteString(s.Home)
 		case 'u':
-			b.WriteString(s.user)
+			b.WriteString(s.User)
 		case 't':
 			b.WriteString("/run")
 		case 'S':
@@ -146,7 +147,7 @@ func (s specifiers) fill(text string) (string, error) {
 		case 'V':
 			b.WriteString("/var/tmp")
 		default:
-			return "", fmt.Errorf("%%%s in %q depends on the machine and the moment", plain(text[i:i+1]), shown(text))
+			return "", fmt.Errorf("%%%s in %q depends on the machine and the moment", redact.Plain(text[i:i+1]), redact.Shown(text))
 		}
 	}
 	return b.String(), nil
@@ -157,16 +158,16 @@ var (
 	braceVariable = regexp.MustCompile(`\$\$|\$\{([A-Za-z_]\w*)\}`)
 )
 
-// fillVariables fills in the variables of a command as systemd does: a word $NAME is split at white
+// FillVariables fills in the variables of a command as systemd does: a word $NAME is split at white
 // space, ${NAME} is not (systemd.service(5)). wanted are those that get has not.
-func fillVariables(words []string, get func(string) (string, bool)) (filled, wanted []string) {
+func FillVariables(words []string, get func(string) (string, bool)) (filled, wanted []string) {
 	for i, word := range words {
 		if m := wholeVariable.FindStringSubmatch(word); m != nil && i > 0 {
 			value, ok := get(m[1])
 			if !ok {
 				wanted = append(wanted, m[1])
 			}
-			more, err := splitWords(value)
+			more, err := SplitWords(value)
 			if err != nil {
 				more = []string{value}
 			}
@@ -187,5 +188,3 @@ func fillVariables(words []string, get func(string) (string, bool)) (filled, wan
 	}
 	return filled, wanted
 }
-
-var errNoProgram = errors.New("it names no program")

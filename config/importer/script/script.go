@@ -1,4 +1,4 @@
-package importer
+package script
 
 import (
 	"errors"
@@ -9,25 +9,27 @@ import (
 
 	"mvdan.cc/sh/v3/expand"
 	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/medctrl/medctrl-supervisor/config/importer/redact"
 )
 
-// shellCommand is a command that a script runs, as far as that can be told without running it.
-type shellCommand struct {
-	words []string
-	env   []variable // before the command, for it alone
-	dir   string     // where the script has gone to by then; "" where that is not known
-	plain bool       // nothing in it is only known while it runs
-	piped bool       // its output goes to another command, or its input comes from one
+// Command is a command that a script runs, as far as that can be told without running it.
+type Command struct {
+	Words []string
+	Env   []Variable // before the command, for it alone
+	Dir   string     // where the script has gone to by then; "" where that is not known
+	Plain bool       // nothing in it is only known while it runs
+	Piped bool       // its output goes to another command, or its input comes from one
 }
 
-// script is what a shell script does, in order.
-type script struct {
-	commands []shellCommand
-	exported []variable
-	unknown  []string   // variables that are exported with a value that only a run would tell
-	assumed  []variable // variables that are not set, and what stands in for them
-	envFiles []string   // read by source or .
-	venv     string     // whose activate it reads
+// Script is what a shell script does, in order.
+type Script struct {
+	Commands []Command
+	Exported []Variable
+	Unknown  []string   // variables that are exported with a value that only a run would tell
+	Assumed  []Variable // variables that are not set, and what stands in for them
+	EnvFiles []string   // read by source or .
+	Venv     string     // whose activate it reads
 	vars     map[string]string
 }
 
@@ -40,29 +42,29 @@ const (
 	mostNested = 20 // functions that call functions
 )
 
-// readScript goes through a script as a shell would that takes every branch once. known are variables
+// Read goes through a script as a shell would that takes every branch once. known are variables
 // that are set when it begins, dir is where.
-func readScript(text, dir string, known map[string]string) (*script, error) {
+func Read(text, dir string, known map[string]string) (*Script, error) {
 	if len(text) > mostScript {
 		return nil, fmt.Errorf("a script of more than %d KiB is not read", mostScript>>10)
 	}
 	file, err := syntax.NewParser(syntax.Variant(syntax.LangBash)).Parse(strings.NewReader(text), "")
 	if err != nil {
-		return nil, fmt.Errorf("this is no shell script: %s", shown(err.Error()))
+		return nil, fmt.Errorf("this is no shell script: %s", redact.Shown(err.Error()))
 	}
-	r := &scriptReader{script: &script{vars: map[string]string{}}, dir: dir, functions: map[string]*syntax.Stmt{}, named: map[string]bool{}}
+	r := &scriptReader{Script: &Script{vars: map[string]string{}}, dir: dir, functions: map[string]*syntax.Stmt{}, named: map[string]bool{}}
 	for name, value := range known {
 		r.vars[name] = value
 	}
 	if r.statements(file.Stmts); r.steps > mostSteps {
 		return nil, errors.New("this script does more than can be followed")
 	}
-	return r.script, nil
+	return r.Script, nil
 }
 
 // scriptReader goes through a script. It is also the variables of what is expanded.
 type scriptReader struct {
-	*script
+	*Script
 	dir       string
 	functions map[string]*syntax.Stmt
 	depth     int
@@ -87,7 +89,7 @@ func (r *scriptReader) Get(name string) expand.Variable {
 // Each is asked for when a program is run: none is.
 func (r *scriptReader) Each(func(string, expand.Variable) bool) {}
 
-// words expands words. What only a run would tell stays as it is written, and plain is false.
+// Words expands words. What only a run would tell stays as it is written, and plain is false.
 func (r *scriptReader) words(words []*syntax.Word) (all []string, plain bool) {
 	plain = true
 	for _, word := range words {
@@ -127,9 +129,9 @@ func (r *scriptReader) assume(word *syntax.Word) {
 		if !ok || p.Param == nil || p.Exp == nil || p.Exp.Op != syntax.DefaultUnset && p.Exp.Op != syntax.DefaultUnsetOrNull {
 			return true
 		}
-		if _, set := r.vars[p.Param.Value]; !set && len(r.assumed) < mostAssumed {
+		if _, set := r.vars[p.Param.Value]; !set && len(r.Assumed) < mostAssumed {
 			if value, ok := r.value(p.Exp.Word); ok && value != "" && len(value) <= 100 {
-				r.assumed = append(r.assumed, variable{p.Param.Value, value})
+				r.Assumed = append(r.Assumed, Variable{Name: p.Param.Value, Value: value})
 			}
 		}
 		return false // what is nested in it stands for nothing else
@@ -152,7 +154,7 @@ func bracesIn(word *syntax.Word) (n int) {
 	return n
 }
 
-// value expands the value of an assignment.
+// Value expands the value of an assignment.
 func (r *scriptReader) value(word *syntax.Word) (string, bool) {
 	if word == nil {
 		return "", true
@@ -216,7 +218,7 @@ func (r *scriptReader) statement(s *syntax.Stmt) {
 
 // call notes a command, or does what only a shell can do.
 func (r *scriptReader) call(c *syntax.CallExpr) {
-	var own []variable
+	var own []Variable
 	known := true
 	for _, a := range c.Assigns {
 		if a.Name == nil || a.Array != nil {
@@ -233,7 +235,7 @@ func (r *scriptReader) call(c *syntax.CallExpr) {
 		if len(c.Args) == 0 {
 			r.set(a.Name.Value, value)
 		} else {
-			own = append(own, variable{a.Name.Value, value})
+			own = append(own, Variable{Name: a.Name.Value, Value: value})
 		}
 	}
 	if len(c.Args) == 0 {
@@ -263,7 +265,7 @@ func (r *scriptReader) call(c *syntax.CallExpr) {
 		r.depth--
 		return
 	}
-	r.commands = append(r.commands, shellCommand{words: words, env: own, dir: r.dir, plain: plain && known, piped: r.piped > 0})
+	r.Commands = append(r.Commands, Command{Words: words, Env: own, Dir: r.dir, Plain: plain && known, Piped: r.piped > 0})
 }
 
 // set keeps a variable that the script assigns; one that it had exported goes on being exported.
@@ -272,9 +274,9 @@ func (r *scriptReader) set(name, value string) {
 		return // a script that doubles a text again and again
 	}
 	r.vars[name] = value
-	for i := range r.exported {
-		if r.exported[i].name == name {
-			r.exported[i].value = value
+	for i := range r.Exported {
+		if r.Exported[i].Name == name {
+			r.Exported[i].Value = value
 		}
 	}
 }
@@ -297,10 +299,10 @@ func (r *scriptReader) source(file string) {
 		file = path.Join(r.dir, file)
 	}
 	if path.Base(file) == "activate" {
-		r.venv = path.Dir(path.Dir(file))
+		r.Venv = path.Dir(path.Dir(file))
 		return
 	}
-	r.envFiles = append(r.envFiles, file)
+	r.EnvFiles = append(r.EnvFiles, file)
 }
 
 // declare follows export and its like.
@@ -313,20 +315,20 @@ func (r *scriptReader) declare(c *syntax.DeclClause) {
 			}
 		case a.Array != nil, a.Naked:
 			if value, ok := r.vars[a.Name.Value]; ok && c.Variant.Value == "export" {
-				r.exported = append(r.exported, variable{a.Name.Value, value})
+				r.Exported = append(r.Exported, Variable{Name: a.Name.Value, Value: value})
 			}
 		default:
 			value, ok := r.value(a.Value)
 			if !ok || len(value) > mostValue {
 				delete(r.vars, a.Name.Value)
 				if c.Variant.Value == "export" {
-					r.unknown = append(r.unknown, a.Name.Value)
+					r.Unknown = append(r.Unknown, a.Name.Value)
 				}
 				continue
 			}
 			r.vars[a.Name.Value] = value
 			if c.Variant.Value == "export" {
-				r.exported = append(r.exported, variable{a.Name.Value, value})
+				r.Exported = append(r.Exported, Variable{Name: a.Name.Value, Value: value})
 			}
 		}
 	}
@@ -346,3 +348,6 @@ func fileIn(word *syntax.Word) string {
 	})
 	return found
 }
+
+// Variable is one of an environment.
+type Variable struct{ Name, Value string }

@@ -1,4 +1,4 @@
-package importer
+package redact
 
 import (
 	"regexp"
@@ -18,9 +18,9 @@ var (
 	tokenInAddress = regexp.MustCompile(`(?i)[?&][a-z_-]*(?:key|token|secret|passw(?:or)?d|sig(?:nature)?)=|hooks\.slack\.com/|sentry\.io|://[0-9a-f]{32}@`)
 )
 
-// isSecret reports whether the value of a variable or option may be one. Better one too many: what is
+// IsSecret reports whether the value of a variable or option may be one. Better one too many: what is
 // one has to be put into a file by hand, what is taken for none is printed.
-func isSecret(name, value string) bool {
+func IsSecret(name, value string) bool {
 	switch {
 	case value == "", switches.MatchString(value):
 		return false
@@ -41,16 +41,16 @@ func looksRandom(value string) bool {
 	return strings.ToLower(value) != value || !strings.ContainsAny(value, "_-")
 }
 
-// secretsIn reports whether a command has what may be a secret, in an option or an address.
-func secretsIn(words []string) bool {
+// SecretsIn reports whether a command has what may be a secret, in an option or an address.
+func SecretsIn(words []string) bool {
 	for i, word := range words {
 		name, value, joined := strings.Cut(word, "=")
 		switch {
 		case inAddress.MatchString(word), tokenInAddress.MatchString(word):
 			return true
-		case joined && isSecret(strings.TrimLeft(name, "-"), value):
+		case joined && IsSecret(strings.TrimLeft(name, "-"), value):
 			return true
-		case i > 0 && strings.HasPrefix(words[i-1], "--") && !strings.Contains(words[i-1], "=") && !strings.HasPrefix(word, "-") && isSecret(strings.TrimLeft(words[i-1], "-"), word):
+		case i > 0 && strings.HasPrefix(words[i-1], "--") && !strings.Contains(words[i-1], "=") && !strings.HasPrefix(word, "-") && IsSecret(strings.TrimLeft(words[i-1], "-"), word):
 			return true
 		}
 	}
@@ -97,7 +97,7 @@ func hidden(text string) string {
 			}
 		case inAddress.MatchString(word):
 			words[i] = inAddress.ReplaceAllString(word, "$1***@")
-		case tokenInAddress.MatchString(word), looksRandom(strings.Trim(word, `"',;`)), sep > 0 && isSecret(bare, strings.Trim(value, `"',;`)):
+		case tokenInAddress.MatchString(word), looksRandom(strings.Trim(word, `"',;`)), sep > 0 && IsSecret(bare, strings.Trim(value, `"',;`)):
 			words[i] = "***"
 		case named:
 			next = true
