@@ -17,6 +17,7 @@ import (
 	"go/format"
 	"go/parser"
 	"go/token"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,15 +30,22 @@ import (
 )
 
 func main() {
-	tests := flag.String("run", "", "the tests to run, a pattern")
+	var passes [][]string
+	flag.Func("pass", "`arguments` of the tests; with several, what one lets pass is tried by the next", func(text string) error {
+		passes = append(passes, strings.Fields(text))
+		return nil
+	})
 	limit := flag.Duration("limit", 0, "how long all of it may take; 0: no limit")
 	goTool := flag.String("go", "go", "the go command")
 	flag.Parse()
 	if flag.NArg() != 1 {
-		fmt.Fprintln(os.Stderr, "usage: mutator [-run PATTERN] [-limit TIME] FOLDER")
+		fmt.Fprintln(os.Stderr, "usage: mutator [-pass ARGUMENTS]... [-limit TIME] FOLDER")
 		os.Exit(2)
 	}
-	survivors, err := run(*goTool, flag.Arg(0), *tests, *limit)
+	if len(passes) == 0 {
+		passes = [][]string{nil}
+	}
+	survivors, err := run(*goTool, flag.Arg(0), passes, *limit)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutate:", err)
 		os.Exit(2)
@@ -54,7 +62,7 @@ type change struct {
 }
 
 // run returns how many changes no test noticed.
-func run(goTool, folder, tests string, limit time.Duration) (int, error) {
+func run(goTool, folder string, passes [][]string, limit time.Duration) (int, error) {
 	work, err := os.MkdirTemp("", "mutate")
 	if err != nil {
 		return 0, err
@@ -70,10 +78,10 @@ func run(goTool, folder, tests string, limit time.Duration) (int, error) {
 	if out, err := compile.CombinedOutput(); err != nil {
 		return 0, fmt.Errorf("compile the changed package: %w\n%s", err, out)
 	}
-	try := func(n int, patience time.Duration, reached string) error {
+	try := func(n int, args []string, patience time.Duration, reached string) error {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		cmd := exec.CommandContext(ctx, binary, "-test.short", "-test.failfast", "-test.run="+tests, "-test.timeout="+patience.String())
+		cmd := exec.CommandContext(ctx, binary, append([]string{"-test.short", "-test.failfast", "-test.timeout=" + patience.String()}, args...)...)
 		cmd.Dir, cmd.WaitDelay = folder, time.Second
 		cmd.Env = append(os.Environ(), "MUTANT="+strconv.Itoa(n), "MUTANT_REACHED="+reached, "GOTRACEBACK=none")
 		out, err := cmd.CombinedOutput()
@@ -83,49 +91,58 @@ func run(goTool, folder, tests string, limit time.Duration) (int, error) {
 		return err
 	}
 	reachedFile := filepath.Join(work, "reached")
-	began := time.Now()
-	if err := try(0, 10*time.Minute, reachedFile); err != nil {
-		return 0, fmt.Errorf("the tests fail without any change: %w", err)
+	patience := make([]time.Duration, len(passes))
+	for i, args := range passes {
+		began := time.Now()
+		if err := try(0, args, 20*time.Minute, reachedFile); err != nil {
+			return 0, fmt.Errorf("the tests fail without any change: %w", err)
+		}
+		patience[i] = 10*time.Second + 5*time.Since(began)
+		fmt.Printf("%s: a run with %q takes %v\n", folder, args, time.Since(began).Round(time.Millisecond))
 	}
-	patience := 10*time.Second + 5*time.Since(began)
 	reached, err := lines(reachedFile)
 	if err != nil {
 		return 0, err
 	}
-	fmt.Printf("%s: %d changes, %d of them in code that the tests reach; a run takes %v\n", folder, len(changes), len(reached), time.Since(began).Round(time.Millisecond))
+	fmt.Printf("%s: %d changes, %d of them in code that the tests reach\n", folder, len(changes), len(reached))
 
 	var mu sync.Mutex
 	var survivors []int
 	tried, late := 0, 0
-	work1 := make(chan int)
+	next := make(chan int)
 	var wait sync.WaitGroup
 	for range runtime.NumCPU() {
 		wait.Go(func() {
-			for n := range work1 {
-				err := try(n, patience, "")
+			for n := range next {
+				var err error
+				for i, args := range passes {
+					if err == nil {
+						err = try(n, args, patience[i], "")
+					}
+				}
 				mu.Lock()
 				if tried++; err == nil {
 					survivors = append(survivors, n)
+					at := changes[n-1].at
+					fmt.Printf("  %s:%d:%d: %s\n", at.Filename, at.Line, at.Column, changes[n-1].what)
 				}
 				mu.Unlock()
 			}
 		})
 	}
-	for n := range changes {
+	began := time.Now()
+	// In no order, but always the same: what a limit leaves time for is a fair sample.
+	for _, n := range rand.New(rand.NewPCG(1, 1)).Perm(len(changes)) {
 		switch {
 		case !reached[n+1]:
 		case limit > 0 && time.Since(began) > limit:
 			late++
 		default:
-			work1 <- n + 1
+			next <- n + 1
 		}
 	}
-	close(work1)
+	close(next)
 	wait.Wait()
-	slices.Sort(survivors)
-	for _, n := range survivors {
-		fmt.Printf("  %s:%d:%d: %s\n", changes[n-1].at.Filename, changes[n-1].at.Line, changes[n-1].at.Column, changes[n-1].what)
-	}
 	fmt.Printf("%s: %d changes tried, %d noticed, %d not; %d in code that no test reaches", folder, tried, tried-len(survivors), len(survivors), len(changes)-len(reached))
 	if late > 0 {
 		fmt.Printf("; no time for %d", late)
