@@ -163,6 +163,23 @@ func (p *project) manage(m *managed) {
 	}
 }
 
+// pm2Version is what its package says: the command itself would start a daemon.
+func pm2Version() (string, error) {
+	path, err := exec.LookPath("pm2")
+	if err == nil {
+		path, err = filepath.EvalSymlinks(path)
+	}
+	if err != nil {
+		return "", err
+	}
+	var says struct{ Version string }
+	text, err := os.ReadFile(filepath.Join(filepath.Dir(path), "..", "package.json"))
+	if err == nil {
+		err = json.Unmarshal(text, &says)
+	}
+	return says.Version, err
+}
+
 // printed runs a command and returns what it printed.
 func printed(name string, args ...string) (string, error) {
 	out, err := exec.Command(name, args...).CombinedOutput()
@@ -310,7 +327,7 @@ func byMonit() contender {
 		versionOf("monit", "--version"), func(a *trial, m *managed, programs []program) {
 			var conf strings.Builder
 			fmt.Fprintf(&conf, "set daemon %d\nset logfile %[2]s/monit.log\nset pidfile %[2]s/monit.pid\nset idfile %[2]s/id\nset statefile %[2]s/state\n"+
-				"set httpd unixsocket %[2]s/monit.sock\n", monitCycle, m.dir)
+				"set httpd unixsocket %[2]s/monit.sock\n  allow compare:compare\n", monitCycle, m.dir)
 			for _, p := range programs {
 				pidfile, start := filepath.Join(m.dir, p.name+".pid"), filepath.Join(m.dir, p.name+".start")
 				log := filepath.Join(m.dir, p.name+".log")
@@ -337,7 +354,7 @@ func byMonit() contender {
 
 func byPm2() contender {
 	return peer("pm2", "fork mode, `interpreter: none`, gunicorn on `--bind unix:`, SIGTERM as PM2_KILL_SIGNAL; restarted by `pm2 reload`, and after its death by `pm2 resurrect`",
-		versionOf("pm2", "--version"), func(a *trial, m *managed, programs []program) {
+		pm2Version, func(a *trial, m *managed, programs []program) {
 			var apps []map[string]any
 			for _, p := range programs {
 				env := map[string]string{}
@@ -382,13 +399,9 @@ func byPm2() contender {
 }
 
 func byEmperor() contender {
-	const noVassal = "has no part in it: a vassal is a uWSGI, not any program"
 	c := contender{name: "uWSGI's emperor", version: versionOf("uwsgi", "--version"),
 		setup:  "a vassal of 2 processes that serves the same Django by uWSGI itself, with `master`, `lazy-apps` and `need-app`; reloaded by `touch-chain-reload`, restarted by touching the vassal's file",
 		cannot: map[string]string{logTitle: "has no part in it: its vassals write their own log files"}}
-	for _, n := range []int{1, 100, 1000} {
-		c.cannot[childrenTitle(n)] = noVassal
-	}
 	c.serve = func(a *trial) *managed {
 		p := newProject(a)
 		m := &managed{cgroup: newCgroup(a), dir: ShortDir(a)}

@@ -117,7 +117,7 @@ func (run *comparedRun) row(title string, c contender, f figures, remark, failed
 	row := comparison.Row{Program: c.name, Figures: f, Remark: remark}
 	if failed != "" {
 		first, _, _ := strings.Cut(failed, "\n")
-		row.Without, row.Figures = "failed: "+first, nil
+		row.Without, row.Figures = "failed: "+strings.ReplaceAll(first, binDir, ""), nil
 		run.t.Logf("%s, %s: %s", c.name, title, failed)
 		if c.name == ourName {
 			run.t.Errorf("%s, %s: %s", c.name, title, failed)
@@ -136,7 +136,11 @@ func (run *comparedRun) may(c contender, title string) bool {
 	if !run.wants(title) {
 		return false
 	}
-	if why := c.cannot[title]; why != "" {
+	why := c.cannot[title]
+	if why == "" && c.children == nil && strings.Contains(title, "child") {
+		why = "has no part in it: a vassal is a uWSGI, not any program"
+	}
+	if why != "" {
 		at := slices.IndexFunc(run.scenarios, func(s *comparison.Scenario) bool { return s.Title == title })
 		run.scenarios[at].Rows = append(run.scenarios[at].Rows, comparison.Row{Program: c.name, Without: why})
 		return false
@@ -284,8 +288,8 @@ func (run *comparedRun) broken(c contender) {
 		r := tr.Stop()
 		add(f, r)
 		remark = how(r)
-		if r.ByBanner["broken"] > 0 {
-			a.Errorf("%d answers of the broken release", r.ByBanner["broken"])
+		if n := r.ByBanner["broken"]; n > 0 {
+			remark += fmt.Sprintf("; %d responses with the settings of the broken release", n)
 		}
 	})
 	run.row(brokenTitle, c, f, remark, failed)

@@ -107,7 +107,7 @@ func TestCompare(t *testing.T) {
 }
 
 // chosen reports whether a list in the environment names something; without the list everything is. "us" is
-// this program, and a list names what begins with, or has in it, one of its words.
+// this program, and any other word names what begins with it.
 func chosen(list, name string) bool {
 	text := strings.TrimSpace(os.Getenv(list))
 	if text == "" {
@@ -259,6 +259,50 @@ func TestComparisonExplainsEveryFigureInWhichAnotherIsBetter(t *testing.T) {
 	t.Parallel()
 	for _, name := range comparison.Unexplained(readAll(document)) {
 		t.Errorf("%s does not explain why another one is better in: %s", document, name)
+	}
+}
+
+// A chart of a scenario or a figure that is called otherwise would not be drawn, and an explanation of one
+// would explain nothing.
+func TestChartsAndExplanationsAreOfFiguresThatAreMeasured(t *testing.T) {
+	t.Parallel()
+	measured, drawn := map[string]bool{}, 0
+	for _, s := range scenarios(3, 100, []int{1, 100, 1000}) {
+		for _, m := range s.Metrics {
+			measured[comparison.Loss{Scenario: s.Title, Metric: m.Title}.Name()] = true
+			if charts[s.Title] == m.Key {
+				drawn++
+			}
+		}
+	}
+	if drawn != len(charts) {
+		t.Errorf("%d of the charts %v are of a figure that is measured", drawn, charts)
+	}
+	explained := comparison.Explained(readAll(document))
+	if len(explained) == 0 {
+		t.Error("nothing is explained")
+	}
+	for _, name := range explained {
+		if !measured[name] {
+			t.Errorf("%s explains %q, which is not measured", document, name)
+		}
+	}
+}
+
+func TestPartOfAComparisonIsChosenByTheBeginningsOfNames(t *testing.T) {
+	for list, want := range map[string]string{
+		"": "medctrl-supervisor Supervisor s6 uWSGI's emperor", "us, S6": "medctrl-supervisor s6", "supervisor": "Supervisor", "uwsgi,us": "medctrl-supervisor uWSGI's emperor", "nobody": "",
+	} {
+		t.Setenv("ONLY", list)
+		var got []string
+		for _, name := range []string{ourName, "Supervisor", "s6", "uWSGI's emperor"} {
+			if chosen("ONLY", name) {
+				got = append(got, name)
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("ONLY=%q chooses %q, want %q", list, got, want)
+		}
 	}
 }
 

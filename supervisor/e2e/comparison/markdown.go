@@ -2,6 +2,7 @@ package comparison
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -128,22 +129,25 @@ func Marked(text string) []string {
 	return names
 }
 
-// Unexplained lists those of them that what the text says before or after the two lines does not explain. It
-// explains one by a line that begins with "- **NAME**".
-func Unexplained(text string) (missing []string) {
+// Explained lists the names of the losses that a text explains, before or after the two lines: by a line that
+// begins with "- **NAME**" or "- **NAME; NAME**".
+func Explained(text string) (names []string) {
 	before, rest, _ := strings.Cut(text, Begin)
 	_, after, _ := strings.Cut(rest, End)
-	explained := map[string]bool{}
 	for line := range strings.Lines(before + after) {
 		if said, found := strings.CutPrefix(line, "- **"); found {
-			names, _, _ := strings.Cut(said, "**")
-			for name := range strings.SplitSeq(names, "; ") {
-				explained[name] = true
-			}
+			said, _, _ := strings.Cut(said, "**")
+			names = append(names, strings.Split(said, "; ")...)
 		}
 	}
+	return names
+}
+
+// Unexplained lists the losses between the two lines that the text around them does not explain.
+func Unexplained(text string) (missing []string) {
+	explained := Explained(text)
 	for _, name := range Marked(text) {
-		if !explained[name] {
+		if !slices.Contains(explained, name) {
 			missing = append(missing, name)
 		}
 	}
