@@ -49,6 +49,7 @@ help:
 	@echo 'make test-systemd  the tests of the service in a container with a booted systemd: root only; the first time minutes'
 	@echo 'make test-vm  the tests of limits in a virtual machine with cgroup v2 and systemd; made once, as root: minutes'
 	@echo 'make test-packages  the .deb installed, upgraded under load, removed and purged in a booted Debian; SYSTEMD_SUITE=trixie for another one: root only'
+	@echo 'make test-dashboard  the dashboard in a Chromium with 1, 10 and 50 builds: axe-core, first paint, log lines; make pictures: docs/dashboard.png'
 	@echo 'make attack   attempts to break in, by users, builds, clients and sources that are hostile: root only'
 	@echo 'make test     make unit, with the race detector, 2,000 histories, make e2e, make test-systemd where its container was made, then each fuzz target for a second'
 	@echo 'make cover    how much of each package the unit tests reach; fails if that is under COVER=$(COVER) %'
@@ -154,6 +155,15 @@ test-vm: needs-go
 test-packages: needs-go
 	@root=$$(.ci/systemd-root); case "$$root" in skip:*) echo "the tests of the packages: $$root"; exit 0 ;; esac; \
 	GO=$(GO) NFPM=$(NFPM) .ci/test-packages "$$root" $(TESTFLAGS)
+
+# Skipped, saying why, where there is no Chromium, node or npm.
+.PHONY: test-dashboard pictures
+test-dashboard: needs-go
+	@GO=$(GO) .ci/test-dashboard test
+
+# A quarter of an hour, so that the charts have something to show.
+pictures: needs-go
+	@GO=$(GO) .ci/test-dashboard pictures
 
 # As root: the attackers are users of a mount namespace of its own. No part of `make test`: it uses the
 # processors for a minute or more, and of what is run there only the booted service mostly waits, for 20 s.
