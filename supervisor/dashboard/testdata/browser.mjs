@@ -96,7 +96,7 @@ class World {
       if (n >= 10 && i === 3) toml += `[[build.process]]\nname = "worker"\ncommand = ["false"]\n`;
     });
     writeFileSync(join(this.dir, "builds.toml"), toml);
-    this.commit(hostile, "Dr <b>Mallory</b>");
+    this.commit(mode === "test" ? hostile : "Prescriptions: round doses to whole tablets", mode === "test" ? "Dr <b>Mallory</b>" : "Grace Hopper");
     this.child = spawn(process.env.SUPERVISOR, ["-c", join(this.dir, "builds.toml")], { stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, MEDCTRL_TRUSTED_USERS: String(process.getuid()) } });
     this.said = "";
     this.child.stderr.on("data", (d) => (this.said = (this.said + d).slice(-20_000)));
