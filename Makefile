@@ -14,6 +14,12 @@ FUZZ ?= .
 # How many histories `make simulate` lives, and the first seed; without one it is made of the date.
 N ?= 10000
 SEED ?=
+# How long `make chaos` (10m) and `make soak` (1h) take.
+T ?=
+# Where they write what they found.
+REPORT ?= $(CURDIR)/bin/$@.md
+# What `make mutate` changes, one package after the other.
+MUTATE ?= supervisor/machine
 # Which benchmarks `make bench` runs.
 BENCH ?= .
 # Additional flags for `make test`, `make unit`, `make e2e` and `make cover`, for example
@@ -46,8 +52,14 @@ help:
 	@echo 'make unit     the tests of each package: under a minute, needs only Go, no root'
 	@echo 'make e2e      the tests with the real pip, Django, gunicorn and Nginx: minutes; installs what they need'
 	@echo 'make recipes  the servers of docs/servers.md under load: minutes; installs them'
+	@echo 'make compare  the same faults and deploys on this program and on others (systemd, Supervisor, runit, s6, pm2, ...), into docs/comparison.md: root only, 20 minutes;'
+	@echo '              ONLY=us,runit SCENARIOS=kill,deploy ROUNDS=1 CHILDREN=1,100 for a part, which is printed'
 	@echo 'make test-systemd  the tests of the service in a container with a booted systemd: root only; the first time minutes'
 	@echo 'make test-vm  the tests of limits in a virtual machine with cgroup v2 and systemd; made once, as root: minutes'
+	@echo 'make test-power  a virtual machine whose plug is pulled at random moments of builds, N=50 times, SEED=N for the same moments; root only'
+	@echo 'make chaos    three builds behind Nginx and the front, and at random all that may happen to them, for T=10m, from SEED on; a report in bin/chaos.md'
+	@echo 'make soak     a deploy every ten seconds for T=1h: what must not grow is measured; a report in bin/soak.md'
+	@echo 'make mutate   changes the code of MUTATE=$(MUTATE) in small ways and names those that no test of the package notices: many minutes'
 	@echo 'make test-packages  the .deb installed, upgraded under load, removed and purged in a booted Debian; SYSTEMD_SUITE=trixie for another one: root only'
 	@echo 'make test-dashboard  the dashboard in a Chromium with 1, 10 and 50 builds: axe-core, first paint, log lines; make pictures: docs/dashboard.png'
 	@echo 'make attack   attempts to break in, by users, builds, clients and sources that are hostile: root only'
@@ -115,7 +127,7 @@ packages = $(GO) list ./... | grep -v /e2e$$
 # Those with more than one goroutine, of their own or in their tests: in the others nothing can race.
 concurrent = grep -rlE '^\s*go |\.Go\(|"sync|AfterFunc' --include='*.go' build cmd config supervisor | xargs dirname | sort -u | \
 	sed 's|^|./|' | xargs $(GO) list | grep -v /e2e$$
-run_real = $(GO) test -timeout 20m -run '^TestReal' $(TESTFLAGS) ./build
+run_real = $(GO) test -timeout 20m -run '^TestReal' $(TESTFLAGS) ./build ./build/inputs
 # Without the race detector: the tested binary has none, and generating the load costs a third.
 run_e2e = $(GO) test -timeout 20m $(TESTFLAGS) ./supervisor/e2e
 
@@ -134,6 +146,12 @@ e2e: needs-test
 recipes: needs-recipes
 	MEDCTRL_TEST_RECIPES=1 $(GO) test -count=1 -timeout 45m -parallel 2 -run '^TestServerByARecipe' -v $(TESTFLAGS) ./supervisor/e2e
 
+# One after the other, as times are measured: best on a machine with nothing else to do.
+.PHONY: compare
+compare: needs-compare
+	@peers=$$(GO=$(GO) .ci/peers); eval "$$peers"; \
+	MEDCTRL_TEST_COMPARE=1 $(GO) test -count=1 -timeout 60m -run '^TestCompare$$' -v $(TESTFLAGS) ./supervisor/e2e
+
 # Skipped, saying why, where no container can be booted. The first time makes the container, which
 # takes minutes; `make test` boots it if it is there.
 .PHONY: test-systemd
@@ -149,6 +167,28 @@ test-vm: needs-go
 	@vm=$$(.ci/vm-image); case "$$vm" in \
 	skip:*) echo "the tests in a virtual machine: $$vm" ;; \
 	*) GO=$(GO) .ci/test-vm "$$vm" ;; esac
+
+# The same machine. No part of `make test-vm`: each of N lives boots it anew.
+.PHONY: test-power
+test-power: needs-go
+	@vm=$$(.ci/vm-image); case "$$vm" in \
+	skip:*) echo "the tests whose plug is pulled: $$vm" ;; \
+	*) GO=$(GO) N=$(if $(filter command line environment,$(origin N)),$(N),50) SEED='$(SEED)' .ci/test-power "$$vm" ;; esac
+
+# A short run of it, from a seed of its own, is one of the tests of `make e2e`. Full and read-only disks are for root alone.
+.PHONY: chaos
+chaos: needs-test
+	@mkdir -p $(dir $(REPORT))
+	MEDCTRL_CHAOS_TIME=$(or $(T),10m) MEDCTRL_CHAOS_REPORT=$(REPORT) SEED='$(SEED)' $(GO) test -count=1 -timeout 0 -run '^TestChaos$$' -v $(TESTFLAGS) ./supervisor/e2e
+
+.PHONY: soak
+soak: needs-test
+	@mkdir -p $(dir $(REPORT))
+	MEDCTRL_SOAK_TIME=$(or $(T),1h) MEDCTRL_SOAK_REPORT=$(REPORT) $(GO) test -count=1 -timeout 0 -run '^TestSoak$$' -v $(TESTFLAGS) ./supervisor/e2e
+
+.PHONY: mutate
+mutate: needs-go
+	@GO=$(GO) .ci/mutate $(MUTATE)
 
 # Skipped, saying why, where no container can be booted.
 .PHONY: test-packages
@@ -201,9 +241,10 @@ lint: needs-go
 	$(GO) run $(GOLANGCI_LINT) run --timeout 20m --allow-parallel-runners ./...
 	GO=$(GO) .ci/vulnerabilities $(GOVULNCHECK)
 	$(GO) test -run '^TestBuildsAreEqualByteForByte$$' ./cmd/medctrl-supervisor
-	@for script in .ci/*; do bash -n "$$script"; done
+	@for script in $$(find .ci -maxdepth 1 -type f); do bash -n "$$script"; done
+	$(GO) vet ./.ci/mutator
 	@for script in examples/packaging/deb/p* examples/packaging/rpm/*; do sh -n "$$script"; done
-	@if command -v shellcheck >/dev/null; then shellcheck .ci/* examples/packaging/deb/p* examples/packaging/rpm/*; fi
+	@if command -v shellcheck >/dev/null; then shellcheck $$(find .ci -maxdepth 1 -type f) examples/packaging/deb/p* examples/packaging/rpm/*; fi
 	@! command -v python3 >/dev/null || find examples supervisor -name '*.py' -print0 | xargs -0 python3 -c 'import sys; [compile(open(name).read(), name, "exec") for name in sys.argv[1:]]'
 
 # Without the race detector, which takes ten times as long and is used for some histories by `make test`.
@@ -257,6 +298,6 @@ clean:
 		echo "$$root/ is in use: end \`make run\` first" >&2; exit 1; fi; done
 	rm -rf bin dist run run-worker
 
-.PHONY: needs-run needs-test needs-recipes
-needs-run needs-test needs-recipes: needs-%: needs-go
+.PHONY: needs-run needs-test needs-recipes needs-compare
+needs-run needs-test needs-recipes needs-compare: needs-%: needs-go
 	@.ci/install $*

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
@@ -70,7 +71,7 @@ func repositoryIn(dir string) string {
 		return path
 	}
 	// gitrepository-layout(5): a file that says where it is.
-	text, err := readText(anywhere, path)
+	text, err := inputs.ReadText(inputs.Anywhere, path)
 	to, ok := strings.CutPrefix(strings.TrimSpace(string(text)), "gitdir: ")
 	switch {
 	case err != nil || !ok:
@@ -172,7 +173,7 @@ func stale(ctx context.Context, b config.Build, lock string, now time.Time) bool
 	if !old(os.Lstat(lock)) {
 		return false
 	}
-	app, err := resolved(b)
+	app, err := inputs.Resolved(b)
 	if err != nil {
 		return true // an attempt says so
 	}

@@ -359,8 +359,8 @@ const (
 func budgetOf(builds int) budget { return divide(descriptorLimit(), builds) }
 
 // divide divides limit descriptors. A request of the front needs two, one more for each body that is
-// kept in a file; one of the dashboard needs two, for a log, and one of the metrics. Even where the limit is too low for what
-// is supervised, a few clients are served.
+// kept in a file; one of the dashboard needs two, for a log, and one of the metrics. Even where the
+// limit is too low for what is supervised, a few clients are served.
 func divide(limit, builds int) budget {
 	free := max(limit-reservedBase-control.MaxConns(limit)-reservedEach*builds, min(64, limit/4))
 	front, lookers, scrapers := min(max(free*11/32, 4), mostClients), min(max(free/16, 4), mostLookers), min(max(free/32, 2), mostScrapers)

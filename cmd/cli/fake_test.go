@@ -21,6 +21,7 @@ type fake struct {
 	front string // where it serves
 	house *house // where commands run
 
+	outcome control.Outcome // of what act does
 	act     func(ctx context.Context, name string, args map[string]string, progress func(string)) error
 	deploy  func(ctx context.Context, name string, progress func(string)) (control.Deployed, error)
 	stopped []string // builds that are
@@ -95,12 +96,12 @@ func (f *fake) Detail(name string) (control.BuildDetail, error) {
 	return control.BuildDetail{}, control.ErrNoBuild
 }
 
-func (f *fake) Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) error {
+func (f *fake) Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) (control.Outcome, error) {
 	f.note("%s %s %v", action, name, args)
 	if f.act == nil {
-		return nil
+		return f.outcome, nil
 	}
-	return f.act(ctx, name, args, progress)
+	return f.outcome, f.act(ctx, name, args, progress)
 }
 
 func (f *fake) Deploy(ctx context.Context, name string, wait bool, progress func(string)) (control.Deployed, error) {

@@ -43,8 +43,8 @@ supervisor ends, which is exit code 1.`,
 			if err != nil {
 				return err
 			}
-			q.Since = since.Time
-			if !since.IsZero() && !cmd.Flags().Changed("lines") {
+			q.Since = since.in(zoneOf(cmd))
+			if !q.Since.IsZero() && !cmd.Flags().Changed("lines") {
 				q.Lines = control.MaxLines
 			}
 			return requested(copyLogs(ctx, cl, cmd.OutOrStdout(), names, q))

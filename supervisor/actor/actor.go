@@ -99,7 +99,13 @@ type course struct {
 // earlier is what an earlier run left.
 type earlier struct {
 	before    map[int]state.Generation // its records, until they are adopted
-	leftovers map[int]string           // releases of its generations that are being ended
+	leftovers map[int]leaving          // its generations that are being ended
+}
+
+// leaving is a generation of an earlier run that is being ended.
+type leaving struct {
+	release string            // "": it is not known what to keep for it
+	record  *state.Generation // of an instance of a process, which gets its signal to end; nil: there is none
 }
 
 // New returns the actor of the build called entry.Name. It does nothing until it has been given
@@ -113,7 +119,7 @@ func New(f *Fleet, entry *config.Build) *Actor {
 		state:       &machine.State{},
 		launches:    newLaunches(),
 		generations: map[int]*generation{},
-		earlier:     earlier{leftovers: map[int]string{}},
+		earlier:     earlier{leftovers: map[int]leaving{}},
 		timers:      map[machine.TimerKind]*time.Timer{},
 		oneOffs:     map[string]*task{},
 	}

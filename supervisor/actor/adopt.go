@@ -216,9 +216,10 @@ func (a *Actor) endLeftover(l Leftover, queue *public.Socket) {
 	a.log.Info("leftover generation is ended", "generation", l.N, "pids", l.Pids())
 	next := *a.state
 	next.Ending = append(slices.Clone(next.Ending), l.N)
-	a.state = &next                           // others may be reading the one before
+	a.state = &next // others may be reading the one before
+	var left leaving
 	if v, err := a.versionOf(l); err == nil { // else it is not known what to keep for it
-		a.leftovers[l.N] = v.Release
+		left.release = v.Release
 	}
 	tree := a.Ports.Trees.Remains(l)
 	grace := leftoverGrace
@@ -230,8 +231,13 @@ func (a *Actor) endLeftover(l Leftover, queue *public.Socket) {
 		if p, inFile := a.processOf(name); inFile {
 			sig, grace = p.Signal(), p.Grace(grace)
 		}
-		tree.StopBy(sig)
+		known, written := a.before[l.N]
+		tree.StopBy(sig, known.Asked)
+		if known.Role, known.Asked = roleRetiring, true; written {
+			left.record = &known // for one more supervisor
+		}
 	}
+	a.leftovers[l.N] = left
 	if queue == nil || l.Leader.Pid == 0 { // before a successor starts; what cannot be told so is found by End
 		if err := tree.Terminate(); err != nil {
 			a.log.Debug("leftover generation is not told to end yet", "generation", l.N, "error", err)

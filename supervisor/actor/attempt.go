@@ -27,13 +27,24 @@ type attempt struct {
 	remarks []string // of the one under way, or else the last one
 }
 
+// The values of Attempt.Result.
+const (
+	AttemptRunning   = "running"
+	AttemptBuilt     = "built"
+	AttemptFailed    = "failed"
+	AttemptCancelled = "cancelled"
+
+	attemptUnchanged = "unchanged" // it made nothing, and nobody is told of it
+)
+
 // Attempt is how the making of a release went, or goes.
 type Attempt struct {
 	Started time.Time
 	Took    time.Duration
-	Result  string // running, built, failed, cancelled
+	Result  string // AttemptRunning and so on
 	Release string // "": it made none, or has not yet
 	Error   string
+	Step    string // that was begun last
 	Steps   []build.StepTime
 	Because []string // what had changed; nil: not known yet
 	begun   []string // its steps, in words, as they began
@@ -69,7 +80,7 @@ func (a *Actor) Remarks() []string {
 func (t *attempt) begin(at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.prior, t.now, t.remarks = t.now, &Attempt{Started: at, Result: "running"}, nil
+	t.prior, t.now, t.remarks = t.now, &Attempt{Started: at, Result: AttemptRunning}, nil
 }
 
 // because records what had changed.
@@ -86,7 +97,7 @@ func (t *attempt) step(p build.Progress) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.now != nil && !p.Done && p.Of > 0 {
-		t.now.begun = append(t.now.begun, stepWords(p))
+		t.now.Step, t.now.begun = p.Step, append(t.now.begun, stepWords(p))
 	}
 	if t.now != nil && p.Done {
 		t.now.Steps = append(t.now.Steps, build.StepTime{Name: p.Step, Took: p.Elapsed, Skipped: p.Skipped})
@@ -109,15 +120,14 @@ func (t *attempt) remark(text string) bool {
 	return true
 }
 
-// end records how it went: built, failed or cancelled. An "unchanged" attempt made nothing, so the
-// one before it is still the last.
+// end records how it went. An unchanged attempt made nothing, so the one before it is still the last.
 func (t *attempt) end(result, release, why string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.now == nil {
 		return
 	}
-	if result == "unchanged" {
+	if result == attemptUnchanged {
 		t.now = t.prior
 		return
 	}
@@ -134,7 +144,7 @@ func (t *attempt) last() *Attempt {
 	}
 	b := *t.now
 	b.Steps, b.begun = slices.Clone(b.Steps), slices.Clone(b.begun)
-	if b.Result == "running" {
+	if b.Result == AttemptRunning {
 		b.Took = time.Since(b.Started)
 	}
 	return &b
@@ -198,20 +208,20 @@ func (a *Actor) make(ctx context.Context, e machine.Build, request build.Request
 	switch {
 	case err == nil && fresh:
 		a.log.Info("release built", "release", release.ID, "took", took)
-		a.ended("built", release.ID, "")
+		a.ended(AttemptBuilt, release.ID, "")
 		a.Ports.Reports.Event(Event{Time: a.Ports.Host.Now(), Build: a.name, Event: string(machine.EventBuilt), Release: release.ID,
 			Reason: because(release.Because), By: request.By})
 	case err == nil:
-		a.ended("unchanged", "", "")
+		a.ended(attemptUnchanged, "", "")
 		a.log.Debug("inputs are those of an existing release", "release", release.ID)
 	case ctx.Err() != nil:
-		a.ended("cancelled", "", "")
+		a.ended(AttemptCancelled, "", "")
 		a.log.Info("build cancelled", "took", took)
 		a.tell(machine.BuildFailed{Seq: e.Seq, Cancelled: true})
 		return
 	default:
 		a.countStepKills(err)
-		a.ended("failed", "", err.Error())
+		a.ended(AttemptFailed, "", err.Error())
 		a.logFailed(err)
 		var step *build.StepError
 		final := errors.As(err, &step) && step.Final
@@ -349,8 +359,10 @@ func (a *Actor) running() []string {
 	for _, g := range a.generations {
 		all = append(all, g.version.Release)
 	}
-	for _, release := range a.leftovers {
-		all = append(all, release)
+	for _, left := range a.leftovers {
+		if left.release != "" {
+			all = append(all, left.release)
+		}
 	}
 	for _, t := range a.oneOffs {
 		if t.left() && t.Release != "" {

@@ -46,6 +46,7 @@ type parting struct {
 	leaving atomic.Bool               // told to end: its exit is no event
 	killed  atomic.Pointer[time.Time] // when it is killed if it has not ended by then; nil: it has not been told to end
 	dead    bool                      // its main process has ended
+	asked   bool                      // an instance of a process, which has got its signal to end
 }
 
 // checks is when a generation is checked and probed.
@@ -218,6 +219,9 @@ func (a *Actor) end(n int) {
 	g.killedAfter(grace)
 	if grace > 0 {
 		a.warn("end generation", g.tree.Terminate())
+		if g.asked = g.process != ""; g.asked {
+			a.save() // it does not get its signal again from the next supervisor
+		}
 	}
 	clients := g.hadClients()
 	a.task(func(ctx context.Context) { a.finish(ctx, g, grace, clients) })
@@ -241,8 +245,8 @@ func (a *Actor) isServed(s *public.Socket, but *generation) bool {
 }
 
 // retire lets generation n, which has lost the public name, serve what is in its queue, and finish what
-// it has accepted where it might drop that, and ends it. The grace period covers all of it. A hung generation does not accept its queue, which is passed
-// on.
+// it has accepted where it might drop that, and ends it. The grace period covers all of it. A hung
+// generation does not accept its queue, which is passed on.
 func (a *Actor) retire(n int, hung bool) {
 	g, ok := a.generations[n]
 	if !ok {

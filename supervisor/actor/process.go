@@ -186,7 +186,7 @@ func (a *Actor) adoptProcess(l Leftover, name string, index int) machine.Event {
 		a.log.Warn("process ended while no supervisor watched", "process", name, "pid", l.Leader.Pid, "error", err)
 		return nil
 	}
-	g.tree.StopBy(p.Signal())
+	g.tree.StopBy(p.Signal(), false)
 	if g.launch.Notify {
 		as, err := a.Ports.Host.Identity(a.entry)
 		if err == nil {

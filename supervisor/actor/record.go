@@ -41,7 +41,7 @@ func (a *Actor) record() *state.Record {
 		Proven: st.Proven.Release, ProvenRunKey: st.Proven.RunKey,
 		Fallback: st.Fallback.Release, FallbackRunKey: st.Fallback.RunKey,
 		Bad:      map[string]string{},
-		Restarts: st.Restarts, LastExit: st.LastExit, BuildError: st.BuildErr,
+		Restarts: st.Restarts, RestartsByHand: st.RestartsByHand, LastExit: st.LastExit, BuildError: st.BuildErr,
 		NextGeneration: st.Spawned + 1,
 		Stays:          a.history.stays,
 		Schedules:      a.scheduleRecord(),
@@ -62,10 +62,15 @@ func (a *Actor) record() *state.Record {
 		r.Generations = append(r.Generations, state.Generation{
 			N: g.n, Role: a.role(g.n), Release: g.version.Release, RunKey: g.version.RunKey,
 			Pid: g.tree.Pid(), StartTime: g.tree.StartTime(), BootID: a.BootID,
-			SocketInode: inode, User: &g.user, Process: g.process, Index: g.index,
+			SocketInode: inode, User: &g.user, Process: g.process, Index: g.index, Asked: g.asked,
 		})
 		if tree, ok := st.Tree(g.n); ok && tree.N != st.Candidate.N {
 			r.Generations[len(r.Generations)-1].Since = tree.Since.UTC().Round(0)
+		}
+	}
+	for _, n := range slices.Sorted(maps.Keys(a.leftovers)) {
+		if g := a.leftovers[n].record; g != nil {
+			r.Generations = append(r.Generations, *g)
 		}
 	}
 	return r
@@ -92,7 +97,7 @@ func (a *Actor) restore(r state.Record, releases []build.Release) {
 		return slices.ContainsFunc(releases, func(r build.Release) bool { return r.ID == id })
 	}
 	st.LastBuilt, st.Previous = r.LastBuilt, r.Previous
-	st.Restarts, st.LastExit = r.Restarts, r.LastExit
+	st.Restarts, st.RestartsByHand, st.LastExit = r.Restarts, r.RestartsByHand, r.LastExit
 	st.Spawned = max(r.NextGeneration-1, 0)
 	a.history.restored(r.Stays)
 	a.hooks.alerted = r.Alerted

@@ -117,7 +117,7 @@ func (c Client) Log(ctx context.Context, name string, q LogQuery, each func([]by
 // Act carries out an action on a build and returns when its result holds, or with the reason why it
 // cannot. progress, which may be nil, is told what is going on. Ending ctx ends the waiting, not
 // the action.
-func (c Client) Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) error {
+func (c Client) Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) (Outcome, error) {
 	query := url.Values{}
 	for key, value := range args {
 		query.Set(key, value)
@@ -126,11 +126,11 @@ func (c Client) Act(ctx context.Context, name, action string, args map[string]st
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
-	_, err := c.follow(ctx, path, progress)
+	last, err := c.follow(ctx, path, progress)
 	if errors.Is(err, ErrBrokeOff) {
-		return c.brokeOff(ctx, action+" "+name, err)
+		err = c.brokeOff(ctx, action+" "+name, err)
 	}
-	return err
+	return last.Outcome, err
 }
 
 // brokeOff says why a command got no result: where a supervisor is running again, it was overtaken.
@@ -150,11 +150,14 @@ func (c Client) Deploy(ctx context.Context, name string, wait bool, progress fun
 	if !wait {
 		path += "?wait=no"
 	}
-	d, err := c.follow(ctx, path, progress)
+	last, err := c.follow(ctx, path, progress)
 	if errors.Is(err, ErrBrokeOff) {
 		err = c.brokeOff(ctx, "deploy "+name, err)
 	}
-	return d, err
+	if err != nil || last.Deployed == nil {
+		return Deployed{}, err
+	}
+	return *last.Deployed, nil
 }
 
 // Upgrade makes the supervisor execute the new program in its place, and returns when the new one
@@ -172,26 +175,24 @@ func (c Client) Upgrade(ctx context.Context, progress func(string)) (Status, err
 // ErrBrokeOff means that the supervisor ended before it sent a result.
 var ErrBrokeOff = errors.New("the supervisor ended before it was done")
 
-// follow posts to path and passes each step to progress until the result comes.
-func (c Client) follow(ctx context.Context, path string, progress func(string)) (d Deployed, err error) {
+// follow posts to path and passes each step to progress until the last one comes, which has the result.
+func (c Client) follow(ctx context.Context, path string, progress func(string)) (last step, err error) {
 	body, err := c.do(ctx, http.MethodPost, path)
 	if err != nil {
-		return d, err
+		return last, err
 	}
 	defer body.Close()
 	for in := json.NewDecoder(body); ; {
 		var s step
 		switch err := in.Decode(&s); {
 		case ctx.Err() != nil:
-			return d, ctx.Err()
+			return last, ctx.Err()
 		case err != nil:
-			return d, fmt.Errorf("%w: %w", ErrBrokeOff, err)
+			return last, fmt.Errorf("%w: %w", ErrBrokeOff, err)
 		case s.Error != "":
-			return d, &Error{http.StatusOK, s.Error}
-		case s.Result != "" && s.Deployed != nil:
-			return *s.Deployed, nil
+			return last, &Error{http.StatusOK, s.Error}
 		case s.Result != "":
-			return d, nil
+			return s, nil
 		case progress != nil:
 			progress(s.Progress)
 		}

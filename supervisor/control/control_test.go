@@ -89,9 +89,9 @@ func (f *fake) Upgrade(ctx context.Context, progress func(string)) error {
 	return errors.New("it does not accept the file")
 }
 
-func (f *fake) Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) error {
+func (f *fake) Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) (Outcome, error) {
 	if name != "development" {
-		return fmt.Errorf("%w: %q is not in builds.toml", ErrNoBuild, name)
+		return Outcome{}, fmt.Errorf("%w: %q is not in builds.toml", ErrNoBuild, name)
 	}
 	f.mu.Lock()
 	f.acted = append(f.acted, action)
@@ -101,25 +101,26 @@ func (f *fake) Act(ctx context.Context, name, action string, args map[string]str
 		progress("step 1 of 2")
 		progress("step 2 of 2")
 		if args["fail"] != "" {
-			return errors.New("install: exit code 1")
+			return Outcome{}, errors.New("install: exit code 1")
 		}
 		if args["upgraded"] != "" {
 			panic(http.ErrAbortHandler) // an exec would end the connection here
 		}
 	case "rollback":
-		return errors.New("release " + args["to"] + " is not kept")
+		return Outcome{}, errors.New("release " + args["to"] + " is not kept")
 	case "restart":
 		progress("draining")
 		select {
 		case <-f.hold:
 		case <-ctx.Done():
-			return ctx.Err()
+			return Outcome{}, ctx.Err()
 		}
 	case "stop":
+		return Outcome{Already: true}, nil
 	default:
-		return fmt.Errorf("%w: %q", ErrNoAction, action)
+		return Outcome{}, fmt.Errorf("%w: %q", ErrNoAction, action)
 	}
-	return nil
+	return Outcome{}, nil
 }
 
 func (f *fake) Deploy(_ context.Context, name string, wait bool, progress func(string)) (Deployed, error) {
@@ -242,10 +243,10 @@ func TestStatusHasTheContractsKeys(t *testing.T) {
 	code, text := raw(t, c, "GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n")
 	want := `{"version":"1.4.0","pid":812,"started":"2026-11-23T09:00:00Z","config":{"path":"builds.toml","loaded":"2026-11-23T09:00:00Z","error":""},` +
 		`"front":{"address":"","trouble":""},"dashboard":{"address":"","trouble":""},"metrics":{"address":"","trouble":""},"log":{"address":"","trouble":""},` +
-		`"builds":[{"name":"development","state":"running","reason":"","release":"r1","pid":913,"since":"2026-11-23T09:00:00Z","restarts":0,"last_exit":"",` +
-		`"socket":"/opt/medctrl/backend/development/gunicorn.sock","location":"/api","healthy":true,"building":false,"build_error":"","releases":["r1"],"memory":0,"cpu":0,"queue":0,"sandbox":false,"limits":{"core":0},"replicas":{"want":0,"ready":0,"pids":null},"schedules":[]},` +
-		`{"name":"new","state":"building","reason":"","release":"","pid":0,"since":"0001-01-01T00:00:00Z","restarts":0,"last_exit":"","socket":"","location":"",` +
-		`"healthy":false,"building":false,"build_error":"","releases":[],"memory":0,"cpu":0,"queue":0,"sandbox":false,"limits":{"core":0},"replicas":{"want":0,"ready":0,"pids":null},"schedules":[]}]}` + "\n"
+		`"builds":[{"name":"development","state":"running","reason":"","release":"r1","pid":913,"since":"2026-11-23T09:00:00Z","restarts":0,"restarts_by_hand":0,"last_exit":"",` +
+		`"socket":"/opt/medctrl/backend/development/gunicorn.sock","location":"/api","healthy":true,"building":false,"build_error":"","pinned":false,"releases":["r1"],"memory":0,"cpu":0,"queue":0,"sandbox":false,"limits":{"core":0},"replicas":{"want":0,"ready":0,"pids":null},"schedules":[]},` +
+		`{"name":"new","state":"building","reason":"","release":"","pid":0,"since":"0001-01-01T00:00:00Z","restarts":0,"restarts_by_hand":0,"last_exit":"","socket":"","location":"",` +
+		`"healthy":false,"building":false,"build_error":"","pinned":false,"releases":[],"memory":0,"cpu":0,"queue":0,"sandbox":false,"limits":{"core":0},"replicas":{"want":0,"ready":0,"pids":null},"schedules":[]}]}` + "\n"
 	if code != 200 || text != want {
 		t.Errorf("%d\n%s\nwant\n%s", code, text, want)
 	}
@@ -328,7 +329,7 @@ func TestOnlyRootAndOurselvesMayWrite(t *testing.T) {
 	go func() { done <- serve(ctx, ln, a) }()
 	c := Client{Socket: path}
 	var refused *Error
-	if err := c.Act(ctx, "development", "stop", nil, nil); !errors.As(err, &refused) || refused.Status != http.StatusForbidden {
+	if _, err := c.Act(ctx, "development", "stop", nil, nil); !errors.As(err, &refused) || refused.Status != http.StatusForbidden {
 		t.Errorf("Act: %v", err)
 	}
 	if _, err := c.Reload(ctx, true); !errors.As(err, &refused) || refused.Status != http.StatusForbidden {
@@ -369,16 +370,16 @@ func TestActionShowsItsProgressAndItsResult(t *testing.T) {
 	_, c := start(t)
 	var said []string
 	note := func(line string) { said = append(said, line) }
-	if err := c.Act(t.Context(), "development", "rebuild", nil, note); err != nil {
+	if _, err := c.Act(t.Context(), "development", "rebuild", nil, note); err != nil {
 		t.Fatal(err)
 	}
 	if want := []string{"step 1 of 2", "step 2 of 2"}; !reflect.DeepEqual(said, want) {
 		t.Errorf("progress %q, want %q", said, want)
 	}
-	if err := c.Act(t.Context(), "development", "rebuild", map[string]string{"fail": "1"}, nil); err == nil || err.Error() != "install: exit code 1" {
+	if _, err := c.Act(t.Context(), "development", "rebuild", map[string]string{"fail": "1"}, nil); err == nil || err.Error() != "install: exit code 1" {
 		t.Errorf("failing rebuild: %v", err)
 	}
-	if err := c.Act(t.Context(), "development", "rollback", map[string]string{"to": "r 0&"}, nil); err == nil || err.Error() != "release r 0& is not kept" {
+	if _, err := c.Act(t.Context(), "development", "rollback", map[string]string{"to": "r 0&"}, nil); err == nil || err.Error() != "release r 0& is not kept" {
 		t.Errorf("rollback: %v", err)
 	}
 }

@@ -114,7 +114,7 @@ func TestUpgradeIsDoneWhenTheSuccessorAnswers(t *testing.T) {
 func TestCommandThatAnUpgradeOvertookSaysSo(t *testing.T) {
 	t.Parallel()
 	_, c := start(t)
-	err := c.Act(t.Context(), "development", "rebuild", map[string]string{"upgraded": "yes"}, nil)
+	_, err := c.Act(t.Context(), "development", "rebuild", map[string]string{"upgraded": "yes"}, nil)
 	if err == nil || !strings.Contains(err.Error(), "overtaken by an upgrade") {
 		t.Error(err)
 	}
@@ -175,7 +175,8 @@ func TestServeEndsWhateverItsClientsDo(t *testing.T) {
 	}()
 	acting := make(chan struct{})
 	go func() {
-		ended <- c.Act(context.Background(), "development", "restart", nil, func(string) { close(acting) })
+		_, err := c.Act(context.Background(), "development", "restart", nil, func(string) { close(acting) })
+		ended <- err
 	}()
 	<-acting
 	<-follows

@@ -34,7 +34,7 @@ type Backend interface {
 	// Act starts, stops, restarts, rebuilds or rolls back a build, and returns when the result
 	// holds or cannot. It returns when ctx ends, which ends the waiting, not the action. The API
 	// responds with 404 to errors that wrap ErrNoBuild or ErrNoAction.
-	Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) error
+	Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) (Outcome, error)
 	// Deploy has what is in a build's source now built, where it has changed, and returns when it
 	// serves, or the reason why it does not. Otherwise it is as Act.
 	Deploy(ctx context.Context, name string, wait bool, progress func(string)) (Deployed, error)
@@ -413,7 +413,8 @@ type step struct {
 	Progress string    `json:"progress,omitempty"`
 	Result   string    `json:"result,omitempty"`
 	Deployed *Deployed `json:"deployed,omitempty"` // with the result of a deploy that was waited for
-	Error    string    `json:"error,omitempty"`
+	Outcome
+	Error string `json:"error,omitempty"`
 }
 
 func (a *api) act(w http.ResponseWriter, r *http.Request, name, action string) {
@@ -424,27 +425,28 @@ func (a *api) act(w http.ResponseWriter, r *http.Request, name, action string) {
 	a.log.Debug("action requested", "build", name, "action", action, "by", Who(r.Context()))
 	if action == "deploy" {
 		wait := args["wait"] != "no"
-		a.followTo(w, r, func(ctx context.Context, progress func(string)) (*Deployed, error) {
+		a.followTo(w, r, func(ctx context.Context, progress func(string)) (step, error) {
 			d, err := a.backend.Deploy(ctx, name, wait, progress)
 			if err != nil || !wait {
-				return nil, err
+				return step{}, err
 			}
-			return &d, nil
+			return step{Deployed: &d}, nil
 		})
 		return
 	}
-	a.follow(w, r, func(ctx context.Context, progress func(string)) error {
-		return a.backend.Act(ctx, name, action, args, progress)
+	a.followTo(w, r, func(ctx context.Context, progress func(string)) (step, error) {
+		o, err := a.backend.Act(ctx, name, action, args, progress)
+		return step{Outcome: o}, err
 	})
 }
 
 // follow responds with a line for each step that do reports, and with its result.
 func (a *api) follow(w http.ResponseWriter, r *http.Request, do func(context.Context, func(string)) error) {
-	a.followTo(w, r, func(ctx context.Context, progress func(string)) (*Deployed, error) { return nil, do(ctx, progress) })
+	a.followTo(w, r, func(ctx context.Context, progress func(string)) (step, error) { return step{}, do(ctx, progress) })
 }
 
 // followTo is follow of what may have more to say of its result.
-func (a *api) followTo(w http.ResponseWriter, r *http.Request, do func(context.Context, func(string)) (*Deployed, error)) {
+func (a *api) followTo(w http.ResponseWriter, r *http.Request, do func(context.Context, func(string)) (step, error)) {
 	var mu sync.Mutex // progress may come from any goroutine of the backend
 	begun, ended := false, false
 	conn := http.NewResponseController(w)
@@ -459,7 +461,7 @@ func (a *api) followTo(w http.ResponseWriter, r *http.Request, do func(context.C
 		conn.Flush()
 		conn.SetWriteDeadline(time.Time{})
 	}
-	deployed, err := do(r.Context(), func(line string) {
+	last, err := do(r.Context(), func(line string) {
 		mu.Lock()
 		defer mu.Unlock()
 		if !ended {
@@ -471,7 +473,8 @@ func (a *api) followTo(w http.ResponseWriter, r *http.Request, do func(context.C
 	ended = true
 	switch {
 	case err == nil:
-		say(step{Result: "done", Deployed: deployed})
+		last.Result = "done"
+		say(last)
 	case begun:
 		say(step{Error: err.Error()})
 	default:

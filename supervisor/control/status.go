@@ -41,8 +41,9 @@ type BuildStatus struct {
 	Reason        string    `json:"reason"`
 	Release       string    `json:"release"`
 	Pid           int       `json:"pid"`
-	Since         time.Time `json:"since"` // when the serving generation took over; zero: nothing serves
-	Restarts      int       `json:"restarts"`
+	Since         time.Time `json:"since"`    // when the serving generation took over; zero: nothing serves
+	Restarts      int       `json:"restarts"` // all of them, those that a person asked for included
+	ByHand        int       `json:"restarts_by_hand"`
 	LastExit      string    `json:"last_exit"`
 	Socket        string    `json:"socket"`
 	Location      string    `json:"location"`
@@ -53,6 +54,10 @@ type BuildStatus struct {
 	Warnings      []string  `json:"warnings,omitempty"`       // what should be changed although it works
 	NextTry       time.Time `json:"next_try,omitzero"`        // when something that failed is tried again by itself
 	Proving       string    `json:"proving,omitempty"`        // release that is being checked before it takes over
+	ProvingSince  time.Time `json:"proving_since,omitzero"`   // since when
+	Pinned        bool      `json:"pinned"`                   // somebody rolled back to what serves: it does until the inputs change, or a rebuild
+	Failed        *Failed   `json:"failed,omitempty"`         // what is newer and does not serve; nil: nothing
+	Remedy        string    `json:"remedy,omitempty"`         // what to do about it, in a sentence; "": nothing is needed
 	Releases      []string  `json:"releases"`                 // kept, oldest first
 	Commit        *Commit   `json:"commit,omitempty"`         // that the release was made at; nil: not known
 	Memory        uint64    `json:"memory"`                   // bytes in RAM of the server's tree; 0: nothing is running, or not known
@@ -69,6 +74,14 @@ type BuildStatus struct {
 	Schedules []ScheduleStatus `json:"schedules"`       // in the order of the file
 
 	Elsewhere *Elsewhere `json:"elsewhere,omitempty"` // nil: this host does everything
+}
+
+// Failed is what was to serve and does not: a release that was not made, or one that did not pass its check.
+type Failed struct {
+	Release string    `json:"release,omitempty"` // "": none was made
+	Step    string    `json:"step,omitempty"`    // of the attempt that made none, where it is known
+	At      time.Time `json:"at,omitzero"`       // of the last failure; zero: not known
+	Tries   int       `json:"tries"`             // failures in a row; 0: not known
 }
 
 // Elsewhere is what of a build another host does, as once_on says.
@@ -189,6 +202,19 @@ type Commit struct {
 	Changed int       `json:"changed"` // files of the release that were not as committed
 }
 
+// Outcome is what has come of an action beside its result.
+type Outcome struct {
+	Already    bool        `json:"already,omitempty"`     // the result held before: nothing was done
+	RolledBack *RolledBack `json:"rolled_back,omitempty"` // of a rollback
+}
+
+// RolledBack is which release came in the place of which.
+type RolledBack struct {
+	From  string    `json:"from"` // the one that served; "": none did
+	To    string    `json:"to"`
+	Built time.Time `json:"built,omitzero"` // when To was made; zero: not known
+}
+
 // Deployed is what has come of a deploy.
 type Deployed struct {
 	Release string   `json:"release"`      // the one that serves
@@ -252,6 +278,12 @@ func (s Status) MarshalJSON() ([]byte, error) {
 func (b BuildStatus) normal() BuildStatus {
 	b.Since = b.Since.UTC().Truncate(time.Second)
 	b.NextTry = b.NextTry.UTC().Truncate(time.Second)
+	b.ProvingSince = b.ProvingSince.UTC().Truncate(time.Second)
+	if b.Failed != nil {
+		failed := *b.Failed
+		failed.At = failed.At.UTC().Truncate(time.Second)
+		b.Failed = &failed
+	}
 	if b.Releases == nil {
 		b.Releases = []string{}
 	}
@@ -336,6 +368,13 @@ func (d Deployed) MarshalJSON() ([]byte, error) {
 		d.Doubts = []string{}
 	}
 	return json.Marshal(plain(d))
+}
+
+// MarshalJSON keeps the promise about the time.
+func (r RolledBack) MarshalJSON() ([]byte, error) {
+	type plain RolledBack
+	r.Built = r.Built.UTC().Truncate(time.Second)
+	return json.Marshal(plain(r))
 }
 
 // MarshalJSON keeps the promise about the time.

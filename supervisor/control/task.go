@@ -187,8 +187,8 @@ func cutOff(ctx context.Context, err error) {
 }
 
 // Run has a command run and returns how it ended. The streams are its input, output and error output,
-// and stay the caller's. started is told of it once it is running. Where the supervisor ends before it, the error wraps
-// ErrBrokeOff: the command goes on for some seconds, for Attend.
+// and stay the caller's. started is told of it once it is running. Where the supervisor ends before it,
+// the error wraps ErrBrokeOff: the command goes on for some seconds, for Attend.
 func (c Client) Run(ctx context.Context, name string, r RunRequest, started func(TaskStatus)) (TaskStatus, error) {
 	text, err := json.Marshal(r)
 	if err != nil {

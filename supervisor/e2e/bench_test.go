@@ -6,57 +6,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
-
-// supervised is one way to keep a gunicorn of the tiny project running, measured next to the
-// others.
-type supervised struct {
-	name   string
-	socket string
-	master func() int // pid of the gunicorn that should serve now; 0 while there is none
-}
-
-// BenchmarkCrash kills the gunicorn master with -9, again and again under 100 requests a second,
-// and measures how long it is until the next good answer to a request sent after the kill, and what
-// was lost. Debian's supervisor and runit, if installed, run the same gunicorn in the way their own
-// documentation shows.
-func BenchmarkCrash(b *testing.B) {
-	for _, way := range []struct {
-		name  string
-		start func(testing.TB) *supervised
-	}{{"medctrl-supervisor", ours}, {"supervisor", bySupervisord}, {"runit", byRunit}} {
-		b.Run(way.name, func(b *testing.B) {
-			s := way.start(b)
-			if s == nil {
-				b.Skip(way.name + " is not installed")
-			}
-			waitAnswer(b, s.socket)
-			tr := StartLoad(b, Load{Network: "unix", Addr: s.socket, Rate: 100})
-			var took []time.Duration
-			for b.Loop() {
-				tr.WaitMore(b, 50)
-				pid := s.master()
-				if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-					b.Fatal(err)
-				}
-				begun := time.Now()
-				waitAnswerFrom(b, s, pid)
-				took = append(took, time.Since(begun))
-				// Longer than a stable life takes here, so that no backoff is measured.
-				tr.WaitMore(b, 120)
-			}
-			r := tr.Stop()
-			b.ReportMetric(0, "ns/op")
-			b.ReportMetric(ms(median(took)), "ms/next-answer")
-			b.ReportMetric(float64(r.Lost())/float64(len(took)), "lost/crash")
-			b.ReportMetric(float64(r.Total), "requests")
-		})
-	}
-}
 
 // BenchmarkEdit saves a settings file under load and measures the time until the new release
 // answers, compared with the time that the same gunicorn started by hand needs for its first
@@ -106,50 +59,6 @@ func gunicornAlone(b *testing.B, w *World) time.Duration {
 	return took
 }
 
-// BenchmarkPeersIdle measures what Debian's supervisor and runit need to watch trivial children:
-// memory (PSS, all their own processes) and CPU ticks (10 ms each) in 5 s of idleness.
-// BenchmarkIdle of the package process is the same for our own.
-func BenchmarkPeersIdle(b *testing.B) {
-	for _, n := range []int{1, 100, 1000} {
-		for _, peer := range []struct {
-			name  string
-			start func(testing.TB, int) []int
-		}{{"supervisor", supervisordWith}, {"runit", runitWith}} {
-			b.Run(fmt.Sprintf("%s/%d", peer.name, n), func(b *testing.B) {
-				var memory, ticks, processes int
-				for b.Loop() {
-					own := peer.start(b, n)
-					if own == nil {
-						b.Skip(peer.name + " is not installed")
-					}
-					before := cpuTicks(b, own)
-					<-time.After(5 * time.Second) // this is what is measured: five idle seconds
-					ticks = cpuTicks(b, own) - before
-					memory, processes = pssKB(b, own), len(own)
-				}
-				b.ReportMetric(0, "ns/op")
-				b.ReportMetric(float64(memory)/1024, "MB-PSS")
-				b.ReportMetric(float64(ticks), "ticks/5s")
-				b.ReportMetric(float64(processes), "own-processes")
-			})
-		}
-	}
-}
-
-func ours(t testing.TB) *supervised {
-	t.Helper()
-	w := NewWorld(t, One(`stable_after = "1s"`))
-	w.Start()
-	w.WaitState("one", "running")
-	return &supervised{name: "medctrl-supervisor", socket: w.Socket("one"), master: func() int {
-		st, err := w.Status()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return st.Build("one").Pid
-	}}
-}
-
 func median(all []time.Duration) time.Duration {
 	all = slices.Clone(all)
 	slices.Sort(all)
@@ -164,17 +73,6 @@ func waitAnswer(t testing.TB, socket string) {
 	Eventually(t, 30*time.Second, "an answer on "+socket, func() (bool, string) {
 		a, err := Ask("unix", socket, "/")
 		return err == nil && a.Status == 200, fmt.Sprint(a, err)
-	})
-}
-
-// waitAnswerFrom waits for a good answer that does not come from the master that was killed or its
-// workers.
-func waitAnswerFrom(t testing.TB, s *supervised, killed int) {
-	t.Helper()
-	Eventually(t, 60*time.Second, "an answer after the crash", func() (bool, string) {
-		a, err := Ask("unix", s.socket, "/")
-		ok := err == nil && a.Status == 200 && !strings.Contains(a.Body, fmt.Sprintf(`"master": %d,`, killed)) && !strings.Contains(a.Body, `"master": 1,`)
-		return ok, fmt.Sprint(a, err)
 	})
 }
 

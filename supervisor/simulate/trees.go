@@ -246,7 +246,7 @@ func (h *handle) Private() string {
 }
 
 // StopBy changes nothing: they all end by SIGTERM here.
-func (h *handle) StopBy(syscall.Signal) {}
+func (h *handle) StopBy(syscall.Signal, bool) {}
 
 // Bound limits nothing either.
 func (k trees) Bound(string, config.Limits, bool) error { return nil }

@@ -121,7 +121,7 @@ func Here(o *Options) (_ *World, err error) {
 	w.Sockets = sockets{root: root, log: log, guard: listener.NewGuard(log.Named("guard")), holder: holder}
 	w.Releases = releases{root: root, Maker: maker}
 	w.Host = host{environ: environ}
-	w.Files = files{environ}
+	w.Files = files{string(root), environ}
 	w.Past = &past{given: given, holder: holder, log: log}
 	w.Control = commands
 	w.Own = &own{root: root, id: w.RootID, lock: lock, commands: commands, watcher: ownWatcher, log: log.Named("own")}
