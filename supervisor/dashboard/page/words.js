@@ -96,13 +96,8 @@ function commit(c) {
     (c.changed ? ", " + count(c.changed, "file", "files") + " changed since" : ""));
 }
 
-function remedy(b) {
-  if (b.remedy) return plain(b.remedy);
-  if (b.state === "failed" || (b.build_error && !b.building)) return "Fix what is named and it builds by itself." + (b.release ? " Release " + b.release + " is still serving." : "");
-  if (b.state === "backoff") return "It starts again by itself, and at once when its settings are fixed.";
-  if (b.state === "unhealthy") return "It is replaced by itself if that goes on.";
-  return "";
-}
+// remedy is what to do about a build, in the supervisor's words.
+const remedy = (b) => (b.remedy ? "What to do: " + plain(b.remedy) + "." : "");
 
 // older is the release that served before, as far as it is kept.
 function older(b) {
