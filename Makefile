@@ -62,6 +62,7 @@ help:
 	@echo 'make mutate   changes the code of MUTATE=$(MUTATE) in small ways and names those that no test of the package notices: many minutes'
 	@echo 'make test-packages  the .deb installed, upgraded under load, removed and purged in a booted Debian; SYSTEMD_SUITE=trixie for another one: root only'
 	@echo 'make test-kubernetes  what `export kubernetes` writes, under load on a cluster of one node; Kubernetes is compiled once, which takes half an hour: root only'
+	@echo 'make test-dashboard  the dashboard in a Chromium with 1, 10 and 50 builds: axe-core, first paint, log lines; make pictures: docs/dashboard.png'
 	@echo 'make attack   attempts to break in, by users, builds, clients and sources that are hostile: root only'
 	@echo 'make test     make unit, with the race detector, 2,000 histories, make e2e, make test-systemd where its container was made, then each fuzz target for a second'
 	@echo 'make cover    how much of each package the unit tests reach; fails if that is under COVER=$(COVER) %'
@@ -202,6 +203,15 @@ test-kubernetes: needs-go
 	@programs=$$(GO=$(GO) .ci/kubernetes-binaries); case "$$programs" in \
 	skip:*) echo "the tests on Kubernetes: $$programs" ;; \
 	*) GO=$(GO) .ci/test-kubernetes "$$programs" $(TESTFLAGS) ;; esac
+
+# Skipped, saying why, where there is no Chromium, node or npm.
+.PHONY: test-dashboard pictures
+test-dashboard: needs-go
+	@GO=$(GO) .ci/test-dashboard test
+
+# A quarter of an hour, so that the charts have something to show.
+pictures: needs-go
+	@GO=$(GO) .ci/test-dashboard pictures
 
 # As root: the attackers are users of a mount namespace of its own. No part of `make test`: it uses the
 # processors for a minute or more, and of what is run there only the booted service mostly waits, for 20 s.

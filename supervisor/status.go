@@ -169,7 +169,7 @@ func historyOf(v *actor.View, releases []build.Release) []control.ReleaseStatus 
 		stay := v.Stays[r.ID]
 		all = append(all, control.ReleaseStatus{
 			Release: r.ID, Built: r.Created, Serves: r.ID == v.State.Serving.Version.Release, Bad: badOf(v.State, r.ID),
-			Since: stay.Since, Until: stay.Until, Ended: stay.Ended, Commit: commitOf(r.Commit), By: r.By, Because: r.Because,
+			Since: stay.Since, Until: stay.Until, Ended: stay.Ended, Commit: commitOf(r.Commit), By: r.By, Because: r.Because, Steps: stepsOf(r.Steps),
 		})
 	}
 	return all
@@ -200,10 +200,15 @@ func attemptOf(t *actor.Attempt, releases []build.Release) *control.BuildResult 
 		return nil
 	}
 	b := &control.BuildResult{Release: t.Release, Started: t.Started, Took: t.Took.Seconds(), Result: t.Result, Error: t.Error}
-	for _, step := range t.Steps {
-		b.Steps = append(b.Steps, control.StepTook{Step: step.Name, Took: step.Took.Seconds(), Skipped: step.Skipped})
-	}
+	b.Steps = stepsOf(t.Steps)
 	return b
+}
+
+func stepsOf(steps []build.StepTime) (all []control.StepTook) {
+	for _, step := range steps {
+		all = append(all, control.StepTook{Step: step.Name, Took: step.Took.Seconds(), Skipped: step.Skipped})
+	}
+	return all
 }
 
 // Act carries out a command on a build and returns when its result holds, or with the reason why it

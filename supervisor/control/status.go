@@ -187,6 +187,8 @@ type ReleaseStatus struct {
 	Commit  *Commit  `json:"commit,omitempty"`  // of the source when it was made; nil: not known
 	By      string   `json:"by,omitempty"`      // the person who asked for it; "": an edit did, or nobody is known
 	Because []string `json:"because,omitempty"` // what had changed since the release before
+
+	Steps []StepTook `json:"steps,omitempty"` // by which it was made
 }
 
 // Commit is what a source's checkout was at when a release was made of it. Its texts are other
