@@ -26,6 +26,7 @@ type Record struct {
 	FallbackRunKey string            `json:"fallback_run_key,omitempty"`
 	Bad            map[string]string `json:"bad,omitempty"` // releases not to be tried again, and why
 	Trial          *Trial            `json:"trial,omitempty"`
+	Wish           string            `json:"wish,omitempty"` // what somebody asked for that is not done: restart, rebuild or rebuild --fresh
 	Restarts       int               `json:"restarts,omitempty"`
 	LastExit       string            `json:"last_exit,omitempty"`
 	BuildError     string            `json:"build_error,omitempty"`
