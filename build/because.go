@@ -92,6 +92,9 @@ func (j *job) differences() []string {
 	}
 	m := readManifest(j.before.Dir)
 	all, files := j.otherDifferences(m.Made), j.fileDifferences(m)
+	if j.damage != "" {
+		all = append(all, j.damage)
+	}
 	more := 0
 	if room := max(mostNamed-len(all), 1); len(files) > room {
 		more = len(files) - room

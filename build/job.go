@@ -63,6 +63,7 @@ type findings struct {
 	requirements string        // hash of that
 	environment  string        // what stands for the requirements
 	venvID, venv string        // of the environment, which may be one of several of these requirements
+	damage       string        // why it is not the one before; "": nothing has become of that
 	reader       inputs.Reader // whom the source is read for
 	source       inputs.Tree
 	hash         string // of all of it

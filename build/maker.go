@@ -226,7 +226,7 @@ func (m *Maker) prepare(ctx context.Context, r Request) (_ *job, err error) {
 	if len(j.all) > 0 {
 		j.before = &j.all[len(j.all)-1]
 	}
-	j.chooseEnvironment()
+	j.chooseEnvironment(ctx)
 	app, err := inputs.Resolved(j.b)
 	if err != nil {
 		return nil, err

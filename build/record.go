@@ -18,6 +18,8 @@ import (
 type environmentRecord struct {
 	Complete bool `json:"complete"` // everything is installed, sealed and on the disk
 	Gunicorn bool `json:"gunicorn"` // gunicorn can be imported
+	// Sum is what environmentSum said of it then; "": an earlier version of this program made it.
+	Sum string `json:"sum,omitempty"`
 }
 
 // environmentRecordPath is the record of the environment at venv.

@@ -41,6 +41,7 @@ func (a *Actor) record() *state.Record {
 		Proven: st.Proven.Release, ProvenRunKey: st.Proven.RunKey,
 		Fallback: st.Fallback.Release, FallbackRunKey: st.Fallback.RunKey,
 		Bad:      map[string]string{},
+		Wish:     wishOf(st),
 		Restarts: st.Restarts, RestartsByHand: st.RestartsByHand, LastExit: st.LastExit, BuildError: st.BuildErr,
 		NextGeneration: st.Spawned + 1,
 		Stays:          a.history.stays,
@@ -74,6 +75,31 @@ func (a *Actor) record() *state.Record {
 		}
 	}
 	return r
+}
+
+// What somebody asked for is carried on by the next supervisor, in whatever way this one ends.
+const (
+	wishRestart = "restart"
+	wishRebuild = "rebuild"
+	wishFresh   = "rebuild --fresh"
+)
+
+// wishOf returns what was asked for and is neither done nor has failed. An attempt that migrates is not
+// begun once more unless somebody asks again.
+func wishOf(st *machine.State) string {
+	b := st.Building
+	uncommitted := b.Running && !b.Committed
+	switch {
+	case st.Want != machine.WantServe:
+		return ""
+	case st.NeedBuild == machine.NeedFresh, uncommitted && b.Fresh:
+		return wishFresh
+	case st.NeedBuild == machine.NeedForced, uncommitted && b.Forced:
+		return wishRebuild
+	case st.Again, st.Candidate.N != 0 && st.Candidate.Asked:
+		return wishRestart
+	}
+	return ""
 }
 
 func (a *Actor) role(n int) string {
@@ -132,6 +158,14 @@ func (a *Actor) restore(r state.Record, releases []build.Release) {
 			interrupted[v] = true
 			*st = st.Interrupted(v)
 		}
+	}
+	switch r.Wish {
+	case wishRestart:
+		st.Again = r.Release != ""
+	case wishRebuild:
+		st.NeedBuild = machine.NeedForced
+	case wishFresh:
+		st.NeedBuild = machine.NeedFresh
 	}
 	if r.Release == "" {
 		return

@@ -2,6 +2,7 @@ package control
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,6 +33,7 @@ type fake struct {
 	hold      chan struct{} // if set, Act waits for it, or for its ctx
 	tasks     map[string]*fakeTask
 	ran       []RunRequest
+	release   string // of development; "": r1
 }
 
 func (f *fake) Detail(name string) (BuildDetail, error) {
@@ -43,12 +45,16 @@ func (f *fake) Detail(name string) (BuildDetail, error) {
 	return BuildDetail{}, fmt.Errorf("%w: %q", ErrNoBuild, name)
 }
 
-func (f *fake) Samples() Samples { return Samples{Every: 30, Builds: map[string][]Sample{"development": {{Memory: 1}}, "new": {{Memory: 2}}}} }
+func (f *fake) Samples() Samples {
+	return Samples{Every: 30, Builds: map[string][]Sample{"development": {{Memory: 1}}, "new": {{Memory: 2}}}}
+}
 
 func (f *fake) Status(bool) Status {
 	at := time.Date(2026, 11, 23, 10, 0, 0, 5e8, time.FixedZone("CET", 3600))
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	return Status{Version: "1.4.0", Pid: 812, Started: at, Config: ConfigStatus{Path: "builds.toml", Loaded: at},
-		Builds: []BuildStatus{{Name: "development", State: "running", Release: "r1", Pid: 913, Since: at, Healthy: true,
+		Builds: []BuildStatus{{Name: "development", State: "running", Release: cmp.Or(f.release, "r1"), Pid: 913, Since: at, Healthy: true,
 			Socket: "/opt/medctrl/backend/development/gunicorn.sock", Location: "/api", Releases: []string{"r1"}}, {Name: "new", State: "building"}}}
 }
 
@@ -95,7 +101,16 @@ func (f *fake) Act(ctx context.Context, name, action string, args map[string]str
 	}
 	f.mu.Lock()
 	f.acted = append(f.acted, action)
+	if args["upgraded"] == "done" {
+		f.release = "r0"
+	}
 	f.mu.Unlock()
+	if args["upgraded"] != "" && f.times(action) == 1 {
+		if args["upgraded"] == "said" {
+			progress("step 1 of 2")
+		}
+		panic(http.ErrAbortHandler) // an exec would end the connection here
+	}
 	switch action {
 	case "rebuild":
 		progress("step 1 of 2")
@@ -103,10 +118,10 @@ func (f *fake) Act(ctx context.Context, name, action string, args map[string]str
 		if args["fail"] != "" {
 			return Outcome{}, errors.New("install: exit code 1")
 		}
-		if args["upgraded"] != "" {
-			panic(http.ErrAbortHandler) // an exec would end the connection here
-		}
 	case "rollback":
+		if args["upgraded"] != "" {
+			return Outcome{}, nil
+		}
 		return Outcome{}, errors.New("release " + args["to"] + " is not kept")
 	case "restart":
 		progress("draining")
@@ -121,6 +136,17 @@ func (f *fake) Act(ctx context.Context, name, action string, args map[string]str
 		return Outcome{}, fmt.Errorf("%w: %q", ErrNoAction, action)
 	}
 	return Outcome{}, nil
+}
+
+func (f *fake) times(action string) (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, a := range f.acted {
+		if a == action {
+			n++
+		}
+	}
+	return n
 }
 
 func (f *fake) Deploy(_ context.Context, name string, wait bool, progress func(string)) (Deployed, error) {

@@ -478,6 +478,7 @@ func (a *api) followTo(w http.ResponseWriter, r *http.Request, do func(context.C
 	mu.Lock()
 	defer mu.Unlock()
 	ended = true
+	cutOff(r.Context(), err)
 	switch {
 	case err == nil:
 		last.Result = "done"

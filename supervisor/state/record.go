@@ -26,6 +26,7 @@ type Record struct {
 	FallbackRunKey string            `json:"fallback_run_key,omitempty"`
 	Bad            map[string]string `json:"bad,omitempty"` // releases not to be tried again, and why
 	Trial          *Trial            `json:"trial,omitempty"`
+	Wish           string            `json:"wish,omitempty"` // what somebody asked for that is not done: restart, rebuild or rebuild --fresh
 	Restarts       int               `json:"restarts,omitempty"`
 	RestartsByHand int               `json:"restarts_by_hand,omitempty"` // of these, those that a person asked for
 	LastExit       string            `json:"last_exit,omitempty"`
