@@ -123,7 +123,8 @@ spec:
 // some of those that it gets at the same time. Each part proves that it has happened.
 func TestKubernetesLosesNothing(t *testing.T) {
 	c := onCluster(t)
-	c.w = NewWorld(t, One("workers = 2", "migrate = true", "check = true", `env_file = "one.env"`, `stable_after = "3s"`))
+	c.w = NewWorld(t, One("workers = 2", "migrate = true", "check = true", `env_file = "one.env"`, `stable_after = "3s"`,
+		`health.expect = "200-399"`, `health.start_timeout = "3m"`)) // a node with twenty times the work of a usual one
 	c.w.WithDjango()
 	const password = "it's a long, random password"
 	port, _ := mariaDBAt(t, filepath.Join(c.w.Dir, "db"), strings.ReplaceAll(password, "'", "''"), c.node, "%")

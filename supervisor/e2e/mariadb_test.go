@@ -147,7 +147,7 @@ func mariaDBAt(t *testing.T, dir, password, address, from string) (port, socket 
 		t.Fatal(err)
 	}
 	defer log.Close() // the server has its own
-	server := exec.Command(daemon, append(common, "--socket="+socket, "--port="+port, "--bind-address="+address, "--pid-file="+filepath.Join(dir, "pid"))...)
+	server := exec.Command(daemon, append(common, "--socket="+socket, "--port="+port, "--bind-address="+address, "--skip-name-resolve", "--pid-file="+filepath.Join(dir, "pid"))...)
 	server.Stdout, server.Stderr = log, log
 	server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := StartBound(server); err != nil {
