@@ -43,7 +43,9 @@ func (f *fake) Detail(name string) (BuildDetail, error) {
 	return BuildDetail{}, fmt.Errorf("%w: %q", ErrNoBuild, name)
 }
 
-func (f *fake) Samples() Samples { return Samples{Every: 30, Builds: map[string][]Sample{"development": {{Memory: 1}}, "new": {{Memory: 2}}}} }
+func (f *fake) Samples() Samples {
+	return Samples{Every: 30, Builds: map[string][]Sample{"development": {{Memory: 1}}, "new": {{Memory: 2}}}}
+}
 
 func (f *fake) Status(bool) Status {
 	at := time.Date(2026, 11, 23, 10, 0, 0, 5e8, time.FixedZone("CET", 3600))
