@@ -129,7 +129,7 @@ func TestFileThatChangesDuringEachCopyIsNamed(t *testing.T) { // not in parallel
 			if n%10000 == 0 {
 				_ = os.Truncate(log, 0)
 			}
-			time.Sleep(100 * time.Microsecond) // a copy takes longer
+			time.Sleep(100 * time.Microsecond) // leaves the copy a processor; it takes longer than that, so each sees a line more
 		}
 	}()
 	until(t, "the first line", func() bool { return exists(log) })

@@ -249,37 +249,39 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (a *api) get(w http.ResponseWriter, r *http.Request, then http.HandlerFunc) {
-	if r.Method != http.MethodGet {
-		w.Header().Set("Allow", "GET")
-		refuse(w, http.StatusMethodNotAllowed, r.URL.Path+" takes GET")
-		return
+// permitted returns the context of a request by that method from a client who may do what it asks for,
+// changes included where write is true. Every other has got its response.
+func (a *api) permitted(w http.ResponseWriter, r *http.Request, method string, write bool) (ctx context.Context, ok bool) {
+	if r.Method != method {
+		w.Header().Set("Allow", method)
+		refuse(w, http.StatusMethodNotAllowed, r.URL.Path+" takes "+method)
+		return nil, false
 	}
-	ctx, err := a.guard(r.Context(), false)
+	ctx, err := a.guard(r.Context(), write)
 	if err != nil {
 		refuse(w, http.StatusForbidden, err.Error())
-		return
+		return nil, false
 	}
-	then(w, r.WithContext(ctx))
+	return ctx, true
+}
+
+func (a *api) get(w http.ResponseWriter, r *http.Request, then http.HandlerFunc) {
+	if ctx, ok := a.permitted(w, r, http.MethodGet, false); ok {
+		then(w, r.WithContext(ctx))
+	}
 }
 
 // post lets only writers pass, and reads and discards the body: arguments are in the query.
 func (a *api) post(w http.ResponseWriter, r *http.Request, then http.HandlerFunc) {
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", "POST")
-		refuse(w, http.StatusMethodNotAllowed, r.URL.Path+" takes POST")
-		return
-	}
-	ctx, err := a.guard(r.Context(), true)
-	if err != nil {
-		refuse(w, http.StatusForbidden, err.Error())
+	ctx, ok := a.permitted(w, r, http.MethodPost, true)
+	if !ok {
 		return
 	}
 	// Without deadlines (dropped errors: a test's recorder has none) the body's
 	// size still bounds what a client costs.
 	conn := http.NewResponseController(w)
 	conn.SetReadDeadline(time.Now().Add(bodyTimeout))
-	_, err = io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxBody))
+	_, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxBody))
 	conn.SetReadDeadline(time.Time{})
 	var large *http.MaxBytesError
 	switch {

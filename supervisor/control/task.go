@@ -81,14 +81,8 @@ const errNotHere = "commands are run over the control socket only"
 
 // run starts a command and attends it.
 func (a *api) run(w http.ResponseWriter, r *http.Request, name string) {
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", "POST")
-		refuse(w, http.StatusMethodNotAllowed, r.URL.Path+" takes POST")
-		return
-	}
-	ctx, err := a.guard(r.Context(), true)
-	if err != nil {
-		refuse(w, http.StatusForbidden, err.Error())
+	ctx, ok := a.permitted(w, r, http.MethodPost, true)
+	if !ok {
 		return
 	}
 	conn := http.NewResponseController(w)

@@ -82,6 +82,9 @@ func hidden(text string) string {
 		}
 		bare := strings.Trim(name, "-\"'(){}[],;$«»")
 		named := secretNames.MatchString(bare) && !notSecret.MatchString(bare) || headers.MatchString(bare)
+		if next && (bare == "=" || bare == ":" || headers.MatchString(bare)) {
+			continue // the secret is behind it: password = x, Authorization: Bearer x
+		}
 		switch {
 		case next, named && value != "":
 			if sep > 0 && !next {
