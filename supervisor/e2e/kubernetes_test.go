@@ -124,7 +124,7 @@ spec:
 func TestKubernetesLosesNothing(t *testing.T) {
 	c := onCluster(t)
 	c.w = NewWorld(t, One("workers = 2", "migrate = true", "check = true", `env_file = "one.env"`, `stable_after = "3s"`,
-		`health.expect = "200-399"`, `health.start_timeout = "3m"`)) // a node with twenty times the work of a usual one
+		`health.timeout = "10s"`, `health.start_timeout = "3m"`)) // a node may have much else to do
 	c.w.WithDjango()
 	const password = "it's a long, random password"
 	port, _ := mariaDBAt(t, filepath.Join(c.w.Dir, "db"), strings.ReplaceAll(password, "'", "''"), c.node, "%")
