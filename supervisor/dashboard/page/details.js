@@ -151,7 +151,7 @@ class Details {
       r.commit ? make("p", { class: "commit" }, commit(r.commit)) : null,
       r.failed ? make("p", { class: "bad" }, r.failed) : null,
       (r.because && r.because.length) || r.by ? make("p", { class: "where" }, [r.because && r.because.length ? "because: " + plain(r.because.join(", ")) : "", r.by ? "asked for by " + plain(r.by) : ""].filter(Boolean).join(" · ")) : null,
-      steps.length + r.then.length ? make("p", { class: "steps" }, ...(took ? [make("span", {}, "built in " + millis(took))] : []), ...steps.map((s) => make("span", {}, s.step + " " + millis(s.took_seconds))),
+      steps.length + r.then.length ? make("p", { class: "steps" }, ...(took ? [make("span", {}, (r.release ? "built in " : "took ") + millis(took))] : []), ...steps.map((s) => make("span", {}, s.step + " " + millis(s.took_seconds))),
         ...r.then.map((e) => make("span", { class: troubles.has(e.event) ? "bad" : "", title: e.reason ? firstLine(e.reason) : date(e.time) }, (e.event === "proved" ? "passed its check" : words(e.event)) + " " + clock(e.time)))) : null);
   }
 
