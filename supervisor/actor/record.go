@@ -55,17 +55,18 @@ func (a *Actor) record() *state.Record {
 	if t := st.Trial; t.Version.Release != "" {
 		r.Trial = &state.Trial{Release: t.Version.Release, RunKey: t.Version.RunKey, Faults: t.Faults, Others: t.Others, Own: t.Own, Reason: t.Reason}
 	}
+	trees := st.Trees()
 	for _, n := range slices.Sorted(maps.Keys(a.generations)) {
 		g, inode := a.generations[n], uint64(0)
 		if g.sock != nil {
 			inode = g.sock.Inode()
 		}
 		r.Generations = append(r.Generations, state.Generation{
-			N: g.n, Role: a.role(g.n), Release: g.version.Release, RunKey: g.version.RunKey,
+			N: g.n, Role: a.role(g.n, trees), Release: g.version.Release, RunKey: g.version.RunKey,
 			Pid: g.tree.Pid(), StartTime: g.tree.StartTime(), BootID: a.BootID,
 			SocketInode: inode, User: &g.user, Process: g.process, Index: g.index, Asked: g.asked,
 		})
-		if tree, ok := st.Tree(g.n); ok && tree.N != st.Candidate.N {
+		if tree, ok := trees[g.n]; ok && tree.N != st.Candidate.N {
 			r.Generations[len(r.Generations)-1].Since = tree.Since.UTC().Round(0)
 		}
 	}
@@ -102,14 +103,14 @@ func wishOf(st *machine.State) string {
 	return ""
 }
 
-func (a *Actor) role(n int) string {
+func (a *Actor) role(n int, trees map[int]machine.Tree) string {
 	if a.state.Serving.Owns(n) {
 		return roleServing
 	}
 	if a.state.Candidate.Owns(n) {
 		return roleCandidate
 	}
-	if _, ok := a.state.Tree(n); ok {
+	if _, ok := trees[n]; ok {
 		return roleProcess
 	}
 	return roleRetiring

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -540,15 +541,16 @@ func inSystemd(a *trial, m *managed, programs []program) {
 
 // ours is the program itself. Its environments are built as they are for a user.
 func ours() contender {
-	c := contender{name: ourName, setup: "an entry with its defaults; deployed by `deploy`, which makes and checks a release beside the one that serves, restarted by `restart`; its memory is looked at 22 s after its start, as it gives back then what only the start needed",
+	c := contender{name: ourName, setup: "an entry with its defaults; deployed by `deploy`, which makes and checks a release beside the one that serves, restarted by `restart`; children are up to 50 processes of a build, with as many builds as that takes; its memory is looked at 22 s after its start, as it gives back then what only the start needed",
 		version: func() (string, error) {
 			out, err := printed("git", "describe", "--tags", "--always", "--dirty")
 			return strings.TrimSpace(out), err
 		}, cannot: map[string]string{}}
 	world := func(a *trial, entries ...string) (*World, *managed) {
+		c := newCgroup(a) // what is left of it is killed after the world has ended what it knows
 		w := NewWorld(a, entries...)
 		w.Prepared = false
-		m := &managed{cgroup: newCgroup(a), dir: w.Dir, socket: w.Socket("one"), data: filepath.Join(w.Root, "one", "data")}
+		m := &managed{cgroup: c, dir: w.Dir, socket: w.Socket("one"), data: filepath.Join(w.Root, "one", "data")}
 		m.own = func() []int { return []int{w.Pid()} }
 		m.readers = m.own
 		m.again = func() { w.startIn(m.cgroup) }
@@ -578,24 +580,32 @@ func ours() contender {
 		w.WaitState("one", "running")
 		return m
 	}
-	// A build serves something small, and what is compared are processes beside it.
-	beside := func(a *trial, processes ...string) *managed {
-		w, m := world(a, tiny()+strings.Join(processes, ""))
+	// Builds serve something small, and what is compared are processes beside it.
+	beside := func(a *trial, builds ...string) *managed {
+		w, m := world(a)
+		w.Supervisor = append(w.Supervisor, fmt.Sprintf("max_parallel_builds = %d", runtime.NumCPU()))
+		for i, processes := range builds {
+			name := fmt.Sprintf("b%d", i)
+			w.Builds += tinyEntry(name) + processes
+			settings := filepath.Join(w.Source, "API", "api_settings", "settings", "deploy_"+name+".py")
+			must(a, os.WriteFile(settings, []byte("BANNER = \"none\"\n"), 0o644))
+		}
+		w.WriteConfig()
 		must(a, os.WriteFile(filepath.Join(w.Source, "requirements.txt"), nil, 0o644))
 		return m
 	}
-	process := func(name string, count int, argv []string) string {
+	process := func(count int, argv []string) string {
 		words := make([]string, len(argv))
 		for i, word := range argv {
 			words[i] = fmt.Sprintf("%q", word)
 		}
-		return fmt.Sprintf("\n[[build.process]]\nname = %q\ncount = %d\ncommand = [%s]\n", name, count, strings.Join(words, ", "))
+		return fmt.Sprintf("\n[[build.process]]\nname = \"p\"\ncount = %d\ncommand = [%s]\n", count, strings.Join(words, ", "))
 	}
 	c.children = func(a *trial, n int) *managed {
 		dir := ShortDir(a)
 		var all []string
-		for i := 0; i < n; i += 50 {
-			all = append(all, process(fmt.Sprintf("p%d", i), min(50, n-i), childCommand(dir)))
+		for i := 0; i < n; i += perBuild {
+			all = append(all, process(min(perBuild, n-i), childCommand(dir)))
 		}
 		m := beside(a, all...)
 		m.data, m.settles = dir, 22*time.Second // trimAfter, and what that takes
@@ -604,7 +614,7 @@ func ours() contender {
 	}
 	c.writer = func(a *trial) *managed {
 		dir := ShortDir(a)
-		m := beside(a, process("one", 1, writerCommand(a, dir)))
+		m := beside(a, process(1, writerCommand(a, dir)))
 		m.data = dir
 		m.again()
 		return m
@@ -632,3 +642,6 @@ func (w *World) startIn(c *cgroup) {
 }
 
 const ourName = "medctrl-supervisor"
+
+// perBuild is how many children a build of ours has: as many as the most that one host's builds are meant for.
+const perBuild = 50

@@ -43,6 +43,22 @@ func (s State) Tree(n int) (tree Tree, ok bool) {
 	return Tree{}, false
 }
 
+// Trees returns all of them, by their numbers.
+func (s State) Trees() map[int]Tree {
+	trees := make(map[int]Tree, len(s.Processes)+2)
+	for _, list := range [][]Member{s.Processes, s.Candidate.Beside, s.Serving.Beside} {
+		for _, m := range list {
+			trees[m.Old] = Tree{N: m.Old}
+			trees[m.N] = m.Tree
+		}
+	}
+	for _, one := range []Tree{s.Candidate.Tree, s.Serving.Tree} {
+		trees[one.N] = one
+	}
+	delete(trees, 0) // of those that there are not
+	return trees
+}
+
 // Owns says that n is a server tree of g.
 func (g *Generation) Owns(n int) bool {
 	return n != 0 && (n == g.N || slices.ContainsFunc(g.Beside, func(m Member) bool { return m.N == n }))

@@ -35,6 +35,15 @@ func (t *turn) adoptedProcess(e AdoptedProcess) {
 
 func (m Member) sameSlot(o Member) bool { return m.Process == o.Process && m.Index == o.Index }
 
+// slotOf returns where an instance is in a list, -1 if it is not. It looks at near first: lists are in the
+// order of the file, and with a thousand instances every step would look through all for each of them.
+func slotOf(list []Member, m Member, near int) int {
+	if near < len(list) && list[near].sameSlot(m) {
+		return near
+	}
+	return slices.IndexFunc(list, m.sameSlot)
+}
+
 // settleProcesses keeps the instances running that the file asks for, of the release that serves.
 func (t *turn) settleProcesses() {
 	release := t.Proven.Release
@@ -42,14 +51,14 @@ func (t *turn) settleProcesses() {
 	for _, p := range t.Policy.Processes {
 		for index := range p.Count {
 			m := Member{Process: p.Name, Index: index}
-			if i := slices.IndexFunc(t.Processes, m.sameSlot); i >= 0 {
+			if i := slotOf(t.Processes, m, len(all)); i >= 0 {
 				m = t.Processes[i]
 			}
 			all = append(all, t.settleProcess(m, p, Version{release, p.Key}))
 		}
 	}
-	for _, m := range t.Processes {
-		if !slices.ContainsFunc(all, m.sameSlot) { // it is no longer in the file
+	for i, m := range t.Processes {
+		if slotOf(all, m, i) < 0 { // it is no longer in the file
 			if m = t.endProcess(m); slices.Contains(t.Ending, m.After) {
 				all = append(all, m)
 			}
