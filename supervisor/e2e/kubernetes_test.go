@@ -132,6 +132,10 @@ func TestKubernetesLosesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	database := fmt.Sprintf(`DATABASES = {"default": {"ENGINE": "django.db.backends.mysql", "NAME": "medctrl", "USER": "medctrl", "PASSWORD": os.environ["DB_PASSWORD"], "HOST": %q, "PORT": %s}}`, c.node, port)
+	t.Cleanup(func() { // before the world looks for what is left in its folder, as the pods' programs lie at the same paths
+		c.t = t
+		c.kubectl("delete", "namespace", "medctrl", "usual", "--ignore-not-found", "--timeout=3m")
+	})
 	c.makeImages(database)
 	c.deploy()
 
