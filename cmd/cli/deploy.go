@@ -23,7 +23,7 @@ func deployCommand(file *string) *cobra.Command {
 		Long: `Have the supervisor read the file, look at the builds' sources, requirements and
 settings now, and build what has changed. The command shows each step and returns
 when the new release has passed its check and taken over; where it does not, the
-release before serves on, and the exit code is 1, with the reason. It is meant for
+release before keeps serving, and the exit code is 1, with the reason. It is meant for
 the end of a CI job.
 
 NAME may be a pattern ("dev*"); without one it is all builds that are not stopped.
@@ -118,7 +118,7 @@ func servesOn(ctx context.Context, cl control.Client, name string) string {
 	}
 	for _, b := range st.Builds {
 		if b.Name == name && b.Release != "" {
-			return "; release " + b.Release + " serves on"
+			return "; release " + b.Release + " keeps serving"
 		}
 	}
 	return ""

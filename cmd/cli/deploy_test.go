@@ -66,7 +66,7 @@ func TestDeployThatFailsSaysWhyAndWhatServesOn(t *testing.T) {
 	}})
 	out, errOut, code := d.run("deploy")
 	if code != exitFailed || !strings.Contains(out, "testing: 20261126T203933 → 20261126T204937") || errOut != "development: deploy failed: "+why.Error()+
-		"; release 20260103T000000-cccccc serves on\nmedctrl-supervisor: deploy failed for 1 of 2 builds: development\n" {
+		"; release 20260103T000000-cccccc keeps serving\nmedctrl-supervisor: deploy failed for 1 of 2 builds: development\n" {
 		t.Errorf("exit %d, %q %q", code, out, errOut)
 	}
 }

@@ -46,7 +46,11 @@ CSRF_COOKIE_PATH = FORCE_SCRIPT_NAME
 `
 
 // newBuild is what the command line says about a new build.
-type newBuild struct{ name, location, source string }
+type newBuild struct {
+	name, location, source string
+
+	add bool // the entry is added to the file
+}
 
 func newCommand(file *string) *cobra.Command {
 	var n newBuild
@@ -56,13 +60,16 @@ func newCommand(file *string) *cobra.Command {
 		Short: "Write the settings file of a new build",
 		Long: `Write the settings file of a new build, deploy_NAME.py, with a secret key of its
 own, and print the entry to add to builds.toml. With --add the entry is added at
-the end of the file, and a running supervisor builds and serves it. An existing
-settings file is left alone.
+the end of the file, and a running supervisor builds and serves it; the rest of
+the file stays as it is, with its comments, and nothing is changed where it would
+not be valid. A settings file that is there is never written over: with --add it
+is used as it is, as after "new NAME" without it.
 
 The command returns at once and needs no running supervisor. The exit code is 0
-where the settings file was written and, with --add, the entry was added.`,
+where the settings file is there and, with --add, the entry was added.`,
 		Example: `  medctrl-supervisor new staging
-  medctrl-supervisor new staging --location /staging --add`,
+  medctrl-supervisor new staging --add
+  medctrl-supervisor new preview --location /preview --add`,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -72,12 +79,17 @@ where the settings file was written and, with --add, the entry was added.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			n.name = args[0]
-			path, entry, err := n.write(*file)
+			n.add = add
+			path, entry, kept, err := n.write(*file)
 			if err != nil {
 				return err
 			}
 			out := cmd.OutOrStdout()
-			fmt.Fprintf(out, "wrote %s\n", path)
+			if kept {
+				fmt.Fprintf(out, "%s is there and is kept\n", path)
+			} else {
+				fmt.Fprintf(out, "wrote %s\n", path)
+			}
 			if !add {
 				fmt.Fprintf(out, "add to %s:\n\n%s", *file, entry)
 				return nil
@@ -99,17 +111,18 @@ where the settings file was written and, with --add, the entry was added.`,
 
 var newName = regexp.MustCompile(`^[a-z0-9][a-z0-9_]{0,31}$`)
 
-// write writes the settings file and returns its path and the entry.
-func (n *newBuild) write(file string) (path, entry string, err error) {
+// write writes the settings file and returns its path and the entry. A file that is there is kept, where the entry
+// is to be added.
+func (n *newBuild) write(file string) (path, entry string, kept bool, err error) {
 	if !newName.MatchString(n.name) {
-		return "", "", usage(fmt.Errorf("name %q: want at most 32 lower-case letters, digits and _, the first no _", n.name))
+		return "", "", false, usage(fmt.Errorf("name %q: want at most 32 lower-case letters, digits and _, the first no _", n.name))
 	}
 	cfg, err := config.Load(file)
 	if err != nil {
-		return "", "", err
+		return "", "", false, err
 	}
 	if _, taken := cfg.Build(n.name); taken {
-		return "", "", fmt.Errorf("%s already has a build %q", file, n.name)
+		return "", "", false, fmt.Errorf("%s already has a build %q", file, n.name)
 	}
 	if n.location == "" {
 		n.location = "/" + n.name
@@ -122,11 +135,11 @@ func (n *newBuild) write(file string) (path, entry string, err error) {
 	if n.source != "" {
 		entry += fmt.Sprintf("source = %q\n", n.source)
 		if b.Source, err = filepath.Abs(n.source); err != nil {
-			return "", "", fmt.Errorf("find source: %w", err)
+			return "", "", false, fmt.Errorf("find source: %w", err)
 		}
 	}
 	if b.Source == "" {
-		return "", "", usage(errors.New("the file has no build yet whose source could be used: name a folder with --source"))
+		return "", "", false, usage(errors.New("the file has no build yet whose source could be used: name a folder with --source"))
 	}
 	b.Name = n.name
 	path = b.SettingsFile()
@@ -135,22 +148,26 @@ func (n *newBuild) write(file string) (path, entry string, err error) {
 	// The folder may be somebody else's, who may exchange it: all is done in the one that was opened.
 	dir, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {
-		return "", "", fmt.Errorf("write settings: %w", err)
+		return "", "", false, fmt.Errorf("write settings: %w", err)
 	}
 	defer dir.Close() // has no error that matters
 	f, err := dir.OpenFile(filepath.Base(path), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
 	if errors.Is(err, fs.ErrExist) {
-		return "", "", fmt.Errorf("%s exists and is left alone: add the entry to %s by hand, or choose another name", path, file)
+		info, err := dir.Lstat(filepath.Base(path))
+		if err == nil && info.Mode().IsRegular() && n.add {
+			return path, entry, true, nil
+		}
+		return "", "", false, fmt.Errorf("%s exists and is left alone: `medctrl-supervisor new %s --add` adds the entry to %s, or choose another name", path, n.name, file)
 	}
 	if err != nil {
-		return "", "", fmt.Errorf("write settings: %w", err)
+		return "", "", false, fmt.Errorf("write settings: %w", err)
 	}
 	_, err = f.WriteString(text)
 	if err = errors.Join(err, f.Chmod(0o640), giveToBuild(dir, f, b), f.Close()); err != nil {
 		dir.Remove(filepath.Base(path)) // half of it
-		return "", "", fmt.Errorf("write settings: %w", err)
+		return "", "", false, fmt.Errorf("write settings: %w", err)
 	}
-	return path, entry, nil
+	return path, entry, false, nil
 }
 
 // giveToBuild has the user of a build read a file that is written by root, and whoever owns the folder
@@ -199,6 +216,9 @@ func addEntry(file, entry string) error {
 	}
 	defer os.Remove(draft.Name()) // after a rename there is nothing to remove
 	_, err = draft.Write(text)
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok && os.Geteuid() == 0 {
+		err = errors.Join(err, draft.Chown(int(stat.Uid), int(stat.Gid))) // whose it is may go on editing it
+	}
 	if err = errors.Join(err, draft.Chmod(info.Mode().Perm()), draft.Sync(), draft.Close()); err != nil {
 		return fmt.Errorf("add build: %w", err)
 	}

@@ -59,7 +59,7 @@ func TestNothingIsWrittenOverOrHalfDone(t *testing.T) {
 	d.write("src/API/api_settings/settings/deploy_there.py", "mine\n")
 	d.fails(
 		wrong{[]string{"new", "development"}, exitFailed, []string{`already has a build "development"`}},
-		wrong{[]string{"new", "there", "--add"}, exitFailed, []string{"deploy_there.py exists and is left alone"}},
+		wrong{[]string{"new", "there"}, exitFailed, []string{"deploy_there.py exists and is left alone: `medctrl-supervisor new there --add` adds the entry"}},
 		wrong{[]string{"new", "../x"}, exitUsage, []string{"want at most 32 lower-case letters"}},
 		wrong{[]string{"new", "fresh", "--source", filepath.Join(d.dir, "nowhere")}, exitFailed, []string{"write settings: ", "no such file"}},
 	)
@@ -71,6 +71,13 @@ func TestNothingIsWrittenOverOrHalfDone(t *testing.T) {
 	if code != exitFailed || !strings.Contains(errOut, "was not changed: "+d.file+":") || d.read("builds.toml") != before {
 		t.Errorf("exit %d, %q", code, errOut)
 	}
+	// A second command adds what the first one has only printed, once.
+	out, _, code := d.run("new", "there", "--add")
+	if code != 0 || !strings.Contains(out, "deploy_there.py is there and is kept\nadded build there to ") || !strings.HasPrefix(d.read("builds.toml"), before) ||
+		strings.Count(d.read("builds.toml"), `name = "there"`) != 1 || d.read("src/API/api_settings/settings/deploy_there.py") != "mine\n" {
+		t.Errorf("exit %d, %q, %s", code, out, d.read("builds.toml"))
+	}
+	d.fails(wrong{[]string{"new", "there", "--add"}, exitFailed, []string{`already has a build "there"`}})
 	if left, err := filepath.Glob(filepath.Join(d.dir, ".builds-*")); err != nil || left != nil {
 		t.Errorf("left behind: %v %v", left, err)
 	}

@@ -4,14 +4,18 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/medctrl/medctrl-supervisor/cmd/cli/show"
+	"github.com/medctrl/medctrl-supervisor/cmd/cli/top"
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 )
 
@@ -27,12 +31,16 @@ func statusCommand(file *string) *cobra.Command {
 NAME may be a pattern ("dev*"); without one it is all builds. One build named in
 full is shown with its releases, its last build, events and output.
 
-The command returns at once; with --watch it goes on until Ctrl-C. The exit code
-is 0 when the supervisor returned a status, even where not all is well. With
---check it is 1 then, for monitoring and scripts, and what is not well is named:
-a build that does not serve, also one that was stopped, a failed build, fewer
-server trees than there should be, a process that does not run, a schedule whose
-last run failed, a builds.toml that is not applied.
+The command returns at once. With --watch it goes on until q or Ctrl-C: on a
+terminal it fills the screen, where the arrows select a build, Enter shows all of
+it, l its log, r restarts it (it asks first), / filters and s sorts; elsewhere the
+status is printed again every second.
+
+The exit code is 0 when the supervisor returned a status, even where not all is
+well. With --check it is 1 then, for monitoring and scripts, and what is not well
+is named: a build that does not serve, also one that was stopped, a failed build,
+fewer server trees than there should be, a process that does not run, a schedule
+whose last run failed, a builds.toml that is not applied.
 
 --serving prints nothing and asks less, for a probe that decides whether a host
 or a pod gets clients: the exit code is 1 only where a build serves nobody.`,
@@ -63,6 +71,9 @@ or a pod gets clients: the exit code is 1 only where a build serves nobody.`,
 					err = exitError{exitFailed, errors.New("not serving: " + strings.Join(not, "; "))}
 				}
 				return err
+			}
+			if watch && !asJSON && !check && fullScreen(cmd) {
+				return watchScreen(cmd, cl, patterns)
 			}
 			again := time.NewTicker(watchEvery)
 			defer again.Stop()
@@ -100,6 +111,38 @@ or a pod gets clients: the exit code is 1 only where a build serves nobody.`,
 	c.Flags().BoolVar(&check, "check", false, "exit with 1 unless all is well")
 	c.Flags().BoolVar(&serving, "serving", false, "print nothing, and exit with 1 unless builds serve")
 	return c
+}
+
+// fullScreen reports whether a person sits at a terminal that can be drawn on.
+func fullScreen(cmd *cobra.Command) bool {
+	term := os.Getenv("TERM")
+	return show.IsTerminal(cmd.OutOrStdout()) && show.IsTerminal(cmd.InOrStdin()) && term != "" && term != "dumb"
+}
+
+// watchScreen shows the builds that match patterns on the whole screen.
+func watchScreen(cmd *cobra.Command, cl control.Client, patterns []string) error {
+	ctx, stop := untilInterrupted(cmd.Context())
+	defer stop()
+	st, names, err := statusOf(ctx, cl, patterns)
+	if err != nil {
+		return err
+	}
+	o := top.Options{
+		Client: cl, Wanted: func(name string) bool { return len(patterns) == 0 || matches(patterns, name) },
+		Color: show.LookOf(cmd.OutOrStdout()).Color, Zone: zoneOf(cmd), In: cmd.InOrStdin(), Out: cmd.OutOrStdout(), Refresh: watchEvery,
+	}
+	if len(patterns) == 1 && slices.Contains(names, patterns[0]) {
+		o.Named = patterns[0]
+	}
+	if err := top.Run(ctx, o, st); errors.Is(err, top.ErrInterrupted) {
+		return exitError{code: exitSignaled + int(syscall.SIGINT)}
+	} else if err != nil {
+		return fmt.Errorf("show the screen: %w", err)
+	}
+	if ctx.Err() != nil && cmd.Context().Err() == nil {
+		return stopped(ctx, nil)
+	}
+	return nil
 }
 
 // statusOf returns the status of the builds that match patterns, and the names of all.

@@ -2,10 +2,14 @@ package cli
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
+	"os/exec"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 )
@@ -71,14 +75,35 @@ func TestStatusIsWatchedInPlaceInATerminalAndElsewhereAgain(t *testing.T) {
 	if code := end(); code != 0 || strings.Contains(out.since(0), "\x1b") {
 		t.Errorf("in a pipe: exit %d, %q", code, out.since(0))
 	}
-	term := openTerminal(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	code := make(chan int, 1)
-	go func() { code <- d.runIn(ctx, term.program, term.program, term.program, "status", "--watch") }()
-	term.await(0, "a second frame", func(got string) bool { return strings.Count(got, "\x1b[H") > 1 })
-	cancel()
-	if code := <-code; code != 0 {
-		t.Errorf("in a terminal: exit %d", code)
+	for terminal, drawn := range map[string]string{"xterm": "q quit", "dumb": "\x1b[H"} {
+		for key, want := range map[string]int{"": 128 + int(syscall.SIGTERM), "q": 0, "\x03": 130} {
+			term := openTerminal(t)
+			before, err := unix.IoctlGetTermios(int(term.program.Fd()), unix.TCGETS)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command(filepath.Join(d.bin, programName), "-c", d.file, "status", "--watch")
+			cmd.Dir, cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = d.dir, append(d.env(), "TERM="+terminal), term.program, term.program, term.program
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			term.awaitText("testing")
+			term.awaitText(drawn)
+			if key == "" || terminal == "dumb" {
+				cmd.Process.Signal(syscall.SIGTERM)
+			} else {
+				term.types(key)
+			}
+			cmd.Wait() // its exit code says how it went
+			after, err := unix.IoctlGetTermios(int(term.program.Fd()), unix.TCGETS)
+			if code := cmd.ProcessState.ExitCode(); err != nil || *before != *after || terminal == "xterm" && code != want {
+				t.Errorf("%s, %q: exit %d, want %d; the terminal was %+v and is %+v, %v", terminal, key, code, want, before, after, err)
+			}
+			if got := term.since(0); terminal == "xterm" && strings.Count(got, "\x1b[?1049h") != strings.Count(got, "\x1b[?1049l") {
+				t.Errorf("%q leaves the terminal on its other screen", key)
+			}
+		}
 	}
 }
 

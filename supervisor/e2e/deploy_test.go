@@ -75,7 +75,7 @@ func TestDeployWaitsAndFailsAsCIExpects(t *testing.T) {
 
 	pull("API/api_settings/urls.py", "raise RuntimeError('broken on purpose')\n", "Break it")
 	out, errOut, code = w.CLI("deploy")
-	if code != 1 || !strings.Contains(errOut, "one: deploy failed: ") || !strings.Contains(errOut, "broken on purpose") || !strings.HasSuffix(errOut, "; release "+now.Release+" serves on\n") {
+	if code != 1 || !strings.Contains(errOut, "one: deploy failed: ") || !strings.Contains(errOut, "broken on purpose") || !strings.HasSuffix(errOut, "; release "+now.Release+" keeps serving\n") {
 		t.Errorf("a release that does not serve: exit %d, %q %q", code, out, errOut)
 	}
 	tr.Stop().NoneLost(t)

@@ -37,4 +37,9 @@ func subject(e control.Event) string {
 }
 
 // eventName returns an event's name as words.
-func eventName(e control.Event) string { return strings.ReplaceAll(Clean(e.Event), "_", " ") }
+func eventName(e control.Event) string {
+	if e.Event == control.EventProved {
+		return "passed its check"
+	}
+	return strings.ReplaceAll(Clean(e.Event), "_", " ")
+}

@@ -24,6 +24,14 @@ func newPage(look Look, now time.Time) page {
 	return page{look: look, now: now}
 }
 
+// all returns the lines.
+func (p *page) all() []string {
+	if p.out.Len() == 0 {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(p.out.String(), "\n"), "\n")
+}
+
 func (p *page) line(text string) { p.out.WriteString(text + "\n") }
 
 // wrapped writes text of any number of lines, indented, broken at the page's width.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +20,7 @@ import (
 func Table(w io.Writer, s control.Status, look Look, now time.Time) {
 	t := table{page: newPage(look, now)}
 	if s.Config.Error != "" {
-		headline := s.Config.Path + " has mistakes; the file as it was before stays in force:"
+		headline := s.Config.Path + " has mistakes and is not applied; what it said before still holds:"
 		for _, line := range wrap(headline, t.look.Columns) {
 			t.line(t.look.paint(red, line))
 		}
@@ -295,3 +296,60 @@ func waiting(queue int) string {
 }
 
 func dash(text string) string { return cmp.Or(text, "-") }
+
+// List is a status as lines that a person moves among.
+type List struct {
+	Titles string
+	rows   []row
+	layout layout
+	look   Look
+}
+
+// NewList returns a List of builds, in their order.
+func NewList(all []control.BuildStatus, look Look, now time.Time) List {
+	look.Columns = max(look.Columns, minColumns)
+	l := List{rows: rowsOf(all, now), look: look}
+	l.layout = layoutOf(l.rows, look.Columns)
+	if l.layout.stacked { // a line each: the state can be seen below the list
+		l.layout.stacked = false
+	}
+	l.Titles = l.layout.titles()
+	return l
+}
+
+// Row returns the line of a build, in colour where the look has that and plain is not set.
+func (l List) Row(n int, plain bool) string {
+	look := l.look
+	look.Color = look.Color && !plain
+	return l.layout.lines(l.rows[n], look)[0]
+}
+
+// Head returns what runs and what is wrong beside the builds, as lines.
+func Head(s control.Status, look Look, now time.Time) []string {
+	t := table{page: newPage(look, now)}
+	t.head(s, now)
+	if s.Config.Error != "" {
+		t.line(t.look.paint(red, clip("builds.toml has mistakes and is not applied: "+Clean(s.Config.Error), t.look.Columns)))
+	}
+	return t.all()
+}
+
+// About returns what there is to say of a build beside its line.
+func About(b control.BuildStatus, look Look, now time.Time) []string {
+	p := newPage(look, now)
+	p.line(Clean(b.Name) + "  " + p.look.paint(colorOf(b.State), stateOf(b, inDetail, now)))
+	p.notes(b, true, false)
+	return p.all()
+}
+
+// Wrapped returns a line of a log as lines that fit.
+func Wrapped(line string, columns int) []string {
+	lines := wrap(sequences.ReplaceAllString(line, ""), max(columns, minColumns))
+	if len(lines) == 0 {
+		return []string{""}
+	}
+	return lines
+}
+
+// sequences are those by which a terminal is told what to do (ECMA-48).
+var sequences = regexp.MustCompile(`\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[^\[\]])`)

@@ -92,7 +92,7 @@ func TestTableShowsABadFileOnTop(t *testing.T) {
 	s.Config = control.ConfigStatus{Path: "builds.toml", Error: "builds.toml:14:11: workers: want a whole number\nbuilds.toml:15:1: unknown key"}
 	var b strings.Builder
 	Table(&b, s, Look{Columns: 80}, noon)
-	if !strings.HasPrefix(b.String(), "builds.toml has mistakes; the file as it was before stays in force:\n    builds.toml:14:11: workers: want a whole number\n    builds.toml:15:1: unknown key\n") {
+	if !strings.HasPrefix(b.String(), "builds.toml has mistakes and is not applied; what it said before still holds:\n    builds.toml:14:11: workers: want a whole number\n    builds.toml:15:1: unknown key\n") {
 		t.Error(b.String())
 	}
 }
