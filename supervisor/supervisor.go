@@ -180,7 +180,7 @@ func (s *Supervisor) run(ctx context.Context) error {
 		copier := journal.NewCopier(first, s.journals, s.Output, s.log.Named("output"))
 		s.task(func() { copier.Run(life) })
 	}
-	s.takeOver()
+	tidied := s.takeOver()
 	s.task(func() { s.world.Control.Serve(life, s, s.metrics) }) // there is something to say now
 	s.task(func() {
 		s.settled(life)
@@ -201,7 +201,7 @@ func (s *Supervisor) run(ctx context.Context) error {
 		s.reports.meters.Sample(life, func() bool { return s.fleet.Load().cfg.Supervisor.Dashboard != "" })
 	})
 	s.task(func() { s.trimLater(life) })
-	s.loop(ctx, life, caughtUp)
+	s.loop(ctx, life, caughtUp, tidied)
 	close(s.ended)
 	end()
 	s.kill()
@@ -210,9 +210,10 @@ func (s *Supervisor) run(ctx context.Context) error {
 	return s.world.Watcher.Close()
 }
 
-func (s *Supervisor) loop(ctx, life context.Context, caughtUp <-chan struct{}) {
+func (s *Supervisor) loop(ctx, life context.Context, caughtUp, untidy <-chan struct{}) {
 	stop := ctx.Done()
 	alive := s.notifier.Due()
+	var tidied <-chan struct{} // untidy, once every build has caught up
 	phases, rested := s.phases, (<-chan time.Time)(nil)
 	for !s.finished() {
 		select {
@@ -226,10 +227,12 @@ func (s *Supervisor) loop(ctx, life context.Context, caughtUp <-chan struct{}) {
 		case f := <-s.requests:
 			f()
 		case <-caughtUp:
-			caughtUp = nil
-			close(s.begun)
+			caughtUp, tidied = nil, untidy
 			s.world.Program.Hurry(false)
 			s.notifier.Ready(s.summary())
+		case <-tidied:
+			tidied = nil
+			close(s.begun)
 		case <-alive:
 			s.notifier.Alive()
 		case <-phases:
