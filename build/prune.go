@@ -111,19 +111,45 @@ func discardInPlace(dir, doomed string) error {
 // is not ended half-way: it continues, with its folder and its lock, and the next Tidy removes the
 // rest. It is for start-up, when no attempt of that build is running.
 func (m *Maker) Tidy(root, name string) error {
+	rest, err := m.TidyLater(root, name)
+	return errors.Join(err, rest())
+}
+
+// TidyLater is Tidy in two parts, as processes that are killed may take seconds to end: it finds what
+// is left, and rest, which is never nil, ends and removes that. Commands may be started meanwhile, but
+// no attempt.
+func (m *Maker) TidyLater(root, name string) (rest func() error, err error) {
 	open := narrowFolders(folderOf(root, name))
 	if open != nil {
 		open = fmt.Errorf("close the folders of %s to others: %w", name, open)
 	}
 	left, err := leftovers(folderOf(root, name))
-	if err = errors.Join(open, err); len(left) == 0 {
-		return err
+	errs := []error{open, err}
+	// Links and files have names that are used again at once.
+	left = slices.DeleteFunc(left, func(path string) bool {
+		info, err := os.Lstat(path)
+		if err != nil || info.IsDir() || filepath.Dir(path) != folderOf(root, name).Dir() {
+			return false
+		}
+		if err := os.Remove(path); err != nil {
+			errs = append(errs, fmt.Errorf("remove leftover %s: %w", path, err))
+		}
+		return true
+	})
+	rest = func() error { return nil }
+	if len(left) > 0 {
+		rest = func() error { return m.tidy(root, name, left) }
 	}
-	busy, eerr := endSteps(m.Runner, layout.Root(root), name)
+	return rest, errors.Join(errs...)
+}
+
+// tidy ends the processes of what is left, and removes it.
+func (m *Maker) tidy(root, name string, left []string) error {
+	busy, err := endSteps(m.Runner, layout.Root(root), name)
 	if busy == nil {
-		return errors.Join(err, eerr) // one of the folders may be of a migration
+		return err // one of the folders may be of a migration
 	}
-	errs := []error{err, eerr}
+	errs := []error{err}
 	for _, path := range left {
 		id, ofCommand := layout.TempCommand(path)
 		if busy[path] || ofCommand && busy[unfinished(folderOf(root, name).Release(id).Dir())] {

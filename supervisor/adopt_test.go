@@ -9,11 +9,13 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 	"github.com/medctrl/medctrl-supervisor/supervisor/process"
+	"github.com/medctrl/medctrl-supervisor/supervisor/world"
 )
 
 // stranger starts a process of a user who has nothing to do with us, which leads a session as a main
@@ -156,4 +158,52 @@ func TestEachGenerationHasAFolderForTemporaryFilesThatEndsWithIt(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+// tidiedLate are releases of whose attempts something is left that takes its time to end.
+type tidiedLate struct {
+	world.Releases
+	until <-chan struct{}
+}
+
+func (l tidiedLate) Tidy(name string) (rest func() error, err error) {
+	remove, err := l.Releases.Tidy(name)
+	return func() error {
+		<-l.until
+		return remove()
+	}, err
+}
+
+// What an attempt was killed with may take seconds to end. What serves is looked after meanwhile, and
+// the next attempt waits.
+func TestWhatServesIsTakenBackBeforeLeftoversOfAttemptsHaveEnded(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "", entry("a"), entry("b"))
+	first := s.startApart()
+	a := s.serves("a")
+	s.serves("b")
+	first.die()
+	s.settings("a", "a = 2\n")
+	untidy := make(chan struct{})
+	end := sync.OnceFunc(func() { close(untidy) })
+	s.untidy = untidy
+	r := s.start()
+	t.Cleanup(end) // before the supervisor's end, which waits for it
+	for _, name := range []string{"a", "b"} {
+		s.becomes(name, func(b control.BuildStatus) bool { return b.State == control.StateRunning && b.Healthy })
+	}
+	if adopted := "generation adopted: build=a generation=1 release=" + a.Release + " pid=" + strconv.Itoa(a.Pid); !strings.Contains(r.said.String(), adopted) {
+		t.Errorf("the log does not say %q", adopted)
+	}
+	// It is in another environment than the supervisor that was killed, so there may be an exchange as well.
+	now := s.becomes("a", func(b control.BuildStatus) bool { return b.Pid != a.Pid && b.Healthy })
+	s.kill(now.Pid)
+	now = s.becomes("a", func(b control.BuildStatus) bool {
+		return b.State == control.StateRunning && b.Healthy && b.Pid != now.Pid
+	})
+	if now.Release != a.Release || len(now.Releases) != 1 {
+		t.Errorf("an attempt was made before the leftovers had ended: %+v", now)
+	}
+	end()
+	s.becomes("a", func(b control.BuildStatus) bool { return b.State == control.StateRunning && b.Release != a.Release })
 }

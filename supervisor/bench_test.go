@@ -87,7 +87,7 @@ func (ready) Get(string, string) (build.Release, error) { return fixed(), nil }
 func (ready) List(string) ([]build.Release, error)      { return []build.Release{fixed()}, nil }
 func (ready) Prune(*config.Build, ...string) error      { return nil }
 func (ready) SetCurrent(name, id string) error          { return nil }
-func (ready) Tidy(string) error                         { return nil }
+func (ready) Tidy(string) (func() error, error)         { return func() error { return nil }, nil }
 
 func fixed() build.Release { return build.Release{ID: "r", Dir: "/", Venv: "/usr"} }
 

@@ -14,13 +14,13 @@ import (
 
 // takeOver begins to supervise what the file says. First it adopts everything that an earlier run
 // left: adopting a thousand builds is quicker than starting a server or checking the inputs of
-// each.
-func (s *Supervisor) takeOver() {
+// each. What attempts of that run left half-way is removed meanwhile, before the channel is closed.
+func (s *Supervisor) takeOver() (tidied <-chan struct{}) {
 	found, err := s.leftovers()
 	if err != nil {
 		s.log.Error("cannot look for what an earlier run left", "error", err)
 	}
-	s.endForeign(found)
+	rests := s.endForeign(found)
 	cfg := s.Config
 	plan := config.Diff(s.fleet.Load().cfg, cfg)
 	s.applyShared(cfg)
@@ -29,11 +29,20 @@ func (s *Supervisor) takeOver() {
 		s.publish(func(f *fleet) { f.err = s.Wrong })
 	}
 	for i := range cfg.Builds {
-		s.enlist(&cfg.Builds[i], found[cfg.Builds[i].Name])
+		_, rest := s.enlist(&cfg.Builds[i], found[cfg.Builds[i].Name])
+		rests = append(rests, rest)
 	}
+	done := make(chan struct{})
+	s.task(func() {
+		defer close(done)
+		for _, rest := range rests {
+			rest()
+		}
+	})
 	<-s.caughtUp()
 	s.world.Past.Adopted()
 	s.applyBuilds(cfg, plan)
+	return done
 }
 
 // leftovers looks for what says that earlier supervisors of this root left it running, by build.
@@ -72,8 +81,8 @@ const foreignGrace = 30 * time.Second
 
 // endForeign ends what an earlier supervisor left of builds that the file no longer has, as if they
 // had just been taken out of it: whoever waits on their sockets is served first. Their records go
-// too, also where nothing is running.
-func (s *Supervisor) endForeign(all map[string]*claim.Claims) {
+// too, also where nothing is running. rests are those of enlist.
+func (s *Supervisor) endForeign(all map[string]*claim.Claims) (rests []func()) {
 	names, err := s.world.Store.Names()
 	if err != nil {
 		s.log.Warn("records of builds that are not in the file any more are kept", "error", err)
@@ -94,17 +103,24 @@ func (s *Supervisor) endForeign(all map[string]*claim.Claims) {
 			continue
 		}
 		s.log.Warn("build is not in the file any more, what is left of it is ended", "build", name)
-		s.enlist(&config.Build{Name: name, GracefulTimeout: foreignGrace}, all[name]).Remove()
+		a, rest := s.enlist(&config.Build{Name: name, GracefulTimeout: foreignGrace}, all[name])
+		rests = append(rests, rest)
+		a.Remove()
 	}
+	return rests
 }
 
 // enlist makes and starts the actor of a build. said is what says that it is left of it by an earlier
-// supervisor.
-func (s *Supervisor) enlist(b *config.Build, said *claim.Claims) *actor.Actor {
+// supervisor. rest removes what its attempts left half-way; what serves does not wait for that.
+func (s *Supervisor) enlist(b *config.Build, said *claim.Claims) (a *actor.Actor, rest func()) {
 	log := s.log.With("build", b.Name)
-	if err := s.world.Releases.Tidy(b.Name); err != nil {
-		log.Warn("leftovers of an earlier run cannot be removed", "error", err)
+	tidied := func(err error) {
+		if err != nil {
+			log.Warn("leftovers of an earlier run cannot be removed", "error", err)
+		}
 	}
+	remove, err := s.world.Releases.Tidy(b.Name)
+	tidied(err)
 	if err := s.world.Sockets.Tidy(b.Name); err != nil {
 		log.Warn("socket names of an earlier run cannot be removed", "error", err)
 	}
@@ -112,7 +128,7 @@ func (s *Supervisor) enlist(b *config.Build, said *claim.Claims) *actor.Actor {
 	if err != nil {
 		log.Warn("releases of an earlier run cannot be listed", "error", err)
 	}
-	a := actor.New(s.shared, b)
+	a = actor.New(s.shared, b)
 	record, ok := s.recall(b.Name)
 	found, tasks := s.confirmed(b, record, said)
 	if ok {
@@ -124,7 +140,7 @@ func (s *Supervisor) enlist(b *config.Build, said *claim.Claims) *actor.Actor {
 	s.publish(func(f *fleet) { f.actors = f.with(a) })
 	a.AdoptTasks(tasks)
 	a.Adopt(found, s.world.Past.Sockets(b.Name))
-	return a
+	return a, func() { tidied(remove()) }
 }
 
 // recall reads the record of an earlier run of a build. An unreadable file is moved aside and kept,

@@ -221,7 +221,9 @@ func (s *Supervisor) configure(b *config.Build, rebuild bool) {
 	s.look(*b)
 	a, ok := s.fleet.Load().actors[b.Name]
 	if !ok {
-		a = s.enlist(b, nil)
+		var rest func()
+		a, rest = s.enlist(b, nil)
+		rest()
 	}
 	a.Configure(b, rebuild)
 	if known && s.inputs[b.Name].Hash != before.Hash {

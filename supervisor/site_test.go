@@ -35,6 +35,7 @@ type site struct {
 	client    control.Client
 	store     func(world.Store) world.Store     // what takes the place of the records; nil: nothing does
 	watcher   func(world.Watcher) world.Watcher // the same of what watches files
+	untidy    <-chan struct{}                   // what is left of attempts is not removed before; nil: it is at once
 }
 
 // newSite makes a site whose file has more after its root, then the defaults, then builds.
@@ -198,6 +199,9 @@ func (s *site) startWith(o Options, said *log) *running {
 		world.Watcher = s.watcher(world.Watcher)
 	}
 	world.Releases = made{world.Releases, layout.Root(o.Config.Root)}
+	if s.untidy != nil {
+		world.Releases = tidiedLate{world.Releases, s.untidy}
+	}
 	o.World = world
 	r.Supervisor = begin(o)
 	ctx, stop := context.WithCancel(context.Background())

@@ -85,7 +85,8 @@ type Supervisor struct {
 type course struct {
 	requests chan func()   // for the goroutine of run
 	ended    chan struct{} // closed when run no longer takes requests
-	begun    chan struct{} // closed when every build has taken over what an earlier run left
+	adopted  chan struct{} // closed when every build has taken over what an earlier run left
+	begun    chan struct{} // closed when, besides, what attempts of that run left half-way is gone
 	kill     context.CancelFunc
 	tasks    sync.WaitGroup
 }
@@ -135,7 +136,7 @@ func begin(o Options) *Supervisor {
 		inputs: map[string]build.Watched{}, listed: make(chan struct{}, 1),
 		saver:    saver.New(o.World.Store, o.World.Files, o.Log.Named("state"), o.Reach),
 		notifier: sdnotify.New(o.Environ, o.Log.Named("notify")), phases: make(chan struct{}, 1),
-		course: course{requests: make(chan func()), ended: make(chan struct{}), begun: make(chan struct{}), kill: kill},
+		course: course{requests: make(chan func()), ended: make(chan struct{}), adopted: make(chan struct{}), begun: make(chan struct{}), kill: kill},
 	}
 	s.metrics = control.NewMetrics(o.Version, s)
 	s.reports = newReports(o.World.Events, o.World.PastEvents, s.metrics, meter.New(meter.Options{
@@ -180,7 +181,7 @@ func (s *Supervisor) run(ctx context.Context) error {
 		copier := journal.NewCopier(first, s.journals, s.Output, s.log.Named("output"))
 		s.task(func() { copier.Run(life) })
 	}
-	s.takeOver()
+	tidied := s.takeOver()
 	s.task(func() { s.world.Control.Serve(life, s, s.metrics) }) // there is something to say now
 	s.task(func() {
 		s.settled(life)
@@ -201,7 +202,7 @@ func (s *Supervisor) run(ctx context.Context) error {
 		s.reports.meters.Sample(life, func() bool { return s.fleet.Load().cfg.Supervisor.Dashboard != "" })
 	})
 	s.task(func() { s.trimLater(life) })
-	s.loop(ctx, life, caughtUp)
+	s.loop(ctx, life, caughtUp, tidied)
 	close(s.ended)
 	end()
 	s.kill()
@@ -210,9 +211,10 @@ func (s *Supervisor) run(ctx context.Context) error {
 	return s.world.Watcher.Close()
 }
 
-func (s *Supervisor) loop(ctx, life context.Context, caughtUp <-chan struct{}) {
+func (s *Supervisor) loop(ctx, life context.Context, caughtUp, untidy <-chan struct{}) {
 	stop := ctx.Done()
 	alive := s.notifier.Due()
+	var tidied <-chan struct{} // untidy, once every build has caught up
 	phases, rested := s.phases, (<-chan time.Time)(nil)
 	for !s.finished() {
 		select {
@@ -226,10 +228,13 @@ func (s *Supervisor) loop(ctx, life context.Context, caughtUp <-chan struct{}) {
 		case f := <-s.requests:
 			f()
 		case <-caughtUp:
-			caughtUp = nil
-			close(s.begun)
+			caughtUp, tidied = nil, untidy
+			close(s.adopted)
 			s.world.Program.Hurry(false)
 			s.notifier.Ready(s.summary())
+		case <-tidied:
+			tidied = nil
+			close(s.begun)
 		case <-alive:
 			s.notifier.Alive()
 		case <-phases:
@@ -264,7 +269,7 @@ func (s *Supervisor) trimLater(ctx context.Context) {
 // returns false if ctx ended first.
 func (s *Supervisor) settled(ctx context.Context) bool {
 	select {
-	case <-s.begun:
+	case <-s.adopted:
 		return true
 	case <-ctx.Done():
 		return false

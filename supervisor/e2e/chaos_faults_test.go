@@ -38,7 +38,7 @@ var strokes = []stroke{
 	{5, (*chaos).breakRelease},
 	{4, (*chaos).takeName},
 	{4, (*chaos).removeOwn},
-	{3, (*chaos).removeOfBuild},
+	{1, (*chaos).removeOfBuild},
 	{2, (*chaos).fillDisk},
 	{2, (*chaos).readOnlyDisk},
 	{3, (*chaos).blockLog},

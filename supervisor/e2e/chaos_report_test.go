@@ -103,9 +103,10 @@ func (c *chaos) report(length time.Duration) string {
 	if unexplained > 0 {
 		c.t.Errorf("%d requests were lost, and nothing says why", unexplained)
 		say("\n### Without an explanation\n")
-		shown := 0
+		shown := map[string]int{}
 		for _, l := range lost {
-			if shown++; l.why == "" && shown < 60 {
+			like := fmt.Sprint(l.way.name, l.shot.Outcome, l.due.Unix()/10)
+			if shown[like]++; l.why == "" && shown[like] <= 2 { // of what came at the same time, two
 				say("- %s, %s to %s: %v; under %s; marks %+v", l.due.Format("15:04:05.000"), l.way.via, l.way.build, l.shot, c.during(l.way.build, l.due, l.due.Add(l.shot.Latency())), c.marks(l.way.build)[l.id()])
 			}
 		}
@@ -200,14 +201,19 @@ func (c *chaos) explain(l *loss, marks map[string][]mark) {
 			continue
 		}
 		switch {
-		case f.Kind == "stop and start by command":
+		case f.Kind == "stop and start by command" && !(slices.Contains([]Outcome{Cut, Reset}, l.shot.Outcome) && len(marks[l.id()]) > 0): // what a worker had is answered at a stop
 			l.why = "the build was stopped by command"
 		case f.Kind == "deleted socket" && slices.Contains([]Outcome{Missing, Refused, BadStatus, Unavailable}, l.shot.Outcome):
 			l.why = "somebody had taken the socket's name away"
 		case f.Kind == "deleted folder" && strings.HasSuffix(strings.SplitN(f.Note, ": ", 3)[1], l.way.build) && slices.Contains([]Outcome{Missing, Refused, BadStatus, Unavailable}, l.shot.Outcome):
 			l.why = "somebody had deleted the build's folder, with the socket's name"
+		case f.Kind == "deleted folder" && slices.Contains([]Outcome{BadStatus, Unavailable}, l.shot.Outcome):
+			l.why = "somebody had deleted the files of the release, of which the application loads more when it is asked"
 		case f.Kind == "restart of Nginx" && l.way.via == "nginx":
 			l.why = "Nginx itself was being restarted"
+		case f.Kind == "kill -9 of the supervisor" && slices.Contains([]Outcome{Cut, Reset}, l.shot.Outcome) && l.way.via == "direct" && len(marks[l.id()]) == 0 &&
+			c.passedOn(l.way.build, f.At) && l.due.Before(f.At.Add(100*time.Millisecond)) && ended.After(f.At.Add(-100*time.Millisecond)):
+			l.why = "in the hands of the supervisor that was killed, which passed it on to a server whose socket somebody had deleted"
 		case f.Kind == "kill -9 of the supervisor" && l.way.via == "front" && slices.Contains([]Outcome{Cut, Reset}, l.shot.Outcome) &&
 			l.due.Before(f.At.Add(100*time.Millisecond)) && ended.After(f.At.Add(-100*time.Millisecond)):
 			l.why = "in the hands of the front, which is in the supervisor that was killed"
@@ -224,6 +230,14 @@ func (c *chaos) explain(l *loss, marks map[string][]mark) {
 			}
 		}
 	}
+}
+
+// passedOn reports whether somebody had deleted the socket of a build before a moment, so that its
+// server may have been reached through the supervisor alone.
+func (c *chaos) passedOn(build string, at time.Time) bool {
+	return slices.ContainsFunc(c.faults, func(f *fault) bool {
+		return f.Build == build && (f.Kind == "deleted socket" || f.Kind == "deleted folder") && f.At.Before(at) && f.At.After(at.Add(-time.Minute))
+	})
 }
 
 // refusal is a time in which a build had nothing that could serve, as the supervisor said then.

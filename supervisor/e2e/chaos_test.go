@@ -33,6 +33,7 @@ func TestChaos(t *testing.T) {
 		if length, err = time.ParseDuration(text); err != nil {
 			t.Fatalf("T: %v", err)
 		}
+		rate = 4
 	} else {
 		t.Parallel()
 	}

@@ -22,6 +22,7 @@ const (
 	throwTouch
 	throwStatics
 	throwRun
+	throwTidy
 	throws
 )
 

@@ -346,13 +346,16 @@ func (k releases) SetCurrent(name, id string) error {
 	return nil
 }
 
-func (k releases) Tidy(name string) error {
-	if !k.lock() {
+func (k releases) Tidy(name string) (rest func() error, err error) {
+	return func() error {
+		s := k.w.sites[name]
+		if !k.sleepFor(context.Background(), s.dice.between(throwTidy, 0, 2*time.Second)) || !k.lock() {
+			return nil
+		}
+		defer k.w.mu.Unlock()
+		s.half = ""
 		return nil
-	}
-	defer k.w.mu.Unlock()
-	k.w.sites[name].half = ""
-	return nil
+	}, nil
 }
 
 func (k releases) StageStatics(ctx context.Context, entry *config.Build, id string) error {

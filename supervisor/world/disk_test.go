@@ -68,7 +68,9 @@ func TestReleaseThatIsNotThereIsSaidToBeMissing(t *testing.T) {
 		}
 	}
 	must(t, r.Own(t.Context(), "one", config.Identity{UID: -1, GID: -1}))
-	must(t, r.Tidy("one"))
+	rest, err := r.Tidy("one")
+	must(t, err)
+	must(t, rest())
 	must(t, r.Prune(entry))
 	if all, err := r.List("one"); len(all) != 0 || err != nil {
 		t.Errorf("releases %v, error %v", all, err)

@@ -59,5 +59,7 @@ func (r releases) Why(ctx context.Context, entry *config.Build) (build.Differenc
 	return r.Maker.Why(ctx, build.Request{Root: string(r.root), Build: *entry})
 }
 
-// Tidy removes half releases of an earlier run.
-func (r releases) Tidy(name string) error { return r.Maker.Tidy(string(r.root), name) }
+// Tidy looks for half releases of an earlier run, which rest removes.
+func (r releases) Tidy(name string) (rest func() error, err error) {
+	return r.Maker.TidyLater(string(r.root), name)
+}

@@ -79,8 +79,9 @@ type Releases interface {
 	actor.Releases
 	// Why says whether an attempt would make a release of an entry, and why (build.Maker).
 	Why(ctx context.Context, entry *config.Build) (build.Difference, error)
-	// Tidy removes half releases of an earlier run.
-	Tidy(name string) error
+	// Tidy looks for half releases of an earlier run, which rest removes: that may take seconds, and no
+	// attempt may begin before it has ended. rest is never nil.
+	Tidy(name string) (rest func() error, err error)
 	// SetParallel says how many attempts may run at once.
 	SetParallel(n int)
 	// SetCollectors says which builds of the file collect static files.
