@@ -14,6 +14,12 @@ FUZZ ?= .
 # How many histories `make simulate` lives, and the first seed; without one it is made of the date.
 N ?= 10000
 SEED ?=
+# How long `make chaos` (10m) and `make soak` (1h) take.
+T ?=
+# Where they write what they found.
+REPORT ?= $(CURDIR)/bin/$@.md
+# What `make mutate` changes, one package after the other.
+MUTATE ?= supervisor/machine
 # Which benchmarks `make bench` runs.
 BENCH ?= .
 # Additional flags for `make test`, `make unit`, `make e2e` and `make cover`, for example
@@ -50,9 +56,15 @@ help:
 	@echo '              ONLY=us,runit SCENARIOS=kill,deploy ROUNDS=1 CHILDREN=1,100 for a part, which is printed'
 	@echo 'make test-systemd  the tests of the service in a container with a booted systemd: root only; the first time minutes'
 	@echo 'make test-vm  the tests of limits in a virtual machine with cgroup v2 and systemd; made once, as root: minutes'
+	@echo 'make test-power  a virtual machine whose plug is pulled at random moments of builds, N=50 times, SEED=N for the same moments; root only'
+	@echo 'make chaos    three builds behind Nginx and the front, and at random all that may happen to them, for T=10m, from SEED on; a report in bin/chaos.md'
+	@echo 'make soak     a deploy every ten seconds for T=1h: what must not grow is measured; a report in bin/soak.md'
+	@echo 'make mutate   changes the code of MUTATE=$(MUTATE) in small ways and names those that no test of the package notices: many minutes'
 	@echo 'make test-packages  the .deb installed, upgraded under load, removed and purged in a booted Debian; SYSTEMD_SUITE=trixie for another one: root only'
+	@echo 'make test-kubernetes  what `export kubernetes` writes, under load on a cluster of one node; Kubernetes is compiled once, which takes half an hour: root only'
+	@echo 'make test-dashboard  the dashboard in a Chromium with 1, 10 and 50 builds: axe-core, first paint, log lines; make pictures: docs/dashboard.png'
 	@echo 'make attack   attempts to break in, by users, builds, clients and sources that are hostile: root only'
-	@echo 'make test     make unit, with the race detector, 2,000 histories, make e2e, make test-systemd where its container was made, then each fuzz target for a second'
+	@echo 'make test     make unit, with the race detector, 2,000 histories, make e2e, make test-systemd where its container was made'
 	@echo 'make cover    how much of each package the unit tests reach; fails if that is under COVER=$(COVER) %'
 	@echo 'make lint     gofmt, go vet, staticcheck, gosec (the first time it is compiled, for minutes), govulncheck, that two builds are equal byte for byte, and the scripts'
 	@echo 'make fuzz     each fuzz target for FUZZTIME=$(FUZZTIME); FUZZ=PATTERN for some of them'
@@ -116,7 +128,7 @@ packages = $(GO) list ./... | grep -v /e2e$$
 # Those with more than one goroutine, of their own or in their tests: in the others nothing can race.
 concurrent = grep -rlE '^\s*go |\.Go\(|"sync|AfterFunc' --include='*.go' build cmd config supervisor | xargs dirname | sort -u | \
 	sed 's|^|./|' | xargs $(GO) list | grep -v /e2e$$
-run_real = $(GO) test -timeout 20m -run '^TestReal' $(TESTFLAGS) ./build
+run_real = $(GO) test -timeout 20m -run '^TestReal' $(TESTFLAGS) ./build ./build/inputs
 # Without the race detector: the tested binary has none, and generating the load costs a third.
 run_e2e = $(GO) test -timeout 20m $(TESTFLAGS) ./supervisor/e2e
 
@@ -157,11 +169,49 @@ test-vm: needs-go
 	skip:*) echo "the tests in a virtual machine: $$vm" ;; \
 	*) GO=$(GO) .ci/test-vm "$$vm" ;; esac
 
+# The same machine. No part of `make test-vm`: each of N lives boots it anew.
+.PHONY: test-power
+test-power: needs-go
+	@vm=$$(.ci/vm-image); case "$$vm" in \
+	skip:*) echo "the tests whose plug is pulled: $$vm" ;; \
+	*) GO=$(GO) N=$(if $(filter command line environment,$(origin N)),$(N),50) SEED='$(SEED)' .ci/test-power "$$vm" ;; esac
+
+# A short run of it, from a seed of its own, is one of the tests of `make e2e`. Full and read-only disks are for root alone.
+.PHONY: chaos
+chaos: needs-test
+	@mkdir -p $(dir $(REPORT))
+	MEDCTRL_CHAOS_TIME=$(or $(T),10m) MEDCTRL_CHAOS_REPORT=$(REPORT) SEED='$(SEED)' $(GO) test -count=1 -timeout 0 -run '^TestChaos$$' -v $(TESTFLAGS) ./supervisor/e2e
+
+.PHONY: soak
+soak: needs-test
+	@mkdir -p $(dir $(REPORT))
+	MEDCTRL_SOAK_TIME=$(or $(T),1h) MEDCTRL_SOAK_REPORT=$(REPORT) $(GO) test -count=1 -timeout 0 -run '^TestSoak$$' -v $(TESTFLAGS) ./supervisor/e2e
+
+.PHONY: mutate
+mutate: needs-go
+	@GO=$(GO) .ci/mutate $(MUTATE)
+
 # Skipped, saying why, where no container can be booted.
 .PHONY: test-packages
 test-packages: needs-go
 	@root=$$(.ci/systemd-root); case "$$root" in skip:*) echo "the tests of the packages: $$root"; exit 0 ;; esac; \
 	GO=$(GO) NFPM=$(NFPM) .ci/test-packages "$$root" $(TESTFLAGS)
+
+# Skipped, saying why, where no cluster can be run. Its namespaces end with it.
+.PHONY: test-kubernetes
+test-kubernetes: needs-go
+	@programs=$$(GO=$(GO) .ci/kubernetes-binaries); case "$$programs" in \
+	skip:*) echo "the tests on Kubernetes: $$programs" ;; \
+	*) GO=$(GO) .ci/test-kubernetes "$$programs" $(TESTFLAGS) ;; esac
+
+# Skipped, saying why, where there is no Chromium, node or npm.
+.PHONY: test-dashboard pictures
+test-dashboard: needs-go
+	@GO=$(GO) .ci/test-dashboard test
+
+# A quarter of an hour, so that the charts have something to show.
+pictures: needs-go
+	@GO=$(GO) .ci/test-dashboard pictures
 
 # As root: the attackers are users of a mount namespace of its own. No part of `make test`: it uses the
 # processors for a minute or more, and of what is run there only the booted service mostly waits, for 20 s.
@@ -177,9 +227,7 @@ test: needs-test
 	@failed=0; \
 		( others=0; $(run_real) || others=1; \
 			$(run_unit) -vet=off $$($(packages) | grep -vxF "$$($(concurrent))") || others=1; \
-			N=2000 $(run_simulate) || others=1; \
-			SAME=100 $(GO) test -count=1 -timeout 20m -run '$(bites)' ./supervisor/simulate || others=1; \
-			GO=$(GO) .ci/fuzz 1s . -parallel 1 || others=1; exit $$others ) & \
+			N=2000 SEED='$(SEED)' $(GO) test -count=1 -timeout 60m -run '$(bites)' ./supervisor/simulate || others=1; exit $$others ) & \
 		$(run_unit) -vet=off $(race) $$($(concurrent)) || failed=1; \
 		wait $$! || failed=1; \
 		$(run_e2e) || failed=1; \
@@ -189,6 +237,7 @@ test: needs-test
 cover: needs-go
 	@GO=$(GO) .ci/cover '$(COVER)' '$(COVER_SUPERVISOR)' $(TESTFLAGS)
 
+scripts = $$(find .ci -maxdepth 1 -type f)
 .PHONY: lint
 lint: needs-go
 	@unformatted=$$(find . \( -path ./run -o -path ./run-worker \) -prune -o -name '*.go' -print0 | xargs -0 gofmt -l); \
@@ -199,16 +248,17 @@ lint: needs-go
 	$(GO) run $(GOLANGCI_LINT) run --timeout 20m --allow-parallel-runners ./...
 	GO=$(GO) .ci/vulnerabilities $(GOVULNCHECK)
 	$(GO) test -run '^TestBuildsAreEqualByteForByte$$' ./cmd/medctrl-supervisor
-	@for script in .ci/*; do bash -n "$$script"; done
+	@for script in $(scripts); do bash -n "$$script"; done
+	$(GO) vet ./.ci/mutator
 	@for script in examples/packaging/deb/p* examples/packaging/rpm/*; do sh -n "$$script"; done
-	@if command -v shellcheck >/dev/null; then shellcheck .ci/* examples/packaging/deb/p* examples/packaging/rpm/*; fi
+	@if command -v shellcheck >/dev/null; then shellcheck $(scripts) examples/packaging/deb/p* examples/packaging/rpm/*; fi
 	@! command -v python3 >/dev/null || find examples supervisor -name '*.py' -print0 | xargs -0 python3 -c 'import sys; [compile(open(name).read(), name, "exec") for name in sys.argv[1:]]'
 
 # Without the race detector, which takes ten times as long and is used for some histories by `make test`.
 run_simulate = SEED='$(SEED)' $(GO) test -count=1 -timeout 60m -run '^TestHistories$$' -v ./supervisor/simulate
 
-# That planted faults are found, and that a seed is a history; the race detector has other stories.
-bites = ^Test(PlantedFaultsAreFound|SameSeedSameStory)$$
+# The same, that planted faults are found, and that a seed is a history: the race detector has other stories.
+bites = ^Test(Histories|PlantedFaultsAreFound|SameSeedSameStory)$$
 
 .PHONY: simulate
 simulate: needs-go

@@ -27,6 +27,9 @@ def caused(e, cause):
 def during(e, context):
     e.__context__ = context
     return e
+def instead(e, context): # raise e from None
+    e.__context__, e.__suppress_context__ = context, True
+    return e
 passes = [
     OperationalError(2002, "Can't connect to local MySQL server"), OperationalError(2003, "x"), OperationalError(2005, "Unknown host"),
     OperationalError(2006, "MySQL server has gone away"), OperationalError(2013, "Lost connection to MySQL server during query"),
@@ -39,6 +42,7 @@ passes = [
     socket.gaierror(-3, "Temporary failure in name resolution"), ServerSelectionTimeoutError("x"),
     caused(OperationalError(2013, "Lost"), OperationalError(2013, "Lost")), during(SystemExit(1), OperationalError(2003, "x")),
     during(ProgrammingError("no such table"), ConnectionResetError()), ExceptionGroup("two", [ValueError(), ConnectionRefusedError()]),
+    instead(ValueError("no backend"), OperationalError(2003, "x")), during(SystemExit(1), instead(RuntimeError("x"), ConnectionRefusedError())),
     OperationalError("SSL SYSCALL error: EOF detected"), DatabaseError("server closed the connection unexpectedly"), OperationalError("the connection is lost"),
     OperationalError("couldn't get a connection after 30.00 sec"), OperationalError("FATAL:  no more connections allowed (max_client_conn)"),
     OperationalError("08S01", "[08S01] [Microsoft][ODBC Driver 18 for SQL Server]Communication link failure (0) (SQLExecDirectW)"),

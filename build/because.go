@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
@@ -57,15 +58,15 @@ func (j *job) ingredients() *ingredients {
 	if j.b.SystemSitePackages {
 		in.Packages = shortSum(strings.Join(j.python.installed(), "\n"))
 	}
-	for _, f := range j.reads.files {
-		if f.err == nil {
-			in.Reads[j.inputName(f.path)] = shortSum(string(f.raw))
+	for _, f := range j.reads.Files {
+		if f.Err == nil {
+			in.Reads[j.inputName(f.Path)] = shortSum(string(f.Raw))
 		}
 	}
-	for path, content := range j.reads.sums {
+	for path, content := range j.reads.Sums {
 		in.Reads[j.inputName(path)] = short(content)
 	}
-	for _, entry := range j.reads.variables {
+	for _, entry := range j.reads.Variables {
 		name, value, _ := strings.Cut(entry, "=")
 		in.Variables[name] = shortSum(value)
 	}
@@ -91,6 +92,9 @@ func (j *job) differences() []string {
 	}
 	m := readManifest(j.before.Dir)
 	all, files := j.otherDifferences(m.Made), j.fileDifferences(m)
+	if j.damage != "" {
+		all = append(all, j.damage)
+	}
 	more := 0
 	if room := max(mostNamed-len(all), 1); len(files) > room {
 		more = len(files) - room
@@ -183,11 +187,11 @@ func (j *job) fileDifferences(m manifest) []string {
 	if m.Files == nil {
 		return nil
 	}
-	app, err := resolved(j.b)
+	app, err := inputs.Resolved(j.b)
 	if err != nil {
 		return nil // an attempt says so
 	}
-	others, err := otherSettings(j.b, app, j.source)
+	others, err := inputs.OtherSettings(j.b, app, j.source)
 	if err != nil {
 		return nil
 	}

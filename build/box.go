@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
@@ -65,19 +66,19 @@ func filled(braces config.Braces, paths []string) (all []string) {
 // isWritten says whether a path lies in a folder that may be written, and so is within reach already.
 // As a path of its own it could be made a link to anywhere by who writes there.
 func isWritten(path string, written []string) bool {
-	return slices.ContainsFunc(written, func(dir string) bool { return isWithin(path, dir) })
+	return slices.ContainsFunc(written, func(dir string) bool { return inputs.IsWithin(path, dir) })
 }
 
 // privateOf is what no box of the build opens: files of the supervisor and of other builds, and the
 // source, which has the settings of all builds.
 func privateOf(b config.Build) []string {
-	return append(slices.Clip(b.Private), resolvedAsFar(b.Source))
+	return append(slices.Clip(b.Private), inputs.ResolvedAsFar(b.Source))
 }
 
 // withCache is env in a box: pip and uv keep what they have downloaded where they may.
 func withCache(env []string, dir layout.Build) []string {
 	for _, name := range []string{"PIP_CACHE_DIR", "UV_CACHE_DIR"} {
-		if envValue(env, name) == "" {
+		if inputs.EnvValue(env, name) == "" {
 			env = append(slices.Clip(env), name+"="+dir.Cache())
 		}
 	}
@@ -164,7 +165,7 @@ func isUnfinished(dir string) bool { return strings.HasPrefix(filepath.Base(dir)
 // and the copies of local projects in which it builds, and any index.
 func (j *job) installBox() *Box {
 	return &Box{
-		Read:  append(slices.Clip(j.reads.paths()), j.reads.folders...),
+		Read:  append(slices.Clip(j.reads.Paths()), j.reads.Folders...),
 		Write: []string{j.venv, filepath.Join(j.temp, copiesFolder), j.dir.Cache()},
 	}
 }
@@ -178,4 +179,10 @@ func (j *job) compileBox() *Box {
 		Read: interpreterFolders(j.interpreter, j.venv), Write: []string{j.app()}, Private: privateOf(j.b),
 		Connect: &[]uint16{}, Bind: &[]uint16{}, As: config.Identity{UID: -1, GID: -1},
 	}
+}
+
+// shared are the folders to which links of the application may lead: what the entry lists, and the build's
+// own data, which every release of it has.
+func (j *job) shared() []string {
+	return append(filled(config.Braces{Data: j.dir.Data()}, j.b.Sandbox.Write), j.dir.Data())
 }

@@ -2,15 +2,14 @@ package build
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
 	"github.com/medctrl/medctrl-supervisor/config/untrusted"
 )
 
@@ -23,47 +22,8 @@ const mostListed = 64 << 20
 
 type manifest struct {
 	App   string // app_dir
-	Files tree
+	Files inputs.Tree
 	Made  *ingredients `json:",omitempty"` // of releases of earlier versions it is not known
-}
-
-// MarshalJSON keeps names and links that are no UTF-8, which JSON has no place for: in hexadecimal behind a
-// zero byte, which neither of them has.
-func (t tree) MarshalJSON() ([]byte, error) {
-	all := make(map[string]string, len(t))
-	for rel, hash := range t {
-		all[asText(rel)] = asText(hash)
-	}
-	return json.Marshal(all)
-}
-
-// UnmarshalJSON reads what MarshalJSON wrote.
-func (t *tree) UnmarshalJSON(text []byte) error {
-	var all map[string]string
-	if err := json.Unmarshal(text, &all); err != nil || all == nil {
-		return err
-	}
-	*t = make(tree, len(all))
-	for rel, hash := range all {
-		(*t)[fromText(rel)] = fromText(hash)
-	}
-	return nil
-}
-
-func asText(name string) string {
-	if utf8.ValidString(name) {
-		return name
-	}
-	return "\x00" + hex.EncodeToString([]byte(name))
-}
-
-func fromText(text string) string {
-	if code, ok := strings.CutPrefix(text, "\x00"); ok {
-		if name, err := hex.DecodeString(code); err == nil {
-			return string(name)
-		}
-	}
-	return text
 }
 
 func writeManifest(dir string, m manifest) error {
@@ -81,11 +41,11 @@ func writeManifest(dir string, m manifest) error {
 // and returns the sources that are left to compile. Bytecode belongs to a file by its time in
 // seconds and its size (PEP 552), so the file takes over its time too. The path in it, of the
 // earlier release, is corrected at import (importlib, _fix_co_filename), so tracebacks are right.
-func reuseBytecode(app string, now tree, before string) (stale []string) {
+func reuseBytecode(app string, now inputs.Tree, before string) (stale []string) {
 	old := readManifest(before)
 	caches := map[string]map[string][]string{} // folder -> source -> names of its bytecode
 	for rel, hash := range now {
-		if filepath.Ext(rel) != ".py" || hash == closedEntry || strings.HasPrefix(hash, "link ") {
+		if filepath.Ext(rel) != ".py" || hash == inputs.ClosedEntry || strings.HasPrefix(hash, "link ") {
 			continue
 		}
 		dir, file := filepath.Split(rel)
@@ -135,7 +95,7 @@ func takeOver(dir, old, file string, caches map[string]map[string][]string) bool
 	}
 	for _, name := range known[file] {
 		to := filepath.Join(dir, "__pycache__", name)
-		if _, err := copyFile(context.Background(), os.OpenFile, filepath.Join(cache, name), to, ourselves); err != nil {
+		if _, err := inputs.CopyFile(context.Background(), os.OpenFile, filepath.Join(cache, name), to, inputs.Ourselves); err != nil {
 			os.Remove(to) // half of one; it is compiled then
 			return false
 		}

@@ -7,11 +7,11 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
 	"github.com/medctrl/medctrl-supervisor/build/statics"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
@@ -79,22 +79,8 @@ func (c *collectors) rootsOf(root, name string) []string {
 
 // overlap says whether two folders are the same, or one is in the other.
 func overlap(a, b string) bool {
-	a, b = resolvedAsFar(a), resolvedAsFar(b)
-	return isWithin(a, b) || isWithin(b, a)
-}
-
-// isWithin says whether path is the folder dir or lies in it.
-func isWithin(path, dir string) bool {
-	rel, err := filepath.Rel(dir, path)
-	return err == nil && filepath.IsLocal(rel)
-}
-
-// resolvedAsFar is a path without the links on the way to it, as far as it is there.
-func resolvedAsFar(path string) string {
-	if to, err := filepath.EvalSymlinks(path); err == nil || path == filepath.Dir(path) {
-		return to
-	}
-	return filepath.Join(resolvedAsFar(filepath.Dir(path)), filepath.Base(path))
+	a, b = inputs.ResolvedAsFar(a), inputs.ResolvedAsFar(b)
+	return inputs.IsWithin(a, b) || inputs.IsWithin(b, a)
 }
 
 // collecting is what an attempt knows of its static files.
@@ -122,7 +108,7 @@ func (j *job) stepCollectStatic(ctx context.Context) (bool, error) {
 // are collected into the release instead.
 func (j *job) collectsFrom(conn *net.UnixConn, dir string) error {
 	word := "stay"
-	if !isWithin(dir, j.temp) { // what lies in the release goes live with it
+	if !inputs.IsWithin(dir, j.temp) { // what lies in the release goes live with it
 		if j.staticErr = j.useStaticRoot(dir); j.staticErr != nil {
 			return j.staticErr
 		}
@@ -199,3 +185,7 @@ func staticsOf(root string, b config.Build, id string) (statics.Request, error) 
 	as, err := config.IdentityOf(b)
 	return statics.Request{Build: folderOf(root, b.Name), Release: id, Root: release.StaticRoot, As: as}, err
 }
+
+// StaticOverlaps says whether two folders cannot both be a STATIC_ROOT: they are the same, or one is
+// in the other. "" overlaps with nothing.
+func StaticOverlaps(a, b string) bool { return a != "" && b != "" && overlap(a, b) }

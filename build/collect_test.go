@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 
@@ -200,7 +201,7 @@ func TestRealStaticFilesOfAnotherUserAreCollectedAndPublishedAsThatUser(t *testi
 	}
 	contains(t, read(t, filepath.Join(root, "site.css")), "color: red")
 	for path, want := range map[string]int{filepath.Join(rel.Static(), "site.css"): 0, root: 65534, filepath.Join(root, "site.css"): 65534} {
-		if o, err := os.Stat(path); err != nil || ownerOf(o) != want {
+		if o, err := os.Stat(path); err != nil || inputs.OwnerOf(o) != want {
 			t.Errorf("%s: %v, %v", path, o, err)
 		}
 	}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
 )
 
 // Commit is what the checkout of a source had checked out when a release was made of it.
@@ -96,7 +98,7 @@ func (c *checkout) commit(ctx context.Context, before string) *Commit {
 		found.Time = time.Unix(seconds, 0).UTC()
 	}
 	paths := []string{"status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--ignore-submodules=all", "--no-renames", "--no-ahead-behind", "--", c.app}
-	if rel, err := filepath.Rel(c.top, resolvedAsFar(c.j.b.RequirementsFile())); err == nil && filepath.IsLocal(rel) {
+	if rel, err := filepath.Rel(c.top, inputs.ResolvedAsFar(c.j.b.RequirementsFile())); err == nil && filepath.IsLocal(rel) {
 		paths = append(paths, rel)
 	}
 	if out, err = c.run(ctx, paths...); err != nil {
@@ -157,7 +159,7 @@ func (c *checkout) run(ctx context.Context, args ...string) (string, error) {
 		// Named outright, a repository may belong to anybody (git, safe.directory): see ofStranger.
 		Argv: append([]string{c.git, "-C", c.top, "--git-dir=" + c.repository, "--work-tree=" + c.top, "--no-optional-locks", "--no-pager", "--literal-pathspecs",
 			"-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false", "-c", "i18n.logOutputEncoding=UTF-8"}, args...),
-		Env: []string{"PATH=" + envValue(j.env, "PATH"), "HOME=/nonexistent", "LC_ALL=C", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_ATTR_NOSYSTEM=1",
+		Env: []string{"PATH=" + inputs.EnvValue(j.env, "PATH"), "HOME=/nonexistent", "LC_ALL=C", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_ATTR_NOSYSTEM=1",
 			"GIT_TERMINAL_PROMPT=0", "GIT_NO_LAZY_FETCH=1", "GIT_ALLOW_PROTOCOL=none", "GIT_NO_REPLACE_OBJECTS=1"},
 		Dir: "/", User: credential(j.as), Umask: 0o077, Capable: j.as.Capable, Box: c.box(), Limits: j.b.Limits,
 		Stdout: out, Stderr: complaint, Mark: j.temp + "/" + strconv.Itoa(int(j.started.Add(1))),
@@ -181,7 +183,7 @@ func (c *checkout) box() *Box {
 	if !c.j.b.Sandbox.Enabled {
 		return nil
 	}
-	read := []string{c.top, c.repository, resolvedAsFar(c.j.b.Source)}
+	read := []string{c.top, c.repository, inputs.ResolvedAsFar(c.j.b.Source)}
 	if common := filepath.Dir(c.repository); filepath.Base(common) == "worktrees" { // gitrepository-layout(5)
 		read = append(read, filepath.Dir(common))
 	}

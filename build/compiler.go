@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
 )
 
 // pythonProgram is how programs of Pythons are named: python3, python3.12, python3.13t, pypy3.
@@ -34,7 +36,7 @@ func (j *job) compiler() (string, error) {
 		return "", fmt.Errorf("%s is not named like a Python, so it is not run as the supervisor's own", program)
 	}
 	for _, dir := range []string{j.Root, j.b.Source} {
-		if isWithin(program, resolvedAsFar(dir)) {
+		if inputs.IsWithin(program, inputs.ResolvedAsFar(dir)) {
 			return "", fmt.Errorf("%s lies in %s, so it is not run as the supervisor's own", program, dir)
 		}
 	}
@@ -42,7 +44,7 @@ func (j *job) compiler() (string, error) {
 }
 
 // other says that the build runs as another user than we do.
-func (j *job) other() bool { return reader{as: j.as}.other() }
+func (j *job) other() bool { return inputs.Reader{As: j.as}.Other() }
 
 // compileArguments are what compileall is told to compile. A name never begins with "-": a source
 // can have a file -i/tmp/list.py, and compileall would compile all that /tmp/list.py lists.

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
 
@@ -252,7 +253,7 @@ func (d *databases) holds(root layout.Root, build string) bool {
 // migrates returns the migration of a build that an earlier supervisor started, and whether it is
 // running.
 func migrates(runner Runner, root layout.Root, build string) (r migrationRecord, alive bool) {
-	text, err := readText(os.OpenFile, migrationRecordPath(root, build))
+	text, err := inputs.ReadText(os.OpenFile, migrationRecordPath(root, build))
 	if err != nil || json.Unmarshal(text, &r) != nil {
 		return migrationRecord{}, false
 	}

@@ -2,6 +2,7 @@
 # more than most of them. A failing command ends the process, with its own exit code.
 import contextlib
 import errno
+import fcntl
 import os
 import runpy
 import select
@@ -16,11 +17,10 @@ os.umask(mask)
 
 
 def main():
-    link = socket.socket(fileno=3)
-    link.set_inheritable(False)
+    link = keep()
     sys.path[0] = app  # as for `python manage.py`
     while True:
-        request = link.recv(1 << 16).decode()
+        request = over(link.recv, 1 << 16).decode()
         if not request:
             return
         if request.split("\0")[0] == "lock":
@@ -31,6 +31,7 @@ def main():
             try:
                 run(link, request.split("\0"))
             except BaseException as e:
+                Kept.restore()  # else nobody reads why
                 if away(e) and (not Stage.reached or of_driver(e)):
                     tell(link, b"stage away")
                 elif refused(e):
@@ -38,9 +39,55 @@ def main():
                 elif request.split("\0")[0] in ("check", "collectstatic") and own(e):
                     tell(link, b"stage own")
                 raise
+        Kept.restore()
         sys.stdout.flush()
         sys.stderr.flush()
-        link.send(b"done")
+        over(link.send, b"done")
+
+
+# The descriptors that nothing may close. Programs close all that they do not know before they go on in the background, mostly by
+# os.closerange(3, 1024), or one by one up to the limit.
+class Kept:
+    mine = set()
+    standard = []  # copies of what was standard input, output and error output at first
+
+    # A command may have closed or exchanged them.
+    @staticmethod
+    def restore():
+        with contextlib.suppress(OSError):  # something closes past Python
+            for number, copy in enumerate(Kept.standard):
+                os.dup2(copy, number)
+
+
+# Moves what must stay open out of the way of others, and returns the link to the supervisor.
+def keep():
+    def moved(fd):
+        for least in (1024, 3):
+            try:
+                at = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, least)
+            except OSError:  # more than may be open
+                continue
+            Kept.mine.add(at)
+            return at
+
+    link = socket.socket(fileno=moved(3))
+    os.close(3)
+    Kept.standard = [moved(fd) for fd in (0, 1, 2)]
+    close, closerange = os.close, os.closerange
+
+    def close_but_kept(fd):
+        if fd not in Kept.mine:
+            close(fd)
+
+    def closerange_but_kept(low, high):
+        for fd in sorted(Kept.mine):
+            if low <= fd < high:
+                closerange(low, fd)
+                low = fd + 1
+        closerange(low, high)
+
+    os.close, os.closerange = close_but_kept, closerange_but_kept
+    return link
 
 
 # Ends the process where the settings lack a database that the key migrate names, before any of them is migrated.
@@ -58,8 +105,19 @@ def need(link, databases):
 
 # What follows may end this process.
 def tell(link, what):
-    link.send(what)
-    link.recv(1)
+    over(link.send, what)
+    over(link.recv, 1)
+
+
+# Calls what needs the link.
+def over(call, what):
+    try:
+        return call(what)
+    except OSError as e:
+        if e.errno in (errno.EBADF, errno.ENOTSOCK):
+            sys.exit("manage.py, the settings or what they import closed or replaced all descriptors of the process that runs them, past Python: "
+                     "that belongs into a program that goes on in the background")
+        raise
 
 
 def run(link, args):
@@ -73,12 +131,17 @@ def run(link, args):
         look(link, args[1] == "check", args[2], args[3:])
     elif args[0] == "lacking":
         lacking(link, args[1:])
+    elif args[0] == "whole":
+        with contextlib.suppress(ImportError):
+            import django.db  # what is no Django says nothing of itself
+            whole(args[1])
     else:
         manage(args)
 
 
 def manage(args):
     # As it found them, not as the command before left them.
+    Kept.restore()
     os.chdir(home)
     os.umask(mask)
     sys.argv = ["manage.py"] + args
@@ -92,6 +155,7 @@ def manage(args):
 # Tells how far a migration is: one that fails before it has reached its database has changed nothing and may be repeated.
 class Stage:
     reached = False  # one has
+    whole = False  # Django's command has returned: an exit may have come before, with exit code 0
 
     def __init__(self, link, alias):
         self.link, self.alias, self.now = link, alias, ""
@@ -119,9 +183,12 @@ def migrate(link, args):
     if watched is None:
         return manage(args)
     utility, execute = watched
+    Stage.whole = False
     stage.say("outside")
     try:
         manage(args)
+        if not Stage.whole and stage.now != "elsewhere":
+            whole(stage.alias)
     except BaseException as e:
         if stage.now == "connecting" and not of_database(e):
             stage.say("begun")  # it would fail again
@@ -129,6 +196,18 @@ def migrate(link, args):
     finally:
         utility.execute = execute
         stage.now = "over"
+
+
+# Ends the process where a migration that seemed to be done left something out.
+def whole(alias):
+    try:
+        lacks = lacked(alias)
+    except SystemExit as e:
+        if e.code not in (None, 0):
+            raise
+        lacks = "what the database %s lacks cannot be told" % alias
+    if lacks:
+        sys.exit("migrate ended with exit code 0 before it was done: does a migration, an application or a signal's receiver call exit? Now %s" % lacks)
 
 
 # Has stage told of Django's command and of the first connection to the database.
@@ -146,12 +225,14 @@ def watch(stage):
 
     def told(self):
         stage.begins() if connected else stage.say("connecting")
-        return execute(self)
+        execute(self)
+        Stage.whole = True
 
     # A manage.py may go on in another process, which says nothing: whatever that does must not be done twice.
     def elsewhere(event, _):
         if stage.now == "outside" and event in ("os.exec", "os.fork", "os.posix_spawn", "os.system", "subprocess.Popen"):
-            stage.begins()
+            Stage.reached = True
+            stage.say("elsewhere")
 
     if hasattr(sys, "addaudithook"):  # Python 3.8
         sys.addaudithook(elsewhere)

@@ -35,8 +35,8 @@ func environmentID(p Interpreter, requirements string, b config.Build, gid int) 
 
 // chooseEnvironment chooses the environment that the newest release of the same requirements has,
 // else one that is named after them: of those that somebody asked to be made anew, the last one is
-// used from then on.
-func (j *job) chooseEnvironment() {
+// used from then on. One that is damaged is left to what serves from it.
+func (j *job) chooseEnvironment(ctx context.Context) {
 	j.environment = environmentID(j.python, j.requirements, j.b, j.as.GID)
 	j.venvID = j.environment
 	for i := len(j.all) - 1; i >= 0; i-- {
@@ -50,6 +50,7 @@ func (j *job) chooseEnvironment() {
 		j.venvID = hex.EncodeToString(sum[:])[:16]
 	}
 	j.venv = j.dir.Venv(j.venvID)
+	j.replaceDamaged(ctx)
 }
 
 // useEnvironments keeps Prune from environments that a build uses before a
@@ -108,6 +109,11 @@ func (j *job) install(ctx context.Context) error {
 	if err := seal(j.venv, j.as.GID, j.as.UID); err != nil {
 		return err
 	}
+	if sum, err := environmentSum(ctx, j.venv, j.as); err == nil {
+		record.Sum = sum
+	} else if ctx.Err() != nil {
+		return context.Cause(ctx)
+	} // else a package keeps something from its user itself, and has always done so
 	if err := syncTree(j.venv); err != nil {
 		return err
 	}

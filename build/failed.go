@@ -10,6 +10,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
 )
 
 // failedRecord is what is kept of an attempt that must not be repeated unasked, so that neither a
@@ -71,7 +73,7 @@ func (j *job) failedFinally() error {
 	if j.Force {
 		return nil
 	}
-	text, err := readText(anywhere, j.dir.FailedRecord())
+	text, err := inputs.ReadText(inputs.Anywhere, j.dir.FailedRecord())
 	if err != nil {
 		return nil // usually there is none; one that cannot be read is repeated
 	}

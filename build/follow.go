@@ -17,7 +17,7 @@ import (
 
 const (
 	// followEvery is how often a log that is followed is looked at for more.
-	followEvery = 200 * time.Millisecond
+	followEvery = 50 * time.Millisecond
 	// mostLog is how much of the end of a log is read.
 	mostLog = 16 << 20
 	// mostMore is how much of what came to a log since is read at once.

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
@@ -18,7 +19,7 @@ func listing(t *testing.T, b config.Build, env []string, files map[string]string
 		must(t, os.MkdirAll(filepath.Dir(path), 0o755))
 		must(t, os.WriteFile(path, []byte(text), 0o644))
 	}
-	return &job{b: b, inputs: inputs{reads: installReads(b, env)}}
+	return &job{b: b, findings: findings{reads: inputs.InstallReads(b, "/root/one/data", env)}}
 }
 
 func TestRequirementsWithoutGunicornAreToldWithoutInstallingThem(t *testing.T) {

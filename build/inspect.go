@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
@@ -32,7 +33,7 @@ func Inspect(root string, b config.Build, own []string) (*Inspection, error) {
 	if j.env, err = environ(b, own, j.as); err != nil {
 		return nil, err
 	}
-	j.reads = installReads(b, append(j.env[:len(j.env):len(j.env)], "MEDCTRL_DATA="+j.dir.Data()))
+	j.reads = inputs.InstallReads(b, j.dir.Data(), j.env)
 	if j.all, err = List(root, b.Name); err != nil {
 		return nil, err
 	}
@@ -56,14 +57,14 @@ func (i *Inspection) Gunicorn(python *Interpreter) (missing error, sure bool) {
 }
 
 // Indexes is where an installation looks for packages.
-func (i *Inspection) Indexes() Indexes { return i.job.reads.indexes() }
+func (i *Inspection) Indexes() inputs.Indexes { return i.job.reads.Indexes() }
 
 // Command is a command that runs as the build's user, in its environment.
 func (i *Inspection) Command(argv ...string) Command {
 	b := i.job.b
 	c := Command{Argv: argv, Env: i.Env, Dir: "/", User: credential(i.As), Umask: b.Umask,
 		NewPrivs: !b.NoNewPrivs, Capable: !b.NoNewPrivs || i.As.Capable}
-	if c.Box = i.job.box(&Box{Read: i.job.reads.paths()}); c.Box != nil {
+	if c.Box = i.job.box(&Box{Read: i.job.reads.Paths()}); c.Box != nil {
 		c.Env = withCache(c.Env, i.job.dir)
 	}
 	return c
@@ -88,8 +89,8 @@ func (i *Inspection) App() string { return i.job.app() }
 // release, of which there must be one.
 func (i *Inspection) SettingsChanged() bool {
 	b := i.job.b
-	now, err := readText(anywhere, b.SettingsFile())
-	then, terr := readText(anywhere, filepath.Join(i.App(), b.SettingsDir, filepath.Base(b.SettingsFile())))
+	now, err := inputs.ReadText(inputs.Anywhere, b.SettingsFile())
+	then, terr := inputs.ReadText(inputs.Anywhere, filepath.Join(i.App(), b.SettingsDir, filepath.Base(b.SettingsFile())))
 	return err == nil && terr == nil && !bytes.Equal(now, then)
 }
 
@@ -159,3 +160,16 @@ func Room(root string) (Size, error) {
 		return Size{fs.Bavail * uint64(fs.Bsize), fs.Ffree}, nil
 	}
 }
+
+// StaticRoot returns the build's STATIC_ROOT where its settings write it out, so that it is known
+// without running them; otherwise, or where the build collects no static files, "".
+func (i *Inspection) StaticRoot() string {
+	if !i.job.b.CollectStatic {
+		return ""
+	}
+	return inputs.WrittenStaticRoot(i.job.b)
+}
+
+// Placeholders returns the template's placeholders that the build's settings have from other modules
+// of the application. Those in the settings file itself config.CheckSettings finds.
+func (i *Inspection) Placeholders() config.Errors { return inputs.Placeholders(i.job.b) }

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
 )
 
 // installRequirements runs uv where that has the same result, else pip.
@@ -43,7 +45,7 @@ func (j *job) uvWillDo() bool {
 			return false
 		}
 	}
-	home := envValue(j.env, "HOME")
+	home := inputs.EnvValue(j.env, "HOME")
 	for _, conf := range append(slices.Clone(j.maker.pipConf), filepath.Join(home, ".pip/pip.conf"), filepath.Join(home, ".config/pip/pip.conf")) {
 		if _, err := os.Stat(conf); err == nil {
 			return false

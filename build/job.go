@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 )
@@ -25,7 +26,7 @@ type job struct {
 	as    config.Identity
 	env   []string
 
-	inputs
+	findings
 	before *Release // the newest there is
 	all    []Release
 
@@ -55,15 +56,16 @@ type workplace struct {
 	without map[string]string // files that count and are not in the release, with what stands for them
 }
 
-// inputs is what a release is made of.
-type inputs struct {
+// findings is what a release is made of.
+type findings struct {
 	python       Interpreter
-	reads        *reads // what an installation reads
-	requirements string // hash of that
-	environment  string // what stands for the requirements
-	venvID, venv string // of the environment, which may be one of several of these requirements
-	reader       reader // whom the source is read for
-	source       tree
+	reads        *inputs.Reads // what an installation reads
+	requirements string        // hash of that
+	environment  string        // what stands for the requirements
+	venvID, venv string        // of the environment, which may be one of several of these requirements
+	damage       string        // why it is not the one before; "": nothing has become of that
+	reader       inputs.Reader // whom the source is read for
+	source       inputs.Tree
 	hash         string // of all of it
 	because      []string
 }

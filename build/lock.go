@@ -10,9 +10,11 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unique"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
@@ -42,7 +44,12 @@ func sourceLocks(b config.Build) []string {
 		}
 	}
 	slices.Sort(all)
-	return slices.Compact(all)
+	all = slices.Compact(all)
+	shared := make([]string, len(all))
+	for i, path := range all {
+		shared[i] = unique.Make(path).Value() // of a thousand builds most are the same
+	}
+	return shared
 }
 
 // ofStranger reports whether a repository above a source is of somebody who has no say in that: where
@@ -70,7 +77,7 @@ func repositoryIn(dir string) string {
 		return path
 	}
 	// gitrepository-layout(5): a file that says where it is.
-	text, err := readText(anywhere, path)
+	text, err := inputs.ReadText(inputs.Anywhere, path)
 	to, ok := strings.CutPrefix(strings.TrimSpace(string(text)), "gitdir: ")
 	switch {
 	case err != nil || !ok:
@@ -172,7 +179,7 @@ func stale(ctx context.Context, b config.Build, lock string, now time.Time) bool
 	if !old(os.Lstat(lock)) {
 		return false
 	}
-	app, err := resolved(b)
+	app, err := inputs.Resolved(b)
 	if err != nil {
 		return true // an attempt says so
 	}

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
 )
 
 func (p *project) folder(t testing.TB, rel string) string {
@@ -54,7 +56,7 @@ func TestLocksOfASourceAreThoseOfItsRepositories(t *testing.T) {
 			if got := sourceLocks(p.Build); !slices.Contains(got, lock) {
 				t.Errorf("%s: locks are %q, want %q", name, got, lock)
 			}
-			if got := Watch(p.Build, nil).Locks; !slices.Contains(got, lock) {
+			if got := Watch(p.root, p.Build, nil).Locks; !slices.Contains(got, lock) {
 				t.Errorf("%s: watched locks are %q, want %q", name, got, lock)
 			}
 			if held := heldLock(p.Build); held != "" {
@@ -153,11 +155,11 @@ func TestFileThatNeverSettlesIsBuiltAsItIsAfterAWhile(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var u unsettled
-		log := []changedFile{{"/src/API/app.log", changedInPlace}}
-		temp := func(n int) []changedFile {
-			return []changedFile{{fmt.Sprintf("/src/API/tmp/%d", n), "was added"}, {fmt.Sprintf("/src/API/tmp/%d", n-1), "was removed"}}
+		log := []inputs.ChangedFile{{Path: "/src/API/app.log", What: inputs.ChangedInPlace}}
+		temp := func(n int) []inputs.ChangedFile {
+			return []inputs.ChangedFile{{Path: fmt.Sprintf("/src/API/tmp/%d", n), What: "was added"}, {Path: fmt.Sprintf("/src/API/tmp/%d", n-1), What: "was removed"}}
 		}
-		for n, files := range [][]changedFile{log, temp(1)} {
+		for n, files := range [][]inputs.ChangedFile{log, temp(1)} {
 			e := &changedError{files}
 			u.found(e.keys())
 			if u.all(files) {
@@ -170,7 +172,7 @@ func TestFileThatNeverSettlesIsBuiltAsItIsAfterAWhile(t *testing.T) {
 			if !u.all(files) {
 				t.Errorf("%v is not unsettled", files)
 			}
-			if u.all(append(files, changedFile{"/src/API/views.py", changedInPlace})) {
+			if u.all(append(files, inputs.ChangedFile{Path: "/src/API/views.py", What: inputs.ChangedInPlace})) {
 				t.Error("another file counts as unsettled")
 			}
 			time.Sleep(settledAfter + time.Second)
@@ -188,7 +190,7 @@ func TestWhatIsCopiedOfAFileThatNeverSettlesIsSaid(t *testing.T) {
 	defer log.Close()
 	remark := ""
 	j := &job{maker: &Maker{}, workplace: workplace{log: log}, Request: Request{Remark: func(text string) { remark = text }}}
-	files := []changedFile{{"/src/API/app.log", changedInPlace}}
+	files := []inputs.ChangedFile{{Path: "/src/API/app.log", What: inputs.ChangedInPlace}}
 	if err := j.settled(files); err == nil || !strings.Contains(err.Error(), "/src/API/app.log") {
 		t.Errorf("a release of what changes: %v", err)
 	}

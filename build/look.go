@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
 	"github.com/medctrl/medctrl-supervisor/build/traceback"
 	"github.com/medctrl/medctrl-supervisor/config"
 )
@@ -57,7 +58,7 @@ func (m *Maker) Check(ctx context.Context, l Look) error {
 	defer cancel()
 	j := &job{maker: m, Request: Request{Root: l.Root, Build: b}, b: b, dir: folderOf(l.Root, b.Name),
 		workplace: workplace{id: l.Release.ID, temp: l.Release.Dir}}
-	j.venv, j.reads, j.interpreter = l.Release.Venv, &reads{}, l.Release.Interpreter
+	j.venv, j.reads, j.interpreter = l.Release.Venv, &inputs.Reads{}, l.Release.Interpreter
 	err := j.look(limited, l.Environ)
 	if err != nil && ctx.Err() != nil {
 		return ctx.Err()

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
 	"github.com/medctrl/medctrl-supervisor/build/statics"
 	"github.com/medctrl/medctrl-supervisor/config"
 )
@@ -35,7 +35,7 @@ type Maker struct {
 	slots        slots
 	looks        slots // for Check
 	interpreters interpreters
-	hashes       hashes
+	hashes       *inputs.Hashes
 	unsettled    unsettled
 	pipConf      []string // pip's settings for everybody on this machine, there or not
 	collectors   collectors
@@ -49,10 +49,9 @@ func New(o Options) *Maker {
 	if o.Log == nil {
 		o.Log = hclog.NewNullLogger()
 	}
-	m := &Maker{Options: o, interpreters: interpreters{runner: o.Runner, said: maps.Clone(o.Known)},
+	m := &Maker{Options: o, hashes: inputs.NewHashes(), interpreters: interpreters{runner: o.Runner, said: maps.Clone(o.Known)},
 		pipConf: []string{"/etc/pip.conf", "/etc/xdg/pip/pip.conf"}, statics: statics.New(o.Log)}
 	m.SetParallel(o.Parallel)
-	m.hashes.reads.setLimit(readsAtOnce)
 	return m
 }
 
@@ -97,27 +96,13 @@ type Progress struct {
 // errChanged says that inputs changed after the attempt had used them.
 var errChanged = errors.New("the inputs change faster than they can be built")
 
-// changedFile is a file that is not what it was, and what became of it.
-type changedFile struct{ path, what string }
-
-// keys are what the file is remembered by: its path, and the folder, with a slash, where files may
-// come and go under ever new names.
-func (f changedFile) keys() []string {
-	if f.what == changedInPlace {
-		return []string{f.path}
-	}
-	return []string{f.path, filepath.Dir(f.path) + "/"}
-}
-
-const changedInPlace = "was changed"
-
 // changedError is errChanged with the files that did.
-type changedError struct{ files []changedFile }
+type changedError struct{ files []inputs.ChangedFile }
 
 func (e *changedError) Error() string {
 	f := e.files[0]
 	return fmt.Sprintf("%v: %s %s during each of %d copies. Is your application, an editor or another program writing into the source? "+
-		"What the application writes belongs under MEDCTRL_DATA (working_dir = \"{data}\" for relative paths)", errChanged, f.path, f.what, copies)
+		"What the application writes belongs under MEDCTRL_DATA (working_dir = \"{data}\" for relative paths)", errChanged, f.Path, f.What, copies)
 }
 
 func (e *changedError) Is(target error) bool { return target == errChanged }
@@ -241,19 +226,19 @@ func (m *Maker) prepare(ctx context.Context, r Request) (_ *job, err error) {
 	if len(j.all) > 0 {
 		j.before = &j.all[len(j.all)-1]
 	}
-	j.chooseEnvironment()
-	app, err := resolved(j.b)
+	j.chooseEnvironment(ctx)
+	app, err := inputs.Resolved(j.b)
 	if err != nil {
 		return nil, err
 	}
-	j.reader = readerOf(app, j.b, j.as)
-	if j.source, err = m.hashes.readTree(ctx, app, j.reader, j.shared()...); err != nil {
+	j.reader = inputs.ReaderOf(app, j.b, j.as)
+	if j.source, err = m.hashes.ReadTree(ctx, app, j.reader, j.shared()...); err != nil {
 		return nil, err
 	}
-	if err := j.source.needed(app, j.b, j.reader); err != nil {
+	if err := j.source.Needed(app, j.b, j.reader); err != nil {
 		return nil, err
 	}
-	if j.hash, err = identity(j.b, app, j.source, j.requirements, j.venvID); err != nil {
+	if j.hash, err = inputs.Identity(j.b, app, j.source, j.requirements, j.venvID); err != nil {
 		return nil, err
 	}
 	return j, nil
@@ -261,19 +246,19 @@ func (m *Maker) prepare(ctx context.Context, r Request) (_ *job, err error) {
 
 // readRequirements reads all that an installation does.
 func (j *job) readRequirements(ctx context.Context) (err error) {
-	j.reads = installReads(j.b, append(j.env[:len(j.env):len(j.env)], "MEDCTRL_DATA="+j.dir.Data()))
-	j.requirements, err = j.reads.hash(ctx, &j.maker.hashes, j.Root)
+	j.reads = inputs.InstallReads(j.b, j.dir.Data(), j.env)
+	j.requirements, err = j.reads.Hash(ctx, j.maker.hashes, j.Root)
 	return err
 }
 
 // sameRequirements returns errChanged where an installation would read something else by now.
 func (j *job) sameRequirements(ctx context.Context) error {
-	before := j.inputs
+	before := j.findings
 	err := j.readRequirements(ctx)
 	if err == nil && j.requirements != before.requirements {
 		err = errChanged
 	}
-	j.inputs = before
+	j.findings = before
 	return err
 }
 
@@ -288,7 +273,7 @@ func environ(b config.Build, own []string, as config.Identity) ([]string, error)
 
 // withHome puts the user's home in the place of ours, unless the build has set another.
 func withHome(env, own []string, as config.Identity) []string {
-	if as.Home == "" || envValue(env, "HOME") != envValue(own, "HOME") {
+	if as.Home == "" || inputs.EnvValue(env, "HOME") != inputs.EnvValue(own, "HOME") {
 		return env
 	}
 	env = slices.DeleteFunc(env, func(entry string) bool { return strings.HasPrefix(entry, "HOME=") })

@@ -17,6 +17,7 @@ const (
 	stageUnknown    stage = ""           // it does not say: there may be no Django
 	stageOutside    stage = "outside"    // in the lines of manage.py itself
 	stageConnecting stage = "connecting" // in Django's command, which has not reached the database
+	stageElsewhere  stage = "elsewhere"  // manage.py went on in another process, which says nothing
 	stageBegun      stage = "begun"      // it has, or failed for another reason than the database
 	stageAway       stage = "away"       // it failed for want of the database, or of another server
 	stageOwn        stage = "own"        // it failed by the code or the settings themselves, or another step did
@@ -142,6 +143,9 @@ func (j *job) awaitMigration(ctx context.Context) error {
 
 var errNotLocked = errors.New("the databases could not be locked again")
 
+// defaultDatabase is the one that Django migrates where none is named.
+const defaultDatabase = "default"
+
 // unknownDatabase is what a database is called whose name is not known, as in driver.py.
 const unknownDatabase = "unknown"
 
@@ -170,10 +174,22 @@ func (j *job) migrateOne(ctx context.Context, request string) (alive bool, err e
 		j.stage = stageUnknown
 		alive, err = j.ask(ctx, request)
 	}
-	if err == nil {
-		j.stage = stageBegun
+	if err != nil {
+		return alive, err
 	}
-	return alive, err
+	silent := j.stage == stageUnknown || j.stage == stageElsewhere
+	if j.stage = stageBegun; alive || silent {
+		return alive, nil
+	}
+	// Something ended the process itself, with exit code 0: os._exit in a migration leaves the rest undone.
+	if err := j.needManager(); err != nil {
+		return false, err
+	}
+	_, database, named := strings.Cut(request, "--database=")
+	if !named {
+		database = defaultDatabase
+	}
+	return j.ask(ctx, "whole\x00"+database)
 }
 
 // final says that the attempt must not be repeated unless somebody asks: a migration has begun,
@@ -190,5 +206,5 @@ func migratedBy(b config.Build) []string {
 	if len(b.Databases) > 0 {
 		return b.Databases
 	}
-	return []string{"default"}
+	return []string{defaultDatabase}
 }

@@ -3,7 +3,6 @@ package build
 import (
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 )
 
@@ -78,29 +77,14 @@ func TestSettingsMayBeLinksWithinTheApplication(t *testing.T) {
 			if exists(filepath.Join(in, "deploy_three.py")) {
 				t.Error("the settings of another build are in the release")
 			}
-			before := Watch(p.Build, os.Environ()).Hash
+			before := Watch(p.root, p.Build, os.Environ()).Hash
 			p.write(t, "API/api_settings/settings/deploy_two.py", "SECRET_KEY = 'y'\n")
-			if Watch(p.Build, os.Environ()).Hash == before {
+			if Watch(p.root, p.Build, os.Environ()).Hash == before {
 				t.Error("what the settings lead to is not watched")
 			}
 			if again := p.made(t); again.ID == rel.ID {
 				t.Error("an edit of what the settings lead to makes no release")
 			}
 		})
-	}
-}
-
-func TestNamesOfSettingsAreFoundInAProgram(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string][]string{
-		"from . import deploy_a, deploy_b": {"deploy_a", "deploy_b"},
-		"load('x.deploy_a', 'y deploy_b')": {"deploy_a"},
-		"'deploy_a/deploy_b.py'":           {"deploy_a", "deploy_b"},
-		"# deploy_a":                       nil,
-		"deploy_":                          {"deploy_"},
-	} {
-		if got := deployNames(text); !slices.Equal(got, want) {
-			t.Errorf("%q names %q, want %q", text, got, want)
-		}
 	}
 }

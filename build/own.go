@@ -5,17 +5,19 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
 )
 
 // applicationEnv is what the build's own commands and manage.py have in their environment beyond
 // what every step has: the environment's programs first, and the application where Python looks.
 func (j *job) applicationEnv() []string {
 	path := filepath.Join(j.venv, "bin")
-	if own := envValue(j.env, "PATH"); own != "" {
+	if own := inputs.EnvValue(j.env, "PATH"); own != "" {
 		path += string(filepath.ListSeparator) + own
 	}
 	var env []string
-	if own := envValue(j.env, "PYTHONPATH"); own != "" {
+	if own := inputs.EnvValue(j.env, "PYTHONPATH"); own != "" {
 		env = append(env, "PYTHONPATH="+own)
 	}
 	return append(WithApp(env, j.app(), j.workingDir()), "PATH="+path)

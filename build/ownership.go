@@ -98,10 +98,3 @@ func changeable(path string, as config.Identity) string {
 		path = parent
 	}
 }
-
-func ownerOf(info fs.FileInfo) int {
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-		return int(stat.Uid)
-	}
-	return -1
-}

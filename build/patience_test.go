@@ -131,7 +131,7 @@ func TestReadingOfInputsIsCancelledAndHasATimeout(t *testing.T) {
 			p.StepTimeout = 300 * time.Millisecond
 			p.write(t, "requirements.txt", "./huge-1-py3-none-any.whl\n")
 			p.write(t, "huge-1-py3-none-any.whl", "")
-			sparse(t, filepath.Join(p.Source, where), mostContent)
+			sparse(t, filepath.Join(p.Source, where), 64<<30) // as much as is read at all
 			_, _, err := p.m.Make(t.Context(), p.request())
 			if err == nil || !strings.Contains(err.Error(), "took longer than step_timeout, 300ms") || !strings.Contains(err.Error(), p.Source) {
 				t.Error(err)
@@ -148,11 +148,4 @@ func TestReadingOfInputsIsCancelledAndHasATimeout(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestFolderWithoutEndIsRefused(t *testing.T) {
-	t.Parallel()
-	c := counter{of: "/srv/app", seen: mostEntries - 1}
-	must(t, c.another())
-	contains(t, c.another().Error(), "/srv/app", "more than 1000000")
 }

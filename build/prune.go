@@ -106,10 +106,10 @@ func discardInPlace(dir, doomed string) error {
 	return errors.Join(os.RemoveAll(dir), os.Remove(doomed))
 }
 
-// Tidy removes what an attempt or a Prune left when its supervisor was killed: unfinished releases
-// and environments, and the processes of their steps. It closes to others what is open to them. A migration is not ended half-way: it
-// continues, with its folder and its lock, and the next Tidy removes the rest. It is for start-up,
-// when no attempt of that build is running.
+// Tidy removes what an attempt or a Prune left when its supervisor was killed: unfinished releases and
+// environments, and the processes of their steps. It closes to others what is open to them. A migration
+// is not ended half-way: it continues, with its folder and its lock, and the next Tidy removes the
+// rest. It is for start-up, when no attempt of that build is running.
 func (m *Maker) Tidy(root, name string) error {
 	open := narrowFolders(folderOf(root, name))
 	if open != nil {

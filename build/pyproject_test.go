@@ -112,7 +112,7 @@ for one in *.txt 1/*/demo.py; do [ ! -e "$one" ] || cat "$one"; done >"$PIPS.sai
 			}
 			contains(t, said, strings.ReplaceAll(c.handed, "COPY", copied), c.source)
 			hash := p.identity(t)
-			before := Watch(p.Build, os.Environ())
+			before := Watch(p.root, p.Build, os.Environ())
 			for path := range c.files {
 				if filepath.Ext(path) == ".toml" {
 					edit(t, filepath.Join(p.Source, path), "[tool.other]\nx = 1\n")
@@ -121,7 +121,7 @@ for one in *.txt 1/*/demo.py; do [ ! -e "$one" ] || cat "$one"; done >"$PIPS.sai
 			if c.source != "version = 'built'\n" && name != "next to manage.py" && p.identity(t) != hash {
 				t.Error("what pyproject.toml says to other tools counts")
 			}
-			if Watch(p.Build, os.Environ()).Hash == before.Hash {
+			if Watch(p.root, p.Build, os.Environ()).Hash == before.Hash {
 				t.Error("pyproject.toml is not watched")
 			}
 		})

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
 )
 
 // environmentRecord says what an environment is. It lies beside the environment's folder and not in
@@ -16,6 +18,8 @@ import (
 type environmentRecord struct {
 	Complete bool `json:"complete"` // everything is installed, sealed and on the disk
 	Gunicorn bool `json:"gunicorn"` // gunicorn can be imported
+	// Sum is what environmentSum said of it then; "": an earlier version of this program made it.
+	Sum string `json:"sum,omitempty"`
 }
 
 // environmentRecordPath is the record of the environment at venv.
@@ -26,7 +30,7 @@ func readEnvironmentRecord(venv string) (r environmentRecord) {
 	if info, err := os.Stat(venv); err != nil || !info.IsDir() {
 		return r
 	}
-	text, err := readText(os.OpenFile, environmentRecordPath(venv))
+	text, err := inputs.ReadText(os.OpenFile, environmentRecordPath(venv))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return readOldMark(venv)
@@ -99,10 +103,10 @@ func readOldMark(venv string) environmentRecord {
 	}
 	folder, err := os.Lstat(venv)
 	all, aerr := os.Stat(filepath.Dir(venv))
-	if err != nil || aerr != nil || ownerOf(mark) != ownerOf(all) || ownerOf(folder) != ownerOf(all) {
+	if err != nil || aerr != nil || inputs.OwnerOf(mark) != inputs.OwnerOf(all) || inputs.OwnerOf(folder) != inputs.OwnerOf(all) {
 		return environmentRecord{}
 	}
-	text, err := readText(os.OpenFile, path)
+	text, err := inputs.ReadText(os.OpenFile, path)
 	return environmentRecord{Complete: err == nil, Gunicorn: string(text) == oldMarkGunicorn}
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
 	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 	"github.com/medctrl/medctrl-supervisor/config/untrusted"
@@ -106,7 +107,7 @@ func Get(root, name, id string) (Release, error) {
 		return Release{}, fmt.Errorf("release %q of %s: that is no release's name", id, name)
 	}
 	dir := folderOf(root, name).Release(id)
-	text, err := untrusted.ReadBelow(dir.Dir(), filepath.Base(dir.Record()), mostText)
+	text, err := untrusted.ReadBelow(dir.Dir(), filepath.Base(dir.Record()), inputs.MostText)
 	if err != nil {
 		return Release{}, fmt.Errorf("read release %s of %s: %w", id, name, err)
 	}

@@ -68,11 +68,7 @@ func pipAddress(flag string) string {
 // secrets returns the passwords and tokens that the steps are given: in addresses, by pip's
 // arguments, the requirements and the environment, and as values of variables that are called so.
 func (j *job) secrets() []string {
-	texts := slices.Clone(j.b.PipArgs)
-	for _, f := range j.reads.files {
-		texts = append(texts, expand(decode(f.raw), j.env))
-	}
-	return secretsOf(j.env, texts)
+	return secretsOf(j.env, append(slices.Clip(j.b.PipArgs), j.reads.Texts(j.env)...))
 }
 
 // Conceal takes out of a text the passwords and tokens that a program with the environment env was

@@ -27,7 +27,7 @@ func (j *job) shown(err error) error {
 func (j *job) inSource(text string) string {
 	var pairs []string // the first that fits counts
 	if j.reads != nil {
-		pairs = j.reads.handed
+		pairs = j.reads.Handed
 	}
 	return strings.NewReplacer(append(slices.Clip(pairs), j.app(), j.b.AppPath(), j.temp, j.b.Source)...).Replace(text)
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
@@ -32,13 +33,7 @@ func (j *job) start(c Command) (*command, error) {
 
 // stepEnv is the environment of every step that runs as the build's user.
 func (j *job) stepEnv() []string {
-	return append(append(j.env[:len(j.env):len(j.env)], j.tempEnv(j.env)...),
-		"PYTHONUNBUFFERED=1",
-		"PYTHONDONTWRITEBYTECODE=1", // compiling is a step of its own
-		"DJANGO_SETTINGS_MODULE="+j.b.SettingsModule(),
-		"VIRTUAL_ENV="+j.venv,
-		"MEDCTRL_BUILD="+j.b.Name, "MEDCTRL_RELEASE="+j.id,
-		"MEDCTRL_DATA="+j.dir.Data())
+	return slices.Concat(j.env, j.tempEnv(j.env), inputs.StandingEnv(j.b, j.dir.Data()), []string{"VIRTUAL_ENV=" + j.venv, "MEDCTRL_RELEASE=" + j.id})
 }
 
 // startMarked starts a command that writes to the build's log. Its mark begins with the folder in
@@ -72,12 +67,12 @@ func (j *job) app() string        { return filepath.Join(j.temp, appFolder(j.b.A
 func (j *job) venvPython() string { return filepath.Join(j.venv, "bin", "python") }
 
 func (j *job) stepSettings(context.Context) (bool, error) {
-	wrong := config.CheckSettings(j.b)
+	wrong := settingsErrors(j.b)
 	if len(wrong) > 0 {
 		if wrong[0].Line > 0 { // else the file could not be read, which may pass
 			j.stage = stageOwn
 		}
-		return false, config.Errors(wrong)
+		return false, wrong
 	}
 	if usable(j.venv) {
 		return false, nil // the step install knows
@@ -90,6 +85,11 @@ func (j *job) stepSettings(context.Context) (bool, error) {
 		return false, missing
 	}
 	return false, nil
+}
+
+// settingsErrors returns what is wrong with the settings of b as its source has them.
+func settingsErrors(b config.Build) config.Errors {
+	return append(config.CheckSettings(b), inputs.Placeholders(b)...)
 }
 
 // copies is how often the copy of a source that changes meanwhile is tried, and copyPause is the
@@ -105,7 +105,7 @@ func (j *job) stepCopy(ctx context.Context) (bool, error) {
 	if err := j.copyApp(ctx); err != nil {
 		return false, err
 	}
-	if err := j.copyRequirements(); err != nil {
+	if err := j.reads.CopyFiles(j.temp, j.as); err != nil {
 		return false, err
 	}
 	if err := j.sameRequirements(ctx); err != nil {
@@ -113,7 +113,7 @@ func (j *job) stepCopy(ctx context.Context) (bool, error) {
 	}
 	// Of what was really copied.
 	var err error
-	if j.hash, err = identity(j.b, j.app(), j.source, j.requirements, j.venvID); err != nil {
+	if j.hash, err = inputs.Identity(j.b, j.app(), j.source, j.requirements, j.venvID); err != nil {
 		return false, err
 	}
 	if _, ok := j.same(); ok {
@@ -121,7 +121,7 @@ func (j *job) stepCopy(ctx context.Context) (bool, error) {
 	}
 	copied := j.b
 	copied.Source, copied.AppDir = j.temp, appFolder(j.b.AppDir)
-	if len(config.CheckSettings(copied)) > 0 {
+	if len(settingsErrors(copied)) > 0 {
 		return false, errChanged // since they were checked; then the settings step says what is wrong
 	}
 	if err := j.leaveOutOthers(); err != nil {
@@ -141,17 +141,17 @@ func (j *job) stepCopy(ctx context.Context) (bool, error) {
 func (j *job) copyApp(ctx context.Context) error {
 	var unsettled []string // keys of what changed during each copy so far
 	for try := 1; ; try++ {
-		app, err := resolved(j.b)
+		app, err := inputs.Resolved(j.b)
 		if err != nil {
 			return err
 		}
 		var out leftOut
-		copied, err := copyTree(ctx, app, j.app(), j.reader, out.add, j.shared()...)
+		copied, err := inputs.CopyTree(ctx, app, j.app(), j.reader, out.add, j.shared()...)
 		if err == nil {
-			var now tree
-			now, err = j.maker.hashes.readTree(ctx, app, j.reader, j.shared()...)
+			var now inputs.Tree
+			now, err = j.maker.hashes.ReadTree(ctx, app, j.reader, j.shared()...)
 			if err == nil {
-				err = j.settled(copied.changed(app, now))
+				err = j.settled(copied.Changed(app, now))
 			}
 		}
 		if lock := heldLock(j.b); lock != "" && lock != j.ignored {
@@ -159,8 +159,8 @@ func (j *job) copyApp(ctx context.Context) error {
 		}
 		if err == nil {
 			j.source = copied
-			if closed := copied.closed(); len(closed) > 0 {
-				remark := remarkClosed(closed, j.as)
+			if closed := copied.Closed(); len(closed) > 0 {
+				remark := inputs.RemarkClosed(closed, j.as)
 				j.remark(remark)
 				fmt.Fprintln(j.log, remark) // where the disk is full the next line says so
 			}
@@ -194,7 +194,7 @@ func (j *job) copyApp(ctx context.Context) error {
 
 // settled returns an error that names the files which changed during a copy, unless these do so
 // without a pause.
-func (j *job) settled(changed []changedFile) error {
+func (j *job) settled(changed []inputs.ChangedFile) error {
 	if len(changed) == 0 {
 		return nil
 	}
@@ -209,41 +209,9 @@ func (j *job) settled(changed []changedFile) error {
 
 func (e *changedError) keys() (all []string) {
 	for _, f := range e.files {
-		all = append(all, f.keys()...)
+		all = append(all, f.Keys()...)
 	}
 	return all
-}
-
-// copyRequirements copies the requirements as far as they are inside the source, for people who
-// look at the release.
-func (j *job) copyRequirements() error {
-	real := resolvedAsFar(j.b.Source)
-	source, err := os.OpenRoot(real)
-	if err != nil {
-		return fmt.Errorf("copy requirements: %w", err)
-	}
-	defer source.Close()
-	for _, path := range j.reads.requirements() {
-		rel, err := filepath.Rel(j.b.Source, path)
-		if err != nil || !filepath.IsLocal(rel) {
-			continue
-		}
-		to := filepath.Join(j.temp, rel)
-		if err := os.MkdirAll(filepath.Dir(to), 0o750); err != nil {
-			return fmt.Errorf("copy requirements: %w", err)
-		}
-		if _, err := os.Lstat(to); err == nil {
-			continue // it is inside the application
-		}
-		text, err := readText(reader{as: j.as}.from(real, real).opener(within(source)), rel)
-		if err == nil {
-			err = os.WriteFile(to, text, 0o640)
-		}
-		if err != nil {
-			return fmt.Errorf("copy requirements: %w", err)
-		}
-	}
-	return nil
 }
 
 func (j *job) stepEnvironment(ctx context.Context) (bool, error) {

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"sync"
 	"time"
+
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
 )
 
 // unsettled remembers the files that changed during all copies of an application: something writes
@@ -47,14 +49,14 @@ func (u *unsettled) found(keys []string) {
 
 // all reports whether all of these files have been unsettled for long, and records that they still
 // are.
-func (u *unsettled) all(files []changedFile) bool {
+func (u *unsettled) all(files []inputs.ChangedFile) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	now := time.Now()
 	var known []string
 	for _, f := range files {
 		before := len(known)
-		for _, key := range f.keys() {
+		for _, key := range f.Keys() {
 			s, ok := u.said[key]
 			if ok && now.Sub(s.first) >= unsettledFor && now.Sub(s.last) <= settledAfter {
 				known = append(known, key)
@@ -71,8 +73,8 @@ func (u *unsettled) all(files []changedFile) bool {
 }
 
 // remarkUnsettled says what was copied of files that change without a pause.
-func remarkUnsettled(files []changedFile) string {
-	shown := files[0].path
+func remarkUnsettled(files []inputs.ChangedFile) string {
+	shown := files[0].Path
 	if more := len(files) - 1; more > 0 {
 		shown += fmt.Sprintf(" and %d more", more)
 	}

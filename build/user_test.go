@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
@@ -121,7 +122,7 @@ func TestHomeIsTheUsersUnlessTheBuildSaysOtherwise(t *testing.T) {
 		{[]string{"HOME=/build"}, nobody, "/build"},
 		{nil, nobody, ""},
 	} {
-		if got := envValue(withHome(slices.Clone(c.env), own, c.as), "HOME"); got != c.want {
+		if got := inputs.EnvValue(withHome(slices.Clone(c.env), own, c.as), "HOME"); got != c.want {
 			t.Errorf("%q for %+v: home is %q, want %q", c.env, c.as, got, c.want)
 		}
 	}

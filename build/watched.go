@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/medctrl/medctrl-supervisor/build/inputs"
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
@@ -21,12 +22,12 @@ type Watched struct {
 	Locks []string // of who writes the source, while they are there
 }
 
-// Watch reads them, with what of the environment decides about the requirements; own is our own.
-// One that cannot be read is part of the hash as such.
-func Watch(b config.Build, own []string) Watched {
+// Watch reads them for a build that lives in root, with what of the environment decides about the
+// requirements; own is our own. One that cannot be read is part of the hash as such.
+func Watch(root string, b config.Build, own []string) Watched {
 	w := Watched{Locks: sourceLocks(b)}
 	h := sha256.New()
-	for _, rel := range readSettings(b.AppPath(), b).files() {
+	for _, rel := range inputs.SettingsFiles(b.AppPath(), b) {
 		w.Files = append(w.Files, filepath.Join(b.AppPath(), rel))
 	}
 	as, err := config.IdentityOf(b)
@@ -34,20 +35,20 @@ func Watch(b config.Build, own []string) Watched {
 	if err := errors.Join(err, eerr); err != nil {
 		fmt.Fprintf(h, "%v\n", err) // an attempt says so too
 	}
-	r := installReads(b, env)
-	w.Files = append(w.Files, r.paths()...)
-	fmt.Fprintf(h, "%q\n", r.variables)
+	r := inputs.InstallReads(b, folderOf(root, b.Name).Data(), env)
+	w.Files = append(w.Files, r.Paths()...)
+	fmt.Fprintf(h, "%q\n", r.Variables)
 	if b.EnvFile != "" {
 		w.Files = append(w.Files, b.EnvFile)
 	}
 	for _, path := range w.Files {
-		if slices.Contains(r.others, path) { // of any size: an attempt reads it
+		if slices.Contains(r.Others, path) { // of any size: an attempt reads it
 			if info, err := os.Stat(path); err == nil {
 				fmt.Fprintf(h, "%s %d %d\n", path, info.Size(), info.ModTime().UnixNano())
 			}
 			continue
 		}
-		text, err := readText(anywhere, path)
+		text, err := inputs.ReadText(inputs.Anywhere, path)
 		fmt.Fprintf(h, "%s %d %v\n", path, len(text), err)
 		h.Write(text)
 	}

@@ -44,7 +44,7 @@ func TestHashIsOfWhatTheWatchedFilesSay(t *testing.T) {
 		if err := c.change(); err != nil {
 			t.Fatal(err)
 		}
-		w := Watch(b, nil)
+		w := Watch(dir, b, nil)
 		before, known := seen[w.Hash]
 		if known != c.same {
 			t.Errorf("%s: the hash is that of %q", c.name, before)
@@ -53,7 +53,7 @@ func TestHashIsOfWhatTheWatchedFilesSay(t *testing.T) {
 	}
 	// Of the build's own files: pip's settings on this machine are watched as well.
 	own := func() []string {
-		return slices.DeleteFunc(Watch(b, nil).Files, func(path string) bool { return !strings.HasPrefix(path, b.Source) })
+		return slices.DeleteFunc(Watch(dir, b, nil).Files, func(path string) bool { return !strings.HasPrefix(path, b.Source) })
 	}
 	if files := own(); !slices.Equal(files, []string{b.SettingsFile(), b.RequirementsFile(), included, b.EnvFile}) {
 		t.Errorf("watched: %q", files)

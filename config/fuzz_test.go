@@ -135,7 +135,7 @@ func FuzzSettings(f *testing.F) {
 	f.Add("'''a\\'''b''''")
 	f.Fuzz(func(t *testing.T, text string) {
 		rows := strings.Split(text, "\n")
-		for _, e := range checkSettings("f.py", text) {
+		for _, e := range CheckSettingsText("f.py", text) {
 			if e.Line < 1 || e.Line > len(rows) || e.Col < 2 || e.Col > 1+len([]rune(rows[e.Line-1])) {
 				t.Fatalf("%q: %d:%d is not in the file", text, e.Line, e.Col)
 			}

@@ -147,33 +147,49 @@ func ready(v any) string {
 // has none of these.
 func (l *loader) processes(b *Build, v any, path string, from origins) {
 	from[processKey] = origin{path: path}
-	tables, ok := l.tablesOf(v, path, processKey)
+	all, ok := ownTables(l, v, path, processKey, "processes", mostProcesses, "raise count, or let one command do several things",
+		func(t tomlTable, at string) (Process, string, bool) {
+			p := defaultProcess()
+			bad := readOwn(l, &p, processTable, t, at, processKey, "name", "command")
+			return p, p.Name, len(bad) == 0
+		})
+	if ok {
+		b.Processes = all // otherwise those of [defaults] stay as they are
+	}
+}
+
+// ownTables reads the tables of a build at a key, many of them by their plural, with read, and returns
+// those that are good. Two have different names. ok is false where there is no list of them, or too long
+// a one, which instead says how to shorten.
+func ownTables[T any](l *loader, v any, path, key, plural string, most int, instead string, read func(t tomlTable, at string) (one T, name string, good bool)) (all []T, ok bool) {
+	tables, ok := l.tablesOf(v, path, key)
 	if !ok {
-		return
+		return nil, false
 	}
-	if len(tables) > mostProcesses {
-		at := join(path, strconv.Itoa(mostProcesses))
-		l.wrong(l.at.key(at), at, "this is more than %d processes of a build: raise count, or let one command do several things", mostProcesses)
-		return
+	if len(tables) > most {
+		at := join(path, strconv.Itoa(most))
+		l.wrong(l.at.key(at), at, "this is more than %d %s of a build: %s", most, plural, instead)
+		return nil, false
 	}
-	b.Processes = nil // those of [defaults] stay as they are
 	line := map[string]int{}
 	for i, t := range tables {
 		if t == nil {
 			continue // already reported
 		}
 		at := join(path, strconv.Itoa(i))
-		p := defaultProcess()
-		bad := readOwn(l, &p, processTable, t, at, processKey, "name", "command")
-		if before, taken := line[p.Name]; taken && p.Name != "" {
-			l.wrong(l.at.value(join(at, "name")), join(at, "name"), "name = %q: the process in line %d has it already", p.Name, before)
+		one, name, good := read(t, at)
+		if before, taken := line[name]; taken {
+			l.wrong(l.at.value(join(at, "name")), join(at, "name"), "name = %q: the %s in line %d has it already", name, key, before)
 			continue
 		}
-		line[p.Name] = l.at.value(join(at, "name")).line
-		if len(bad) == 0 {
-			b.Processes = append(b.Processes, p)
+		if name != "" {
+			line[name] = l.at.value(join(at, "name")).line
+		}
+		if good {
+			all = append(all, one)
 		}
 	}
+	return all, true
 }
 
 // Grace is how long an instance may take to end, of a build whose own time is build.

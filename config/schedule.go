@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 	_ "time/tzdata" // for machines without a time zone database: their builds have schedules too
@@ -108,41 +107,18 @@ func someCommand(v any) string {
 // own has none of these.
 func (l *loader) schedules(b *Build, v any, path string, from origins) {
 	from[scheduleKey] = origin{path: path}
-	tables, ok := l.tablesOf(v, path, scheduleKey)
-	if !ok {
-		return
-	}
-	if len(tables) > mostSchedules {
-		at := join(path, strconv.Itoa(mostSchedules))
-		l.wrong(l.at.key(at), at, "this is more than %d schedules of a build: let one command do several things", mostSchedules)
-		return
-	}
-	b.Schedules = nil // those of [defaults] stay as they are
-	line := map[string]int{}
-	for i, t := range tables {
-		if t == nil {
-			continue // already reported
-		}
-		at := join(path, strconv.Itoa(i))
-		s, good := l.schedule(t, at)
-		if before, taken := line[s.Name]; taken {
-			l.wrong(l.at.value(join(at, "name")), join(at, "name"), "name = %q: the schedule in line %d has it already", s.Name, before)
-			good = false
-		} else if s.Name != "" {
-			line[s.Name] = l.at.value(join(at, "name")).line
-		}
-		if good {
-			b.Schedules = append(b.Schedules, s)
-		}
+	all, ok := ownTables(l, v, path, scheduleKey, "schedules", mostSchedules, "let one command do several things", l.schedule)
+	if ok {
+		b.Schedules = all // otherwise those of [defaults] stay as they are
 	}
 }
 
 // schedule reads one table.
-func (l *loader) schedule(t tomlTable, path string) (s Schedule, good bool) {
+func (l *loader) schedule(t tomlTable, path string) (s Schedule, name string, good bool) {
 	s = defaultSchedule()
 	bad := readOwn(l, &s, scheduleTable, t, path, scheduleKey, "name", "command")
 	l.when(&s, t, path, bad)
-	return s, len(bad) == 0
+	return s, s.Name, len(bad) == 0
 }
 
 // when checks what says when a schedule runs.

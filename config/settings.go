@@ -26,10 +26,11 @@ func CheckSettings(b Build) []Error {
 	if err != nil {
 		return []Error{{File: path, Msg: "read settings: " + err.Error()}}
 	}
-	return checkSettings(path, string(text))
+	return CheckSettingsText(path, string(text))
 }
 
-func checkSettings(path, text string) []Error {
+// CheckSettingsText is CheckSettings of a text that the file at path holds.
+func CheckSettingsText(path, text string) []Error {
 	var errs []Error
 	for _, s := range pythonStrings(text) {
 		if !isPlaceholder(s.held, text[:s.begin], text[s.end:]) {

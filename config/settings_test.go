@@ -50,7 +50,7 @@ func TestPlaceholdersOfTheTemplateAreFoundInTheirPlace(t *testing.T) {
 		"NAME = 'DATABASE_NAME_'",
 	} {
 		text, at := unmark(marked)
-		errs := checkSettings("f.py", text)
+		errs := CheckSettingsText("f.py", text)
 		if len(errs) != len(at) {
 			t.Errorf("%q has %v, want %v", text, errs, at)
 			continue

@@ -36,8 +36,8 @@ func (s *Supervisor) Deploy(ctx context.Context, name string, wait bool, progres
 	if !s.saver.Flush(savePatience) {
 		s.log.Warn("what was asked for is not written down yet, a supervisor that is killed now forgets it", "build", name, "action", "deploy")
 	}
-	if n := s.frontend.front.Failed(name) - failed; d.Changed && n > 0 {
-		d.Doubts = append(d.Doubts, fmt.Sprintf("requests that the front could not pass on: %d", n))
+	if now := s.frontend.front.Failed(name); d.Changed && now > failed { // less: the build lost its location meanwhile
+		d.Doubts = append(d.Doubts, fmt.Sprintf("requests that the front could not pass on: %d", now-failed))
 	}
 	return control.Deployed{
 		Release: d.Release, From: d.From, Changed: d.Changed, Because: d.Because, Took: d.Took.Seconds(),

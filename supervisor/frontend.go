@@ -220,7 +220,26 @@ func (f *frontend) sockets() (all map[world.PlaceName]world.Place, close func(),
 	return all, close, nil
 }
 
-func (f *frontend) counts() control.FrontCounts { return control.FrontCounts(f.front.Stats()) }
+// counts are what became of the front's requests.
+func (f *frontend) counts() control.FrontCounts {
+	s := f.front.Stats()
+	return control.FrontCounts{Requests: s.Requests, Unrouted: s.Unrouted, Retried: s.Retried, Refused: s.Refused, Lost: s.Lost, Builds: f.requests()}
+}
+
+// requests are the counts of each build that the front passes requests to; none where it is nowhere.
+func (f *frontend) requests() (all []control.Requests) {
+	if f.at[0].place.Load() == nil {
+		return nil
+	}
+	for name, s := range f.front.Served() {
+		r := control.Requests{Build: name, Codes: map[string]uint64{}, Cut: s.Cut, Waits: s.Waits, Took: s.Took[:], Sum: s.Sum}
+		for i, n := range s.Codes {
+			r.Codes[front.Classes[i]] = n
+		}
+		all = append(all, r)
+	}
+	return all
+}
 
 func routes(cfg *config.Config) []front.Route {
 	var all []front.Route
@@ -340,8 +359,8 @@ const (
 func budgetOf(builds int) budget { return divide(descriptorLimit(), builds) }
 
 // divide divides limit descriptors. A request of the front needs two, one more for each body that is
-// kept in a file; one of the dashboard needs two, for a log, and one of the metrics. Even where the limit is too low for what
-// is supervised, a few clients are served.
+// kept in a file; one of the dashboard needs two, for a log, and one of the metrics. Even where the
+// limit is too low for what is supervised, a few clients are served.
 func divide(limit, builds int) budget {
 	free := max(limit-reservedBase-control.MaxConns(limit)-reservedEach*builds, min(64, limit/4))
 	front, lookers, scrapers := min(max(free*11/32, 4), mostClients), min(max(free/16, 4), mostLookers), min(max(free/32, 2), mostScrapers)

@@ -28,8 +28,8 @@ func (s *Supervisor) takeOver() {
 		s.log.Error("the file cannot be applied, builds follow its last good copy until it is fixed", "error", s.Wrong)
 		s.publish(func(f *fleet) { f.err = s.Wrong })
 	}
-	for _, b := range cfg.Builds {
-		s.enlist(b, found[b.Name])
+	for i := range cfg.Builds {
+		s.enlist(&cfg.Builds[i], found[cfg.Builds[i].Name])
 	}
 	<-s.caughtUp()
 	s.world.Past.Adopted()
@@ -94,13 +94,13 @@ func (s *Supervisor) endForeign(all map[string]*claim.Claims) {
 			continue
 		}
 		s.log.Warn("build is not in the file any more, what is left of it is ended", "build", name)
-		s.enlist(config.Build{Name: name, GracefulTimeout: foreignGrace}, all[name]).Remove()
+		s.enlist(&config.Build{Name: name, GracefulTimeout: foreignGrace}, all[name]).Remove()
 	}
 }
 
 // enlist makes and starts the actor of a build. said is what says that it is left of it by an earlier
 // supervisor.
-func (s *Supervisor) enlist(b config.Build, said *claim.Claims) *actor.Actor {
+func (s *Supervisor) enlist(b *config.Build, said *claim.Claims) *actor.Actor {
 	log := s.log.With("build", b.Name)
 	if err := s.world.Releases.Tidy(b.Name); err != nil {
 		log.Warn("leftovers of an earlier run cannot be removed", "error", err)
@@ -112,9 +112,9 @@ func (s *Supervisor) enlist(b config.Build, said *claim.Claims) *actor.Actor {
 	if err != nil {
 		log.Warn("releases of an earlier run cannot be listed", "error", err)
 	}
-	a := actor.New(s.shared, &b)
+	a := actor.New(s.shared, b)
 	record, ok := s.recall(b.Name)
-	found, tasks := s.confirmed(&b, record, said)
+	found, tasks := s.confirmed(b, record, said)
 	if ok {
 		a.Restore(record, releases, found)
 	}

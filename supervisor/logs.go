@@ -25,8 +25,9 @@ func (s *Supervisor) Log(ctx context.Context, name string, q control.LogQuery, e
 	if err != nil {
 		return err
 	}
+	wanted := journal.Selection{Since: q.Since, Until: q.Until, Match: q.Match, Lines: q.Lines, Timed: q.Records}
 	if q.Build {
-		return s.buildLog(ctx, name, q, each)
+		return s.buildLog(ctx, name, q, wanted, each)
 	}
 	path := layout.Log(s.logDir(), name)
 	if q.Schedule != "" {
@@ -36,23 +37,61 @@ func (s *Supervisor) Log(ctx context.Context, name string, q control.LogQuery, e
 		}
 		path = layout.ScheduleLog(s.logDir(), name, q.Schedule)
 	}
-	size := journal.Size(path)
-	lines, err := journal.Tail(path, q.Lines)
+	size, most := journal.Size(path), q.Lines
+	if wanted.Filters() {
+		most = journal.All
+	}
+	lines, err := journal.Tail(path, most)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if !q.Since.IsZero() {
-		lines = journal.Since(lines, q.Since, changed(path), time.Local)
+	f := logForm{name: name, q: q, each: each}
+	if err := f.past(wanted.Of(lines, changed(path), time.Local)); err != nil || !q.Follow {
+		return err
 	}
-	if len(lines) > 0 {
-		if err := each([]byte(strings.Join(lines, "\n") + "\n")); err != nil {
-			return err
-		}
+	return journal.Follow(ctx, path, size, f.stream(wanted))
+}
+
+// logForm passes lines of a log on, as text or as records.
+type logForm struct {
+	name string
+	q    control.LogQuery
+	each func([]byte) error
+}
+
+// past passes on what was written already.
+func (f logForm) past(lines []journal.Line) error {
+	if err := f.pass(lines); err != nil {
+		return err
 	}
-	if !q.Follow {
+	if f.q.Records && f.q.Follow {
+		return f.each([]byte("\n")) // new ones come next
+	}
+	return nil
+}
+
+func (f logForm) pass(lines []journal.Line) error {
+	if len(lines) == 0 {
 		return nil
 	}
-	return journal.Follow(ctx, path, size, each)
+	var text bytes.Buffer
+	for _, line := range lines {
+		if f.q.Records {
+			text.Write(f.q.Record(f.name, line.Time, line.Text))
+		} else {
+			text.WriteString(line.Text)
+		}
+		text.WriteByte('\n')
+	}
+	return f.each(text.Bytes())
+}
+
+// stream returns what passes on new pieces of the log: as they are, where nobody asked for lines.
+func (f logForm) stream(wanted journal.Selection) func([]byte) error {
+	if !f.q.Records && !wanted.Filters() {
+		return f.each
+	}
+	return (&journal.Stream{Selection: wanted, Local: time.Local, Now: time.Now, Each: f.pass}).Write
 }
 
 // changed returns when a file was last written; the zero time if it does not exist.
@@ -65,21 +104,19 @@ func changed(path string) time.Time {
 }
 
 // buildLog calls each with what the last attempt printed.
-func (s *Supervisor) buildLog(ctx context.Context, name string, q control.LogQuery, each func([]byte) error) error {
-	first := true
+func (s *Supervisor) buildLog(ctx context.Context, name string, q control.LogQuery, wanted journal.Selection, each func([]byte) error) error {
+	f := logForm{name: name, q: q, each: each}
+	stream, first := f.stream(wanted), true
 	return build.FollowLog(ctx, s.Config.Root, name, q.Follow, func(more []byte) error {
-		if first && q.Lines > 0 {
-			lines := linesOf(more)
-			lines = lines[max(0, len(lines)-q.Lines):]
-			if !q.Since.IsZero() {
-				lines = journal.Since(lines, q.Since, time.Now(), time.Local)
+		if first {
+			first = false
+			var lines []string
+			if len(bytes.TrimSpace(more)) > 0 {
+				lines = linesOf(more)
 			}
-			more = []byte(strings.Join(lines, "\n") + "\n")
+			return f.past(wanted.Of(lines, time.Now(), time.Local))
 		}
-		if first = false; len(bytes.TrimSpace(more)) == 0 {
-			return nil
-		}
-		return each(more)
+		return stream(more)
 	})
 }
 

@@ -196,26 +196,34 @@ func (s *Supervisor) applyBuilds(cfg *config.Config, plan config.Plan) {
 		}
 		delete(s.inputs, name)
 	}
+	if len(plan.Added) == len(cfg.Builds) { // at a start no entry is kept twice
+		for i := range cfg.Builds {
+			s.configure(&cfg.Builds[i], true)
+		}
+		s.watch()
+		return
+	}
 	for _, name := range plan.Added {
 		b, _ := cfg.Build(name)
-		s.configure(b, true)
+		s.configure(&b, true)
 	}
-	for _, change := range plan.Changed {
+	for _, change := range plan.Changed { // a copy: an actor that points into the file would keep all of it
 		b, _ := cfg.Build(change.Name)
-		s.configure(b, change.Cost == config.CostRebuild)
+		s.configure(&b, change.Cost == config.CostRebuild)
 	}
 	s.watch()
 }
 
-// configure passes a build's entry to its actor, making the actor if there is none.
-func (s *Supervisor) configure(b config.Build, rebuild bool) {
+// configure passes a build's entry to its actor, making the actor if there is none. The entry does not
+// change any more.
+func (s *Supervisor) configure(b *config.Build, rebuild bool) {
 	before, known := s.inputs[b.Name]
-	s.look(b)
+	s.look(*b)
 	a, ok := s.fleet.Load().actors[b.Name]
 	if !ok {
 		a = s.enlist(b, nil)
 	}
-	a.Configure(&b, rebuild)
+	a.Configure(b, rebuild)
 	if known && s.inputs[b.Name].Hash != before.Hash {
 		a.InputsChanged() // the watcher, which is about to tell, finds nothing new then
 	}
@@ -233,7 +241,7 @@ func (s *Supervisor) retired(a *actor.Actor) {
 		s.reports.forget(a.Name())
 		f := s.fleet.Load()
 		if b, ok := f.cfg.Build(a.Name()); ok && !f.leaving {
-			s.configure(b, false)
+			s.configure(&b, false)
 			s.watch()
 		}
 	}:

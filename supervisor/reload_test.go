@@ -118,7 +118,8 @@ func TestEditedSettingsMakeARelease(t *testing.T) {
 		t.Errorf("%+v served before an attempt that failed, now %+v", after, now)
 	}
 	act := func(action string, args map[string]string) error {
-		return s.client.Act(t.Context(), "a", action, args, nil)
+		_, err := s.client.Act(t.Context(), "a", action, args, nil)
+		return err
 	}
 	if err := act("rollback", map[string]string{"to": before.release}); err != nil {
 		t.Error(err)

@@ -47,14 +47,14 @@ func (s *Supervisor) statusOf(a *actor.Actor) control.BuildStatus {
 	b := control.BuildStatus{
 		Name: a.Name(), State: string(st.Phase()), Reason: st.ReasonAt(now),
 		Release: st.Serving.Version.Release, Pid: st.Serving.Pid,
-		Restarts: st.Restarts, LastExit: st.LastExit,
+		Restarts: st.Restarts, ByHand: st.RestartsByHand, LastExit: st.LastExit,
 		Socket: s.shared.Root.Build(a.Name()).Socket(), Location: v.Entry.Location,
 		Healthy:  st.Serving.Ready && !st.Serving.Unhealthy && st.Serving.Misses == 0 && !st.Lost,
 		Building: st.Building.Running, BuildError: st.BuildErrAt(now),
 		Releases: []string{}, Queue: -1,
 		Sandbox: v.Bounds.Boxed, Limits: limitsOf(v.Bounds.Limits),
 	}
-	b.Tasks = runningTasks(v)
+	b.Tasks, b.Requests = runningTasks(v), used.Traffic
 	if b.Reason == "" && v.Static != "" {
 		b.Reason = "static files are not those of the release that serves: " + v.Static
 	}
@@ -74,7 +74,8 @@ func (s *Supervisor) statusOf(a *actor.Actor) control.BuildStatus {
 		b.NextTry = next.UTC().Truncate(time.Second)
 	}
 	b.Commit = commitOf(a.Commit(b.Release))
-	b.Proving = st.Candidate.Version.Release
+	b.Proving, b.ProvingSince = st.Candidate.Version.Release, st.Candidate.Since
+	b.Pinned, b.Failed = st.IsPinned(), failedOf(st, a.LastAttempt())
 	b.Replicas, b.Processes = replicasOf(v), processesOf(st)
 	b.Warnings = append(s.reports.restless.of(a.Name()), a.Remarks()...)
 	b.Warnings = append(append(b.Warnings, v.Limits...), v.Lost...)
@@ -84,7 +85,24 @@ func (s *Supervisor) statusOf(a *actor.Actor) control.BuildStatus {
 	} else if p != nil {
 		b.BuildProgress = fmt.Sprintf("%s (%d of %d, %s)", p.Step, p.N, p.Of, p.Took().Round(100*time.Millisecond))
 	}
+	b.Remedy = control.Remedy(b)
 	return b
+}
+
+// failedOf is what was to serve and does not.
+func failedOf(st *machine.State, last *actor.Attempt) *control.Failed {
+	f := control.Failed{At: st.Failed.At, Tries: st.Failed.Tries, Release: st.Lacking()}
+	switch {
+	case st.BuildErr != "":
+		if f.Release = ""; last != nil {
+			f.Step = last.Step
+		}
+	case f.Release == "":
+		return nil
+	case f.Tries == 0:
+		f.Tries = st.Trial.Faults + st.Trial.Others
+	}
+	return &f
 }
 
 func limitsOf(l config.Limits) control.Limits {
@@ -151,7 +169,7 @@ func historyOf(v *actor.View, releases []build.Release) []control.ReleaseStatus 
 		stay := v.Stays[r.ID]
 		all = append(all, control.ReleaseStatus{
 			Release: r.ID, Built: r.Created, Serves: r.ID == v.State.Serving.Version.Release, Bad: badOf(v.State, r.ID),
-			Since: stay.Since, Until: stay.Until, Ended: stay.Ended, Commit: commitOf(r.Commit), By: r.By, Because: r.Because,
+			Since: stay.Since, Until: stay.Until, Ended: stay.Ended, Commit: commitOf(r.Commit), By: r.By, Because: r.Because, Steps: stepsOf(r.Steps),
 		})
 	}
 	return all
@@ -172,7 +190,7 @@ func badOf(st *machine.State, release string) string {
 func attemptOf(t *actor.Attempt, releases []build.Release) *control.BuildResult {
 	if t == nil && len(releases) > 0 {
 		r := releases[len(releases)-1]
-		t = &actor.Attempt{Release: r.ID, Result: "built", Steps: r.Steps}
+		t = &actor.Attempt{Release: r.ID, Result: actor.AttemptBuilt, Steps: r.Steps}
 		for _, step := range r.Steps {
 			t.Took += step.Took
 		}
@@ -182,31 +200,43 @@ func attemptOf(t *actor.Attempt, releases []build.Release) *control.BuildResult 
 		return nil
 	}
 	b := &control.BuildResult{Release: t.Release, Started: t.Started, Took: t.Took.Seconds(), Result: t.Result, Error: t.Error}
-	for _, step := range t.Steps {
-		b.Steps = append(b.Steps, control.StepTook{Step: step.Name, Took: step.Took.Seconds(), Skipped: step.Skipped})
-	}
+	b.Steps = stepsOf(t.Steps)
 	return b
+}
+
+func stepsOf(steps []build.StepTime) (all []control.StepTook) {
+	for _, step := range steps {
+		all = append(all, control.StepTook{Step: step.Name, Took: step.Took.Seconds(), Skipped: step.Skipped})
+	}
+	return all
 }
 
 // Act carries out a command on a build and returns when its result holds, or with the reason why it
 // does not.
-func (s *Supervisor) Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) error {
+func (s *Supervisor) Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) (control.Outcome, error) {
 	a, err := s.find(name)
 	if err != nil {
-		return err
+		return control.Outcome{}, err
 	}
-	err = a.Do(ctx, actor.Command{Action: action, To: args["to"], Fresh: args["fresh"] == "yes", NoWait: args["wait"] == "no", By: control.Who(ctx)}, progress)
+	what, err := a.Act(ctx, actor.Command{Action: action, To: args["to"], Fresh: args["fresh"] == "yes", NoWait: args["wait"] == "no", By: control.Who(ctx)}, progress)
 	if errors.Is(err, actor.ErrNoAction) {
-		return fmt.Errorf("%w: %q", control.ErrNoAction, action)
+		return control.Outcome{}, fmt.Errorf("%w: %q", control.ErrNoAction, action)
 	}
 	// From here on the command's effect outlives us, or the log says that it does not.
 	if !s.saver.Flush(savePatience) {
 		s.log.Warn("what was asked for is not written down yet, a supervisor that is killed now forgets it", "build", name, "action", action)
 		if action == "stop" && err == nil {
-			return errStopForgotten
+			return control.Outcome{}, errStopForgotten
 		}
 	}
-	return err
+	o := control.Outcome{Already: what.Already}
+	if what.To != "" && err == nil {
+		o.RolledBack = &control.RolledBack{From: what.From, To: what.To}
+		if to, err := s.world.Releases.Get(name, what.To); err == nil { // it may have been removed meanwhile
+			o.RolledBack.Built = to.Created
+		}
+	}
+	return o, err
 }
 
 // errStopForgotten is the result of a stop that nobody would know of after a restart of the

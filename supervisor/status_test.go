@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -132,8 +135,32 @@ func TestLogsAreReadAndFollowed(t *testing.T) {
 	if built := read(control.LogQuery{Lines: 10, Build: true, Since: time.Now().Add(-time.Hour)}); built != "copy\nof a\n" {
 		t.Errorf("the attempt printed %q", built)
 	}
+	if one := read(control.LogQuery{Lines: 10, Match: regexp.MustCompile("^o")}); one != "one\n" {
+		t.Errorf("what begins with o is %q", one)
+	}
+	if none := read(control.LogQuery{Lines: 10, Until: time.Now().Add(-time.Hour)}); none != "" {
+		t.Errorf("an hour ago it was %q", none)
+	}
+	var lines []string
+	err := s.client.LogLines(t.Context(), "a", control.LogQuery{Lines: 1, Follow: true, Match: regexp.MustCompile("^t")}, func(l control.LogLine) error {
+		if lines = append(lines, l.Build+" "+l.Source+" "+l.Line); time.Since(l.Time) > time.Hour || len(lines) > 3 {
+			return fmt.Errorf("%+v", l)
+		}
+		if l.Line == "two-three" {
+			return io.EOF
+		}
+		return nil
+	}, func() {
+		lines = append(lines, "current")
+		say("no")
+		say("two-three")
+	})
+	if want := []string{"a server two", "current", "a server two-three"}; !errors.Is(err, io.EOF) || !slices.Equal(lines, want) {
+		t.Errorf("line by line: %q, %v, want %q", lines, err, want)
+	}
+	say("two")
 	seen, enough := "", errors.New("enough")
-	err := s.client.Log(ctx, "a", control.LogQuery{Lines: 1, Follow: true}, func(text []byte) error {
+	err = s.client.Log(ctx, "a", control.LogQuery{Lines: 1, Follow: true}, func(text []byte) error {
 		if seen += string(text); seen == "two\n" {
 			say("three")
 		}

@@ -49,7 +49,10 @@ func TestStopThatCannotBeWrittenDownIsNotCalledDone(t *testing.T) {
 	s.start()
 	s.serves("a")
 	disk.full.Store(true)
-	act := func() error { return s.client.Act(t.Context(), "a", "stop", nil, nil) }
+	act := func() error {
+		_, err := s.client.Act(t.Context(), "a", "stop", nil, nil)
+		return err
+	}
 	if err := act(); err == nil || !strings.Contains(err.Error(), "cannot be written down") {
 		t.Errorf("a stop that is not written down: %v", err)
 	}

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/signal"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"github.com/medctrl/medctrl-supervisor/config/layout"
 	"github.com/medctrl/medctrl-supervisor/supervisor/actor"
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
+	"github.com/medctrl/medctrl-supervisor/supervisor/journal"
 	"github.com/medctrl/medctrl-supervisor/supervisor/killpoint"
 	"github.com/medctrl/medctrl-supervisor/supervisor/meter"
 	"github.com/medctrl/medctrl-supervisor/supervisor/saver"
@@ -40,6 +42,8 @@ type Options struct {
 	Environ []string // our environment, as os.Environ gives it
 	// Prebuilt is a root in which Build made releases: builds that have none serve those. "" is none.
 	Prebuilt string
+	// Output gets a copy of what the builds print; nil is none.
+	Output io.Writer
 
 	// World is what to act on; nil is this machine.
 	World *world.World
@@ -136,6 +140,7 @@ func begin(o Options) *Supervisor {
 	s.metrics = control.NewMetrics(o.Version, s)
 	s.reports = newReports(o.World.Events, o.World.PastEvents, s.metrics, meter.New(meter.Options{
 		Trees: o.World.Trees, Builds: func() []*actor.Actor { return s.fleet.Load().all() }, Task: s.task, Hard: hard, Log: o.Log,
+		Requests: func() []control.Requests { return s.frontend.requests() },
 	}))
 	s.frontend = newFrontend(o.Log, o.World, o.Config.Root, s)
 	s.logs.Store(o.Config.Supervisor.LogDir)
@@ -167,6 +172,14 @@ func (s *Supervisor) run(ctx context.Context) error {
 	s.task(func() { s.world.Events.Run(life.Done()) })
 	s.task(func() { s.world.Sockets.Run(life) })
 	s.task(func() { s.world.Program.Rotate(life, s.journals, s.listed) })
+	if s.Output != nil {
+		var first []string // before anything is started that prints
+		for _, entry := range s.Config.Builds {
+			first = append(first, logsOf(s.logDir(), &entry)...)
+		}
+		copier := journal.NewCopier(first, s.journals, s.Output, s.log.Named("output"))
+		s.task(func() { copier.Run(life) })
+	}
 	s.takeOver()
 	s.task(func() { s.world.Control.Serve(life, s, s.metrics) }) // there is something to say now
 	s.task(func() {
@@ -363,13 +376,18 @@ func (s *Supervisor) phaseChanged() {
 }
 
 func (s *Supervisor) journals() []string {
-	f := s.fleet.Load()
-	paths := make([]string, 0, len(f.actors))
-	for name, a := range f.actors {
-		paths = append(paths, layout.Log(s.logDir(), name))
-		for _, schedule := range a.View().Entry.Schedules {
-			paths = append(paths, layout.ScheduleLog(s.logDir(), name, schedule.Name))
-		}
+	var paths []string
+	for _, a := range s.fleet.Load().all() {
+		paths = append(paths, logsOf(s.logDir(), a.View().Entry)...)
+	}
+	return paths
+}
+
+// logsOf returns the logs of a build, which are in dir.
+func logsOf(dir string, entry *config.Build) []string {
+	paths := []string{layout.Log(dir, entry.Name)}
+	for _, schedule := range entry.Schedules {
+		paths = append(paths, layout.ScheduleLog(dir, entry.Name, schedule.Name))
 	}
 	return paths
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -132,14 +133,11 @@ func act(cmd *cobra.Command, cl control.Client, action string, names []string, a
 	progress := show.NewProgress(out, names)
 	defer progress.Close()
 	return onEach(cmd, cl, action, names, func(ctx context.Context, name string) error {
-		if err := cl.Act(ctx, name, action, args, func(line string) { progress.Step(name, line) }); err != nil {
+		o, err := cl.Act(ctx, name, action, args, func(line string) { progress.Step(name, line) })
+		if err != nil {
 			return err
 		}
-		result := "done"
-		if args["wait"] == "no" {
-			result = "requested"
-		}
-		progress.End(name, out, fmt.Sprintf("%s: %s %s", name, action, result))
+		progress.End(name, out, show.Done(name, action, args["wait"] == "no", o, time.Now()))
 		return nil
 	}, func(name string, err error) {
 		progress.End(name, cmd.ErrOrStderr(), fmt.Sprintf("%s: %s failed: %v", name, action, err))
@@ -194,7 +192,7 @@ func onEach(cmd *cobra.Command, cl control.Client, action string, names []string
 	case len(waiting)+len(unasked) > 0:
 		slices.Sort(waiting)
 		slices.Sort(unasked)
-		return interrupted(cl, action, waiting, unasked)
+		return stopped(ctx, interrupted(cl, action, waiting, unasked))
 	case fatal != nil:
 		return fatal
 	case len(lost) > 0 && len(names) > 1:

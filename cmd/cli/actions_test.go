@@ -135,7 +135,7 @@ func TestCtrlCSaysWhatContinuesAndHowToLook(t *testing.T) {
 			if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 				t.Error(err)
 			}
-			if code != exitFailed || !strings.Contains(errOut, "interrupted: the "+args[0]) || !strings.Contains(errOut, "medctrl-supervisor -c "+d.file+" status") {
+			if code != 128+int(sig) || !strings.Contains(errOut, "interrupted: the "+args[0]) || !strings.Contains(errOut, "medctrl-supervisor -c "+d.file+" status") {
 				t.Errorf("%s and %v: exit %d, %q", args[0], sig, code, errOut)
 			}
 		}

@@ -90,7 +90,7 @@ func makeRelease(cmd *cobra.Command, entry config.Build, root string, migrate bo
 	})
 	switch {
 	case err != nil && ctx.Err() != nil && cmd.Context().Err() == nil:
-		return fmt.Errorf("%s: interrupted: no release was made", name)
+		return stopped(ctx, fmt.Errorf("%s: interrupted: no release was made", name))
 	case err != nil:
 		return fmt.Errorf("%s: %w", name, err)
 	}

@@ -51,7 +51,7 @@ it. The exit code is 1 where something fails, and 0 otherwise.`,
 			defer stop()
 			found, err := supervisor.Doctor(ctx, cfg, names)
 			if errors.Is(err, context.Canceled) {
-				return errors.New("interrupted: nothing was changed")
+				return stopped(ctx, errors.New("interrupted: nothing was changed"))
 			}
 			if err != nil {
 				return err

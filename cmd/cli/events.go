@@ -40,8 +40,9 @@ supervisor ends, which is exit code 1.`,
 					return err
 				}
 			}
-			out := cmd.OutOrStdout()
-			write := func(e control.Event) error { return show.Event(out, e) }
+			out, zone := cmd.OutOrStdout(), zoneOf(cmd)
+			begin, end := since.in(zone), until.in(zone)
+			write := func(e control.Event) error { return show.Event(out, e, zone) }
 			if asJSON {
 				enc := json.NewEncoder(show.JSON(out))
 				write = func(e control.Event) error { return enc.Encode(e) }
@@ -51,7 +52,7 @@ supervisor ends, which is exit code 1.`,
 				if !slices.Contains(seen, e.Build) {
 					seen = append(seen, e.Build)
 				}
-				return !e.Time.Before(since.Time) && (until.IsZero() || e.Time.Before(until.Time)) && (len(patterns) == 0 || matches(patterns, e.Build))
+				return !e.Time.Before(begin) && (end.IsZero() || e.Time.Before(end)) && (len(patterns) == 0 || matches(patterns, e.Build))
 			}
 			past := time.Time{} // followed events up to then are not shown
 			if cmd.Flags().Changed("lines") {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,6 +22,7 @@ type fake struct {
 	front string // where it serves
 	house *house // where commands run
 
+	outcome control.Outcome // of what act does
 	act     func(ctx context.Context, name string, args map[string]string, progress func(string)) error
 	deploy  func(ctx context.Context, name string, progress func(string)) (control.Deployed, error)
 	stopped []string // builds that are
@@ -95,12 +97,12 @@ func (f *fake) Detail(name string) (control.BuildDetail, error) {
 	return control.BuildDetail{}, control.ErrNoBuild
 }
 
-func (f *fake) Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) error {
+func (f *fake) Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) (control.Outcome, error) {
 	f.note("%s %s %v", action, name, args)
 	if f.act == nil {
-		return nil
+		return f.outcome, nil
 	}
-	return f.act(ctx, name, args, progress)
+	return f.outcome, f.act(ctx, name, args, progress)
 }
 
 func (f *fake) Deploy(ctx context.Context, name string, wait bool, progress func(string)) (control.Deployed, error) {
@@ -125,13 +127,24 @@ func (f *fake) Log(ctx context.Context, name string, q control.LogQuery, each fu
 	if !q.Since.IsZero() {
 		since = fmt.Sprint(time.Since(q.Since).Round(time.Minute))
 	}
-	f.note("log of %s: %d lines, build %v, since %s", name, q.Lines, q.Build, since)
-	if err := each([]byte("a line of " + name + "\nand its end")); err != nil || !q.Follow {
+	f.note("log of %s: %d lines, build %v, since %s%s", name, q.Lines, q.Build, since, pattern(q))
+	text := "a line of " + name + "\nand its end"
+	if q.Records { // each log has a line a second, this one on the half or the whole ones
+		at := time.Date(2026, 11, 23, 9, 0, 0, 5e8*(len(name)%2), time.UTC)
+		text = fmt.Sprintf("%s\n%s\n", q.Record(name, at, "a line of "+name), q.Record(name, at.Add(time.Second), "and its end"))
+		if q.Follow {
+			text += "\n"
+		}
+	}
+	if err := each([]byte(text)); err != nil || !q.Follow {
 		return err
 	}
 	for {
 		select {
 		case line := <-f.follow:
+			if q.Records {
+				line = fmt.Sprintf("%s\n", q.Record(name, time.Now(), strings.TrimSpace(line)))
+			}
 			if err := each([]byte(line)); err != nil {
 				return err
 			}
@@ -139,6 +152,13 @@ func (f *fake) Log(ctx context.Context, name string, q control.LogQuery, each fu
 			return nil
 		}
 	}
+}
+
+func pattern(q control.LogQuery) string {
+	if q.Match == nil {
+		return ""
+	}
+	return ", grep " + q.Match.String()
 }
 
 // Events returns what happened: an hour ago to a build that was removed, and just now to one that

@@ -20,6 +20,7 @@ func ExitCodes() []Item {
 		{fmt.Sprint(exitFailed), "the request failed; standard error says why"},
 		{fmt.Sprint(exitUsage), "no such command, flag or argument"},
 		{fmt.Sprint(exitNoSupervisor), "no supervisor is running"},
+		{fmt.Sprint(exitSignaled + 2), "interrupted by Ctrl-C, and 128 + N by another signal N; \"run\" has the exit code of its command"},
 	}
 }
 

@@ -89,7 +89,7 @@ func TestHelpListsGroupsAndWhatHoldsForAll(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	out, _, code := d.run("help")
-	for _, want := range []string{"\nLook:\n", "\nChange:\n", "\nSet up:\n", "\nThe program itself:\n", "\nExit codes:\n", "  3  no supervisor is running\n", "MEDCTRL_CONFIG", "NO_COLOR"} {
+	for _, want := range []string{"\nLook:\n", "\nChange:\n", "\nSet up:\n", "\nThe program itself:\n", "\nExit codes:\n", "  3    no supervisor is running\n", "MEDCTRL_CONFIG", "NO_COLOR"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("help does not have %q", want)
 		}

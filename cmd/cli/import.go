@@ -66,7 +66,7 @@ all that the files describe, and 1 otherwise; standard error says what is left.`
 			o.Check = func(text []byte) []importer.Mistake { return mistakesIn(ctx, o.File, text) }
 			made := importer.Import(ctx, importer.Here{}, files, o)
 			if ctx.Err() != nil {
-				return errors.New("interrupted: nothing was changed")
+				return stopped(ctx, errors.New("interrupted: nothing was changed"))
 			}
 			if _, err := cmd.OutOrStdout().Write(made.TOML); err != nil {
 				return err

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -18,9 +19,32 @@ import (
 func untilInterrupted(ctx context.Context) (_ context.Context, stop context.CancelFunc) {
 	ends := []os.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGHUP}
 	ends = slices.DeleteFunc(ends, signal.Ignored) // by nohup, or a shell that runs it in the background
-	ctx, stop = signal.NotifyContext(ctx, ends...)
-	context.AfterFunc(ctx, stop)
-	return ctx, stop
+	ctx, cancel := context.WithCancelCause(ctx)
+	came := make(chan os.Signal, 1)
+	signal.Notify(came, ends...)
+	go func() {
+		defer signal.Stop(came)
+		select {
+		case sig := <-came:
+			cancel(signaled{sig.(syscall.Signal)}) // all that os/signal sends are
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(nil) }
+}
+
+// signaled is the cause of a context that a signal has ended.
+type signaled struct{ syscall.Signal }
+
+func (s signaled) Error() string { return s.String() }
+
+// stopped gives the error of a command that was interrupted the exit code that a shell gives to a program which
+// the same signal ends: 130 after Ctrl-C.
+func stopped(ctx context.Context, err error) error {
+	if by := (signaled{}); errors.As(context.Cause(ctx), &by) {
+		return exitError{exitSignaled + int(by.Signal), err}
+	}
+	return err
 }
 
 // untilQuit returns a context that also ends with Ctrl-\, which would have a command that only looks print

@@ -29,13 +29,49 @@ func TestLogsOfOneBuildAreAsTheyAreAndOfSeveralHaveNames(t *testing.T) {
 		{"testing --build -n 5", "a line of testing\nand its end", []string{"log of testing: 5 lines, build true, since ever"}},
 		{"testing --since 1h", "a line of testing\nand its end", []string{"log of testing: 10000 lines, build false, since 1h0m0s"}},
 		{"testing --since 1h -n 7", "a line of testing\nand its end", []string{"log of testing: 7 lines, build false, since 1h0m0s"}},
-		{"", "development | a line of development\ndevelopment | and its end\ntesting     | a line of testing\ntesting     | and its end\n",
+		{"testing --grep E.*", "a line of testing\nand its end", []string{"log of testing: 100 lines, build false, since ever, grep E.*"}},
+		{"testing --json -n 1", `{"time":"2026-11-23T09:00:01.5Z","build":"testing","source":"server","line":"and its end"}` + "\n", []string{"log of testing: 1 lines, build false, since ever"}},
+		{"", "development | a line of development\ntesting     | a line of testing\ndevelopment | and its end\ntesting     | and its end\n",
 			[]string{"log of development: 100 lines, build false, since ever", "log of testing: 100 lines, build false, since ever"}},
+		{"--all -n 3", "testing     | a line of testing\ndevelopment | and its end\ntesting     | and its end\n",
+			[]string{"log of development: 3 lines, build false, since ever", "log of testing: 3 lines, build false, since ever"}},
 	} {
 		out, errOut, code := d.run(append([]string{"logs"}, strings.Fields(c.args)...)...)
-		if asked := f.took(); code != 0 || out != c.out || !slices.Equal(asked, c.asked) {
+		asked := f.took()
+		if slices.Sort(asked); code != 0 || out != c.out || !slices.Equal(asked, c.asked) {
 			t.Errorf("logs %s: exit %d, %q %q, asked for %q", c.args, code, out, errOut, asked)
 		}
+	}
+}
+
+func TestLogsRefuseWhatCannotBeMeant(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	for args, want := range map[string]string{"--all development": "--all is every build", "--grep ( a": "want a regular expression", "-f --until 1h": "[follow until]"} {
+		if _, errOut, code := d.run(append([]string{"logs"}, strings.Fields(args)...)...); code == 0 || !strings.Contains(errOut, want) {
+			t.Errorf("logs %s: exit %d, %q", args, code, errOut)
+		}
+	}
+}
+
+func TestLinesOfALogStayInItsOrderWhenTheyAreMerged(t *testing.T) {
+	t.Parallel()
+	at := func(s int) time.Time { return time.Date(2026, 11, 23, 9, 0, s, 0, time.UTC) }
+	var got []string
+	m := merge{past: make([][]control.LogLine, 2), lines: 4, write: func(l control.LogLine) error { got = append(got, l.Line); return nil }}
+	for _, l := range []struct {
+		build, second int
+		line          string
+	}{{0, 1, "a1"}, {0, 5, "a2"}, {0, 2, "a3, of a worker whose clock is slow"}, {1, 3, "b1"}, {1, 6, "b2"}} {
+		if err := m.line(l.build, control.LogLine{Time: at(l.second), Line: l.line}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.flush()
+	m.line(0, control.LogLine{Time: at(0), Line: "new"})
+	m.flush()
+	if want := []string{"b1", "a2", "a3, of a worker whose clock is slow", "b2", "new"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -17,6 +18,7 @@ const defaultConfig = "/etc/medctrl/builds.toml"
 // Root returns the program's command, with all others below it.
 func Root(version string) *cobra.Command {
 	var file, prebuilt string
+	var printLogs bool
 	root := &cobra.Command{
 		Use:   "medctrl-supervisor",
 		Short: "Build and serve Django backends, without losing a request",
@@ -37,14 +39,16 @@ supervisor over its control socket, which they find through the same file.`,
 		SilenceUsage:  true,
 		Args:          noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return supervise(cmd.Context(), file, prebuilt, version)
+			return supervise(cmd.Context(), file, prebuilt, printLogs, version)
 		},
 	}
 	root.PersistentFlags().StringVarP(&file, "config", "c", configFile(), "the `FILE` that lists the builds (default\n$MEDCTRL_CONFIG, or else "+defaultConfig+")")
 	root.PersistentFlags().Lookup("config").DefValue = "" // its usage has the default, not the value in one environment
 	must(root.MarkPersistentFlagFilename("config", "toml"))
+	root.PersistentFlags().Bool("utc", false, "show and read times in UTC instead of the local zone; JSON always\nhas UTC")
 	root.Flags().StringVar(&prebuilt, "prebuilt", "", "serve the releases that \"build\" made below `DIR`, which may be\nread-only, for builds that have none")
 	must(root.MarkFlagDirname("prebuilt"))
+	root.Flags().BoolVar(&printLogs, "print-logs", false, "copy what the builds print to standard output, for those who\nread a container's")
 	root.SetFlagErrorFunc(badFlag)
 	root.Version = version
 	root.SetVersionTemplate("medctrl-supervisor {{.Version}}\n")
@@ -69,6 +73,14 @@ supervisor over its control socket, which they find through the same file.`,
 	root.AddCommand(acceptCommand(&file, version))
 	explain(root)
 	return root
+}
+
+// zoneOf is the zone of the clock that a command shows and reads times of.
+func zoneOf(cmd *cobra.Command) *time.Location {
+	if utc, err := cmd.Flags().GetBool("utc"); err == nil && utc {
+		return time.UTC
+	}
+	return time.Local
 }
 
 // configFile returns the list of builds where -c does not name one.

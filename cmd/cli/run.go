@@ -18,6 +18,7 @@ const (
 	exitFailed       = 1
 	exitUsage        = 2
 	exitNoSupervisor = 3
+	exitSignaled     = 128 // and the signal's number
 )
 
 // Run carries out a command line, given without the program's name, and returns its exit code.

@@ -68,7 +68,7 @@ or a pod gets clients: the exit code is 1 only where a build serves nobody.`,
 			defer again.Stop()
 			for {
 				look := show.LookOf(out) // a terminal may be resized
-				text, unwell, err := statusText(ctx, cl, patterns, asJSON, look)
+				text, unwell, err := statusText(ctx, cl, patterns, asJSON, look, time.Now().In(zoneOf(cmd)))
 				switch {
 				case err != nil && watch && ctx.Err() != nil:
 					return nil // it was watched long enough
@@ -118,7 +118,7 @@ func statusOf(ctx context.Context, cl control.Client, patterns []string) (st con
 }
 
 // statusText returns the status of the builds that match patterns, as it is printed, and what is not well.
-func statusText(ctx context.Context, cl control.Client, patterns []string, asJSON bool, look show.Look) (text string, unwell []string, err error) {
+func statusText(ctx context.Context, cl control.Client, patterns []string, asJSON bool, look show.Look, now time.Time) (text string, unwell []string, err error) {
 	st, names, err := statusOf(ctx, cl, patterns)
 	if err != nil {
 		return "", nil, err
@@ -134,9 +134,9 @@ func statusText(ctx context.Context, cl control.Client, patterns []string, asJSO
 		if d, err = cl.Detail(ctx, patterns[0]); err != nil {
 			return "", nil, requested(err)
 		}
-		show.Long(&out, d, look, time.Now())
+		show.Long(&out, d, look, now)
 	default:
-		show.Table(&out, st, look, time.Now())
+		show.Table(&out, st, look, now)
 	}
 	return out.String(), st.Unwell(), err
 }

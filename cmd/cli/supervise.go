@@ -22,7 +22,7 @@ import (
 )
 
 // supervise is the program without a command: it runs the supervisor until it is told to stop.
-func supervise(ctx context.Context, file, prebuilt, version string) error {
+func supervise(ctx context.Context, file, prebuilt string, printLogs bool, version string) error {
 	// What we make has the mode that we mean, whatever the umask of who starts us. Processes that we
 	// start are each given theirs.
 	syscall.Umask(0o022)
@@ -63,9 +63,13 @@ func supervise(ctx context.Context, file, prebuilt, version string) error {
 	if err != nil { // better not at all than on two hosts
 		log.Error("what once_on leaves to one host is not done here", "error", err)
 	}
+	var output io.Writer
+	if printLogs {
+		output = os.Stdout
+	}
 	return supervisor.Run(ctx, supervisor.Options{
 		Config: cfg, Wrong: wrong, Log: log, LogSink: sink, Version: version, Host: host, Args: append([]string{self}, os.Args[1:]...), Environ: os.Environ(),
-		Prebuilt: prebuilt,
+		Prebuilt: prebuilt, Output: output,
 	})
 }
 

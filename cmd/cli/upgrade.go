@@ -40,7 +40,7 @@ The exit code is 1, with the reason, where the old one keeps running.`,
 			}
 			now, err := cl.Upgrade(ctx, func(line string) { show.Line(cmd.OutOrStdout(), line) })
 			if ctx.Err() != nil {
-				return fmt.Errorf("interrupted: the upgrade from %s is given up, unless the new program was just executed: `medctrl-supervisor -c %s status` says which version runs", before.Version, *file)
+				return stopped(ctx, fmt.Errorf("interrupted: the upgrade from %s is given up, unless the new program was just executed: `medctrl-supervisor -c %s status` says which version runs", before.Version, *file))
 			}
 			if err != nil {
 				return requested(err)

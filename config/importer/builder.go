@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/medctrl/medctrl-supervisor/config/importer/redact"
+	"github.com/medctrl/medctrl-supervisor/config/importer/script"
 	"github.com/medctrl/medctrl-supervisor/config/tomltext"
 )
 
@@ -13,7 +15,7 @@ import (
 type builder struct {
 	from         string
 	dirs         []string // in which it works, that may be a checkout
-	commands     []shellCommand
+	commands     []script.Command
 	names        []string // of the variables that it exports
 	requirements []string
 	python       string
@@ -27,13 +29,13 @@ func (w *work) addScript(file, text string) {
 	if !path.IsAbs(file) {
 		dir = ""
 	}
-	sc, err := readScript(text, dir, nil)
+	sc, err := script.Read(text, dir, nil)
 	if err != nil {
-		w.lose("%s: %v", plain(file), err)
+		w.lose("%s: %v", redact.Plain(file), err)
 		return
 	}
-	for _, c := range sc.commands {
-		if isServer(c.words) {
+	for _, c := range sc.Commands {
+		if isServer(c.Words) {
 			w.services = append(w.services, &service{
 				from: path.Base(file), name: strings.TrimSuffix(path.Base(file), path.Ext(file)), dir: dir, words: []string{"sh", file}, count: 1,
 			})
@@ -41,18 +43,18 @@ func (w *work) addScript(file, text string) {
 			return
 		}
 	}
-	b := &builder{from: path.Base(file), commands: sc.commands, names: sc.unknown}
-	for _, v := range sc.exported {
-		b.names = append(b.names, v.name)
+	b := &builder{from: path.Base(file), commands: sc.Commands, names: sc.Unknown}
+	for _, v := range sc.Exported {
+		b.names = append(b.names, v.Name)
 	}
 	if dir != "" {
 		b.dirs = append(b.dirs, dir)
 	}
-	for _, c := range sc.commands {
-		if (isManage(c.words) || slices.Contains([]string{"git", "pip", "pip3"}, path.Base(c.words[0]))) && path.IsAbs(c.dir) && !strings.Contains(c.dir, "$") && !slices.Contains(b.dirs, c.dir) {
-			b.dirs = append(b.dirs, c.dir)
+	for _, c := range sc.Commands {
+		if (isManage(c.Words) || slices.Contains([]string{"git", "pip", "pip3"}, path.Base(c.Words[0]))) && path.IsAbs(c.Dir) && !strings.Contains(c.Dir, "$") && !slices.Contains(b.dirs, c.Dir) {
+			b.dirs = append(b.dirs, c.Dir)
 		}
-		b.look(c.words)
+		b.look(c.Words)
 	}
 	w.builders = append(w.builders, b)
 }
@@ -124,7 +126,7 @@ func (w *work) steps(e *entry, pre [][]string) {
 		s := &service{from: from, dir: e.dir}
 		w.following = 0
 		c, ok := w.unwrap(s, words)
-		text := shown(strings.Join(words, " "))
+		text := redact.Shown(strings.Join(words, " "))
 		if !ok || c.program != "manage.py" || len(c.args) < 2 {
 			switch program := path.Base(words[0]); {
 			case slices.Contains(idlePrograms, program), program == "sudo" && len(words) > 1 && slices.Contains(idlePrograms, path.Base(words[1])), versioned.MatchString(program), slices.Contains(words, "venv"), slices.Contains(words, "pip"), program == "python3" || program == "python":
@@ -156,8 +158,8 @@ func (w *work) steps(e *entry, pre [][]string) {
 			e.set("collectstatic", "true", "")
 		case args[0] == "check":
 		case never[args[0]] != "":
-			e.note("%s: manage.py %s: not done for each release; %s", from, shown(args[0]), never[args[0]])
-		case !plainly || secretsIn(args):
+			e.note("%s: manage.py %s: not done for each release; %s", from, redact.Shown(args[0]), never[args[0]])
+		case !plainly || redact.SecretsIn(args):
 			e.note("%s: «%s»: not taken over, as it has what is only known while it runs, or what may be a password; [build.steps] is for it", from, text)
 		default:
 			step := append([]string{"{python}", "{app}/manage.py"}, withoutSettings(args)...)
@@ -179,7 +181,7 @@ func (w *work) steps(e *entry, pre [][]string) {
 			}
 		}
 		for _, c := range b.commands {
-			one(c.words, c.plain, b.from)
+			one(c.Words, c.Plain, b.from)
 		}
 	}
 	if len(scripts) > 0 && !migrates {

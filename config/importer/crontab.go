@@ -8,13 +8,16 @@ import (
 	"strings"
 
 	"github.com/medctrl/medctrl-supervisor/config/cron"
+	"github.com/medctrl/medctrl-supervisor/config/importer/redact"
+	"github.com/medctrl/medctrl-supervisor/config/importer/script"
+	"github.com/medctrl/medctrl-supervisor/config/importer/unitfile"
 	"github.com/medctrl/medctrl-supervisor/config/tomltext"
 )
 
 // cronLine is a line of a crontab that runs manage.py.
 type cronLine struct {
 	from, when, user, text, zone string
-	env                          []variable
+	env                          []script.Variable
 	line                         int
 }
 
@@ -49,7 +52,7 @@ func isCrontab(file, text string) bool {
 func (w *work) addCrontab(file, text string) {
 	base := path.Base(file)
 	system := strings.HasPrefix(file, "/etc/cron.d/") || file == "/etc/crontab"
-	var env []variable
+	var env []script.Variable
 	zone, n, others := "", 0, 0
 	for line := range strings.Lines(text) {
 		n++
@@ -68,7 +71,7 @@ func (w *work) addCrontab(file, text string) {
 					w.notes = append(w.notes, fmt.Sprintf("%s: %s: no key; on_failure in [build.hooks] is called where a run fails", base, a[1]))
 				case "SHELL", "PATH", "HOME", "LOGNAME":
 				default:
-					env = append(env, variable{a[1], value})
+					env = append(env, script.Variable{Name: a[1], Value: value})
 				}
 				continue
 			}
@@ -100,19 +103,19 @@ func (w *work) rest(entries []*entry) {
 	}
 	for file := range sorted(w.given) {
 		if !w.taken[file] {
-			w.lose("%s: no gunicorn of these files reads it", plain(file))
+			w.lose("%s: no gunicorn of these files reads it", redact.Plain(file))
 		}
 	}
 	for _, b := range w.builders {
 		if !slices.ContainsFunc(entries, func(e *entry) bool {
 			return slices.Contains(e.from, b.from) || w.o.Source != "" && len(w.builders) == 1
 		}) {
-			w.lose("%s: none of these files starts what it builds: give the unit as well, or the checkout with --source", plain(b.from))
+			w.lose("%s: none of these files starts what it builds: give the unit as well, or the checkout with --source", redact.Plain(b.from))
 		}
 	}
 	for name, u := range sorted(w.timers) {
-		if !slices.ContainsFunc(w.units, func(s *unitFile) bool { return strings.TrimSuffix(s.name, ".service") == name }) {
-			w.lose("%s: the service that it starts is not among these files", u.name)
+		if !slices.ContainsFunc(w.units, func(s *unitfile.File) bool { return strings.TrimSuffix(s.Name, ".service") == name }) {
+			w.lose("%s: the service that it starts is not among these files", u.Name)
 		}
 	}
 	if len(entries) == 0 && len(w.lost) == 0 {
@@ -132,12 +135,12 @@ func (w *work) schedule(c cronLine, entries []*entry) {
 	})
 	text, _, input := strings.Cut(text, "\n")
 	var cmd command
-	sc, err := readScript(text, "", nil)
+	sc, err := script.Read(text, "", nil)
 	ok := err == nil
-	jobs := []shellCommand(nil)
+	jobs := []script.Command(nil)
 	if ok {
-		for _, one := range sc.commands {
-			if isManage(one.words) {
+		for _, one := range sc.Commands {
+			if isManage(one.Words) {
 				jobs = append(jobs, one)
 			}
 		}
@@ -149,30 +152,30 @@ func (w *work) schedule(c cronLine, entries []*entry) {
 		t.reasons = append(t.reasons, err.Error())
 	case len(jobs) != 1:
 		t.reasons = append(t.reasons, fmt.Sprintf("it runs manage.py %d times: a schedule for each", len(jobs)))
-	case len(sc.commands) > 1:
+	case len(sc.Commands) > 1:
 		t.notes = append(t.notes, "what the line does besides manage.py is not done any more")
 	}
 	if ok {
 		job := jobs[0]
-		s.dir = job.dir
-		words := withoutLock(job.words, &t)
-		if !job.plain {
+		s.dir = job.Dir
+		words := withoutLock(job.Words, &t)
+		if !job.Plain {
 			t.reasons = append(t.reasons, "it uses what is only known while it runs")
 		}
-		s.env = append(append(s.env, sc.exported...), job.env...)
-		s.envFiles = sc.envFiles
+		s.env = append(append(s.env, sc.Exported...), job.Env...)
+		s.envFiles = sc.EnvFiles
 		w.following = 0
 		if cmd, ok = w.unwrap(s, words); ok && cmd.program == "manage.py" && len(cmd.args) > 1 {
 			s.name = cmd.args[1]
 		}
-		if job.piped {
+		if job.Piped {
 			t.reasons = append(t.reasons, "its output or input is another program's: there is no shell, [\"sh\", \"-c\", \"…\"] is one")
 		}
 		for _, to := range redirected.FindAllStringSubmatch(text, -1) {
 			if strings.Contains(to[1], "log") || to[1] == "/dev/null" || strings.HasPrefix(to[1], "&") {
 				t.notes = slices.Compact(append(t.notes, "its output goes to the log of the schedule"))
 			} else {
-				t.reasons = append(t.reasons, fmt.Sprintf("it writes to %s: there is no shell, [\"sh\", \"-c\", \"…\"] is one", shown(to[1])))
+				t.reasons = append(t.reasons, fmt.Sprintf("it writes to %s: there is no shell, [\"sh\", \"-c\", \"…\"] is one", redact.Shown(to[1])))
 			}
 		}
 	}
@@ -208,7 +211,7 @@ func (w *work) schedule(c cronLine, entries []*entry) {
 	t.keys = []kv{{"name", tomltext.Text(t.name), where}, {"command", tomltext.Texts(words), ""}}
 	if _, err := cron.Parse(c.when); err != nil {
 		t.keys = append(t.keys, kv{"cron", `"@daily"`, "when?"})
-		t.reasons = append(t.reasons, fmt.Sprintf("its times are %s: want %v", shown(c.when), err))
+		t.reasons = append(t.reasons, fmt.Sprintf("its times are %s: want %v", redact.Shown(c.when), err))
 	} else {
 		t.keys = append(t.keys, kv{"cron", tomltext.Text(strings.Join(strings.Fields(c.when), " ")), ""})
 	}
@@ -241,7 +244,7 @@ func withoutLock(words []string, t *table) []string {
 				words = words[1:] // the file
 			}
 			if len(words) > 1 && words[0] == "-c" {
-				if inner, err := splitWords(words[1]); err == nil && len(inner) > 0 {
+				if inner, err := unitfile.SplitWords(words[1]); err == nil && len(inner) > 0 {
 					words = inner
 				}
 			}
@@ -249,7 +252,7 @@ func withoutLock(words []string, t *table) []string {
 		case "timeout":
 			words = withoutFlags(words[1:])
 			if len(words) > 1 {
-				t.notes = append(t.notes, fmt.Sprintf("timeout %s: set `timeout` of the schedule, which is 1h", shown(words[0])))
+				t.notes = append(t.notes, fmt.Sprintf("timeout %s: set `timeout` of the schedule, which is 1h", redact.Shown(words[0])))
 				words = words[1:]
 			}
 		case "chronic":

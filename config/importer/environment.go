@@ -7,12 +7,14 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/medctrl/medctrl-supervisor/config/importer/redact"
+	"github.com/medctrl/medctrl-supervisor/config/importer/script"
 	"github.com/medctrl/medctrl-supervisor/config/tomltext"
 )
 
 // varsOf returns the variables in files, as far as these can be read. Only single lines count.
-func (w *work) varsOf(files []string) []variable {
-	var all []variable
+func (w *work) varsOf(files []string) []script.Variable {
+	var all []script.Variable
 	for _, file := range files {
 		text, err := w.read(file)
 		if err != nil {
@@ -30,7 +32,7 @@ func (w *work) varsOf(files []string) []variable {
 			if n := len(value); n > 1 && (value[0] == '"' || value[0] == '\'') && value[n-1] == value[0] {
 				value = value[1 : n-1]
 			}
-			all = append(all, variable{name, value})
+			all = append(all, script.Variable{Name: name, Value: value})
 		}
 	}
 	return all
@@ -39,15 +41,15 @@ func (w *work) varsOf(files []string) []variable {
 // value returns a variable of a service as it saw it: a file counts before Environment=.
 func (w *work) value(s *service, name string) (string, bool) {
 	for _, v := range slices.Backward(w.varsOf(s.envFiles)) {
-		if v.name == name {
-			return v.value, true
+		if v.Name == name {
+			return v.Value, true
 		}
 	}
 	return s.lookup(name)
 }
 
-func has(all []variable, name string) bool {
-	return slices.ContainsFunc(all, func(v variable) bool { return v.name == name })
+func has(all []script.Variable, name string) bool {
+	return slices.ContainsFunc(all, func(v script.Variable) bool { return v.Name == name })
 }
 
 // ownVariables are those that the supervisor sets, and that a build may not.
@@ -64,25 +66,25 @@ func (w *work) environment(e *entry) {
 	values := map[string]string{}
 	var names []string
 	for _, v := range e.s.env {
-		if !slices.Contains(names, v.name) {
-			names = append(names, v.name)
+		if !slices.Contains(names, v.Name) {
+			names = append(names, v.Name)
 		}
-		values[v.name] = v.value
+		values[v.Name] = v.Value
 	}
 	for _, name := range names {
 		value := values[name]
 		switch {
 		case !envName.MatchString(name):
-			e.note("the variable %s: this is no name, and left out", shown(name))
+			e.note("the variable %s: this is no name, and left out", redact.Shown(name))
 		case slices.Contains(ownVariables, name), strings.HasPrefix(name, "LISTEN_"), strings.HasPrefix(name, "MEDCTRL_"):
 			e.unneeded("the variable " + name)
 		case name == "PATH":
 			w.path(e, value)
 		case name == "PYTHONPATH":
-			e.note("PYTHONPATH=%s: left out, it names the checkout or the old folder; a release's app_dir is on the path. Folders outside the project: set it in [build.env]", shown(value))
+			e.note("PYTHONPATH=%s: left out, it names the checkout or the old folder; a release's app_dir is on the path. Folders outside the project: set it in [build.env]", redact.Shown(value))
 		case has(held, name):
 			e.note("%s: the env_file has it too, and its value counted", name)
-		case isSecret(name, value):
+		case redact.IsSecret(name, value):
 			secret = append(secret, name)
 		case strings.ContainsAny(value, "\x00\n"):
 			e.refuse("%s has a value of several lines: write it into [build.env] yourself", name)
@@ -124,13 +126,13 @@ func (w *work) envFile(e *entry, files, secret []string) {
 	}
 	made := path.Join(path.Dir(w.o.File), e.name+".env")
 	there := w.varsOf([]string{made})
-	lacks := func(all []variable) []string {
+	lacks := func(all []script.Variable) []string {
 		return slices.DeleteFunc(slices.Clone(secret), func(name string) bool { return has(all, name) })
 	}
 	var forbidden []string // what config refuses in an env_file, or what names the old environment
 	for _, v := range w.varsOf(files) {
-		if slices.Contains(notInFile, v.name) && !slices.Contains(forbidden, v.name) {
-			forbidden = append(forbidden, v.name)
+		if slices.Contains(notInFile, v.Name) && !slices.Contains(forbidden, v.Name) {
+			forbidden = append(forbidden, v.Name)
 		}
 	}
 	if len(files) == 1 && len(secret)+len(forbidden) == 0 {
@@ -140,8 +142,8 @@ func (w *work) envFile(e *entry, files, secret []string) {
 	e.set("env_file", tomltext.Text(made), "")
 	var missing []string
 	for _, v := range w.varsOf(files) {
-		if !has(there, v.name) && !slices.Contains(missing, v.name) && !slices.Contains(notInFile, v.name) {
-			missing = append(missing, v.name)
+		if !has(there, v.Name) && !slices.Contains(missing, v.Name) && !slices.Contains(notInFile, v.Name) {
+			missing = append(missing, v.Name)
 		}
 	}
 	missing = append(missing, lacks(there)...)
@@ -217,9 +219,9 @@ func (w *work) identity(e *entry) {
 		n, err := strconv.ParseUint(strings.TrimPrefix(s.umask, "0o"), 8, 32)
 		switch {
 		case err != nil || n > 0o777:
-			e.note("umask %s is no mode: 0027 is used", shown(s.umask))
+			e.note("umask %s is no mode: 0027 is used", redact.Shown(s.umask))
 		case n&0o002 == 0 || n&0o700 != 0:
-			e.note("umask %s: nothing may be writable by everybody, 0027 is used", shown(s.umask))
+			e.note("umask %s: nothing may be writable by everybody, 0027 is used", redact.Shown(s.umask))
 		case n != 0o027:
 			e.set("umask", tomltext.Text(fmt.Sprintf("%04o", n)), "")
 		}
@@ -233,7 +235,7 @@ func (w *work) socketKeys(e *entry, s *socket) {
 	if !slices.Contains(e.from, s.from) {
 		e.from = append(e.from, s.from)
 	}
-	e.note("%s: the supervisor makes the socket. Nginx has to connect to root/NAME/gunicorn.sock in place of %s: `medctrl-supervisor nginx` prints the block", s.from, shown(s.listen))
+	e.note("%s: the supervisor makes the socket. Nginx has to connect to root/NAME/gunicorn.sock in place of %s: `medctrl-supervisor nginx` prints the block", s.from, redact.Shown(s.listen))
 	group := s.group
 	if group == "" && s.user != "" && s.user != "root" && s.user != e.s.user {
 		if _, first, ok := w.m.User(s.user); ok {
@@ -251,7 +253,7 @@ func (w *work) socketKeys(e *entry, s *socket) {
 	n, err := strconv.ParseUint(s.mode, 8, 32)
 	switch {
 	case err != nil || n > 0o777 || n&0o600 != 0o600 || n&0o111 != 0 || n&0o002 != 0:
-		e.note("SocketMode=%s: not everybody may connect, so 0660 and socket_group", shown(s.mode))
+		e.note("SocketMode=%s: not everybody may connect, so 0660 and socket_group", redact.Shown(s.mode))
 	case n != 0o660:
 		e.set("socket_mode", tomltext.Text(fmt.Sprintf("%04o", n)), "")
 	}

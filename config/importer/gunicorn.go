@@ -8,6 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/medctrl/medctrl-supervisor/config/importer/redact"
+	"github.com/medctrl/medctrl-supervisor/config/importer/script"
+	"github.com/medctrl/medctrl-supervisor/config/importer/unitfile"
 	"github.com/medctrl/medctrl-supervisor/config/tomltext"
 )
 
@@ -65,7 +68,7 @@ func (g *gunicorn) args(e *entry, args []string) {
 		take := func(flag string) {
 			if !joined {
 				if i++; i >= len(args) {
-					e.refuse("gunicorn's %s has no value", shown(arg))
+					e.refuse("gunicorn's %s has no value", redact.Shown(arg))
 					return
 				}
 				value = args[i]
@@ -82,7 +85,7 @@ func (g *gunicorn) args(e *entry, args []string) {
 			flag, takes := longFlag(name[2:])
 			switch {
 			case flag == "":
-				e.refuse("gunicorn's %s is not known here: take it out, or put it into gunicorn_args yourself", shown(name))
+				e.refuse("gunicorn's %s is not known here: take it out, or put it into gunicorn_args yourself", redact.Shown(name))
 				return
 			case takes:
 				take(flag)
@@ -97,7 +100,7 @@ func (g *gunicorn) args(e *entry, args []string) {
 					continue
 				}
 				if flag == "" {
-					e.refuse("gunicorn's %s is not known here", shown(arg))
+					e.refuse("gunicorn's %s is not known here", redact.Shown(arg))
 					return
 				}
 				value, joined = strings.TrimPrefix(rest[1:], "="), len(rest) > 1
@@ -183,7 +186,7 @@ func (w *work) gunicorn(e *entry, s *service, c command) {
 		g.set("workers", text)
 	}
 	if text, ok := w.value(s, "GUNICORN_CMD_ARGS"); ok {
-		words, err := splitWords(text)
+		words, err := unitfile.SplitWords(text)
 		if err != nil {
 			e.refuse("GUNICORN_CMD_ARGS: %v", err)
 		}
@@ -198,13 +201,13 @@ func (w *work) gunicorn(e *entry, s *service, c command) {
 	}
 	for _, one := range g.env {
 		if name, value, ok := strings.Cut(one, "="); ok {
-			s.env = append(s.env, variable{name, value})
+			s.env = append(s.env, script.Variable{Name: name, Value: value})
 		}
 	}
 	if g.app == "" {
 		e.refuse("gunicorn is not told which application it serves")
 	} else if !moduleName.MatchString(strings.SplitN(g.app, ":", 2)[0]) {
-		e.refuse("gunicorn's application %q is no module", shown(g.app))
+		e.refuse("gunicorn's application %q is no module", redact.Shown(g.app))
 	} else {
 		e.set("wsgi", tomltext.Text(g.app), "")
 		e.app = g.app
@@ -224,7 +227,7 @@ func (w *work) gunicorn(e *entry, s *service, c command) {
 		case "workers", "threads":
 			n, err := strconv.Atoi(value)
 			if err != nil {
-				e.refuse("gunicorn's --%s %q is no number", name, shown(value))
+				e.refuse("gunicorn's --%s %q is no number", name, redact.Shown(value))
 			} else if name == "workers" || n != 1 {
 				e.set(name, strconv.Itoa(n), "")
 			}
@@ -236,7 +239,7 @@ func (w *work) gunicorn(e *entry, s *service, c command) {
 			n, err := strconv.Atoi(value)
 			switch {
 			case err != nil:
-				e.refuse("gunicorn's --%s %q is no number of seconds", name, shown(value))
+				e.refuse("gunicorn's --%s %q is no number of seconds", name, redact.Shown(value))
 			case name == "timeout" && n == 0:
 				e.set("timeout", `"24h"`, "gunicorn's 0, none at all, is not to be had: this is the longest")
 			case name == "timeout" && n != 30:
@@ -265,7 +268,7 @@ func (w *work) gunicorn(e *entry, s *service, c command) {
 		case "paste", "paster":
 			e.refuse("gunicorn's --%s: no key; name the application in wsgi", name)
 		case "pythonpath":
-			e.note("gunicorn's --pythonpath %s: left out, as it names the checkout or the old folder; a release's app_dir is on the path", shown(value))
+			e.note("gunicorn's --pythonpath %s: left out, as it names the checkout or the old folder; a release's app_dir is on the path", redact.Shown(value))
 		case "statsd-host", "statsd-prefix", "name", "log-level", "logger-class":
 			args = append(args, "--"+name+"="+value)
 		case "access-logfile", "error-logfile", "log-file", "log-config", "log-config-json":
@@ -277,7 +280,7 @@ func (w *work) gunicorn(e *entry, s *service, c command) {
 			case !path.IsAbs(value) && strings.HasPrefix(name, "log-config"):
 				args = append(args, "--"+name+"="+value)
 			case !path.IsAbs(value):
-				e.note("gunicorn's --%s %s: left out, a release is not writable; `medctrl-supervisor logs` has what it prints", name, shown(value))
+				e.note("gunicorn's --%s %s: left out, a release is not writable; `medctrl-supervisor logs` has what it prints", name, redact.Shown(value))
 			default:
 				args = append(args, "--"+name+"="+value)
 				e.note("gunicorn's --%s %s: the build's user must be able to write there, and logrotate must copy and truncate; --%s=- writes to the build's log", name, value, name)
@@ -296,7 +299,7 @@ func (w *work) gunicorn(e *entry, s *service, c command) {
 	if g.flags["graceful-timeout"] == "" {
 		e.grace(0, stop)
 	}
-	if secretsIn(args) {
+	if redact.SecretsIn(args) {
 		e.refuse("gunicorn's arguments have what may be a password: put it into env_file")
 	} else if len(args) > 0 {
 		e.set("gunicorn_args", tomltext.Texts(args), "")
@@ -333,9 +336,9 @@ func (e *entry) binds(value string, s *service) {
 		case strings.HasPrefix(one, "fd://"):
 			e.unneeded("gunicorn's --bind")
 		case strings.HasPrefix(one, "unix:"):
-			e.note("Nginx has to connect to root/NAME/gunicorn.sock in place of %s: `medctrl-supervisor nginx` prints the block", shown(strings.TrimPrefix(one, "unix:")))
+			e.note("Nginx has to connect to root/NAME/gunicorn.sock in place of %s: `medctrl-supervisor nginx` prints the block", redact.Shown(strings.TrimPrefix(one, "unix:")))
 		default:
-			e.note("Nginx has to connect to root/NAME/gunicorn.sock in place of %s: `medctrl-supervisor nginx` prints the block; without Nginx, `front` in [supervisor]", shown(one))
+			e.note("Nginx has to connect to root/NAME/gunicorn.sock in place of %s: `medctrl-supervisor nginx` prints the block; without Nginx, `front` in [supervisor]", redact.Shown(one))
 		}
 	}
 }

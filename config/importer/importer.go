@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/medctrl/medctrl-supervisor/config/importer/redact"
+	"github.com/medctrl/medctrl-supervisor/config/importer/unitfile"
 	"github.com/medctrl/medctrl-supervisor/config/tomltext"
 )
 
@@ -48,9 +50,9 @@ type work struct {
 	o   Options
 
 	root      string
-	units     []*unitFile
-	sockets   map[string]*unitFile // by name without .socket
-	timers    map[string]*unitFile
+	units     []*unitfile.File
+	sockets   map[string]*unitfile.File // by name without .socket
+	timers    map[string]*unitfile.File
 	services  []*service // of other files than units
 	builders  []*builder
 	crons     []cronLine
@@ -71,7 +73,7 @@ type cached struct {
 
 // Import makes a builds.toml of the files. Nothing else is done.
 func Import(ctx context.Context, m Machine, files []File, o Options) Result {
-	w := &work{ctx: ctx, m: m, o: o, sockets: map[string]*unitFile{}, timers: map[string]*unitFile{}, given: map[string]string{}, taken: map[string]bool{}, cache: map[string]cached{}}
+	w := &work{ctx: ctx, m: m, o: o, sockets: map[string]*unitfile.File{}, timers: map[string]*unitfile.File{}, given: map[string]string{}, taken: map[string]bool{}, cache: map[string]cached{}}
 	for _, f := range files {
 		w.add(f)
 	}
@@ -98,7 +100,7 @@ func (w *work) read(file string) (string, error) {
 	}
 	var c cached
 	if !path.IsAbs(file) {
-		c.err = fmt.Errorf("%q is no absolute path", shown(file))
+		c.err = fmt.Errorf("%q is no absolute path", redact.Shown(file))
 	} else if raw, err := w.m.ReadFile(file); err != nil {
 		c.err = err
 	} else {
@@ -137,7 +139,7 @@ func (w *work) add(f File) {
 	if abs, err := filepath.Abs(file); err == nil && f.Text == nil {
 		file = abs
 	}
-	w.files = append(w.files, plain(file))
+	w.files = append(w.files, redact.Plain(file))
 	var text string
 	var err error
 	if f.Text != nil {
@@ -146,14 +148,14 @@ func (w *work) add(f File) {
 		text, err = w.read(file)
 	}
 	if err != nil {
-		w.lose("%s cannot be read: %v", plain(file), err)
+		w.lose("%s cannot be read: %v", redact.Plain(file), err)
 		return
 	}
 	base := path.Base(file)
 	ext := path.Ext(base)
 	switch {
 	case strings.TrimSpace(text) == "":
-		w.lose("%s is empty", plain(file))
+		w.lose("%s is empty", redact.Plain(file))
 	case ext == ".service", ext == ".socket", ext == ".timer", unitSection.MatchString(text) && ext != ".sh" && ext != ".py":
 		w.addUnit(file, text)
 	case iniSection.MatchString(text) && ext != ".sh" && ext != ".py":
@@ -169,41 +171,41 @@ func (w *work) add(f File) {
 	case isProcfile(text):
 		w.addProcfile(file, text)
 	default:
-		w.lose("%s is none of the files that are read here: systemd units, shell scripts, Supervisor's ini, gunicorn.conf.py, a Procfile, a crontab", plain(file))
+		w.lose("%s is none of the files that are read here: systemd units, shell scripts, Supervisor's ini, gunicorn.conf.py, a Procfile, a crontab", redact.Plain(file))
 	}
 }
 
 func (w *work) addUnit(file, text string) {
 	name := path.Base(file)
-	options, notes, err := parseUnit(text)
+	options, notes, err := unitfile.Parse(text)
 	if err != nil {
-		w.lose("%s cannot be read as a unit: %v", plain(file), err)
+		w.lose("%s cannot be read as a unit: %v", redact.Plain(file), err)
 		return
 	}
-	u := &unitFile{path: file, name: name, options: options, notes: notes}
+	u := &unitfile.File{Path: file, Name: name, Options: options, Notes: notes}
 	switch ext := path.Ext(name); {
 	case ext == ".socket":
 		w.sockets[strings.TrimSuffix(name, ext)] = u
-		if other := u.last("Socket", "Service"); other != "" {
+		if other := u.Last("Socket", "Service"); other != "" {
 			w.sockets[strings.TrimSuffix(other, ".service")] = u
 		}
 	case ext == ".timer":
 		of := strings.TrimSuffix(name, ext)
-		if other := u.last("Timer", "Unit"); other != "" {
+		if other := u.Last("Timer", "Unit"); other != "" {
 			of = strings.TrimSuffix(other, ".service")
 		}
 		w.timers[of] = u
-	case len(u.all("Service", "ExecStart")) > 0:
+	case len(u.All("Service", "ExecStart")) > 0:
 		if ext != ".service" {
-			u.name = name + ".service" // such as unit.txt, or one from standard input
+			u.Name = name + ".service" // such as unit.txt, or one from standard input
 		}
 		w.units = append(w.units, u)
 	case strings.HasSuffix(path.Dir(file), ".service.d"):
-		w.notes = append(w.notes, fmt.Sprintf("%s is a drop-in: it is read with its unit", plain(file)))
+		w.notes = append(w.notes, fmt.Sprintf("%s is a drop-in: it is read with its unit", redact.Plain(file)))
 	case slices.Contains([]string{".target", ".mount", ".path", ".slice"}, ext):
-		w.notes = append(w.notes, fmt.Sprintf("%s: not needed any more", plain(name)))
+		w.notes = append(w.notes, fmt.Sprintf("%s: not needed any more", redact.Plain(name)))
 	default:
-		w.lose("%s starts nothing: it has no ExecStart in [Service]", plain(file))
+		w.lose("%s starts nothing: it has no ExecStart in [Service]", redact.Plain(file))
 	}
 }
 
@@ -319,18 +321,18 @@ func lastModule(args []string) string {
 }
 
 // instances makes a service of a unit, or one for each instance of a template.
-func (w *work) instances(u *unitFile) []*service {
-	if instance := instanceOf(u.name); instance != "" || !u.isTemplate() {
+func (w *work) instances(u *unitfile.File) []*service {
+	if instance := unitfile.InstanceOf(u.Name); instance != "" || !u.IsTemplate() {
 		return []*service{w.serviceOf(u, instance)}
 	}
 	found := map[string]bool{} // whether systemd knows it
-	for _, name := range w.m.Units(w.ctx, strings.Replace(u.name, "@.", "@*.", 1)) {
-		if instance := instanceOf(name); instance != "" && strings.HasPrefix(name, strings.SplitN(u.name, "@", 2)[0]+"@") {
+	for _, name := range w.m.Units(w.ctx, strings.Replace(u.Name, "@.", "@*.", 1)) {
+		if instance := unitfile.InstanceOf(name); instance != "" && strings.HasPrefix(name, strings.SplitN(u.Name, "@", 2)[0]+"@") {
 			found[instance] = true
 		}
 	}
-	for _, link := range w.m.Glob(path.Join(escapeGlob(path.Dir(u.path)), "*.wants", strings.Replace(escapeGlob(u.name), "@.", "@*.", 1))) {
-		if instance := instanceOf(path.Base(link)); instance != "" {
+	for _, link := range w.m.Glob(path.Join(escapeGlob(path.Dir(u.Path)), "*.wants", strings.Replace(escapeGlob(u.Name), "@.", "@*.", 1))) {
+		if instance := unitfile.InstanceOf(path.Base(link)); instance != "" {
 			found[instance] = true
 		}
 	}
@@ -349,13 +351,13 @@ func (w *work) instances(u *unitFile) []*service {
 		all = append(all, s)
 	}
 	if len(all) == 0 {
-		w.lose("%s is a template, and neither systemctl nor a settings file deploy_NAME.py names an instance: name the checkout with --source, or give the build script", u.name)
+		w.lose("%s is a template, and neither systemctl nor a settings file deploy_NAME.py names an instance: name the checkout with --source, or give the build script", u.Name)
 	}
 	return all
 }
 
 // bySettings finds the instances of a template that have a settings file, or a folder of their own.
-func (w *work) bySettings(u *unitFile) []string {
+func (w *work) bySettings(u *unitfile.File) []string {
 	const stand = "NAMEofINSTANCE"
 	probe := w.serviceOf(u, stand)
 	c, ok := command{dir: probe.dir}, true

@@ -9,6 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/medctrl/medctrl-supervisor/config/importer/redact"
+	"github.com/medctrl/medctrl-supervisor/config/importer/script"
+	"github.com/medctrl/medctrl-supervisor/config/importer/unitfile"
 	"github.com/medctrl/medctrl-supervisor/config/tomltext"
 )
 
@@ -38,22 +41,22 @@ var reasonsWhy = map[string]string{ //nolint:gosec // names of keys, and no cred
 var boxed = regexp.MustCompile(`^(Protect|Private|Restrict|ReadWrite|ReadOnly|Inaccessible|Exec(Paths)|NoExecPaths|SystemCall|LockPersonality|MemoryDenyWriteExecute|Bind(ReadOnly)?Paths|TemporaryFileSystem|ProcSubset|RemoveIPC|IPAddress|Device(Allow|Policy)|KeyringMode|MountFlags|MountAPIVFS|SocketBind|NetworkNamespacePath|ReadOnlyDirectories|ReadWriteDirectories|InaccessibleDirectories)`)
 
 // serviceOf turns a unit into a service. instance is that of a template.
-func (w *work) serviceOf(file *unitFile, instance string) *service {
+func (w *work) serviceOf(file *unitfile.File, instance string) *service {
 	u := w.withDropIns(file, instance)
-	s := &service{from: u.name, instance: instance, count: 1, name: strings.TrimSuffix(u.name, path.Ext(u.name))}
+	s := &service{from: u.Name, instance: instance, count: 1, name: strings.TrimSuffix(u.Name, path.Ext(u.Name))}
 	if before, _, ok := strings.Cut(s.name, "@"); ok {
 		s.name = before
 		if instance != "" {
-			s.from = before + "@" + instance + path.Ext(u.name)
+			s.from = before + "@" + instance + path.Ext(u.Name)
 		}
 	}
-	s.notes = append(s.notes, u.notes...)
-	spec := specifiers{name: u.name, instance: instance, home: "/root", user: "root"}
-	if m := userUnit.FindStringSubmatch(u.path); m != nil {
-		spec.home, spec.user, s.user = "/home/"+m[1], m[1], m[1]
+	s.notes = append(s.notes, u.Notes...)
+	spec := unitfile.Specifiers{Name: u.Name, Instance: instance, Home: "/root", User: "root"}
+	if m := userUnit.FindStringSubmatch(u.Path); m != nil {
+		spec.Home, spec.User, s.user = "/home/"+m[1], m[1], m[1]
 	}
 	fill := func(text string) string {
-		filled, err := spec.fill(text)
+		filled, err := spec.Fill(text)
 		if err != nil {
 			s.refuse("%v", err)
 		}
@@ -61,12 +64,12 @@ func (w *work) serviceOf(file *unitFile, instance string) *service {
 	}
 	w.environmentOf(s, u, fill)
 	s.dir = w.workingDir(s, u, fill)
-	if text := u.last("Service", "User"); text != "" {
+	if text := u.Last("Service", "User"); text != "" {
 		s.user = fill(text)
 	}
-	s.group = fill(u.last("Service", "Group"))
-	s.umask = u.last("Service", "UMask")
-	if isYes(u.last("Service", "DynamicUser")) && s.user == "" {
+	s.group = fill(u.Last("Service", "Group"))
+	s.umask = u.Last("Service", "UMask")
+	if isYes(u.Last("Service", "DynamicUser")) && s.user == "" {
 		s.user = strings.ReplaceAll(s.name, "@", "_")
 		s.note("DynamicUser: no key, a build's user is one of the system:\n$ sudo useradd --system --user-group --shell /usr/sbin/nologin %s", shellWord(s.user))
 	}
@@ -84,9 +87,9 @@ func isYes(text string) bool {
 }
 
 // environmentOf reads Environment= and EnvironmentFile=.
-func (w *work) environmentOf(s *service, u *unitFile, fill func(string) string) {
-	for _, text := range u.all("Service", "Environment") {
-		words, err := splitWords(text)
+func (w *work) environmentOf(s *service, u *unitfile.File, fill func(string) string) {
+	for _, text := range u.All("Service", "Environment") {
+		words, err := unitfile.SplitWords(text)
 		if err != nil {
 			s.refuse("Environment=: %v", err)
 			continue
@@ -97,10 +100,10 @@ func (w *work) environmentOf(s *service, u *unitFile, fill func(string) string) 
 				s.note("Environment= has a word that is no NAME=VALUE, which systemd ignores as well")
 				continue
 			}
-			s.env = append(s.env, variable{name, fill(value)})
+			s.env = append(s.env, script.Variable{Name: name, Value: fill(value)})
 		}
 	}
-	for _, file := range u.all("Service", "EnvironmentFile") {
+	for _, file := range u.All("Service", "EnvironmentFile") {
 		optional := strings.HasPrefix(file, "-")
 		file = fill(strings.TrimPrefix(file, "-"))
 		files := []string{file}
@@ -118,14 +121,14 @@ func (w *work) environmentOf(s *service, u *unitFile, fill func(string) string) 
 }
 
 // workingDir is where a unit runs.
-func (w *work) workingDir(s *service, u *unitFile, fill func(string) string) string {
-	dir := fill(strings.TrimPrefix(u.last("Service", "WorkingDirectory"), "-"))
-	if unquoted, err := splitWords(dir); err == nil && len(unquoted) == 1 {
+func (w *work) workingDir(s *service, u *unitfile.File, fill func(string) string) string {
+	dir := fill(strings.TrimPrefix(u.Last("Service", "WorkingDirectory"), "-"))
+	if unquoted, err := unitfile.SplitWords(dir); err == nil && len(unquoted) == 1 {
 		dir = unquoted[0]
 	}
 	if dir == "~" {
 		name := s.user
-		if text := u.last("Service", "User"); text != "" {
+		if text := u.Last("Service", "User"); text != "" {
 			name = fill(text)
 		}
 		if home, _, ok := w.m.User(name); ok {
@@ -139,13 +142,13 @@ func (w *work) workingDir(s *service, u *unitFile, fill func(string) string) str
 }
 
 // commands reads ExecStart= and ExecStartPre=.
-func (s *service) commands(w *work, u *unitFile, fill func(string) string) {
+func (s *service) commands(w *work, u *unitfile.File, fill func(string) string) {
 	read := func(text string) ([]string, bool) {
 		text = strings.TrimSpace(text)
 		flags := text[:len(text)-len(strings.TrimLeft(text, "-@:+!|"))]
-		words, err := splitWords(text[len(flags):])
+		words, err := unitfile.SplitWords(text[len(flags):])
 		if err != nil {
-			s.refuse("%s: %v", u.name, err)
+			s.refuse("%s: %v", u.Name, err)
 			return nil, false
 		}
 		for i := range words {
@@ -154,28 +157,28 @@ func (s *service) commands(w *work, u *unitFile, fill func(string) string) {
 		if strings.Contains(flags, "@") && len(words) > 1 {
 			words = slices.Delete(words, 1, 2) // its argv[0]
 		}
-		if strings.Contains(flags, "-") && text != u.last("Service", "ExecStart") {
-			s.note("the prefix - of «%s»: no key; a step that fails fails the build", shown(strings.Join(words, " ")))
+		if strings.Contains(flags, "-") && text != u.Last("Service", "ExecStart") {
+			s.note("the prefix - of «%s»: no key; a step that fails fails the build", redact.Shown(strings.Join(words, " ")))
 		}
 		if strings.ContainsAny(flags, "+!") {
 			s.note("the prefix %s of a command: no key; everything runs as the build's user", flags)
 		}
 		if !strings.Contains(flags, ":") {
 			var wanted []string
-			words, wanted = fillVariables(words, func(name string) (string, bool) { return w.value(s, name) })
+			words, wanted = unitfile.FillVariables(words, func(name string) (string, bool) { return w.value(s, name) })
 			if len(wanted) > 0 && !slices.Contains([]string{"MAINPID"}, wanted[0]) {
 				s.refuse("its command uses $%s, which no file that can be read here sets: write the value out", wanted[0])
 			}
 		}
 		return words, len(words) > 0
 	}
-	for _, text := range u.all("Service", "ExecStartPre") {
+	for _, text := range u.All("Service", "ExecStartPre") {
 		if words, ok := read(text); ok {
 			s.pre = append(s.pre, words)
 		}
 	}
-	starts := u.all("Service", "ExecStart")
-	s.oneshot = strings.EqualFold(u.last("Service", "Type"), "oneshot")
+	starts := u.All("Service", "ExecStart")
+	s.oneshot = strings.EqualFold(u.Last("Service", "Type"), "oneshot")
 	for i, text := range starts {
 		words, ok := read(text)
 		switch {
@@ -187,14 +190,14 @@ func (s *service) commands(w *work, u *unitFile, fill func(string) string) {
 		}
 	}
 	if s.words == nil {
-		s.refuse("%s starts nothing: it has no ExecStart", u.name)
+		s.refuse("%s starts nothing: it has no ExecStart", u.Name)
 	}
 }
 
 // unitKeys turns options into keys.
-func (s *service) unitKeys(u *unitFile) {
+func (s *service) unitKeys(u *unitfile.File) {
 	key := func(name, value, why string) { s.keys = append(s.keys, kv{name, value, why}) }
-	switch text := u.last("Service", "Restart"); text {
+	switch text := u.Last("Service", "Restart"); text {
 	case "":
 		s.note("the unit restarts nothing that ends by itself; the supervisor does: `restart = \"never\"` for what was")
 	case "always":
@@ -205,20 +208,20 @@ func (s *service) unitKeys(u *unitFile) {
 	case "on-abnormal", "on-abort", "on-watchdog":
 		key("restart", `"on-failure"`, "the nearest to "+text)
 	default:
-		s.note("Restart=%s: no key; what ends is started again", shown(text))
+		s.note("Restart=%s: no key; what ends is started again", redact.Shown(text))
 	}
-	if text := u.last("Service", "RestartSec"); text != "" {
-		s.note("RestartSec=%s: no key; the first restart comes at once, later ones at growing intervals up to restart_delay_max", shown(text))
+	if text := u.Last("Service", "RestartSec"); text != "" {
+		s.note("RestartSec=%s: no key; the first restart comes at once, later ones at growing intervals up to restart_delay_max", redact.Shown(text))
 	}
-	stop := u.last("Service", "TimeoutStopSec")
+	stop := u.Last("Service", "TimeoutStopSec")
 	if stop == "" {
-		stop = u.last("Service", "TimeoutSec")
+		stop = u.Last("Service", "TimeoutSec")
 	}
 	if stop != "" {
 		d, err := parseSpan(stop)
 		switch {
 		case err != nil:
-			s.note("TimeoutStopSec=%s: %v", shown(stop), err)
+			s.note("TimeoutStopSec=%s: %v", redact.Shown(stop), err)
 		case d <= 0 || d > time.Hour:
 			s.stop = time.Hour
 		default:
@@ -228,24 +231,24 @@ func (s *service) unitKeys(u *unitFile) {
 	for _, limit := range []struct{ option, key string }{
 		{"LimitNOFILE", "nofile"}, {"MemoryMax", "memory"}, {"MemoryLimit", "memory"}, {"CPUQuota", "cpu"}, {"TasksMax", "tasks"}, {"LimitCORE", "core"},
 	} {
-		text := u.last("Service", limit.option)
+		text := u.Last("Service", limit.option)
 		if text == "" {
 			continue
 		}
 		value, why := limitOf(limit.key, text)
 		if value == "" {
-			s.note("%s=%s: %s", limit.option, shown(text), why)
+			s.note("%s=%s: %s", limit.option, redact.Shown(text), why)
 			continue
 		}
 		key("limits."+limit.key, value, why)
 	}
-	if text := u.last("Service", "NoNewPrivileges"); text != "" && !isYes(text) {
+	if text := u.Last("Service", "NoNewPrivileges"); text != "" && !isYes(text) {
 		key("no_new_privs", "false", "as NoNewPrivileges= of the unit")
 	}
-	if signal := strings.TrimPrefix(u.last("Service", "KillSignal"), "SIG"); signal != "" && signal != "TERM" {
+	if signal := strings.TrimPrefix(u.Last("Service", "KillSignal"), "SIG"); signal != "" && signal != "TERM" {
 		s.own = append(s.own, kv{"stop_signal", tomltext.Text(signal), ""})
 	}
-	if strings.EqualFold(u.last("Service", "Type"), "notify") {
+	if strings.EqualFold(u.Last("Service", "Type"), "notify") {
 		s.own = append(s.own, kv{"ready", `"notify"`, "it says READY=1"})
 	}
 }
@@ -254,7 +257,7 @@ func (s *service) unitKeys(u *unitFile) {
 func limitOf(key, text string) (value, why string) {
 	soft, _, two := strings.Cut(text, ":")
 	if two {
-		why = "the soft one of " + shown(text)
+		why = "the soft one of " + redact.Shown(text)
 	}
 	number := strings.TrimSpace(soft)
 	switch {
@@ -285,7 +288,7 @@ func limitOf(key, text string) (value, why string) {
 	case err != nil || n < 0:
 		return "", "this is no number"
 	case key == "nofile" && n > 1<<20:
-		return strconv.Itoa(1 << 20), "the most there is here, of " + shown(text)
+		return strconv.Itoa(1 << 20), "the most there is here, of " + redact.Shown(text)
 	}
 	return strconv.Itoa(n), why
 }
@@ -293,10 +296,10 @@ func limitOf(key, text string) (value, why string) {
 var byteSize = regexp.MustCompile(`^\d{1,15}(\.\d{1,6})?[KMGTkmgt]?$`)
 
 // rest names the options that are left.
-func (s *service) rest(u *unitFile) {
+func (s *service) rest(u *unitfile.File) {
 	done := strings.Fields("Environment EnvironmentFile WorkingDirectory User Group UMask DynamicUser ExecStart ExecStartPre Restart RestartSec TimeoutStopSec LimitNOFILE MemoryMax MemoryLimit CPUQuota TasksMax LimitCORE NoNewPrivileges KillSignal")
 	box, seen := []string(nil), map[string]bool{}
-	for _, o := range u.options {
+	for _, o := range u.Options {
 		name := o.Name
 		switch {
 		case o.Value == "", seen[name], slices.Contains(done, name), strings.HasPrefix(name, "X-"), strings.HasPrefix(o.Section, "X-"):
@@ -307,13 +310,13 @@ func (s *service) rest(u *unitFile) {
 		case slices.Contains(idleOptions, name):
 			s.own = append(s.own, kv{"idle", name, ""})
 		case reasonsWhy[name] != "":
-			s.note("%s: %s", shown(name+"="+o.Value), reasonsWhy[name])
+			s.note("%s: %s", redact.Shown(name+"="+o.Value), reasonsWhy[name])
 		case strings.HasPrefix(name, "Condition"), strings.HasPrefix(name, "Assert"):
-			s.note("%s: no key; a build starts with the supervisor", shown(name+"="+o.Value))
+			s.note("%s: no key; a build starts with the supervisor", redact.Shown(name+"="+o.Value))
 		case boxed.MatchString(name):
 			box = append(box, name)
 		default:
-			s.note("%s: no key", shown(name+"="+o.Value))
+			s.note("%s: no key", redact.Shown(name+"="+o.Value))
 		}
 	}
 	if len(box) > 0 {
@@ -326,32 +329,32 @@ func (s *service) rest(u *unitFile) {
 type socket struct{ from, listen, user, group, mode string }
 
 // socketOf reads the socket unit of the same name: one that was given, or lies beside the service.
-func (w *work) socketOf(u *unitFile) *socket {
-	file := w.sockets[strings.TrimSuffix(u.name, ".service")]
+func (w *work) socketOf(u *unitfile.File) *socket {
+	file := w.sockets[strings.TrimSuffix(u.Name, ".service")]
 	if file == nil {
 		if file = w.unitBeside(u, ".socket"); file == nil {
 			return nil
 		}
 	}
-	return &socket{file.name, strings.Join(file.all("Socket", "ListenStream"), ", "), file.last("Socket", "SocketUser"), file.last("Socket", "SocketGroup"), file.last("Socket", "SocketMode")}
+	return &socket{file.Name, strings.Join(file.All("Socket", "ListenStream"), ", "), file.Last("Socket", "SocketUser"), file.Last("Socket", "SocketGroup"), file.Last("Socket", "SocketMode")}
 }
 
 // unitBeside reads the unit of the same name and another type that lies beside a service; nil: there is none.
-func (w *work) unitBeside(u *unitFile, kind string) *unitFile {
-	file := strings.TrimSuffix(u.path, ".service") + kind
-	if !strings.HasSuffix(u.path, ".service") || !w.m.IsFile(file) {
+func (w *work) unitBeside(u *unitfile.File, kind string) *unitfile.File {
+	file := strings.TrimSuffix(u.Path, ".service") + kind
+	if !strings.HasSuffix(u.Path, ".service") || !w.m.IsFile(file) {
 		return nil
 	}
 	text, err := w.read(file)
 	if err != nil {
 		return nil
 	}
-	options, _, err := parseUnit(text)
+	options, _, err := unitfile.Parse(text)
 	if err != nil {
 		return nil
 	}
 	w.used = append(w.used, file)
-	return &unitFile{path: file, name: path.Base(file), options: options}
+	return &unitfile.File{Path: file, Name: path.Base(file), Options: options}
 }
 
 // parseSpan reads a time of systemd's: 90, 5min, 1h 30m.
@@ -364,12 +367,12 @@ func parseSpan(text string) (time.Duration, error) {
 	for rest != "" {
 		m := spanPart.FindStringSubmatch(rest)
 		if m == nil {
-			return 0, fmt.Errorf("%q is no time", shown(text))
+			return 0, fmt.Errorf("%q is no time", redact.Shown(text))
 		}
 		n, err := strconv.ParseFloat(m[1], 64)
 		unitOf, ok := spanUnits[m[2]]
 		if err != nil || !ok || n > 1e6 {
-			return 0, fmt.Errorf("%q is no time", shown(text))
+			return 0, fmt.Errorf("%q is no time", redact.Shown(text))
 		}
 		all += time.Duration(n * float64(unitOf))
 		rest = strings.TrimSpace(rest[len(m[0]):])

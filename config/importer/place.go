@@ -11,6 +11,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/unit"
 
+	"github.com/medctrl/medctrl-supervisor/config/importer/redact"
 	"github.com/medctrl/medctrl-supervisor/config/tomltext"
 )
 
@@ -25,7 +26,7 @@ func (w *work) place(e *entry) {
 		e.refuse("nothing says in which folder it ran: name the checkout with --source")
 		return
 	case !path.IsAbs(dir):
-		e.refuse("it ran in %q, which is no absolute path: name the checkout with --source", shown(dir))
+		e.refuse("it ran in %q, which is no absolute path: name the checkout with --source", redact.Shown(dir))
 		return
 	default:
 		e.appDir = w.appAt(dir)
@@ -264,7 +265,7 @@ func shellWord(text string) string {
 	if strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-@:+,=%") == "" && text != "" {
 		return text
 	}
-	return "'" + strings.ReplaceAll(plain(text), "'", `'\''`) + "'"
+	return "'" + strings.ReplaceAll(redact.Plain(text), "'", `'\''`) + "'"
 }
 
 // settingsModule is what DJANGO_SETTINGS_MODULE was.
@@ -273,8 +274,8 @@ func (e *entry) settingsModule(w *work) string {
 		return module
 	}
 	for _, v := range slices.Backward(w.varsOf(e.s.envFiles)) {
-		if v.name == "DJANGO_SETTINGS_MODULE" && moduleName.MatchString(v.value) {
-			return v.value
+		if v.Name == "DJANGO_SETTINGS_MODULE" && moduleName.MatchString(v.Value) {
+			return v.Value
 		}
 	}
 	module, _, _ := strings.Cut(e.app, ":")

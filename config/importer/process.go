@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/config/cron"
+	"github.com/medctrl/medctrl-supervisor/config/importer/redact"
+	"github.com/medctrl/medctrl-supervisor/config/importer/unitfile"
 	"github.com/medctrl/medctrl-supervisor/config/tomltext"
 )
 
@@ -65,7 +67,7 @@ func (w *work) beside(o running, entries []*entry) {
 	}
 	w.processEnv(&t, s, e)
 	if own, builds := strings.TrimLeft(s.umask, "0"), strings.TrimLeft(e.s.umask, "0"); s.umask != "" && own != builds {
-		t.notes = append(t.notes, "umask "+shown(s.umask)+" of its own: no key, it has the build's")
+		t.notes = append(t.notes, "umask "+redact.Shown(s.umask)+" of its own: no key, it has the build's")
 	}
 	for _, one := range s.own {
 		if one.key == "idle" {
@@ -131,7 +133,7 @@ func (w *work) belongs(s *service, dir string, entries []*entry) (e *entry, why 
 	case dir == "":
 		return entries[0], fmt.Sprintf("nothing says to which of %d builds it belongs: move it to the one", len(entries))
 	}
-	return entries[0], fmt.Sprintf("it runs in %s, which is no folder of a build", shown(dir))
+	return entries[0], fmt.Sprintf("it runs in %s, which is no folder of a build", redact.Shown(dir))
 }
 
 func within(outer, inner string) bool {
@@ -160,11 +162,11 @@ func (w *work) commandOf(c command, e *entry) (words, notes, reasons []string) {
 	if c.program == "python" && len(args) > 1 && strings.HasSuffix(args[1], ".py") && !path.IsAbs(args[1]) && !strings.HasPrefix(args[1], "{") {
 		args[1] = "{app}/" + args[1]
 	}
-	if secretsIn(args) {
+	if redact.SecretsIn(args) {
 		return []string{args[0]}, notes, append(reasons, "its command has what may be a password: put that into env_file, where the program can read it")
 	}
 	if bad := slices.IndexFunc(args, func(arg string) bool { return strings.Contains(arg, "$") }); bad >= 0 {
-		notes = append(notes, fmt.Sprintf("«%s»: there is no shell, the $ is passed on as it is", shown(args[bad])))
+		notes = append(notes, fmt.Sprintf("«%s»: there is no shell, the $ is passed on as it is", redact.Shown(args[bad])))
 	}
 	return args, notes, reasons
 }
@@ -185,9 +187,9 @@ func (s *service) withSettings(words []string, c command, e *entry) []string {
 	case module == "" || module == e.module || e.module == "" || len(words) == 0:
 	case c.program == "manage.py":
 		words = append(words, "--settings="+module)
-		s.note("its settings are %s, not those of the build", shown(module))
+		s.note("its settings are %s, not those of the build", redact.Shown(module))
 	default:
-		s.refuse("its settings are %s, and it would have those of the build: give it a build of its own, or set DJANGO_SETTINGS_MODULE in a shell, [\"sh\", \"-c\", \"…\"]", shown(module))
+		s.refuse("its settings are %s, and it would have those of the build: give it a build of its own, or set DJANGO_SETTINGS_MODULE in a shell, [\"sh\", \"-c\", \"…\"]", redact.Shown(module))
 	}
 	return words
 }
@@ -338,17 +340,17 @@ func (w *work) processEnv(t *table, s *service, e *entry) {
 	}
 	values := map[string]string{}
 	for _, v := range s.env {
-		values[v.name] = v.value
+		values[v.Name] = v.Value
 	}
 	build := map[string]string{}
 	for _, v := range e.s.env {
-		build[v.name] = v.value
+		build[v.Name] = v.Value
 	}
 	for name, value := range sorted(values) {
 		was, same := build[name]
 		switch {
 		case same && was == value, !envName.MatchString(name), slices.Contains(ownVariables, name), name == "PATH", name == "PYTHONPATH", strings.HasPrefix(name, "CELERY"), strings.HasPrefix(name, "LISTEN_"), strings.HasPrefix(name, "MEDCTRL_"):
-		case isSecret(name, value):
+		case redact.IsSecret(name, value):
 			if !has(files, name) {
 				t.reasons = append(t.reasons, name+" may be secret: add it to the build's env_file")
 			}
@@ -366,8 +368,8 @@ func (w *work) processEnv(t *table, s *service, e *entry) {
 		}
 		var missing []string
 		for _, v := range w.varsOf([]string{file}) {
-			if _, set := build[v.name]; !set && !has(files, v.name) && !strings.HasPrefix(v.name, "CELERY") && v.name != "DJANGO_SETTINGS_MODULE" {
-				missing = append(missing, v.name)
+			if _, set := build[v.Name]; !set && !has(files, v.Name) && !strings.HasPrefix(v.Name, "CELERY") && v.Name != "DJANGO_SETTINGS_MODULE" {
+				missing = append(missing, v.Name)
 			}
 		}
 		switch {
@@ -383,9 +385,9 @@ func (w *work) processEnv(t *table, s *service, e *entry) {
 }
 
 // timerBeside reads the timer unit that lies beside a service.
-func (w *work) timerBeside(s *service) *unitFile {
+func (w *work) timerBeside(s *service) *unitfile.File {
 	for _, u := range w.units {
-		if strings.TrimSuffix(u.name, ".service") != s.name {
+		if strings.TrimSuffix(u.Name, ".service") != s.name {
 			continue
 		}
 		if timer := w.unitBeside(u, ".timer"); timer != nil {
@@ -396,7 +398,7 @@ func (w *work) timerBeside(s *service) *unitFile {
 }
 
 // timed sets when a schedule runs.
-func (w *work) timed(t *table, timer *unitFile, s *service) {
+func (w *work) timed(t *table, timer *unitfile.File, s *service) {
 	if s.stop > 0 {
 		t.notes = append(t.notes, "TimeoutStopSec: no key; a run that is too long gets the build's graceful_timeout")
 	}
@@ -405,10 +407,10 @@ func (w *work) timed(t *table, timer *unitFile, s *service) {
 		t.reasons = append(t.reasons, "it runs once and ends, and no timer says when: a [[build.schedule]] with the right times, or a command of [build.steps]")
 		return
 	}
-	calendars := timer.all("Timer", "OnCalendar")
-	every := timer.last("Timer", "OnUnitActiveSec")
+	calendars := timer.All("Timer", "OnCalendar")
+	every := timer.Last("Timer", "OnUnitActiveSec")
 	if every == "" {
-		every = timer.last("Timer", "OnUnitInactiveSec")
+		every = timer.Last("Timer", "OnUnitInactiveSec")
 	}
 	expression := ""
 	if len(calendars) == 1 {
@@ -417,24 +419,24 @@ func (w *work) timed(t *table, timer *unitFile, s *service) {
 	d, err := parseSpan(every)
 	switch {
 	case expression != "":
-		t.keys = append(t.keys, kv{"cron", tomltext.Text(expression), "OnCalendar=" + shown(calendars[0])})
+		t.keys = append(t.keys, kv{"cron", tomltext.Text(expression), "OnCalendar=" + redact.Shown(calendars[0])})
 	case len(calendars) == 0 && every != "" && err == nil && d >= time.Second && d <= 366*24*time.Hour:
 		t.keys = append(t.keys, kv{"every", tomltext.Text(d.String()), ""})
 	default:
 		t.keys = append(t.keys, kv{"cron", `"@daily"`, "when?"})
-		t.reasons = append(t.reasons, fmt.Sprintf("its times, %s, are not read here: write them as cron or every", shown(strings.Join(append(calendars, every), " "))))
+		t.reasons = append(t.reasons, fmt.Sprintf("its times, %s, are not read here: write them as cron or every", redact.Shown(strings.Join(append(calendars, every), " "))))
 	}
-	if isYes(timer.last("Timer", "Persistent")) {
+	if isYes(timer.Last("Timer", "Persistent")) {
 		t.keys = append(t.keys, kv{"catch_up", "true", "Persistent="})
 	}
-	if text := timer.last("Timer", "RandomizedDelaySec"); text != "" {
+	if text := timer.Last("Timer", "RandomizedDelaySec"); text != "" {
 		if d, err := parseSpan(text); err == nil && d > 0 && d <= 24*time.Hour {
 			t.keys = append(t.keys, kv{"spread", tomltext.Text(d.String()), ""})
 		}
 	}
 	for _, name := range []string{"OnBootSec", "OnStartupSec", "OnActiveSec"} {
-		if text := timer.last("Timer", name); text != "" {
-			t.notes = append(t.notes, fmt.Sprintf("%s=%s: no key", name, shown(text)))
+		if text := timer.Last("Timer", name); text != "" {
+			t.notes = append(t.notes, fmt.Sprintf("%s=%s: no key", name, redact.Shown(text)))
 		}
 	}
 }

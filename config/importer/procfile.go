@@ -3,6 +3,9 @@ package importer
 import (
 	"path"
 	"strings"
+
+	"github.com/medctrl/medctrl-supervisor/config/importer/redact"
+	"github.com/medctrl/medctrl-supervisor/config/importer/script"
 )
 
 // isProcfile reports whether every line is NAME: COMMAND.
@@ -37,7 +40,7 @@ func (w *work) addProcfile(file, text string) {
 		case line == "" || strings.HasPrefix(line, "#"):
 			continue
 		case m == nil:
-			w.notes = append(w.notes, base+": the line «"+shown(line)+"» is no NAME: COMMAND")
+			w.notes = append(w.notes, base+": the line «"+redact.Shown(line)+"» is no NAME: COMMAND")
 			continue
 		case m[1] == "release":
 			release = append(release, m[2])
@@ -51,15 +54,15 @@ func (w *work) addProcfile(file, text string) {
 		w.services = append(w.services, s)
 	}
 	for _, text := range release {
-		sc, err := readScript(text, dir, nil)
+		sc, err := script.Read(text, dir, nil)
 		switch {
 		case err != nil:
 			w.lose("release of %s: %v", base, err)
 		case web == nil:
-			w.notes = append(w.notes, base+": release: «"+shown(text)+"» belongs to [build.steps]")
+			w.notes = append(w.notes, base+": release: «"+redact.Shown(text)+"» belongs to [build.steps]")
 		default:
-			for _, c := range sc.commands {
-				web.pre = append(web.pre, c.words)
+			for _, c := range sc.Commands {
+				web.pre = append(web.pre, c.Words)
 			}
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/medctrl/medctrl-supervisor/config/importer/redact"
 	"github.com/medctrl/medctrl-supervisor/config/tomltext"
 )
 
@@ -44,7 +45,7 @@ func (w *work) otherServer(e *entry, c command) {
 			}
 			switch name {
 			case "--host", "--port", "--uds", "--fd":
-				e.note("%s %s: the supervisor makes the socket, root/NAME/gunicorn.sock, for Nginx", name, shown(next()))
+				e.note("%s %s: the supervisor makes the socket, root/NAME/gunicorn.sock, for Nginx", name, redact.Shown(next()))
 			case "--reload", "--reload-dir", "--reload-include", "--reload-exclude":
 				if name != "--reload" {
 					next()
@@ -53,7 +54,7 @@ func (w *work) otherServer(e *entry, c command) {
 			case "--env-file":
 				e.envFiles = append(e.envFiles, w.absolute(next(), c.dir))
 			case "--app-dir":
-				e.note("--app-dir %s: the server runs in app_dir", shown(next()))
+				e.note("--app-dir %s: the server runs in app_dir", redact.Shown(next()))
 			case "--ssl-keyfile", "--ssl-certfile":
 				next()
 				e.note("%s: no key; TLS ends at Nginx", name)
@@ -83,7 +84,7 @@ func (w *work) otherServer(e *entry, c command) {
 				if !joined && i+1 < len(args) {
 					i++
 				}
-				e.note("daphne's %s: left out, look at docs/servers.md for what daphne needs here", shown(name))
+				e.note("daphne's %s: left out, look at docs/servers.md for what daphne needs here", redact.Shown(name))
 			}
 		}
 		e.server([]string{"{python}", "-m", "daphne", "--endpoint", "systemd:domain=UNIX:index=0", app}, app)
@@ -103,7 +104,7 @@ func (w *work) otherServer(e *entry, c command) {
 			case "-w", "--workers", "--graceful-timeout", "-k", "--worker-class", "--keep-alive":
 				out = append(out, name, value)
 			default:
-				e.note("hypercorn's %s: left out, look at docs/servers.md for what hypercorn needs here", shown(name))
+				e.note("hypercorn's %s: left out, look at docs/servers.md for what hypercorn needs here", redact.Shown(name))
 			}
 		}
 		e.server(append(out, app), app)
@@ -117,7 +118,7 @@ func (w *work) otherServer(e *entry, c command) {
 			case name == "--threads":
 				threads = value
 			default:
-				e.note("waitress's %s: left out, look at docs/servers.md for what waitress needs here", shown(name))
+				e.note("waitress's %s: left out, look at docs/servers.md for what waitress needs here", redact.Shown(name))
 			}
 		}
 		module, object, ok := strings.Cut(app, ":")
@@ -138,7 +139,7 @@ func (e *entry) server(args []string, app string) {
 		e.refuse("the server is not told which application it serves")
 		return
 	}
-	if secretsIn(args) {
+	if redact.SecretsIn(args) {
 		e.refuse("the server's command has what may be a password: put it into env_file")
 		return
 	}

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"path/filepath"
@@ -8,10 +9,10 @@ import (
 	"slices"
 	"strings"
 	"time"
-)
 
-// variable is one of an environment.
-type variable struct{ name, value string }
+	"github.com/medctrl/medctrl-supervisor/config/importer/redact"
+	"github.com/medctrl/medctrl-supervisor/config/importer/script"
+)
 
 // service is something that ran: a unit, a program of Supervisor's, a line of a Procfile.
 type service struct {
@@ -19,7 +20,7 @@ type service struct {
 	name     string // of the unit or program, without an ending
 	instance string // of a template
 	dir      string // where it ran; "" where nothing says so
-	env      []variable
+	env      []script.Variable
 	envFiles []string
 	user     string
 	group    string
@@ -50,8 +51,8 @@ func (s *service) refuse(format string, args ...any) {
 // lookup returns the last value of a variable.
 func (s *service) lookup(name string) (string, bool) {
 	for i := len(s.env) - 1; i >= 0; i-- {
-		if s.env[i].name == name {
-			return s.env[i].value, true
+		if s.env[i].Name == name {
+			return s.env[i].Value, true
 		}
 	}
 	return "", false
@@ -133,7 +134,7 @@ func (w *work) unwrap(s *service, words []string) (c command, ok bool) {
 		case strings.HasSuffix(program, ".sh") || w.isScript(w.absolute(words[0], c.dir)):
 			return w.inFile(s, c, words[0])
 		case program != "celery" && servers[program] == "" && isServer(rest):
-			s.refuse("%s starts the server, and what it does besides is not known here: give the server's own command", shown(words[0]))
+			s.refuse("%s starts the server, and what it does besides is not known here: give the server's own command", redact.Shown(words[0]))
 			return c, false
 		default:
 			c.args, c.program = words, program
@@ -180,7 +181,7 @@ func (s *service) assign(words []string) []string {
 		if !ok || !envName.MatchString(name) {
 			break
 		}
-		s.env = append(s.env, variable{name, value})
+		s.env = append(s.env, script.Variable{Name: name, Value: value})
 		words = words[1:]
 	}
 	return words
@@ -291,72 +292,72 @@ func (w *work) follow(s *service, c command, text string) (command, bool) {
 	defer func() { w.following-- }()
 	known := map[string]string{}
 	for _, v := range s.env {
-		known[v.name] = v.value
+		known[v.Name] = v.Value
 	}
 	for _, v := range w.varsOf(s.envFiles) {
-		known[v.name] = v.value
+		known[v.Name] = v.Value
 	}
 	if _, ok := known["PORT"]; !ok {
 		known["PORT"] = "$PORT" // what it is bound to has no meaning here
 	}
-	sc, err := readScript(text, c.dir, known)
+	sc, err := script.Read(text, c.dir, known)
 	if err != nil {
 		s.refuse("%v", err)
 		return c, false
 	}
-	if sc.venv != "" {
-		c.venv = sc.venv
+	if sc.Venv != "" {
+		c.venv = sc.Venv
 	}
-	s.env = append(s.env, sc.exported...)
-	s.envFiles = append(s.envFiles, sc.envFiles...)
-	for _, v := range sc.assumed {
-		if isSecret(v.name, v.value) {
-			v.value = "what the file says"
+	s.env = append(s.env, sc.Exported...)
+	s.envFiles = append(s.envFiles, sc.EnvFiles...)
+	for _, v := range sc.Assumed {
+		if redact.IsSecret(v.Name, v.Value) {
+			v.Value = "what the file says"
 		}
-		s.note("%s is not set here, and %s stands for it: look at what it was", v.name, shown(v.value))
+		s.note("%s is not set here, and %s stands for it: look at what it was", v.Name, redact.Shown(v.Value))
 	}
-	for _, name := range sc.unknown {
+	for _, name := range sc.Unknown {
 		if name == "PATH" || name == "PYTHONPATH" || slices.Contains(ownVariables, name) {
 			s.note("the script sets %s: left out, a release has its own", name)
 		} else {
 			s.refuse("the script sets %s to what is only known while it runs: write the value into env_file, and take the line out", name)
 		}
 	}
-	if len(sc.commands) == 0 {
+	if len(sc.Commands) == 0 {
 		s.refuse("its shell command starts no program that can be told")
 		return c, false
 	}
-	at := len(sc.commands) - 1
-	for i, one := range sc.commands {
-		if isServer(one.words) {
+	at := len(sc.Commands) - 1
+	for i, one := range sc.Commands {
+		if isServer(one.Words) {
 			at = i
 		}
 	}
-	for i, one := range sc.commands {
+	for i, one := range sc.Commands {
 		switch {
 		case i == at:
-		case i < at && isManage(one.words):
-			s.pre = append(s.pre, one.words)
-		case i < at && slices.Contains([]string{"mkdir", "rm", "chown", "chmod", "export", "rmdir", "touch"}, path.Base(one.words[0])):
-			s.note("«%s» before it: not done any more", shown(strings.Join(one.words, " ")))
+		case i < at && isManage(one.Words):
+			s.pre = append(s.pre, one.Words)
+		case i < at && slices.Contains([]string{"mkdir", "rm", "chown", "chmod", "export", "rmdir", "touch"}, path.Base(one.Words[0])):
+			s.note("«%s» before it: not done any more", redact.Shown(strings.Join(one.Words, " ")))
 		default:
-			s.note("«%s» beside it: no key, unless as a [[build.process]] or in [build.steps]", shown(strings.Join(one.words, " ")))
+			s.note("«%s» beside it: no key, unless as a [[build.process]] or in [build.steps]", redact.Shown(strings.Join(one.Words, " ")))
 		}
 	}
-	one := sc.commands[at]
-	if !one.plain {
-		s.refuse("«%s» uses what is only known while it runs: write the values out", shown(strings.Join(one.words, " ")))
+	one := sc.Commands[at]
+	if !one.Plain {
+		s.refuse("«%s» uses what is only known while it runs: write the values out", redact.Shown(strings.Join(one.Words, " ")))
 	}
-	if one.piped {
+	if one.Piped {
 		s.note("what it prints went into a pipe: it goes to the build's log now")
 	}
-	s.env = append(s.env, one.env...)
+	s.env = append(s.env, one.Env...)
 	inner := *s
-	inner.dir = one.dir
+	inner.dir = one.Dir
 	if inner.dir == "" {
 		inner.dir = c.dir
 	}
-	found, ok := w.unwrap(&inner, one.words)
+	found, ok := w.unwrap(&inner, one.Words)
 	dir := s.dir
 	*s = inner
 	s.dir = dir
@@ -384,3 +385,5 @@ func isManage(words []string) bool {
 	}
 	return false
 }
+
+var errNoProgram = errors.New("it names no program")

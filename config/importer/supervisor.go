@@ -11,6 +11,9 @@ import (
 
 	"gopkg.in/ini.v1"
 
+	"github.com/medctrl/medctrl-supervisor/config/importer/redact"
+	"github.com/medctrl/medctrl-supervisor/config/importer/script"
+	"github.com/medctrl/medctrl-supervisor/config/importer/unitfile"
 	"github.com/medctrl/medctrl-supervisor/config/tomltext"
 )
 
@@ -21,7 +24,7 @@ func (w *work) addSupervisor(file, text string) {
 		PreserveSurroundedQuote: true, KeyValueDelimiters: "=:",
 	}, []byte(text))
 	if err != nil {
-		w.lose("%s cannot be read as Supervisor's ini file: %s", plain(file), shown(err.Error()))
+		w.lose("%s cannot be read as Supervisor's ini file: %s", redact.Plain(file), redact.Shown(err.Error()))
 		return
 	}
 	found := false
@@ -33,10 +36,10 @@ func (w *work) addSupervisor(file, text string) {
 			w.services = append(w.services, w.program(section, file, strings.TrimSpace(name)))
 		case "fcgi-program", "eventlistener":
 			found = true
-			w.lose("[%s] of %s is not taken over: it is started with sockets or events of Supervisor's", shown(section.Name()), path.Base(file))
+			w.lose("[%s] of %s is not taken over: it is started with sockets or events of Supervisor's", redact.Shown(section.Name()), path.Base(file))
 		case "include":
 			if key, err := section.GetKey("files"); err == nil {
-				w.notes = append(w.notes, fmt.Sprintf("%s includes %s: name these files as well", path.Base(file), shown(key.Value())))
+				w.notes = append(w.notes, fmt.Sprintf("%s includes %s: name these files as well", path.Base(file), redact.Shown(key.Value())))
 			}
 		}
 	}
@@ -53,7 +56,7 @@ var percentS = regexp.MustCompile(`%\((\w+)\)0?\d*[sd]|%%`)
 
 // program turns a [program:NAME] into a service.
 func (w *work) program(section *ini.Section, file, name string) *service {
-	s := &service{from: path.Base(file) + " [program:" + plain(name) + "]", name: name, count: 1, stop: 10 * time.Second}
+	s := &service{from: path.Base(file) + " [program:" + redact.Plain(name) + "]", name: name, count: 1, stop: 10 * time.Second}
 	fill := func(text string) string {
 		return percentS.ReplaceAllStringFunc(text, func(found string) string {
 			switch key := percentS.FindStringSubmatch(found)[1]; key {
@@ -64,11 +67,11 @@ func (w *work) program(section *ini.Section, file, name string) *service {
 			case "here":
 				return path.Dir(file)
 			case "process_num", "host_node_name":
-				s.refuse("it uses %s: no key; MEDCTRL_PROCESS_INDEX is the number of an instance", shown(found))
+				s.refuse("it uses %s: no key; MEDCTRL_PROCESS_INDEX is the number of an instance", redact.Shown(found))
 				return found
 			default:
 				if strings.HasPrefix(key, "ENV_") && key != "ENV_PATH" {
-					s.refuse("it uses %s, of the environment that supervisord was started in: write the value out", shown(found))
+					s.refuse("it uses %s, of the environment that supervisord was started in: write the value out", redact.Shown(found))
 				}
 				return "$" + strings.TrimPrefix(key, "ENV_")
 			}
@@ -78,7 +81,7 @@ func (w *work) program(section *ini.Section, file, name string) *service {
 		value := strings.TrimSpace(key.Value())
 		switch key.Name() {
 		case "command":
-			words, err := splitWords(fill(value))
+			words, err := unitfile.SplitWords(fill(value))
 			if err != nil {
 				s.refuse("its command: %v", err)
 			}
@@ -92,7 +95,7 @@ func (w *work) program(section *ini.Section, file, name string) *service {
 		case "numprocs":
 			n, err := strconv.Atoi(value)
 			if err != nil || n < 1 || n > 64 {
-				s.refuse("numprocs = %s: want 1 to 64", shown(value))
+				s.refuse("numprocs = %s: want 1 to 64", redact.Shown(value))
 				continue
 			}
 			s.count = n
@@ -119,13 +122,13 @@ func (w *work) program(section *ini.Section, file, name string) *service {
 			}
 		case "exitcodes":
 			if value != "0" {
-				s.note("exitcodes=%s: no key; only 0 is a good one", shown(value))
+				s.note("exitcodes=%s: no key; only 0 is a good one", redact.Shown(value))
 			}
 		case "environment":
 			s.env = append(s.env, environmentList(fill(value), s)...)
 		default:
 			if !slices.Contains(idleKeys, key.Name()) {
-				s.note("%s: no key", shown(key.Name()+"="+value))
+				s.note("%s: no key", redact.Shown(key.Name()+"="+value))
 			}
 		}
 		if slices.Contains(idleKeys, key.Name()) {
@@ -139,8 +142,8 @@ func (w *work) program(section *ini.Section, file, name string) *service {
 }
 
 // environmentList reads A="1",B='2',C=3 as Supervisor does.
-func environmentList(text string, s *service) []variable {
-	var all []variable
+func environmentList(text string, s *service) []script.Variable {
+	var all []script.Variable
 	rest := strings.TrimSpace(text)
 	for rest != "" {
 		name, after, ok := strings.Cut(rest, "=")
@@ -164,7 +167,7 @@ func environmentList(text string, s *service) []variable {
 			}
 			value, after = strings.TrimSpace(after[:end]), after[end:]
 		}
-		all = append(all, variable{name, value})
+		all = append(all, script.Variable{Name: name, Value: value})
 		rest = strings.TrimLeft(after, ", \t\n")
 	}
 	return all

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"strings"
-	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -34,27 +33,4 @@ func textOf(raw []byte) (string, error) {
 		return "", errors.New("this is not UTF-8 text: save it as UTF-8")
 	}
 	return strings.ReplaceAll(strings.ReplaceAll(string(raw), "\r\n", "\n"), "\r", "\n"), nil
-}
-
-// plain keeps what a comment shows of somebody's text in one line that shows as it is.
-func plain(text string) string {
-	text = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r), unicode.IsControl(r):
-			return ' '
-		case r != ' ' && !unicode.IsPrint(r):
-			return -1 // such as what turns the direction of writing
-		}
-		return r
-	}, text)
-	return strings.Join(strings.Fields(text), " ")
-}
-
-// shown is somebody's text as a comment quotes it: short, and without what may be a secret.
-func shown(text string) string {
-	text = hidden(plain(text))
-	if r := []rune(text); len(r) > 80 {
-		text = string(r[:79]) + "…"
-	}
-	return text
 }

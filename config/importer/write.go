@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/medctrl/medctrl-supervisor/config/importer/redact"
 	"github.com/medctrl/medctrl-supervisor/config/tomltext"
 )
 
@@ -39,7 +40,7 @@ func (p *page) say(head, text string) {
 	p.wrapped(head, text)
 	if commands != "" {
 		for command := range strings.SplitSeq(commands, "\n$ ") {
-			p.WriteString("# " + strings.Repeat(" ", len(head)+2) + plain(command) + "\n")
+			p.WriteString("# " + strings.Repeat(" ", len(head)+2) + redact.Plain(command) + "\n")
 		}
 	}
 }
@@ -48,7 +49,7 @@ func (p *page) wrapped(head, text string) {
 	indent := strings.Repeat(" ", len(head))
 	line := "# " + head
 	empty := true
-	for _, word := range strings.Fields(plain(text)) {
+	for _, word := range strings.Fields(redact.Plain(text)) {
 		if !empty && len([]rune(line))+1+len([]rune(word)) > width {
 			p.WriteString(line + "\n")
 			line, empty = "# "+indent, true
@@ -80,7 +81,7 @@ func (p *page) keys(all []kv) {
 			line += "]"
 		}
 		if one.why != "" {
-			line += "  # " + plain(one.why)
+			line += "  # " + redact.Plain(one.why)
 		}
 		for part := range strings.SplitSeq(line, "\n") {
 			p.line(part)

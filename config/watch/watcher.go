@@ -58,9 +58,9 @@ type Watcher struct {
 
 	// Used by run only.
 	targets []Target
-	known   map[string]bool // files that were watched before
-	folders map[string]bool // watched
-	wanted  wanted          // what the targets were found to need when that was last looked at
+	known   map[watched]bool // files that were watched before
+	folders map[string]bool  // watched
+	wanted  wanted           // what the targets were found to need when that was last looked at
 	poll    *time.Ticker
 	polling bool
 	polled  map[string]map[string]string // by ID, by path: what its files looked like
@@ -89,7 +89,7 @@ func newWatcher(log hclog.Logger, how ways) *Watcher {
 	w := &Watcher{
 		log: log, ways: how, set: make(chan []Target), out: make(chan []string),
 		idle: make(chan struct{}), stop: make(chan struct{}), done: make(chan struct{}),
-		known: map[string]bool{}, folders: map[string]bool{}, polled: map[string]map[string]string{},
+		known: map[watched]bool{}, folders: map[string]bool{}, polled: map[string]map[string]string{},
 		changes: map[string]*changes{},
 	}
 	w.close = sync.OnceValue(w.end)
@@ -347,14 +347,17 @@ func of(targets []Target, id string) []Target {
 	return all
 }
 
+// watched is a file or a glob of the target with that ID.
+type watched struct{ id, path string }
+
 // unknown returns the IDs of files that are watched for the first time. A target with a tree is
 // left out: for its receiver to look through it costs more than it is worth.
 func (w *Watcher) unknown() []string {
 	var ids []string
-	now := map[string]bool{}
+	now := map[watched]bool{}
 	for _, t := range w.targets {
 		for _, file := range slices.Concat(t.Files, t.Globs) {
-			key := t.ID + "\x00" + file
+			key := watched{t.ID, file}
 			now[key] = true
 			if !w.known[key] && len(t.Trees) == 0 {
 				ids = append(ids, t.ID)

@@ -69,7 +69,7 @@ type Actor struct {
 	launches    launches
 	generations map[int]*generation
 	public      *public.Name
-	timers      map[machine.TimerKind]*time.Timer
+	timers      []*timer // few: a list is enough
 	attempt     attempt
 	history     history
 	losses      losses
@@ -99,7 +99,13 @@ type course struct {
 // earlier is what an earlier run left.
 type earlier struct {
 	before    map[int]state.Generation // its records, until they are adopted
-	leftovers map[int]string           // releases of its generations that are being ended
+	leftovers map[int]leaving          // its generations that are being ended
+}
+
+// leaving is a generation of an earlier run that is being ended.
+type leaving struct {
+	release string            // "": it is not known what to keep for it
+	record  *state.Generation // of an instance of a process, which gets its signal to end; nil: there is none
 }
 
 // New returns the actor of the build called entry.Name. It does nothing until it has been given
@@ -111,14 +117,11 @@ func New(f *Fleet, entry *config.Build) *Actor {
 		course:      course{done: make(chan struct{})},
 		entry:       entry,
 		state:       &machine.State{},
-		launches:    newLaunches(),
 		generations: map[int]*generation{},
-		earlier:     earlier{leftovers: map[int]string{}},
-		timers:      map[machine.TimerKind]*time.Timer{},
+		earlier:     earlier{leftovers: map[int]leaving{}},
 		oneOffs:     map[string]*task{},
 	}
 	a.health.Store(&entry.Health)
-	a.hooks.ctx, a.hooks.end = context.WithCancel(f.Hard)
 	a.public = public.New(public.Options{
 		Path:   a.paths.Socket(),
 		Log:    a.log,
@@ -128,7 +131,7 @@ func New(f *Fleet, entry *config.Build) *Actor {
 		Guard:  a.guard,
 		Task:   a.task,
 	})
-	a.shown.init(&View{Entry: entry, State: a.state})
+	a.shown.view.Store(&View{Entry: entry, State: a.state})
 	return a
 }
 
@@ -200,6 +203,15 @@ func (a *Actor) task(f func(ctx context.Context)) {
 	}()
 }
 
+// during runs f concurrently, by a lifetime.
+func (a *Actor) during(l *lifetime, f func(ctx context.Context)) {
+	ctx, leave := l.enter(a.Hard)
+	a.task(func(context.Context) {
+		defer leave()
+		f(ctx)
+	})
+}
+
 // handle does what a message asks for.
 func (a *Actor) handle(m message) {
 	switch m := m.(type) {
@@ -261,6 +273,8 @@ func (a *Actor) handle(m message) {
 		a.pause(m)
 	case caughtUp:
 		close(m)
+	case timerFired:
+		a.fired(m.timer)
 	case scheduleDue:
 		if a.keepSchedules() {
 			a.publish()
@@ -288,7 +302,7 @@ func (a *Actor) happened(e machine.Event) {
 		a.lookForKills()
 	case machine.Ready:
 		if g, ok := a.generations[e.N]; ok && g.look != nil {
-			a.worksIn(g.version.Release, environID(g.look.Environ))
+			a.worksIn(g.version.Release, idOf(g.look.Environ))
 		}
 	}
 	a.turn(e)

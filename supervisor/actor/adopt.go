@@ -97,7 +97,6 @@ func (a *Actor) takeBeside(l Leftover, serves machine.Adopted) machine.Event {
 	g := a.generationOf(l, serves.Version)
 	tree, err := a.Ports.Trees.Adopt(l, func(exit Exit) { a.post(childExited{g, exit}) })
 	if err != nil {
-		g.stop()
 		a.public.LetGo(g.sock)
 		a.log.Warn("server tree ended while no supervisor watched", "generation", l.N, "pid", l.Leader.Pid, "error", err)
 		return nil
@@ -166,7 +165,6 @@ func (a *Actor) takeOver(l Leftover, newer bool) machine.Event {
 			a.log.Info("generation adopted", "generation", l.N, "release", version.Release, "pid", l.Leader.Pid)
 			return machine.Adopted{N: l.N, Version: version, Pid: l.Leader.Pid, Newer: newer, Since: a.before[l.N].Since, Open: true, Alone: a.public.Socket() == nil}
 		}
-		g.stop()
 		a.public.LetGo(g.sock)
 		a.log.Warn("generation ended while no supervisor watched", "generation", l.N, "pid", l.Leader.Pid, "error", err)
 	}
@@ -196,14 +194,12 @@ func (a *Actor) missing(r state.Record, found []Leftover) {
 func (a *Actor) generationOf(l Leftover, v machine.Version) *generation {
 	g := &generation{
 		n: l.N, user: l.User, version: v, queued: true,
-		launch: &server.Launch{Server: server.Gunicorn{}, Files: []server.File{{Path: a.paths.Conf(v.RunKey)}}},
-		log:    a.logPath(),
+		server: server.Gunicorn{}, log: a.logPath(),
 	}
 	g.logOffset = a.Ports.Host.OutputSize(g.log)
 	if s := a.public.Socket(); s != nil {
 		g.sock = s.Hold()
 	}
-	g.ctx, g.stop = context.WithCancel(a.Hard)
 	return g
 }
 
@@ -216,9 +212,10 @@ func (a *Actor) endLeftover(l Leftover, queue *public.Socket) {
 	a.log.Info("leftover generation is ended", "generation", l.N, "pids", l.Pids())
 	next := *a.state
 	next.Ending = append(slices.Clone(next.Ending), l.N)
-	a.state = &next                           // others may be reading the one before
+	a.state = &next // others may be reading the one before
+	var left leaving
 	if v, err := a.versionOf(l); err == nil { // else it is not known what to keep for it
-		a.leftovers[l.N] = v.Release
+		left.release = v.Release
 	}
 	tree := a.Ports.Trees.Remains(l)
 	grace := leftoverGrace
@@ -227,11 +224,16 @@ func (a *Actor) endLeftover(l Leftover, queue *public.Socket) {
 	}
 	if name, _ := a.instanceOf(l); name != "" {
 		sig := syscall.SIGTERM
-		if p, inFile := a.processOf(name); inFile {
+		if p := a.processOf(name); p != nil {
 			sig, grace = p.Signal(), p.Grace(grace)
 		}
-		tree.StopBy(sig)
+		known, written := a.before[l.N]
+		tree.StopBy(sig, known.Asked)
+		if known.Role, known.Asked = roleRetiring, true; written {
+			left.record = &known // for one more supervisor
+		}
 	}
+	a.leftovers[l.N] = left
 	if queue == nil || l.Leader.Pid == 0 { // before a successor starts; what cannot be told so is found by End
 		if err := tree.Terminate(); err != nil {
 			a.log.Debug("leftover generation is not told to end yet", "generation", l.N, "error", err)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/build"
+	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/supervisor/fakesocket"
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
 	"github.com/medctrl/medctrl-supervisor/supervisor/public"
@@ -28,7 +29,7 @@ func after(t *testing.T, f func(p *past)) {
 		l := born(t, newWorld(), entry())
 		defer l.end()
 		p := &past{life: l, since: time.Now().Add(-time.Hour).UTC()}
-		known := newLaunches()
+		var known launches
 		p.runKey = known.know(&l.entry, nil)
 		l.w.kept, l.w.made = []build.Release{{ID: "r1", Dir: "/release", Venv: "/venv"}}, map[string]string{"first": "r1"}
 		p.record = state.Record{Build: "one", Release: "r1", LastBuilt: "r1", Proven: "r1", ProvenRunKey: p.runKey, NextGeneration: 7}
@@ -314,8 +315,53 @@ func TestSettingsOfAnEarlierRunAreReplacedByThoseOfNow(t *testing.T) {
 
 func TestReleaseIsNotStartedBeforeItsSettingsAreKnown(t *testing.T) {
 	after(t, func(p *past) {
-		if _, err := p.launchOf(machine.Version{Release: "r1", RunKey: p.runKey}); err == nil {
+		if _, err := p.recipeOf(machine.Version{Release: "r1", RunKey: p.runKey}); err == nil {
 			p.Error("it was started with settings of nobody")
 		}
 	})
+}
+
+func TestProcessThatWasAskedToEndIsNotAskedAgain(t *testing.T) {
+	worker := config.Process{Name: "worker", Command: []string{"work"}, Count: 1, Restart: config.RestartAlways, StopSignal: "INT", GracefulTimeout: time.Hour}
+	var asked state.Generation
+	serving(t, func(l *life) {
+		l.w.conduct["r1"] = conduct{stubborn: true}
+		l.entry.Processes = []config.Process{worker}
+		l.configure(false)
+		l.until("it runs", func(v *View) bool { return len(v.State.Processes) == 1 && v.State.Processes[0].Ready })
+		if all := l.w.record.Generations; all[len(all)-1].Asked {
+			l.Errorf("before the end of a process its record is %+v", all[len(all)-1])
+		}
+		l.entry.Processes = nil
+		l.configure(false)
+		l.pass(time.Second)
+		all := l.w.record.Generations
+		asked = all[len(all)-1]
+		if asked.Process != "worker" || !asked.Asked {
+			l.Errorf("of a process that is to end the record is %+v", asked)
+		}
+		l.w.do(func() { l.w.trees[len(l.w.trees)-1].conduct = conduct{} })
+	})
+	for _, before := range []bool{true, false} {
+		after(t, func(p *past) {
+			p.entry.Processes = []config.Process{worker}
+			server := p.left(6, "r1", p.bind(socketPath), conduct{})
+			left := p.w.plant(p.mark(5), nil, nil, conduct{})
+			p.found = append(p.found, left.leftover(5))
+			p.record.Generations = append(p.record.Generations, state.Generation{
+				N: 5, Role: roleRetiring, Release: "gone", RunKey: "other", Pid: left.pid, BootID: bootID, Process: "gone", Asked: before,
+			})
+			left.act(conduct{stubborn: true})
+			p.begin()
+			p.pass(time.Second)
+			if p.server() != server || left.asked != before {
+				p.Errorf("asked before: %v; of what is left that was said: %v", before, left.asked)
+			}
+			all := p.w.record.Generations
+			if last := all[len(all)-1]; last.N != 5 || !last.Asked {
+				p.Errorf("one more supervisor is told of %+v", all)
+			}
+			p.serves("r1")
+		})
+	}
 }

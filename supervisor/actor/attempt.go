@@ -18,7 +18,7 @@ import (
 // means that none was begun in this run.
 type attempt struct {
 	point    *commitPoint // of the one under way
-	environ  string       // of its steps
+	environ  environID    // of its steps
 	progress atomic.Pointer[Progress]
 
 	mu      sync.Mutex
@@ -27,13 +27,24 @@ type attempt struct {
 	remarks []string // of the one under way, or else the last one
 }
 
+// The values of Attempt.Result.
+const (
+	AttemptRunning   = "running"
+	AttemptBuilt     = "built"
+	AttemptFailed    = "failed"
+	AttemptCancelled = "cancelled"
+
+	attemptUnchanged = "unchanged" // it made nothing, and nobody is told of it
+)
+
 // Attempt is how the making of a release went, or goes.
 type Attempt struct {
 	Started time.Time
 	Took    time.Duration
-	Result  string // running, built, failed, cancelled
+	Result  string // AttemptRunning and so on
 	Release string // "": it made none, or has not yet
 	Error   string
+	Step    string // that was begun last
 	Steps   []build.StepTime
 	Because []string // what had changed; nil: not known yet
 	begun   []string // its steps, in words, as they began
@@ -69,7 +80,7 @@ func (a *Actor) Remarks() []string {
 func (t *attempt) begin(at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.prior, t.now, t.remarks = t.now, &Attempt{Started: at, Result: "running"}, nil
+	t.prior, t.now, t.remarks = t.now, &Attempt{Started: at, Result: AttemptRunning}, nil
 }
 
 // because records what had changed.
@@ -86,7 +97,7 @@ func (t *attempt) step(p build.Progress) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.now != nil && !p.Done && p.Of > 0 {
-		t.now.begun = append(t.now.begun, stepWords(p))
+		t.now.Step, t.now.begun = p.Step, append(t.now.begun, stepWords(p))
 	}
 	if t.now != nil && p.Done {
 		t.now.Steps = append(t.now.Steps, build.StepTime{Name: p.Step, Took: p.Elapsed, Skipped: p.Skipped})
@@ -109,15 +120,14 @@ func (t *attempt) remark(text string) bool {
 	return true
 }
 
-// end records how it went: built, failed or cancelled. An "unchanged" attempt made nothing, so the
-// one before it is still the last.
+// end records how it went. An unchanged attempt made nothing, so the one before it is still the last.
 func (t *attempt) end(result, release, why string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.now == nil {
 		return
 	}
-	if result == "unchanged" {
+	if result == attemptUnchanged {
 		t.now = t.prior
 		return
 	}
@@ -134,7 +144,7 @@ func (t *attempt) last() *Attempt {
 	}
 	b := *t.now
 	b.Steps, b.begun = slices.Clone(b.Steps), slices.Clone(b.begun)
-	if b.Result == "running" {
+	if b.Result == AttemptRunning {
 		b.Took = time.Since(b.Started)
 	}
 	return &b
@@ -156,7 +166,7 @@ func (a *Actor) startAttempt(e machine.Build) {
 	ctx, cancel := context.WithCancel(a.Hard)
 	point := &commitPoint{cancel: cancel}
 	a.attempt.point = point
-	a.attempt.environ = environID(a.launches.environ(a.state.RunKey, nil))
+	a.attempt.environ = idOf(a.launches.environ(a.state.RunKey, nil))
 	request := build.Request{
 		Root: string(a.Root), Build: *a.entry, Force: e.Force, Fresh: e.Fresh, By: a.asked.by,
 		Progress: a.progressed,
@@ -179,39 +189,40 @@ func (a *Actor) startAttempt(e machine.Build) {
 	}
 	a.task(func(context.Context) {
 		defer point.over()
-		a.make(ctx, e, request)
+		// Here and not below, where the stack would be larger: of a thousand builds all wait at a start.
+		if !a.begun(ctx) || !a.Gate.enter(ctx, a) {
+			a.tell(machine.BuildFailed{Seq: e.Seq, Cancelled: true})
+			return
+		}
+		defer a.Gate.leave(a)
+		a.make(ctx, e, &request)
 	})
 }
 
 // make makes a release and says how it went.
-func (a *Actor) make(ctx context.Context, e machine.Build, request build.Request) {
+func (a *Actor) make(ctx context.Context, e machine.Build, request *build.Request) {
 	begun := time.Now()
-	if !a.begun(ctx) || !a.Gate.enter(ctx, a) {
-		a.tell(machine.BuildFailed{Seq: e.Seq, Cancelled: true})
-		return
-	}
-	defer a.Gate.leave(a)
 	a.attempt.begin(time.Now())
-	release, fresh, err := a.Ports.Releases.Make(ctx, request)
+	release, fresh, err := a.Ports.Releases.Make(ctx, *request)
 	a.Reach("after", "the build")
 	took := time.Since(begun).Round(time.Millisecond)
 	switch {
 	case err == nil && fresh:
 		a.log.Info("release built", "release", release.ID, "took", took)
-		a.ended("built", release.ID, "")
+		a.ended(AttemptBuilt, release.ID, "")
 		a.Ports.Reports.Event(Event{Time: a.Ports.Host.Now(), Build: a.name, Event: string(machine.EventBuilt), Release: release.ID,
 			Reason: because(release.Because), By: request.By})
 	case err == nil:
-		a.ended("unchanged", "", "")
+		a.ended(attemptUnchanged, "", "")
 		a.log.Debug("inputs are those of an existing release", "release", release.ID)
 	case ctx.Err() != nil:
-		a.ended("cancelled", "", "")
+		a.ended(AttemptCancelled, "", "")
 		a.log.Info("build cancelled", "took", took)
 		a.tell(machine.BuildFailed{Seq: e.Seq, Cancelled: true})
 		return
 	default:
 		a.countStepKills(err)
-		a.ended("failed", "", err.Error())
+		a.ended(AttemptFailed, "", err.Error())
 		a.logFailed(err)
 		var step *build.StepError
 		final := errors.As(err, &step) && step.Final
@@ -321,6 +332,7 @@ func (p *commitPoint) over() {
 	if p.later != nil {
 		p.later.Stop()
 	}
+	p.cancel, p.later = func() {}, nil // what it would keep
 }
 
 // prune removes releases that are too old, concurrently.
@@ -349,8 +361,10 @@ func (a *Actor) running() []string {
 	for _, g := range a.generations {
 		all = append(all, g.version.Release)
 	}
-	for _, release := range a.leftovers {
-		all = append(all, release)
+	for _, left := range a.leftovers {
+		if left.release != "" {
+			all = append(all, left.release)
+		}
 	}
 	for _, t := range a.oneOffs {
 		if t.left() && t.Release != "" {
@@ -364,10 +378,10 @@ func (a *Actor) running() []string {
 // releases of except: after a change of user that took over, or that did not.
 func (a *Actor) owning(except ...string) func(ctx context.Context) {
 	g, ok := a.generations[a.state.Serving.N]
-	if !ok || g.launch.Data == "" { // nothing serves, or an earlier run has started it
+	if !ok || g.recipe == nil { // nothing serves, or an earlier run has started it
 		return func(context.Context) {}
 	}
-	as := g.launch.User
+	as := g.recipe.Owner
 	if as.UID < 0 && as.GID < 0 {
 		return func(context.Context) {} // ourselves, who may use it all
 	}

@@ -34,6 +34,12 @@ func (c Command) String() string {
 	return text
 }
 
+// Outcome is what has come of a command beside its result.
+type Outcome struct {
+	Already  bool   // the result held before: nothing was done
+	From, To string // of rollback: the release that served, "" for none, and the one that serves now
+}
+
 // ticket is a command under way.
 type ticket struct {
 	Command
@@ -41,8 +47,9 @@ type ticket struct {
 	handled chan struct{}
 	from    *machine.State
 	at      time.Time
-	refused error // why nothing was asked of the machine
-	held    bool  // the wished result held already
+	refused error  // why nothing was asked of the machine
+	held    bool   // the wished result held already
+	before  string // of rollback: the release that served
 }
 
 // waitsForTurn is what a build is doing that is to be built, after its name.
@@ -56,19 +63,38 @@ const progressEvery = time.Second
 // supervisor is stopping. When ctx ends, Do returns its error and the command goes on. progress,
 // which may be nil, is told what the build is doing.
 func (a *Actor) Do(ctx context.Context, c Command, progress func(string)) error {
+	_, err := a.Act(ctx, c, progress)
+	return err
+}
+
+// Act is Do, and says more of what has come of the command.
+func (a *Actor) Act(ctx context.Context, c Command, progress func(string)) (Outcome, error) {
 	t := &ticket{Command: c, handled: make(chan struct{})}
 	a.post(asked{t})
 	select {
 	case <-t.handled:
 	case <-a.done:
-		return a.leaves(c)
+		return Outcome{}, a.leaves(c)
 	case <-ctx.Done():
-		return ctx.Err()
+		return Outcome{}, ctx.Err()
 	}
-	if t.refused != nil || c.NoWait {
-		return t.refused
+	err := t.refused
+	if err == nil && !c.NoWait {
+		err = a.await(ctx, t, progress)
 	}
-	return a.await(ctx, t, progress)
+	if err != nil {
+		return Outcome{}, err
+	}
+	return t.outcome(), nil
+}
+
+// outcome is what there is to say of a command that was accepted.
+func (t *ticket) outcome() Outcome {
+	o := Outcome{Already: t.held}
+	if t.Action == "rollback" {
+		o.From, o.To = t.before, t.To
+	}
+	return o
 }
 
 // await returns once what t wishes holds, or cannot.
@@ -173,12 +199,13 @@ func (a *Actor) ask(t *ticket) {
 	case "start":
 		event, t.held = machine.Start{}, a.state.Phase() == machine.PhaseRunning
 	case "stop":
-		event = machine.Stop{}
+		event, t.held = machine.Stop{}, a.state.Want == machine.WantStopped && a.state.Phase() == machine.PhaseStopped && len(a.View().tasks) == 0
 	case "restart":
 		event = machine.RestartNow{}
 	case "rebuild":
 		event = machine.Rebuild{Fresh: t.Fresh}
 	case "rollback":
+		t.before = a.state.Serving.Version.Release
 		t.To, t.refused = a.rollbackTo(t.To)
 		event = machine.Rollback{Release: t.To}
 	case "deploy":

@@ -374,3 +374,46 @@ func TestStopThatComesTooLateToBeWrittenDownSaysSo(t *testing.T) {
 		l.does(Command{Action: "stop"}, "the supervisor stops")
 	})
 }
+
+func TestWhatIsAlreadySoIsSaidToBe(t *testing.T) {
+	serving(t, func(l *life) {
+		act := func(c Command, want Outcome) {
+			l.Helper()
+			if got, err := l.Act(l.Context(), c, nil); err != nil || got != want {
+				l.Errorf("%s: %+v, %v, want %+v", c, got, err, want)
+			}
+		}
+		act(Command{Action: "start"}, Outcome{Already: true})
+		act(Command{Action: "start", NoWait: true}, Outcome{Already: true})
+		act(Command{Action: "restart"}, Outcome{})
+		act(Command{Action: "stop"}, Outcome{})
+		act(Command{Action: "stop"}, Outcome{Already: true})
+		act(Command{Action: "start"}, Outcome{})
+		l.change("second")
+		l.serves("r2")
+		act(Command{Action: "rollback"}, Outcome{From: "r2", To: "r1"})
+		if st := l.View().State; !st.IsPinned() {
+			l.Errorf("release %s is not pinned after a rollback", st.Release)
+		}
+		act(Command{Action: "rebuild"}, Outcome{})
+		if st := l.View().State; st.IsPinned() {
+			l.Errorf("release %s is pinned after a rebuild", st.Release)
+		}
+	})
+}
+
+func TestRestartsThatSomebodyAskedForAreCountedApart(t *testing.T) {
+	serving(t, func(l *life) {
+		before := l.View().State
+		l.does(Command{Action: "restart"}, "")
+		old := l.server()
+		l.crash(crash)
+		l.replaced(old)
+		if st := l.View().State; st.Restarts != before.Restarts+2 || st.RestartsByHand != before.RestartsByHand+1 {
+			l.Errorf("a restart and a crash: %d restarts, %d by hand", st.Restarts, st.RestartsByHand)
+		}
+		if r := l.written(); r.RestartsByHand != 1 {
+			l.Errorf("written down: %d by hand", r.RestartsByHand)
+		}
+	})
+}

@@ -2,6 +2,7 @@ package actor
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/medctrl/medctrl-supervisor/config"
@@ -81,14 +82,29 @@ func (a *Actor) swap(n int) machine.Event {
 	return machine.Swapped{N: n}
 }
 
+// timer is one that the machine has set. It is kept only until it is due.
+type timer struct {
+	kind machine.TimerKind
+	runs *time.Timer
+}
+
 func (a *Actor) setTimer(k machine.TimerKind, at time.Time) {
-	if t, ok := a.timers[k]; ok {
-		t.Stop() // the machine ignores one that has fired already
-		delete(a.timers, k)
+	if i := slices.IndexFunc(a.timers, func(t *timer) bool { return t.kind == k }); i >= 0 {
+		a.timers[i].runs.Stop() // the machine ignores one that has fired already
+		a.timers = slices.Delete(a.timers, i, i+1)
 	}
 	if !at.IsZero() {
-		a.timers[k] = time.AfterFunc(at.Sub(a.Ports.Host.Now()), func() { a.tell(machine.Timer{Kind: k}) })
+		t := &timer{kind: k}
+		t.runs = time.AfterFunc(at.Sub(a.Ports.Host.Now()), func() { a.post(timerFired{t}) })
+		a.timers = append(a.timers, t)
 	}
+}
+
+// fired tells the machine that a timer is due.
+func (a *Actor) fired(t *timer) {
+	a.timers = slices.DeleteFunc(a.timers, func(one *timer) bool { return one == t })
+	a.happened(machine.Timer{Kind: t.kind})
+	a.askEarly()
 }
 
 // noted writes to the log and tells the followers of events.
@@ -147,14 +163,15 @@ func (a *Actor) noted(e machine.Note) {
 
 // gone closes what the machine has let go of.
 func (a *Actor) gone() {
-	for k := range a.timers {
-		a.setTimer(k, time.Time{})
+	for _, t := range a.timers {
+		t.runs.Stop()
 	}
+	a.timers = nil
 	if again := a.history.statics.again; again != nil {
 		again.Stop()
 	}
 	a.schedules.stop()
-	a.hooks.end() // a hook that hangs does not delay a stop
+	a.hooks.life.end() // a hook that hangs does not delay a stop
 	if a.public.Socket() == nil {
 		// Of a generation of an earlier run whose socket could not be taken back, and that has ended
 		// before the machine knew of a name: it leads nowhere.

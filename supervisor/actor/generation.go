@@ -26,16 +26,15 @@ type generation struct {
 	index     int    // which one
 	user      int    // who runs it, by number; -1: the supervisor's own user
 	version   machine.Version
-	launch    *server.Launch
-	look      *build.Look // at its environment, before it takes over; nil: none is needed
+	recipe    *server.Recipe // nil: an earlier run has started it
+	server    server.Server  // what is known of what it is
+	look      *build.Look    // at its environment, before it takes over; nil: none is needed
 	tree      Tree
 	sock      *public.Socket // nil: it could not be taken back from an adopted one
 	queued    bool           // begun on the public listener, where clients waited before it
 	words     server.Words   // readiness of its workers; nil: they cannot report it
 	log       string
 	logOffset int64 // where its own output begins in the log
-	stop      context.CancelFunc
-	ctx       context.Context
 	limited   limited
 	parting
 	checks
@@ -46,10 +45,12 @@ type parting struct {
 	leaving atomic.Bool               // told to end: its exit is no event
 	killed  atomic.Pointer[time.Time] // when it is killed if it has not ended by then; nil: it has not been told to end
 	dead    bool                      // its main process has ended
+	asked   bool                      // an instance of a process, which has got its signal to end
 }
 
 // checks is when a generation is checked and probed.
 type checks struct {
+	life   lifetime    // of what checks and probes it
 	mu     sync.Mutex  // guards what follows
 	halted bool        // there are no more
 	next   *time.Timer // of the next probe
@@ -63,7 +64,7 @@ func (g *generation) halt() {
 	if g.next != nil {
 		g.next.Stop()
 	}
-	g.stop()
+	g.life.end()
 }
 
 // leave marks g as told to end: it is not checked or probed any more.
@@ -93,8 +94,8 @@ func (a *Actor) spawn(e machine.Spawn) machine.Event {
 	if !e.Public && e.With == 0 {
 		staged = a.stageStatics(g)
 	}
-	a.task(func(context.Context) {
-		a.verify(g.ctx, g, staged)
+	a.during(&g.life, func(ctx context.Context) {
+		a.verify(ctx, g, staged)
 		if g.words != nil {
 			g.words.Close() // read from only; nothing can be lost
 		}
@@ -106,11 +107,11 @@ func (a *Actor) begin(e machine.Spawn) (*generation, error) {
 	if e.Process != "" {
 		return a.beginProcess(e)
 	}
-	l, err := a.launchOf(e.Version)
+	r, err := a.recipeOf(e.Version)
 	if err != nil {
 		return nil, err
 	}
-	g := &generation{n: e.N, user: l.User.UID, version: e.Version, launch: l, queued: e.Public, log: a.logPath()}
+	g := &generation{n: e.N, user: r.Owner.UID, version: e.Version, recipe: r, server: r.Server(), queued: e.Public, log: a.logPath()}
 	if e.Public {
 		if s := a.public.Socket(); s != nil && a.isServed(s, nil) && a.public.Restore() == public.KeptNoMore {
 			a.post(folderTouched{}) // with this tree alone on a new socket, no client would reach the others
@@ -130,16 +131,15 @@ func (a *Actor) begin(e machine.Spawn) (*generation, error) {
 	} else if g.sock, err = a.public.Stage(a.paths.Staging()); err != nil {
 		return nil, err
 	} else {
-		g.look = a.lookOf(e.Version, l.From)
+		g.look = a.lookOf(e.Version, *r.Release)
 	}
 	g.logOffset = a.Ports.Host.OutputSize(g.log)
-	start := Start{Launch: l, Mark: a.mark(e.N), Build: a.name, Listener: g.sock.Listener, Log: g.log, Limits: a.entry.Limits}
+	start := Start{Launch: r.Launch(), Mark: a.mark(e.N), Build: a.name, Listener: g.sock.Listener, Log: g.log, Limits: a.entry.Limits}
 	g.tree, g.words, err = a.Ports.Trees.Start(start, func(exit Exit) { a.post(childExited{g, exit}) })
 	if err != nil {
 		a.public.LetGo(g.sock)
 		return nil, err
 	}
-	g.ctx, g.stop = context.WithCancel(a.Hard)
 	return g, nil
 }
 
@@ -159,10 +159,10 @@ func (a *Actor) exited(m childExited) machine.Event {
 	switch {
 	case m.exit.Signal: // whoever sent it knows why
 	case m.g.process != "":
-		reason = server.Explain(m.g.launch.Server, reason, m.g.tree.Said(m.g.log, server.OutputLines))
+		reason = server.Explain(m.g.server, reason, m.g.tree.Said(m.g.log, server.OutputLines))
 	default:
 		output = a.output(m.g)
-		reason = a.presented(m.g, server.Explain(m.g.launch.Server, m.g.launch.Server.Exit(reason, m.exit.Code), output))
+		reason = a.presented(m.g, server.Explain(m.g.server, m.g.server.Exit(reason, m.exit.Code), output))
 	}
 	return machine.Exited{N: m.g.n, Reason: reason, Clean: m.exit.Clean, Cause: causeOfExit(m.exit, output)}
 }
@@ -181,18 +181,22 @@ func (g *generation) hadClients() bool {
 
 // explain adds the last lines of the generation's own output to a reason.
 func (a *Actor) explain(g *generation, reason string) string {
-	return a.presented(g, server.Explain(g.launch.Server, reason, a.output(g)))
+	return a.presented(g, server.Explain(g.server, reason, a.output(g)))
 }
 
 // presented is what a generation said, for status, events and the log, which more people read than its
 // output: without its passwords, and with the source's files in the place of their copies in a release
 // that has not taken over, as there they are corrected.
 func (a *Actor) presented(g *generation, text string) string {
-	text = build.Conceal(text, slices.Concat(g.launch.Env, a.launches.environ(a.state.RunKey, nil)))
-	if g.queued || g.sock == nil || g.sock.WasPublic() || g.launch.From.Dir == "" {
+	environ := a.launches.environ(a.state.RunKey, nil)
+	if g.recipe != nil {
+		environ = slices.Concat(g.recipe.Launch().Env, environ)
+	}
+	text = build.Conceal(text, environ)
+	if g.queued || g.sock == nil || g.sock.WasPublic() || g.recipe == nil {
 		return text
 	}
-	return strings.ReplaceAll(text, g.launch.From.App(*a.entry), a.entry.AppPath())
+	return strings.ReplaceAll(text, g.recipe.Release.App(*a.entry), a.entry.AppPath())
 }
 
 // output is what the generation printed last.
@@ -218,6 +222,9 @@ func (a *Actor) end(n int) {
 	g.killedAfter(grace)
 	if grace > 0 {
 		a.warn("end generation", g.tree.Terminate())
+		if g.asked = g.process != ""; g.asked {
+			a.save() // it does not get its signal again from the next supervisor
+		}
 	}
 	clients := g.hadClients()
 	a.task(func(ctx context.Context) { a.finish(ctx, g, grace, clients) })
@@ -241,8 +248,8 @@ func (a *Actor) isServed(s *public.Socket, but *generation) bool {
 }
 
 // retire lets generation n, which has lost the public name, serve what is in its queue, and finish what
-// it has accepted where it might drop that, and ends it. The grace period covers all of it. A hung generation does not accept its queue, which is passed
-// on.
+// it has accepted where it might drop that, and ends it. The grace period covers all of it. A hung
+// generation does not accept its queue, which is passed on.
 func (a *Actor) retire(n int, hung bool) {
 	g, ok := a.generations[n]
 	if !ok {
@@ -288,7 +295,7 @@ func (a *Actor) retire(n int, hung bool) {
 // finishesAtTerm reports whether g is known to finish its requests at SIGTERM. What an earlier run has
 // started may be any server.
 func (g *generation) finishesAtTerm() bool {
-	return g.launch.Data != "" && g.launch.Server.FinishesAtTerm()
+	return g.recipe != nil && g.server.FinishesAtTerm()
 }
 
 // termGrace is what is left of a grace period for a server that gets SIGTERM while clients are

@@ -15,8 +15,7 @@ import (
 
 // hooks is the lifetime of the running hooks, which ends with the build, and what they were called for.
 type hooks struct {
-	ctx     context.Context
-	end     context.CancelFunc
+	life    lifetime
 	alerted []string // kinds of failures that on_failure was called for since the build was well; never changed in place
 }
 
@@ -99,9 +98,9 @@ func (a *Actor) runHook(command []string, e machine.Note) {
 	release := cmp.Or(a.state.Serving.Version.Release, e.Release, a.state.Proven.Release) // for the braces
 	about := []string{"MEDCTRL_BUILD=" + a.name, "MEDCTRL_RELEASE=" + e.Release, "MEDCTRL_EVENT=" + string(e.Event),
 		"MEDCTRL_REASON=" + inVariable(e.Reason), "MEDCTRL_DATA=" + a.paths.Data()}
-	a.task(func(context.Context) {
+	a.during(&a.hooks.life, func(life context.Context) {
 		begun := time.Now()
-		ctx, cancel := context.WithTimeoutCause(a.hooks.ctx, hookLimit, fmt.Errorf("ended because it took longer than %v", hookLimit))
+		ctx, cancel := context.WithTimeoutCause(life, hookLimit, fmt.Errorf("ended because it took longer than %v", hookLimit))
 		defer cancel()
 		output := ""
 		argv, err := a.fillHook(entry, command, release)

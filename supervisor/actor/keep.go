@@ -3,6 +3,7 @@ package actor
 import (
 	"errors"
 	"io/fs"
+	"slices"
 
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
 	"github.com/medctrl/medctrl-supervisor/supervisor/public"
@@ -66,10 +67,6 @@ func (a *Actor) releaseGone(release string, why error) {
 		return // it is known
 	}
 	a.log.Error("files of a release were removed, another one is made", "release", release, "error", why)
-	for v := range a.launches.of {
-		if v.Release == release {
-			delete(a.launches.of, v) // another start looks again
-		}
-	}
+	a.launches.of = slices.DeleteFunc(a.launches.of, func(r recipe) bool { return r.version.Release == release }) // another start looks again
 	a.turn(machine.ReleaseGone{Release: release})
 }

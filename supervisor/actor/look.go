@@ -2,8 +2,8 @@ package actor
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
-	"maps"
 	"slices"
 	"strings"
 
@@ -18,12 +18,12 @@ import (
 // lookOf returns what to ask of a candidate's environment before it takes over. nil is nothing: the
 // environment is that of what serves, or the release is known to work in it.
 func (a *Actor) lookOf(v machine.Version, from build.Release) *build.Look {
-	set, ok := a.launches.settings[v.RunKey]
+	set, ok := a.launches.set(v.RunKey)
 	if !ok || a.state.Proven.Release == "" || !set.entry.Migrate && !set.entry.Check {
 		return nil
 	}
-	serves, ok := a.launches.settings[a.state.Proven.RunKey]
-	if ok && slices.Equal(serves.environ, set.environ) || a.launches.works[v.Release] == environID(set.environ) {
+	serves, ok := a.launches.set(a.state.Proven.RunKey)
+	if ok && slices.Equal(serves.environ, set.environ) || slices.Contains(a.launches.works, works{v.Release, idOf(set.environ)}) {
 		return nil
 	}
 	return &build.Look{Root: string(a.Root), Build: *set.entry, Release: from, Environ: set.environ}
@@ -52,10 +52,12 @@ func causeOfLook(err error) machine.Cause {
 }
 
 // worksIn records in which environment a release is known to work.
-func (a *Actor) worksIn(release, environ string) {
-	works := a.launches.works
-	maps.DeleteFunc(works, func(other string, _ string) bool { return other != a.state.Release })
-	works[release] = environ
+func (a *Actor) worksIn(release string, in environID) {
+	kept := slices.DeleteFunc(a.launches.works, func(w works) bool { return w.release == release || w.release != a.state.Release })
+	a.launches.works = append(kept, works{release, in})
 }
 
-func environID(environ []string) string { return strings.Join(environ, "\x00") }
+// environID identifies an environment. It tells nothing of what is in it.
+type environID [sha256.Size]byte
+
+func idOf(environ []string) environID { return sha256.Sum256([]byte(strings.Join(environ, "\x00"))) }

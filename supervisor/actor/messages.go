@@ -38,6 +38,8 @@ type (
 type (
 	// happened is an event that the machine understands as it is.
 	happened struct{ event machine.Event }
+	// timerFired says that a timer is due.
+	timerFired struct{ timer *timer }
 	// childExited says how a generation's main process ended.
 	childExited struct {
 		g    *generation
@@ -133,6 +135,7 @@ func (paused) message()           {}
 func (shutdown) message()         {}
 func (caughtUp) message()         {}
 func (happened) message()         {}
+func (timerFired) message()       {}
 func (childExited) message()      {}
 func (unready) message()          {}
 func (silent) message()           {}

@@ -74,7 +74,9 @@ type Tree interface {
 	// Signal sends a signal to all of it.
 	Signal(sig syscall.Signal) error
 	// StopBy sets the signal that asks its main process to end, of a tree that was not started by us.
-	StopBy(sig syscall.Signal)
+	// asked says that an earlier supervisor has sent it: some take a second one for an order to drop
+	// everything.
+	StopBy(sig syscall.Signal, asked bool)
 	// Terminate asks the main process and its group to end, by SIGTERM; or, where the launch or StopBy
 	// names a signal, the main process alone, by that and once.
 	Terminate() error

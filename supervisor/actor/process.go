@@ -22,7 +22,8 @@ const upAfter = time.Second
 
 // processPolicies is what the machine knows of an entry's processes.
 func (a *Actor) processPolicies(entry *config.Build, environ []string) (all []machine.ProcessPolicy) {
-	for _, p := range entry.Processes {
+	for i := range entry.Processes {
+		p := &entry.Processes[i]
 		all = append(all, machine.ProcessPolicy{
 			Name: p.Name, Count: p.Count, Restart: machine.Restart(p.Restart), Overlap: p.Overlap, Required: p.Required,
 			Key: a.launches.knowProcess(entry, p, environ),
@@ -31,46 +32,27 @@ func (a *Actor) processPolicies(entry *config.Build, environ []string) (all []ma
 	return all
 }
 
-// processOf returns the table of a process in the file as it is now.
-func (a *Actor) processOf(name string) (config.Process, bool) {
+// processOf returns the table of a process in the file as it is now; nil: it has none.
+func (a *Actor) processOf(name string) *config.Process {
 	i := slices.IndexFunc(a.entry.Processes, func(p config.Process) bool { return p.Name == name })
 	if i < 0 {
-		return config.Process{}, false
+		return nil
 	}
-	return a.entry.Processes[i], true
-}
-
-// launchOfProcess returns how to start instances of a process from a release.
-func (a *Actor) launchOfProcess(v machine.Version) (*server.Launch, error) {
-	if l, ok := a.launches.of[v]; ok {
-		return l, nil
-	}
-	set, ok := a.launches.processes[v.RunKey]
-	if !ok {
-		return nil, fmt.Errorf("start a process of release %s: its settings are not known", v.Release)
-	}
-	l, err := a.prepareWith(set.runSettings, v, func(set runSettings, p server.Place, owner config.Identity) *server.Launch {
-		return server.PrepareProcess(set.entry, a.launches.processes[v.RunKey].process, set.environ, p, owner)
-	})
-	if err == nil {
-		a.launches.of[v] = l
-	}
-	return l, err
+	return &a.entry.Processes[i]
 }
 
 // beginProcess starts an instance of a process.
 func (a *Actor) beginProcess(e machine.Spawn) (*generation, error) {
-	l, err := a.launchOfProcess(e.Version)
+	r, err := a.recipeOfProcess(e.Version)
 	if err != nil {
 		return nil, err
 	}
-	g := &generation{n: e.N, process: e.Process, index: e.Index, user: l.User.UID, version: e.Version, launch: l, log: a.logPath()}
-	start := Start{Launch: l.Numbered(e.Index), Mark: a.mark(e.N), Build: a.name, Log: g.log, Shared: true, Limits: a.entry.Limits}
+	g := &generation{n: e.N, process: e.Process, index: e.Index, user: r.Owner.UID, version: e.Version, recipe: r, server: r.Server(), log: a.logPath()}
+	start := Start{Launch: r.Launch().Numbered(e.Index), Mark: a.mark(e.N), Build: a.name, Log: g.log, Shared: true, Limits: a.entry.Limits}
 	g.tree, g.words, err = a.Ports.Trees.Start(start, func(exit Exit) { a.post(childExited{g, exit}) })
 	if err != nil {
 		return nil, err
 	}
-	g.ctx, g.stop = context.WithCancel(a.Hard)
 	return g, nil
 }
 
@@ -79,23 +61,23 @@ func (a *Actor) beginProcess(e machine.Spawn) (*generation, error) {
 func (a *Actor) follow(g *generation, known bool) {
 	switch {
 	case g.words != nil:
-		a.task(func(context.Context) {
-			a.listen(g, known)
+		a.during(&g.life, func(ctx context.Context) {
+			a.listen(ctx, g, known)
 			g.words.Close() // read from only; nothing can be lost
 		})
 	case !known:
-		a.task(func(context.Context) {
+		a.during(&g.life, func(ctx context.Context) {
 			select {
 			case <-time.After(upAfter):
 				a.tell(machine.Ready{N: g.n})
-			case <-g.ctx.Done():
+			case <-ctx.Done():
 			}
 		})
 	}
 }
 
 // listen hears what an instance says by sd_notify(3).
-func (a *Actor) listen(g *generation, up bool) {
+func (a *Actor) listen(ctx context.Context, g *generation, up bool) {
 	limit, late := a.health.Load().StartTimeout, "it did not say READY=1 within start_timeout (%v)"
 	watched := false // it has begun to say that it is alive
 	pace := server.WatchdogTime
@@ -104,14 +86,14 @@ func (a *Actor) listen(g *generation, up bool) {
 		until = time.Now().Add(limit)
 	}
 	for {
-		wait, cancel := g.ctx, context.CancelFunc(func() {})
+		wait, cancel := ctx, context.CancelFunc(func() {})
 		if !until.IsZero() {
-			wait, cancel = context.WithDeadline(g.ctx, until)
+			wait, cancel = context.WithDeadline(ctx, until)
 		}
 		text, err := g.words.Next(wait)
 		cancel()
 		switch {
-		case g.ctx.Err() != nil:
+		case ctx.Err() != nil:
 			return
 		case err != nil && wait.Err() != nil:
 			a.post(silent{g, fmt.Sprintf(late, limit)})
@@ -138,7 +120,7 @@ func (a *Actor) listen(g *generation, up bool) {
 		}
 		select {
 		case <-time.After(noteRest):
-		case <-g.ctx.Done():
+		case <-ctx.Done():
 			return
 		}
 	}
@@ -157,8 +139,8 @@ func (a *Actor) hangs(m silent) {
 // graceOf is how long the tree of g may take to end.
 func (a *Actor) graceOf(g *generation) time.Duration {
 	grace := a.grace()
-	switch p, ok := a.processOf(g.process); {
-	case g.process != "" && ok:
+	switch p := a.processOf(g.process); {
+	case g.process != "" && p != nil:
 		return p.Grace(grace)
 	case g.process != "":
 		return grace
@@ -170,24 +152,21 @@ func (a *Actor) graceOf(g *generation) time.Duration {
 
 // adoptProcess takes over an instance that an earlier supervisor started; nil: it cannot be kept.
 func (a *Actor) adoptProcess(l Leftover, name string, index int) machine.Event {
-	p, inFile := a.processOf(name)
+	p := a.processOf(name)
 	version, err := a.versionOf(l)
-	if err != nil || l.Leader.Pid == 0 || !inFile || index < 0 {
+	if err != nil || l.Leader.Pid == 0 || p == nil || index < 0 {
 		return nil
 	}
 	g := &generation{
-		n: l.N, process: name, index: index, user: l.User, version: version, log: a.logPath(),
-		launch: &server.Launch{Server: server.Process{Of: p}, StopSignal: p.Signal(), Notify: p.Ready == config.ReadyNotify},
+		n: l.N, process: name, index: index, user: l.User, version: version, server: server.Process{Of: p}, log: a.logPath(),
 	}
-	g.ctx, g.stop = context.WithCancel(a.Hard)
 	l.Shared = true
 	if g.tree, err = a.Ports.Trees.Adopt(l, func(exit Exit) { a.post(childExited{g, exit}) }); err != nil {
-		g.stop()
 		a.log.Warn("process ended while no supervisor watched", "process", name, "pid", l.Leader.Pid, "error", err)
 		return nil
 	}
-	g.tree.StopBy(p.Signal())
-	if g.launch.Notify {
+	g.tree.StopBy(p.Signal(), false)
+	if p.Ready == config.ReadyNotify {
 		as, err := a.Ports.Host.Identity(a.entry)
 		if err == nil {
 			g.words, err = a.Ports.Trees.Hear(l, as)

@@ -41,7 +41,8 @@ func (a *Actor) record() *state.Record {
 		Proven: st.Proven.Release, ProvenRunKey: st.Proven.RunKey,
 		Fallback: st.Fallback.Release, FallbackRunKey: st.Fallback.RunKey,
 		Bad:      map[string]string{},
-		Restarts: st.Restarts, LastExit: st.LastExit, BuildError: st.BuildErr,
+		Wish:     wishOf(st),
+		Restarts: st.Restarts, RestartsByHand: st.RestartsByHand, LastExit: st.LastExit, BuildError: st.BuildErr,
 		NextGeneration: st.Spawned + 1,
 		Stays:          a.history.stays,
 		Schedules:      a.scheduleRecord(),
@@ -63,13 +64,43 @@ func (a *Actor) record() *state.Record {
 		r.Generations = append(r.Generations, state.Generation{
 			N: g.n, Role: a.role(g.n, trees), Release: g.version.Release, RunKey: g.version.RunKey,
 			Pid: g.tree.Pid(), StartTime: g.tree.StartTime(), BootID: a.BootID,
-			SocketInode: inode, User: &g.user, Process: g.process, Index: g.index,
+			SocketInode: inode, User: &g.user, Process: g.process, Index: g.index, Asked: g.asked,
 		})
 		if tree, ok := trees[g.n]; ok && tree.N != st.Candidate.N {
 			r.Generations[len(r.Generations)-1].Since = tree.Since.UTC().Round(0)
 		}
 	}
+	for _, n := range slices.Sorted(maps.Keys(a.leftovers)) {
+		if g := a.leftovers[n].record; g != nil {
+			r.Generations = append(r.Generations, *g)
+		}
+	}
 	return r
+}
+
+// What somebody asked for is carried on by the next supervisor, in whatever way this one ends.
+const (
+	wishRestart = "restart"
+	wishRebuild = "rebuild"
+	wishFresh   = "rebuild --fresh"
+)
+
+// wishOf returns what was asked for and is neither done nor has failed. An attempt that migrates is not
+// begun once more unless somebody asks again.
+func wishOf(st *machine.State) string {
+	b := st.Building
+	uncommitted := b.Running && !b.Committed
+	switch {
+	case st.Want != machine.WantServe:
+		return ""
+	case st.NeedBuild == machine.NeedFresh, uncommitted && b.Fresh:
+		return wishFresh
+	case st.NeedBuild == machine.NeedForced, uncommitted && b.Forced:
+		return wishRebuild
+	case st.Again, st.Candidate.N != 0 && st.Candidate.Asked:
+		return wishRestart
+	}
+	return ""
 }
 
 func (a *Actor) role(n int, trees map[int]machine.Tree) string {
@@ -93,7 +124,7 @@ func (a *Actor) restore(r state.Record, releases []build.Release) {
 		return slices.ContainsFunc(releases, func(r build.Release) bool { return r.ID == id })
 	}
 	st.LastBuilt, st.Previous = r.LastBuilt, r.Previous
-	st.Restarts, st.LastExit = r.Restarts, r.LastExit
+	st.Restarts, st.RestartsByHand, st.LastExit = r.Restarts, r.RestartsByHand, r.LastExit
 	st.Spawned = max(r.NextGeneration-1, 0)
 	a.history.restored(r.Stays)
 	a.hooks.alerted = r.Alerted
@@ -128,6 +159,14 @@ func (a *Actor) restore(r state.Record, releases []build.Release) {
 			interrupted[v] = true
 			*st = st.Interrupted(v)
 		}
+	}
+	switch r.Wish {
+	case wishRestart:
+		st.Again = r.Release != ""
+	case wishRebuild:
+		st.NeedBuild = machine.NeedForced
+	case wishFresh:
+		st.NeedBuild = machine.NeedFresh
 	}
 	if r.Release == "" {
 		return

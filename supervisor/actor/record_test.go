@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -74,6 +75,81 @@ func TestNextSupervisorGoesOnWhereThisOneWas(t *testing.T) {
 			l.Errorf("stay %+v", stay)
 		}
 		next.says("release r3 is not served")
+	})
+}
+
+// Whoever asked may have gone, and an upgrade or a kill tells nobody.
+func TestWhatWasAskedForIsCarriedOnByTheNextSupervisor(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		st   machine.State
+		want string
+		then func(machine.State) bool
+	}{
+		"a restart":                    {machine.State{Release: "r1", Again: true}, wishRestart, func(st machine.State) bool { return st.Again }},
+		"a restart being checked":      {machine.State{Release: "r1", Candidate: machine.Generation{Tree: machine.Tree{N: 3}, Asked: true}}, wishRestart, func(st machine.State) bool { return st.Again }},
+		"a rebuild":                    {machine.State{NeedBuild: machine.NeedForced}, wishRebuild, func(st machine.State) bool { return st.NeedBuild == machine.NeedForced }},
+		"a rebuild that runs":          {machine.State{Building: machine.Building{Running: true, Forced: true}}, wishRebuild, func(st machine.State) bool { return st.NeedBuild == machine.NeedForced }},
+		"a rebuild of everything":      {machine.State{Building: machine.Building{Running: true, Forced: true, Fresh: true}}, wishFresh, func(st machine.State) bool { return st.NeedBuild == machine.NeedFresh }},
+		"none that migrates":           {machine.State{Building: machine.Building{Running: true, Forced: true, Committed: true}}, "", func(st machine.State) bool { return st.NeedBuild == machine.NeedNone }},
+		"none of a stopped build":      {machine.State{Again: true}, "", func(st machine.State) bool { return !st.Again }},
+		"no attempt that nobody wants": {machine.State{NeedBuild: machine.NeedCheck}, "", func(st machine.State) bool { return st.NeedBuild == machine.NeedNone }},
+	} {
+		if c.st.Want = machine.WantServe; strings.Contains(name, "stopped") {
+			c.st.Want = machine.WantStopped
+		}
+		serving(t, func(l *life) {
+			if got := wishOf(&c.st); got != c.want {
+				l.Errorf("%s: %q, want %q", name, got, c.want)
+			}
+			record := l.written()
+			record.Wish = c.want
+			l.end()
+			next := born(l.T, l.w, l.entry)
+			defer next.end()
+			releases, err := next.Ports.Releases.List("one")
+			if err != nil {
+				l.Fatal(err)
+			}
+			next.Restore(record, releases, nil)
+			if st := next.View().State; !c.then(*st) {
+				l.Errorf("%s: the next begins with %+v", name, st)
+			}
+		})
+	}
+}
+
+func TestRestartGoesOnUnderTheNextSupervisor(t *testing.T) {
+	serving(t, func(l *life) {
+		l.w.do(func() { l.w.conduct["r1"] = conduct{mute: true} })
+		before := l.View().State.Serving.N
+		if err := l.Do(l.Context(), Command{Action: "restart", NoWait: true}, nil); err != nil {
+			l.Fatal(err)
+		}
+		l.until("the candidate", func(v *View) bool { return v.State.Candidate.N != 0 })
+		record := l.written() // which a kill, or an upgrade, leaves
+		l.end()
+		l.w.do(func() { delete(l.w.conduct, "r1") })
+		next := born(l.T, l.w, l.entry)
+		defer next.end()
+		releases, err := next.Ports.Releases.List("one")
+		if err != nil {
+			l.Fatal(err)
+		}
+		next.Restore(record, releases, nil)
+		next.Releases(releases)
+		next.Adopt(nil, nil)
+		next.configure(false)
+		if record.Wish != wishRestart {
+			l.Errorf("what was asked for is written down as %q", record.Wish)
+		}
+		next.until("another generation", func(v *View) bool {
+			return v.State.Serving.Ready && v.State.Serving.N > before && v.State.Candidate.N == 0
+		})
+		next.pass(time.Minute)
+		if wish := next.written().Wish; wish != "" {
+			l.Errorf("%q is still wished for", wish)
+		}
 	})
 }
 

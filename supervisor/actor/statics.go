@@ -39,12 +39,12 @@ func (a *Actor) stageStatics(g *generation) <-chan struct{} {
 	}
 	staged := make(chan struct{})
 	entry := a.entry
-	a.task(func(context.Context) {
+	a.during(&g.life, func(ctx context.Context) {
 		defer close(staged)
-		if !a.begun(g.ctx) {
+		if !a.begun(ctx) {
 			return
 		}
-		if err := a.Ports.Releases.StageStatics(g.ctx, entry, g.version.Release); err != nil && g.ctx.Err() == nil {
+		if err := a.Ports.Releases.StageStatics(ctx, entry, g.version.Release); err != nil && ctx.Err() == nil {
 			a.log.Warn("static files cannot be prepared", "release", g.version.Release, "error", err)
 		}
 		a.Reach("after", "static files are prepared")

@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/medctrl/medctrl-supervisor/config"
 	"github.com/medctrl/medctrl-supervisor/supervisor/machine"
 	"github.com/medctrl/medctrl-supervisor/supervisor/server"
 )
@@ -236,9 +235,16 @@ func (a *Actor) launchOfTask(o Order) (*server.Launch, error) {
 		}
 		return nil, fmt.Errorf("no release of %s serves, the build is %s%s: `start` serves it, or name a release that is kept with --release", a.name, a.state.Phase(), why)
 	}
-	return a.prepare(v, func(set runSettings, p server.Place, owner config.Identity) *server.Launch {
-		return server.PrepareTask(set.entry, set.environ, p, owner, server.Once{Argv: o.Argv, Braces: o.Braces, Env: o.Env})
-	})
+	set, err := a.settingsOf(v)
+	if err != nil {
+		return nil, err
+	}
+	rel, owner, err := a.placeOf(v, set)
+	if err != nil {
+		return nil, err
+	}
+	at := server.Place{Release: rel, Paths: a.paths, RunKey: v.RunKey}
+	return server.PrepareTask(set.entry, set.environ, at, owner, server.Once{Argv: o.Argv, Braces: o.Braces, Env: o.Env}), nil
 }
 
 // taskName is what a task's name may look like to be a part of its ID.

@@ -28,7 +28,7 @@ func (a *Actor) verify(ctx context.Context, g *generation, staged <-chan struct{
 		}
 		looked <- err
 	}()
-	lengthened := a.keepQueue(both, g)
+	lengthened := a.keepQueue(ctx, both, g)
 	failed := a.awaitReady(both, g)
 	if failed == nil {
 		awaitStaged(both, staged)
@@ -55,10 +55,10 @@ func (a *Actor) verify(ctx context.Context, g *generation, staged <-chan struct{
 const lengthenEvery = 10 * time.Millisecond
 
 // keepQueue keeps the queue of g as long as others until ctx ends, at the latest when g may take over.
-// The returned channel is closed when that is done.
-func (a *Actor) keepQueue(ctx context.Context, g *generation) <-chan struct{} {
+// The returned channel is closed when that is done. life ends when g has ended, or is no longer wanted.
+func (a *Actor) keepQueue(life, ctx context.Context, g *generation) <-chan struct{} {
 	done := make(chan struct{})
-	if g.launch.Server.KeepsQueue() {
+	if g.server.KeepsQueue() {
 		close(done)
 		return done
 	}
@@ -78,7 +78,7 @@ func (a *Actor) keepQueue(ctx context.Context, g *generation) <-chan struct{} {
 			}
 		}
 		<-ctx.Done()
-		if g.ctx.Err() == nil { // else it has ended, or is no longer wanted
+		if life.Err() == nil {
 			a.warn("lengthen the queue", g.sock.Lengthen())
 		}
 	}()
@@ -179,15 +179,17 @@ func (a *Actor) watchOnce(g *generation) {
 		return
 	}
 	a.tasks.Add(1) // before halted can be set, so before tasks are waited for
+	ctx, leave := g.life.enter(a.Hard)
 	g.mu.Unlock()
 	defer a.tasks.Done()
+	defer leave()
 	begun, set := time.Now(), a.health.Load()
 	private := g.tree.Private()
-	err := a.Ports.Host.Probe(g.ctx, cmp.Or(private, a.paths.Socket()), set, set.Timeout)
+	err := a.Ports.Host.Probe(ctx, cmp.Or(private, a.paths.Socket()), set, set.Timeout)
 	if err == nil && private != "" && g.sock == nil { // only a client sees whether the name leads to it
-		err = a.Ports.Host.Probe(g.ctx, a.paths.Socket(), set, set.Timeout)
+		err = a.Ports.Host.Probe(ctx, a.paths.Socket(), set, set.Timeout)
 	}
-	if g.ctx.Err() != nil {
+	if ctx.Err() != nil {
 		return
 	}
 	var verdict *ProbeError

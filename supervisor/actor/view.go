@@ -49,7 +49,7 @@ func (a *Actor) bounds() Bounds {
 		return b
 	}
 	b.Boxed = g.tree.Boxed()
-	if set, ok := a.launches.settings[g.version.RunKey]; ok {
+	if set, ok := a.launches.set(g.version.RunKey); ok {
 		b.Limits = b.Limits.Live(set.entry.Limits)
 	}
 	return b
@@ -61,20 +61,17 @@ type shown struct {
 	releases atomic.Pointer[[]string]
 	commits  atomic.Pointer[map[string]*build.Commit] // of these
 	mu       sync.Mutex                               // guards moved
-	moved    chan struct{}                            // closed and replaced at each change
-}
-
-func (s *shown) init(v *View) {
-	s.view.Store(v)
-	s.moved = make(chan struct{})
+	moved    chan struct{}                            // closed at the next change; nil: nobody waits
 }
 
 // wake wakes everyone waiting for a change.
 func (s *shown) wake() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	close(s.moved)
-	s.moved = make(chan struct{})
+	if s.moved != nil {
+		close(s.moved)
+		s.moved = nil
+	}
 }
 
 // publish lets others see the actor as it is now.
@@ -133,6 +130,9 @@ func (a *Actor) View() *View { return a.shown.view.Load() }
 func (a *Actor) Changed() <-chan struct{} {
 	a.shown.mu.Lock()
 	defer a.shown.mu.Unlock()
+	if a.shown.moved == nil {
+		a.shown.moved = make(chan struct{})
+	}
 	return a.shown.moved
 }
 

@@ -92,7 +92,8 @@ func TestClientOfAnotherUser(t *testing.T) {
 	c := Client{Socket: path}
 	_, err := c.Status(t.Context())
 	fmt.Println("status:", err)
-	fmt.Println("stop:", c.Act(t.Context(), "development", "stop", nil, nil))
+	_, err = c.Act(t.Context(), "development", "stop", nil, nil)
+	fmt.Println("stop:", err)
 }
 
 func TestMembersOfTheGroupMayLook(t *testing.T) {

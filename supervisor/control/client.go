@@ -89,7 +89,16 @@ func (c Client) Log(ctx context.Context, name string, q LogQuery, each func([]by
 		path += "&schedule=" + url.QueryEscape(q.Schedule)
 	}
 	if !q.Since.IsZero() {
-		path += "&since=" + url.QueryEscape(q.Since.UTC().Format(time.RFC3339))
+		path += "&since=" + url.QueryEscape(q.Since.UTC().Format(time.RFC3339)) // lines may have whole seconds
+	}
+	if !q.Until.IsZero() {
+		path += "&until=" + url.QueryEscape(q.Until.UTC().Format(time.RFC3339Nano))
+	}
+	if q.Match != nil {
+		path += "&grep=" + url.QueryEscape(q.Match.String())
+	}
+	if q.Records {
+		path += "&format=json"
 	}
 	body, err := c.do(ctx, http.MethodGet, path)
 	if err != nil {
@@ -115,9 +124,9 @@ func (c Client) Log(ctx context.Context, name string, q LogQuery, each func([]by
 }
 
 // Act carries out an action on a build and returns when its result holds, or with the reason why it
-// cannot. progress, which may be nil, is told what is going on. Ending ctx ends the waiting, not
-// the action.
-func (c Client) Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) error {
+// cannot, also where another supervisor takes over meanwhile. progress, which may be nil, is told what is
+// going on. Ending ctx ends the waiting, not the action.
+func (c Client) Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) (Outcome, error) {
 	query := url.Values{}
 	for key, value := range args {
 		query.Set(key, value)
@@ -126,20 +135,80 @@ func (c Client) Act(ctx context.Context, name, action string, args map[string]st
 	if len(query) > 0 {
 		path += "?" + query.Encode()
 	}
-	_, err := c.follow(ctx, path, progress)
-	if errors.Is(err, ErrBrokeOff) {
-		return c.brokeOff(ctx, action+" "+name, err)
+	before := ""
+	if action == "rollback" && args["to"] == "" {
+		before = c.serving(ctx, name)
+	}
+	var last step
+	err := c.carriedOn(ctx, action+" "+name, progress, func(again bool) (err error) {
+		if again && before != "" && c.serving(ctx, name) != before {
+			return nil // it had been done: another one would go further back
+		}
+		last, err = c.follow(ctx, path, progress)
+		return err
+	})
+	return last.Outcome, err
+}
+
+// serving returns the release that a build serves, "" where that is not known.
+func (c Client) serving(ctx context.Context, name string) string {
+	var s Status
+	if c.ask(ctx, http.MethodGet, "/v1/status?usage=no", &s) != nil {
+		return ""
+	}
+	for _, b := range s.Builds {
+		if b.Name == name {
+			return b.Release
+		}
+	}
+	return ""
+}
+
+// How long a command whose supervisor ended waits for the next one, how often it looks for it, and how many
+// supervisors it outlives.
+const (
+	successorLimit  = 15 * time.Second
+	successorPoll   = 100 * time.Millisecond
+	mostSupervisors = 10
+)
+
+// carriedOn has a command done, by the next supervisor where the one that was asked is replaced or killed
+// meanwhile: it reads of what was asked for what is not done, and is asked to say how it ends.
+func (c Client) carriedOn(ctx context.Context, command string, progress func(string), do func(again bool) error) error {
+	err := do(false)
+	for n := 1; n < mostSupervisors && errors.Is(err, ErrBrokeOff); n++ {
+		if !c.succeeded(ctx) {
+			break
+		}
+		if progress != nil {
+			progress("the supervisor was replaced meanwhile: its successor goes on with " + command)
+		}
+		err = do(true)
+	}
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, ErrBrokeOff):
+		return fmt.Errorf("%s: %w", command, err)
 	}
 	return err
 }
 
-// brokeOff says why a command got no result: where a supervisor is running again, it was overtaken.
-func (c Client) brokeOff(ctx context.Context, command string, err error) error {
-	var s Status
-	if c.ask(ctx, http.MethodGet, "/v1/status?usage=no", &s) == nil {
-		return errors.New("overtaken by an upgrade or a restart of the supervisor: `status` says what has become of it")
+// succeeded reports whether a supervisor responds soon.
+func (c Client) succeeded(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, successorLimit)
+	defer cancel()
+	for {
+		var s Status
+		if c.ask(ctx, http.MethodGet, "/v1/status?usage=no", &s) == nil {
+			return true
+		}
+		select {
+		case <-time.After(successorPoll): // there is no event to wait for
+		case <-ctx.Done():
+			return false
+		}
 	}
-	return fmt.Errorf("%s: %w", command, err)
 }
 
 // Deploy has what is in a build's source now built, where it has changed, and returns when it serves,
@@ -150,11 +219,15 @@ func (c Client) Deploy(ctx context.Context, name string, wait bool, progress fun
 	if !wait {
 		path += "?wait=no"
 	}
-	d, err := c.follow(ctx, path, progress)
-	if errors.Is(err, ErrBrokeOff) {
-		err = c.brokeOff(ctx, "deploy "+name, err)
+	var last step
+	err := c.carriedOn(ctx, "deploy "+name, progress, func(bool) (err error) {
+		last, err = c.follow(ctx, path, progress)
+		return err
+	})
+	if err != nil || last.Deployed == nil {
+		return Deployed{}, err
 	}
-	return d, err
+	return *last.Deployed, nil
 }
 
 // Upgrade makes the supervisor execute the new program in its place, and returns when the new one
@@ -172,26 +245,27 @@ func (c Client) Upgrade(ctx context.Context, progress func(string)) (Status, err
 // ErrBrokeOff means that the supervisor ended before it sent a result.
 var ErrBrokeOff = errors.New("the supervisor ended before it was done")
 
-// follow posts to path and passes each step to progress until the result comes.
-func (c Client) follow(ctx context.Context, path string, progress func(string)) (d Deployed, err error) {
+// follow posts to path and passes each step to progress until the last one comes, which has the result.
+func (c Client) follow(ctx context.Context, path string, progress func(string)) (last step, err error) {
 	body, err := c.do(ctx, http.MethodPost, path)
+	if err != nil && ctx.Err() == nil && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)) {
+		return last, fmt.Errorf("%w: %w", ErrBrokeOff, err) // before it had anything to say
+	}
 	if err != nil {
-		return d, err
+		return last, err
 	}
 	defer body.Close()
 	for in := json.NewDecoder(body); ; {
 		var s step
 		switch err := in.Decode(&s); {
 		case ctx.Err() != nil:
-			return d, ctx.Err()
+			return last, ctx.Err()
 		case err != nil:
-			return d, fmt.Errorf("%w: %w", ErrBrokeOff, err)
+			return last, fmt.Errorf("%w: %w", ErrBrokeOff, err)
 		case s.Error != "":
-			return d, &Error{http.StatusOK, s.Error}
-		case s.Result != "" && s.Deployed != nil:
-			return *s.Deployed, nil
+			return last, &Error{http.StatusOK, s.Error}
 		case s.Result != "":
-			return d, nil
+			return s, nil
 		case progress != nil:
 			progress(s.Progress)
 		}

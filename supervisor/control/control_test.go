@@ -2,6 +2,7 @@ package control
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,6 +33,7 @@ type fake struct {
 	hold      chan struct{} // if set, Act waits for it, or for its ctx
 	tasks     map[string]*fakeTask
 	ran       []RunRequest
+	release   string // of development; "": r1
 }
 
 func (f *fake) Detail(name string) (BuildDetail, error) {
@@ -43,12 +45,16 @@ func (f *fake) Detail(name string) (BuildDetail, error) {
 	return BuildDetail{}, fmt.Errorf("%w: %q", ErrNoBuild, name)
 }
 
-func (f *fake) Samples() Samples { return Samples{Every: 30} }
+func (f *fake) Samples() Samples {
+	return Samples{Every: 30, Builds: map[string][]Sample{"development": {{Memory: 1}}, "new": {{Memory: 2}}}}
+}
 
 func (f *fake) Status(bool) Status {
 	at := time.Date(2026, 11, 23, 10, 0, 0, 5e8, time.FixedZone("CET", 3600))
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	return Status{Version: "1.4.0", Pid: 812, Started: at, Config: ConfigStatus{Path: "builds.toml", Loaded: at},
-		Builds: []BuildStatus{{Name: "development", State: "running", Release: "r1", Pid: 913, Since: at, Healthy: true,
+		Builds: []BuildStatus{{Name: "development", State: "running", Release: cmp.Or(f.release, "r1"), Pid: 913, Since: at, Healthy: true,
 			Socket: "/opt/medctrl/backend/development/gunicorn.sock", Location: "/api", Releases: []string{"r1"}}, {Name: "new", State: "building"}}}
 }
 
@@ -58,6 +64,7 @@ type fakeSource struct{}
 func (fakeSource) Status(usage bool) Status {
 	st := (&fake{}).Status(usage)
 	st.Builds[0].Replicas = Replicas{Want: 2, Ready: 1, Pids: []int{913}}
+	st.Builds[0].Schedules = []ScheduleStatus{{Name: "nightly", Next: time.Unix(1_800_000_000, 0), LastSuccess: time.Unix(1_700_000_000, 0)}}
 	st.Builds[0].Processes = []ProcessStatus{{Name: "worker", State: ProcessRunning, Pid: 914, Restarts: 3}, {Name: "worker", Index: 1, State: ProcessBackoff, Restarts: 4}}
 	return st
 }
@@ -68,7 +75,8 @@ func (fakeSource) Usage(context.Context) []Usage {
 }
 
 func (fakeSource) FrontCounts() FrontCounts {
-	return FrontCounts{Requests: 10, Unrouted: 1, Retried: 2, Refused: 3, Lost: 1}
+	return FrontCounts{Requests: 10, Unrouted: 1, Retried: 2, Refused: 3, Lost: 1, Builds: []Requests{{Build: "development", Codes: map[string]uint64{"2xx": 4, "5xx": 1}, Cut: 1,
+		Waits: []time.Duration{100 * time.Millisecond, time.Second}, Took: []uint64{2, 1, 2}, Sum: 5 * time.Second}}}
 }
 
 func (f *fake) Reload(_ context.Context, dryRun bool) ([]string, error) {
@@ -87,37 +95,58 @@ func (f *fake) Upgrade(ctx context.Context, progress func(string)) error {
 	return errors.New("it does not accept the file")
 }
 
-func (f *fake) Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) error {
+func (f *fake) Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) (Outcome, error) {
 	if name != "development" {
-		return fmt.Errorf("%w: %q is not in builds.toml", ErrNoBuild, name)
+		return Outcome{}, fmt.Errorf("%w: %q is not in builds.toml", ErrNoBuild, name)
 	}
 	f.mu.Lock()
 	f.acted = append(f.acted, action)
+	if args["upgraded"] == "done" {
+		f.release = "r0"
+	}
 	f.mu.Unlock()
+	if args["upgraded"] != "" && f.times(action) == 1 {
+		if args["upgraded"] == "said" {
+			progress("step 1 of 2")
+		}
+		panic(http.ErrAbortHandler) // an exec would end the connection here
+	}
 	switch action {
 	case "rebuild":
 		progress("step 1 of 2")
 		progress("step 2 of 2")
 		if args["fail"] != "" {
-			return errors.New("install: exit code 1")
-		}
-		if args["upgraded"] != "" {
-			panic(http.ErrAbortHandler) // an exec would end the connection here
+			return Outcome{}, errors.New("install: exit code 1")
 		}
 	case "rollback":
-		return errors.New("release " + args["to"] + " is not kept")
+		if args["upgraded"] != "" {
+			return Outcome{}, nil
+		}
+		return Outcome{}, errors.New("release " + args["to"] + " is not kept")
 	case "restart":
 		progress("draining")
 		select {
 		case <-f.hold:
 		case <-ctx.Done():
-			return ctx.Err()
+			return Outcome{}, ctx.Err()
 		}
 	case "stop":
+		return Outcome{Already: true}, nil
 	default:
-		return fmt.Errorf("%w: %q", ErrNoAction, action)
+		return Outcome{}, fmt.Errorf("%w: %q", ErrNoAction, action)
 	}
-	return nil
+	return Outcome{}, nil
+}
+
+func (f *fake) times(action string) (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, a := range f.acted {
+		if a == action {
+			n++
+		}
+	}
+	return n
 }
 
 func (f *fake) Deploy(_ context.Context, name string, wait bool, progress func(string)) (Deployed, error) {
@@ -240,10 +269,10 @@ func TestStatusHasTheContractsKeys(t *testing.T) {
 	code, text := raw(t, c, "GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n")
 	want := `{"version":"1.4.0","pid":812,"started":"2026-11-23T09:00:00Z","config":{"path":"builds.toml","loaded":"2026-11-23T09:00:00Z","error":""},` +
 		`"front":{"address":"","trouble":""},"dashboard":{"address":"","trouble":""},"metrics":{"address":"","trouble":""},"log":{"address":"","trouble":""},` +
-		`"builds":[{"name":"development","state":"running","reason":"","release":"r1","pid":913,"since":"2026-11-23T09:00:00Z","restarts":0,"last_exit":"",` +
-		`"socket":"/opt/medctrl/backend/development/gunicorn.sock","location":"/api","healthy":true,"building":false,"build_error":"","releases":["r1"],"memory":0,"cpu":0,"queue":0,"sandbox":false,"limits":{"core":0},"replicas":{"want":0,"ready":0,"pids":null},"schedules":[]},` +
-		`{"name":"new","state":"building","reason":"","release":"","pid":0,"since":"0001-01-01T00:00:00Z","restarts":0,"last_exit":"","socket":"","location":"",` +
-		`"healthy":false,"building":false,"build_error":"","releases":[],"memory":0,"cpu":0,"queue":0,"sandbox":false,"limits":{"core":0},"replicas":{"want":0,"ready":0,"pids":null},"schedules":[]}]}` + "\n"
+		`"builds":[{"name":"development","state":"running","reason":"","release":"r1","pid":913,"since":"2026-11-23T09:00:00Z","restarts":0,"restarts_by_hand":0,"last_exit":"",` +
+		`"socket":"/opt/medctrl/backend/development/gunicorn.sock","location":"/api","healthy":true,"building":false,"build_error":"","pinned":false,"releases":["r1"],"memory":0,"cpu":0,"queue":0,"sandbox":false,"limits":{"core":0},"replicas":{"want":0,"ready":0,"pids":null},"schedules":[]},` +
+		`{"name":"new","state":"building","reason":"","release":"","pid":0,"since":"0001-01-01T00:00:00Z","restarts":0,"restarts_by_hand":0,"last_exit":"","socket":"","location":"",` +
+		`"healthy":false,"building":false,"build_error":"","pinned":false,"releases":[],"memory":0,"cpu":0,"queue":0,"sandbox":false,"limits":{"core":0},"replicas":{"want":0,"ready":0,"pids":null},"schedules":[]}]}` + "\n"
 	if code != 200 || text != want {
 		t.Errorf("%d\n%s\nwant\n%s", code, text, want)
 	}
@@ -326,7 +355,7 @@ func TestOnlyRootAndOurselvesMayWrite(t *testing.T) {
 	go func() { done <- serve(ctx, ln, a) }()
 	c := Client{Socket: path}
 	var refused *Error
-	if err := c.Act(ctx, "development", "stop", nil, nil); !errors.As(err, &refused) || refused.Status != http.StatusForbidden {
+	if _, err := c.Act(ctx, "development", "stop", nil, nil); !errors.As(err, &refused) || refused.Status != http.StatusForbidden {
 		t.Errorf("Act: %v", err)
 	}
 	if _, err := c.Reload(ctx, true); !errors.As(err, &refused) || refused.Status != http.StatusForbidden {
@@ -367,16 +396,16 @@ func TestActionShowsItsProgressAndItsResult(t *testing.T) {
 	_, c := start(t)
 	var said []string
 	note := func(line string) { said = append(said, line) }
-	if err := c.Act(t.Context(), "development", "rebuild", nil, note); err != nil {
+	if _, err := c.Act(t.Context(), "development", "rebuild", nil, note); err != nil {
 		t.Fatal(err)
 	}
 	if want := []string{"step 1 of 2", "step 2 of 2"}; !reflect.DeepEqual(said, want) {
 		t.Errorf("progress %q, want %q", said, want)
 	}
-	if err := c.Act(t.Context(), "development", "rebuild", map[string]string{"fail": "1"}, nil); err == nil || err.Error() != "install: exit code 1" {
+	if _, err := c.Act(t.Context(), "development", "rebuild", map[string]string{"fail": "1"}, nil); err == nil || err.Error() != "install: exit code 1" {
 		t.Errorf("failing rebuild: %v", err)
 	}
-	if err := c.Act(t.Context(), "development", "rollback", map[string]string{"to": "r 0&"}, nil); err == nil || err.Error() != "release r 0& is not kept" {
+	if _, err := c.Act(t.Context(), "development", "rollback", map[string]string{"to": "r 0&"}, nil); err == nil || err.Error() != "release r 0& is not kept" {
 		t.Errorf("rollback: %v", err)
 	}
 }

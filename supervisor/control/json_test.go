@@ -89,7 +89,7 @@ func TestHandlerForOthersServesTheSameAPI(t *testing.T) {
 		t.Errorf("status: %d, %+v", code, status)
 	}
 	var samples Samples
-	if code := get("/v1/samples", &samples); code != http.StatusOK || !reflect.DeepEqual(samples, Samples{Every: 30, Builds: map[string][]Sample{}}) {
+	if code := get("/v1/samples", &samples); code != http.StatusOK || !reflect.DeepEqual(samples, f.Samples()) {
 		t.Errorf("samples: %d, %+v", code, samples)
 	}
 	var trouble struct{ Error string }

@@ -3,12 +3,14 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -111,13 +113,53 @@ func TestUpgradeIsDoneWhenTheSuccessorAnswers(t *testing.T) {
 	}
 }
 
-func TestCommandThatAnUpgradeOvertookSaysSo(t *testing.T) {
+func TestCommandWhoseSupervisorIsReplacedIsCarriedOn(t *testing.T) {
 	t.Parallel()
-	_, c := start(t)
-	err := c.Act(t.Context(), "development", "rebuild", map[string]string{"upgraded": "yes"}, nil)
-	if err == nil || !strings.Contains(err.Error(), "overtaken by an upgrade") {
-		t.Error(err)
+	for name, c := range map[string]struct {
+		action, upgraded string
+		times            int // the command was asked for
+	}{
+		"after its first step":         {"rebuild", "said", 2},
+		"before it":                    {"rebuild", "at once", 2},
+		"a stop":                       {"stop", "at once", 2},
+		"a rollback":                   {"rollback", "at once", 2},
+		"a rollback that was done":     {"rollback", "done", 1}, // another one would go further back
+		"none that was not cut off":    {"stop", "", 1},
+		"of a rollback the first time": {"rollback", "said", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, cl := start(t)
+			var said []string
+			args := map[string]string{}
+			if c.upgraded != "" {
+				args["upgraded"] = c.upgraded
+			}
+			if _, err := cl.Act(t.Context(), "development", c.action, args, func(line string) { said = append(said, line) }); err != nil {
+				t.Error(err)
+			}
+			if n := f.times(c.action); n != c.times {
+				t.Errorf("it was asked for %d times, want %d", n, c.times)
+			}
+			carried := slices.ContainsFunc(said, func(line string) bool {
+				return strings.Contains(line, "its successor goes on with "+c.action+" development")
+			})
+			if carried != (c.upgraded != "") {
+				t.Errorf("it says %q", said)
+			}
+		})
 	}
+}
+
+func TestCommandWhoseSupervisorEndsForGoodSaysSo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := Client{Socket: filepath.Join(t.TempDir(), "none")}
+		err := c.carriedOn(t.Context(), "stop one", nil, func(bool) error { return fmt.Errorf("%w: EOF", ErrBrokeOff) })
+		if !errors.Is(err, ErrBrokeOff) || !strings.Contains(err.Error(), "stop one: the supervisor ended before it was done") {
+			t.Error(err)
+		}
+	})
 }
 
 func TestSuccessorsSocketIsNotRemoved(t *testing.T) {
@@ -175,7 +217,8 @@ func TestServeEndsWhateverItsClientsDo(t *testing.T) {
 	}()
 	acting := make(chan struct{})
 	go func() {
-		ended <- c.Act(context.Background(), "development", "restart", nil, func(string) { close(acting) })
+		_, err := c.Act(context.Background(), "development", "restart", nil, func(string) { close(acting) })
+		ended <- err
 	}()
 	<-acting
 	<-follows

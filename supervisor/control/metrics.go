@@ -30,7 +30,43 @@ type ProcessUsage struct {
 }
 
 // FrontCounts counts the requests of the embedded front since the start.
-type FrontCounts struct{ Requests, Unrouted, Retried, Refused, Lost uint64 }
+type FrontCounts struct {
+	Requests, Unrouted, Retried, Refused, Lost uint64
+
+	Builds []Requests // those that it passes requests to
+}
+
+// Requests counts the front's requests for one build.
+type Requests struct {
+	Build string
+	Codes map[string]uint64 // responses, by the class of their status: "2xx"
+	Cut   uint64            // responses that broke off
+	// Took are numbers of requests by how long the build took to begin its response: at most as long as
+	// the bound at the same place in Waits, and longer than the one before. The last are longer than all.
+	Waits []time.Duration
+	Took  []uint64
+	Sum   time.Duration // that all of them took
+}
+
+// Total is how many there were.
+func (r Requests) Total() (all uint64) {
+	for _, n := range r.Codes {
+		all += n
+	}
+	return all
+}
+
+// histogram returns how many requests took at most as long as each bound in seconds, and how many there
+// were.
+func (r Requests) histogram() (within map[float64]uint64, all uint64) {
+	within = map[float64]uint64{}
+	for i, n := range r.Took {
+		if all += n; i < len(r.Waits) {
+			within[r.Waits[i].Seconds()] = all
+		}
+	}
+	return within, all
+}
 
 // Source is where metrics are read from on each scrape.
 type Source interface {
@@ -41,6 +77,7 @@ type Source interface {
 
 // Metrics counts what happens and serves it all as Prometheus text.
 type Metrics struct {
+	source   Source
 	registry *prometheus.Registry
 	builds   *prometheus.CounterVec
 	steps    *prometheus.HistogramVec
@@ -57,6 +94,7 @@ const namespace = "medctrl"
 // NewMetrics makes the Metrics of a supervisor of that version.
 func NewMetrics(version string, s Source) *Metrics {
 	m := &Metrics{
+		source: s,
 		builds: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: "builds_total",
 			Help: "Builds that ended, by result: built, unchanged, failed or cancelled."}, []string{"build", "result"}),
 		steps: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: "build_step_seconds",
@@ -86,6 +124,7 @@ func NewMetrics(version string, s Source) *Metrics {
 // ServeHTTP serves the text that Prometheus scrapes. (Not promhttp, whose compressors would be a
 // tenth of our memory: this is a local socket.)
 func (m *Metrics) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	m.zero()
 	families, err := m.registry.Gather()
 	if err != nil {
 		refuse(w, http.StatusInternalServerError, "gather metrics: "+err.Error())
@@ -99,6 +138,22 @@ func (m *Metrics) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	for _, family := range families {
 		if enc.Encode(family) != nil {
 			return // the client has gone
+		}
+	}
+}
+
+// zero makes the counters of failures that did not happen yet: increase() does not see the step from
+// no series to 1, so an alert would miss the first one.
+func (m *Metrics) zero() {
+	for _, b := range m.source.Status(false).Builds {
+		m.kills.WithLabelValues(b.Name)
+		for _, result := range []string{"built", "failed"} {
+			m.builds.WithLabelValues(b.Name, result)
+		}
+		for _, s := range b.Schedules {
+			for _, result := range []string{ResultGood, ResultFailed, ResultLate} {
+				m.runs.WithLabelValues(b.Name, s.Name, result)
+			}
 		}
 	}
 }
@@ -186,13 +241,16 @@ var (
 	descRun      = desc("schedule_last_success_timestamp_seconds", "When a run of the schedule last ended well, in Unix time.", "build", "schedule")
 	descNext     = desc("schedule_next_timestamp_seconds", "When the schedule runs next, in Unix time.", "build", "schedule")
 	descBad      = desc("config_error", "Whether builds.toml as it is now could not be applied.")
+	descCodes    = desc("build_requests_total", "Requests of the embedded front for the build, by the class of the response: 1xx to 5xx, other, or gone where the client left before.", "build", "code")
+	descTook     = desc("build_request_seconds", "How long the build took to begin its response to a request that the embedded front had passed on.", "build")
+	descCut      = desc("build_responses_cut_total", "Responses to the embedded front that broke off after they had begun.", "build")
 	descFront    = desc("front_requests_total", "Requests of the embedded front, by result: passed on, unrouted, retried, refused or lost.", "result")
 )
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descUp, descState, descRestarts, descQueue, descProcs, descMemory, descCPU,
-		descReplicas, descReady, descWant, descWell, descAgain, descTheirs, descTime, descGood, descRun, descNext, descBad, descFront} {
+		descReplicas, descReady, descWant, descWell, descAgain, descTheirs, descTime, descGood, descRun, descNext, descBad, descCodes, descTook, descCut, descFront} {
 		out <- d
 	}
 }
@@ -259,6 +317,14 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		"passed on": f.Requests - min(f.Requests, f.Unrouted+f.Refused+f.Lost), "unrouted": f.Unrouted, "retried": f.Retried, "refused": f.Refused, "lost": f.Lost,
 	} {
 		count(descFront, float64(n), result)
+	}
+	for _, r := range f.Builds {
+		for code, n := range r.Codes {
+			count(descCodes, float64(n), r.Build, code)
+		}
+		within, all := r.histogram()
+		out <- prometheus.MustNewConstHistogram(descTook, all, r.Sum.Seconds(), within, r.Build)
+		count(descCut, float64(r.Cut), r.Build)
 	}
 }
 

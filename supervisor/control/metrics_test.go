@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"os"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
@@ -58,6 +59,11 @@ func TestMetricsSayWhatIsTrueAndPassTheLint(t *testing.T) {
 		`medctrl_process_cpu_seconds{build="development",process="worker"} 1`,
 		`medctrl_process_instances{build="development",process="beat"} 1`, `medctrl_process_instances_ready{build="development",process="beat"} 0`,
 		`medctrl_schedule_runs_total{build="development",result="unknown",schedule="nightly"} 1`, `medctrl_schedule_run_seconds_sum{build="development",schedule="nightly"} 60`,
+		`medctrl_builds_total{build="new",result="failed"} 0`, `medctrl_oom_kills_total{build="new"} 0`, // or an alert misses the first
+		`medctrl_build_requests_total{build="development",code="2xx"} 4`, `medctrl_build_requests_total{build="development",code="5xx"} 1`,
+		`medctrl_build_request_seconds_bucket{build="development",le="0.1"} 2`, `medctrl_build_request_seconds_bucket{build="development",le="1"} 3`,
+		`medctrl_build_request_seconds_bucket{build="development",le="+Inf"} 5`, `medctrl_build_request_seconds_sum{build="development"} 5`,
+		`medctrl_build_request_seconds_count{build="development"} 5`, `medctrl_build_responses_cut_total{build="development"} 1`,
 		`medctrl_front_requests_total{result="lost"} 1`, `medctrl_front_requests_total{result="passed on"} 5`,
 	} {
 		if !strings.Contains(text, "\n"+line+"\n") {
@@ -119,6 +125,41 @@ func scrapedNames(t *testing.T) map[string]bool {
 		have[m[1]] = true
 	}
 	return have
+}
+
+// Each alert is tested by promtool: that it fires, and that it does not where all is well.
+func TestAlertsFireWhereTheyShould(t *testing.T) {
+	t.Parallel()
+	const folder = "../../examples/prometheus"
+	rules, err := os.ReadFile(folder + "/alerts.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests, err := os.ReadFile(folder + "/alerts_test.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	alerts := regexp.MustCompile(`- alert: (\w+)`).FindAllSubmatch(rules, -1)
+	for _, m := range alerts {
+		name := string(m[1])
+		if !regexp.MustCompile(`alertname: `+name+`\}`).Match(tests) || !regexp.MustCompile(`alertname: `+name+`\n +exp_alerts: \[\{`).Match(tests) {
+			t.Errorf("alerts_test.yml does not say when %s fires and when not", name)
+		}
+	}
+	if len(alerts) < 10 {
+		t.Errorf("only %d alerts", len(alerts))
+	}
+	promtool, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Skipf("the rules themselves are not run: %v (it is in the distribution's package prometheus)", err)
+	}
+	for _, args := range [][]string{{"check", "config", "prometheus.yml"}, {"check", "rules", "alerts.yml"}, {"test", "rules", "alerts_test.yml"}} {
+		cmd := exec.CommandContext(t.Context(), promtool, args...)
+		cmd.Dir = folder
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+	}
 }
 
 func TestAlertsAskForWhatThereIs(t *testing.T) {

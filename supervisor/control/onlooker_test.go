@@ -41,8 +41,8 @@ func (p printed) Events() *Feed { return p.feed }
 func (printed) Log(_ context.Context, _ string, _ LogQuery, each func([]byte) error) error {
 	return each([]byte("secret\n"))
 }
-func (printed) Act(context.Context, string, string, map[string]string, func(string)) error {
-	return nil
+func (printed) Act(context.Context, string, string, map[string]string, func(string)) (Outcome, error) {
+	return Outcome{}, nil
 }
 
 func TestOnlookersSeeNothingThatABuildPrinted(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,7 +35,7 @@ type Backend interface {
 	// Act starts, stops, restarts, rebuilds or rolls back a build, and returns when the result
 	// holds or cannot. It returns when ctx ends, which ends the waiting, not the action. The API
 	// responds with 404 to errors that wrap ErrNoBuild or ErrNoAction.
-	Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) error
+	Act(ctx context.Context, name, action string, args map[string]string, progress func(string)) (Outcome, error)
 	// Deploy has what is in a build's source now built, where it has changed, and returns when it
 	// serves, or the reason why it does not. Otherwise it is as Act.
 	Deploy(ctx context.Context, name string, wait bool, progress func(string)) (Deployed, error)
@@ -57,6 +58,11 @@ type LogQuery struct {
 	// Schedule is one of the build's, whose runs' output is wanted instead of the server's; "": none.
 	Schedule string
 	Since    time.Time // only lines written since then; zero: all
+	Until    time.Time // only lines written before then; zero: all
+	// Match is what lines have to match; nil: anything.
+	Match *regexp.Regexp
+	// Records asks for a LogLine as JSON a line, and with Follow for an empty line before what is new.
+	Records bool
 }
 
 // Errors of a Backend to which the API responds with 404.
@@ -223,7 +229,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case route("v1", "logs", "*"):
 		a.get(w, r, func(w http.ResponseWriter, r *http.Request) { a.logs(w, r, path[2]) })
 	case route("v1", "samples"):
-		a.get(w, r, func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, a.backend.Samples()) })
+		a.get(w, r, a.samples)
 	case route("v1", "builds", "*"):
 		a.get(w, r, func(w http.ResponseWriter, _ *http.Request) { a.detail(w, path[2]) })
 	case route("v1", "reload"):
@@ -243,37 +249,39 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (a *api) get(w http.ResponseWriter, r *http.Request, then http.HandlerFunc) {
-	if r.Method != http.MethodGet {
-		w.Header().Set("Allow", "GET")
-		refuse(w, http.StatusMethodNotAllowed, r.URL.Path+" takes GET")
-		return
+// permitted returns the context of a request by that method from a client who may do what it asks for,
+// changes included where write is true. Every other has got its response.
+func (a *api) permitted(w http.ResponseWriter, r *http.Request, method string, write bool) (ctx context.Context, ok bool) {
+	if r.Method != method {
+		w.Header().Set("Allow", method)
+		refuse(w, http.StatusMethodNotAllowed, r.URL.Path+" takes "+method)
+		return nil, false
 	}
-	ctx, err := a.guard(r.Context(), false)
+	ctx, err := a.guard(r.Context(), write)
 	if err != nil {
 		refuse(w, http.StatusForbidden, err.Error())
-		return
+		return nil, false
 	}
-	then(w, r.WithContext(ctx))
+	return ctx, true
+}
+
+func (a *api) get(w http.ResponseWriter, r *http.Request, then http.HandlerFunc) {
+	if ctx, ok := a.permitted(w, r, http.MethodGet, false); ok {
+		then(w, r.WithContext(ctx))
+	}
 }
 
 // post lets only writers pass, and reads and discards the body: arguments are in the query.
 func (a *api) post(w http.ResponseWriter, r *http.Request, then http.HandlerFunc) {
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", "POST")
-		refuse(w, http.StatusMethodNotAllowed, r.URL.Path+" takes POST")
-		return
-	}
-	ctx, err := a.guard(r.Context(), true)
-	if err != nil {
-		refuse(w, http.StatusForbidden, err.Error())
+	ctx, ok := a.permitted(w, r, http.MethodPost, true)
+	if !ok {
 		return
 	}
 	// Without deadlines (dropped errors: a test's recorder has none) the body's
 	// size still bounds what a client costs.
 	conn := http.NewResponseController(w)
 	conn.SetReadDeadline(time.Now().Add(bodyTimeout))
-	_, err = io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxBody))
+	_, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxBody))
 	conn.SetReadDeadline(time.Time{})
 	var large *http.MaxBytesError
 	switch {
@@ -298,6 +306,20 @@ func (a *api) status(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	answer(w, http.StatusOK, a.backend.Status(usage))
+}
+
+// samples sends those of all builds, or of the one that is named.
+func (a *api) samples(w http.ResponseWriter, r *http.Request) {
+	all := a.backend.Samples()
+	if only := r.URL.Query().Get("build"); only != "" {
+		one, known := all.Builds[only]
+		if !known {
+			refuse(w, http.StatusNotFound, fmt.Sprintf("%v: %q", ErrNoBuild, only))
+			return
+		}
+		all.Builds = map[string][]Sample{only: one}
+	}
+	answer(w, http.StatusOK, all)
 }
 
 func (a *api) detail(w http.ResponseWriter, name string) {
@@ -332,12 +354,13 @@ func (a *api) logs(w http.ResponseWriter, r *http.Request, name string) {
 		refuse(w, http.StatusBadRequest, "build and schedule: want one of the two")
 		return
 	}
-	if given := r.URL.Query().Get("since"); given != "" {
-		var err error
-		if q.Since, err = time.Parse(time.RFC3339, given); err != nil {
-			refuse(w, http.StatusBadRequest, fmt.Sprintf("since=%s: want a time as 2006-01-02T15:04:05Z (RFC 3339)", given))
-			return
-		}
+	if err := q.which(r.URL.Query()); err != nil {
+		refuse(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	kind := "text/plain; charset=utf-8"
+	if q.Records {
+		kind = "application/x-ndjson"
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
@@ -347,7 +370,7 @@ func (a *api) logs(w http.ResponseWriter, r *http.Request, name string) {
 	conn := http.NewResponseController(w)
 	begin := func() {
 		begun = true
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("Content-Type", kind)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 	}
 	err := a.backend.Log(ctx, name, q, func(text []byte) error {
@@ -399,7 +422,8 @@ type step struct {
 	Progress string    `json:"progress,omitempty"`
 	Result   string    `json:"result,omitempty"`
 	Deployed *Deployed `json:"deployed,omitempty"` // with the result of a deploy that was waited for
-	Error    string    `json:"error,omitempty"`
+	Outcome
+	Error string `json:"error,omitempty"`
 }
 
 func (a *api) act(w http.ResponseWriter, r *http.Request, name, action string) {
@@ -410,27 +434,28 @@ func (a *api) act(w http.ResponseWriter, r *http.Request, name, action string) {
 	a.log.Debug("action requested", "build", name, "action", action, "by", Who(r.Context()))
 	if action == "deploy" {
 		wait := args["wait"] != "no"
-		a.followTo(w, r, func(ctx context.Context, progress func(string)) (*Deployed, error) {
+		a.followTo(w, r, func(ctx context.Context, progress func(string)) (step, error) {
 			d, err := a.backend.Deploy(ctx, name, wait, progress)
 			if err != nil || !wait {
-				return nil, err
+				return step{}, err
 			}
-			return &d, nil
+			return step{Deployed: &d}, nil
 		})
 		return
 	}
-	a.follow(w, r, func(ctx context.Context, progress func(string)) error {
-		return a.backend.Act(ctx, name, action, args, progress)
+	a.followTo(w, r, func(ctx context.Context, progress func(string)) (step, error) {
+		o, err := a.backend.Act(ctx, name, action, args, progress)
+		return step{Outcome: o}, err
 	})
 }
 
 // follow responds with a line for each step that do reports, and with its result.
 func (a *api) follow(w http.ResponseWriter, r *http.Request, do func(context.Context, func(string)) error) {
-	a.followTo(w, r, func(ctx context.Context, progress func(string)) (*Deployed, error) { return nil, do(ctx, progress) })
+	a.followTo(w, r, func(ctx context.Context, progress func(string)) (step, error) { return step{}, do(ctx, progress) })
 }
 
 // followTo is follow of what may have more to say of its result.
-func (a *api) followTo(w http.ResponseWriter, r *http.Request, do func(context.Context, func(string)) (*Deployed, error)) {
+func (a *api) followTo(w http.ResponseWriter, r *http.Request, do func(context.Context, func(string)) (step, error)) {
 	var mu sync.Mutex // progress may come from any goroutine of the backend
 	begun, ended := false, false
 	conn := http.NewResponseController(w)
@@ -445,7 +470,7 @@ func (a *api) followTo(w http.ResponseWriter, r *http.Request, do func(context.C
 		conn.Flush()
 		conn.SetWriteDeadline(time.Time{})
 	}
-	deployed, err := do(r.Context(), func(line string) {
+	last, err := do(r.Context(), func(line string) {
 		mu.Lock()
 		defer mu.Unlock()
 		if !ended {
@@ -455,9 +480,11 @@ func (a *api) followTo(w http.ResponseWriter, r *http.Request, do func(context.C
 	mu.Lock()
 	defer mu.Unlock()
 	ended = true
+	cutOff(r.Context(), err)
 	switch {
 	case err == nil:
-		say(step{Result: "done", Deployed: deployed})
+		last.Result = "done"
+		say(last)
 	case begun:
 		say(step{Error: err.Error()})
 	default:

@@ -41,8 +41,9 @@ type BuildStatus struct {
 	Reason        string    `json:"reason"`
 	Release       string    `json:"release"`
 	Pid           int       `json:"pid"`
-	Since         time.Time `json:"since"` // when the serving generation took over; zero: nothing serves
-	Restarts      int       `json:"restarts"`
+	Since         time.Time `json:"since"`    // when the serving generation took over; zero: nothing serves
+	Restarts      int       `json:"restarts"` // all of them, those that a person asked for included
+	ByHand        int       `json:"restarts_by_hand"`
 	LastExit      string    `json:"last_exit"`
 	Socket        string    `json:"socket"`
 	Location      string    `json:"location"`
@@ -53,11 +54,16 @@ type BuildStatus struct {
 	Warnings      []string  `json:"warnings,omitempty"`       // what should be changed although it works
 	NextTry       time.Time `json:"next_try,omitzero"`        // when something that failed is tried again by itself
 	Proving       string    `json:"proving,omitempty"`        // release that is being checked before it takes over
+	ProvingSince  time.Time `json:"proving_since,omitzero"`   // since when
+	Pinned        bool      `json:"pinned"`                   // somebody rolled back to what serves: it does until the inputs change, or a rebuild
+	Failed        *Failed   `json:"failed,omitempty"`         // what is newer and does not serve; nil: nothing
+	Remedy        string    `json:"remedy,omitempty"`         // what to do about it, in a sentence; "": nothing is needed
 	Releases      []string  `json:"releases"`                 // kept, oldest first
 	Commit        *Commit   `json:"commit,omitempty"`         // that the release was made at; nil: not known
 	Memory        uint64    `json:"memory"`                   // bytes in RAM of the server's tree; 0: nothing is running, or not known
 	CPU           float64   `json:"cpu"`                      // of one core, lately
 	Queue         int       `json:"queue"`                    // clients waiting to be accepted; -1: not known
+	Requests      *Traffic  `json:"requests,omitempty"`       // of the last half minute; nil: the front passes it none, or that is not known yet
 	Sandbox       bool      `json:"sandbox"`                  // whether what serves is in one
 	Limits        Limits    `json:"limits"`                   // of what serves
 
@@ -68,6 +74,14 @@ type BuildStatus struct {
 	Schedules []ScheduleStatus `json:"schedules"`       // in the order of the file
 
 	Elsewhere *Elsewhere `json:"elsewhere,omitempty"` // nil: this host does everything
+}
+
+// Failed is what was to serve and does not: a release that was not made, or one that did not pass its check.
+type Failed struct {
+	Release string    `json:"release,omitempty"` // "": none was made
+	Step    string    `json:"step,omitempty"`    // of the attempt that made none, where it is known
+	At      time.Time `json:"at,omitzero"`       // of the last failure; zero: not known
+	Tries   int       `json:"tries"`             // failures in a row; 0: not known
 }
 
 // Elsewhere is what of a build another host does, as once_on says.
@@ -149,6 +163,15 @@ type Sample struct {
 	CPU     float64   `json:"cpu"`             // of one core
 	Queue   int       `json:"queue"`           // clients waiting; -1: not known
 	Latency *float64  `json:"latency_seconds"` // mean of the health probes since the previous sample; null: there was none
+
+	Requests *Traffic `json:"requests,omitempty"` // since the previous sample; nil: the front passes it none
+}
+
+// Traffic is what the front passed to a build in a while.
+type Traffic struct {
+	Rate   float64  `json:"per_second"`
+	Errors float64  `json:"errors_per_second"` // responses 5xx
+	P95    *float64 `json:"p95_seconds"`       // 95 of 100 responses began at least as soon; null: there was none
 }
 
 // ReleaseStatus is a release that is kept.
@@ -164,6 +187,8 @@ type ReleaseStatus struct {
 	Commit  *Commit  `json:"commit,omitempty"`  // of the source when it was made; nil: not known
 	By      string   `json:"by,omitempty"`      // the person who asked for it; "": an edit did, or nobody is known
 	Because []string `json:"because,omitempty"` // what had changed since the release before
+
+	Steps []StepTook `json:"steps,omitempty"` // by which it was made
 }
 
 // Commit is what a source's checkout was at when a release was made of it. Its texts are other
@@ -175,6 +200,19 @@ type Commit struct {
 	Author  string    `json:"author"`
 	Time    time.Time `json:"time,omitzero"`
 	Changed int       `json:"changed"` // files of the release that were not as committed
+}
+
+// Outcome is what has come of an action beside its result.
+type Outcome struct {
+	Already    bool        `json:"already,omitempty"`     // the result held before: nothing was done
+	RolledBack *RolledBack `json:"rolled_back,omitempty"` // of a rollback
+}
+
+// RolledBack is which release came in the place of which.
+type RolledBack struct {
+	From  string    `json:"from"` // the one that served; "": none did
+	To    string    `json:"to"`
+	Built time.Time `json:"built,omitzero"` // when To was made; zero: not known
 }
 
 // Deployed is what has come of a deploy.
@@ -240,6 +278,12 @@ func (s Status) MarshalJSON() ([]byte, error) {
 func (b BuildStatus) normal() BuildStatus {
 	b.Since = b.Since.UTC().Truncate(time.Second)
 	b.NextTry = b.NextTry.UTC().Truncate(time.Second)
+	b.ProvingSince = b.ProvingSince.UTC().Truncate(time.Second)
+	if b.Failed != nil {
+		failed := *b.Failed
+		failed.At = failed.At.UTC().Truncate(time.Second)
+		b.Failed = &failed
+	}
 	if b.Releases == nil {
 		b.Releases = []string{}
 	}
@@ -324,6 +368,13 @@ func (d Deployed) MarshalJSON() ([]byte, error) {
 		d.Doubts = []string{}
 	}
 	return json.Marshal(plain(d))
+}
+
+// MarshalJSON keeps the promise about the time.
+func (r RolledBack) MarshalJSON() ([]byte, error) {
+	type plain RolledBack
+	r.Built = r.Built.UTC().Truncate(time.Second)
+	return json.Marshal(plain(r))
 }
 
 // MarshalJSON keeps the promise about the time.

@@ -81,14 +81,8 @@ const errNotHere = "commands are run over the control socket only"
 
 // run starts a command and attends it.
 func (a *api) run(w http.ResponseWriter, r *http.Request, name string) {
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", "POST")
-		refuse(w, http.StatusMethodNotAllowed, r.URL.Path+" takes POST")
-		return
-	}
-	ctx, err := a.guard(r.Context(), true)
-	if err != nil {
-		refuse(w, http.StatusForbidden, err.Error())
+	ctx, ok := a.permitted(w, r, http.MethodPost, true)
+	if !ok {
 		return
 	}
 	conn := http.NewResponseController(w)
@@ -187,8 +181,8 @@ func cutOff(ctx context.Context, err error) {
 }
 
 // Run has a command run and returns how it ended. The streams are its input, output and error output,
-// and stay the caller's. started is told of it once it is running. Where the supervisor ends before it, the error wraps
-// ErrBrokeOff: the command goes on for some seconds, for Attend.
+// and stay the caller's. started is told of it once it is running. Where the supervisor ends before it,
+// the error wraps ErrBrokeOff: the command goes on for some seconds, for Attend.
 func (c Client) Run(ctx context.Context, name string, r RunRequest, started func(TaskStatus)) (TaskStatus, error) {
 	text, err := json.Marshal(r)
 	if err != nil {

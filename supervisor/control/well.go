@@ -45,6 +45,18 @@ func (s Status) NotServing() []string {
 	return all
 }
 
+// Failing says that a build needs somebody's eye: it does not serve although it should, or not as it should, or
+// what is newer than what serves failed. One that was stopped, or that is only on its way, does not.
+func (b BuildStatus) Failing() bool {
+	switch b.State {
+	case StateUnhealthy, StateBackoff, StateFailed:
+		return true
+	case StateRunning:
+		return len(b.unwell()) > 0
+	}
+	return b.BuildError != ""
+}
+
 func (b BuildStatus) unwell() (all []string) {
 	switch {
 	case b.State != StateRunning:

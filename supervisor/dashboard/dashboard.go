@@ -27,10 +27,19 @@ func New(o Options) http.Handler {
 		Options: o, files: map[string]file{},
 		access: access{read: o.Read, write: o.Write, cookie: o.Cookie, wrong: make(chan struct{}, wrongAtOnce)},
 	}
-	for path, name := range map[string]string{"/": "index.html", "/app.js": "app.js", "/style.css": "style.css", "/icon.svg": "icon.svg"} {
+	entries, err := files.ReadDir("page")
+	if err != nil {
+		panic(err) // they are embedded
+	}
+	for _, e := range entries {
+		name := e.Name()
 		text, err := files.ReadFile("page/" + name)
 		if err != nil {
-			panic(err) // they are embedded
+			panic(err)
+		}
+		path := "/" + name
+		if name == "index.html" {
+			path = "/"
 		}
 		d.files[path] = file{text: text, kind: kinds[name[strings.LastIndexByte(name, '.'):]]}
 	}

@@ -31,6 +31,9 @@ func Look(ctx context.Context, c *config.Config, environ []string) (wrong, warni
 				wrong = append(wrong, c.Wrong(b.Name, "collectstatic", "the build's user may not write to STATIC_ROOT, %s: see the rights of %s", root, at))
 			}
 		}
+		if !c.Refused(b.Name, "app_dir", "settings_dir") {
+			wrong = append(wrong, seen.Placeholders()...)
+		}
 		wrong = append(wrong, l.interpreter()...)
 		wrong = append(wrong, l.folders()...)
 		wrong = append(wrong, l.programs()...)

@@ -99,6 +99,8 @@ for i in range(400):
 time.sleep(6)
 print(len(held))`)
 			}()
+			// Half as long as the connections are held: how many it gets is for the supervisor to say, so there is
+			// no number to wait for.
 			time.Sleep(3 * time.Second)
 			said, wrong, code := a.CLI("status")
 			<-cmd

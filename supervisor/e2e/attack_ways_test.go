@@ -62,7 +62,8 @@ func (s fourth) does(way, code string) error {
 	return errors.Join(err, os.Chown(path+".new", int(s.one.Uid), int(s.one.Gid)), os.Rename(path+".new", path))
 }
 
-// until waits until a text is there, and returns the last one that was.
+// until waits until a text is there, and returns the last one that was. It looks twenty times a second:
+// what is looked at is often another user's file, of which nothing tells.
 func until(limit time.Duration, what func() string, there func(string) bool) string {
 	for begun := time.Now(); ; time.Sleep(50 * time.Millisecond) {
 		said := what()

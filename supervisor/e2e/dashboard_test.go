@@ -105,6 +105,25 @@ func (p *page) press(keys string) {
 	p.do(chromedp.KeyEvent(keys))
 }
 
+// choose chooses an option of a list.
+func (p *page) choose(list, value string) {
+	p.t.Helper()
+	if _, err := chromedp.Run(p.ctx, chromedp.Evaluate[string](fmt.Sprintf(
+		`(() => { const e = document.querySelector(%q); e.value = %q; e.dispatchEvent(new Event("change")); return e.value })()`, list, value))); err != nil {
+		p.t.Fatalf("in the browser: %v", err)
+	}
+}
+
+// address returns where the page is.
+func (p *page) address() string {
+	p.t.Helper()
+	text, err := chromedp.Run(p.ctx, chromedp.Evaluate[string]("location.href"))
+	if err != nil {
+		p.t.Fatalf("in the browser: %v", err)
+	}
+	return text
+}
+
 // focused returns the label of the element with the keyboard focus.
 func (p *page) focused() string {
 	p.t.Helper()
@@ -143,71 +162,75 @@ func TestDashboardShowsWhatHappensAsItHappens(t *testing.T) {
 	p.wait("#events", "took over")
 
 	// By the keyboard alone: to the details of the first build.
-	for n := 0; !strings.Contains(p.focused(), "build-one Details"); n++ {
-		if n > 10 {
-			t.Fatalf("pressing Tab ten times leads to %q", p.focused())
+	for n := 0; !strings.Contains(p.focused(), "build-one one"); n++ {
+		if n > 20 {
+			t.Fatalf("pressing Tab twenty times leads to %q", p.focused())
 		}
 		p.press("\t")
 	}
 	p.press("\r")
-	p.wait(one+"table", w.WaitState("one", "running").Release)
+	p.wait(one+".deploys", w.WaitState("one", "running").Release)
+	if got := p.address(); !strings.HasSuffix(got, "#one") {
+		t.Errorf("the address of what is open is %q", got)
+	}
 
 	// A crash, without a reload.
-	if got := p.text(one + ".figures"); !strings.Contains(got, "restarts\n0") {
-		t.Errorf("before the crash: %q", got)
+	if got := p.text(one + ".restarts"); got != "0" {
+		t.Errorf("restarts before the crash: %q", got)
 	}
 	old := w.KillTree("one", syscall.SIGKILL)
 	p.wait("#events", "killed by SIGKILL")
-	p.wait(one+".figures", "restarts\n1")
+	p.wait(one+".restarts", "1")
 	w.WaitPid("one", old)
 
 	// One of two server trees is less than all, and not nothing; a process that keeps ending is seen.
 	const three = "#build-three "
-	p.wait(three+".pill", "running")
 	pair := w.WaitStatus("three", "two trees that serve", func(b BuildStatus) bool { return b.Replicas.Ready == 2 })
 	KillAll(t, Tree(pair.Replicas.Pids[1]), syscall.SIGKILL)
 	p.wait(three+".pill.less", "running, 1 of 2")
 	p.wait("#summary", "3 of 3 running, 1 degraded")
-	p.wait(three+".note", "1 of 2 server trees serve")
-	p.do(chromedp.Click(three + ".top button"))
+	p.wait(three+".what", "1 of 2 server trees serve")
+	p.do(chromedp.Click(three + ".name button"))
 	p.wait(three+".processes .bad", "flaky.1 – backoff; starts again at ")
 	p.wait(three+".processes .bad", "last exit: exit")
-	p.do(chromedp.Click(three + ".top button"))
+	p.do(chromedp.Click(three + ".name button"))
 
 	// Without the token there is nothing to press, and nothing that a build printed.
 	if got := p.text(one + "pre"); got != "" {
 		t.Errorf("without the token there is the output %q", got)
 	}
-	if got := p.text(".acts, " + one + "table button"); got != "" {
+	if got := p.text("div.acts, .line .acts button, .deploys button"); got != "" {
 		t.Errorf("without the token there is %q", got)
 	}
 	p.do(chromedp.SendKeys("#token", "a wrong one\r"))
 	p.wait("#toast", "not the token")
 	p.do(chromedp.SendKeys("#token", token+"\r"))
-	p.wait(one+".acts", "Rebuild")
-	p.wait(one+".more", "Booting worker")
+	p.wait(one+"div.acts", "Rebuild")
+	p.wait(one+"pre", "Booting worker")
+	p.wait(three+".line .acts", "Restart")
 
-	// A rebuild, from its button to its running log and the release that takes over.
+	// A rebuild, from its button to the release that takes over, and the log of the build.
 	before := w.WaitState("one", "running").Release
-	p.do(chromedp.Click(one + ".acts button:nth-child(3)"))
+	p.do(chromedp.Click(one + "div.acts button:nth-child(3)"))
 	p.wait("#toast", "one: rebuild begins")
 	after := w.WaitRelease("one", before).Release
-	p.wait(one+"table", after)
+	p.wait(one+".deploys", after)
+	p.wait(one+".deploys", "replaced by "+after)
+	p.choose("#log-one-which", "build")
 	p.wait(one+"pre", "== compile (8 of 8)")
-	p.wait(one+"table", "replaced by "+after)
 
-	p.do(chromedp.Click(one + ".acts button:nth-child(1)"))
+	p.do(chromedp.Click(one + "div.acts button:nth-child(1)"))
 	p.wait("#toast", "one: deploy begins")
 
 	// And back.
-	p.do(chromedp.Click(one + "tbody tr:nth-child(2) button"))
+	p.do(chromedp.Click(one + ".deploys button"))
 	p.wait("#ask", "back to "+before)
 	p.do(chromedp.Click("#ask-yes"))
 	p.wait("#toast", "rollback done")
 	if b := w.WaitState("one", "running"); b.Release != before {
 		t.Errorf("release %s serves after the way back to %s", b.Release, before)
 	}
-	p.wait(one+"table", "rolled back to "+before)
+	p.wait(one+".deploys", "rolled back to "+before)
 
 	// The supervisor is replaced, and dies: the page reconnects automatically.
 	w.Upgrade()

@@ -46,8 +46,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         raise OperationalError("(1045, \"Access denied for user 'one' (using password: tellNobody99)\")")
 `
 
-// TestDoctorFindsBeforehandWhatWouldFail has root look at a build of another user: with its supervisor running, and then with all that
-// makes an attempt or its serving fail.
+// TestDoctorFindsBeforehandWhatWouldFail has root look at a build of another user: with its supervisor
+// running, and then with all that makes an attempt or its serving fail.
 func TestDoctorFindsBeforehandWhatWouldFail(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {

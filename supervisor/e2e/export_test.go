@@ -53,7 +53,7 @@ func TestTheFilesOfAnExportServeAsAPodDoes(t *testing.T) {
 	}
 
 	// The pod's.
-	w.Wrap, w.StartArgs = readOnly, []string{"--prebuilt", pre}
+	w.Wrap, w.StartArgs = readOnly, []string{"--prebuilt", pre, "--print-logs"}
 	w.Env = strings.Split(strings.TrimSpace(secret), "\n")
 	w.Start()
 	if is := w.WaitState("one", "running"); is.Release != release {
@@ -97,6 +97,13 @@ func TestTheFilesOfAnExportServeAsAPodDoes(t *testing.T) {
 	inRelease("b 0027", 3, "one", "env", "A=b", "sh", "-c", "echo $A $(umask); exit 3", "{app}")
 	inRelease("told to end", 7, "--stop-signal", "QUIT", "one", "sh", "-c", `trap "echo told to end; exit 7" QUIT; kill -TERM $PPID; while :; do sleep 0.05; done`)
 	inRelease("", 128+9, "--stop-signal", "TERM", "one", "sh", "-c", "kill -9 $$")
+
+	// What its server prints is in the log of the pod, from the first line to the last.
+	w.WaitLog("Starting gunicorn")
+	w.Stop()
+	if log := w.Log(); !strings.Contains(log, "Shutting down: Master") || strings.Count(log, "Starting gunicorn") != 1 {
+		t.Errorf("the log of the pod has no last words, or first ones twice:\n%s", log)
+	}
 }
 
 // A value comes with a start of the supervisor. Another one is another environment, also for a server

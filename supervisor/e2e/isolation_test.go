@@ -12,7 +12,8 @@ import (
 	"testing"
 )
 
-// intruder tries to read the files and folders, and to connect to the sockets, that it is given line by line, and prints what it could.
+// intruder tries to read the files and folders, and to connect to the sockets, that it is given line by
+// line, and prints what it could.
 const intruder = `
 import os, socket, sys
 for path in sys.stdin.read().splitlines():
@@ -30,8 +31,9 @@ for path in sys.stdin.read().splitlines():
         print(path, e)
 `
 
-// TestUserOfABuildReadsNothingOfAnotherAndDoesNotConnect has two builds as the README's example does: users of their own, and a group for who
-// may connect. What earlier versions left open is closed at the start.
+// TestUserOfABuildReadsNothingOfAnotherAndDoesNotConnect has two builds as the README's example does:
+// users of their own, and a group for who may connect. What earlier versions left open is closed at the
+// start.
 func TestUserOfABuildReadsNothingOfAnotherAndDoesNotConnect(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {

@@ -30,6 +30,7 @@ type Load struct {
 	Body    string        // sent with its Content-Length when not empty
 	Rate    float64       // requests a second; 100 when zero
 	Timeout time.Duration // for one request, from the moment it was due; 20 s when zero
+	Name    string        // on a unix socket, what clients call their own end, with the request's number; it has none when empty
 }
 
 // Outcome is the result of one request.
@@ -195,6 +196,9 @@ func (l Load) shoot(shot *Shot, deadline time.Time) {
 	ctx, cancel := context.WithDeadline(context.Background(), deadline)
 	defer cancel()
 	var dialer net.Dialer
+	if l.Name != "" {
+		dialer.LocalAddr = &net.UnixAddr{Name: fmt.Sprintf("@%s-%d", l.Name, shot.ID), Net: l.Network}
+	}
 	conn, err := dialer.DialContext(ctx, l.Network, l.Addr)
 	if err != nil {
 		shot.Outcome, shot.Err = outcomeOf(err), err

@@ -233,7 +233,7 @@ func cutAfter(w http.ResponseWriter, part string) {
 }
 
 // listenRaw listens on path and accepts no client; with closed, it leaves only the file behind.
-func listenRaw(t *testing.T, path string, backlog int, closed bool) string {
+func listenRaw(t testing.TB, path string, backlog int, closed bool) string {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {

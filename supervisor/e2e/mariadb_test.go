@@ -109,6 +109,15 @@ every = "5s"
 // medctrl, and a user medctrl with the password.
 func mariaDB(t *testing.T, dir, password string) (port, socket string) {
 	t.Helper()
+	if out, err := exec.Command(python, "-c", "import MySQLdb").CombinedOutput(); err != nil {
+		t.Skipf("%s cannot import it: %s", python, lastLines(string(out), 1))
+	}
+	return mariaDBAt(t, dir, password, "127.0.0.1", "127.0.0.1")
+}
+
+// mariaDBAt is mariaDB on another address than loopback, for clients from there: a host, or % for any.
+func mariaDBAt(t *testing.T, dir, password, address, from string) (port, socket string) {
+	t.Helper()
 	daemon := "/usr/sbin/mariadbd" // which is not on every user's PATH
 	if found, err := exec.LookPath("mariadbd"); err == nil {
 		daemon = found
@@ -117,9 +126,6 @@ func mariaDB(t *testing.T, dir, password string) (port, socket string) {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Skip(err)
 		}
-	}
-	if out, err := exec.Command(python, "-c", "import MySQLdb").CombinedOutput(); err != nil {
-		t.Skipf("%s cannot import it: %s", python, lastLines(string(out), 1))
 	}
 	data := filepath.Join(dir, "data")
 	socket = filepath.Join(dir, "s")
@@ -141,7 +147,7 @@ func mariaDB(t *testing.T, dir, password string) (port, socket string) {
 		t.Fatal(err)
 	}
 	defer log.Close() // the server has its own
-	server := exec.Command(daemon, append(common, "--socket="+socket, "--port="+port, "--bind-address=127.0.0.1", "--pid-file="+filepath.Join(dir, "pid"))...)
+	server := exec.Command(daemon, append(common, "--socket="+socket, "--port="+port, "--bind-address="+address, "--skip-name-resolve", "--pid-file="+filepath.Join(dir, "pid"))...)
 	server.Stdout, server.Stderr = log, log
 	server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := StartBound(server); err != nil {
@@ -151,8 +157,8 @@ func mariaDB(t *testing.T, dir, password string) (port, socket string) {
 		server.Process.Kill() // its data goes as well
 		server.Wait()         // it was killed
 	})
-	sql := fmt.Sprintf("CREATE USER medctrl@localhost IDENTIFIED BY '%s'; CREATE USER medctrl@'127.0.0.1' IDENTIFIED BY '%[1]s'; "+
-		"CREATE DATABASE medctrl CHARACTER SET utf8mb4; GRANT ALL ON medctrl.* TO medctrl@localhost, medctrl@'127.0.0.1'", password)
+	sql := fmt.Sprintf("CREATE USER medctrl@localhost IDENTIFIED BY '%s'; CREATE USER medctrl@'%[2]s' IDENTIFIED BY '%[1]s'; "+
+		"CREATE DATABASE medctrl CHARACTER SET utf8mb4; GRANT ALL ON medctrl.* TO medctrl@localhost, medctrl@'%[2]s'", password, from)
 	Eventually(t, patience, "MariaDB", func() (bool, string) {
 		out, err := exec.Command("mariadb", "--no-defaults", "--user=root", "--socket="+socket, "--execute=SELECT 1").CombinedOutput()
 		return err == nil, string(out)

@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// TestWhatIsRemovedOfTheSupervisorsFolderIsMadeAgain removes all that the supervisor keeps for itself, alone and together. What serves serves
-// on, a crash is answered, no second supervisor comes in, and the next one adopts.
+// TestWhatIsRemovedOfTheSupervisorsFolderIsMadeAgain removes all that the supervisor keeps for itself,
+// alone and together. What serves serves on, a crash is answered, no second supervisor comes in, and
+// the next one adopts.
 func TestWhatIsRemovedOfTheSupervisorsFolderIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	w := tinyWorld(t)

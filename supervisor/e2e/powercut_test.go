@@ -15,23 +15,33 @@ import (
 
 // disk is a file system in a file, mounted at a world's root.
 type disk struct {
-	t     *testing.T
+	t     testing.TB
 	image string
 	at    string
 }
 
 // newDisk mounts an empty ext4 at a path, for the root of a world.
-func newDisk(t *testing.T, at string) *disk {
+func newDisk(t testing.TB, at string) *disk {
+	t.Helper()
+	d, why := tryDisk(t, at)
+	if d == nil {
+		t.Skip(why)
+	}
+	return d
+}
+
+// tryDisk is newDisk, or says why there can be none.
+func tryDisk(t testing.TB, at string) (d *disk, why string) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("needs root: it mounts")
+		return nil, "needs root: it mounts"
 	}
 	for _, program := range []string{"mkfs.ext4", "mount", "umount"} {
 		if _, err := exec.LookPath(program); err != nil {
-			t.Skip(err)
+			return nil, err.Error()
 		}
 	}
-	d := &disk{t: t, image: filepath.Join(t.TempDir(), "disk"), at: at}
+	d = &disk{t: t, image: filepath.Join(t.TempDir(), "disk"), at: at}
 	if err := os.WriteFile(d.image, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -43,13 +53,13 @@ func newDisk(t *testing.T, at string) *disk {
 		t.Fatal(err)
 	}
 	if out, err := exec.Command("mount", "-o", "loop", d.image, at).CombinedOutput(); err != nil {
-		t.Skipf("no loop devices here: %v: %s", err, out)
+		return nil, fmt.Sprintf("no loop devices here: %v: %s", err, out)
 	}
 	t.Cleanup(func() {
 		for exec.Command("umount", "--lazy", at).Run() == nil { // until nothing is mounted there
 		}
 	})
-	return d
+	return d, ""
 }
 
 func (d *disk) run(argv ...string) {
@@ -149,12 +159,14 @@ func TestPowerCutAtAnyMomentLeavesAConsistentRoot(t *testing.T) {
 	}
 }
 
-// releasesAreWhole asserts that every release with its final name is complete, and returns 1 if
-// there is one.
-func (w *World) releasesAreWhole(moment string) int {
+func (w *World) releasesAreWhole(moment string) int { return w.wholeReleases("one", moment) }
+
+// wholeReleases asserts that every release of a build with its final name is complete, and returns 1
+// if there is one.
+func (w *World) wholeReleases(name, moment string) int {
 	w.t.Helper()
 	found := 0
-	releases, err := filepath.Glob(filepath.Join(w.Root, "one", "releases", "2*"))
+	releases, err := filepath.Glob(filepath.Join(w.Root, name, "releases", "2*"))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -176,7 +188,7 @@ func (w *World) releasesAreWhole(moment string) int {
 		if err != nil {
 			w.t.Errorf("cut %s: record of release %s: %v", moment, dir, err)
 		}
-		if conf, err := os.ReadFile(filepath.Join(w.Root, "one", "venvs", record.Venv, "pyvenv.cfg")); err != nil || len(conf) == 0 {
+		if conf, err := os.ReadFile(filepath.Join(w.Root, name, "venvs", record.Venv, "pyvenv.cfg")); err != nil || len(conf) == 0 {
 			w.t.Errorf("cut %s: environment of release %s is incomplete: %d bytes, %v", moment, dir, len(conf), err)
 		}
 	}

@@ -135,12 +135,15 @@ func (f *Front) refuseBody(w http.ResponseWriter, r *http.Request, err error) {
 	var large *tooLarge
 	var lack *ownLack
 	w.Header().Set("Connection", "close")
+	to := targetOf(r.Context())
 	switch {
 	case errors.As(err, &large):
+		to.responded(http.StatusRequestEntityTooLarge)
 		http.Error(w, "413 "+err.Error(), http.StatusRequestEntityTooLarge)
 	case errors.As(err, &lack) && !errors.Is(r.Context().Err(), context.Canceled):
 		f.counts.refused.Add(1)
-		f.log.Warn("request refused, its body cannot be kept", "build", targetOf(r.Context()).Build, "error", err)
+		to.responded(http.StatusServiceUnavailable)
+		f.log.Warn("request refused, its body cannot be kept", "build", to.Build, "error", err)
 		w.Header().Set("Retry-After", "5")
 		http.Error(w, "503 too many requests are being sent, try again soon", http.StatusServiceUnavailable)
 	default:

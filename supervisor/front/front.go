@@ -7,8 +7,8 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"strings"
-	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 )
@@ -34,21 +34,7 @@ type Stats struct {
 	Lost     uint64 // answered 502 or 504, or cut off in the response's body: the build broke
 }
 
-type counts struct {
-	requests, unrouted, retried, refused, lost atomic.Uint64
-
-	failed sync.Map // by build: *atomic.Uint64, of its refused and lost
-}
-
-// fail counts a request of a build that was refused or lost.
-func (c *counts) fail(build string, of *atomic.Uint64) {
-	of.Add(1)
-	n, ok := c.failed.Load(build)
-	if !ok {
-		n, _ = c.failed.LoadOrStore(build, new(atomic.Uint64))
-	}
-	n.(*atomic.Uint64).Add(1)
-}
+type counts struct{ requests, unrouted, retried, refused, lost atomic.Uint64 }
 
 // New returns a Front without routes. It keeps bodies in files of folder; "" is the system's folder
 // for temporary files.
@@ -67,9 +53,22 @@ func New(log hclog.Logger, folder string) *Front {
 	return f
 }
 
-// SetRoutes replaces all routes. Requests that are under way keep theirs.
+// SetRoutes replaces all routes. Requests that are under way keep theirs, and a build that is routed
+// still goes on with its counts. It is not called concurrently.
 func (f *Front) SetRoutes(given []Route) {
+	before := map[string]*tally{}
+	for _, r := range *f.table.Load() {
+		before[r.Build] = r.served
+	}
 	table := newRoutes(given)
+	for i := range table {
+		of, known := before[table[i].Build]
+		if !known {
+			of = &tally{}
+			before[table[i].Build] = of
+		}
+		table[i].served = of
+	}
 	f.table.Store(&table)
 }
 
@@ -91,25 +90,24 @@ func (f *Front) Stats() Stats {
 	}
 }
 
-// Failed returns how many requests of a build were refused or lost so far.
-func (f *Front) Failed(build string) uint64 {
-	if n, ok := f.counts.failed.Load(build); ok {
-		return n.(*atomic.Uint64).Load()
-	}
-	return 0
-}
-
 // target is where a request goes; it travels in the request's context.
 type target struct {
 	Route
-	rest string // the escaped path that is passed on
+	rest   string // the escaped path that is passed on
+	served *tally
+
+	// of the goroutine that handles the request
+	passed  time.Time // when it was passed on; zero: it was not
+	counted bool
 }
 
 type targetKey struct{}
 
-func targetOf(ctx context.Context) target {
-	t, _ := ctx.Value(targetKey{}).(target)
-	return t
+func targetOf(ctx context.Context) *target {
+	if t, ok := ctx.Value(targetKey{}).(*target); ok {
+		return t
+	}
+	return &target{}
 }
 
 // ServeHTTP passes one request on.
@@ -121,7 +119,8 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "404 not found", http.StatusNotFound)
 		return
 	}
-	r = r.WithContext(context.WithValue(r.Context(), targetKey{}, target{found, rest}))
+	to := &target{Route: found.Route, rest: rest, served: found.served}
+	r = r.WithContext(context.WithValue(r.Context(), targetKey{}, to))
 	if r.Body != nil && r.Body != http.NoBody {
 		held, kept, err := f.hold(r)
 		if err != nil {
@@ -131,6 +130,7 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer kept.Close() // has no error
 		r = held
 	}
+	to.passed = time.Now()
 	f.proxy.ServeHTTP(w, r)
 }
 
@@ -174,31 +174,40 @@ func (f *Front) rewrite(pr *httputil.ProxyRequest) {
 
 // failed responds to a request that got no response from the build.
 func (f *Front) failed(w http.ResponseWriter, r *http.Request, err error) {
-	build := targetOf(r.Context()).Build
+	to := targetOf(r.Context())
 	var notServing *dialError
 	var fromClient *bodyError
 	var timeout net.Error
 	switch {
 	case errors.As(err, &fromClient):
-		f.log.Debug("client broke off", "build", build, "error", err)
+		f.log.Debug("client broke off", "build", to.Build, "error", err)
+		to.responded(http.StatusRequestTimeout)
 		w.Header().Set("Connection", "close")
 		http.Error(w, "408 the request's body was incomplete", http.StatusRequestTimeout)
 	case r.Context().Err() != nil:
 		// The client has gone, or Serve is cutting off the remaining requests.
+		if ending, ok := r.Context().Value(endingKey{}).(context.Context); ok && ending.Err() != nil {
+			to.responded(http.StatusServiceUnavailable)
+		} else {
+			to.left()
+		}
 		w.Header().Set("Connection", "close")
 		http.Error(w, "503 stopped", http.StatusServiceUnavailable)
 	case errors.As(err, &notServing):
-		f.counts.fail(build, &f.counts.refused)
-		f.log.Debug("request refused", "build", build, "error", err)
+		to.fail(&f.counts.refused)
+		to.responded(http.StatusServiceUnavailable)
+		f.log.Debug("request refused", "build", to.Build, "error", err)
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, "503 the service is starting or stopped, try again soon", http.StatusServiceUnavailable)
 	case errors.As(err, &timeout) && timeout.Timeout():
-		f.counts.fail(build, &f.counts.lost)
-		f.log.Warn("request lost", "build", build, "method", r.Method, "error", err)
+		to.fail(&f.counts.lost)
+		to.responded(http.StatusGatewayTimeout)
+		f.log.Warn("request lost", "build", to.Build, "method", r.Method, "error", err)
 		http.Error(w, "504 the service did not answer in time", http.StatusGatewayTimeout)
 	default:
-		f.counts.fail(build, &f.counts.lost)
-		f.log.Warn("request lost", "build", build, "method", r.Method, "error", err)
+		to.fail(&f.counts.lost)
+		to.responded(http.StatusBadGateway)
+		f.log.Warn("request lost", "build", to.Build, "method", r.Method, "error", err)
 		http.Error(w, "502 the service broke off", http.StatusBadGateway)
 	}
 }
@@ -213,12 +222,14 @@ var sharedHeaders = []string{"Service-Worker-Allowed", "Clear-Site-Data", "Alt-S
 // that breaks off after its head was sent is counted; the client sees the connection break, as it
 // must.
 func (f *Front) modify(resp *http.Response) error {
+	to := targetOf(resp.Request.Context())
+	to.responded(resp.StatusCode)
 	for _, name := range sharedHeaders {
 		resp.Header.Del(name)
 	}
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		f.readAhead(resp)
-		resp.Body = &countedBody{ReadCloser: resp.Body, ctx: resp.Request.Context(), front: f}
+		resp.Body = &countedBody{ReadCloser: resp.Body, ctx: resp.Request.Context(), to: to, front: f}
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ type routes []route
 type route struct {
 	Route
 	segments []string // the location's, unescaped: "/a/b" is ["a", "b"], "/" is none
+	served   *tally   // nil until the table is a Front's
 }
 
 func newRoutes(given []Route) routes {
@@ -33,7 +34,7 @@ func newRoutes(given []Route) routes {
 			segments = strings.Split(trimmed, "/")
 		}
 		r.Location = "/" + strings.Join(segments, "/")
-		table = append(table, route{r, segments})
+		table = append(table, route{Route: r, segments: segments})
 	}
 	slices.SortStableFunc(table, func(a, b route) int { return len(b.segments) - len(a.segments) })
 	return table
@@ -41,19 +42,19 @@ func newRoutes(given []Route) routes {
 
 // find returns the route for an escaped path and the path that is passed on, still escaped: without
 // the location, unless the route keeps it.
-func (t routes) find(path string) (Route, string, bool) {
+func (t routes) find(path string) (route, string, bool) {
 	if !strings.HasPrefix(path, "/") {
-		return Route{}, "", false // "OPTIONS *", CONNECT
+		return route{}, "", false // "OPTIONS *", CONNECT
 	}
 	for _, r := range t {
 		if rest, ok := r.strip(path); ok {
 			if r.Keep {
 				rest = path
 			}
-			return r.Route, rest, true
+			return r, rest, true
 		}
 	}
-	return Route{}, "", false
+	return route{}, "", false
 }
 
 // strip removes the location from path, segment by segment: an escaped slash inside a segment is

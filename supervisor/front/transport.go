@@ -142,6 +142,7 @@ func broken(err error) bool {
 type countedBody struct {
 	io.ReadCloser
 	ctx   context.Context
+	to    *target
 	front *Front
 	ended bool
 }
@@ -151,8 +152,11 @@ func (b *countedBody) Read(p []byte) (int, error) {
 	if err != nil && !b.ended {
 		b.ended = true
 		if err != io.EOF && b.ctx.Err() == nil {
-			b.front.counts.fail(targetOf(b.ctx).Build, &b.front.counts.lost)
-			b.front.log.Warn("response broke off", "build", targetOf(b.ctx).Build, "error", err)
+			b.to.fail(&b.front.counts.lost)
+			if b.to.served != nil {
+				b.to.served.cut.Add(1)
+			}
+			b.front.log.Warn("response broke off", "build", b.to.Build, "error", err)
 		}
 	}
 	return n, err

@@ -40,7 +40,7 @@ var rules = map[string]rule{
 	"root":                           carried,
 	"supervisor.log_level":           kept,
 	"supervisor.log_format":          kept,
-	"supervisor.log_dir":             lost("what the servers print lies in a volume of the pod, and goes with it: `logs` shows it"),
+	"supervisor.log_dir":             lost("what the servers print is in the log of the pod (kubectl logs)"),
 	"supervisor.max_parallel_builds": lost(oneBuild),
 	"supervisor.front":               carried,
 	"supervisor.front_proxies":       lost("a pod believes whatever reaches it from a private network, as only the cluster does: keep others out by a NetworkPolicy"),

@@ -17,7 +17,7 @@ func (b *build) deployment() *node {
 	if port := b.metricsPort(); port > 0 {
 		ports = append(ports, row("name", "metrics", "containerPort", port))
 	}
-	command := []string{"medctrl-supervisor", "-c", b.file(), "--prebuilt", prebuiltDir}
+	command := []string{"medctrl-supervisor", "-c", b.file(), "--prebuilt", prebuiltDir, "--print-logs"}
 	why := []string{b.Name + ".toml is in the image: this one build with root = " + strconv.Quote(rootDir) + ", which is a folder in the volume, as the volume itself is 0777,",
 		"front = \"0.0.0.0:8000\", migrate = false (the Job did). The release was made with the image: a start costs gunicorn's boot."}
 	if b.Plain {

@@ -59,10 +59,10 @@ type Listener struct {
 	closed bool
 }
 
-// Bind makes a listening socket and gives it the name path. A socket that has the name already
-// loses it in the same instant that the new one gets it, unless Options.Yield leaves it the name;
-// anything else under that name is left alone and is an error that wraps fs.ErrExist. The folder must exist. The path may be of
-// any length (supervisor/sockaddr).
+// Bind makes a listening socket and gives it the name path. A socket that has the name already loses it
+// in the same instant that the new one gets it, unless Options.Yield leaves it the name; anything else
+// under that name is left alone and is an error that wraps fs.ErrExist. The folder must exist. The path
+// may be of any length (supervisor/sockaddr).
 //
 // Owner and mode are set between bind(2) and listen(2), while connect(2) still answers
 // ECONNREFUSED, so no client ever gets in with other rights; the process's umask is not touched.

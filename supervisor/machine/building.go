@@ -59,6 +59,7 @@ func (t *turn) buildFailed(e BuildFailed) {
 	if !e.Cancelled {
 		t.BuildErr, t.Final = e.Reason, e.Final
 		t.BuildTry++
+		t.Failed = Failure{At: t.now, Tries: t.BuildTry}
 	}
 	if e.Final && !e.Cancelled {
 		t.BuildTry = 0

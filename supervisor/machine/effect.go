@@ -47,7 +47,8 @@ type (
 		N    int
 		Hung bool
 	}
-	// End tells the whole tree N to end before it returns, and kills it after the grace period. It closes the staging socket, if N had one. The result comes as Ended.
+	// End tells the whole tree N to end before it returns, and kills it after the grace period. It
+	// closes the staging socket, if N had one. The result comes as Ended.
 	End struct{ N int }
 	// Watch starts the health probes of serving tree N.
 	Watch struct{ N int }

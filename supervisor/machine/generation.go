@@ -40,6 +40,7 @@ func (t *turn) swapped(n int) {
 	}
 	t.Gone = ""
 	t.Restarts += b2i(before == t.Proven)
+	t.RestartsByHand += b2i(before == t.Proven && t.Serving.Asked)
 	if t.Serving.Asked {
 		t.replaceProcesses()
 	}
@@ -249,6 +250,7 @@ func (t *turn) candidateFailed(reason string, cause Cause) {
 		told += "; " + outlook
 	}
 	t.note(EventCandidateFailed, c, told)
+	t.Failed = Failure{At: t.now, Tries: max(t.Tries, t.Trial.Faults+t.Trial.Others)}
 	if bad {
 		t.condemn(c.Version, reason)
 		t.Trial = Trial{}
@@ -260,8 +262,8 @@ func (t *turn) candidateFailed(reason string, cause Cause) {
 // one. A single death may have an outside cause.
 const givesWayAfter = 2
 
-// died ends what is left of the serving generation, of which no tree runs any more, and decides when the public listener is served
-// again, and by which version.
+// died ends what is left of the serving generation, of which no tree runs any more, and decides when
+// the public listener is served again, and by which version.
 func (t *turn) died(reason string, clean bool) {
 	g := t.Serving
 	t.Serving, t.Again, t.Lost, t.Alone = Generation{}, false, false, false

@@ -87,6 +87,27 @@ func (s State) IsWell() bool {
 		s.Candidate.N == 0 && !s.Building.Running && s.NeedBuild == NeedNone && s.BuildErr == ""
 }
 
+// IsPinned says that what serves, or is to, was chosen by a rollback: newer inputs, or a rebuild, undo it.
+func (s State) IsPinned() bool {
+	return s.Want == WantServe && s.Release != "" && s.LastBuilt != "" && s.Release != s.LastBuilt && s.rejected() == ""
+}
+
+// Lacking returns the release that is to serve and does not, as it failed its check; "" where none did.
+func (s State) Lacking() string {
+	switch {
+	case s.onTrial():
+		return s.Trial.Version.Release
+	case s.rejected() == "":
+		return ""
+	}
+	for _, release := range []string{s.LastBuilt, s.Release} {
+		if _, bad := s.Bad[Version{Release: release, RunKey: s.RunKey}]; bad {
+			return release
+		}
+	}
+	return ""
+}
+
 // rejected returns why the newest release does not serve and is not tried again, "" if it may.
 func (s State) rejected() string {
 	// The failure may be long past, but the newest release is still not the one that serves.

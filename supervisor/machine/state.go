@@ -54,18 +54,26 @@ type State struct {
 	Lost     bool // it was deleted for good: a new socket has it, and what serves is on the one before
 
 	// Trouble.
-	Failures    int       // deaths of the serving generation since it was last stable
-	RestartAt   time.Time // when the public listener is served again; zero: not waiting
-	Tries       int       // failed candidates since the last success or change
-	CandidateAt time.Time // when the next candidate may start; zero: not waiting
-	Trial       Trial     // of a version that failed and is tried again
-	StableAt    time.Time // when the serving generation counts as stable; zero: it is
-	Fallback    Version   // what to go back to while the serving one is not stable yet
-	Restarts    int
-	LastExit    string
-	Trouble     string // what went wrong last, for people; "" when all is well
+	Failures       int       // deaths of the serving generation since it was last stable
+	RestartAt      time.Time // when the public listener is served again; zero: not waiting
+	Tries          int       // failed candidates since the last success or change
+	CandidateAt    time.Time // when the next candidate may start; zero: not waiting
+	Trial          Trial     // of a version that failed and is tried again
+	StableAt       time.Time // when the serving generation counts as stable; zero: it is
+	Fallback       Version   // what to go back to while the serving one is not stable yet
+	Restarts       int
+	RestartsByHand int // of these, those that a person asked for
+	Failed         Failure
+	LastExit       string
+	Trouble        string // what went wrong last, for people; "" when all is well
 
 	Dead bool // Gone was emitted
+}
+
+// Failure is when an attempt or a candidate failed last, for people.
+type Failure struct {
+	At    time.Time // zero: none did in this run
+	Tries int       // failures in a row
 }
 
 // Want says what a build is meant to do.

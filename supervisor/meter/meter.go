@@ -21,9 +21,11 @@ type Options struct {
 		Usage(ctx context.Context, trees []actor.Tree) ([]world.Usage, error)
 	}
 	Builds func() []*actor.Actor // those that there are now
-	Task   func(func())          // runs a function concurrently
-	Hard   context.Context       // ends looks that nobody waits for
-	Log    hclog.Logger
+	// Requests returns the counts of the builds to which the front passes requests; nil: there is no front.
+	Requests func() []control.Requests
+	Task     func(func())    // runs a function concurrently
+	Hard     context.Context // ends looks that nobody waits for
+	Log      hclog.Logger
 }
 
 // Meters is what is measured of each build. Any goroutine may use it.
@@ -43,12 +45,14 @@ type Reading struct {
 	Memory uint64  // bytes
 	CPU    float64 // cores, since the look before or else since it began to serve
 	Queue  int     // clients waiting; -1: not known
+
+	Traffic *control.Traffic // nil: the front passes it nothing, or that is not known yet
 }
 
 // Of returns what a build used when it was last looked at.
 func (m *Meters) Of(name string) Reading {
 	one := m.of(name)
-	r := Reading{Queue: int(one.queue.Load())}
+	r := Reading{Queue: int(one.queue.Load()), Traffic: one.traffic.Load()}
 	if u := one.usage.Load(); u != nil {
 		r.Memory, r.CPU = u.memory, u.cpu
 	}
@@ -82,10 +86,15 @@ type meter struct {
 	usage atomic.Pointer[usage]
 	queue atomic.Int32 // clients waiting at the last look; -1: not known
 
+	traffic atomic.Pointer[control.Traffic]
+
 	mu      sync.Mutex // guards what follows
 	kept    []control.Sample
 	probes  int // since the last sample
 	latency time.Duration
+
+	requests control.Requests // counts, and when they were taken
+	counted  time.Time
 }
 
 // usage is what the serving tree of a build used when it was looked at.

@@ -24,6 +24,7 @@ func (m *Meters) Sample(ctx context.Context, shown func() bool) {
 	tick := time.NewTicker(sampleEvery)
 	defer tick.Stop()
 	for {
+		m.Traffic(time.Now())
 		if shown() {
 			m.SampleOnce(time.Now())
 		} else {
@@ -44,7 +45,7 @@ func (m *Meters) SampleOnce(now time.Time) {
 	m.Usage(m.Hard)
 	for _, a := range m.Builds() {
 		used := m.Of(a.Name())
-		next := control.Sample{Time: now, Queue: used.Queue}
+		next := control.Sample{Time: now, Queue: used.Queue, Requests: used.Traffic}
 		if a.View().Tree != nil {
 			next.Memory, next.CPU = used.Memory, used.CPU
 		}

@@ -38,15 +38,17 @@ func TestChildWithAStopSignalIsAskedAloneAndOnce(t *testing.T) {
 				t.Error(err)
 			}
 		}
+		adopt := func(k kid, asked bool) {
+			left := tb.Remains(k.Pid(), k.StartTime(), k.tag, os.Geteuid())
+			left.SetStopSignal(unix.SIGUSR1, asked)
+			try(left.Ask())
+			try(left.End(t.Context(), 20*time.Second))
+		}
 		for name, ask := range map[string]func(k kid){
-			"by End":         func(kid) {},
-			"by Ask and End": func(k kid) { try(k.Ask()); try(k.Ask()) },
-			"after it was adopted": func(k kid) {
-				left := tb.Remains(k.Pid(), k.StartTime(), k.tag, os.Geteuid())
-				left.SetStopSignal(unix.SIGUSR1)
-				try(left.Ask())
-				try(left.End(t.Context(), 20*time.Second))
-			},
+			"by End":                          func(kid) {},
+			"by Ask and End":                  func(k kid) { try(k.Ask()); try(k.Ask()) },
+			"after it was adopted":            func(k kid) { adopt(k, false) },
+			"before and after it was adopted": func(k kid) { try(k.Ask()); adopt(k, true) },
 		} {
 			s := sh(t, pool)
 			s.StopSignal = unix.SIGUSR1

@@ -59,11 +59,12 @@ func (c *Child) StopSignal() syscall.Signal {
 	return cmp.Or(c.stop, unix.SIGTERM)
 }
 
-// SetStopSignal sets it, for a child that was adopted.
-func (c *Child) SetStopSignal(sig syscall.Signal) {
+// SetStopSignal sets it, for a child that was adopted. asked says that it got that signal before it was
+// adopted: it does not get it again.
+func (c *Child) SetStopSignal(sig syscall.Signal, asked bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.stop = sig
+	c.stop, c.asked = sig, asked
 }
 
 // Pid is the child's pid, and its group's and session's.

@@ -12,10 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// End ends the child's whole tree and returns when nothing of it runs: SIGTERM to all, with SIGCONT so that
-// what is stopped can finish what it holds (where it has a StopSignal, that to the child alone, and to the
-// rest once it has ended, see Ask); after grace SIGKILL, again and again until no one is left. It also works after the child itself has ended, for what it left behind. With a
-// grace of 0 it kills at once.
+// End ends the child's whole tree and returns when nothing of it runs: SIGTERM to all, with SIGCONT so
+// that what is stopped can finish what it holds (where it has a StopSignal, that to the child alone,
+// and to the rest once it has ended, see Ask); after grace SIGKILL, again and again until no one is
+// left. It also works after the child itself has ended, for what it left behind. With a grace of 0 it
+// kills at once.
 //
 // When ctx ends first, End gives up, kills nothing more and returns an error that wraps ctx.Err;
 // call it again to go on. A process that we have no right to signal, and that does not end, is an

@@ -230,8 +230,8 @@ func (r *procReader) read() (*snapshot, error) {
 }
 
 // carried reads what a process carries, of which s was read before; known is false where it may be
-// other next time, inExec true where it is in the middle of an exec. The cookie is read of those alone whose parent has ended: any other is found by
-// that, unless it carries a tag.
+// other next time, inExec true where it is in the middle of an exec. The cookie is read of those alone
+// whose parent has ended: any other is found by that, unless it carries a tag.
 func (r *procReader) carried(proc int, name string, s stat) (has carried, known, inExec bool) {
 	has.tag, known, inExec = r.tag(proc, name, s)
 	if has.tag == "" && (s.ppid == 1 || s.ppid == os.Getpid()) {

@@ -100,6 +100,51 @@ if os.environ.get("MEDCTRL_STATIC"):
         sys.stderr.write("the application reads static files from STATIC_ROOT: %s\n" % err)
 
 
+def tell_hidden(err):
+    # "raise Unusable() from None" leaves out of the traceback that a database was away, by which the
+    # supervisor knows that another try may succeed. Of what is left out nothing else is shown: it may
+    # have been for a reason.
+    import traceback
+    seen, queue = set(), [(err, False)]
+    while queue:
+        e, left_out = queue.pop()
+        if e is None or id(e) in seen:
+            continue
+        seen.add(id(e))
+        names = [c.__name__ for c in type(e).__mro__]
+        outside = isinstance(e, OSError) or any(
+            word in name for name in names for word in ("DatabaseError", "InterfaceError", "Connection", "Timeout", "AutoReconnect"))
+        if left_out and outside:
+            said = "".join(traceback.format_exception_only(type(e), e))
+            sys.stderr.write("caused by " + " ".join(said.split()) + "\n")
+        queue.append((e.__cause__, left_out))
+        queue.append((e.__context__, left_out or e.__suppress_context__))
+
+
+def worker_exit(server, worker):
+    # gunicorn calls it while the exception is on its way by which a worker could not boot.
+    err = sys.exc_info()[1]
+    if err is not None and not getattr(worker, "booted", True):
+        try:
+            tell_hidden(err)
+        except Exception:  # it is a remark
+            pass
+
+
+def tell_uncaught(hook):
+    # Of the master, which loads the application with --preload.
+    def uncaught(kind, err, trace):
+        hook(kind, err, trace)
+        try:
+            tell_hidden(err)
+        except Exception:
+            pass
+    return uncaught
+
+
+sys.excepthook = tell_uncaught(sys.excepthook)
+
+
 class AnyParent(int):
     # A worker compares this with its parent and leaves when they differ.
     def __ne__(self, other):

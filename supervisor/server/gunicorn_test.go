@@ -100,3 +100,8 @@ func TestExitCodesOfGunicornAreExplained(t *testing.T) {
 		}
 	}
 }
+
+// prepared is how the server of an entry is started from a release.
+func prepared(b *config.Build, environ []string, p Place, owner config.Identity) *Launch {
+	return NewRecipe(Recipe{Entry: b, Environ: environ, Release: &p.Release, Paths: p.Paths, RunKey: p.RunKey, Owner: owner}).Launch()
+}

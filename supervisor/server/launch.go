@@ -54,8 +54,58 @@ func (p Place) braces() config.Braces {
 	return config.Braces{Python: p.Release.Python(), Venv: p.Release.Venv, Release: p.Release.Dir, App: p.App, Data: p.Paths.Data()}
 }
 
-// Launch is all that is needed to start a version again without reading anything: a crash is
-// answered from memory.
+// Recipe is all that is needed to start a version again without reading anything: a crash is
+// answered from memory. What it comes to is worked out at each start and kept by nobody: of a thousand
+// builds that would be a thousand environments.
+type Recipe struct {
+	Entry   *config.Build
+	Environ []string // the build's environment (config.Environ)
+	Release *build.Release
+	Paths   layout.Build
+	RunKey  string
+	Owner   config.Identity // the user and groups it runs as
+	Process *config.Process // nil: the server itself
+	box     *build.Box
+}
+
+// NewRecipe returns r, with what only the disk tells of its sandbox.
+func NewRecipe(r Recipe) *Recipe {
+	r.box = r.place().box(r.Entry, r.Owner)
+	return &r
+}
+
+func (r *Recipe) place() Place {
+	return Place{Release: *r.Release, Paths: r.Paths, RunKey: r.RunKey}.of(r.Entry, r.Owner)
+}
+
+// Launch returns how to start it.
+func (r *Recipe) Launch() *Launch {
+	if r.Process != nil {
+		return prepareProcess(r.Entry, *r.Process, r.Environ, r.place(), r.Owner, r.box)
+	}
+	return prepare(r.Entry, r.Environ, r.place(), r.Owner, r.box)
+}
+
+// Server returns what is known of what it starts.
+func (r *Recipe) Server() Server {
+	if r.Process != nil {
+		return Process{Of: r.Process}
+	}
+	return Of(r.Entry)
+}
+
+// of returns p with what depends on the entry.
+func (p Place) of(b *config.Build, owner config.Identity) Place {
+	p.App, p.GID = p.Release.App(*b), owner.GID
+	return p
+}
+
+// box is what the build's sandbox opens there; nil: it has none.
+func (p Place) box(b *config.Build, owner config.Identity) *build.Box {
+	return p.Release.ServerBox(*b, p.Paths, owner, p.braces())
+}
+
+// Launch is how to start something.
 type Launch struct {
 	Server Server
 	Argv   []string
@@ -81,10 +131,9 @@ const (
 	runKeyKey  = "MEDCTRL_RUN_KEY"
 )
 
-// Prepare returns how to start the server of entry b from a release. environ is the build's
+// prepare returns how to start the server of entry b from a release. environ is the build's
 // environment (config.Environ), owner the user and groups it runs as.
-func Prepare(b *config.Build, environ []string, p Place, owner config.Identity) *Launch {
-	p.App, p.GID = p.Release.App(*b), owner.GID
+func prepare(b *config.Build, environ []string, p Place, owner config.Identity, box *build.Box) *Launch {
 	l := &Launch{
 		Server: Of(b),
 		Env:    append(environment(b, environ, p, owner), runKeyKey+"="+p.RunKey),
@@ -95,7 +144,7 @@ func Prepare(b *config.Build, environ []string, p Place, owner config.Identity) 
 		Umask:  b.Umask,
 
 		NewPrivs: !b.NoNewPrivs, Capable: !b.NoNewPrivs || owner.Capable,
-		Box:    p.Release.ServerBox(*b, p.Paths, owner, p.braces()),
+		Box:    box,
 		Limits: b.Limits,
 	}
 	l.Argv, l.Files = l.Server.Argv(p)

@@ -41,7 +41,7 @@ func TestLaunchIsAllThatAStartNeeds(t *testing.T) {
 	b, p := entry(), place()
 	p.App, p.GID = "", -1 // Prepare's to fill in
 	owner := config.Identity{UID: 1000, GID: 33, Home: "/home/one"}
-	l := Prepare(b, []string{"HOME=/root", "PATH=/bin", "SECRET=x=y"}, p, owner)
+	l := prepared(b, []string{"HOME=/root", "PATH=/bin", "SECRET=x=y"}, p, owner)
 	if l.Dir != p.Release.Dir+"/API" || l.User.UID != 1000 || l.Umask != 0o027 || len(l.Files) != 1 || l.Files[0].GID != 33 || len(l.Argv) != 6 {
 		t.Errorf("%+v", l)
 	}
@@ -64,7 +64,7 @@ func TestHomeThatTheEntryNamesIsKept(t *testing.T) {
 	b := entry()
 	b.Env = map[string]string{"HOME": "/srv"}
 	environ := []string{"HOME=/srv"}
-	l := Prepare(b, environ, place(), config.Identity{UID: -1, GID: -1, Home: "/home/one"})
+	l := prepared(b, environ, place(), config.Identity{UID: -1, GID: -1, Home: "/home/one"})
 	if !slices.Contains(l.Env, "HOME=/srv") || slices.Contains(l.Env, "HOME=/home/one") {
 		t.Errorf("environment %q", l.Env)
 	}

@@ -6,11 +6,12 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
 // Process is a long-running process beside the server, of a table [[build.process]].
-type Process struct{ Of config.Process }
+type Process struct{ Of *config.Process }
 
 // Argv is the command with its braces filled in. manage.py and python are those of the release.
 func (p Process) Argv(at Place) ([]string, []File) {
@@ -44,16 +45,16 @@ const (
 	indexKey   = "MEDCTRL_PROCESS_INDEX"
 )
 
-// PrepareProcess returns how to start instances of a process of entry b from a release. environ is the
+// prepareProcess returns how to start instances of a process of entry b from a release. environ is the
 // build's environment, owner the user and groups it runs as, and p.RunKey identifies the process
 // (config.ProcessKey).
-func PrepareProcess(b *config.Build, of config.Process, environ []string, p Place, owner config.Identity) *Launch {
+func prepareProcess(b *config.Build, of config.Process, environ []string, p Place, owner config.Identity, box *build.Box) *Launch {
 	own := []string{processKey + "=" + of.Name}
 	for _, name := range slices.Sorted(maps.Keys(of.Env)) {
 		own = append(own, name+"="+of.Env[name])
 	}
-	l := PrepareTask(b, environ, p, owner, Once{Argv: of.Command, Braces: true, Env: own})
-	l.Server, l.StopSignal, l.Notify = Process{Of: of}, of.Signal(), of.Ready == config.ReadyNotify
+	l := prepareTask(b, environ, p, owner, Once{Argv: of.Command, Braces: true, Env: own}, box)
+	l.Server, l.StopSignal, l.Notify = Process{Of: &of}, of.Signal(), of.Ready == config.ReadyNotify
 	return l
 }
 

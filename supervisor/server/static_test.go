@@ -17,12 +17,12 @@ func TestServerIsToldWhereItsStaticFilesAre(t *testing.T) {
 	told := func(l *Launch) []string {
 		return slices.DeleteFunc(slices.Clone(l.Env), func(e string) bool { return !strings.HasPrefix(e, "MEDCTRL_STATIC=") })
 	}
-	if got := told(Prepare(entry(), nil, p, config.Identity{})); len(got) > 0 {
+	if got := told(prepared(entry(), nil, p, config.Identity{})); len(got) > 0 {
 		t.Errorf("a release without any: %q", got)
 	}
 	p.Release.StaticRoot = "/var/www/static"
 	want := []string{"MEDCTRL_STATIC=" + p.Release.Dir + "/static-collected"}
-	if got := told(Prepare(entry(), nil, p, config.Identity{})); !slices.Equal(got, want) {
+	if got := told(prepared(entry(), nil, p, config.Identity{})); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }

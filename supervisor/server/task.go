@@ -4,6 +4,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/medctrl/medctrl-supervisor/build"
 	"github.com/medctrl/medctrl-supervisor/config"
 )
 
@@ -18,8 +19,12 @@ type Once struct {
 // environment, user, limits and box, in the same folder. The programs of the release's environment come
 // first in PATH.
 func PrepareTask(b *config.Build, environ []string, p Place, owner config.Identity, o Once) *Launch {
-	l := Prepare(b, environ, p, owner)
-	p.App = p.Release.App(*b)
+	p = p.of(b, owner)
+	return prepareTask(b, environ, p, owner, o, p.box(b, owner))
+}
+
+func prepareTask(b *config.Build, environ []string, p Place, owner config.Identity, o Once, box *build.Box) *Launch {
+	l := prepare(b, environ, p, owner, box)
 	l.Server, l.Files, l.Argv = Command{Entry: b}, nil, o.argv(p)
 	l.Env = withPath(append(l.Env[:len(l.Env):len(l.Env)], o.Env...), filepath.Join(p.Release.Venv, "bin"))
 	return l

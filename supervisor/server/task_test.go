@@ -33,7 +33,7 @@ func TestATaskHasTheServersEnvironmentAndItsOwn(t *testing.T) {
 	t.Parallel()
 	owner := config.Identity{UID: 1000, GID: 33}
 	for environ, path := range map[string]string{"PATH=/bin:/usr/bin": ":/bin:/usr/bin", "PATH=": "", "A=b": ""} {
-		server := Prepare(entry(), []string{environ}, place(), owner)
+		server := prepared(entry(), []string{environ}, place(), owner)
 		l := PrepareTask(entry(), []string{environ}, place(), owner, Once{Argv: []string{"env"}, Env: []string{"TERM=xterm"}})
 		for _, e := range server.Env {
 			if !slices.Contains(l.Env, e) && !strings.HasPrefix(e, "PATH=") {
@@ -52,7 +52,8 @@ func TestATaskHasTheServersEnvironmentAndItsOwn(t *testing.T) {
 func TestAnInstanceOfAProcessKnowsItsNumber(t *testing.T) {
 	t.Parallel()
 	of := config.Process{Name: "worker", Command: []string{"celery", "--hostname", "w{index}@%h"}}
-	l := PrepareProcess(entry(), of, []string{"PATH=/bin"}, place(), config.Identity{UID: -1, GID: -1})
+	at := place()
+	l := NewRecipe(Recipe{Entry: entry(), Environ: []string{"PATH=/bin"}, Release: &at.Release, Paths: at.Paths, Owner: config.Identity{UID: -1, GID: -1}, Process: &of}).Launch()
 	for index, want := range []string{"w0@%h", "w1@%h"} {
 		one := l.Numbered(index)
 		name, number := ProcessOf(one.Env)

@@ -1,24 +1,25 @@
 // Package simulate is a made-up machine for a supervisor to live on, for tests only: the real
 // Supervisor with its real actors, on processes, sockets, a disk and people that are not real.
 //
-// A history is an hour of virtual time (testing/synctest). It begins with a seed, which decides
-// what the machine is like, which builds there are, and what is done to them (plan.go): crashes,
-// hangs, edits, commands, deleted sockets and folders, disks that are full or hang, clocks that are
-// set, upgrades, the supervisor's own death at any effect. After three quarters of it nothing more is done; at the end everything must be as the file
-// says, and after a stop nothing may be left. All along promises are held (model.go, rest.go): who has
-// connected is answered, the public name is there, one tree serves it, a command ends with a truthful
-// result, a crash is answered at once, work is bounded, strangers are left alone, and more.
+// A history is an hour of virtual time (testing/synctest). It begins with a seed, which decides what
+// the machine is like, which builds there are, and what is done to them (plan.go): crashes, hangs,
+// edits, commands, deleted sockets and folders, disks that are full or hang, clocks that are set,
+// upgrades, the supervisor's own death at any effect. After three quarters of it nothing more is done;
+// at the end everything must be as the file says, and after a stop nothing may be left. All along
+// promises are held (model.go, rest.go): who has connected is answered, the public name is there, one
+// tree serves it, a command ends with a truthful result, a crash is answered at once, work is bounded,
+// strangers are left alone, and more.
 //
 // # The parts
 //
-// [World] is the machine, with one lock; what waits, waits outside of it, in virtual time. A site is
-// a build's place on it. Processes form trees (process.go, boot.go), sockets have queues and clients
+// [World] is the machine, with one lock; what waits, waits outside of it, in virtual time. A site is a
+// build's place on it. Processes form trees (process.go, boot.go), sockets have queues and clients
 // (socket.go, client.go), schedules have runs (schedules.go), the disk has records (disk.go), and
 // people are editors (editor.go), operators (operator.go), whoever deletes folders (deletion.go) or
-// sets the clock (clock.go), and whoever does the rest (faults.go). Each step of a build is held against the machine's invariants
-// (invariants.go). An incarnation is one supervisor
-// from its start to its end; its methods are the ports of supervisor.World (machine.go, trees.go,
-// listener.go, release.go, host.go). One that is killed becomes a ghost, see there.
+// sets the clock (clock.go), and whoever does the rest (faults.go). Each step of a build is held
+// against the machine's invariants (invariants.go). An incarnation is one supervisor from its start to
+// its end; its methods are the ports of supervisor.World (machine.go, trees.go, listener.go,
+// release.go, host.go). One that is killed becomes a ghost, see there.
 //
 // # One seed, one story
 //

@@ -73,7 +73,7 @@ func (s *site) ask(action, to string, noWait bool) {
 			d, err = backend.Deploy(inc.life, s.name, !noWait, func(string) {})
 			c.release = d.Release
 		} else {
-			err = backend.Act(inc.life, s.name, action, args, func(string) {})
+			_, err = backend.Act(inc.life, s.name, action, args, func(string) {})
 		}
 		w.mu.Lock()
 		defer w.mu.Unlock()

@@ -4,7 +4,7 @@ package simulate
 
 // usual is how many histories are lived where nobody says how many: with the race detector each
 // takes ten times as long.
-const usual = 60
+const usual = 25
 
 // plantedToo says that planted faults are looked for: not with the race detector, which finds none
 // there and takes minutes.

@@ -236,7 +236,7 @@ func (*runHandle) Unlogged() error { return nil }
 func (*runHandle) Private() string { return "" }
 
 // StopBy changes nothing: they all end by SIGTERM here.
-func (*runHandle) StopBy(syscall.Signal) {}
+func (*runHandle) StopBy(syscall.Signal, bool) {}
 
 func (h *runHandle) Pid() int                  { return h.pid }
 func (h *runHandle) StartTime() uint64         { return h.start }

@@ -47,7 +47,7 @@ func (k trees) Start(st actor.Start, exited func(actor.Exit)) (actor.Tree, serve
 		return nil, nil, err
 	}
 	if p, is := st.Launch.Server.(server.Process); is {
-		return k.startProcess(st, s, n, p.Of, release, exited)
+		return k.startProcess(st, s, n, *p.Of, release, exited)
 	}
 	l, entry := own(st.Listener), st.Launch.Server.(server.Gunicorn).Entry
 	s.started(l.sock, n, max(entry.Replicas, s.last.Replicas)) // an older version gets as many as the file says now
@@ -246,7 +246,7 @@ func (h *handle) Private() string {
 }
 
 // StopBy changes nothing: they all end by SIGTERM here.
-func (h *handle) StopBy(syscall.Signal) {}
+func (h *handle) StopBy(syscall.Signal, bool) {}
 
 // Bound limits nothing either.
 func (k trees) Bound(string, config.Limits, bool) error { return nil }

@@ -26,7 +26,9 @@ type Record struct {
 	FallbackRunKey string            `json:"fallback_run_key,omitempty"`
 	Bad            map[string]string `json:"bad,omitempty"` // releases not to be tried again, and why
 	Trial          *Trial            `json:"trial,omitempty"`
+	Wish           string            `json:"wish,omitempty"` // what somebody asked for that is not done: restart, rebuild or rebuild --fresh
 	Restarts       int               `json:"restarts,omitempty"`
+	RestartsByHand int               `json:"restarts_by_hand,omitempty"` // of these, those that a person asked for
 	LastExit       string            `json:"last_exit,omitempty"`
 	BuildError     string            `json:"build_error,omitempty"`
 	Generations    []Generation      `json:"generations,omitempty"`
@@ -114,6 +116,7 @@ type Generation struct {
 
 	Process string `json:"process,omitempty"` // of which process it is an instance; "" for a server
 	Index   int    `json:"index,omitempty"`   // which one
+	Asked   bool   `json:"asked,omitempty"`   // an instance of a process, which has got its signal to end
 }
 
 // VersionError is about a file that a later supervisor wrote. Nothing is wrong with it.

@@ -82,7 +82,7 @@ func (s *Store) Save(name string, r Record) error {
 	}
 	if info, err := os.Lstat(file); err == nil { // else it is not intact
 		s.mu.Lock()
-		s.left[name] = stampOf(info)
+		s.left[name] = stampOf(info.Sys().(*syscall.Stat_t))
 		s.mu.Unlock()
 	}
 	return nil
@@ -161,11 +161,15 @@ func (s *Store) All() (map[string]Record, error) {
 // Intact reports whether the file of the build called name is as Save left it last: nobody has
 // removed, written or replaced it since.
 func (s *Store) Intact(name string) bool {
-	info, err := os.Lstat(s.file(name))
+	var now syscall.Stat_t // and not os.Lstat, which allocates: all are looked at now and again
+	err := syscall.EINTR
+	for err == syscall.EINTR {
+		err, _ = syscall.Lstat(s.file(name), &now).(syscall.Errno)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	left, ok := s.left[name]
-	return err == nil && ok && left == stampOf(info)
+	return err == 0 && ok && left == stampOf(&now)
 }
 
 // stamp is what the kernel changes whenever a file's contents or mode do.
@@ -175,11 +179,7 @@ type stamp struct {
 	changed  syscall.Timespec
 }
 
-func stampOf(info fs.FileInfo) stamp {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return stamp{}
-	}
+func stampOf(st *syscall.Stat_t) stamp {
 	return stamp{uint64(st.Dev), st.Ino, st.Size, st.Ctim}
 }
 

@@ -3,6 +3,7 @@ package world
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -44,8 +45,8 @@ func setOwnAside(root layout.Root, log hclog.Logger) error {
 	for _, pattern := range []string{root.Events() + "*", filepath.Join(root.State(), "*.json"), filepath.Join(root.MigrationLocks(), "*.json"),
 		// What is being written has another name until then.
 		filepath.Join(root.State(), ".*.new"), filepath.Join(root.Own(), ".*.new"), root.LastGood() + ".new"} {
-		found, globErr := filepath.Glob(pattern)
-		paths, err = append(paths, found...), errors.Join(err, globErr)
+		found, readErr := others(pattern)
+		paths, err = append(paths, found...), errors.Join(err, readErr)
 	}
 	for _, path := range paths {
 		if !strings.Contains(filepath.Base(path), build.Aside) {
@@ -53,4 +54,24 @@ func setOwnAside(root layout.Root, log hclog.Logger) error {
 		}
 	}
 	return err
+}
+
+// others returns what matches a pattern of files and is none. It reads the folder and asks about no
+// file: there are a thousand records of as many builds, and this is looked at now and again.
+func others(pattern string) (paths []string, err error) {
+	folder, name := filepath.Split(pattern)
+	all, err := os.ReadDir(folder)
+	if err != nil {
+		return nil, nil // it is not there yet, or whoever made it unreadable hears of it where it is needed
+	}
+	for _, entry := range all {
+		is, err := filepath.Match(name, entry.Name())
+		if err != nil {
+			return nil, err
+		}
+		if is && !entry.Type().IsRegular() {
+			paths = append(paths, folder+entry.Name())
+		}
+	}
+	return paths, nil
 }

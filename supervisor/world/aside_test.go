@@ -269,3 +269,31 @@ func TestWhatIsInThePlaceOfTheLinkToTheCurrentReleaseIsMovedAside(t *testing.T) 
 		}
 	}
 }
+
+// Of a thousand records none is asked about, only what is no file.
+func TestOnlyWhatIsNoFileIsFoundAmongThem(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	want := map[string]bool{}
+	for what, place := range put {
+		for _, name := range []string{what + ".json", what + ".txt"} {
+			if err := place(filepath.Join(dir, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if what != "file" {
+			want[filepath.Join(dir, what+".json")] = true
+		}
+	}
+	found, err := others(filepath.Join(dir, "*.json"))
+	got := map[string]bool{}
+	for _, path := range found {
+		got[path] = true
+	}
+	if err != nil || !maps.Equal(got, want) {
+		t.Errorf("%v, %v, want %v", got, err, want)
+	}
+	if found, err := others(filepath.Join(dir, "nowhere", "*")); len(found) > 0 || err != nil {
+		t.Errorf("in a folder that is not there: %v, %v", found, err)
+	}
+}

@@ -16,7 +16,10 @@ import (
 )
 
 // files are those on this machine's disk (Files).
-type files struct{ environ []string } // our own, as os.Environ has it
+type files struct {
+	root    string
+	environ []string // our own, as os.Environ has it
+}
 
 // Load reads builds.toml.
 func (files) Load(path string) (*config.Config, error) { return config.Load(path) }
@@ -75,4 +78,4 @@ func (f files) Keep(c *config.Config) error {
 }
 
 // Inputs reads the watched files of an entry.
-func (f files) Inputs(b config.Build) build.Watched { return build.Watch(b, f.environ) }
+func (f files) Inputs(b config.Build) build.Watched { return build.Watch(f.root, b, f.environ) }

@@ -48,6 +48,7 @@ type LogSink interface {
 // Here locks the root for us and returns the machine we run on as a World. It removes from o.Environ
 // what an earlier supervisor handed over. An error means that nothing was touched.
 func Here(o *Options) (_ *World, err error) {
+	program{builds: len(o.Config.Builds)}.Hurry(true) // before anything is scattered
 	root, log := layout.Root(o.Config.Root), o.Log
 	taken, environ, err := handover.Take(o.Environ)
 	if err != nil {
@@ -121,11 +122,11 @@ func Here(o *Options) (_ *World, err error) {
 	w.Sockets = sockets{root: root, log: log, guard: listener.NewGuard(log.Named("guard")), holder: holder}
 	w.Releases = releases{root: root, Maker: maker}
 	w.Host = host{environ: environ}
-	w.Files = files{environ}
+	w.Files = files{string(root), environ}
 	w.Past = &past{given: given, holder: holder, log: log}
 	w.Control = commands
 	w.Own = &own{root: root, id: w.RootID, lock: lock, commands: commands, watcher: ownWatcher, log: log.Named("own")}
-	w.Program = program{lock: lock, table: table, boxes: boxes, who: o.Config.Custody(), log: log}
+	w.Program = program{builds: len(o.Config.Builds), lock: lock, table: table, boxes: boxes, who: o.Config.Custody(), log: log}
 	w.Upgrader = &upgrader{o: o, lock: lock, given: given, table: table, maker: maker, commands: commands}
 	return w, nil
 }
@@ -192,11 +193,12 @@ func (r *records) Load(name string) (state.Record, bool, error) {
 
 // program is this program itself (Program).
 type program struct {
-	lock  *state.Locked
-	table *process.Table
-	boxes *boxes
-	who   custody.Custody // who may change the folders of logs
-	log   hclog.Logger
+	builds int // of the file at the start
+	lock   *state.Locked
+	table  *process.Table
+	boxes  *boxes
+	who    custody.Custody // who may change the folders of logs
+	log    hclog.Logger
 }
 
 // Close stops watching processes and unlocks the root.
@@ -216,19 +218,20 @@ func (p program) Rotate(ctx context.Context, paths func() []string, changed <-ch
 // Room makes room for n descriptors at once.
 func (program) Room(n int) error { return process.MakeRoom(n) }
 
-// gcPercent trades a little CPU at events, which are rare, for memory, which is used all the time.
-// While the supervisor takes over what an earlier run left, CPU counts more: gcHurry. It is not higher
-// than Go's own value, and not used for longer, because what a larger heap scatters is never all given
-// back: 400 leaves 2 MB more to a supervisor of 60 builds, and spares a tenth of a second of CPU at its
-// start; 100 until all of them serve leaves 17 MB more to one of 1,000.
+// gcPercent trades a little CPU at events, which are rare, for memory, which is used all the time: what
+// a larger heap scatters over it is never all given back. While the supervisor of many builds takes over
+// what an earlier run left, CPU counts more: gcHurry. It is not higher than Go's own value, and not used
+// for longer: 100 until all of 1,000 serve leaves 17 MB more. Of fewer builds than manyBuilds there is
+// little to save, and it would scatter what is kept over the 4 MB that Go begins with.
 const (
-	gcHurry   = 100
-	gcPercent = 25
+	gcHurry    = 100
+	gcPercent  = 10
+	manyBuilds = 200
 )
 
 // Hurry trades memory for CPU while it is on.
-func (program) Hurry(on bool) {
-	if on {
+func (p program) Hurry(on bool) {
+	if on && p.builds >= manyBuilds {
 		debug.SetGCPercent(gcHurry)
 	} else {
 		debug.SetGCPercent(gcPercent)

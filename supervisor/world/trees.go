@@ -53,8 +53,8 @@ func (t tree) Signal(sig syscall.Signal) error { return t.SignalTree(sig) }
 // Terminate asks the main process and its group to end, or the main process alone (StopBy).
 func (t tree) Terminate() error { return t.Ask() }
 
-// StopBy sets the signal that asks the main process alone to end.
-func (t tree) StopBy(sig syscall.Signal) { t.SetStopSignal(sig) }
+// StopBy sets the signal that asks the main process alone to end, and whether it has got it.
+func (t tree) StopBy(sig syscall.Signal, asked bool) { t.SetStopSignal(sig, asked) }
 
 // Private is the path of a socket on which only this server takes clients, or "".
 func (t tree) Private() string { return t.private }

@@ -4,13 +4,14 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 )
 
-// Event writes what happened as one line.
-func Event(w io.Writer, e control.Event) error {
-	words := []string{e.Time.Local().Format("2006-01-02 15:04:05.000"), subject(e) + ":", eventName(e)}
+// Event writes what happened as one line, with the time in a zone.
+func Event(w io.Writer, e control.Event, zone *time.Location) error {
+	words := []string{e.Time.In(zone).Format("2006-01-02 15:04:05.000 MST"), subject(e) + ":", eventName(e)}
 	if e.Release != "" {
 		words = append(words, "release "+Clean(e.Release))
 	}

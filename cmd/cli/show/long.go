@@ -15,14 +15,18 @@ import (
 func Long(w io.Writer, d control.BuildDetail, look Look, now time.Time) {
 	l := long{page: newPage(look, now)}
 	b := d.Status
-	l.line(Clean(b.Name) + "  " + l.look.paint(colorOf(b.State), Clean(b.State)) + l.since(b))
-	l.notes(b, true)
+	l.broken(Clean(b.Name) + "  " + l.look.paint(colorOf(b.State), stateOf(b, inDetail, now)))
+	l.notes(b, true, true)
+	l.since(b)
 	l.pair("release", dash(b.Release))
 	if b.Commit != nil {
 		l.pair("commit", Commit(*b.Commit))
 	}
 	if b.Pid != 0 {
-		l.pair("process", fmt.Sprintf("%d, the server's main process; restarts: %d", b.Pid, b.Restarts))
+		l.pair("process", fmt.Sprintf("%d, the server's main process", b.Pid))
+	}
+	if b.Restarts > 0 {
+		l.pair("restarts", fmt.Sprintf("%d automatic, %d by hand", restarts(b), b.ByHand))
 	}
 	if b.Replicas.Want > 1 {
 		l.pair("replicas", fmt.Sprintf("%d of %d server trees serve, their main processes: %s", b.Replicas.Ready, b.Replicas.Want, numbers(b.Replicas.Pids)))
@@ -122,11 +126,10 @@ func lastExit(b control.BuildStatus) string {
 // long is a page about one build.
 type long struct{ page }
 
-func (l *long) since(b control.BuildStatus) string {
-	if b.Since.IsZero() {
-		return ""
+func (l *long) since(b control.BuildStatus) {
+	if !b.Since.IsZero() {
+		l.pair("serving", fmt.Sprintf("for %s, since %s", Span(l.now.Sub(b.Since)), l.clock(b.Since)))
 	}
-	return fmt.Sprintf(" for %s, since %s", Span(l.now.Sub(b.Since)), l.clock(b.Since))
 }
 
 // task says what runs once beside the server.

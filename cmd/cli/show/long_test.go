@@ -27,9 +27,10 @@ func TestLongFormTellsAllOfABuild(t *testing.T) {
 	}
 	d.Status.LastExit = "killed by SIGKILL"
 	d.Status.Sandbox, d.Status.Limits = true, control.Limits{Memory: 512 << 20, CPU: 1.5, Tasks: 200, Nofile: 1}
-	const want = `development  running for 3h12m, since 2026-11-23 08:48:00
+	const want = `development  running
+  serving    for 3h12m, since 2026-11-23 08:48:00 UTC
   release    20261123T090001-1a2b3c
-  process    913, the server's main process; restarts: 0
+  process    913, the server's main process
   uses       123M of memory, 12% of a core
   socket     /opt/medctrl/backend/development/gunicorn.sock, 0 clients waiting
   location   /api
@@ -41,7 +42,7 @@ Releases: go back to one with: medctrl-supervisor rollback --to ID development
     20261123T113000-0a0a0a    30m old  rejected
         not ready within start_timeout (1m0s): 0 of 2 workers have loaded the
         application
-    20261123T090001-1a2b3c   3h0m old  serving since 2026-11-23 09:00:00
+    20261123T090001-1a2b3c   3h0m old  serving since 2026-11-23 09:00:00 UTC
     20261122T090000-2b2b2b   1d3h old  served until 3h0m ago
         replaced by 20261123T090001-1a2b3c
     20261121T090000-3c3c3c   2d3h old  never served
@@ -51,7 +52,7 @@ Last build: failed after 12s, 31m ago
     migrate: exit code 1: OperationalError
 
 Events: the last ones; more: medctrl-supervisor events development
-    2026-11-23 08:00:00  exited  killed by SIGKILL
+    2026-11-23 08:00:00 UTC  exited  killed by SIGKILL
 
 Output: the last lines; more: medctrl-supervisor logs development
     [INFO] Booting worker with pid: 914[2J
@@ -89,7 +90,7 @@ func TestLongFormOfABuildThatDoesNotRun(t *testing.T) {
 		{control.BuildDetail{Status: control.BuildStatus{State: "backoff", LastExit: "exit code 3"}}, "\n  last exit  exit code 3\n"},
 		{control.BuildDetail{Status: control.BuildStatus{State: "backoff", Reason: "release r2 did not take over: exit code 3; last output: KeyError; tried again in 2 s", LastExit: "exit code 3; last output: KeyError"}}, "\n  last exit  exit code 3\n"},
 		{control.BuildDetail{Status: control.BuildStatus{State: "running", LastExit: "exit code 3; last output: KeyError"}}, "\n  last exit  exit code 3; last output: KeyError\n"},
-		{control.BuildDetail{History: []control.ReleaseStatus{{Release: "r1", Built: noon, Since: noon}}}, "served since 2026-11-23 12:00:00"},
+		{control.BuildDetail{History: []control.ReleaseStatus{{Release: "r1", Built: noon, Since: noon}}}, "served since 2026-11-23 12:00:00 UTC"},
 		{control.BuildDetail{LastBuild: &control.BuildResult{Result: "running", Took: 75}}, "Last build: running for 1m15s\n"},
 		{control.BuildDetail{LastBuild: &control.BuildResult{Result: "built", Release: "r1", Took: 7.26}}, "Last build: made r1 in 7.3s\n"},
 	} {

@@ -2,18 +2,24 @@ package show
 
 import (
 	"cmp"
+	"fmt"
 	"strings"
+	"time"
 
 	"github.com/medctrl/medctrl-supervisor/supervisor/control"
 )
 
 // notes writes the lines below a build: what is under way, what is wrong, and what to do. Only
-// where full is set, all that a process printed is among them.
-func (p *page) notes(b control.BuildStatus, full bool) {
+// where full is set, all that a process printed is among them. Where dated is set, the state has said
+// since when something fails.
+func (p *page) notes(b control.BuildStatus, dated, full bool) {
 	if b.Building {
 		p.wrapped("building: " + cmp.Or(b.BuildProgress, "waiting for its turn"))
 	}
-	for _, reason := range reasons(b) {
+	if b.Proving != "" {
+		p.wrapped("checking release " + b.Proving + p.lately(b.ProvingSince))
+	}
+	for _, reason := range p.reasons(b, dated) {
 		if !full {
 			reason = short(reason)
 		}
@@ -22,19 +28,38 @@ func (p *page) notes(b control.BuildStatus, full bool) {
 	for _, warning := range b.Warnings {
 		p.wrapped("warning: " + warning)
 	}
-	if todo := remedy(b); todo != "" {
-		p.wrapped("-> " + todo)
+	if b.Pinned {
+		p.wrapped("pinned: a rollback chose this release; it stays until an input changes, or: medctrl-supervisor rebuild " + b.Name)
+	}
+	if b.Remedy != "" {
+		p.wrapped("-> " + b.Remedy)
 	}
 }
 
+// lately says for how long, and since when.
+func (p *page) lately(since time.Time) string {
+	if since.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf(" for %s, since %s", Span(p.now.Sub(since)), since.In(p.now.Location()).Format("15:04:05 MST"))
+}
+
 // reasons returns why a build is not simply running what its file asks for.
-func reasons(b control.BuildStatus) []string {
+func (p *page) reasons(b control.BuildStatus, dated bool) []string {
 	var all []string
+	failed := ""
+	if f := b.Failed; f != nil && !dated {
+		failed = failure(f, p.now)
+	}
 	if b.Reason != "" {
-		all = append(all, b.Reason)
+		text := b.Reason
+		if f := b.Failed; f != nil && !f.At.IsZero() && !dated && (b.Reason == b.BuildError || f.Release != "" && strings.Contains(b.Reason, f.Release)) {
+			text = Span(p.now.Sub(f.At)) + " ago: " + text
+		}
+		all = append(all, text)
 	}
 	if b.BuildError != "" && b.BuildError != b.Reason {
-		all = append(all, "the last build failed: "+b.BuildError)
+		all = append(all, "the last build failed"+failed+": "+b.BuildError)
 	}
 	return all
 }
@@ -58,37 +83,4 @@ func short(reason string) string {
 		last = lines[len(lines)-2] + ", caused by " + cause // what failed, and why
 	}
 	return what + ": " + last + next
-}
-
-// memberAway says that the reason is one server tree of several, or a process beside the server.
-func memberAway(b control.BuildStatus) bool {
-	return strings.Contains(b.Reason, "server trees serve: ") || strings.HasPrefix(b.Reason, "process ")
-}
-
-// remedy returns what to do about a build, "" where nothing is needed.
-func remedy(b control.BuildStatus) string {
-	const own = "medctrl-supervisor "
-	switch {
-	case b.State == "failed", b.BuildError != "" && !b.Building:
-		still := ""
-		if b.Release != "" {
-			still = "; release " + b.Release + " keeps serving"
-		}
-		return "fix the cause and it is rebuilt automatically" + still + "; to retry now: " + own + "rebuild " + b.Name
-	case b.State == "backoff":
-		return "it is restarted automatically, and at once when its settings are fixed or by: " + own + "restart " + b.Name
-	case b.State == "unhealthy":
-		return "it is replaced automatically if this goes on; to replace it now: " + own + "restart " + b.Name
-	case b.State == "stopped" && b.Reason != "":
-		return own + "start " + b.Name
-	case b.State == "running" && memberAway(b) && b.BuildError == "" && b.NextTry.IsZero():
-		return "clients are served; what does not run is started again automatically, and at once by: " + own + "restart " + b.Name
-	case b.State == "running" && b.Reason != "" && !b.Building && !b.NextTry.IsZero():
-		return "release " + b.Release + " is serving; to try the other now: " + own + "restart " + b.Name
-	case b.State == "running" && strings.HasPrefix(b.Reason, "static files ") && !b.Building:
-		return "release " + b.Release + " is serving; fix the cause, the files are tried again automatically"
-	case b.State == "running" && b.Reason != "" && !b.Building:
-		return "release " + b.Release + " is serving; fix the cause and the next release is tried automatically"
-	}
-	return ""
 }

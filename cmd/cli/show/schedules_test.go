@@ -24,11 +24,11 @@ func TestLongFormTellsOfSchedules(t *testing.T) {
 	const want = `
 Schedules: their output: medctrl-supervisor logs --schedule SCHEDULE development
     sessions           30 2 * * * Europe/Amsterdam  good
-        next in 14h, 2026-11-24 02:00:00
+        next in 14h, 2026-11-24 02:00:00 UTC
         last 9h0m ago: exit code 0 after 1.2s, from r1
           3 sessions[2J
     mail               every 15m                    running
-        next in 5m0s, 2026-11-23 12:05:00
+        next in 5m0s, 2026-11-23 12:05:00 UTC
         last 10m ago: exit code 1 after 1m1s, from r1; the last good one 1h0m
         ago
     report             every 24h                    took too long
@@ -36,7 +36,7 @@ Schedules: their output: medctrl-supervisor logs --schedule SCHEDULE development
         last 1h0m ago: killed by SIGTERM, ended because it took too long after
         1h0m0s; none has ended well
     unseen             every 1h                     ended unseen
-        next in 1h0m, 2026-11-23 13:00:00
+        next in 1h0m, 2026-11-23 13:00:00 UTC
         last 1m0s ago: ended while no supervisor watched, at most 25s after it
         began; none has ended well
     new                @daily

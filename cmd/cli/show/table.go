@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -19,7 +20,9 @@ func Table(w io.Writer, s control.Status, look Look, now time.Time) {
 	t := table{page: newPage(look, now)}
 	if s.Config.Error != "" {
 		headline := s.Config.Path + " has mistakes; the file as it was before stays in force:"
-		t.line(t.look.paint(red, clip(headline, t.look.Columns)))
+		for _, line := range wrap(headline, t.look.Columns) {
+			t.line(t.look.paint(red, line))
+		}
 		for line := range strings.Lines(s.Config.Error) {
 			t.wrapped(line)
 		}
@@ -31,12 +34,13 @@ func Table(w io.Writer, s control.Status, look Look, now time.Time) {
 	io.WriteString(w, t.out.String()) // a terminal that is gone needs no table
 }
 
-// head says in a line what is running, and below it what else is wrong.
+// head says what is running, and below it what else is wrong.
 func (t *table) head(s control.Status, now time.Time) {
 	if s.Version == "" {
 		return // a status of nobody in particular
 	}
-	parts := []string{plural(len(s.Builds), "build"), "supervisor " + Clean(s.Version), "up " + Span(now.Sub(s.Started))}
+	parts := []string{"supervisor " + Clean(s.Version), "up " + Span(now.Sub(s.Started))}
+	parts = append(parts, t.look.counts(s.Builds)...)
 	for name, part := range partsOf(s) {
 		if part.Address != "" && name != "log" {
 			parts = append(parts, name+" "+Clean(part.Address))
@@ -46,7 +50,7 @@ func (t *table) head(s control.Status, now time.Time) {
 		parts = append(parts, "host "+Clean(s.Host))
 		defer t.wrapped("migrations and schedules run on " + Clean(strings.Join(others, ", ")))
 	}
-	t.line(clip(strings.Join(parts, ", "), t.look.Columns))
+	t.parts(parts)
 	for name, part := range partsOf(s) {
 		if part.Trouble != "" {
 			t.wrapped(name + ": " + Clean(part.Trouble))
@@ -72,31 +76,32 @@ func partsOf(s control.Status) iter.Seq2[string, control.Part] {
 }
 
 // table is a page of builds, a row each.
-type table struct {
-	page
-	gap int // between columns
-}
+type table struct{ page }
 
-// cells are what a row has in each column.
-type cells [9]string
-
-// The columns that give way where the terminal is narrow.
+// The columns of the table.
 const (
-	nameColumn     = 0
-	stateColumn    = 1
-	releaseColumn  = 2
-	locationColumn = 8
+	nameColumn = iota
+	stateColumn
+	releaseColumn
+	upColumn
+	restartsColumn
+	memoryColumn
+	cpuColumn
+	waitColumn
+	locationColumn
+	columns
 )
 
-// head names the columns.
-func head() cells {
-	return cells{"NAME", "STATE", "RELEASE", "UP", "RESTARTS", "MEM", "CPU", "WAIT", "LOCATION"}
-}
+// titles are the names of the columns.
+var titles = [columns]string{"NAME", "STATE", "RELEASE", "UP", "RESTARTS", "MEM", "CPU", "WAIT", "LOCATION"}
 
 // alignedRight reports whether a column holds numbers.
 func alignedRight(column int) bool { return column > releaseColumn && column < locationColumn }
 
-// releaseTime is the length of a release's time, its name without the hash.
+// gap is between two columns.
+const gap = 2
+
+// releaseTime is the length of a release's time, its name without the hash, which is enough to name it.
 const releaseTime = len("20261123T090001")
 
 func (t *table) builds(all []control.BuildStatus) {
@@ -104,71 +109,131 @@ func (t *table) builds(all []control.BuildStatus) {
 		t.line("No builds.")
 		return
 	}
-	rows := make([]cells, len(all))
-	var widths [len(cells{})]int
-	for i, name := range head() {
-		widths[i] = len(name)
-	}
-	for n, b := range all {
-		rows[n] = cells{b.Name, b.State, dash(b.Release), t.uptime(b), fmt.Sprint(b.Restarts),
-			memory(b.Memory), share(b), waiting(b.Queue), dash(b.Location)}
-		for i := range rows[n] {
-			rows[n][i] = Clean(rows[n][i])
-			widths[i] = max(widths[i], utf8.RuneCountInString(rows[n][i]))
+	rows := rowsOf(all, t.now)
+	slices.SortStableFunc(rows, func(a, b row) int { return cmp.Compare(a.order, b.order) })
+	l := layoutOf(rows, t.look.Columns)
+	t.line(l.titles())
+	for _, r := range rows {
+		for _, line := range l.lines(r, t.look) {
+			t.line(line)
 		}
-	}
-	t.fit(&widths)
-	for n := range rows {
-		if release := &rows[n][releaseColumn]; widths[releaseColumn] == releaseTime && len(*release) > releaseTime {
-			*release = (*release)[:releaseTime]
-		}
-	}
-	t.row(head(), widths, "")
-	for n, b := range all {
-		t.row(rows[n], widths, b.State)
-		t.notes(b, false)
+		t.notes(r.of, l.state == inDetail, false)
 	}
 }
 
-// fit narrows columns until a row is no wider than the page: releases lose their hash first, then
-// the gap between columns shrinks, then one column after the other gives way.
-func (t *table) fit(widths *[len(cells{})]int) {
-	total := 0
-	for _, w := range widths {
-		total += w
+// row is a build's line, with what each column may show.
+type row struct {
+	of     control.BuildStatus
+	cells  [columns]string
+	states [inDetail + 1]string
+	order  int // those that need somebody's eye first
+}
+
+func rowsOf(all []control.BuildStatus, now time.Time) []row {
+	rows := make([]row, len(all))
+	for n, b := range all {
+		r := row{of: b, order: 1}
+		if b.Failing() {
+			r.order = 0
+		}
+		r.cells = [columns]string{nameColumn: Clean(b.Name), releaseColumn: Clean(dash(b.Release)), upColumn: uptime(b, now), restartsColumn: strconv.Itoa(restarts(b)),
+			memoryColumn: memory(b.Memory), cpuColumn: share(b), waitColumn: waiting(b.Queue), locationColumn: Clean(dash(b.Location))}
+		for much := range r.states {
+			r.states[much] = stateOf(b, detail(much), now)
+		}
+		rows[n] = r
 	}
-	narrow := func(column, to, by int) {
-		if cut := min(by, widths[column]-to); cut > 0 {
-			widths[column] -= cut
-			total -= cut
+	return rows
+}
+
+// layout is which columns there are, and how wide they are.
+type layout struct {
+	width   [columns]int // none: there is no such column
+	state   detail
+	brief   bool // releases are shown without their hash
+	stacked bool // the state is on a line of its own
+}
+
+// none is the width of a column that is left out.
+const none = -1
+
+// layoutOf returns the layout of a table that fits: what tells least gives way first, as a whole, so that no line is
+// broken and no name is cut.
+func layoutOf(rows []row, room int) layout {
+	var l layout
+	var states [inDetail + 1]int
+	for i, title := range titles {
+		l.width[i] = len(title)
+	}
+	for _, r := range rows {
+		for i, text := range r.cells {
+			l.width[i] = max(l.width[i], utf8.RuneCountInString(text))
+		}
+		for much, text := range r.states {
+			states[much] = max(states[much], len(titles[stateColumn]), utf8.RuneCountInString(text))
 		}
 	}
-	gaps := len(widths) - 1
-	t.gap = 2
-	if total+t.gap*gaps > t.look.Columns {
-		narrow(releaseColumn, releaseTime, widths[releaseColumn]) // the whole hash: half of one is of no use
-	}
-	if total+t.gap*gaps > t.look.Columns {
-		t.gap = 1
-	}
-	total += t.gap * gaps
-	for _, s := range []struct{ column, to int }{
-		{releaseColumn, releaseTime}, {locationColumn, 8}, {nameColumn, 8}, {locationColumn, 2}, {releaseColumn, 7},
+	say := func(much detail) func() { return func() { l.state, l.width[stateColumn] = much, states[much] } }
+	without := func(column int) func() { return func() { l.width[column] = none } }
+	say(inDetail)()
+	for _, narrower := range []func(){
+		say(inShort),
+		func() { l.brief, l.width[releaseColumn] = true, min(l.width[releaseColumn], releaseTime) },
+		without(waitColumn), without(cpuColumn), without(locationColumn), without(memoryColumn),
+		say(inAWord), without(restartsColumn), without(releaseColumn), without(upColumn),
+		func() { l.stacked, l.width[stateColumn] = true, none },
 	} {
-		narrow(s.column, s.to, total-t.look.Columns)
+		if l.total() <= room {
+			break
+		}
+		narrower()
 	}
+	return l
 }
 
-func (t *table) row(texts cells, widths [len(cells{})]int, state string) {
+func (l *layout) total() int {
+	total := -gap
+	for _, w := range l.width {
+		if w != none {
+			total += w + gap
+		}
+	}
+	return total
+}
+
+func (l *layout) titles() string { return l.join(titles, "") }
+
+// lines returns the line of a build; where its state has no room beside the name, it is a second one.
+func (l *layout) lines(r row, look Look) []string {
+	cells, color := r.cells, ""
+	cells[stateColumn] = r.states[l.state]
+	if release := &cells[releaseColumn]; l.brief && len(*release) > releaseTime {
+		*release = (*release)[:releaseTime]
+	}
+	if look.Color {
+		if color = colorOf(r.of.State); color == green && r.order == 0 {
+			color = yellow
+		}
+	}
+	lines := []string{l.join(cells, color)}
+	if l.stacked {
+		lines = append(lines, "  "+look.paint(color, cells[stateColumn]))
+	}
+	return lines
+}
+
+func (l *layout) join(texts [columns]string, color string) string {
 	var line strings.Builder
 	for i, text := range texts {
-		if i > 0 {
-			line.WriteString(strings.Repeat(" ", t.gap))
+		if l.width[i] == none {
+			continue
 		}
-		text = clip(text, widths[i])
-		pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(text))
-		if i == stateColumn && state != "" {
-			text = t.look.paint(colorOf(state), text)
+		if i > 0 {
+			line.WriteString(strings.Repeat(" ", gap))
+		}
+		pad := strings.Repeat(" ", l.width[i]-utf8.RuneCountInString(text))
+		if i == stateColumn && color != "" {
+			text = color + text + plain
 		}
 		if alignedRight(i) {
 			text = pad + text
@@ -177,7 +242,7 @@ func (t *table) row(texts cells, widths [len(cells{})]int, state string) {
 		}
 		line.WriteString(text)
 	}
-	t.line(strings.TrimRight(line.String(), " "))
+	return strings.TrimRight(line.String(), " ")
 }
 
 func colorOf(state string) string {
@@ -193,11 +258,11 @@ func colorOf(state string) string {
 }
 
 // uptime returns how long the generation has been serving.
-func (t *table) uptime(b control.BuildStatus) string {
+func uptime(b control.BuildStatus, now time.Time) string {
 	if b.Since.IsZero() {
 		return "-"
 	}
-	return Span(t.now.Sub(b.Since))
+	return Span(now.Sub(b.Since))
 }
 
 // memory returns a size in at most four characters.

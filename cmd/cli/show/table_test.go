@@ -12,26 +12,34 @@ import (
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
+// remedied gives builds the remedies that a supervisor sends.
+func remedied(all ...control.BuildStatus) []control.BuildStatus {
+	for i, b := range all {
+		all[i].Remedy = control.Remedy(b)
+	}
+	return all
+}
+
 func sampleStatus() control.Status {
-	return control.Status{Builds: []control.BuildStatus{
+	return control.Status{Builds: remedied([]control.BuildStatus{
 		{Name: "development", State: "running", Release: "20261123T090001-1a2b3c", Since: noon.Add(-3*time.Hour - 12*time.Minute), Location: "/api", Healthy: true, Pid: 913,
 			Socket: "/opt/medctrl/backend/development/gunicorn.sock", Memory: 123 << 20, CPU: .12},
 		{Name: "testing", State: "backoff", Release: "20261123T090002-1a2b3c", Restarts: 7, Location: "/testapi",
 			Reason: "exit code 3, next start in 8s:\nModuleNotFoundError: No module named 'rest_framework'\x1b[2J"},
 		{Name: "fresh", State: "building", Building: true, BuildProgress: "install (4 of 8, 3.2s)", Queue: -1},
-	}}
+	}...)}
 }
 
 func TestTableTellsWhatIsWrongAndWhatToDo(t *testing.T) {
 	t.Parallel()
-	const want = `NAME        STATE    RELEASE            UP RESTARTS  MEM CPU WAIT LOCATION
-development running  20261123T090001 3h12m        0 123M 12%    0 /api
-testing     backoff  20261123T090002     -        7    -   -    0 /testapi
+	const want = `NAME         STATE     RELEASE             UP  RESTARTS   MEM  CPU  LOCATION
+testing      backoff   20261123T090002      -         7     -    -  /testapi
     exit code 3, next start in 8s:
     ModuleNotFoundError: No module named 'rest_framework'[2J
     -> it is restarted automatically, and at once when its settings are fixed or
     by: medctrl-supervisor restart testing
-fresh       building -                   -        0    -   -    - -
+development  running   20261123T090001  3h12m         0  123M  12%  /api
+fresh        building  -                    -         0     -    -  -
     building: install (4 of 8, 3.2s)
 `
 	var b strings.Builder
@@ -43,11 +51,11 @@ fresh       building -                   -        0    -   -    - -
 
 func TestTableSaysWhatAnotherHostDoes(t *testing.T) {
 	t.Parallel()
-	one := control.BuildStatus{Name: "a", State: "running", Elsewhere: &control.Elsewhere{Host: "web-1"}}
-	s := control.Status{Version: "1.0", Host: "web-2", Started: noon, Builds: []control.BuildStatus{one, {Name: "b", State: "running"}, one}}
+	one := control.BuildStatus{Name: "a", State: "running", Healthy: true, Elsewhere: &control.Elsewhere{Host: "web-1"}}
+	s := control.Status{Version: "1.0", Host: "web-2", Started: noon, Builds: []control.BuildStatus{one, {Name: "b", State: "running", Healthy: true}, one}}
 	var b strings.Builder
 	Table(&b, s, Look{Columns: 80}, noon)
-	if want := "3 builds, supervisor 1.0, up 0s, host web-2\n    migrations and schedules run on web-1\nNAME"; !strings.HasPrefix(b.String(), want) {
+	if want := "supervisor 1.0, up 0s, 3 builds: 3 running, host web-2\n    migrations and schedules run on web-1\nNAME"; !strings.HasPrefix(b.String(), want) {
 		t.Errorf("got\n%s", b.String())
 	}
 	b.Reset()
@@ -59,9 +67,9 @@ func TestTableSaysWhatAnotherHostDoes(t *testing.T) {
 
 func TestTableNamesTheMistakeInALine(t *testing.T) {
 	t.Parallel()
-	s := control.Status{Builds: []control.BuildStatus{{Name: "development", State: "running", Release: "20261123T090001-1a2b3c", Since: noon,
+	s := control.Status{Builds: remedied(control.BuildStatus{Name: "development", State: "running", Healthy: true, Release: "20261123T090001-1a2b3c", Since: noon,
 		BuildError: "build step check: exit code 1; last output: File \"/opt/x.py\", line 13, in <module> | import nowhere | " +
-			"ModuleNotFoundError: No module named 'nowhere' (/opt/medctrl/backend/development/build-failed.log)"}}}
+			"ModuleNotFoundError: No module named 'nowhere' (/opt/medctrl/backend/development/build-failed.log)"})}
 	var b strings.Builder
 	Table(&b, s, Look{Columns: 80}, noon)
 	const want = `
@@ -98,7 +106,7 @@ func TestTableFitsItsWidth(t *testing.T) {
 	s.Builds[1].BuildError = "migrate: exit code 1"
 	s.Builds[2].Since = noon.Add(-99*24*time.Hour - 23*time.Hour)
 	s.Config = control.ConfigStatus{Path: "/" + strings.Repeat("p", 200), Error: strings.Repeat("e", 200)}
-	for _, width := range []int{80, 60, 120} {
+	for _, width := range []int{40, 60, 80, 120, 200} {
 		var b strings.Builder
 		Table(&b, s, Look{Columns: width}, noon)
 		for line := range strings.Lines(b.String()) {
@@ -152,7 +160,7 @@ func TestEachStateSaysWhatToDo(t *testing.T) {
 	} {
 		c.build.Name = "one"
 		var b strings.Builder
-		Table(&b, control.Status{Builds: []control.BuildStatus{c.build}}, Look{Columns: 200, Color: true}, noon)
+		Table(&b, control.Status{Builds: remedied(c.build)}, Look{Columns: 200, Color: true}, noon)
 		if notes := strings.SplitAfterN(b.String(), "\n", 3)[2]; !strings.Contains(notes, c.want) || c.want == "" && notes != "" {
 			t.Errorf("%s: %q, want %q", c.build.State, notes, c.want)
 		}
@@ -184,11 +192,11 @@ func TestHeadLineSaysWhatRunsAndWhatElseIsWrong(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	var out strings.Builder
 	Table(&out, control.Status{
-		Version: "1.4.0", Started: now.Add(-50 * time.Hour), Builds: []control.BuildStatus{{Name: "one", State: "running"}},
+		Version: "1.4.0", Started: now.Add(-50 * time.Hour), Builds: []control.BuildStatus{{Name: "one", State: "running", Healthy: true}},
 		Front: control.Part{Address: "127.0.0.1:8080", Trouble: "cannot serve: address in use"},
 		Log:   control.Part{Address: "stderr", Trouble: "nobody has read the log for 3s"},
 	}, Look{Columns: 80}, now)
-	want := "1 build, supervisor 1.4.0, up 2d2h, front 127.0.0.1:8080\n" +
+	want := "supervisor 1.4.0, up 2d2h, 1 build: 1 running, front 127.0.0.1:8080\n" +
 		"    front: cannot serve: address in use\n    log: nobody has read the log for 3s\n"
 	if !strings.HasPrefix(out.String(), want) {
 		t.Errorf("got\n%s\nwant it to begin with\n%s", out.String(), want)

@@ -1,88 +1,7 @@
 "use strict";
-// The page asks the API next to it (v1/…) and draws what it says. Text is only ever
-// set as text: reasons and logs hold what builds printed.
+// The page asks the API next to it (v1/…) and draws what it says: the list of builds, and what happens.
 
-const $ = (id) => document.getElementById(id);
-
-// make builds an element: make("p", {class: "x", onclick: f}, "text", child).
-function make(tag, props, ...children) {
-  const svg = ["svg", "polyline", "polygon", "circle"].includes(tag);
-  const e = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
-  for (const [name, value] of Object.entries(props || {})) {
-    if (name.startsWith("on")) e.addEventListener(name.slice(2), value);
-    else if (value === true) e.setAttribute(name, "");
-    else if (value !== false && value !== undefined) e.setAttribute(name, value);
-  }
-  e.append(...children.filter((c) => c !== null && c !== undefined));
-  return e;
-}
-
-function text(node, value) {
-  if (node.textContent !== value) node.textContent = value;
-}
-
-const page = {
-  builds: new Map(),   // name -> card
-  samples: {},
-  newest: "",          // time of the newest event that was seen
-  seen: new Set(),
-  ahead: 0,            // milliseconds by which the supervisor's clock is ahead of ours
-  following: 0,        // build logs that are streamed
-  key: sessionStorage.getItem("key") || "", // one half of a session; the other is a cookie
-  read: false,         // logs and output are shown
-  write: false,        // builds may be acted on
-};
-
-// --- Words ---------------------------------------------------------------------
-
-const looks = {
-  running: ["good", "●"], stopped: ["off", "■"], building: ["busy", "▲"], starting: ["busy", "▲"], stopping: ["busy", "▼"],
-  unhealthy: ["bad", "✚"], backoff: ["bad", "↻"], failed: ["bad", "✖"],
-};
-
-const degraded = (b) => b.state === "running" && b.replicas.ready < b.replicas.want;
-
-const troubles = new Set(["exited", "build_failed", "candidate_failed", "unhealthy", "gave_way", "out_of_memory", "replica_failed", "process_exited"]);
-
-function span(seconds) {
-  seconds = Math.max(0, Math.floor(seconds));
-  const units = [["d", 86400], ["h", 3600], ["m", 60], ["s", 1]];
-  for (let i = 0; i < units.length; i++) {
-    const [name, size] = units[i];
-    const n = Math.floor(seconds / size);
-    if (n === 0 && i < 3) continue;
-    if (n >= 10 || i === 3) return n + name;
-    const [lower, lowerSize] = units[i + 1];
-    return n + name + Math.floor((seconds % size) / lowerSize) + lower;
-  }
-  return "0s";
-}
-
-const never = (time) => !time || time.startsWith("0001");
-const now = () => Date.now() + page.ahead;
-const began = Date.now();
-const ago = (time) => (never(time) ? "–" : span((now() - Date.parse(time)) / 1000));
-const date = (time) => new Date(time).toLocaleString([], { dateStyle: "medium", timeStyle: "medium", hour12: false });
-const clock = (time) => new Date(time).toLocaleTimeString([], { hour12: false });
-const mega = (bytes) => (bytes ? (bytes >= 1048576000 ? (bytes / 1073741824).toFixed(1) + " GB" : Math.max(1, Math.round(bytes / 1048576)) + " MB") : "–");
-const millis = (s) => (s === null || s === undefined ? "–" : s < 0.0005 ? "0 ms" : s < 1 ? (s * 1000).toFixed(s < 0.01 ? 1 : 0) + " ms" : s.toFixed(1) + " s");
-const words = (event) => event.replaceAll("_", " ");
-
-// commit is a line about a commit; who may only look gets no more than its hash.
-function commit(c) {
-  if (!c) return "";
-  return c.hash.slice(0, 10) + (c.branch ? " on " + c.branch : "") + (c.subject ? ", " + c.subject : "") + (c.author ? " (" + c.author + ")" : "") +
-    (c.changed ? ", " + c.changed + (c.changed === 1 ? " file" : " files") + " changed since" : "");
-}
-
-function remedy(b) {
-  if (b.state === "failed" || (b.build_error && !b.building)) return "Fix what is named and it builds by itself." + (b.release ? " Release " + b.release + " still serves." : "");
-  if (b.state === "backoff") return "It starts again by itself, and at once when its settings are fixed.";
-  if (b.state === "unhealthy") return "It is replaced by itself if that goes on.";
-  return "";
-}
-
-// --- Asking --------------------------------------------------------------------
+// --- Asking the supervisor -----------------------------------------------------
 
 // call asks the API as who we are.
 function call(path, options) {
@@ -117,13 +36,6 @@ async function refresh() {
 let due = 0;
 function soon() { clearTimeout(due); due = setTimeout(refresh, 40); }
 
-async function refreshSamples() {
-  try {
-    page.samples = (await get("samples")).builds;
-    for (const card of page.builds.values()) card.plots(page.samples[card.name] || []);
-  } catch (err) { /* refresh says that the supervisor is away */ }
-}
-
 function link(alive) {
   text($("link"), alive ? "live" : "the supervisor is away, trying again");
   $("link").className = "pill " + (alive ? "good" : "bad");
@@ -150,11 +62,7 @@ async function follow() {
       if (done) break;
       const lines = (rest + value).split("\n");
       rest = lines.pop();
-      for (const line of lines) {
-        if (!line.startsWith("data: ")) continue;
-        const e = JSON.parse(line.slice(6));
-        if (e.event) happened(e); // else we were too slow, and it ends
-      }
+      happened(lines.filter((line) => line.startsWith("data: ")).map((line) => JSON.parse(line.slice(6))).filter((e) => e.event)); // without one we were too slow, and it ends
     }
   } catch (err) { /* said below */ }
   if (stream !== mine) return; // another was begun, or nobody looks
@@ -163,278 +71,249 @@ async function follow() {
   setTimeout(() => { if (stream === mine) follow(); }, 2000);
 }
 
-// happened takes up an event; a stream that begins anew tells all once more.
-function happened(e) {
-  const key = e.time + e.build + e.event + e.pid;
-  if (page.seen.has(key)) return;
-  page.seen.add(key);
+const shownEvents = 100;
+
+// happened takes up events; a stream that begins anew tells all once more.
+function happened(all) {
+  const fresh = [], touched = new Set();
+  for (const e of all) {
+    const key = e.time + e.build + e.event + e.pid;
+    if (page.seen.has(key)) continue;
+    page.seen.add(key);
+    fresh.push(e);
+    touched.add(e.build);
+    if (!page.events.has(e.build)) page.events.set(e.build, []);
+    const own = page.events.get(e.build);
+    own.push(e);
+    if (own.length > 300) own.shift();
+  }
+  if (!fresh.length) return;
   if (page.seen.size > 10000) page.seen = new Set([...page.seen].slice(-5000));
-  const line = words(e.event) + (e.release ? ", release " + e.release : "") + (e.reason ? ": " + e.reason : "");
-  $("events").prepend(make("li", {}, make("time", { datetime: e.time, title: date(e.time) }, clock(e.time)), make("b", {}, e.build), make("span", troubles.has(e.event) ? { class: "trouble" } : {}, (troubles.has(e.event) ? "✖ " : "") + line)));
-  while ($("events").children.length > 100) $("events").lastChild.remove();
-  if (Date.parse(e.time) < began + page.ahead) return; // it was before we looked
-  text($("say"), e.build + ": " + line);
-  soon();
-  const card = page.builds.get(e.build);
-  if (card) card.stale();
+  const line = (e) => words(plain(e.event)) + (e.release ? ", release " + e.release : "") + (e.reason ? ": " + plain(e.reason) : "");
+  $("events").prepend(...fresh.slice(-shownEvents).reverse().map((e) => {
+    const bad = troubles.has(e.event);
+    return make("li", {}, make("time", { datetime: e.time, title: date(e.time) }, clock(e.time)), make("a", { href: "#" + e.build }, e.build), make("span", bad ? { class: "trouble" } : {}, (bad ? "✖ " : "") + line(e)));
+  }));
+  while ($("events").children.length > shownEvents) $("events").lastChild.remove();
+  const live = fresh.filter((e) => Date.parse(e.time) >= began + page.ahead); // the others were before we looked
+  if (live.length) {
+    text($("say"), live[live.length - 1].build + ": " + line(live[live.length - 1]));
+    soon();
+  }
+  for (const name of touched) {
+    const row = page.builds.get(name);
+    if (row) row.stale();
+  }
 }
 
-// --- Drawing -------------------------------------------------------------------
+// --- The list ------------------------------------------------------------------
+
+const columns = [
+  ["state", "State"], ["name", "Build"], ["what", "What"], ["up", "Up"], ["rate", "Req/s"], ["p95", "p95"], ["errors", "5xx/s"],
+  ["cpu", "CPU"], ["mem", "Memory"], ["queue", "Waiting"], ["restarts", "Restarts"],
+];
+
+const titles = { up: "Since what is serving took over", rate: "Requests a second by the front, of the last half minute", p95: "95 of 100 responses began within this time, in the last half minute", errors: "Responses 5xx a second, of the last half minute",
+  cpu: "Of one core", queue: "Clients waiting to be accepted", restarts: "How often what served was replaced, without a new release" };
+
+const table = make("table", { role: "table", "aria-label": "Builds" }, make("colgroup", {}, ...columns.map(([key]) => make("col", { class: key }))),
+  make("thead", { role: "rowgroup", class: "list" }, make("tr", { role: "row", class: "list" }, ...columns.map(([key, head]) => make("th", { scope: "col", role: "columnheader", class: key, title: titles[key] }, head)))));
+
+// fitDetails has the details take the columns that are shown, and no more.
+function fitDetails() {
+  const shown = [...table.querySelectorAll("thead th")].filter((th) => getComputedStyle(th).display !== "none").length;
+  for (const cell of table.querySelectorAll(".more > td")) if (cell.colSpan !== shown) cell.colSpan = shown;
+}
+
+let shows = "all"; // of the chips
+
+function chips(counts) {
+  if (!$("chips").children.length) {
+    for (const [key, label] of [["all", "All"], ["trouble", "Trouble"], ["busy", "Busy"], ["running", "Running"], ["stopped", "Stopped"]]) {
+      $("chips").append(make("button", { type: "button", "data-shows": key, onclick: () => { shows = key; narrow(true); } }, label + " ", make("b")));
+    }
+  }
+  for (const chip of $("chips").children) {
+    const n = counts[chip.dataset.shows] || 0;
+    text(chip.lastChild, String(n));
+    chip.classList.toggle("bad", chip.dataset.shows === "trouble" && n > 0);
+    chip.setAttribute("aria-pressed", String(chip.dataset.shows === shows));
+  }
+}
 
 function draw(status) {
+  page.status = status;
   const builds = status.builds;
   const well = builds.filter((b) => b.state === "running").length;
   const less = builds.filter(degraded).length;
-  text($("summary"), well + " of " + builds.length + " running" + (less ? ", " + less + " degraded" : "") + " · supervisor " + status.version + ", up " + ago(status.started));
-  document.title = (well - less === builds.length ? "" : "(" + (builds.length - well + less) + ") ") + "Builds";
+  text($("summary"), well + " of " + builds.length + " running" + (less ? ", " + less + " degraded" : "") + " · supervisor " + plain(status.version) + ", up " + ago(status.started));
+  const trouble = builds.filter((b) => groups[lookOf(b)[0]] === "trouble").length;
+  document.title = (trouble ? "(" + trouble + ") " : "") + "Builds";
   $("wrong").hidden = !status.config.error;
-  text($("wrong-text"), status.config.error);
-  $("none").hidden = builds.length > 0;
+  text($("wrong-text"), status.config.error.split("\n").map(plain).join("\n"));
+  if (!table.parentNode) $("builds").append(table);
+  table.hidden = $("tools").hidden = builds.length === 0;
+  table.className = builds.length > 20 ? "dense" : "";
+  table.classList.toggle("silent", !builds.some((b) => b.requests));
+  table.classList.toggle("acting", page.write);
   const names = new Set(builds.map((b) => b.name));
-  for (const [name, card] of page.builds) {
-    if (!names.has(name)) { card.close(); card.node.remove(); page.builds.delete(name); }
+  for (const [name, row] of page.builds) {
+    if (!names.has(name)) { row.close(); row.node.remove(); page.builds.delete(name); }
   }
-  builds.forEach((b, i) => {
-    let card = page.builds.get(b.name);
-    if (!card) {
-      card = new Card(b.name);
-      page.builds.set(b.name, card);
-      card.plots(page.samples[b.name] || []);
+  const fresh = [];
+  for (const b of builds) {
+    let row = page.builds.get(b.name);
+    if (!row) {
+      row = new Row(b.name);
+      page.builds.set(b.name, row);
+      fresh.push(row);
     }
-    if ($("builds").children[i] !== card.node) $("builds").insertBefore(card.node, $("builds").children[i] || null);
-    card.draw(b);
-  });
+    row.draw(b);
+  }
+  fitDetails();
+  narrow(fresh.length > 0);
+  if (fresh.length) {
+    if (builds.length === 1 && !location.hash) fresh[0].show();
+    go(false);
+  }
 }
 
-class Card {
+// narrow shows the rows that are wanted, trouble first. While somebody is about to press something
+// in the list, nothing moves there unless they asked for it.
+function narrow(asked) {
+  const builds = page.status ? page.status.builds : [], search = $("filter").value.trim().toLowerCase();
+  const counts = { all: builds.length };
+  for (const b of builds) counts[groups[lookOf(b)[0]]] = (counts[groups[lookOf(b)[0]]] || 0) + 1;
+  chips(counts);
+  let seen = 0;
+  for (const b of builds) {
+    const row = page.builds.get(b.name), has = [b.name, b.location, lookOf(b)[2], b.reason, commit(b.commit)].join(" ").toLowerCase();
+    row.node.hidden = !((shows === "all" || groups[row.kind] === shows) && (!search || has.includes(search)));
+    if (!row.node.hidden) seen++;
+  }
+  text($("shown"), seen === builds.length ? "" : seen + " of " + builds.length + " shown");
+  $("none").hidden = seen > 0;
+  text($("none"), builds.length ? "No build is like that." : "The file names no builds.");
+  if (!asked && (table.matches(":hover") || table.contains(document.activeElement))) return;
+  const rows = builds.map((b) => page.builds.get(b.name)).sort((a, b) => order[a.kind] - order[b.kind]); // sort is stable
+  rows.forEach((row, i) => { if (table.children[i + 2] !== row.node) table.insertBefore(row.node, table.children[i + 2] || null); });
+}
+
+// Row is a build of the list, with its details below while they are open.
+class Row {
   constructor(name) {
     this.name = name;
-    this.open = false;
-    const id = "build-" + name;
-    this.parts = {};
-    const part = (key, node) => (this.parts[key] = node);
-    const figure = (key, label) => make("div", {}, make("dt", {}, label), part(key, make("dd", {}, "–")));
-    const plot = (kind) => make("figure", {}, part(kind, make("svg", { class: "plot " + kind, viewBox: "0 0 120 32", preserveAspectRatio: "none", role: "img" })), part(kind + "Text", make("figcaption")));
-    this.node = make("li", { class: "build", id, "aria-labelledby": id + "-name" },
-      make("div", { class: "top" },
-        make("div", {}, make("h3", { class: "name", id: id + "-name" }, name), part("state", make("span", { class: "pill" })), " ", part("where", make("span", { class: "where" }))),
-        make("dl", { class: "figures" }, figure("release", "release"), figure("up", "serves for"), figure("restarts", "restarts"), figure("mem", "memory"), figure("cpu", "of a core"), figure("queue", "waiting")),
-        plot("memory"), plot("latency"),
-        part("toggle", make("button", { type: "button", "aria-expanded": "false", "aria-controls": id + "-more", "aria-label": "Details of " + name, onclick: () => this.toggle() }, "Details"))),
-      part("note", make("p", { class: "note", hidden: true })),
-      part("progress", make("p", { class: "note", hidden: true })),
-      part("commit", make("p", { class: "where commit", hidden: true })),
-      part("more", make("div", { class: "more", id: id + "-more", hidden: true })));
-    const act = (action, label, danger) => part(action, make("button", { type: "button", class: danger ? "danger" : "", onclick: () => this.act(action) }, label));
-    this.parts.more.append(
-      part("acts", make("div", { class: "acts", hidden: true }, act("deploy", "Deploy"), act("restart", "Restart"), act("rebuild", "Rebuild"), act("start", "Start"), act("stop", "Stop", true))),
-      make("h4", {}, "Releases"), make("div", { class: "scroll" }, part("releases", make("table", { role: "table", "aria-label": "Releases of " + name }))),
-      part("processesHead", make("h4", { hidden: true }, "Processes")), part("processes", make("ul", { class: "processes", hidden: true, "aria-label": "Processes of " + name })),
-      part("schedulesHead", make("h4", { hidden: true }, "Schedules")), part("schedules", make("ul", { class: "schedules", hidden: true, "aria-label": "Schedules of " + name })),
-      make("h4", {}, "Last build"), part("build", make("p")), part("locked", make("p", { class: "where" }, "Logs and output are shown to those who enter the token to read them.")), part("buildLog", make("pre", { class: "log", tabindex: "0", "aria-label": "Log of the last build of " + name })),
-      part("outputHead", make("h4", {}, "Output")), part("output", make("pre", { class: "log", tabindex: "0", "aria-label": "Last output of " + name })));
+    const id = "build-" + name, parts = (this.parts = {});
+    const part = (key, node) => (parts[key] = node);
+    const cell = (key, ...content) => part(key, make("td", { role: "cell", class: key }, ...content));
+    this.line = make("tr", { role: "row", onclick: (e) => { if (!e.target.closest("a, button") && !String(getSelection())) this.toggle(); } },
+      cell("state", part("pill", make("span", { class: "pill" }, part("sign", make("span")), " ", part("word", make("span", { class: "word" }))))),
+      cell("name", make("div", {}, part("toggle", make("button", { type: "button", "aria-expanded": "false", "aria-controls": id + "-more", onclick: () => this.toggle() }, name)), part("where", make("a", { class: "where", target: "_blank", rel: "noopener noreferrer", hidden: true })))),
+      cell("what", make("div", {}, part("reason", make("span")), part("acts", make("span", { class: "acts" })))),
+      ...columns.slice(3).map(([key]) => cell(key)));
+    this.more = make("tr", { role: "row", class: "more", id: id + "-more", hidden: true });
+    this.node = make("tbody", { role: "rowgroup", class: "build", id }, this.line, this.more);
   }
 
   draw(b) {
     this.status = b;
-    const p = this.parts, [kind, icon] = degraded(b) ? ["less", "◐"] : looks[b.state] || ["off", "?"];
-    text(p.state, icon + " " + b.state + (degraded(b) ? ", " + b.replicas.ready + " of " + b.replicas.want : ""));
-    p.state.title = degraded(b) ? b.replicas.ready + " of " + b.replicas.want + " server trees serve" : "";
-    p.state.className = "pill " + kind;
-    text(p.where, b.location || "");
-    text(p.release, b.release ? b.release.slice(0, 15) : "–");
-    p.release.title = b.release + (b.commit ? "\ncommit " + commit(b.commit) : "");
-    p.commit.hidden = !b.commit;
-    text(p.commit, b.commit ? "Commit " + commit(b.commit) : "");
+    const p = this.parts, [kind, sign, state] = lookOf(b);
+    this.kind = kind;
+    this.line.className = "line " + kind;
+    text(p.sign, sign);
+    text(p.word, state);
+    p.pill.title = state;
+    p.pill.className = "pill " + kind;
+    p.where.hidden = !b.location;
+    if (b.location) { text(p.where, b.location); p.where.href = linkTo(b.location); }
+    const why = b.reason || (b.build_error && !b.building ? "build failed: " + b.build_error : "");
+    const gone = (b.processes || []).find(faulty);
+    const what = why || (b.building ? "building: " + (b.build_progress || "waiting for its turn") : b.proving ? "checking " + b.proving : gone ? gone.name + "." + (gone.index + 1) + " is down" + (gone.last_exit ? ": " + gone.last_exit : "") : commit(b.commit) || b.release || "no release yet");
+    text(p.reason, firstLine(what));
+    p.reason.title = plain(what);
+    p.reason.className = "reason" + (groups[kind] === "trouble" ? " why" : "");
     text(p.up, ago(b.since));
-    text(p.restarts, String(b.restarts));
+    p.up.title = b.release ? "release " + b.release : "";
+    const r = b.requests;
+    text(p.rate, r ? rate(r.per_second) : "–");
+    text(p.p95, r ? millis(r.p95_seconds) : "–");
+    text(p.errors, r ? rate(r.errors_per_second) : "–");
+    p.errors.className = "errors" + (r && r.errors_per_second > 0 ? " trouble" : "");
+    text(p.cpu, b.memory ? percent(b.cpu) : "–");
     text(p.mem, mega(b.memory));
-    text(p.cpu, b.memory ? Math.round(100 * b.cpu) + " %" : "–");
     text(p.queue, b.queue < 0 ? "–" : String(b.queue));
-    const why = [b.reason, b.build_error && b.build_error !== b.reason ? "The last build failed: " + b.build_error : "", remedy(b)].filter(Boolean);
-    p.note.hidden = why.length === 0;
-    p.note.className = "note" + (kind === "bad" || b.build_error ? " bad" : "");
-    text(p.note, why.join("\n"));
-    p.progress.hidden = !b.building;
-    text(p.progress, b.building ? "Building: " + (b.build_progress || "waiting for its turn") : "");
-    p.start.disabled = b.state !== "stopped" && b.state !== "backoff" && b.state !== "failed";
-    p.stop.disabled = b.state === "stopped" || b.state === "stopping";
-    p.restart.disabled = !b.release;
-    p.deploy.disabled = b.state === "stopped" || b.state === "stopping";
+    text(p.restarts, String(b.restarts));
     this.allowed();
-    if (this.open && b.building) this.followBuild();
+    if (this.details) this.details.draw(b);
   }
 
-  // allowed shows only what we may see and do.
+  // allowed shows only what we may see and do: in the row what helps where something is wrong.
   allowed() {
-    const p = this.parts;
-    p.acts.hidden = !page.write;
-    p.buildLog.hidden = p.outputHead.hidden = p.output.hidden = !page.read;
-    p.locked.hidden = page.read;
-  }
-
-  plots(all) {
-    this.plot("memory", all.map((s) => s.memory || null), mega, "Memory");
-    this.plot("latency", all.map((s) => s.latency_seconds), millis, "Health probe");
-  }
-
-  plot(kind, values, words, title) {
-    const svg = this.parts[kind], known = values.filter((v) => v !== null);
-    svg.replaceChildren();
-    if (known.length === 0) {
-      svg.setAttribute("aria-label", title + ": nothing is known yet");
-      text(this.parts[kind + "Text"], title + " –");
-      return;
+    const b = this.status, offers = [];
+    if (page.write && groups[this.kind] === "trouble") {
+      if (b.build_error && !b.building) offers.push(["deploy", "Try again"]);
+      if (b.release) offers.push(["restart", "Restart"]);
+      else if (!b.build_error) offers.push(["start", "Start"]);
+      if (older(b)) offers.push(["rollback", "Roll back"]);
     }
-    const most = Math.max(...known), least = Math.min(...known), last = known[known.length - 1];
-    const range = words(least) === words(most) ? "steady" : words(least) + " to " + words(most);
-    svg.setAttribute("aria-label", title + " over the last hour: " + words(last) + " now, " + range);
-    this.parts[kind + "Text"].replaceChildren(make("b", {}, title + " " + words(last)), " ", make("span", {}, range));
-    // The right edge is now, the left an hour ago; a gap breaks the line.
-    const x = (i) => 120 - (values.length - 1 - i), y = (v) => 30 - (28 * v) / (most || 1);
-    let line = [];
-    const flush = () => {
-      if (line.length === 1) svg.append(make("circle", { cx: line[0][0], cy: line[0][1], r: 0.6 }));
-      else if (line.length > 1) {
-        const points = line.map((at) => at[0] + "," + at[1].toFixed(1)).join(" ");
-        svg.append(make("polygon", { points: line[0][0] + ",32 " + points + " " + line[line.length - 1][0] + ",32" }), make("polyline", { points }));
-      }
-      line = [];
-    };
-    values.forEach((v, i) => (v === null ? flush() : line.push([x(i), y(v)])));
-    flush();
+    const drawn = JSON.stringify(offers);
+    if (drawn !== this.offered) {
+      this.offered = drawn;
+      this.parts.acts.replaceChildren(...offers.map(([action, label]) => make("button", { type: "button", "aria-label": label + " " + this.name, onclick: () => this.act(action) }, label)));
+    }
+    if (this.details) this.details.allowed();
   }
 
+  // toggle opens or closes the details, and keeps the address of what is open.
   toggle() {
-    this.open = !this.open;
-    this.parts.toggle.setAttribute("aria-expanded", String(this.open));
-    text(this.parts.toggle, this.open ? "Close" : "Details");
-    this.parts.more.hidden = !this.open;
-    if (this.open) this.detail();
-    else this.close();
-  }
-
-  close() { if (this.stream) this.stream.abort(); this.stream = null; }
-
-  stale() { if (this.open) { clearTimeout(this.due); this.due = setTimeout(() => this.detail(), 60); } }
-
-  async detail() {
-    let d;
-    try { d = await get("builds/" + this.name); } catch (err) { return; }
-    const p = this.parts;
-    this.releases(d.history);
-    const there = d.status.elsewhere || { processes: [], schedules: [] };
-    this.processes(d.status.processes || [], there);
-    this.schedules(d.status.schedules || [], there);
-    this.followBuild();
-    const b = d.last_build;
-    text(p.build, b ? (b.result === "built" ? "made " + b.release : b.result) + " in " + millis(b.took_seconds) + " – " +
-      b.steps.map((s) => s.step + " " + (s.skipped ? "(nothing to do)" : millis(s.took_seconds))).join(" · ") + (b.error && b.error !== this.status.build_error ? "\n" + b.error : "") : "none is known");
-    text(p.output, d.output.join("\n"));
-    p.output.scrollTop = p.output.scrollHeight;
-  }
-
-  // processes says what runs beside the server, an instance a line.
-  processes(all, there) {
-    const p = this.parts;
-    p.processesHead.hidden = p.processes.hidden = all.length + there.processes.length === 0;
-    p.processes.replaceChildren(...all.map((i) => {
-      const lines = [i.state + (i.since ? " for " + ago(i.since) : "")];
-      if (i.next_try) lines.push("starts again at " + clock(i.next_try));
-      lines.push(i.restarts === 1 ? "1 restart" : i.restarts + " restarts");
-      if (i.release && i.release !== this.status.release) lines.push("release " + i.release);
-      if (i.last_exit) lines.push("last exit: " + i.last_exit);
-      return make("li", { class: i.state === "backoff" || i.state === "stopped" ? "bad" : "" }, make("b", {}, i.name + "." + (i.index + 1)), " – " + lines.join("; "));
-    }), ...there.processes.map((name) => make("li", {}, make("b", {}, name), " – runs on " + there.host)));
-  }
-
-  // schedules says when commands run, and how their last runs went.
-  schedules(all, there) {
-    const p = this.parts;
-    p.schedulesHead.hidden = p.schedules.hidden = all.length + there.schedules.length === 0;
-    p.schedules.replaceChildren(...all.map((s) => {
-      const r = s.last;
-      const lines = [s.trouble ? "cannot run: " + s.trouble : s.next ? "next " + new Date(s.next).toLocaleString() : "does not run while the build is as it is"];
-      if (s.running) lines.push(s.running === 1 ? "running" : s.running + " running");
-      if (r) lines.push("last " + ago(r.started) + " ago: " + r.result.replace("_", " ") + ", " + r.exit + (r.result === "unknown" ? ", at most " + millis(r.took_seconds) + " after it began" : " after " + millis(r.took_seconds)));
-      return make("li", { class: r && (r.result === "failed" || r.result === "timed_out") ? "bad" : "" },
-        make("b", {}, s.name), " " + (s.every ? "every " + s.every : s.cron + " " + (s.timezone || "")) + " – " + lines.join("; "),
-        ...(page.read && r && r.output.length ? [make("pre", { class: "log", tabindex: "0", "aria-label": "Output of " + s.name }, r.output.join("\n"))] : []));
-    }), ...there.schedules.map((name) => make("li", {}, make("b", {}, name), " – runs on " + there.host)));
-  }
-
-  // releases draws the history anew where it has changed: who has a button in
-  // focus is not to lose it.
-  releases(history) {
-    const now = JSON.stringify([history, page.write, this.status.state]);
-    if (now === this.drawn) {
-      for (const cell of this.parts.releases.querySelectorAll("[data-age]")) text(cell, ago(cell.dataset.age));
-      return;
-    }
-    this.drawn = now;
-    const focused = document.activeElement && document.activeElement.dataset.release;
-    const heads = ["Release", "Age", "Fate"].map((h) => make("th", { scope: "col", role: "columnheader" }, h));
-    if (page.write) heads.push(make("td", { role: "cell" }));
-    this.parts.releases.replaceChildren(make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, ...heads)),
-      make("tbody", { role: "rowgroup" }, ...history.map((r) => this.release(r))));
-    const again = focused && this.parts.releases.querySelector('[data-release="' + CSS.escape(focused) + '"]');
-    if (again) again.focus();
-  }
-
-  // release is a row. Its roles are said, since a narrow page lays it out as none.
-  release(r) {
-    let fate = "never served";
-    if (r.serves) fate = "serves since " + date(r.since);
-    else if (r.bad) fate = "not taken: " + r.bad;
-    else if (r.until) fate = "served until " + ago(r.until) + " ago: " + r.ended;
-    else if (r.since) fate = "served since " + date(r.since);
-    const back = make("button", { type: "button", "data-release": r.release, "aria-label": "Roll back to " + r.release, onclick: () => this.act("rollback", "?to=" + encodeURIComponent(r.release)) }, "Roll back");
-    const cell = (props, value) => make("td", { role: "cell", ...props }, value);
-    const made = [r.commit ? commit(r.commit) : "", r.because && r.because.length ? "made because: " + r.because.join(", ") : "", r.by ? "asked for by " + r.by : ""].filter(Boolean);
-    const name = make("td", { role: "cell", class: "mono" }, r.release, ...made.map((line) => make("div", { class: "where" }, line)));
-    return make("tr", { role: "row" }, name, cell({ class: "number", "data-age": r.built }, ago(r.built)), cell({}, fate), page.write ? cell({}, r.serves ? null : back) : null);
-  }
-
-  // followBuild shows the log of the last build and goes on with it, or where
-  // another card's is followed already, shows it as it is now.
-  async followBuild() {
-    if (this.stream || document.hidden || !page.read) return;
-    const mine = (this.stream = new AbortController()), log = this.parts.buildLog, follows = page.following < 1;
-    if (follows) page.following++;
-    try {
-      const answer = await call("logs/" + this.name + "?build=1&lines=200&follow=" + (follows ? 1 : 0), { signal: mine.signal });
-      if (!answer.ok) return;
-      let begun = false;
-      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-      for (;;) {
-        const { done, value } = await reader.read();
-        if (done) break;
-        const end = !begun || log.scrollHeight - log.scrollTop - log.clientHeight < 30;
-        if (begun) log.append(value);
-        else log.textContent = value;
-        begun = true;
-        if (log.textContent.length > 200000) log.textContent = log.textContent.slice(-100000);
-        if (end) log.scrollTop = log.scrollHeight;
-      }
-    } catch (err) { /* it was closed, or the supervisor went: it is asked again */ } finally {
-      if (follows) page.following--;
-      if (this.stream === mine) {
-        this.stream = null;
-        if (follows && this.open && !mine.signal.aborted) setTimeout(() => this.open && this.followBuild(), 2000);
-      }
+    if (this.details && this.details.open) {
+      this.close();
+      if (location.hash === "#" + this.name) history.replaceState(null, "", location.pathname + location.search);
+    } else {
+      history.replaceState(null, "", "#" + this.name);
+      this.show();
     }
   }
 
-  async act(action, query) {
-    if (action === "stop" && !(await ask("Stop " + this.name + "? Its clients are turned away until it is started."))) return;
-    if (action === "rollback" && !(await ask("Roll " + this.name + " back to " + decodeURIComponent(query.slice(4)) + "?"))) return;
+  show() {
+    if (!this.details) {
+      this.details = new Details(this);
+      this.more.append(make("td", { role: "cell" }, this.details.node));
+      fitDetails();
+    }
+    if (this.details.open) return;
+    this.more.hidden = false;
+    this.node.classList.add("open");
+    this.parts.toggle.setAttribute("aria-expanded", "true");
+    this.details.draw(this.status);
+    this.details.begin();
+  }
+
+  close() {
+    this.more.hidden = true;
+    this.node.classList.remove("open");
+    this.parts.toggle.setAttribute("aria-expanded", "false");
+    if (this.details) this.details.end();
+  }
+
+  stale() { if (this.details) this.details.stale(); }
+
+  async act(action, to) {
+    const b = this.status;
+    let query = "";
+    if (action === "stop" && !(await ask("Stop " + this.name + "? Its clients are turned away until it is started.", "Stop"))) return;
+    if (action === "rollback") {
+      to = to || older(b);
+      if (!(await ask("Roll " + this.name + " back to " + to + (b.release ? ", from " + b.release : "") + "? It stays there until the next deploy.", "Roll back"))) return;
+      query = "?to=" + encodeURIComponent(to);
+    }
     // What builds takes long, and is seen as it goes: nobody waits for its answer.
     const long = action === "rebuild" || action === "deploy";
     if (long) query = "?wait=no";
-    const focused = document.activeElement, buttons = [...this.parts.acts.querySelectorAll("button")];
+    const focused = document.activeElement, buttons = [...this.node.querySelectorAll(".acts button")];
     buttons.forEach((b) => (b.disabled = true));
     try {
-      const answer = await call("builds/" + this.name + "/" + action + (query || ""), { method: "POST", headers: { "Content-Type": "application/json" } });
+      const answer = await call("builds/" + encodeURIComponent(this.name) + "/" + action + query, { method: "POST", headers: { "Content-Type": "application/json" } });
       const lines = (await answer.text()).trim().split("\n").map((l) => JSON.parse(l));
       const last = lines[lines.length - 1];
       if (answer.status === 401 || answer.status === 403) look();
@@ -449,10 +328,20 @@ class Card {
   }
 }
 
+// go opens the build that the address names.
+function go(moves) {
+  const row = page.builds.get(decodeURIComponent(location.hash.slice(1)));
+  if (!row || (row.details && row.details.open && !moves)) return;
+  row.node.hidden = false;
+  row.show();
+  row.node.scrollIntoView({ block: "start" });
+}
+
 // --- Asking a person -----------------------------------------------------------
 
-function ask(question) {
+function ask(question, yes) {
   text($("ask-text"), question);
+  text($("ask-yes"), yes);
   $("ask").returnValue = "no";
   $("ask").showModal();
   return new Promise((done) => $("ask").addEventListener("close", () => done($("ask").returnValue === "yes"), { once: true }));
@@ -460,7 +349,7 @@ function ask(question) {
 
 let gone = 0;
 function toast(message) {
-  text($("toast"), message);
+  text($("toast"), plain(message));
   $("toast").hidden = false;
   clearTimeout(gone);
   gone = setTimeout(() => ($("toast").hidden = true), 8000);
@@ -473,7 +362,8 @@ function session(said) {
   if (!page.read) { page.key = ""; sessionStorage.removeItem("key"); }
   $("unlock").hidden = page.write || !said.readable || (page.read && !said.writable);
   $("lock").hidden = !page.read;
-  for (const card of page.builds.values()) { card.allowed(); card.stale(); }
+  table.classList.toggle("acting", page.write);
+  for (const row of page.builds.values()) { row.allowed(); row.stale(); }
 }
 
 async function look() {
@@ -499,9 +389,9 @@ async function lock() {
 
 // renew shows what we may see now.
 function renew() {
-  for (const card of page.builds.values()) card.close();
   $("events").replaceChildren();
   page.seen.clear();
+  page.events.clear();
   follow();
   refresh();
 }
@@ -513,19 +403,32 @@ $("unlock").addEventListener("submit", (e) => {
   unlock(token).catch(() => link(false));
 });
 $("lock").addEventListener("click", () => lock().catch(() => link(false)));
+$("filter").addEventListener("input", () => narrow(true));
+document.addEventListener("keydown", (e) => {
+  if (e.key !== "/" || e.ctrlKey || e.metaKey || e.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(document.activeElement.tagName) || $("ask").open) return;
+  e.preventDefault();
+  $("filter").focus();
+});
+addEventListener("resize", fitDetails);
+addEventListener("hashchange", () => go(true));
 
 // --- Beginning -----------------------------------------------------------------
 
 look().catch(() => link(false));
-refresh().then(refreshSamples);
+refresh();
 follow();
 setInterval(refresh, 5000);
-setInterval(refreshSamples, 30000);
+const shownRows = () => [...page.builds.values()].filter((row) => row.details && !row.more.hidden);
+setInterval(() => { if (!document.hidden) for (const row of shownRows()) row.details.samples(); }, 15000);
 document.addEventListener("visibilitychange", () => {
   follow();
-  for (const card of page.builds.values()) {
-    if (document.hidden) card.close();
-    else if (card.open) card.detail();
+  for (const row of shownRows()) {
+    if (document.hidden) row.details.end();
+    else row.details.begin();
   }
-  if (!document.hidden) { refresh(); refreshSamples(); }
+  if (!document.hidden) refresh();
+});
+// Colours of charts are painted once.
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  for (const row of shownRows()) { row.details.charts.forEach((c) => c.end()); row.details.chart(); }
 });
