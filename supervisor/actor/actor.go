@@ -26,9 +26,9 @@ type Fleet struct {
 	Log    hclog.Logger
 	Hard   context.Context // ends when everything must end at once
 	Gate   *Gate           // attempts wait here while the supervisor is about to be replaced
-	// Begun is closed when every build has taken over what an earlier run left. Attempts and
-	// pruning wait for it, so that a supervisor of many builds serves all of them sooner after a
-	// restart.
+	// Begun is closed when every build has taken over what an earlier run left, and what its attempts
+	// left half-way is gone. Attempts and pruning wait for it, so that a supervisor of many builds
+	// serves all of them sooner after a restart.
 	Begun <-chan struct{}
 	// Executed says that this supervisor was executed in the place of another one: nothing was missed.
 	Executed bool
