@@ -46,7 +46,10 @@ func TestStatesAndEventsHaveOneNameEverywhere(t *testing.T) {
 func TestPageKnowsNoStateOrEventOfItsOwn(t *testing.T) {
 	t.Parallel()
 	names := constants(t, "control")
-	page := contents(t, "dashboard/page/app.js")
+	page := ""
+	for _, name := range []string{"app.js", "charts.js", "details.js", "logs.js", "words.js"} {
+		page += contents(t, "dashboard/page/"+name)
+	}
 	known := map[string][]string{
 		`b\.state [!=]== "([a-z_]+)"`:            startingWith(names, "State"),
 		`const troubles = new Set\(\[([^\]]*)\]`: startingWith(names, "Event"),
@@ -54,12 +57,12 @@ func TestPageKnowsNoStateOrEventOfItsOwn(t *testing.T) {
 	for pattern, want := range known {
 		found := regexp.MustCompile(pattern).FindAllStringSubmatch(page, -1)
 		if len(found) == 0 {
-			t.Errorf("app.js has no %s", pattern)
+			t.Errorf("the page has no %s", pattern)
 		}
 		for _, match := range found {
 			for name := range strings.SplitSeq(match[1], ", ") {
 				if !slices.Contains(want, strings.Trim(name, `"`)) {
-					t.Errorf("app.js knows %s, want one of %v", name, want)
+					t.Errorf("the page knows %s, want one of %v", name, want)
 				}
 			}
 		}

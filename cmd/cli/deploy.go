@@ -23,8 +23,8 @@ func deployCommand(file *string) *cobra.Command {
 		Long: `Have the supervisor read the file, look at the builds' sources, requirements and
 settings now, and build what has changed. The command shows each step and returns
 when the new release has passed its check and taken over; where it does not, the
-release before keeps serving, and the exit code is 1, with the reason. It is meant for
-the end of a CI job.
+release before keeps serving, and the exit code is 1, with the reason. It is meant
+for the end of a CI job.
 
 NAME may be a pattern ("dev*"); without one it is all builds that are not stopped.
 A build where nothing has changed is up to date: exit code 0. One that was rolled

@@ -492,11 +492,11 @@ func (r *logReader) open() (*os.File, error) {
 		defer log.Close()
 		defer from.Close()
 		for buffer := make([]byte, 4096); ; {
-			r.mu.Lock()
-			r.mu.Unlock() //nolint:staticcheck // held by whoever holds up the log
 			n, err := from.Read(buffer)
 			if n > 0 {
+				r.mu.Lock()                  // held by whoever holds up the log
 				_, _ = log.Write(buffer[:n]) // told in a failure alone
+				r.mu.Unlock()
 			}
 			if err != nil {
 				return

@@ -26,7 +26,6 @@ type log struct {
 	lines  []string
 	up     int // lines between the last one that is seen and the newest; 0: new ones are followed
 	filter string
-	over   string // why nothing comes any more
 }
 
 // logMsg is a piece of a log, or its end.
