@@ -243,8 +243,9 @@ async function holdAll(w, n) {
   hold(rows === n, `${rows} rows of ${n}`);
   if (n > 1) hold(end <= 1080, `${n} builds end at line ${Math.round(end)} of 1080`);
   if (n >= 10) {
-    const first = await page.$$eval("#builds tbody.build", (all) => all.slice(0, 3).map((b) => b.id.slice(6)));
-    hold(first.includes(w.broken) && first.includes(w.crashing), "trouble comes first: " + first);
+    const kinds = await page.$$eval("#builds tbody.build > .line", (all) => all.map((l) => l.classList[1]));
+    const ranks = kinds.map((k) => ["bad", "less", "busy", "good", "off"].indexOf(k));
+    hold(ranks[0] === 0 && ranks.filter((r) => r === 1).length >= 2 && ranks.every((r, i) => i === 0 || ranks[i - 1] <= r), "trouble comes first: " + kinds.slice(0, 6));
     const offers = await page.$eval(`#build-${w.broken} .line .acts`, (c) => c.innerText);
     hold(/Restart/.test(offers) && /Roll back/.test(offers), `the row of ${w.broken} offers ${JSON.stringify(offers)}`);
     await page.fill("#filter", "production");
