@@ -34,9 +34,9 @@ var fullSchedule = Schedule{
 
 var full = Record{
 	Version: Version, Build: "development", StoppedByHand: true, LastBuilt: "r2", Release: "r2", Previous: "r1",
-	Bad: map[string]string{"r3": "answered 500"}, Trial: &Trial{Release: "r3", RunKey: "k", Faults: 1, Others: 2, Own: true, Reason: "exit code 3"}, Restarts: 7, LastExit: "killed by SIGKILL", BuildError: "pip: no",
+	Bad: map[string]string{"r3": "answered 500"}, Trial: &Trial{Release: "r3", RunKey: "k", Faults: 1, Others: 2, Own: true, Reason: "exit code 3"}, Restarts: 7, RestartsByHand: 2, Wish: "rebuild", LastExit: "killed by SIGKILL", BuildError: "pip: no",
 	Generations: []Generation{{N: 4, Role: "serving", Release: "r2", RunKey: "k", Pid: 912, StartTime: 1 << 60,
-		BootID: "0b8b3e1f", SocketInode: 77, User: new(-1), Since: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC), Process: "worker", Index: 1}},
+		BootID: "0b8b3e1f", SocketInode: 77, User: new(-1), Since: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC), Process: "worker", Index: 1, Asked: true}},
 	NextGeneration: 5, Proven: "r2", ProvenRunKey: "k", Fallback: "r1", FallbackRunKey: "j",
 	Alerted: []string{"exited"},
 	Tasks: []Task{{ID: "run.abcdefghijkl", Kind: "run", Name: "manage.py shell", Release: "r2", Pid: 913, StartTime: 1 << 60, BootID: "0b8b3e1f", User: new(33),
