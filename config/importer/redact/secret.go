@@ -43,16 +43,18 @@ func looksRandom(value string) bool {
 
 // SecretsIn reports whether a command has what may be a secret, in an option or an address.
 func SecretsIn(words []string) bool {
-	for i, word := range words {
+	before := ""
+	for _, word := range words {
 		name, value, joined := strings.Cut(word, "=")
 		switch {
 		case inAddress.MatchString(word), tokenInAddress.MatchString(word):
 			return true
 		case joined && IsSecret(strings.TrimLeft(name, "-"), value):
 			return true
-		case i > 0 && strings.HasPrefix(words[i-1], "--") && !strings.Contains(words[i-1], "=") && !strings.HasPrefix(word, "-") && IsSecret(strings.TrimLeft(words[i-1], "-"), word):
+		case strings.HasPrefix(before, "--") && !strings.Contains(before, "=") && !strings.HasPrefix(word, "-") && IsSecret(strings.TrimLeft(before, "-"), word):
 			return true
 		}
+		before = word
 	}
 	return false
 }
