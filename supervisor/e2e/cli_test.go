@@ -222,7 +222,7 @@ func TestNewBuildIsServedByOneCommand(t *testing.T) {
 		t.Errorf("builds.toml: %s", text)
 	}
 	w.WaitState("fresh", "running")
-	for args, want := range map[string]string{"fresh": "has a build", "two": "left alone", "Bad": "lower-case letters", "../x": "lower-case letters"} {
+	for args, want := range map[string]string{"fresh": "has a build", "Bad": "lower-case letters", "../x": "lower-case letters"} {
 		if _, errOut, code := w.CLI("new", args, "--add"); code == 0 || !strings.Contains(errOut, want) {
 			t.Errorf("new %s: exit %d, %q", args, code, errOut)
 		}

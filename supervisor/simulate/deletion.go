@@ -57,6 +57,7 @@ func (s *site) deleteReleases(x uint64) {
 
 func (s *site) loseReleases(which func(*release) bool) {
 	s.disturb()
+	s.backless = s.backless || s.rolled
 	s.rolled = false
 	s.lostReleases = true
 	s.releases = slices.DeleteFunc(slices.Clone(s.releases), which)

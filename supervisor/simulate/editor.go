@@ -21,7 +21,7 @@ func (s *site) edit(boot boot, fail string) {
 	s.edits++
 	s.inputs = inputs{id: s.edits, boot: boot, fail: fail}
 	s.editedAt = s.w.now()
-	s.rolled = false
+	s.rolled, s.backless = false, false
 	s.disturb()
 	s.tell("an editor saves %v", s.inputs)
 	s.w.touch(s.name)

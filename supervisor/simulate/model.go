@@ -45,6 +45,7 @@ type wishes struct {
 	wishAt    time.Duration // when the wish was settled
 	commands  []*command
 	rolled    bool // rolled back, or built anew by hand, since the last edit
+	backless  bool // releases were deleted since then: what a rollback went to serves on, and nothing can be started from it
 	editedAt  time.Duration
 	removedAt time.Duration
 }

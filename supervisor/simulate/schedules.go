@@ -207,6 +207,9 @@ func (s *site) runAt(mark string) *run {
 
 // schedulesAtRest holds that schedules run while nothing keeps them from it.
 func (s *site) schedulesAtRest() {
+	if s.backless {
+		return
+	}
 	for _, d := range s.entry.Schedules {
 		if d.Every == 0 && s.w.wallOff != 0 {
 			continue // a clock that was set back repeats nothing
